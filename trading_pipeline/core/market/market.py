@@ -1,0 +1,94 @@
+"""What a market is: its symbols, clock, book, costs and walk-forward spans, as one frozen value."""
+
+from dataclasses import dataclass, field
+
+TIMEFRAMES = {"1d": "1d", "1Day": "1d", "1h": "1h", "1Hour": "1h", "1m": "1m", "1Min": "1m"}
+CALENDARS = ("XNYS", "24/7")
+BOOKS = ("long_only", "neutral")
+_BARS_PER_DAY = {
+    ("XNYS", "1d"): 1,
+    ("XNYS", "1h"): 7,
+    ("XNYS", "1m"): 390,
+    ("24/7", "1d"): 1,
+    ("24/7", "1h"): 24,
+    ("24/7", "1m"): 1440,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What trading costs. Fractions of notional; rates are a year's; money is quote currency."""
+
+    fee: float = 0.001
+    slippage: float = 0.0005
+    borrow: float = 0.005  # a year, on the value of short positions
+    debit: float = 0.06  # a year, on negative cash
+    leverage: float = 1.0  # gross exposure allowed per unit of equity
+    lot: float = 0.0  # smallest tradable step in units; 0 is any fraction
+    min_notional: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("fee", "slippage"):
+            if not 0 <= getattr(self, name) < 0.05:
+                raise ValueError(f"{name} must be in [0, 0.05), was {getattr(self, name)}")
+        for name in ("borrow", "debit", "lot", "min_notional"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be >= 0, was {getattr(self, name)}")
+        if not 0 < self.leverage <= 10:
+            raise ValueError(f"leverage must be in (0, 10], was {self.leverage}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkForward:
+    """Spans of the folds: calendar months, and an embargo in bars beyond the purge."""
+
+    first_train: int = 60  # months of history before the first fold
+    test: int = 12  # months of one fold; divides 12
+    window: int = 60  # months that a fold trains on
+    embargo: int = 0  # bars
+
+    def __post_init__(self) -> None:
+        if self.test not in (1, 2, 3, 4, 6, 12):
+            raise ValueError(f"test must be 1, 2, 3, 4, 6 or 12 months, was {self.test}")
+        if self.first_train < 1 or self.window < 1 or self.embargo < 0:
+            raise ValueError(f"spans must be positive, were {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Market:
+    """One entry of pipeline.toml. Impossible markets cannot be constructed."""
+
+    name: str
+    source: str
+    symbols: tuple[str, ...]
+    timeframe: str = "1d"
+    calendar: str = "XNYS"
+    benchmark: str = "equal_weight"
+    book: str = "long_only"
+    shortable: bool = False
+    horizon: int = 21  # bars
+    profile: str = "moderate"
+    costs: Costs = field(default_factory=Costs)
+    walk_forward: WalkForward = field(default_factory=WalkForward)
+
+    def __post_init__(self) -> None:
+        if self.timeframe not in TIMEFRAMES.values():
+            raise ValueError(f"timeframe must be one of 1d, 1h, 1m, was {self.timeframe!r}")
+        if self.calendar not in CALENDARS:
+            raise ValueError(f"calendar must be one of {CALENDARS}, was {self.calendar!r}")
+        if self.book not in BOOKS:
+            raise ValueError(f"book must be one of {BOOKS}, was {self.book!r}")
+        if self.book == "neutral" and not self.shortable:
+            raise ValueError(f"{self.name}: a neutral book needs shortable = true")
+        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
+            raise ValueError(f"{self.name}: symbols must be one or more, each once")
+        if self.horizon < 1:
+            raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
+
+    @property
+    def bars_per_day(self) -> int:
+        return _BARS_PER_DAY[self.calendar, self.timeframe]
+
+    @property
+    def bars_per_year(self) -> int:
+        return self.bars_per_day * (252 if self.calendar == "XNYS" else 365)
