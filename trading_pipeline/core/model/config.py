@@ -1,0 +1,181 @@
+"""The shape of the network and the budget of its training, as frozen values.
+
+A checkpoint carries both as plain types (`to_plain`), and rebuilds them from there (`from_plain`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+PRESETS = ("tiny", "small", "full")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of the hybrid network. Invalid sizes cannot be constructed."""
+
+    n_features: int = 60  # F: columns of one bar
+    n_steps: int = 60  # T: bars in one window
+    xlstm_width: int = 64  # channels of every sLSTM block
+    xlstm_layers: int = 1
+    xlstm_heads: int = 4  # divides xlstm_width
+    conv_kernel: int = 4  # bars that the input and forget gates look back at once; 0: none
+    transformer_width: int = 64  # channels of every Transformer block
+    transformer_layers: int = 2
+    transformer_heads: int = 4  # divides transformer_width
+    fusion_width: int = 64  # D: channels of the fused branches, and of the vector that heads read
+    position_width: int = 16  # channels of the embedded position state
+    position_state: bool = True  # False: the ablation, heads do not see the notional book
+    dropout: float = 0.1  # probability, [0, 1)
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name not in ("conv_kernel", "dropout") and value < 1 and value is not False:
+                raise ValueError(f"{name} must be at least 1, was {value}")
+        for branch in ("xlstm", "transformer"):
+            width, heads = getattr(self, f"{branch}_width"), getattr(self, f"{branch}_heads")
+            if width % heads:
+                raise ValueError(f"{branch}_width {width} is not divisible by {heads} heads")
+        if self.xlstm_width == self.xlstm_heads:
+            raise ValueError("an sLSTM head needs at least 2 channels: its output is normalised")
+        if self.conv_kernel < 0:
+            raise ValueError(f"conv_kernel must be at least 0 bars, was {self.conv_kernel}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), was {self.dropout}")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """One of `PRESETS`: `tiny` for tests, `small` for a CPU, `full` for a GPU.
+
+        Args:
+            name: a member of `PRESETS`.
+            changes: fields that differ from the preset, such as `n_features`.
+
+        Raises:
+            ValueError: the preset is unknown, or a changed size is invalid.
+        """
+        return cls(**{**_of_preset(_SIZES, name), **changes})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Every field as a plain type, ready for JSON or a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_plain`. Raises ValueError on a missing or an unknown field."""
+        return cls(**_exactly(cls, plain))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """How much each task counts; each is a factor >= 0, 0 switches its loss off."""
+
+    price: float = 0.5  # Huber, target in units of σ√h
+    information: float = 1.0  # 1 - the per-date information coefficient of the price head
+    direction: float = 0.3  # cross-entropy of down / flat / up
+    position: float = 1.0  # negative net Sharpe ratio of the book
+    volatility: float = 0.3  # QLIKE
+    risk: float = 0.2  # binary cross-entropy
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"weight of {name} must be finite and >= 0, was {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The budget and the recipe of one training; spans are counted in optimizer steps."""
+
+    steps: int = 1500  # per seed
+    windows: int = 64  # B: windows in one step, a block of consecutive dates × their symbols
+    min_dates: int = 8  # consecutive dates in a block at least; the Sharpe ratio is over them
+    learning_rate: float = 1e-3  # peak, AdamW
+    weight_decay: float = 1e-2
+    clip: float = 1.0  # largest gradient norm
+    warmup: int = 100  # steps of linear rise to the peak rate
+    seeds: tuple[int, ...] = (0,)  # one network each; their predictions are averaged
+    evaluate_every: int = 100  # steps between looks at validation
+    patience: int = 5  # looks without improvement before a seed stops
+    direction_band: float = 0.43  # |target| below it is flat; 0.43 makes terciles of a normal
+    label_smoothing: float = 0.1  # of the direction classes, [0, 1)
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "windows", "evaluate_every", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, was {getattr(self, name)}")
+        for name in ("learning_rate", "clip", "direction_band"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
+        if not 2 <= self.min_dates <= self.windows:
+            raise ValueError(f"min_dates must be in [2, windows], was {self.min_dates}")
+        if self.weight_decay < 0 or self.warmup < 0:
+            raise ValueError("weight_decay and warmup must be at least 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), was {self.label_smoothing}")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must be one or more, each once, were {self.seeds}")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """The budget that goes with the `ModelConfig` preset of the same name."""
+        return cls(**{**_of_preset(_BUDGETS, name), **changes})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Every field as a plain type (seeds as a list), ready for JSON or a checkpoint."""
+        return {**asdict(self), "seeds": list(self.seeds)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_plain`. Raises ValueError on a missing or an unknown field."""
+        known = _exactly(cls, plain)
+        loss = LossWeights(**_exactly(LossWeights, known["loss"]))
+        return cls(**{**known, "seeds": tuple(known["seeds"]), "loss": loss})
+
+
+def _sizes(xlstm: tuple[int, int], transformer: tuple[int, int, int]) -> dict[str, Any]:
+    return {
+        "xlstm_width": xlstm[0],
+        "xlstm_layers": xlstm[1],
+        "transformer_width": transformer[0],
+        "transformer_layers": transformer[1],
+        "transformer_heads": transformer[2],
+        "fusion_width": transformer[0],
+    }
+
+
+_SIZES: dict[str, dict[str, Any]] = {
+    "tiny": _sizes(xlstm=(32, 1), transformer=(32, 1, 4)),
+    "small": _sizes(xlstm=(64, 1), transformer=(64, 2, 4)),
+    "full": _sizes(xlstm=(512, 2), transformer=(256, 3, 8)),
+}
+_BUDGETS: dict[str, dict[str, Any]] = {
+    "tiny": {"steps": 300, "warmup": 30, "evaluate_every": 50},
+    "small": {"steps": 1500, "warmup": 100, "evaluate_every": 100},
+    "full": {
+        "steps": 20_000,
+        "windows": 256,
+        "min_dates": 16,
+        "learning_rate": 3e-4,
+        "warmup": 1000,
+        "evaluate_every": 500,
+        "seeds": (0, 1, 2, 3, 4),
+    },
+}
+
+
+def _of_preset(table: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    if name not in table:
+        raise ValueError(f"preset must be one of {PRESETS}, was {name!r}")
+    return table[name]
+
+
+def _exactly(cls: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """`plain`, once it is known to hold every field of the dataclass `cls` and no other."""
+    names = {each.name for each in fields(cls)}
+    if missing := sorted(names - plain.keys()):
+        raise ValueError(f"{cls.__name__} lacks {missing}")
+    if unknown := sorted(plain.keys() - names):
+        raise ValueError(f"{cls.__name__} knows no {unknown}")
+    return dict(plain)
