@@ -1,6 +1,7 @@
 """What a market is: its symbols, clock, book, costs and walk-forward spans, as one frozen value."""
 
 from dataclasses import dataclass, field
+from datetime import date
 
 TIMEFRAMES = {"1d": "1d", "1Day": "1d", "1h": "1h", "1Hour": "1h", "1m": "1m", "1Min": "1m"}
 CALENDARS = ("XNYS", "24/7")
@@ -61,6 +62,8 @@ class Market:
     name: str
     source: str
     symbols: tuple[str, ...]
+    start: date  # first day of the history
+    end: date | None = None  # day after the last one; None: the market goes on
     timeframe: str = "1d"
     calendar: str = "XNYS"
     benchmark: str = "equal_weight"
@@ -82,6 +85,8 @@ class Market:
             raise ValueError(f"{self.name}: a neutral book needs shortable = true")
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"{self.name}: symbols must be one or more, each once")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"{self.name}: end {self.end} is not after start {self.start}")
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
 

@@ -1,0 +1,162 @@
+"""Everything the outside world may change, read once, at the edge.
+
+Order of precedence, strongest first: TP_* variables, .env, pipeline.toml, the defaults below.
+Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
+"""
+
+import os
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, WalkForward
+from trading_pipeline.errors import SettingsError
+
+_NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
+
+
+def months(span: Any) -> Any:
+    """'5y' is 60 months, '6mo' is 6; a number is months already."""
+    if isinstance(span, str) and (match := re.fullmatch(r"(\d+)\s*(y|mo)", span.strip())):
+        return int(match[1]) * (12 if match[2] == "y" else 1)
+    if isinstance(span, str):
+        raise ValueError(f"a span is written like '5y' or '6mo', was {span!r}")
+    return span
+
+
+Months = Annotated[int, BeforeValidator(months)]
+Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CostSettings(_Section):
+    """`[markets.NAME.costs]`: fractions of notional; borrow and debit are rates a year."""
+
+    fee: float = 0.001
+    slippage: float = 0.0005
+    borrow: float = 0.005
+    debit: float = 0.06
+    leverage: float = 1.0
+    lot: float = 0.0
+    min_notional: float = 1.0
+
+
+class WalkForwardSettings(_Section):
+    """`[markets.NAME.walk_forward]`: spans such as '5y' or '6mo'; embargo in bars."""
+
+    first_train: Months = 60
+    test: Months = 12
+    window: Months = 60
+    embargo: int = 0
+
+
+class MarketSettings(_Section):
+    """`[markets.NAME]`: one market; the same assets, jobs and schedules are made for each."""
+
+    source: Literal["sample", "parquet"]
+    path: Path | None = None  # of a parquet source: a file or a folder
+    symbols: tuple[str, ...]
+    start: date
+    end: date | None = None
+    timeframe: Timeframe = "1d"
+    calendar: str = "XNYS"
+    benchmark: str = "equal_weight"
+    book: str = "long_only"
+    shortable: bool = False
+    horizon: int = 21
+    profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
+    preset: Literal["tiny", "small", "full"] = "small"
+    nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
+    costs: CostSettings = CostSettings()
+    walk_forward: WalkForwardSettings = WalkForwardSettings()
+
+    def market(self, name: str) -> Market:
+        """The same, as the value that the rest of the code works with."""
+        if self.source == "parquet" and self.path is None:
+            raise SettingsError(f"markets.{name}: a parquet source needs `path = ...`")
+        plain = self.model_dump(exclude={"path", "preset", "nightly", "costs", "walk_forward"})
+        try:
+            return Market(
+                name=name,
+                costs=Costs(**self.costs.model_dump()),
+                walk_forward=WalkForward(**self.walk_forward.model_dump()),
+                **plain,
+            )
+        except ValueError as error:
+            raise SettingsError(f"markets.{name}: {error}") from error
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Unknown names are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TP_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="forbid",
+        frozen=True,
+    )
+
+    home: Path = Field(default=Path("data_storage"), description="where everything is kept")
+    ledger_url: str | None = Field(default=None, description="default: SQLite below `home`")
+    multiprocess: bool = Field(default=False, description="a process for each step of a run")
+    markets: dict[str, MarketSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, config_path())
+        return init_settings, env_settings, dotenv_settings, toml
+
+    @classmethod
+    def read(cls, **overrides: Any) -> "Settings":
+        """The settings, or a SettingsError that names each bad one and where it comes from."""
+        _refuse_unknown_variables(set(cls.model_fields))
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+            )
+            raise SettingsError(f"{config_path()}, .env or TP_*: {faults}") from error
+        except ValueError as error:  # a file that is not TOML
+            raise SettingsError(f"{config_path()}: {error}") from error
+
+    def market(self, name: str) -> Market:
+        """The market of that name, or a SettingsError that lists the ones there are."""
+        if name not in self.markets:
+            known = ", ".join(sorted(self.markets)) or "none"
+            raise SettingsError(
+                f"no market {name!r}: {config_path().absolute()} has {known}. Add a "
+                f"[markets.{name}] entry, run from the folder of pipeline.toml, or set TP_CONFIG."
+            )
+        return self.markets[name].market(name)
+
+
+def config_path() -> Path:
+    return Path(os.environ.get("TP_CONFIG", "pipeline.toml"))
+
+
+def _refuse_unknown_variables(fields: set[str]) -> None:
+    known = {f"TP_{name.upper()}" for name in fields} | _NOT_FIELDS
+    for variable in sorted(os.environ):
+        if variable.startswith("TP_") and variable.split("__")[0] not in known:
+            raise SettingsError(f"unknown variable {variable}; known: {', '.join(sorted(known))}")
