@@ -1,0 +1,63 @@
+"""Partitions: the days of a market, and the folds of its walk-forward."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pandas as pd
+
+from trading_pipeline.core.learning.walkforward import fold_starts
+from trading_pipeline.core.market.market import Market
+
+DAY = "%Y-%m-%d"
+SATURDAY = 5
+
+
+def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
+    """One partition a day: weekdays where the market keeps to them, every day where it does not.
+
+    A holiday is a partition without bars.
+    """
+    weekdays = market.calendar == "XNYS"
+    end = market.end
+    while end and weekdays and end.weekday() >= SATURDAY:  # Friday's window ends on Monday
+        end += timedelta(days=1)
+    return dg.TimeWindowPartitionsDefinition(
+        start=f"{market.start:{DAY}}",
+        end=f"{end:{DAY}}" if end else None,
+        cron_schedule="0 0 * * 1-5" if weekdays else "0 0 * * *",
+        fmt=DAY,
+    )
+
+
+def folds(market: Market, now: datetime | None = None) -> dg.TimeWindowPartitionsDefinition:
+    """One partition a fold, the running one included; its key is the first day of its span.
+
+    `now` only matters before the first fold can exist: Dagster wants a start all the same.
+    """
+    spans = market.walk_forward
+    today = pd.Timestamp(now or datetime.now(UTC)).normalize()
+    last = pd.Timestamp(market.end, tz="UTC") - pd.Timedelta(days=1) if market.end else today
+    starts = fold_starts(pd.Timestamp(market.start, tz="UTC"), last, spans)
+    first = starts[0] if starts else last
+    end = starts[-1] + pd.DateOffset(months=spans.test) if starts and market.end else None
+    return dg.TimeWindowPartitionsDefinition(
+        start=first.strftime(DAY),
+        end=end.strftime(DAY) if end is not None else None,
+        cron_schedule=f"0 0 1 {','.join(str(m) for m in range(1, 13, spans.test))} *",
+        fmt=DAY,
+        end_offset=1,
+    )
+
+
+def training_days(market: Market) -> dg.PartitionMapping:
+    """From a fold to the days it may have learned from."""
+    spans = market.walk_forward
+    back = -(-spans.window // spans.test)
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-back, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+
+
+def fold_days() -> dg.PartitionMapping:
+    """From a fold to its own days."""
+    return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
