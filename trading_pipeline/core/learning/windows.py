@@ -1,0 +1,75 @@
+"""Windows: 60 bars of features behind every decision, as a view on one array, never materialised.
+
+Letters: T rows of the clock, N symbols, F features, S steps of a window, L consecutive dates.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.errors import TrainingError
+
+
+def windows_of(grid: Tensor, dates: slice, symbols: NDArray[np.int64] | None, steps: int) -> Tensor:
+    """Windows that end on each of `dates`, for each of `symbols`.
+
+    Args:
+        grid: scaled features, (T, N, F).
+        dates: rows decided on, `start >= steps - 1`.
+        symbols: columns, or None for all.
+        steps: S, bars of one window.
+
+    Returns:
+        (L, K, S, F), a copy that is contiguous in the order in which a network reads it.
+    """
+    rows = grid[dates.start - steps + 1 : dates.stop]
+    if symbols is not None:
+        rows = rows.index_select(1, torch.from_numpy(symbols))
+    return rows.unfold(0, steps, 1).permute(0, 1, 3, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A batch: consecutive dates with their cross-section."""
+
+    dates: slice
+    symbols: NDArray[np.int64]  # (K,)
+
+
+class BlockSampler:
+    """Draws blocks of about `windows` windows from the rows that may be trained on.
+
+    Small markets give long blocks of all symbols; large ones give eight dates of a random part of
+    the cross-section, so that a step costs the same everywhere.
+    """
+
+    def __init__(
+        self, usable: NDArray[np.bool_], rows: Rows, windows: int, generator: np.random.Generator
+    ) -> None:
+        """`usable`: (T, N), whether a decision may be trained on; only `rows` are looked at."""
+        self.generator = generator
+        inside = usable[rows.first : rows.last + 1]
+        self.width = int(min(max(1, inside.any(axis=0).sum()), max(1, windows // 8)))
+        self.length = int(min(max(1, windows // self.width), len(rows)))
+        starts = np.arange(rows.first, rows.last + 2 - self.length)
+        # A block needs symbols at its first and its last date; holes between are masked.
+        ready = usable[starts].any(axis=1) & usable[starts + self.length - 1].any(axis=1)
+        self.starts, self.usable = starts[ready], usable
+        if not len(self.starts):
+            raise TrainingError(
+                f"no {self.length} consecutive dates between rows {rows.first} and {rows.last} "
+                "have an eligible symbol: the training window is empty. Give more history."
+            )
+
+    def __iter__(self) -> Iterator[Block]:
+        while True:
+            start = int(self.generator.choice(self.starts))
+            dates = slice(start, start + self.length)
+            present = np.flatnonzero(self.usable[dates].any(axis=0))
+            chosen = self.generator.permutation(present)[: self.width]
+            yield Block(dates, np.sort(chosen))
