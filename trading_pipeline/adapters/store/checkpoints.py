@@ -1,0 +1,81 @@
+"""Checkpoints on disk: one file a fold, plain types only, its SHA-256 beside it.
+
+torch loads a file with a flipped byte without complaint, so the digest is verified first.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.errors import CheckpointError
+
+FORMAT = 1
+
+
+class CheckpointStore:
+    """The models of one market: `FOLD.pt`, and `best_model.pt` for production."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.pt"
+
+    def write(self, name: str, checkpoint: dict[str, Any]) -> str:
+        """Replace the checkpoint of that name in one step; return its SHA-256."""
+        import torch
+
+        path = self.path(name)
+        replace_file(path, lambda draft: torch.save({"format": FORMAT, **checkpoint}, draft))
+        digest = _sha256(path)
+        replace_file(_digest_path(path), lambda draft: draft.write_text(digest + "\n"))
+        return digest
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The checkpoint of that name.
+
+        Raises:
+            CheckpointError: it is missing, truncated, altered, or of another format.
+        """
+        import torch
+
+        path = self.path(name)
+        self.verify(name)
+        try:
+            checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error}); train it again") from error
+        if checkpoint.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path} has format {checkpoint.get('format')}, this version reads {FORMAT}; "
+                "train it again"
+            )
+        return checkpoint
+
+    def verify(self, name: str) -> str:
+        """The SHA-256 of a checkpoint, after comparing it with the one written beside it."""
+        path = self.path(name)
+        if not path.exists():
+            raise CheckpointError(f"{path} does not exist; materialize model_checkpoint for {name}")
+        digest = _sha256(path)
+        beside = _digest_path(path)
+        if not beside.exists() or beside.read_text().strip() != digest:
+            raise CheckpointError(
+                f"{path} is not the file that was written (its SHA-256 is {digest[:12]}..., "
+                f"{beside.name} says otherwise or is missing); train it again"
+            )
+        return digest
+
+    def names(self) -> list[str]:
+        """Names of all checkpoints, in order."""
+        return sorted(path.stem for path in self.folder.glob("*.pt"))
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_suffix(".pt.sha256")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""Predictions on disk: one Parquet file a fold, with the fingerprint of what made it."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.errors import StoreError
+
+COLUMNS = (
+    "timestamp",
+    "symbol",
+    "model",
+    "fold",
+    "score",
+    "p_down",
+    "p_flat",
+    "p_up",
+    "position",
+    "volatility",
+    "risk",
+)
+_FINGERPRINT = b"fingerprint"
+
+
+class PredictionStore:
+    """What the models of one market predicted out of sample."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, fold: str, predictions: pd.DataFrame, fingerprint: str) -> None:
+        """Replace a fold's predictions; columns as in `COLUMNS`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pandas(predictions[list(COLUMNS)], preserve_index=False)
+        metadata = {**(table.schema.metadata or {}), _FINGERPRINT: fingerprint.encode()}
+        table = table.replace_schema_metadata(metadata)
+        replace_file(self.folder / f"{fold}.parquet", lambda draft: pq.write_table(table, draft))
+
+    def read(self, folds: list[str]) -> pd.DataFrame:
+        """Predictions of these folds, ordered by (timestamp, symbol).
+
+        Raises:
+            StoreError: a fold has none, or its file cannot be read.
+        """
+        parts = [self._read(fold) for fold in folds]
+        rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+        return rows.sort_values(["timestamp", "symbol"], ignore_index=True)
+
+    def fingerprint(self, fold: str) -> str | None:
+        """What the predictions of a fold were made from; None if there are none."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / f"{fold}.parquet"
+        if not path.exists():
+            return None
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except (pa.ArrowException, OSError):
+            return None
+        return metadata.get(_FINGERPRINT, b"").decode() or None
+
+    def folds(self) -> list[str]:
+        """Folds that have predictions, in order."""
+        return sorted(path.stem for path in self.folder.glob("*.parquet"))
+
+    def _read(self, fold: str) -> pd.DataFrame:
+        path = self.folder / f"{fold}.parquet"
+        if not path.exists():
+            raise StoreError(f"{path} does not exist; materialize predictions for fold {fold}")
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read ({error}); materialize it again") from error
