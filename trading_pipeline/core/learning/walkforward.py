@@ -161,6 +161,6 @@ def _months_between(first: pd.Timestamp, last: pd.Timestamp) -> int:
 def _too_short(bars: int, horizon: int, burn_in: int) -> str:
     return (
         f"{bars} bars are too short a history: at least {minimum_bars(horizon, burn_in)} are "
-        f"needed ({burn_in} before the first decision, {minimum_decisions(horizon)} to learn from, two "
-        "months to test on). Give more history, or a shorter horizon."
+        f"needed ({burn_in} before the first decision, {minimum_decisions(horizon)} to learn "
+        "from, two months to test on). Give more history, or a shorter horizon."
     )
