@@ -1,0 +1,86 @@
+"""Eligibility: which symbols may be traded at a date, by what was known at that date."""
+
+import numpy as np
+
+from trading_pipeline.core.market.panel import Panel
+
+LIQUIDITY_WINDOW = 21  # bars of the dollar-volume median, and rows of the gap rule
+MIN_PRESENCE = 0.8  # share of those rows that need a bar, since listing
+STALE_AFTER = 5  # bars in a row without volume
+RAW_PRICE_FLOOR = 1.0  # quote currency; below it a tick is a large part of the price
+
+
+def eligible(
+    panel: Panel,
+    lookback: int,
+    min_price: float | None = None,
+    min_dollar_volume: float = 0.0,
+) -> np.ndarray:
+    """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
+
+    A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it, its
+    raw close is at least `min_price`, the median of close × volume of its last 21 bars is at least
+    `min_dollar_volume`, it is not stale (one of its last 5 bars has volume) and not gappy (bars
+    at 80 % of the panel's last 21 timestamps, or of those since its listing).
+
+    Args:
+        panel: raw prices are used, never adjusted ones: an old price must not depend on splits.
+        lookback: bars of history that the features need, >= 1.
+        min_price: quote currency; None is 1.0 for raw prices, and no floor for a panel in
+            total-return units, whose level means nothing (nor does that of a coin).
+        min_dollar_volume: quote currency per bar, >= 0; 0 is no floor.
+
+    Raises:
+        ValueError: `lookback` is below 1.
+    """
+    if lookback < 1:
+        raise ValueError(f"lookback must be at least 1 bar, was {lookback}")
+    if min_price is None:
+        min_price = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
+    traded = panel.traded
+    bars_so_far = np.cumsum(traded, axis=0)
+    able: np.ndarray = traded & (bars_so_far >= lookback) & ~_stale(panel) & ~_gappy(traded)
+    able &= np.where(traded, panel.close, 0.0) >= min_price
+    if min_dollar_volume > 0:
+        able &= _median_dollar_volume(panel) >= min_dollar_volume
+    return able
+
+
+def _stale(panel: Panel) -> np.ndarray:
+    """(T, N) bool: none of the symbol's last `STALE_AFTER` bars has volume."""
+    quiet = np.zeros(panel.close.shape, dtype=bool)
+    for n in range(len(panel.symbols)):
+        rows = np.flatnonzero(panel.traded[:, n])
+        busy = np.cumsum(panel.volume[rows, n] > 0)
+        before = np.concatenate([np.zeros(STALE_AFTER, int), busy])[: len(busy)]
+        quiet[rows, n] = (busy == before) & (np.arange(len(rows)) >= STALE_AFTER - 1)
+    return quiet
+
+
+def _gappy(traded: np.ndarray) -> np.ndarray:
+    """(T, N) bool: too few bars in the last `LIQUIDITY_WINDOW` timestamps since listing."""
+    listed = np.logical_or.accumulate(traded, axis=0)
+    present, expected = (_trailing_count(flags) for flags in (traded, listed))
+    lacking: np.ndarray = present < MIN_PRESENCE * expected
+    return lacking
+
+
+def _trailing_count(flags: np.ndarray) -> np.ndarray:
+    """(T, N) int: how many of the last `LIQUIDITY_WINDOW` rows are true."""
+    count = np.cumsum(flags, axis=0)
+    before = np.zeros_like(count)
+    before[LIQUIDITY_WINDOW:] = count[:-LIQUIDITY_WINDOW]
+    trailing: np.ndarray = count - before
+    return trailing
+
+
+def _median_dollar_volume(panel: Panel) -> np.ndarray:
+    """(T, N), quote currency per bar, over the symbol's own last bars; 0 until 21 exist."""
+    median = np.zeros(panel.close.shape)
+    for n in range(len(panel.symbols)):
+        rows = np.flatnonzero(panel.traded[:, n])
+        if len(rows) >= LIQUIDITY_WINDOW:
+            dollars = panel.close[rows, n] * panel.volume[rows, n]
+            windows = np.lib.stride_tricks.sliding_window_view(dollars, LIQUIDITY_WINDOW)
+            median[rows[LIQUIDITY_WINDOW - 1 :], n] = np.median(windows, axis=1)
+    return median

@@ -1,0 +1,168 @@
+"""A panel: the bars of several symbols as arrays of time × symbol, raw and adjusted.
+
+Letters: T timestamps, N symbols. Orders and fills use the raw prices, features and targets the
+adjusted ones.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.market.actions import empty_actions, forward_factors, place_actions
+from trading_pipeline.core.market.bars import PRICES
+
+VOLATILITY_WINDOW = 63  # returns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Bars on a grid. All arrays are float64, (T, N), NaN where a symbol has no bar."""
+
+    timestamps: (
+        pd.DatetimeIndex
+    )  # (T,) UTC, increasing: every instant at which any symbol has a bar
+    symbols: tuple[str, ...]  # N names
+    open: np.ndarray  # raw, quote currency
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray  # raw, base units
+    split: np.ndarray  # new shares per old one, 1.0 where there is none; never NaN
+    dividend: np.ndarray  # cash per share as held after that split, 0.0 where there is none
+    factor: np.ndarray  # adjusted = raw × factor; held over missing bars, NaN before listing
+    total_return_units: bool  # the source has no actions: its prices are adjusted already
+
+    @classmethod
+    def of(
+        cls,
+        bars: pd.DataFrame,
+        actions: pd.DataFrame | None,
+        symbols: tuple[str, ...] | None = None,
+    ) -> Self:
+        """The panel of canonical bars.
+
+        Args:
+            bars: as `check_bars` returns them.
+            actions: as `check_actions` returns them, or None if the source has none.
+            symbols: the columns, in order; all symbols of `bars`, sorted, if None. Bars of other
+                symbols are left out, and a symbol without bars is a column without numbers.
+        """
+        names = tuple(sorted(bars["symbol"].unique())) if symbols is None else tuple(symbols)
+        n = pd.Index(names).get_indexer(bars["symbol"])
+        kept, n = bars[n >= 0], n[n >= 0]
+        timestamps = pd.DatetimeIndex(kept["timestamp"].unique(), name=None)
+        t = timestamps.get_indexer(kept["timestamp"])
+        grids = {}
+        for name in (*PRICES, "volume"):
+            grids[name] = np.full((len(timestamps), len(names)), np.nan)
+            grids[name][t, n] = kept[name].to_numpy()
+        known = empty_actions() if actions is None else actions
+        close = grids["close"]
+        split, dividend = place_actions(known, timestamps, names, ~np.isnan(close))
+        return cls(
+            timestamps=timestamps,
+            symbols=names,
+            **grids,
+            split=split,
+            dividend=dividend,
+            factor=forward_factors(close, split, dividend),
+            total_return_units=actions is None,
+        )
+
+    @property
+    def traded(self) -> np.ndarray:
+        """(T, N) bool: where there is a bar."""
+        has_bar: np.ndarray = ~np.isnan(self.close)
+        return has_bar
+
+    @property
+    def adjusted_open(self) -> np.ndarray:
+        """(T, N), in quote currency of the symbol's first bar; so are the other three."""
+        return self._adjusted(self.open)
+
+    @property
+    def adjusted_high(self) -> np.ndarray:
+        return self._adjusted(self.high)
+
+    @property
+    def adjusted_low(self) -> np.ndarray:
+        return self._adjusted(self.low)
+
+    @property
+    def adjusted_close(self) -> np.ndarray:
+        return self._adjusted(self.close)
+
+    @property
+    def adjusted_volume(self) -> np.ndarray:
+        """(T, N), in shares of the symbol's first bar: splits change it, dividends do not."""
+        shares: np.ndarray = self.volume / np.cumprod(self.split, axis=0)
+        return shares
+
+    def _adjusted(self, raw: np.ndarray) -> np.ndarray:
+        adjusted: np.ndarray = raw * self.factor
+        return adjusted
+
+    def adjusted_bars(self) -> pd.DataFrame:
+        """The adjusted bars as a canonical table (without the optional columns)."""
+        t, n = np.nonzero(self.traded)
+        # np.nonzero walks row by row, so rows come by timestamp; columns need to be in order too.
+        order = np.lexsort((np.argsort(np.argsort(self.symbols))[n], t))
+        t, n = t[order], n[order]
+        columns = {name: getattr(self, f"adjusted_{name}")[t, n] for name in (*PRICES, "volume")}
+        names = pd.Series(np.array(self.symbols, dtype=object)[n], dtype="str")
+        return pd.DataFrame({"timestamp": self.timestamps[t], "symbol": names} | columns)
+
+    def until(self, t: int) -> "Panel":
+        """The first `t` timestamps: what `of` makes of the bars up to there and these symbols."""
+        rows = (*PRICES, "volume", "split", "dividend", "factor")
+        return Panel(
+            timestamps=self.timestamps[:t],
+            symbols=self.symbols,
+            **{name: getattr(self, name)[:t] for name in rows},
+            total_return_units=self.total_return_units,
+        )
+
+
+def volatility(panel: Panel) -> np.ndarray:
+    """σ per bar: standard deviation (ddof = 1) of the last 63 adjusted close-to-close log returns.
+
+    Returns:
+        (T, N) > 0, as known at the close of each bar; over the symbol's own bars, held where it
+        has none; NaN until 63 returns exist. A value is bit for bit the same when later bars are
+        cut off.
+    """
+    sigma = np.full(panel.close.shape, np.nan)
+    adjusted = panel.adjusted_close
+    for n in range(len(panel.symbols)):
+        rows = np.flatnonzero(~np.isnan(adjusted[:, n]))
+        values = np.full(len(rows), np.nan)
+        if len(rows) > VOLATILITY_WINDOW:
+            returns = np.diff(np.log(adjusted[rows, n]))
+            values[VOLATILITY_WINDOW:] = _rolling_deviation(returns, VOLATILITY_WINDOW)
+        sigma[rows, n] = values
+    return hold_over_gaps(sigma)
+
+
+def hold_over_gaps(values: np.ndarray) -> np.ndarray:
+    """(T, N) with every NaN replaced by the last number above it, if there is one."""
+    filled = ~np.isnan(values)
+    last = np.maximum.accumulate(np.where(filled, np.arange(len(values))[:, None], 0), axis=0)
+    return np.take_along_axis(values, last, axis=0) if len(values) else values
+
+
+def _rolling_deviation(values: np.ndarray, window: int) -> np.ndarray:
+    """Deviation of every full window of (K,) values: (K - window + 1,).
+
+    Adds one lag at a time, element by element, so that a result depends on its own window only:
+    running sums carry the rounding of all that came before, and a reduction over a strided view
+    may add in another order when the array has another length.
+    """
+    size = len(values) - window + 1
+    lags = [values[lag : lag + size] for lag in range(window)]
+    mean = sum(lags[1:], start=lags[0].copy()) / window
+    squares = np.zeros(size)
+    for lag in lags:
+        squares += (lag - mean) ** 2
+    return np.sqrt(squares / (window - 1))
