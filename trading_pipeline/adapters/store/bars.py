@@ -1,0 +1,107 @@
+"""Bars on disk: one Parquet file a month for all symbols, replaced whole or not at all."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.core.market.actions import check_actions
+from trading_pipeline.core.market.bars import KEY, check_bars, content_hash, empty_bars, in_order
+from trading_pipeline.errors import StoreError
+
+ACTIONS_FILE = "corporate_actions.parquet"
+MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
+
+
+class BarStore:
+    """The raw bars and corporate actions of one market. Writing twice leaves one copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, bars: pd.DataFrame) -> int:
+        """Merge bars into their months, the newer row of a key winning; return the rows given.
+
+        A month that already holds exactly these rows is not touched.
+
+        Raises:
+            BarsError: the bars break an invariant; nothing is written then.
+            StoreError: the folder cannot be written.
+        """
+        checked = check_bars(bars, where=f"bars for {self.folder}")
+        for month, rows in checked.groupby(checked["timestamp"].dt.strftime("%Y-%m")):
+            path = self.folder / f"{month}.parquet"
+            old = _read_table(path) if path.exists() else rows.iloc[:0]
+            merged = _merged(old, rows)
+            if not (path.exists() and merged.equals(old)):
+                _replace_table(path, merged)
+        return len(checked)
+
+    def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
+        """Canonical bars that open in [start, end), of all time if not given; empty if none.
+
+        Raises:
+            StoreError: a month's file cannot be read.
+        """
+        first = "0000-00" if start is None else f"{start:%Y-%m}"
+        last = "9999-99" if end is None else f"{end:%Y-%m}"
+        paths = [path for path in self._months() if first <= path.stem <= last]
+        if not paths:
+            return empty_bars()
+        # Months may differ in their optional columns: what some lack, the whole cannot have.
+        bars = pd.concat(map(_read_table, paths), ignore_index=True, join="inner")
+        if start is not None:
+            bars = bars[bars["timestamp"] >= start]
+        if end is not None:
+            bars = bars[bars["timestamp"] < end]
+        return bars.reset_index(drop=True)
+
+    def write_actions(self, actions: pd.DataFrame | None) -> int:
+        """Replace the table of corporate actions; None says that the source has none.
+
+        Raises:
+            BarsError: the actions break a rule of theirs.
+            StoreError: the folder cannot be written.
+        """
+        path = self.folder / ACTIONS_FILE
+        if actions is None:
+            path.unlink(missing_ok=True)
+            return 0
+        checked = check_actions(actions, where=f"corporate actions for {self.folder}")
+        _replace_table(path, checked)
+        return len(checked)
+
+    def read_actions(self) -> pd.DataFrame | None:
+        """The corporate actions, or None where no table was ever written.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        path = self.folder / ACTIONS_FILE
+        return _read_table(path) if path.exists() else None
+
+    def data_hash(self) -> str:
+        """What all stored bars and actions say, as 64 hex digits; independent of file bytes."""
+        return content_hash(self.read(), self.read_actions())
+
+    def _months(self) -> list[Path]:
+        return sorted(self.folder.glob(MONTH_FILES))
+
+
+def _merged(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    both = pd.concat([old, new], join="inner", ignore_index=True)
+    return in_order(both.drop_duplicates(KEY, keep="last"))
+
+
+def _replace_table(path: Path, table: pd.DataFrame) -> None:
+    replace_file(path, lambda draft: table.to_parquet(draft, index=False))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        raise StoreError(
+            f"cannot read {path}: {error}. Move it away and materialize that month again."
+        ) from error
