@@ -1,0 +1,115 @@
+"""Any Parquet file, or folder of them, in the data format of `core/market/bars.py`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from trading_pipeline.adapters.sources.source import refuse_unknown, select
+from trading_pipeline.adapters.store.bars import ACTIONS_FILE
+from trading_pipeline.core.market.actions import check_actions
+from trading_pipeline.core.market.bars import KEY, check_bars, in_order
+from trading_pipeline.core.market.calendar import STEPS, infer_timeframe
+from trading_pipeline.errors import BarsError, SourceError
+
+
+class ParquetSource:
+    """A `BarSource` of one Parquet file, or of all directly in a folder.
+
+    A folder may hold `corporate_actions.parquet` beside its bars, as our own store does: then
+    its prices are raw. Without it they are taken as adjusted ('total-return units').
+    Files are read again when they have changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._signature: list[tuple[Path, int, int]] = []
+        self._bars = pd.DataFrame()
+
+    def symbols(self) -> list[str]:
+        """All symbols in the files, sorted."""
+        return sorted(self._all_bars()["symbol"].unique())
+
+    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """[first stamp, last stamp + 1 bar) over all symbols, UTC."""
+        bars = self._all_bars()
+        step = STEPS[infer_timeframe(bars, where=str(self.path))]
+        return bars["timestamp"].iloc[0], bars["timestamp"].iloc[-1] + step
+
+    def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
+        """Bars that open in [start, end); see `BarSource.bars`."""
+        refuse_unknown(symbols, self.symbols(), str(self.path))
+        return select(self._all_bars(), symbols, start, end)
+
+    def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
+        """What `corporate_actions.parquet` in the folder says; None if there is no such file."""
+        refuse_unknown(symbols, self.symbols(), str(self.path))
+        path = self.path / ACTIONS_FILE
+        if not path.is_file():
+            return None
+        actions = check_actions(read_parquet(path), where=str(path))
+        return actions[actions["symbol"].isin(list(symbols))].reset_index(drop=True)
+
+    def _all_bars(self) -> pd.DataFrame:
+        files = self._files()
+        states = [(file, file.stat()) for file in files]
+        signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
+        if signature != self._signature:
+            self._bars = self._merged({str(file): read_bars(file) for file in files})
+            self._signature = signature
+        return self._bars
+
+    def _files(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        if not self.path.exists():
+            raise SourceError(
+                f"{self.path} does not exist; give a Parquet file or a folder of them"
+            )
+        files = sorted(self.path.glob("*.parquet"))
+        if bars := [file for file in files if file.name != ACTIONS_FILE and file.is_file()]:
+            return bars
+        below = sorted({str(file.parent) for file in self.path.rglob("*.parquet")})
+        hint = f"; there are some in {', '.join(below[:5])}" if below else ""
+        raise SourceError(f"{self.path} has no Parquet files of bars directly in it{hint}")
+
+    def _merged(self, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        bars = pd.concat(parts, join="inner", names=["file", "row"])
+        if (repeated := bars.duplicated(KEY)).any():
+            first = bars[repeated].iloc[0]
+            files = bars[(bars[KEY] == first[KEY]).all(axis=1)].index.unique("file")
+            raise BarsError(
+                f"{self.path}: {first['symbol']} at {first['timestamp']:%Y-%m-%d %H:%M} UTC is in "
+                f"both {files[0]} and {files[1]} ({repeated.sum()} duplicate bars)"
+            )
+        return in_order(bars)
+
+
+def read_bars(path: Path) -> pd.DataFrame:
+    """The bars of one Parquet file, canonical.
+
+    Raises:
+        SourceError: it cannot be read, is not Parquet, or has no rows.
+        BarsError: its rows break a market invariant.
+    """
+    table = read_parquet(path)
+    checked = check_bars(table, where=str(path))
+    if checked.empty:
+        raise SourceError(f"{path} has no rows; bars are needed")
+    return checked
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file as a table; index columns that pandas stored become columns again.
+
+    Raises:
+        SourceError: it cannot be read, or is not Parquet.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # pyarrow's own errors are ValueErrors
+        raise SourceError(f"{path} is not a Parquet file: {error}") from error
+    return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
