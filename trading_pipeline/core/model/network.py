@@ -1,0 +1,81 @@
+"""The network: read this first.
+
+    window (B, T, F) ─┬─ xLSTM encoder ───────┬─ branch fusion ── temporal fusion ── z (B, D)
+                      └─ Transformer encoder ─┘   (which view)      (which bars)        │
+    notional book (B, S) ── position state ─────────────────────────────────────────────┴─ heads
+
+B windows, T bars in a window, F features of a bar, D channels, S columns of the book.
+Everything before the book is `encode`, which runs once over a block of dates; `heads` then runs
+date by date, because each date's book follows from the answers of the date before.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.fusion import BranchFusion, TemporalFusion
+from trading_pipeline.core.model.heads import Heads, Outputs
+from trading_pipeline.core.model.transformer import TransformerEncoder
+from trading_pipeline.core.model.xlstm import XLSTMEncoder
+
+
+class Attention(NamedTuple):
+    """What the network listened to."""
+
+    branches: Tensor  # (B, T, 2), weight of [xLSTM, Transformer] at each bar, sum 1
+    bars: Tensor  # (B, T), weight of each bar of the window, oldest first, sum 1
+
+
+class TradingNetwork(nn.Module):
+    """xLSTM and Transformer in parallel, fused by attention, with five heads."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        """Weights are drawn from `seed` alone; the global random state is left as it was."""
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.xlstm = XLSTMEncoder(config)
+            self.transformer = TransformerEncoder(config)
+            self.branch_fusion = BranchFusion(config)
+            self.temporal_fusion = TemporalFusion(config)
+            self.answers = Heads(config)
+
+    def forward(self, x: Tensor, book: Tensor) -> Outputs:
+        """`encode`, then `heads`."""
+        return self.heads(self.encode(x), book)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Everything that comes before the position state.
+
+        Args:
+            x: (B, T, F), scaled features, finite, oldest bar first; T at most `n_steps`.
+
+        Returns:
+            (B, D). A window's encoding does not depend on the other windows of the batch.
+
+        Raises:
+            ValueError: the window has another number of features, or too many bars.
+        """
+        return self._encode(x)[0]
+
+    def heads(self, z: Tensor, book: Tensor) -> Outputs:
+        """The answers, from encoded windows (B, D) and the book's features (B, S)."""
+        answers: Outputs = self.answers(z, book)
+        return answers
+
+    def attention(self, x: Tensor) -> Attention:
+        """The fusion weights behind `encode(x)`, for people to look at."""
+        return self._encode(x)[1]
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, Attention]:
+        most, features = self.config.n_steps, self.config.n_features
+        if x.dim() != 3 or x.shape[2] != features or not 1 <= x.shape[1] <= most:
+            raise ValueError(
+                f"windows must be (B, 1 to {most} bars, {features} features), were {tuple(x.shape)}"
+            )
+        fused, branches = self.branch_fusion(self.xlstm(x), self.transformer(x))
+        z, bars = self.temporal_fusion(fused)
+        return z, Attention(branches, bars)
