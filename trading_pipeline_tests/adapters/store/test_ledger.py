@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trading_pipeline.adapters.store.ledger import GENESIS, Entry, Ledger, canonical_json
 from trading_pipeline.errors import LedgerError
+from trading_pipeline_tests.postgres import throw_away_postgres
 
 AT = datetime(2024, 1, 2, 21, tzinfo=UTC)
 NOW = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
@@ -197,22 +198,50 @@ def test_many_events_are_written_all_or_none(ledger):
     assert ledger.read("session") == []
 
 
-def test_writers_who_do_not_claim_the_stream_take_turns(url):
-    """Four processes open one new ledger at once; every event is there, in one whole chain."""
-    script = (
-        "import sys; from datetime import datetime, UTC\n"
-        "from trading_pipeline.adapters.store.ledger import Ledger\n"
-        "now = datetime(2024, 1, 2, tzinfo=UTC)\n"
-        "ledger = Ledger(sys.argv[1])\n"
-        "for n in range(20): ledger.append('trials', 'trial', now, {'n': n}, now)\n"
-    )
-    command = [sys.executable, "-c", script, url]
+APPEND_20 = """
+import sys
+from datetime import datetime, UTC
+from trading_pipeline.adapters.store.ledger import Ledger
+now = datetime(2024, 1, 2, tzinfo=UTC)
+ledger = Ledger(sys.argv[1])
+for n in range(20):
+    ledger.append("trials", "trial", now, {"n": n}, now)
+"""
+
+
+def check_that_writers_take_turns(url: str) -> None:
+    command = [sys.executable, "-c", APPEND_20, url]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
     for process in processes:
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr.decode()
     with Ledger(url) as ledger:
         assert ledger.verify("trials") == 80
+
+
+def test_writers_who_do_not_claim_the_stream_take_turns(url):
+    """Four processes open one new ledger at once; every event is there, in one whole chain."""
+    check_that_writers_take_turns(url)
+
+
+@pytest.mark.slow
+def test_postgresql_keeps_the_same_ledger(ledger):
+    """The same events have the same hashes there, and the same two rules about writers hold."""
+    with throw_away_postgres() as port:
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        check_that_writers_take_turns(url)
+        with Ledger(url) as served:
+            for one in (ledger, served):
+                fill_stream(one)
+                one.append(
+                    "session", "note", AT, {"é\x00": [0.1, 5e-324, -0.0, None]}, NOW, after=5
+                )
+                with pytest.raises(LedgerError, match="another writer is at event 6"):
+                    one.append("session", "late", AT, {}, NOW, after=5)
+            assert served.read("session") == ledger.read("session")
+            assert served.last("session", "fill") == ledger.last("session", "fill")
+            assert served.streams() == ["session", "trials"]
+            assert (served.verify("session"), served.count("session", "fill")) == (6, 5)
 
 
 def test_a_killed_writer_leaves_a_whole_chain(url):
