@@ -1,0 +1,79 @@
+# `make` lists what there is. Everything runs in .venv, which is made and kept up to date as needed.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12` takes another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+
+# PyTorch's own index has the CPU build, which pip prefers where there is one; PyPI's build for Linux
+# brings gigabytes of CUDA. For a GPU, once, with a build that https://pytorch.org names:
+# make install TORCH='torch==2.13.0+cu130 --index-url https://download.pytorch.org/whl/cu130'
+TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: help demo ui install test test-slow check bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' Makefile
+
+demo: $(STAMP) ## run everything on the embedded sample market, down to the report
+	@$(BIN)/trading-pipeline demo
+
+ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon
+	@home="$$($(BIN)/trading-pipeline home)" \
+	&& DAGSTER_HOME="$$home" DAGSTER_EVENT_BATCH_SIZE=1000 \
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+install: $(STAMP) ## make .venv from the locked versions; TORCH='...' chooses PyTorch's build
+
+test: $(STAMP) ## fast tests
+	@$(PYTEST) -m 'not slow'
+
+test-slow: $(STAMP) ## slow tests
+	@$(PYTEST) -m slow
+
+check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -m 'not slow'
+	$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+bench: $(STAMP) ## time what has to be fast
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lock: $(STAMP) ## write constraints.txt anew from what .venv holds
+	@grep '^#' constraints.txt > $(VENV)/constraints.txt
+	@$(PIP) freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' >> $(VENV)/constraints.txt
+	@mv $(VENV)/constraints.txt constraints.txt && touch $(STAMP)
+
+clean: ## remove .venv and caches; data and reports stay
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find trading_pipeline trading_pipeline_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp goes before anything is changed and comes back when all of it worked: an installation
+# that was killed is done again. Asking for a build of torch by name asks for an installation.
+$(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,always)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; \
+	install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "$(PYTHON) is $$("$(PYTHON)" --version 2>&1); Python 3.11 or newer is needed" >&2; exit 1; }
+	@rm -f $(STAMP)
+	@$(PIP) --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "Installing into $(VENV); the first time this takes some minutes."
+	@$(PIP) install --quiet --no-deps --constraint constraints.txt $(TORCH)
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+.PHONY: always
+always:
