@@ -1,0 +1,111 @@
+"""Every metric against a number worked by hand, and against quantstats."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from trading_pipeline.core.evaluation import metrics
+
+# +10 %, -10 %, +20 %, -5 %: growth 1.1 * 0.9 * 1.2 * 0.95 = 1.1286 over four days.
+FOUR_DAYS = np.array([0.10, -0.10, 0.20, -0.05])
+DAILY = hnp.arrays(float, st.integers(3, 60), elements=st.floats(-0.5, 0.5))
+
+
+def test_annual_return_compounds_over_the_year():
+    assert metrics.annual_return(FOUR_DAYS, 4) == pytest.approx(0.1286)
+    assert metrics.annual_return(FOUR_DAYS, 8) == pytest.approx(1.1286**2 - 1)
+
+
+def test_annual_volatility_matches_the_hand_worked_example():
+    # mean 0.0375; squares .00390625 .01890625 .02640625 .00765625 add up to 0.056875
+    assert metrics.annual_volatility(FOUR_DAYS, 4) == pytest.approx((0.056875 / 3 * 4) ** 0.5)
+
+
+def test_sharpe_matches_the_hand_worked_example():
+    assert metrics.sharpe(FOUR_DAYS, 4) == pytest.approx(0.0375 / (0.056875 / 3) ** 0.5 * 2)
+
+
+def test_sortino_counts_all_days_in_its_downside():
+    # downside: sqrt((0.01 + 0.0025) / 4)
+    assert metrics.sortino(FOUR_DAYS, 4) == pytest.approx(0.0375 / (0.0125 / 4) ** 0.5 * 2)
+
+
+def test_max_drawdown_is_measured_from_the_true_peak_and_the_start():
+    assert metrics.max_drawdown(FOUR_DAYS) == pytest.approx(-0.10)
+    assert metrics.max_drawdown(np.array([-0.2, 0.1, -0.5])) == pytest.approx(0.8 * 1.1 * 0.5 - 1)
+    assert metrics.max_drawdown(np.array([0.1, 0.2])) == 0
+
+
+def test_calmar_is_return_over_depth():
+    assert metrics.calmar(FOUR_DAYS, 4) == pytest.approx(0.1286 / 0.10)
+
+
+def test_trades_are_counted_and_weighed():
+    profits = np.array([30.0, -10.0, 0.0, -5.0])
+    assert metrics.win_rate(profits) == 0.25
+    assert metrics.profit_factor(profits) == 2.0
+
+
+def test_turnover_and_exposure_are_means():
+    assert metrics.turnover(np.array([0.5, 0.0, 0.1, 0.0]), 252) == pytest.approx(0.15 * 252)
+    assert metrics.exposure(np.array([1.0, 0.5])) == 0.75
+
+
+@pytest.mark.parametrize("metric", ["sharpe", "sortino", "calmar"])
+@pytest.mark.parametrize("returns", [np.zeros(5), np.full(5, 0.01)])
+def test_a_ratio_without_risk_is_undefined_and_never_infinite(metric, returns):
+    assert np.isnan(metrics.OF_RETURNS[metric](returns, 252))
+
+
+def test_no_closed_trade_and_no_losing_trade_are_undefined():
+    assert np.isnan(metrics.win_rate(np.array([])))
+    assert np.isnan(metrics.profit_factor(np.array([])))
+    assert np.isnan(metrics.profit_factor(np.array([1.0, 2.0])))
+
+
+def test_a_ruined_account_reads_minus_one():
+    ruined = np.array([0.1, -1.0, 0.0, 0.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metrics.annual_return(ruined, 252) == -1
+        assert metrics.max_drawdown(ruined) == -1
+        assert metrics.calmar(ruined, 252) == -1
+
+
+@given(DAILY)
+def test_metrics_stay_in_their_ranges(returns):
+    for name, metric in metrics.OF_RETURNS.items():
+        low, high = metrics.RANGE.get(name, (-np.inf, np.inf))
+        value = metric(returns, 252)
+        assert np.isnan(value) or (low <= value <= high and np.isfinite(value))
+
+
+@given(hnp.arrays(float, (5, 12), elements=st.floats(-0.5, 0.5)))
+def test_many_histories_at_once_are_the_same_as_one_by_one(returns):
+    for metric in metrics.OF_RETURNS.values():
+        one_by_one = [float(metric(row, 252)) for row in returns]
+        np.testing.assert_allclose(metric(returns, 252), one_by_one, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_quantstats_agrees():
+    import pandas as pd
+    import quantstats.stats as oracle
+
+    draws = np.random.default_rng(5).normal(0.0005, 0.01, 750)
+    returns = pd.Series(draws, index=pd.bdate_range("2010-01-04", periods=750))
+    expected = {
+        "annual_volatility": oracle.volatility(returns, periods=252),
+        "sharpe": oracle.sharpe(returns, periods=252),
+        "sortino": oracle.sortino(returns, periods=252),
+        "max_drawdown": oracle.max_drawdown(returns),
+        "annual_return": float((1 + returns).prod() ** (252 / 750) - 1),
+    }
+    for name, value in expected.items():
+        assert metrics.OF_RETURNS[name](draws, 252) == pytest.approx(float(value), rel=1e-9), name
+    assert metrics.profit_factor(draws) == pytest.approx(oracle.profit_factor(returns))
+    assert metrics.win_rate(draws) == pytest.approx(oracle.win_rate(returns))
