@@ -1,0 +1,79 @@
+"""Information coefficients: rank correlations per date, and an interval that knows of overlap."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trading_pipeline.core.evaluation.information import (
+    information_coefficients,
+    long_run_variance,
+    mean_information_coefficient,
+)
+
+
+def overlapping(rng, n_dates, horizon):
+    """Coefficients of a score that knows nothing, as overlapping returns make them."""
+    shocks = rng.normal(0, 0.2, n_dates + horizon - 1)
+    return np.convolve(shocks, np.ones(horizon), "valid") / np.sqrt(horizon)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_dates", "horizon"), [(250, 21), (1000, 21), (1800, 5), (500, 1)])
+def test_intervals_cover_zero_90_to_97_percent_of_the_time(n_dates, horizon):
+    rng, held = np.random.default_rng(17), 0
+    for _ in range(1000):
+        found = mean_information_coefficient(overlapping(rng, n_dates, horizon), horizon)
+        held += found.low <= 0 <= found.high
+    assert 0.90 <= held / 1000 <= 0.97
+
+
+def test_naive_intervals_do_not_cover():
+    """Why the overlap matters: single dates taken as independent cover less than half."""
+    rng, held = np.random.default_rng(17), 0
+    for _ in range(300):
+        values = overlapping(rng, 500, 21)
+        held += abs(values.mean()) <= 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    assert held / 300 < 0.5
+
+
+def test_coefficients_are_spearman_over_the_symbols_that_are_there():
+    rng = np.random.default_rng(0)
+    score, target = rng.normal(size=(2, 30, 12))
+    score[:, 3] = np.round(score[:, 3])
+    score[5, :3] = np.nan
+    target[6, 4] = np.nan
+    found = information_coefficients(score, target)
+    for date in range(30):
+        known = np.isfinite(score[date]) & np.isfinite(target[date])
+        expected = stats.spearmanr(score[date, known], target[date, known]).statistic
+        assert found[date] == pytest.approx(expected)
+
+
+def test_a_perfect_and_a_reversed_order_read_plus_and_minus_one():
+    order = np.arange(8.0)[None, :]
+    assert information_coefficients(order, order**3) == pytest.approx([1.0])
+    assert information_coefficients(order, -order) == pytest.approx([-1.0])
+
+
+def test_fewer_than_eight_symbols_or_equal_scores_have_none():
+    order = np.arange(8.0)[None, :]
+    assert np.isnan(information_coefficients(order[:, :7], order[:, :7]))
+    assert np.isnan(information_coefficients(np.ones((1, 8)), order))
+
+
+def test_dates_without_a_coefficient_are_left_out():
+    values = np.random.default_rng(1).normal(0.1, 0.1, 100)
+    gaps = np.insert(values, [10, 50], np.nan)
+    assert mean_information_coefficient(gaps, 1) == mean_information_coefficient(values, 1)
+
+
+def test_too_few_dates_are_not_available():
+    assert np.isnan(mean_information_coefficient(np.full(19, 0.1), 1).value)
+
+
+def test_long_run_variance_matches_the_hand_worked_example():
+    # 1, -1, 1, -1: covariances 1, -3/4, 2/4; Bartlett weights with 2 lags 1, 2/3, 1/3
+    series = np.array([1.0, -1.0, 1.0, -1.0])
+    assert long_run_variance(series, 0) == 1.0
+    assert long_run_variance(series, 1) == pytest.approx(1 + 2 * 0.5 * -0.75)
+    assert long_run_variance(series, 2) == pytest.approx(1 + 2 * (2 / 3 * -0.75 + 1 / 3 * 0.5))
