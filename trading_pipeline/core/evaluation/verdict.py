@@ -1,0 +1,202 @@
+"""Is there an edge, and does the network earn its place? Two verdicts, each with its reasons.
+
+'Proven' needs all of: the lower one-sided 97.5 % bound of the paired Sharpe difference above 0
+against every rule baseline, a deflated Sharpe ratio of the active return of at least 0.95, at
+least 250 days, and no leak. Everything else is 'not proven', which is a result, not a failure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from trading_pipeline.core.evaluation.confidence import Estimate
+from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.significance import (
+    SharpeMoments,
+    deflated_sharpe,
+    expected_maximum_sharpe,
+    minimum_track_record,
+    trial_variance,
+)
+
+RULE_BASELINES = (
+    "cash",
+    "buy_and_hold",
+    "equal_weight",
+    "inverse_volatility",
+    "equal_weight_managed",  # equal weight under the volatility target and the risk rules
+    "momentum",
+    "reversal",
+    "trend",
+)
+LEARNED_BASELINES = ("ridge", "lightgbm", "lstm")
+MINIMUM_DAYS = 250
+MINIMUM_DEFLATED_SHARPE = 0.95
+_FOREVER = 36_500  # days; beyond a hundred years 'needs N more days' is not advice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the verdicts are reached from."""
+
+    differences: Mapping[str, Estimate]  # baseline -> paired Sharpe difference, a year
+    returns: Mapping[str, Floats]  # baseline -> daily returns (D,)
+    strategy: Floats  # daily returns (D,)
+    trials: int | None  # distinct (configuration, panel) ones; None is unknown
+    trial_sharpes: Floats  # per day, of the trials that are known
+    leaks: Sequence[str]  # what the leakage checks found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The two verdicts; `needs_days` is None when no history of a sane length would do."""
+
+    edge: str  # "proven" or "not proven"
+    network: str
+    reasons: tuple[str, ...]
+    needs_days: int | None
+    hardest_baseline: str | None
+    active_sharpe_per_day: float | None
+    deflated_sharpe: float | None  # a probability, in [0, 1]
+
+    def to_plain(self) -> dict[str, object]:
+        return asdict(self) | {"reasons": list(self.reasons)}
+
+
+def titled(name: str) -> str:
+    """A baseline's name as a sentence says it: buy_and_hold -> buy-and-hold."""
+    return name.replace("_and_", "-and-").replace("_", " ")
+
+
+def active_returns(strategy: Floats, baseline: Floats) -> Floats:
+    """Daily returns over the baseline's, the baseline scaled to the strategy's volatility.
+
+    At equal volatility the sign of the mean is the sign of the Sharpe difference, so a book is
+    neither punished for taking less risk than buy-and-hold nor paid for taking more. A baseline
+    that never moves (cash) is subtracted as it is. Both (D,).
+    """
+    own, other = strategy.std(ddof=1), baseline.std(ddof=1)
+    return strategy - (own / other if other > 0 else 1.0) * baseline
+
+
+def reached(evidence: Evidence) -> Verdict:
+    """Weigh the evidence; every condition that fails becomes one reason, hardest first."""
+    rules = {k: v for k, v in evidence.differences.items() if k not in LEARNED_BASELINES}
+    hardest = min(rules, key=lambda name: _bound(rules[name]), default=None)
+    active = None
+    if hardest is not None:
+        active = SharpeMoments.of(active_returns(evidence.strategy, evidence.returns[hardest]))
+    probability = _deflated(evidence, active)
+    reasons = [
+        *_leaks(evidence.leaks),
+        *_not_above(rules, hardest),
+        *_luck(evidence, hardest, probability),
+        *_short(len(evidence.strategy)),
+        *_not_compared(rules),
+    ]
+    return Verdict(
+        edge="not proven" if reasons else "proven",
+        network=_network(evidence.differences),
+        reasons=tuple(reasons),
+        needs_days=_needs_days(evidence, rules, active) if reasons else None,
+        hardest_baseline=hardest,
+        active_sharpe_per_day=active.sharpe if active else None,
+        deflated_sharpe=probability,
+    )
+
+
+def _bound(difference: Estimate) -> float:
+    """The lower bound, minus infinity when it is undefined: what is unknown is not proven."""
+    return difference.low if np.isfinite(difference.low) else -np.inf
+
+
+def _hurdle(evidence: Evidence) -> float:
+    """Sharpe ratio a day that the luckiest of the trials is expected to show."""
+    variance = trial_variance(evidence.trial_sharpes, len(evidence.strategy))
+    return expected_maximum_sharpe(evidence.trials or 1, variance)
+
+
+def _deflated(evidence: Evidence, active: SharpeMoments | None) -> float | None:
+    if active is None or evidence.trials is None:
+        return None
+    variance = trial_variance(evidence.trial_sharpes, len(evidence.strategy))
+    return deflated_sharpe(active, evidence.trials, variance)
+
+
+def _leaks(leaks: Sequence[str]) -> list[str]:
+    return [f"A leak was found, so no number here can be trusted: {leak}." for leak in leaks]
+
+
+def _not_above(rules: Mapping[str, Estimate], hardest: str | None) -> list[str]:
+    if hardest is None:
+        return ["There is no rule baseline to compare with."]
+    behind = [name for name, difference in rules.items() if not _bound(difference) > 0]
+    if not behind:
+        return []
+    value, low, high = rules[hardest]
+    return [
+        f"Not better than chance against {len(behind)} of {len(rules)} rule baselines "
+        f"({', '.join(titled(name) for name in behind)}). The hardest is {titled(hardest)}: Sharpe "
+        f"difference {value:+.2f}, 95 % interval [{low:+.2f}, {high:+.2f}]; "
+        "the lower end must be above 0."
+    ]
+
+
+def _luck(evidence: Evidence, hardest: str | None, probability: float | None) -> list[str]:
+    if hardest is None:
+        return []
+    if evidence.trials is None:
+        return ["Trials unknown: without their number luck in choosing cannot be ruled out."]
+    if probability is None:
+        return [f"The return over {titled(hardest)} never moves, so its luck cannot be judged."]
+    if probability >= MINIMUM_DEFLATED_SHARPE:
+        return []
+    tried = f"{evidence.trials} trial" + ("s" if evidence.trials > 1 else "")
+    return [
+        f"Deflated Sharpe ratio {probability:.2f} over {titled(hardest)} at equal volatility, "
+        f"after {tried}; at least {MINIMUM_DEFLATED_SHARPE} is needed."
+    ]
+
+
+def _short(n_days: int) -> list[str]:
+    if n_days >= MINIMUM_DAYS:
+        return []
+    return [f"Only {n_days} days out of sample; at least {MINIMUM_DAYS} are needed."]
+
+
+def _not_compared(rules: Mapping[str, Estimate]) -> list[str]:
+    missing = [titled(name) for name in RULE_BASELINES if name not in rules]
+    return [f"Not yet compared with {', '.join(missing)}."] if missing else []
+
+
+def _needs_days(
+    evidence: Evidence, rules: Mapping[str, Estimate], active: SharpeMoments | None
+) -> int | None:
+    """Days to add until every condition on the numbers would hold, were they to stay as they are.
+
+    Bounds of differences narrow with the square root of the days; the deflated Sharpe ratio is
+    answered by the minimum track record length against the present hurdle.
+    """
+    if active is None or evidence.leaks or evidence.trials is None:
+        return None
+    days = len(evidence.strategy)
+    needed = [float(MINIMUM_DAYS), minimum_track_record(active, _hurdle(evidence))]
+    for value, low, _ in rules.values():
+        if not low > 0:
+            needed.append(days * ((value - low) / value) ** 2 if value > 0 else np.inf)
+    more = np.ceil(max(needed)) - days
+    return int(more) if 0 < more < _FOREVER else None
+
+
+def _network(differences: Mapping[str, Estimate]) -> str:
+    learned = {name: differences[name] for name in LEARNED_BASELINES if name in differences}
+    if not learned:
+        return "not evaluated: learned baselines are not part of this report"
+    as_good = [name for name, difference in learned.items() if not _bound(difference) > 0]
+    if as_good:
+        return f"does not earn its place: {', '.join(as_good)} does as well"
+    missing = [name for name in LEARNED_BASELINES if name not in learned]
+    if missing:
+        return f"not evaluated: not yet compared with {', '.join(missing)}"
+    return "earns its place: better than every learned baseline"
