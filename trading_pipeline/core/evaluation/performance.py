@@ -1,0 +1,132 @@
+"""A book by the day, and every metric of it with its replications.
+
+Statistics are of daily closes whatever the timeframe: bars of an hour or a minute hold no more
+evidence about a Sharpe ratio than their days do, and resampling them would cost a thousand times
+as much.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_pipeline.core.evaluation import metrics
+from trading_pipeline.core.evaluation.confidence import (
+    Estimate,
+    Sampled,
+    interval,
+    resampled_statistics,
+    widening,
+)
+from trading_pipeline.core.evaluation.metrics import Floats
+
+
+def day_closes(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
+    """Positions of the last bar of each UTC day, (D,).
+
+    The first bar is the starting point and no day of its own: with daily bars D = T - 1.
+    """
+    day = timestamps.normalize()
+    last = np.append(day[1:] != day[:-1], True)
+    last[0] = False
+    return np.flatnonzero(last)
+
+
+def daily_returns(equity: Floats, closes: NDArray[np.intp]) -> Floats:
+    """Simple returns from day to day, (..., T) -> (..., D), the first from the first bar.
+
+    An account that reaches zero or less is ruined: it lost everything that day, and 0 after.
+    """
+    alive = np.minimum.accumulate(equity, axis=-1) > 0
+    held = np.where(alive, equity, 0.0)
+    after, before = held[..., closes], held[..., np.append(0, closes[:-1])]
+    return np.divide(after, before, out=np.ones_like(after), where=before > 0) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DailyBook:
+    """One book by the day, over D days."""
+
+    returns: Floats  # (D,), simple, >= -1
+    turnover: Floats  # (D,), traded value over equity, summed over the day's bars
+    exposure: Floats  # (D,), gross exposure over equity, the mean of the day's bars
+    profits: Floats | None  # (n,) of closed trades in the order given, or None: has no trades
+
+    @classmethod
+    def of(
+        cls,
+        timestamps: pd.DatetimeIndex,
+        equity: Floats,
+        turnover: Floats,
+        exposure: Floats,
+        profits: Floats | None,
+    ) -> Self:
+        """Gather bars, all (T,), into days."""
+        closes = day_closes(timestamps)
+        starts = np.append(1, closes[:-1] + 1)
+        return cls(
+            returns=daily_returns(equity, closes),
+            turnover=np.add.reduceat(turnover, starts),
+            exposure=np.add.reduceat(exposure, starts) / (closes - starts + 1),
+            profits=profits,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """The one set of resampled dates that all books of a report share."""
+
+    dates: NDArray[np.int32]  # (R, D)
+    block: int  # mean block, in days
+    days_per_year: float
+    seed: int
+
+    @property
+    def widening(self) -> float:
+        return widening(self.dates.shape[1], self.block)
+
+
+def sampled_metrics(book: DailyBook, resampling: Resampling) -> dict[str, Sampled]:
+    """Every metric but the information coefficient, with its replications (R,)."""
+    a_year, dates = resampling.days_per_year, resampling.dates
+    again = book.returns[dates]
+    sampled = {
+        name: Sampled(float(metric(book.returns, a_year)), metric(again, a_year))
+        for name, metric in metrics.OF_RETURNS.items()
+    }
+    if book.profits is not None:
+        sampled |= resampled_statistics(
+            book.profits, metrics.OF_TRADES, len(dates), resampling.seed
+        )
+    for name, series, metric in (
+        ("turnover", book.turnover, metrics.turnover),
+        ("exposure", book.exposure, metrics.exposure),
+    ):
+        sampled[name] = Sampled(float(metric(series, a_year)), metric(series[dates], a_year))
+    return sampled
+
+
+def estimates(
+    sampled: dict[str, Sampled], resampling: Resampling, information: Estimate | None = None
+) -> dict[str, Estimate]:
+    """All metrics in the order of `metrics.NAMES`, each with its interval; absent ones are NaN."""
+    absent = Estimate(float("nan"))
+    known = {
+        name: interval(value, resampling.widening, metrics.RANGE.get(name, (-np.inf, np.inf)))
+        for name, value in sampled.items()
+    }
+    known["information_coefficient"] = information or absent
+    return {name: known.get(name, absent) for name in metrics.NAMES}
+
+
+def share_beaten(own: float, others: Floats) -> float | None:
+    """Share of `others` (R,) below `own`, ties half, in [0, 1]; None when there are none.
+
+    Undefined counts as 0 on both sides: a book that never moved has a Sharpe ratio of nothing.
+    """
+    if not len(others):
+        return None
+    value, rivals = np.nan_to_num(own), np.nan_to_num(others)
+    return float(((rivals < value) + 0.5 * (rivals == value)).mean())

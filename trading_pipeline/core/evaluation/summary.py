@@ -1,0 +1,262 @@
+"""Everything a report says, as plain values: from equity curves to the content of report.json."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.evaluation.confidence import (
+    CONFIDENCE,
+    Estimate,
+    Sampled,
+    block_length,
+    interval,
+    resampled_dates,
+)
+from trading_pipeline.core.evaluation.information import mean_information_coefficient
+from trading_pipeline.core.evaluation.metrics import Floats, annual_return, sharpe
+from trading_pipeline.core.evaluation.performance import (
+    DailyBook,
+    Resampling,
+    daily_returns,
+    day_closes,
+    estimates,
+    sampled_metrics,
+    share_beaten,
+)
+from trading_pipeline.core.evaluation.scoreboard import scoreboard
+from trading_pipeline.core.evaluation.verdict import Evidence, reached
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.errors import EvaluationError
+
+_MINIMUM_DAYS = 20  # fewer days of returns say nothing at all
+_LINEAGE = ("data_hash", "code_version", "config_hash")
+
+
+@dataclass(frozen=True)
+class BookView:
+    """One simulated book as the evaluation sees it; T bars, the first before any fill."""
+
+    equity: Floats  # (T,), quote currency, marked at each close
+    trades: pd.DataFrame | None  # closed round trips, column `pnl` in quote currency; None: n/a
+    turnover: Floats  # (T,), value traded in the bar over equity, >= 0
+    exposure: Floats  # (T,), gross exposure at the close over equity, >= 0
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """What one report is made from: one out-of-sample history, costs in.
+
+    `baselines` and `random_equity` are on the same bars and pay the same costs. `trial_sharpes`
+    are annual, as in report.json. `hashes` holds data_hash, code_version, config_hash and
+    whatever else the numbers trace to.
+    """
+
+    market: Market
+    timestamps: pd.DatetimeIndex  # (T,), UTC, increasing
+    strategy: BookView
+    baselines: Mapping[str, BookView]
+    random_equity: Floats  # (R, T); R may be 0
+    ic: pd.DataFrame | None  # columns date, ic; None: not available
+    trials: int | None  # distinct (configuration, panel) ones so far; None: unknown
+    capital: float
+    benchmark: str = "buy_and_hold"
+    trial_sharpes: Sequence[float] | None = None
+    warnings: Sequence[str] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    leaks: Sequence[str] = ()  # findings of the leakage checks
+    replications: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.benchmark not in self.baselines:
+            raise ValueError(
+                f"benchmark {self.benchmark!r} is not among the baselines {list(self.baselines)}"
+            )
+        for name, book in {"strategy": self.strategy, **self.baselines}.items():
+            _check_book(name, book, len(self.timestamps))
+        if self.random_equity.ndim != 2 or self.random_equity.shape[1] != len(self.timestamps):
+            raise ValueError(
+                f"random_equity has shape {self.random_equity.shape}, "
+                f"expected (R, {len(self.timestamps)})"
+            )
+        if self.trials is not None and self.trials < 1:
+            raise ValueError(f"trials must be at least 1, or None for unknown, was {self.trials}")
+
+
+def _check_book(name: str, book: BookView, n_bars: int) -> None:
+    for part in ("equity", "turnover", "exposure"):
+        values = getattr(book, part)
+        if values.shape != (n_bars,):
+            raise ValueError(f"{name}: {part} has shape {values.shape}, expected ({n_bars},)")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: {part} has values that are not finite")
+    if book.equity[0] <= 0:
+        raise ValueError(f"{name}: equity starts at {book.equity[0]}, must be above 0")
+    if book.trades is not None and not np.isfinite(book.trades["pnl"]).all():
+        raise ValueError(f"{name}: trades have a pnl that is not finite")
+
+
+def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
+    """The content of report.json: plain, finite values in a fixed order; undefined is None.
+
+    The same inputs give the same values bit for bit.
+
+    Raises:
+        EvaluationError: fewer than 20 days of returns.
+    """
+    books = _daily_books(inputs)
+    resampling = _resampling(inputs, books)
+    sampled = {name: sampled_metrics(book, resampling) for name, book in books.items()}
+    strategy = estimates(sampled["strategy"], resampling, _information(inputs))
+    paired = {
+        name: _paired(sampled["strategy"], sampled[name], resampling) for name in inputs.baselines
+    }
+    days = len(books["strategy"].returns)
+    return {
+        "market": inputs.market.name,
+        "period": _period(inputs, days),
+        "verdict": reached(_evidence(inputs, books, paired)).to_plain(),
+        "benchmark": inputs.benchmark,
+        "paired": {name: _plain(differences) for name, differences in paired.items()},
+        **_among_random(inputs, books),
+        "strategy": _plain(strategy),
+        "baselines": {
+            name: _plain(estimates(sampled[name], resampling)) for name in inputs.baselines
+        },
+        "scoreboard": scoreboard(strategy, inputs.market.profile, days),
+        "warnings": list(inputs.warnings),
+        "trials": inputs.trials,
+        **{name: inputs.hashes.get(name) for name in _LINEAGE},
+        "lineage": {k: v for k, v in inputs.hashes.items() if k not in _LINEAGE},
+        "assumptions": _assumptions(inputs),
+        "bootstrap": _bootstrap(inputs, resampling),
+    }
+
+
+def _daily_books(inputs: EvaluationInputs) -> dict[str, DailyBook]:
+    """The strategy and every baseline by the day; the strategy is first."""
+    views = {"strategy": inputs.strategy, **inputs.baselines}
+    books = {name: _daily(inputs.timestamps, view) for name, view in views.items()}
+    days = len(books["strategy"].returns)
+    if days < _MINIMUM_DAYS:
+        raise EvaluationError(
+            f"{inputs.market.name}: {days} days of out-of-sample returns, at least "
+            f"{_MINIMUM_DAYS} are needed. Give the walk-forward a longer history or shorter spans."
+        )
+    return books
+
+
+def _daily(timestamps: pd.DatetimeIndex, view: BookView) -> DailyBook:
+    profits = None if view.trades is None else view.trades["pnl"].to_numpy(dtype=np.float64)
+    return DailyBook.of(timestamps, view.equity, view.turnover, view.exposure, profits)
+
+
+def _days_per_year(market: Market) -> float:
+    return market.bars_per_year / market.bars_per_day
+
+
+def _resampling(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> Resampling:
+    """Draw the dates once; every book and every difference is resampled on them."""
+    returns = np.stack([book.returns for book in books.values()], axis=1)
+    horizon = -(-inputs.market.horizon // inputs.market.bars_per_day)
+    block = block_length(returns, horizon)
+    return Resampling(
+        dates=resampled_dates(len(returns), block, inputs.replications, inputs.seed),
+        block=block,
+        days_per_year=_days_per_year(inputs.market),
+        seed=inputs.seed,
+    )
+
+
+def _information(inputs: EvaluationInputs) -> Estimate | None:
+    if inputs.ic is None:
+        return None
+    coefficients = inputs.ic.sort_values("date")["ic"].to_numpy(dtype=np.float64)
+    return mean_information_coefficient(coefficients, inputs.market.horizon)
+
+
+def _paired(
+    strategy: Mapping[str, Sampled], baseline: Mapping[str, Sampled], resampling: Resampling
+) -> dict[str, Estimate]:
+    """Differences strategy - baseline on the same resampled dates."""
+    differences = {
+        "sharpe_difference": strategy["sharpe"].or_zero().minus(baseline["sharpe"].or_zero()),
+        "annual_return_difference": strategy["annual_return"].minus(baseline["annual_return"]),
+    }
+    return {name: interval(sampled, resampling.widening) for name, sampled in differences.items()}
+
+
+def _evidence(
+    inputs: EvaluationInputs,
+    books: Mapping[str, DailyBook],
+    paired: Mapping[str, Mapping[str, Estimate]],
+) -> Evidence:
+    per_day = np.sqrt(_days_per_year(inputs.market))
+    return Evidence(
+        differences={
+            name: differences["sharpe_difference"] for name, differences in paired.items()
+        },
+        returns={name: books[name].returns for name in inputs.baselines},
+        strategy=books["strategy"].returns,
+        trials=inputs.trials,
+        trial_sharpes=np.asarray(inputs.trial_sharpes or [], dtype=np.float64) / per_day,
+        leaks=inputs.leaks,
+    )
+
+
+def _period(inputs: EvaluationInputs, days: int) -> dict[str, object]:
+    return {
+        "start": inputs.timestamps[0].isoformat(),
+        "end": inputs.timestamps[-1].isoformat(),
+        "bars": len(inputs.timestamps),
+        "days": days,
+    }
+
+
+def _plain(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    return {name: estimate.to_plain() for name, estimate in numbers.items()}
+
+
+def _among_random(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> dict[str, object]:
+    """Where the strategy stands among random portfolios: the share of them that it beats."""
+    a_year = _days_per_year(inputs.market)
+    rivals = daily_returns(inputs.random_equity, day_closes(inputs.timestamps))
+    own = books["strategy"].returns
+    by_sharpe, by_return = sharpe(rivals, a_year), annual_return(rivals, a_year)
+    ends = np.nanquantile(by_sharpe, [0.05, 0.5, 0.95]) if len(rivals) else np.full(3, np.nan)
+    return {
+        "random_percentile": share_beaten(float(sharpe(own, a_year)), by_sharpe),
+        "random": {
+            "portfolios": len(rivals),
+            "percentile_of_annual_return": share_beaten(
+                float(annual_return(own, a_year)), by_return
+            ),
+            "sharpe": Estimate(ends[1], ends[0], ends[2]).to_plain(),  # median, 5 %, 95 %
+        },
+    }
+
+
+def _assumptions(inputs: EvaluationInputs) -> list[str]:
+    costs, market = inputs.market.costs, inputs.market
+    return [
+        "Every prediction is out of sample; decided at a bar's close, filled at the next open.",
+        f"Each trade pays a fee of {costs.fee * 1e4:g} bp and slippage of "
+        f"{costs.slippage * 1e4:g} bp; shorts pay {costs.borrow:.2%} a year.",
+        f"Sharpe ratios are over a zero rate; idle cash earns 0, debit cash pays "
+        f"{costs.debit:.1%} a year.",
+        f"Statistics are of daily closes, {_days_per_year(market):g} days a year; starting "
+        f"capital {inputs.capital:,.0f}; a prediction looks {market.horizon} bars ahead.",
+        "The Sharpe ratio of a book that never trades counts as 0 in a difference.",
+    ]
+
+
+def _bootstrap(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, object]:
+    return {
+        "method": "stationary, dates resampled jointly over all books",
+        "confidence": CONFIDENCE,
+        "replications": inputs.replications,
+        "mean_block_days": resampling.block,
+        "seed": inputs.seed,
+    }
