@@ -1,0 +1,334 @@
+"""Do the files around the package agree with it, and with each other?"""
+
+import os
+import re
+import subprocess
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from trading_pipeline.defs.instance import BATCH_SIZE, BATCH_VARIABLE, prepare_home
+from trading_pipeline.settings import Settings
+from trading_pipeline_tests.postgres import throw_away_postgres
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES = COMPOSE["services"]
+OURS = ("code", "webserver", "daemon")
+DAGSTER = yaml.safe_load((ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8"))
+LOCKED = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+)
+
+
+def pyproject() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+# --- constraints.txt ------------------------------------------------------------------------------
+
+
+def test_every_dependency_is_locked_to_a_version_it_allows():
+    project = pyproject()["project"]
+    locked = {canonicalize_name(name): version for name, version in LOCKED.items()}
+    for line in project["dependencies"] + project["optional-dependencies"]["dev"]:
+        requirement = Requirement(line)
+        assert locked[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_the_lock_suits_every_machine():
+    """No local path or build; and torch's CUDA libraries are the business of its GPU build."""
+    for name, version in LOCKED.items():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", name), name
+        assert re.fullmatch(r"[0-9][0-9a-z.]*", version), f"{name}=={version}"
+        assert not name.startswith(("nvidia", "triton", "trading"))
+
+
+def test_makefile_and_image_install_the_same_torch():
+    (chosen,) = re.findall(r"^TORCH \?= (.+)$", MAKEFILE, re.MULTILINE)
+    assert chosen.split()[0] == f"torch=={LOCKED['torch']}"
+    assert re.findall(r'^ARG TORCH="(.+)"$', DOCKERFILE, re.MULTILINE) == [chosen]
+
+
+# --- Makefile and .ci/run -------------------------------------------------------------------------
+
+# Stands in for Python: makes a .venv whose own Python is this script again, and writes down what
+# pip was asked for. PIP_FAILS is a word of the pip command that is to fail.
+FAKE_PYTHON = """#!/bin/sh
+case "$*" in
+    *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"pip --disable-pip-version-check install"*)
+        echo "$*" >> pip.log
+        case "$*" in *"${PIP_FAILS:-nothing}"*) exit 1 ;; esac ;;
+    *version_info*) exit "${TOO_OLD:-0}" ;;
+    *--version*) echo "Python 3.9.1" ;;
+esac
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with what an installation depends on, and a Python that only pretends."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    python = tmp_path / "python"
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+    return tmp_path
+
+
+def make(
+    folder: Path, *arguments: str, python: str = "./python", **variables: str
+) -> subprocess.CompletedProcess:
+    environment = {"PATH": os.environ["PATH"], "PYTHON": python, **variables}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def pip_calls(folder: Path) -> list[str]:
+    return (folder / "pip.log").read_text().splitlines()
+
+
+def test_a_second_run_installs_nothing(clone):
+    assert make(clone, "install").returncode == 0
+    torch, ours = pip_calls(clone)
+    assert "--no-deps --constraint constraints.txt torch==" in torch
+    assert ours.endswith("--constraint constraints.txt --editable .[dev]")
+    assert make(clone, "install").returncode == 0
+    assert len(pip_calls(clone)) == 2
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_a_changed_lock_or_project_is_installed(clone, changed):
+    make(clone, "install")
+    stamp = (clone / ".venv" / ".installed").stat().st_mtime
+    os.utime(clone / changed, (stamp + 1, stamp + 1))
+    assert make(clone, "install").returncode == 0
+    assert len(pip_calls(clone)) == 4
+
+
+@pytest.mark.parametrize("fails", ["torch", "editable"])
+def test_an_installation_that_broke_off_is_done_again(clone, fails):
+    assert make(clone, "install", PIP_FAILS=fails).returncode != 0
+    assert not (clone / ".venv" / ".installed").exists()
+    before = len(pip_calls(clone))
+    assert make(clone, "install").returncode == 0
+    assert len(pip_calls(clone)) == before + 2
+
+
+def test_a_reinstallation_that_broke_off_takes_the_stamp_away(clone):
+    make(clone, "install")
+    assert make(clone, "install", "TORCH=torch==9", PIP_FAILS="editable").returncode != 0
+    assert not (clone / ".venv" / ".installed").exists()
+
+
+def test_choosing_a_build_of_torch_installs_it_over_another(clone):
+    make(clone, "install")
+    make(clone, "install", "TORCH=torch==2.13.0+cu130 --index-url https://example.org/cu130")
+    assert pip_calls(clone)[2].endswith("torch==2.13.0+cu130 --index-url https://example.org/cu130")
+
+
+def test_an_old_python_is_refused_by_name(clone):
+    done = make(clone, "install", TOO_OLD="1")
+    assert done.returncode != 0
+    assert "./python is Python 3.9.1; Python 3.11 or newer is needed" in done.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_a_machine_without_a_new_enough_python_is_told(clone):
+    done = make(clone, "install", "PYTHON=")
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed, and none was found" in done.stderr
+
+
+def test_help_is_the_default_and_names_every_target(clone):
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)) - {"always"}
+    assert targets == set(re.findall(r"^  make ([a-z-]+) ", make(clone).stdout, re.MULTILINE))
+    assert {"demo", "ui", "install", "test", "test-slow", "check", "bench", "clean"} <= targets
+
+
+def test_check_is_format_lint_types_imports_fast_tests_and_definitions(clone):
+    make(clone, "install")
+    script = make(clone, "--dry-run", "check").stdout
+    steps = ["ruff format --check", "ruff check", "mypy", "lint-imports", "pytest", "definitions"]
+    assert [step for line in script.splitlines() for step in steps if step in line] == steps
+    assert "-m 'not slow'" in script
+
+
+def test_clean_leaves_data_and_settings(clone):
+    (clone / ".venv").mkdir()
+    (clone / "data_storage").mkdir()
+    (clone / ".env").touch()
+    make(clone, "clean")
+    assert not (clone / ".venv").exists()
+    assert (clone / "data_storage").exists()
+    assert (clone / ".env").exists()
+
+
+def test_the_ui_is_for_this_machine_alone(clone):
+    make(clone, "install")
+    script = make(clone, "--dry-run", "ui").stdout
+    assert "--host 127.0.0.1" in script
+    assert f"{BATCH_VARIABLE}={BATCH_SIZE}" in script
+
+
+def test_ci_runs_check_and_then_the_slow_tests():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[-2:] == ["make check", "make test-slow"]
+    assert "set -euo pipefail" in lines
+    assert "export CI=true" in lines
+
+
+# --- Docker ---------------------------------------------------------------------------------------
+
+
+def variables_of(value: object) -> set[str]:
+    """Names of the environment variables that a dagster.yaml refers to."""
+    if isinstance(value, list):
+        return set().union(*map(variables_of, value))
+    if not isinstance(value, dict):
+        return set()
+    if set(value) == {"env"}:
+        return {value["env"]}
+    return variables_of(list(value.values()))
+
+
+def test_the_image_copies_only_what_exists_and_is_not_ignored():
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "*" in ignored  # so that no .env, data or .venv slips in
+    for sources in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists(), source
+            assert f"!{source}" in ignored, source
+
+
+def test_only_the_web_ui_is_published_and_only_to_this_machine():
+    published = {name: service.get("ports") for name, service in SERVICES.items()}
+    assert published.pop("webserver") == ["127.0.0.1:3000:3000"]
+    assert set(published.values()) == {None}
+
+
+def test_no_password_is_written_down():
+    for name, service in SERVICES.items():
+        for variable, value in service["environment"].items():
+            if "PASSWORD" in variable:
+                assert value.startswith("${POSTGRES_PASSWORD:?"), name
+            assert not re.search(r"://\w+:(?!\$\{POSTGRES_PASSWORD\}@)", value), name
+    assert DAGSTER["storage"]["postgres"]["postgres_db"]["password"] == {"env": "POSTGRES_PASSWORD"}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert re.search(r"^# POSTGRES_PASSWORD=$", example, re.MULTILINE)
+
+
+def test_every_service_says_when_it_is_healthy_and_waits_for_those_it_needs():
+    assert set(SERVICES) == {"postgres", *OURS}
+    for name, service in SERVICES.items():
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        for needed, how in service.get("depends_on", {}).items():
+            assert needed in SERVICES
+            assert how == {"condition": "service_healthy"}
+    assert all("depends_on" in SERVICES[name] for name in OURS)
+
+
+def test_our_services_share_one_image_one_environment_and_one_volume():
+    first, *others = [SERVICES[name] for name in OURS]
+    for key in ("image", "build", "environment", "volumes"):
+        assert all(other[key] == first[key] for other in others), key
+    home = re.search(r"TP_HOME=(\S+)", DOCKERFILE)[1]
+    assert f"data:{home}" in first["volumes"]
+    assert {volume.split(":")[0] for volume in ("data:", "postgres:")} == set(COMPOSE["volumes"])
+    for kept in ("local_artifact_storage", "compute_logs"):
+        assert DAGSTER[kept]["config"]["base_dir"].startswith(f"{home}/")
+
+
+def test_compose_sets_every_variable_that_dagster_asks_for_and_no_unknown_one():
+    environment = SERVICES["code"]["environment"]
+    asked = variables_of(DAGSTER)
+    assert {"POSTGRES_HOST", "POSTGRES_PASSWORD"} <= asked <= set(environment)
+    assert environment["POSTGRES_HOST"] in SERVICES
+    assert environment["POSTGRES_DB"] == SERVICES["postgres"]["environment"]["POSTGRES_DB"]
+    assert environment["POSTGRES_USER"] == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    assert environment[BATCH_VARIABLE] == BATCH_SIZE
+    known = {f"TP_{name.upper()}" for name in Settings.model_fields}
+    in_files = (ROOT / ".env.example").read_text(encoding="utf-8") + DOCKERFILE + str(environment)
+    for variable in re.findall(r"TP_[A-Z]\w*", in_files):
+        assert variable.split("__")[0] in known, variable
+
+
+def test_the_code_server_is_where_the_others_look_for_it():
+    (server,) = yaml.safe_load((ROOT / "docker" / "workspace.yaml").read_text())["load_from"]
+    (local,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    served, here = server["grpc_server"], local["python_module"]
+    command = SERVICES[served["host"]]["command"]
+    assert command[command.index("--port") + 1] == str(served["port"])
+    assert command[command.index("--module-name") + 1] == here["module_name"]
+    assert served["location_name"] == here["location_name"]  # or schedules start anew in compose
+    folder = re.search(r"^COPY docker/dagster.yaml docker/workspace.yaml (\S+)/$", DOCKERFILE, re.M)
+    assert re.search(r"DAGSTER_HOME=(\S+)", DOCKERFILE)[1] == folder[1]
+    for name in ("webserver", "daemon"):
+        assert SERVICES[name]["command"][-1] == f"{folder[1]}/workspace.yaml"
+
+
+def test_compose_has_the_limits_of_the_local_instance(tmp_path):
+    local = yaml.safe_load((prepare_home(tmp_path) / "dagster.yaml").read_text())
+    for section in ("telemetry", "nux", "concurrency", "run_monitoring"):
+        assert DAGSTER[section] == local[section], section
+
+
+@pytest.mark.parametrize("section", ["local_artifact_storage", "compute_logs"])
+def test_the_classes_that_compose_names_exist(section):
+    assert hasattr(import_module(DAGSTER[section]["module"]), DAGSTER[section]["class"])
+
+
+@pytest.mark.slow
+def test_dagster_starts_on_postgresql_with_the_file_of_compose(tmp_path, monkeypatch):
+    """A new database gets its tables, and a run with a pool is kept in it."""
+    import dagster as dg
+
+    @dg.asset(pool="duckdb")
+    def one() -> int:
+        return 1
+
+    text = (ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8")
+    with throw_away_postgres() as port:
+        local = text.replace("port: 5432", f"port: {port}").replace("/data/", f"{tmp_path}/")
+        (tmp_path / "dagster.yaml").write_text(local, encoding="utf-8")
+        server = {"HOST": "127.0.0.1", "USER": "postgres", "PASSWORD": "none", "DB": "postgres"}
+        for name, value in server.items():
+            monkeypatch.setenv(f"POSTGRES_{name}", value)
+        for _ in range(2):
+            with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+                assert dg.materialize([one], instance=instance).success
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            assert len(instance.get_runs()) == 2
+            assert instance.event_log_storage.get_pool_limits() is not None
+
+
+# --- documents ------------------------------------------------------------------------------------
+
+
+def test_every_decision_is_indexed_and_whole():
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    records = sorted(folder.glob("[0-9]*.md"))
+    assert [path.name for path in records] == re.findall(r"\]\((.+?\.md)\)", index)
+    for path in records:
+        text = path.read_text(encoding="utf-8")
+        number, title = re.match(r"# (\d{4})  (.+)\n", text).groups()
+        assert path.name.startswith(number)
+        assert title in index
+        for heading in ("Status: ", "## Context", "## Decision", "## Consequences"):
+            assert heading in text, f"{path.name} lacks {heading}"
