@@ -1,0 +1,73 @@
+"""Calendar features: known in advance, so they cannot look ahead."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.windows import Array
+
+Calendar = partial(Feature, family="calendar", lookback=1, unit="fraction", low=0, high=1)
+TIME_ZONES = {"XNYS": "America/New_York", "24/7": "UTC"}
+
+
+class Clock:
+    """Opening instants of bars as the market's own clock shows them.
+
+    Args:
+        timestamps: (T,), tz-aware UTC.
+        calendar: "XNYS" or "24/7"; None is UTC.
+
+    A bar stamped 00:00 UTC on XNYS is a daily one: its stamp is a session date, not an instant.
+
+    Raises:
+        ValueError: the calendar has another name.
+    """
+
+    def __init__(self, timestamps: pd.DatetimeIndex, calendar: str | None) -> None:
+        if calendar is not None and calendar not in TIME_ZONES:
+            raise ValueError(f"calendar must be one of {tuple(TIME_ZONES)}, was {calendar!r}")
+        utc = timestamps.tz_localize(None)
+        zone = TIME_ZONES[calendar or "24/7"]
+        local = timestamps.tz_convert(zone).tz_localize(None)
+        self.local = pd.DatetimeIndex(np.where(utc == utc.normalize(), utc, local))
+
+
+def time_of_day(clock: Clock) -> Array:
+    """Fraction of the day that had passed when the bar opened; (T,), in [0, 1)."""
+    passed = clock.local - clock.local.normalize()
+    return np.asarray(passed / pd.Timedelta(days=1), dtype=np.float64)
+
+
+def day_of_week(clock: Clock) -> Array:
+    """Days since Monday / 7; (T,), in [0, 1)."""
+    return np.asarray(clock.local.dayofweek, dtype=np.float64) / 7.0
+
+
+def day_of_month(clock: Clock) -> Array:
+    """Fraction of the month that had passed when the day began; (T,), in [0, 1)."""
+    days = np.asarray(clock.local.days_in_month, dtype=np.float64)
+    return (np.asarray(clock.local.day, dtype=np.float64) - 1.0) / days
+
+
+FEATURES = (
+    Calendar(
+        name="time_of_day",
+        formula="time since midnight at the exchange / 24 h",
+        of=time_of_day,
+        source="Heston, Korajczyk and Sadka (2010)",
+    ),
+    Calendar(
+        name="day_of_week",
+        formula="days since Monday / 7",
+        of=day_of_week,
+        source="French (1980)",
+    ),
+    Calendar(
+        name="day_of_month",
+        formula="(day - 1) / days of the month",
+        of=day_of_month,
+        source="Ariel (1987), turn of the month",
+    ),
+)

@@ -1,0 +1,127 @@
+"""Cross-section: where a symbol stands among all symbols with a bar at the same date."""
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.windows import Array, kernel
+
+Values = npt.NDArray[np.float32]
+Index = npt.NDArray[np.int64]
+MIN_SYMBOLS = 8  # fewer have no cross-section worth the name
+Rank = partial(Feature, family="cross_section")
+
+
+class CrossSection:
+    """The features already computed, seen date by date.
+
+    Args:
+        values: float32 (R, F), rows ordered by date and, within one, by symbol.
+        names: the F columns.
+        starts: int64 (T + 1,), first row of each date, and R.
+    """
+
+    def __init__(self, values: Values, names: tuple[str, ...], starts: Index) -> None:
+        self.values, self.starts = values, starts
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def column(self, name: str) -> Values:
+        """One feature, float32 (R,)."""
+        return np.ascontiguousarray(self.values[:, self._places[name]])
+
+
+@kernel
+def ranks(values: Values, starts: Index, least: int) -> Array:
+    """Rank of each value among those of its date: float64 (R,), in [-1/2, 1/2].
+
+    The lowest is -1/2 and the highest 1/2; equal values share their mean rank. NaN where the value
+    is, and at dates with fewer than `least` values.
+    """
+    out = np.full(values.size, np.nan)
+    for date in range(starts.size - 1):
+        first, last = starts[date], starts[date + 1]
+        present = first + np.flatnonzero(~np.isnan(values[first:last]))
+        n = present.size
+        if n < least:
+            continue
+        order = present[np.argsort(values[present])]
+        tie = 0
+        for place in range(1, n + 1):
+            if place < n and values[order[place]] == values[order[tie]]:
+                continue
+            shared = 0.5 * (tie + place - 1) / (n - 1) - 0.5
+            for member in order[tie:place]:
+                out[member] = shared
+            tie = place
+    return out
+
+
+@kernel
+def positive_share(values: Values, starts: Index) -> Array:
+    """Fraction of each date's values above 0: float64 (T,), in [0, 1], NaN where there are none."""
+    out = np.full(starts.size - 1, np.nan)
+    for date in range(starts.size - 1):
+        known, above = 0, 0
+        for value in values[starts[date] : starts[date + 1]]:
+            known += not np.isnan(value)
+            above += value > 0
+        if known:
+            out[date] = above / known
+    return out
+
+
+def rank(section: CrossSection, column: str) -> Array:
+    """Rank of a feature within its date; float64 (R,), NaN below eight symbols.
+
+    It is the stored float32 that is ranked, so that anyone can repeat it from the table, and so
+    that two symbols that differ by rounding alone are equal.
+    """
+    return ranks(section.column(column), section.starts, MIN_SYMBOLS)
+
+
+def rank_missing(section: CrossSection) -> Array:
+    """1 where any rank of the row is missing, else 0; float64 (R,), never NaN."""
+    missing = np.zeros(section.values.shape[0], dtype=bool)
+    for name in RANKED:
+        missing |= np.isnan(section.column(name))
+    return missing.astype(np.float64)
+
+
+def _rank(name: str, column: str, lookback: int, source: str) -> Feature:
+    return Rank(
+        name=name,
+        formula="rank at the date, ties shared, scaled to [-1/2, 1/2]",
+        parameters={"column": column},
+        lookback=lookback,
+        unit="rank",
+        low=-0.5,
+        high=0.5,
+        of=rank,
+        source=source,
+    )
+
+
+_RANKS = (
+    _rank("rank_ret_5", "ret_5", 64, "Jegadeesh (1990), short-term reversal"),
+    _rank("rank_ret_21", "ret_21", 64, "Lehmann (1990), reversal"),
+    _rank("rank_momentum", "momentum_252_21", 253, "Jegadeesh and Titman (1993)"),
+    _rank("rank_volatility", "volatility_63", 64, "Ang et al. (2006), low volatility"),
+    _rank("rank_volume", "volume_surprise_20", 21, "Gervais, Kaniel and Mingelgrin (2001)"),
+)
+RANKED = tuple(feature.name for feature in _RANKS)
+
+FEATURES = (
+    *_RANKS,
+    Rank(
+        name="rank_missing",
+        formula="1 where any rank of the row is missing",
+        lookback=253,
+        unit="mask",
+        low=0,
+        high=1,
+        of=rank_missing,
+        source="mask of the ranks",
+    ),
+)

@@ -1,0 +1,61 @@
+"""What a feature is: one row of the catalog, which is the schema of the feature table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FAMILIES = (
+    "price",
+    "trend",
+    "momentum",
+    "volatility",
+    "volume",
+    "cross_section",
+    "market",
+    "calendar",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One column of the feature table. An impossible one cannot be constructed.
+
+    `of` is called with the family's input (a `SymbolSeries`, a `CrossSection`, a `MarketSeries` or
+    a `Clock`) and with `parameters` as keywords, so that the row cannot disagree with the code.
+    """
+
+    name: str
+    family: str
+    formula: str
+    lookback: int  # bars a value is made of, the newest one included; NaN until they exist
+    unit: str
+    low: float  # values are clipped into [low, high]
+    high: float
+    source: str
+    of: Callable[..., Any] = field(compare=False, repr=False)
+    parameters: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"{self.name}: family must be one of {FAMILIES}, was {self.family!r}")
+        if self.lookback < 1:
+            raise ValueError(f"{self.name}: lookback must be at least 1 bar, was {self.lookback}")
+        if not self.low < self.high:
+            raise ValueError(f"{self.name}: range [{self.low}, {self.high}] is empty")
+
+    def compute(self, source: object) -> Any:
+        """The feature's values on the family's input, not yet clipped."""
+        return self.of(source, **self.parameters)
+
+    def described(self) -> dict[str, Any]:
+        """Everything a reader of the column needs to know, as plain types."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "formula": self.formula,
+            "parameters": dict(self.parameters),
+            "lookback": self.lookback,
+            "unit": self.unit,
+            "range": [self.low, self.high],
+            "source": self.source,
+        }

@@ -1,0 +1,131 @@
+"""Price features: returns, bars and extremes, in units of the symbol's own volatility."""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.series import FLAT, SIGMA_BARS, SymbolSeries
+from trading_pipeline.core.features.windows import Array, highest, log_change, log_ratio
+
+UNIT = "σ√bars"
+Price = partial(
+    Feature, family="price", source="Jegadeesh and Titman (1993); Moskowitz et al. (2012)"
+)
+
+
+def scaled_return(series: SymbolSeries, bars: int, skip: int = 0) -> Array:
+    """log(C[t-skip] / C[t-bars]) / (σ √(bars - skip)); (T,), NaN for the first `bars`."""
+    past = log_change(series.close, bars)
+    if skip:
+        past = past - log_change(series.close, skip)
+    return past / (series.sigma * math.sqrt(bars - skip))
+
+
+def gap(series: SymbolSeries) -> Array:
+    """log(O[t] / C[t-1]) / σ: what the night brought; (T,)."""
+    return (series.log_return - log_ratio(series.close, series.open)) / series.sigma
+
+
+def body(series: SymbolSeries) -> Array:
+    """log(C / O) / σ: what the session brought; (T,)."""
+    return log_ratio(series.close, series.open) / series.sigma
+
+
+def bar_range(series: SymbolSeries) -> Array:
+    """log(H / L) / σ; (T,), >= 0."""
+    return log_ratio(series.high, series.low) / series.sigma
+
+
+def close_location(series: SymbolSeries) -> Array:
+    """(C - L) / (H - L); (T,), in [0, 1]. A bar without a range has its close in the middle."""
+    span = series.high - series.low
+    return np.where(
+        span > FLAT * series.close,
+        (series.close - series.low) / np.where(span > 0, span, 1.0),
+        0.5,
+    )
+
+
+def below_high(series: SymbolSeries, window: int) -> Array:
+    """log(C / highest high) / (σ √window); (T,), <= 0."""
+    top = highest(series.high, window)
+    return log_ratio(series.close, top) / (series.sigma * math.sqrt(window))
+
+
+def _ret(bars: int) -> Feature:
+    return Price(
+        name=f"ret_{bars}",
+        formula="log(C[t] / C[t-bars]) / (σ √bars)",
+        parameters={"bars": bars},
+        lookback=max(bars, SIGMA_BARS) + 1,
+        unit=UNIT,
+        low=-5,
+        high=5,
+        of=scaled_return,
+    )
+
+
+FEATURES = (
+    *map(_ret, (1, 5, 21, 63, 126, 252)),
+    Price(
+        name="momentum_252_21",
+        formula="log(C[t-skip] / C[t-bars]) / (σ √(bars - skip))",
+        parameters={"bars": 252, "skip": 21},
+        lookback=253,
+        unit=UNIT,
+        low=-5,
+        high=5,
+        of=scaled_return,
+    ),
+    Price(
+        name="gap",
+        formula="log(O[t] / C[t-1]) / σ",
+        lookback=SIGMA_BARS + 1,
+        unit="σ",
+        low=-5,
+        high=5,
+        of=gap,
+    ),
+    Price(
+        name="body",
+        formula="log(C / O) / σ",
+        lookback=SIGMA_BARS + 1,
+        unit="σ",
+        low=-5,
+        high=5,
+        of=body,
+    ),
+    Price(
+        name="bar_range",
+        formula="log(H / L) / σ",
+        lookback=SIGMA_BARS + 1,
+        unit="σ",
+        low=0,
+        high=10,
+        of=bar_range,
+        source="Parkinson (1980)",
+    ),
+    Price(
+        name="close_location",
+        formula="(C - L) / (H - L); 1/2 without a range",
+        lookback=1,
+        unit="fraction",
+        low=0,
+        high=1,
+        of=close_location,
+        source="Chaikin's close location value",
+    ),
+    Price(
+        name="high_252",
+        formula="log(C / highest H of window) / (σ √window)",
+        parameters={"window": 252},
+        lookback=252,
+        unit=UNIT,
+        low=-5,
+        high=0,
+        of=below_high,
+        source="George and Hwang (2004), the 52-week high",
+    ),
+)

@@ -1,0 +1,221 @@
+"""Trend indicators: where price stands against its averages, and how straight it runs."""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.series import SIGMA_BARS, WILDER_MEMORY, SymbolSeries
+from trading_pipeline.core.features.wilder import (
+    directional_index,
+    directional_movement,
+    parabolic_sar,
+)
+from trading_pipeline.core.features.windows import (
+    Array,
+    age_of_highest,
+    ema,
+    kernel,
+    log_ratio,
+    mean,
+)
+
+Trend = partial(Feature, family="trend")
+
+
+def sma_distance(series: SymbolSeries, window: int) -> Array:
+    """log(C / SMA) / (σ √window); (T,)."""
+    return log_ratio(series.close, mean(series.close, window)) / (series.sigma * math.sqrt(window))
+
+
+def ema_distance(series: SymbolSeries, span: int, memory: int) -> Array:
+    """log(C / EMA) / (σ √span), the average restarted on the last `memory` bars; (T,)."""
+    average = ema(series.close, span, memory)
+    return log_ratio(series.close, average) / (series.sigma * math.sqrt(span))
+
+
+@kernel
+def macd(close: Array, fast: int, slow: int, signal: int, memory: int) -> tuple[Array, Array]:
+    """MACD line and its signal line, in price; both (T,), NaN for the first memory - 1.
+
+    Restarted on the last `memory` bars and seeded as TA-Lib seeds a history of that length: each
+    average by a simple one, the fast one's ending on the same bar as the slow one's.
+
+    Source: Appel, The Moving Average Convergence-Divergence Method (1979).
+    """
+    line, smooth = np.full(close.size, np.nan), np.full(close.size, np.nan)
+    n = close.size - memory + 1
+    if n <= 0:
+        return line, smooth
+    quick, lazy, average = np.zeros(n), np.zeros(n), np.zeros(n)
+    for lag in range(slow):
+        part = close[lag : lag + n]
+        late = 1.0 if lag >= slow - fast else 0.0
+        for j in range(n):
+            lazy[j] += part[j] / slow
+            quick[j] += late * part[j] / fast
+    average += (quick - lazy) / signal
+    for lag in range(slow, memory):
+        part = close[lag : lag + n]
+        seeding = lag < slow + signal - 1
+        for j in range(n):
+            quick[j] += 2.0 / (fast + 1.0) * (part[j] - quick[j])
+            lazy[j] += 2.0 / (slow + 1.0) * (part[j] - lazy[j])
+            now = quick[j] - lazy[j]
+            average[j] += now / signal if seeding else 2.0 / (signal + 1.0) * (now - average[j])
+    line[memory - 1 :] = quick - lazy
+    smooth[memory - 1 :] = average
+    return line, smooth
+
+
+def macd_line(series: SymbolSeries, fast: int, slow: int, signal: int, memory: int) -> Array:
+    """(EMA fast - EMA slow) / ATR; (T,)."""
+    return macd(series.close, fast, slow, signal, memory)[0] / series.atr
+
+
+def macd_histogram(series: SymbolSeries, fast: int, slow: int, signal: int, memory: int) -> Array:
+    """(MACD line - its signal line) / ATR; (T,)."""
+    line, smooth = macd(series.close, fast, slow, signal, memory)
+    return (line - smooth) / series.atr
+
+
+def _directional(series: SymbolSeries, window: int, memory: int) -> tuple[Array, Array]:
+    up, down = directional_movement(series.high, series.low)
+    return directional_index(up, down, series.true_range, window, memory)
+
+
+def adx(series: SymbolSeries, window: int, memory: int) -> Array:
+    """Average directional index / 100; (T,), in [0, 1]."""
+    return _directional(series, window, memory)[0]
+
+
+def directional_spread(series: SymbolSeries, window: int, memory: int) -> Array:
+    """(+DI - -DI) / 100; (T,), in [-1, 1]."""
+    return _directional(series, window, memory)[1]
+
+
+def sar_distance(series: SymbolSeries, step: float, limit: float, memory: int) -> Array:
+    """(C - SAR) / ATR; (T,), positive in an uptrend."""
+    return (series.close - parabolic_sar(series.high, series.low, step, limit, memory)) / series.atr
+
+
+def aroon_up(series: SymbolSeries, window: int) -> Array:
+    """1 - bars since the highest high / window; (T,), in [0, 1]."""
+    return 1.0 - age_of_highest(series.high, window + 1) / window
+
+
+def aroon_down(series: SymbolSeries, window: int) -> Array:
+    """1 - bars since the lowest low / window; (T,), in [0, 1]."""
+    return 1.0 - age_of_highest(-series.low, window + 1) / window
+
+
+_MACD = {"fast": 12, "slow": 26, "signal": 9, "memory": 250}
+
+FEATURES = (
+    *(
+        Trend(
+            name=f"sma_{window}",
+            formula="log(C / SMA) / (σ √window)",
+            parameters={"window": window},
+            lookback=max(window, SIGMA_BARS + 1),
+            unit="σ√bars",
+            low=-5,
+            high=5,
+            of=sma_distance,
+            source="Brock, Lakonishok and LeBaron (1992)",
+        )
+        for window in (20, 50, 200)
+    ),
+    *(
+        Trend(
+            name=f"ema_{span}",
+            formula="log(C / EMA) / (σ √span)",
+            parameters={"span": span, "memory": memory},
+            lookback=memory,
+            unit="σ√bars",
+            low=-5,
+            high=5,
+            of=ema_distance,
+            source="TA-Lib EMA",
+        )
+        for span, memory in ((12, 120), (26, 240))
+    ),
+    Trend(
+        name="macd",
+        formula="(EMA fast - EMA slow) / ATR 14",
+        parameters=_MACD,
+        lookback=250,
+        unit="ATR",
+        low=-10,
+        high=10,
+        of=macd_line,
+        source="Appel (1979); TA-Lib MACD",
+    ),
+    Trend(
+        name="macd_histogram",
+        formula="(MACD - EMA signal of MACD) / ATR 14",
+        parameters=_MACD,
+        lookback=250,
+        unit="ATR",
+        low=-5,
+        high=5,
+        of=macd_histogram,
+        source="Appel (1979); TA-Lib MACD",
+    ),
+    Trend(
+        name="adx_14",
+        formula="average directional index / 100",
+        parameters={"window": 14, "memory": 250},
+        lookback=250,
+        unit="fraction",
+        low=0,
+        high=1,
+        of=adx,
+        source="Wilder (1978) ch. 4; TA-Lib ADX",
+    ),
+    Trend(
+        name="di_14",
+        formula="(+DI - -DI) / 100",
+        parameters={"window": 14, "memory": 250},
+        lookback=250,
+        unit="fraction",
+        low=-1,
+        high=1,
+        of=directional_spread,
+        source="Wilder (1978) ch. 4; TA-Lib PLUS_DI, MINUS_DI",
+    ),
+    Trend(
+        name="sar",
+        formula="(C - parabolic SAR) / ATR 14",
+        parameters={"step": 0.02, "limit": 0.2, "memory": 63},
+        lookback=WILDER_MEMORY,
+        unit="ATR",
+        low=-10,
+        high=10,
+        of=sar_distance,
+        source="Wilder (1978) ch. 2; TA-Lib SAR",
+    ),
+    Trend(
+        name="aroon_up_25",
+        formula="1 - bars since the highest high / window",
+        parameters={"window": 25},
+        lookback=26,
+        unit="fraction",
+        low=0,
+        high=1,
+        of=aroon_up,
+        source="Chande (1995); TA-Lib AROON",
+    ),
+    Trend(
+        name="aroon_down_25",
+        formula="1 - bars since the lowest low / window",
+        parameters={"window": 25},
+        lookback=26,
+        unit="fraction",
+        low=0,
+        high=1,
+        of=aroon_down,
+        source="Chande (1995); TA-Lib AROON",
+    ),
+)

@@ -1,0 +1,162 @@
+"""Volume indicators: whether trading confirms price. All free of the unit of volume."""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.series import FLAT, SIGMA_BARS, SymbolSeries, direction
+from trading_pipeline.core.features.windows import Array, change, ema, log_ratio, mean, total
+
+Volume = partial(Feature, family="volume")
+
+
+def traded(volume: Array) -> Array:
+    """A sum of volume as a divisor; (T,), NaN where nothing was traded: there is no answer then."""
+    return np.where(volume > 0.0, volume, np.nan)
+
+
+def on_balance(series: SymbolSeries, window: int) -> Array:
+    """On-balance volume gathered over the window / volume of the window; (T,), in [-1, 1].
+
+    Granville's OBV is a running total since the first bar; its change over a window is what does
+    not depend on where the history starts.
+    """
+    way = direction(series.close)
+    moved = total(way * series.volume, window)
+    return moved / traded(total(series.volume + 0.0 * way, window))
+
+
+def vwap_distance(series: SymbolSeries, window: int) -> Array:
+    """log(C / volume-weighted typical price) / (σ √window); (T,)."""
+    paid = total(series.typical * series.volume, window)
+    vwap = paid / traded(total(series.volume, window))
+    return log_ratio(series.close, vwap) / (series.sigma * math.sqrt(window))
+
+
+def chaikin_money_flow(series: SymbolSeries, window: int) -> Array:
+    """Volume weighted by where each bar closed in its range / volume; (T,), in [-1, 1]."""
+    span = series.high - series.low
+    moved = span > FLAT * series.close
+    place = (series.close - series.low) - (series.high - series.close)
+    flow = np.where(moved, place / np.where(moved, span, 1.0), 0.0) * series.volume
+    return total(flow, window) / traded(total(series.volume, window))
+
+
+def force(series: SymbolSeries, span: int, memory: int) -> Array:
+    """EMA of (ΔC × volume) / EMA of (|ΔC| × volume); (T,), in [-1, 1], 0 when nothing moved.
+
+    Elder's force index has the unit of price × volume; this is its share of the force at work.
+    """
+    push = change(series.close) * series.volume
+    effort = ema(np.abs(push), span, memory - 1)
+    return ema(push, span, memory - 1) / np.where(effort == 0.0, 1.0, effort)
+
+
+def volume_surprise(series: SymbolSeries, window: int) -> Array:
+    """log(volume / mean volume of the `window` bars before); (T,), -inf for an idle bar."""
+    usual = np.full(series.volume.size, np.nan)
+    usual[1:] = traded(mean(series.volume, window)[:-1])
+    return log_ratio(series.volume, usual)
+
+
+def volume_trend(series: SymbolSeries, short: int, long: int) -> Array:
+    """log(mean volume of `short` bars / mean volume of `long` bars); (T,)."""
+    return log_ratio(mean(series.volume, short), traded(mean(series.volume, long)))
+
+
+def illiquidity_trend(series: SymbolSeries, short: int, long: int) -> Array:
+    """log(price impact over `short` bars / price impact over `long` bars); (T,).
+
+    Impact is Σ|log return| / Σ(C × volume): Amihud's ratio with sums instead of a mean of ratios,
+    so that one idle bar does not make it infinite. A market that has not moved reads 0.
+    """
+    moves = np.abs(series.log_return)
+    money = series.close * series.volume
+    return log_ratio(_impact(moves, money, short), _impact(moves, money, long))
+
+
+def _impact(moves: Array, money: Array, window: int) -> Array:
+    return np.maximum(total(moves, window), window * FLAT) / traded(total(money, window))
+
+
+FEATURES = (
+    Volume(
+        name="obv_63",
+        formula="Σ(sign(ΔC) × V) / ΣV",
+        parameters={"window": 63},
+        lookback=64,
+        unit="fraction of volume",
+        low=-1,
+        high=1,
+        of=on_balance,
+        source="Granville (1963); TA-Lib OBV",
+    ),
+    Volume(
+        name="vwap_20",
+        formula="log(C / VWAP) / (σ √window)",
+        parameters={"window": 20},
+        lookback=SIGMA_BARS + 1,
+        unit="σ√bars",
+        low=-5,
+        high=5,
+        of=vwap_distance,
+        source="Berkowitz, Logue and Noser (1988); TA-Lib VWAP",
+    ),
+    Volume(
+        name="cmf_20",
+        formula="Σ(((C - L) - (H - C)) / (H - L) × V) / ΣV",
+        parameters={"window": 20},
+        lookback=20,
+        unit="fraction of volume",
+        low=-1,
+        high=1,
+        of=chaikin_money_flow,
+        source="Chaikin; TA-Lib CMF",
+    ),
+    Volume(
+        name="force_13",
+        formula="EMA(ΔC × V) / EMA(|ΔC| × V)",
+        parameters={"span": 13, "memory": 130},
+        lookback=130,
+        unit="fraction",
+        low=-1,
+        high=1,
+        of=force,
+        source="Elder (1993); TA-Lib EFI",
+    ),
+    Volume(
+        name="volume_surprise_20",
+        formula="log(V[t] / mean of the 20 volumes before)",
+        parameters={"window": 20},
+        lookback=21,
+        unit="log ratio",
+        low=-4,
+        high=4,
+        of=volume_surprise,
+        source="Gervais, Kaniel and Mingelgrin (2001)",
+    ),
+    Volume(
+        name="volume_5_63",
+        formula="log(mean V short / mean V long)",
+        parameters={"short": 5, "long": 63},
+        lookback=63,
+        unit="log ratio",
+        low=-4,
+        high=4,
+        of=volume_trend,
+        source="Lee and Swaminathan (2000)",
+    ),
+    Volume(
+        name="illiquidity_21_252",
+        formula="log of Σ|r| / Σ(C × V), short against long",
+        parameters={"short": 21, "long": 252},
+        lookback=253,
+        unit="log ratio",
+        low=-4,
+        high=4,
+        of=illiquidity_trend,
+        source="Amihud (2002)",
+    ),
+)
