@@ -1,0 +1,98 @@
+"""A folder of files that belong together, replaced whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from trading_pipeline.adapters.store.files import one_writer
+from trading_pipeline.errors import StoreError
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a draft beside `folder` and swap the two, so that an interruption keeps the old one.
+
+    Files of others in `folder` are carried over. A process that was killed in the middle of a
+    swap leaves the old folder beside it, and the next call puts that back first.
+
+    Args:
+        folder: to make or replace; folders above it are made.
+        write: fills the empty draft it is given. What it raises leaves `folder` as it was.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(
+            f"cannot write {folder}: it is a file. Remove it or choose another folder."
+        )
+    draft, previous = _beside(folder, "draft"), _beside(folder, "previous")
+    try:
+        with one_writer(folder.parent):
+            _recover(folder, draft, previous)
+            draft.mkdir()
+            try:
+                write(draft)
+                _flush(draft)
+                _swap(folder, draft, previous)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {folder}: {error.strerror or error}. Make it writable, free some "
+            "space, or choose another folder with TP_HOME."
+        ) from error
+
+
+def _beside(folder: Path, purpose: str) -> Path:
+    """A hidden neighbour, on the same disk, so that a rename is enough."""
+    return folder.with_name(f".{folder.name}.{purpose}")
+
+
+def _recover(folder: Path, draft: Path, previous: Path) -> None:
+    """Finish or undo what a killed process left; the write lock says that it is gone."""
+    if draft.exists():
+        shutil.rmtree(draft)
+    if previous.exists() and not folder.exists():
+        previous.rename(folder)
+    elif previous.exists():
+        _retire(previous, folder)
+
+
+def _swap(folder: Path, draft: Path, previous: Path) -> None:
+    if folder.exists():
+        folder.rename(previous)
+    try:
+        draft.rename(folder)
+    except BaseException:
+        if previous.exists():
+            previous.rename(folder)
+        raise
+    if previous.exists():
+        _retire(previous, folder)
+    _flush_path(folder.parent)
+
+
+def _retire(previous: Path, folder: Path) -> None:
+    """Carry over what only the previous folder has, then remove it."""
+    for entry in previous.iterdir():
+        if not (folder / entry.name).exists():
+            entry.rename(folder / entry.name)
+    shutil.rmtree(previous)
+
+
+def _flush(folder: Path) -> None:
+    for file in folder.iterdir():
+        _flush_path(file)
+    _flush_path(folder)
+
+
+def _flush_path(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk itself."""
+    if path.is_dir() and os.name != "posix":
+        return  # other systems cannot open a folder
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,237 @@
+"""The report as one HTML page: self-contained, offline, and readable on a phone.
+
+Whatever came from outside (names, reasons, warnings, hashes) is escaped where it enters the page.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from string import Template
+
+import pandas as pd
+
+from trading_pipeline.adapters.reports import charts
+from trading_pipeline.adapters.reports.series import ReportSeries, risk_events
+from trading_pipeline.adapters.reports.style import PAGE
+from trading_pipeline.adapters.reports.text import (
+    LABELS,
+    Numbers,
+    Summary,
+    between,
+    edge_sentence,
+    paired_sentence,
+    percentile_sentence,
+    period,
+    trials_sentence,
+    waiting_sentence,
+    written,
+)
+from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
+from trading_pipeline.core.evaluation.verdict import titled
+
+
+def page(summary: Summary, series: ReportSeries) -> str:
+    """The whole page, with plotly.js inside; the same inputs give the same text."""
+    from plotly.offline import get_plotlyjs
+
+    events = risk_events(series)
+    sections = [
+        _verdict(summary),
+        _section(
+            "Against every baseline",
+            "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
+            "chance.",
+            _drawn(charts.paired_chart(summary), "paired"),
+            _paired_table(summary),
+        ),
+        _section(
+            "Equity",
+            "Log scale, after costs. Grey: where 90 % of random monthly portfolios of the same "
+            "symbols ended up.",
+            _drawn(charts.equity_chart(series), "equity"),
+        ),
+        _section(
+            "Drawdown",
+            "Loss from the highest equity so far.",
+            _drawn(charts.drawdown_chart(series, summary["benchmark"]), "drawdown"),
+        ),
+        _section(
+            "Monthly returns",
+            "Per cent.",
+            _drawn(charts.monthly_chart(series), "monthly"),
+        ),
+        _section(
+            "Positions",
+            "Share of equity held at each close.",
+            _drawn(charts.positions_chart(series), "positions"),
+        ),
+        _risk(series, events),
+        _section(
+            "Metrics",
+            "Value, and below it the 95 % interval. n/a: not defined for this book.",
+            _metrics_table(summary),
+        ),
+        _section(
+            "The specification's promises",
+            "Met: the whole interval clears the easier end of the promised range. Not met: it "
+            "wholly misses it. The profile that ran is marked; the others hold the same run "
+            "against their promise.",
+            _scoreboard(summary),
+        ),
+        _section("Warnings", "", _list(summary["warnings"]) or "<p>None.</p>"),
+        _section("How this was measured", "", _list(summary["assumptions"]), _lineage(summary)),
+    ]
+    return Template(PAGE).substitute(
+        title=escape(f"{summary['market']}: backtest report"),
+        market=escape(summary["market"]),
+        period=escape(period(summary)),
+        plotly=get_plotlyjs(),
+        sections="\n".join(section for section in sections if section),
+    )
+
+
+def _section(heading: str, explanation: str, *parts: str) -> str:
+    said = f'<p class="quiet">{escape(explanation)}</p>' if explanation else ""
+    return f"<section><h2>{escape(heading)}</h2>{said}{''.join(parts)}</section>"
+
+
+def _drawn(figure: charts.Figure, name: str) -> str:
+    drawn = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=f"chart-{name}",  # a random one would make every report another file
+        default_height=f"{figure.layout.height}px",
+        config={"responsive": True, "displayModeBar": False},
+    )
+    return f'<div class="chart">{drawn}</div>'
+
+
+def _list(texts: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _verdict(summary: Summary) -> str:
+    """The paired difference first, then the verdict and why, then the rank among random ones."""
+    paired = summary["paired"][summary["benchmark"]]
+    name = escape(titled(summary["benchmark"]))
+    tiles = "".join(
+        _tile(f"{LABELS[metric]} against {name}", metric, paired[f"{metric}_difference"])
+        for metric in ("sharpe", "annual_return")
+    )
+    state = "proven" if summary["verdict"]["edge"] == "proven" else "open"
+    waiting = f"<p>{escape(waiting_sentence(summary))}</p>" if waiting_sentence(summary) else ""
+    return (
+        f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
+        f'<div class="tiles">{tiles}</div>'
+        f"<h2>{escape(edge_sentence(summary))}</h2>{_list(summary['verdict']['reasons'])}{waiting}"
+        f"<p><strong>The network:</strong> {escape(summary['verdict']['network'])}.</p>"
+        f"<p>{escape(percentile_sentence(summary))} {escape(trials_sentence(summary))}"
+        f"{_pointer(summary)}</p></section>"
+    )
+
+
+def _pointer(summary: Summary) -> str:
+    count = len(summary["warnings"])
+    if not count:
+        return ""
+    return f' <a href="#warnings">{count} warning{"s" if count > 1 else ""} below.</a>'
+
+
+def _tile(heading: str, metric: str, numbers: Numbers) -> str:
+    return (
+        f'<div class="tile"><span class="quiet">{heading}</span>'
+        f"<b>{_minus(written(metric, numbers['value'], '+'))}</b>"
+        f'<span class="quiet">{_minus(between(metric, numbers, "+"))}</span></div>'
+    )
+
+
+def _minus(number: str) -> str:
+    """A number with a true minus sign, which lines up with the plus and the digits."""
+    return escape(number.replace("-", "\N{MINUS SIGN}"))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table of cells that are HTML already; it scrolls sideways where the screen is narrow."""
+    head = "".join(f"<th>{cell}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
+    return (
+        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
+    """The value, and below it the interval."""
+    interval = _minus(between(metric, numbers, sign))
+    return f"{_minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
+
+
+def _paired_table(summary: Summary) -> str:
+    rows = [
+        [
+            escape(titled(name)),
+            _number("sharpe", paired["sharpe_difference"], "+"),
+            _number("annual_return", paired["annual_return_difference"], "+"),
+        ]
+        for name, paired in summary["paired"].items()
+    ]
+    return _table(["Baseline", "Sharpe ratio", "Return a year"], rows)
+
+
+def _metrics_table(summary: Summary) -> str:
+    books = {"strategy": summary["strategy"], **summary["baselines"]}
+    rows = [
+        [LABELS[metric], *(_number(metric, numbers[metric]) for numbers in books.values())]
+        for metric in NAMES
+    ]
+    return _table(["", *(escape(titled(name)) for name in books)], rows, "metrics")
+
+
+def _scoreboard(summary: Summary) -> str:
+    cells = {(cell["metric"], cell["profile"]): cell for cell in summary["scoreboard"]}
+    ran = {cell["profile"] for cell in summary["scoreboard"] if cell["ran"]}
+    heads = [profile.capitalize() + (" (ran)" if profile in ran else "") for profile in PROFILES]
+    rows = []
+    for metric in dict.fromkeys(promise.metric for promise in PROMISES):
+        own = summary["strategy"][metric]
+        judged = (_judged(cells[metric, profile]) for profile in PROFILES)
+        rows.append([LABELS[metric], _number(metric, own), *judged])
+    return _table(["", "Measured", *heads], rows, "scoreboard")
+
+
+def _judged(cell: Summary) -> str:
+    days = cell["needs_days"]
+    waiting = f", needs {days:,} more days" if days else ""
+    kind = cell["status"].lower().replace(" ", "-")
+    return (
+        f'<span class="{kind}">{cell["status"]}</span>'
+        f"<small>{_minus(cell['promised'])}{waiting}</small>"
+    )
+
+
+def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
+    said = "Bars at which a rule that protects the account acted."
+    if events.empty:
+        return _section("Risk events", said, "<p>No rule acted.</p>")
+    rows = [
+        [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
+         f"{bars['at'].max():%Y-%m-%d}"]
+        for rule, bars in events.groupby("rule", sort=False)
+    ]  # fmt: skip
+    chart = _drawn(charts.risk_chart(series, events), "risk")
+    return _section("Risk events", said, chart, _table(["Rule", "Bars", "First", "Last"], rows))
+
+
+def _lineage(summary: Summary) -> str:
+    named = {
+        "data": summary["data_hash"],
+        "code": summary["code_version"],
+        "configuration": summary["config_hash"],
+        **summary["lineage"],
+    }
+    rows = [
+        [escape(titled(name)), f"<code>{escape(str(value or 'unknown'))}</code>"]
+        for name, value in named.items()
+    ]
+    return _table(["Made from", "Version"], rows, "lineage")

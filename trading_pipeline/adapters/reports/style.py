@@ -1,0 +1,66 @@
+"""The frame of the page: its template, and the few rules of its style."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light; --ink: #1d2733; --quiet: #5a6673; --rule: #e3e8ee; --amber: #b7791f;
+  --gain: #23744a; --loss: #b03a2e; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #f4f6f8; color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1040px; margin: 0 auto; padding: 20px 16px 48px; }
+header h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; }
+header p { margin: 2px 0 16px; color: var(--quiet); }
+section { background: #fff; border: 1px solid var(--rule); border-radius: 8px;
+  padding: 16px 20px; margin: 0 0 16px; }
+h2 { font-size: 1.1rem; margin: 0 0 4px; }
+p { margin: 8px 0; }
+ul { margin: 8px 0; padding-left: 20px; }
+li { margin: 4px 0; overflow-wrap: anywhere; }
+.quiet { color: var(--quiet); font-size: .875rem; }
+.verdict { border-left: 5px solid var(--amber); }
+.verdict.proven { border-left-color: var(--gain); }
+.verdict h2 { font-size: 1.25rem; margin-top: 16px; }
+.lead { font-size: 1.125rem; margin-top: 0; }
+.tiles { display: flex; flex-wrap: wrap; gap: 12px; }
+.tile { flex: 1 1 220px; background: #f7f9fb; border: 1px solid var(--rule); border-radius: 6px;
+  padding: 10px 14px; display: flex; flex-direction: column; }
+.tile b { font-size: 1.6rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; margin-top: 8px; }
+table { border-collapse: collapse; width: 100%; font-size: .875rem;
+  font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--rule);
+  vertical-align: top; white-space: nowrap; }
+th { font-weight: 600; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+.metrics td:nth-child(2) { font-weight: 600; }
+.lineage td:last-child, .lineage th:last-child { text-align: left; white-space: normal;
+  overflow-wrap: anywhere; }
+small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem; }
+.met { color: var(--gain); font-weight: 600; }
+.not-met { color: var(--loss); font-weight: 600; }
+.undecidable { color: var(--quiet); font-weight: 600; }
+a { color: inherit; }
+@media (max-width: 600px) {
+  main { padding: 12px 8px 32px; }
+  section { padding: 12px; }
+  th, td { padding: 6px; }
+  .metrics td:first-child, .metrics th:first-child, .scoreboard td:first-child {
+    white-space: normal; min-width: 96px; }
+}
+@media print { body { background: #fff; } section { break-inside: avoid; } }
+</style>
+<script>$plotly</script>
+</head>
+<body>
+<main>
+<header><h1>$market</h1><p>$period</p></header>
+$sections
+</main>
+</body>
+</html>
+"""

@@ -1,0 +1,52 @@
+"""The report of a backtest as files: a page to read, and tables for whoever wants to check it."""
+
+import json
+from pathlib import Path
+
+from trading_pipeline.adapters.reports.folder import replace_folder
+from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.adapters.reports.pictures import draw_equity
+from trading_pipeline.adapters.reports.series import ReportSeries
+from trading_pipeline.adapters.reports.text import Summary
+
+FILES = {
+    "html": "report.html",
+    "json": "report.json",
+    "png": "equity.png",
+    "orders": "orders.csv",
+    "fills": "fills.csv",
+    "vetoes": "vetoes.csv",
+    "predictions": "predictions.csv",
+}
+
+
+def write_report(folder: Path, summary: Summary, series: ReportSeries) -> dict[str, Path]:
+    """Write every file of FILES into `folder`, all of them or none; return where each one is.
+
+    The same inputs give the same bytes.
+
+    Args:
+        folder: the report's own; an old report in it is replaced.
+        summary: from `evaluate`.
+        series: what is drawn and tabled.
+
+    Raises:
+        StoreError: the folder cannot be written; the old report is still there.
+    """
+    replace_folder(folder, lambda draft: _fill(draft, summary, series))
+    return {name: folder / file for name, file in FILES.items()}
+
+
+def _fill(draft: Path, summary: Summary, series: ReportSeries) -> None:
+    (draft / FILES["json"]).write_text(as_json(summary), encoding="utf-8")
+    (draft / FILES["html"]).write_text(page(summary, series), encoding="utf-8")
+    title = f"{summary['market']}: equity after costs, out of sample"
+    draw_equity(draft / FILES["png"], series, title)
+    for name in ("orders", "fills", "vetoes", "predictions"):
+        table = getattr(series, name)
+        table.to_csv(draft / FILES[name], index=False, lineterminator="\n", encoding="utf-8")
+
+
+def as_json(summary: Summary) -> str:
+    """The bytes of report.json: keys in the order given, no NaN, a newline at the end."""
+    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

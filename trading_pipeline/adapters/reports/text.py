@@ -1,0 +1,168 @@
+"""A summary in words: for the terminal, and as Markdown for the asset's page.
+
+The paired difference comes first, then the verdict and why, then everything else.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.verdict import titled
+
+Summary = Mapping[str, Any]  # the content of report.json
+Numbers = Mapping[str, float | None]  # {value, low, high}
+
+WIDTH = 96  # columns of the terminal text
+
+LABELS = {
+    "annual_return": "Return a year",
+    "annual_volatility": "Volatility a year",
+    "sharpe": "Sharpe ratio",
+    "sortino": "Sortino ratio",
+    "max_drawdown": "Maximum drawdown",
+    "calmar": "Calmar ratio",
+    "win_rate": "Win rate of closed trades",
+    "profit_factor": "Profit factor",
+    "turnover": "Turnover a year",
+    "exposure": "Mean exposure",
+    "information_coefficient": "Information coefficient",
+}
+_PERCENT = ("annual_return", "annual_volatility", "max_drawdown", "win_rate", "exposure")
+
+
+def written(metric: str, value: float | None, sign: str = "-") -> str:
+    """A number as a person reads it: '12.3 %', '0.76', '2.1 ×'; undefined is 'n/a'.
+
+    Args:
+        metric: a metric's name, or one with `_difference` behind it.
+        value: fraction or ratio.
+        sign: '+' writes the sign of positive numbers too.
+    """
+    if value is None:
+        return "n/a"
+    if metric.removesuffix("_difference") in _PERCENT:
+        return f"{value:{sign}.1%}".replace("%", " %")
+    if metric == "information_coefficient":
+        return f"{value:{sign}.3f}"
+    return f"{value:{sign}.1f} ×" if metric == "turnover" else f"{value:{sign}.2f}"
+
+
+def between(metric: str, numbers: Numbers, sign: str = "-") -> str:
+    """The interval, '[low, high]'; empty when it is undefined."""
+    low, high = numbers["low"], numbers["high"]
+    if low is None or high is None:
+        return ""
+    return f"[{written(metric, low, sign)}, {written(metric, high, sign)}]"
+
+
+def period(summary: Summary) -> str:
+    """'2006-01-03 to 2013-03-01, 1,801 days out of sample, after costs'."""
+    span = summary["period"]
+    return (
+        f"{span['start'][:10]} to {span['end'][:10]}, {span['days']:,} days out of sample, "
+        "after costs"
+    )
+
+
+def paired_sentence(summary: Summary) -> str:
+    """What the difference to the benchmark is, and whether it can be told from chance."""
+    numbers = summary["paired"][summary["benchmark"]]["sharpe_difference"]
+    name = titled(summary["benchmark"])
+    if numbers["low"] is None:
+        return f"The difference to {name} cannot be measured: one of the books never moved."
+    side = "above" if numbers["value"] >= 0 else "below"
+    measured = f"{abs(numbers['value']):.2f} {side} that of {name}"
+    if numbers["low"] <= 0 <= numbers["high"]:
+        return f"The strategy's Sharpe ratio is {measured}, which chance alone can explain."
+    return f"The strategy's Sharpe ratio is {measured}, which is more than chance explains."
+
+
+def percentile_sentence(summary: Summary) -> str:
+    """Where the result stands among random portfolios on the same bars."""
+    share, random = summary["random_percentile"], summary["random"]
+    if share is None:
+        return "No random portfolios were drawn to compare with."
+    rank = ordinal(round(100 * share))
+    return (
+        f"{rank} percentile by Sharpe ratio among {random['portfolios']:,} random monthly "
+        "portfolios on the same bars."
+    )
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 11th."""
+    suffix = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
+
+
+def edge_sentence(summary: Summary) -> str:
+    """'The edge is not proven.' or 'The edge is proven.'"""
+    return f"The edge is {summary['verdict']['edge']}."
+
+
+def waiting_sentence(summary: Summary) -> str:
+    """How much longer a history would have to be; empty when that is not the obstacle."""
+    days = summary["verdict"]["needs_days"]
+    if days is None:
+        return ""
+    years = days / 252
+    span = f"{days:,} more days" + (f" (about {years:.0f} years)" if years >= 2 else "")
+    return f"Needs {span}, were everything to stay as measured."
+
+
+def trials_sentence(summary: Summary) -> str:
+    """How many configurations were tried before this one was believed."""
+    trials = summary["trials"]
+    if trials is None:
+        return "Trials unknown: no ledger was there to count them."
+    return f"Trials so far: {trials:,}."
+
+
+def summary_text(summary: Summary) -> str:
+    """The report in a terminal's words: plain text, lines of at most 96 columns."""
+    paired = summary["paired"][summary["benchmark"]]
+    lines = [
+        f"{summary['market']}: {period(summary)}",
+        "",
+        f"Against {titled(summary['benchmark'])}, paired day by day (95 % intervals)",
+        *(_difference(name, paired[f"{name}_difference"]) for name in ("sharpe", "annual_return")),
+        *_wrapped(paired_sentence(summary), "  "),
+        "",
+        edge_sentence(summary),
+        *(line for reason in summary["verdict"]["reasons"] for line in _wrapped(reason, "  - ")),
+        *(_wrapped(waiting_sentence(summary), "  - ") if waiting_sentence(summary) else []),
+        *_wrapped(f"The network: {summary['verdict']['network']}.", ""),
+        "",
+        *_wrapped(percentile_sentence(summary), ""),
+        *_wrapped(trials_sentence(summary), ""),
+        *(line for text in summary["warnings"] for line in _wrapped(f"Warning: {text}", "")),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _difference(metric: str, numbers: Numbers) -> str:
+    value = written(metric, numbers["value"], "+")
+    return f"  {LABELS[metric]:<14} {value:>8}  {between(metric, numbers, '+')}".rstrip()
+
+
+def _wrapped(text: str, lead: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
+
+
+def markdown_table(summary: Summary) -> str:
+    """Every metric with its interval, beside the baselines: a Markdown table."""
+    baselines = summary["baselines"]
+    heads = ["", "Strategy", "95 % interval", *(titled(name).capitalize() for name in baselines)]
+    rows = [_markdown_row(heads), _markdown_row(["---", *["---:"] * (len(heads) - 1)])]
+    for name in NAMES:
+        own = summary["strategy"][name]
+        others = (written(name, numbers[name]["value"]) for numbers in baselines.values())
+        rows.append(
+            _markdown_row([LABELS[name], written(name, own["value"]), between(name, own), *others])
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _markdown_row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
