@@ -43,6 +43,8 @@ def check_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
         raise BarsError(
             f"{where}: lacks column {', '.join(missing)}; bars need {', '.join(COLUMNS)}"
         )
+    if repeated := sorted({str(name) for name in bars.columns[bars.columns.duplicated()]}):
+        raise BarsError(f"{where}: has more than one column {', '.join(repeated)}")
     typed = pd.DataFrame(
         {"timestamp": stamps_of(bars["timestamp"], where), "symbol": symbols_of(bars, where)}
     )
@@ -128,8 +130,9 @@ def symbols_of(table: pd.DataFrame, where: str) -> pd.Series:
     broken = ~column.map(named, na_action=None).to_numpy(dtype=bool)
     if broken.any():
         row = int(broken.argmax())
+        value = column.tolist()[row]
         raise BarsError(
-            f"{where}: row {row} has symbol {column[row]!r}, must be a name ({_rows(broken)})"
+            f"{where}: row {row} has symbol {value!r}, must be a name ({_rows(broken)})"
         )
     return column.astype("str")
 
