@@ -92,11 +92,18 @@ def actions_from_adjusted(raw_close: pd.DataFrame, adj_close: pd.DataFrame) -> p
 
     Returns:
         Actions in canonical form; dividends to a ten-thousandth of a cent.
+
+    Raises:
+        BarsError: an adjusted close is missing or not positive where there is a raw one.
     """
     rows = []
     for symbol in raw_close.columns:
         close = raw_close[symbol].dropna()
-        level = adj_close[symbol].loc[close.index] / close
+        adjusted = adj_close[symbol].loc[close.index]
+        if not (adjusted > 0).all():
+            first = adjusted.index[~(adjusted > 0)][0]
+            raise BarsError(f"{symbol} at {first:%Y-%m-%d} has a close but no adjusted close > 0")
+        level = adjusted / close
         steps = (level / level.shift()).iloc[1:]
         for stamp, step in steps[(steps - 1).abs() > SMALLEST_EVENT].items():
             split = split_of(step)
