@@ -48,7 +48,12 @@ class Panel:
             actions: as `check_actions` returns them, or None if the source has none.
             symbols: the columns, in order; all symbols of `bars`, sorted, if None. Bars of other
                 symbols are left out, and a symbol without bars is a column without numbers.
+
+        Raises:
+            ValueError: the bars are not in canonical order.
         """
+        if not bars["timestamp"].is_monotonic_increasing:
+            raise ValueError("bars are not ordered by timestamp; pass them through check_bars")
         names = tuple(sorted(bars["symbol"].unique())) if symbols is None else tuple(symbols)
         n = pd.Index(names).get_indexer(bars["symbol"])
         kept, n = bars[n >= 0], n[n >= 0]

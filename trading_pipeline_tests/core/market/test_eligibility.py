@@ -1,0 +1,115 @@
+"""Eligibility: point-in-time, on raw prices, and blind to what comes later."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_pipeline.core.market.actions import check_actions, empty_actions
+from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.eligibility import eligible
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline_tests.strategies import panels
+
+
+def panel_of(close, volume, actions=None):
+    """A panel of daily closes and volumes, (T, N), NaN where there is no bar."""
+    close, volume = np.asarray(close, float), np.asarray(volume, float)
+    days = pd.date_range("2020-01-01", periods=len(close), tz="UTC", unit="us")
+    t, n = np.nonzero(~np.isnan(close))
+    price = close[t, n]
+    table = pd.DataFrame({"timestamp": days[t], "symbol": [f"S{i}" for i in n], "open": price})
+    table = table.assign(high=price, low=price, close=price, volume=volume[t, n])
+    return Panel.of(check_bars(table), empty_actions() if actions is None else actions)
+
+
+def steady(days, price=10.0, volume=100.0, symbols=1):
+    return np.full((days, symbols), price), np.full((days, symbols), volume)
+
+
+@settings(max_examples=40)
+@given(panels(max_bars=60), st.integers(1, 10), st.sampled_from([0.0, 1e6, 1e8]), st.data())
+def test_eligibility_does_not_know_the_future(panel, lookback, floor, data):
+    cut = data.draw(st.integers(1, len(panel.timestamps)))
+    whole = eligible(panel, lookback, 50.0, floor)
+    np.testing.assert_array_equal(eligible(panel.until(cut), lookback, 50.0, floor), whole[:cut])
+
+
+@settings(max_examples=40)
+@given(panels(), st.integers(1, 10))
+def test_only_what_has_a_bar_is_eligible(panel, lookback):
+    assert not (eligible(panel, lookback) & ~panel.traded).any()
+
+
+def test_history_is_counted_in_bars_with_the_current_one():
+    able = eligible(panel_of(*steady(5)), lookback=3)
+    assert able[:, 0].tolist() == [False, False, True, True, True]
+
+
+def test_a_missing_bar_makes_ineligible_for_that_date_only():
+    close, volume = steady(12)
+    close[9] = np.nan
+    other = np.full_like(close, 20.0)
+    able = eligible(panel_of(np.hstack([close, other]), np.hstack([volume, volume])), lookback=2)
+    assert able[:, 0].tolist() == [False] + [True] * 8 + [False, True, True]
+
+
+def test_a_gappy_symbol_is_ineligible_until_it_trades_again():
+    """Missing on days 21-25: five of 21, below 80 %; 16 / 21 until the gap leaves the window."""
+    close, volume = steady(60, symbols=2)
+    close[21:26, 0] = np.nan
+    able = eligible(panel_of(close, volume), lookback=1)[:, 0]
+    assert able[:21].all()
+    assert not able[21:42].any()  # on day 42 the window is days 22-42: four are missing
+    assert able[42:].all()
+
+
+def test_late_listing_is_no_gap():
+    close, volume = steady(30, symbols=2)
+    close[:25, 0] = np.nan
+    assert eligible(panel_of(close, volume), lookback=3)[:, 0].tolist() == [False] * 27 + [True] * 3
+
+
+def test_the_price_floor_is_on_raw_prices():
+    """1-for-10 on day 3: 0.50 becomes 5.00. Adjusted, it is 0.50 for ever."""
+    close, volume = steady(6, price=0.5)
+    close[3:] = 5.0
+    stamp = pd.Timestamp("2020-01-04", tz="UTC")
+    reverse = pd.DataFrame(
+        {"timestamp": [stamp], "symbol": ["S0"], "kind": ["split"], "value": [0.1]}
+    )
+    panel = panel_of(close, volume, check_actions(reverse))
+    assert panel.adjusted_close[-1, 0] == 0.5
+    assert eligible(panel, lookback=1)[:, 0].tolist() == [False] * 3 + [True] * 3
+
+
+def test_the_default_price_floor_is_for_raw_prices_only():
+    """Adjusted prices of the far past are small without meaning anything; coins are small too."""
+    table = panel_of(*steady(4, price=0.01)).adjusted_bars()
+    assert eligible(Panel.of(table, None), lookback=1).all()
+    assert not eligible(Panel.of(table, empty_actions()), lookback=1).any()
+    assert not eligible(Panel.of(table, None), lookback=1, min_price=1.0).any()
+
+
+def test_the_dollar_volume_floor_is_a_median_over_21_bars():
+    """Price 10: one huge day does not help, and 11 of 21 do."""
+    close, volume = steady(60)
+    volume[5] = 1e9
+    volume[30:] = 200.0
+    able = eligible(panel_of(close, volume), lookback=1, min_dollar_volume=2000.0)[:, 0]
+    assert able.argmax() == 40
+    assert able[40:].all()
+
+
+def test_a_symbol_that_stopped_trading_is_stale():
+    """Zero volume from day 10 on: the fifth such bar makes it stale; one trade ends that."""
+    close, volume = steady(30)
+    volume[10:20] = 0.0
+    able = eligible(panel_of(close, volume), lookback=1)[:, 0]
+    assert able.tolist() == [True] * 14 + [False] * 6 + [True] * 10
+
+
+def test_a_lookback_below_one_is_refused():
+    with pytest.raises(ValueError, match="at least 1 bar, was 0"):
+        eligible(panel_of(*steady(3)), lookback=0)
