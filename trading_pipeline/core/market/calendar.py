@@ -16,7 +16,7 @@ from trading_pipeline.core.market.market import CALENDARS, TIMEFRAMES
 from trading_pipeline.errors import BarsError
 
 STEPS = {"1d": pd.Timedelta(days=1), "1h": pd.Timedelta(hours=1), "1m": pd.Timedelta(minutes=1)}
-_DAY = STEPS["1d"]
+_DAY, _NO_TIME = STEPS["1d"], pd.Timedelta(0)
 # Fixed bounds keep the clock out: the library's own defaults are relative to today.
 _FIRST_DAY, _LAST_DAY = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2049-12-31", tz="UTC")
 # New York was closed for a week in 2001 and has not been for longer since 1914.
@@ -43,7 +43,7 @@ class TradingCalendar:
             BarsError: the span leaves the years that the calendar knows, 1970-2049.
         """
         first, last = in_utc(start), in_utc(end)
-        stamps = self._stamps(self._schedule(first - _DAY, last))
+        stamps = self._stamps(self._schedule(first, last))
         return stamps[(stamps >= first) & (stamps < last)]
 
     def open_of(self, stamp: datetime) -> pd.Timestamp:
@@ -77,12 +77,15 @@ class TradingCalendar:
     def next_open(self, instant: datetime) -> pd.Timestamp:
         """The stamp of the first expected bar whose stamp is later than `instant`."""
         after = in_utc(instant) + pd.Timedelta(microseconds=1)
-        return self.sessions(after, after + _LONGEST_CLOSURE)[0]
+        # Most often it is near, and two weeks of minutes are many.
+        near = self.sessions(after, after + self.step)
+        return near[0] if len(near) else self.sessions(after, after + _LONGEST_CLOSURE)[0]
 
     def _schedule(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-        """Opening and close of every session dated from `start` to `end`, by date."""
-        if end < start:
-            return self._schedule(start, start).iloc[:0]
+        """Opening and close of every session dated from `start` to `end`, by date.
+
+        No session of ours crosses midnight UTC, so its bars are stamped within its date.
+        """
         if start < _FIRST_DAY or end > _LAST_DAY:
             raise BarsError(f"the {self.name} calendar knows 1970 to 2049, not {start} to {end}")
         if self.name == "24/7":
@@ -103,21 +106,20 @@ class TradingCalendar:
         """Opening and close of the session that each stamp belongs to."""
         if not len(stamps):
             return stamps, stamps
-        schedule = self._schedule(stamps.min() - _DAY, stamps.max())
+        # Far enough back that there is a session even if the stamps are all in one closure.
+        earliest = max(stamps.min() - _LONGEST_CLOSURE, _FIRST_DAY)
+        schedule = self._schedule(min(earliest, stamps.min()), stamps.max())
         begins = schedule.index if self.timeframe == "1d" else pd.DatetimeIndex(schedule["open"])
         place = begins.searchsorted(stamps, side="right") - 1
         opens, closes = (in_microseconds(schedule[name].iloc[place]) for name in ("open", "close"))
         since = stamps - begins[place]
-        fits = since == pd.Timedelta(0) if self.timeframe == "1d" else since % self.step == _ZERO
-        if (strange := ~np.asarray(fits & (place >= 0) & (stamps < closes))).any():
+        whole = since == _NO_TIME if self.timeframe == "1d" else since % self.step == _NO_TIME
+        if (strange := ~(whole & (place >= 0) & (stamps < closes))).any():
             raise BarsError(
                 f"{stamps[strange][0]:%Y-%m-%d %H:%M} UTC is not the opening of a {self.timeframe} "
                 f"bar of {self.name} ({strange.sum()} stamps are not)"
             )
         return opens, closes
-
-
-_ZERO = pd.Timedelta(0)
 
 
 @cache
@@ -180,6 +182,18 @@ def infer_timeframe(bars: pd.DataFrame, where: str = "bars") -> str:
         if usual == step:
             return name
     raise BarsError(f"{where}: most bars are {usual} apart; timeframes are {', '.join(STEPS)}")
+
+
+def stamped_by_session(bars: pd.DataFrame) -> pd.DataFrame:
+    """Canonical daily bars of US equities stamped 00:00 UTC of their session date.
+
+    Some venues stamp such bars with midnight in New York, 04:00 or 05:00 UTC: those are moved.
+    All others (weekend bars, or any bar at another time of day) are returned as they are.
+    """
+    local = bars["timestamp"].dt.tz_convert("America/New_York")
+    if infer_calendar(bars) != "XNYS" or not (local == local.dt.normalize()).all():
+        return bars
+    return bars.assign(timestamp=local.dt.tz_localize(None).dt.tz_localize("UTC"))
 
 
 def infer_calendar(bars: pd.DataFrame) -> str:
