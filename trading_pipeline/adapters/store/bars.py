@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import KEY, check_bars, content_hash, empty_bars, in_order
+from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import StoreError
 
 ACTIONS_FILE = "corporate_actions.parquet"
@@ -30,12 +31,10 @@ class BarStore:
             StoreError: the folder cannot be written.
         """
         checked = check_bars(bars, where=f"bars for {self.folder}")
-        for month, rows in checked.groupby(checked["timestamp"].dt.strftime("%Y-%m")):
-            path = self.folder / f"{month}.parquet"
-            old = _read_table(path) if path.exists() else rows.iloc[:0]
-            merged = _merged(old, rows)
-            if not (path.exists() and merged.equals(old)):
-                _replace_table(path, merged)
+        # Merging is read, change, write: a second writer in between would lose the first's rows.
+        with one_writer(self.folder):
+            for month, rows in checked.groupby(checked["timestamp"].dt.strftime("%Y-%m")):
+                _merge_into(self.folder / f"{month}.parquet", rows)
         return len(checked)
 
     def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
@@ -44,8 +43,8 @@ class BarStore:
         Raises:
             StoreError: a month's file cannot be read.
         """
-        first = "0000-00" if start is None else f"{start:%Y-%m}"
-        last = "9999-99" if end is None else f"{end:%Y-%m}"
+        first = "0000-00" if start is None else f"{in_utc(start):%Y-%m}"
+        last = "9999-99" if end is None else f"{in_utc(end):%Y-%m}"
         paths = [path for path in self._months() if first <= path.stem <= last]
         if not paths:
             return empty_bars()
@@ -66,7 +65,7 @@ class BarStore:
         """
         path = self.folder / ACTIONS_FILE
         if actions is None:
-            path.unlink(missing_ok=True)
+            remove_file(path)
             return 0
         checked = check_actions(actions, where=f"corporate actions for {self.folder}")
         _replace_table(path, checked)
@@ -89,9 +88,15 @@ class BarStore:
         return sorted(self.folder.glob(MONTH_FILES))
 
 
-def _merged(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    both = pd.concat([old, new], join="inner", ignore_index=True)
-    return in_order(both.drop_duplicates(KEY, keep="last"))
+def _merge_into(path: Path, rows: pd.DataFrame) -> None:
+    if not path.exists():
+        _replace_table(path, rows)
+        return
+    old = _read_table(path)
+    both = pd.concat([old, rows], join="inner", ignore_index=True)
+    merged = in_order(both.drop_duplicates(KEY, keep="last"))
+    if not merged.equals(old):
+        _replace_table(path, merged)
 
 
 def _replace_table(path: Path, table: pd.DataFrame) -> None:

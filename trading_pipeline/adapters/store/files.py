@@ -1,7 +1,8 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all, and folders that have one writer at a time."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from trading_pipeline.errors import StoreError
@@ -20,7 +21,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """
     # A leading dot hides the draft from readers that list the folder by pattern.
     draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
-    try:
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(draft)
@@ -29,6 +30,54 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             draft.unlink(missing_ok=True)
         _flush(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if there is one.
+
+    Raises:
+        StoreError: there is one, and it cannot be removed.
+    """
+    with _naming(path):
+        if path.exists():
+            path.unlink()
+            _flush(path.parent)
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder's write lock, waiting until no other process or thread does.
+
+    The lock is the operating system's: it goes with the process that held it, however that ends.
+    Where there is no `flock` (Windows) nothing is locked.
+
+    Raises:
+        StoreError: the folder cannot be made or written.
+    """
+    path = folder / ".lock"
+    with _naming(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _wait_for_lock(handle)
+        yield
+    finally:
+        os.close(handle)  # which also unlocks
+
+
+def _wait_for_lock(handle: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into an error that names the file and a way out."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}. Make its folder writable, free "
@@ -38,6 +87,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 def _flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk itself."""
+    if path.is_dir() and os.name != "posix":
+        return  # other systems cannot open a folder
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
