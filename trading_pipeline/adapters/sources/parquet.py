@@ -10,7 +10,7 @@ from trading_pipeline.adapters.sources.source import refuse_unknown, select
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import KEY, check_bars, in_order
-from trading_pipeline.core.market.calendar import STEPS, infer_timeframe
+from trading_pipeline.core.market.calendar import STEPS, infer_timeframe, stamped_by_session
 from trading_pipeline.errors import BarsError, SourceError
 
 
@@ -19,6 +19,7 @@ class ParquetSource:
 
     A folder may hold `corporate_actions.parquet` beside its bars, as our own store does: then
     its prices are raw. Without it they are taken as adjusted ('total-return units').
+    Daily bars stamped with midnight in New York are moved to 00:00 UTC of their session date.
     Files are read again when they have changed.
     """
 
@@ -56,7 +57,8 @@ class ParquetSource:
         states = [(file, file.stat()) for file in files]
         signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
         if signature != self._signature:
-            self._bars = self._merged({str(file): read_bars(file) for file in files})
+            merged = self._merged({str(file): read_bars(file) for file in files})
+            self._bars = stamped_by_session(merged)
             self._signature = signature
         return self._bars
 
