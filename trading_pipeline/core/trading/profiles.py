@@ -1,0 +1,124 @@
+"""Risk profiles: every limit a book trades under, as one frozen value."""
+
+from dataclasses import dataclass, replace
+from math import inf
+
+from trading_pipeline.core.market.market import Market
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Limits of one book. Limits out of order cannot be constructed.
+
+    Weights are fractions of equity, losses fractions of the equity they are measured from; a
+    limit of infinity is off.
+    """
+
+    name: str
+    volatility_target: float  # a year; inf leaves given weights as they are
+    gross_cap: float  # sum of absolute weights
+    net_cap: float  # absolute sum of weights
+    long_only: bool
+    symbol_cap: float  # absolute weight; small universes get 1.5 × gross_cap / eligible symbols
+    kelly_fraction: float  # of full Kelly, once there is evidence
+    starting_cap: float = 0.5  # share of gross_cap while there is no evidence to size by
+    daily_loss: float  # against the close of the previous day, ISO week, month
+    weekly_loss: float
+    monthly_loss: float
+    halve: float  # drawdown at which positions are halved
+    flat: float  # drawdown at which they are closed
+    flat_days: int = 21
+    half_days: int = 63  # full size after this, or at a new peak
+    stop_loss: float  # in units of σ√h from the average entry
+    take_profit: float
+    span: int = 10  # bars over which scores are smoothed
+    band: float = 0.2  # no trade within this fraction of the target
+    band_floor: float = 0.01  # nor within this weight; less where many symbols share the book
+
+    def __post_init__(self) -> None:
+        for name in ("volatility_target", "gross_cap", "net_cap", "symbol_cap", "kelly_fraction"):
+            _require(getattr(self, name) > 0, f"{name} must be > 0, was {getattr(self, name)}")
+        _require(0 < self.starting_cap <= 1, f"starting_cap must be in (0, 1], {self}")
+        losses = (self.daily_loss, self.weekly_loss, self.monthly_loss)
+        _require(0 < losses[0] <= losses[1] <= losses[2], f"loss limits must rise, were {losses}")
+        _require(0 < self.halve <= self.flat, f"halve {self.halve} must be in (0, {self.flat}]")
+        _require(self.stop_loss > 0 and self.take_profit > 0, f"stops must be > 0, {self}")
+        _require(self.span >= 1 and self.flat_days >= 1 and self.half_days >= 1, f"days: {self}")
+        _require(self.band >= 0 and self.band_floor >= 0, f"bands must be >= 0, {self}")
+
+
+def _require(valid: bool, complaint: str) -> None:
+    if not valid:
+        raise ValueError(complaint)
+
+
+PROFILES: dict[str, Profile] = {
+    "conservative": Profile(
+        name="conservative",
+        volatility_target=0.08,
+        gross_cap=1.0,
+        net_cap=1.0,
+        long_only=True,
+        symbol_cap=0.05,
+        kelly_fraction=0.10,
+        daily_loss=0.015,
+        weekly_loss=0.03,
+        monthly_loss=0.05,
+        halve=0.07,
+        flat=0.12,
+        stop_loss=2.5,
+        take_profit=4.0,
+    ),
+    "moderate": Profile(
+        name="moderate",
+        volatility_target=0.12,
+        gross_cap=1.5,
+        net_cap=1.0,
+        long_only=False,
+        symbol_cap=0.08,
+        kelly_fraction=0.25,
+        daily_loss=0.025,
+        weekly_loss=0.05,
+        monthly_loss=0.08,
+        halve=0.12,
+        flat=0.18,
+        stop_loss=3.0,
+        take_profit=5.0,
+    ),
+    "aggressive": Profile(
+        name="aggressive",
+        volatility_target=0.20,
+        gross_cap=2.0,
+        net_cap=1.0,
+        long_only=False,
+        symbol_cap=0.12,
+        kelly_fraction=0.50,
+        daily_loss=0.04,
+        weekly_loss=0.08,
+        monthly_loss=0.12,
+        halve=0.18,
+        flat=0.28,
+        stop_loss=3.5,
+        take_profit=7.0,
+    ),
+}
+_CRYPTO_SYMBOL_CAP = {"conservative": 0.15, "moderate": 0.20, "aggressive": 0.30}
+
+
+def profile_of(market: Market) -> Profile:
+    """The profile a market trades under: crypto gets its own cap per symbol.
+
+    Raises:
+        ValueError: the market names a profile that does not exist.
+    """
+    if market.profile not in PROFILES:
+        raise ValueError(f"profile must be one of {list(PROFILES)}, was {market.profile!r}")
+    profile = PROFILES[market.profile]
+    if market.calendar != "24/7":
+        return profile
+    return replace(profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name])
+
+
+def without_stops(profile: Profile) -> Profile:
+    """The same limits without stop-loss and take-profit, to show what those cost or save."""
+    return replace(profile, stop_loss=inf, take_profit=inf)

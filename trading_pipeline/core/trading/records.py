@@ -1,0 +1,185 @@
+"""Records of the kernels as tables: orders, fills, cash flows and vetoes.
+
+The same functions serve a whole history and a single bar, so that both write the same rows.
+Letters: K bars, N symbols. Stamps are those of bars: an order is `decided_at` the bar whose close
+was decided on, a fill is `filled_at` the bar in which it happened.
+"""
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.trading import reasons
+from trading_pipeline.core.trading.reasons import LAPSED, STOP_LOSS, TAKE_PROFIT, names_of
+
+_RULE_FIELDS = {
+    reasons.DAILY_LOSS: ("day_loss", "daily_loss"),
+    reasons.WEEKLY_LOSS: ("week_loss", "weekly_loss"),
+    reasons.MONTHLY_LOSS: ("month_loss", "monthly_loss"),
+    reasons.DRAWDOWN_FLAT: ("drawdown", "flat"),
+}
+
+
+def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int) -> str:
+    """The client order id: sending an order twice sends the same id."""
+    return f"{session}/{decided_at:%Y%m%dT%H%M%S}/{symbol}/{sequence}"
+
+
+def orders_of(
+    session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: np.ndarray
+) -> pd.DataFrame:
+    """One row per order of (K, N) decisions; quantity > 0 in units, on the side named."""
+    k, n = np.nonzero(decisions["order"])
+    rows = decisions[k, n]
+    stamps = timestamps[k]
+    names = _names(symbols, n)
+    keys = zip(stamps, names, strict=True)
+    return pd.DataFrame(
+        {
+            "client_order_id": _text([order_id(session, at, name, 0) for at, name in keys]),
+            "decided_at": stamps,
+            "symbol": names,
+            "side": _text(np.where(rows["order"] > 0, "buy", "sell")),
+            "quantity": np.abs(rows["order"]),
+            "type": _text(["market"] * len(k)),
+            "limit_price": np.full(len(k), np.nan),
+            "stop_price": np.full(len(k), np.nan),
+            "reasons": _text([names_of(bits) for bits in rows["reasons"]]),
+        }
+    )
+
+
+def fills_of(
+    session: str,
+    decided: pd.DatetimeIndex,
+    filled: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    fills: np.ndarray,
+) -> pd.DataFrame:
+    """One row per fill of (K, N, 2) records, in the order in which they happened within a bar.
+
+    Args:
+        decided: (K,) the bar decided on before each bar; `filled`: (K,) the bars themselves.
+
+    Returns:
+        quantity is signed; price includes slippage; fee and slippage are money; a protective
+        order that filled has sequence 1 and is named in `kind`, the others are 'order'.
+    """
+    k, slot, n = np.nonzero(fills["quantity"].transpose(0, 2, 1))
+    rows = fills[k, n, slot]
+    names = _names(symbols, n)
+    keys = zip(decided[k], names, slot, strict=True)
+    kind = np.where(rows["reasons"] & STOP_LOSS, "stop_loss", "order")
+    return pd.DataFrame(
+        {
+            "client_order_id": _text([order_id(session, at, name, int(i)) for at, name, i in keys]),
+            "filled_at": filled[k],
+            "symbol": names,
+            "quantity": rows["quantity"],
+            "price": rows["price"],
+            "fee": rows["fee"],
+            "slippage": rows["slippage"],
+            "kind": _text(np.where(rows["reasons"] & TAKE_PROFIT, "take_profit", kind)),
+            "reasons": _text([names_of(bits) for bits in rows["reasons"]]),
+        }
+    )
+
+
+def lapsed_of(
+    session: str,
+    decided: pd.DatetimeIndex,
+    filled: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    fills: np.ndarray,
+) -> pd.DataFrame:
+    """Orders that found no bar to fill on: client_order_id, lapsed_at, symbol."""
+    k, n = np.nonzero(fills["reasons"][:, :, 0] & LAPSED)
+    names = _names(symbols, n)
+    keys = zip(decided[k], names, strict=True)
+    ids = _text([order_id(session, at, name, 0) for at, name in keys])
+    return pd.DataFrame({"client_order_id": ids, "lapsed_at": filled[k], "symbol": names})
+
+
+def cash_flows_of(
+    timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], flows: np.ndarray, interest: np.ndarray
+) -> pd.DataFrame:
+    """One row per payment: at, symbol ('' for interest), kind, amount (negative: paid).
+
+    Args:
+        flows: (K, N) FLOW; interest: (K,) money.
+    """
+    parts = []
+    for kind in ("dividend", "borrow"):
+        k, n = np.nonzero(flows[kind])
+        parts.append((k, _names(symbols, n), kind, flows[kind][k, n]))
+    k = np.flatnonzero(interest)
+    parts.append((k, _text([""] * len(k)), "interest", interest[k]))
+    frames = [
+        pd.DataFrame({"at": timestamps[k], "symbol": names, "kind": kind, "amount": amount})
+        for k, names, kind, amount in parts
+    ]
+    together = pd.concat(frames, ignore_index=True).astype({"symbol": "str", "kind": "str"})
+    return together.sort_values("at", kind="stable", ignore_index=True)
+
+
+def vetoes_of(
+    timestamps: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    rules: np.ndarray,
+    log: np.ndarray,
+    decisions: np.ndarray,
+) -> pd.DataFrame:
+    """One row per rule that refused an order or part of it: what it measured, and its limit.
+
+    Args:
+        rules: (1,) parameters; log: (K,) ACCOUNT; decisions: (K, N) DECISION.
+
+    Returns:
+        decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
+    """
+    bits = decisions["reasons"]
+    parts = []
+    for bit in reasons.VETOES:
+        k, n = np.nonzero(bits & bit)
+        figure, limit = _figures(bit, rules[0], log[k], decisions[k, n])
+        parts.append((k, n, reasons.NAMES[bit], figure, limit))
+    k, n = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    table = pd.DataFrame(
+        {
+            "decided_at": timestamps[k],
+            "symbol": _names(symbols, n),
+            "rule": _text(np.concatenate([[name] * len(rows) for rows, _, name, _, _ in parts])),
+            "figure": np.concatenate([part[3] for part in parts]),
+            "limit": np.concatenate([part[4] for part in parts]),
+        }
+    )
+    return table.iloc[np.lexsort((n, k))].reset_index(drop=True)
+
+
+def _figures(
+    bit: int, rules: np.void, log: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Figure and limit of one rule for its rows."""
+    nothing = np.full(len(rows), np.nan)
+    if bit in _RULE_FIELDS:
+        figure, limit = _RULE_FIELDS[bit]
+        return log[figure].copy(), _filled(rules[limit], nothing)
+    if bit == reasons.MIN_NOTIONAL:
+        return np.abs(rows["notional"]), _filled(rules["min_notional"], nothing)
+    if bit == reasons.COOLING_OFF:
+        return rows["cooling"].astype(float), _filled(0.0, nothing)
+    if bit == reasons.BANKRUPT:
+        return log["equity"].copy(), _filled(0.0, nothing)
+    return nothing, nothing
+
+
+def _filled(value: float, like: np.ndarray) -> np.ndarray:
+    """One number in every row."""
+    return np.full(len(like), float(value))
+
+
+def _names(symbols: tuple[str, ...], n: np.ndarray) -> pd.Series:
+    return _text(np.array(symbols, dtype=object)[n])
+
+
+def _text(values: object) -> pd.Series:
+    return pd.Series(values, dtype="str")

@@ -1,0 +1,119 @@
+"""Costs and limits as the one record that the kernels read."""
+
+from math import inf, sqrt
+from typing import Any
+
+import numpy as np
+
+from trading_pipeline.core.market.market import BOOKS, Costs
+from trading_pipeline.core.trading.loop import VERSION
+from trading_pipeline.core.trading.plain import plain_records, records_of
+from trading_pipeline.core.trading.profiles import Profile
+
+_NUMBERS = (
+    "fee",  # fraction of notional
+    "slippage",
+    "borrow",  # per bar, on the value of shorts
+    "debit",  # per bar, on negative cash
+    "leverage",
+    "lot",
+    "min_notional",
+    "volatility_target",  # per bar
+    "gross_cap",
+    "net_cap",
+    "symbol_cap",
+    "starting_cap",  # weight: share of the gross cap × the gross cap
+    "daily_loss",
+    "weekly_loss",
+    "monthly_loss",
+    "halve",
+    "flat",
+    "stop_loss",  # × σ per bar: σ√h units × √h
+    "take_profit",
+    "alpha",  # of the smoothing
+    "band",
+    "band_floor",
+)
+_SWITCHES = ("horizon", "flat_days", "half_days", "managed", "scored", "shorts", "neutral")
+# Limits that the profile states as the kernels read them.
+_SAME = (
+    *("gross_cap", "net_cap", "symbol_cap", "daily_loss", "weekly_loss", "monthly_loss"),
+    *("halve", "flat", "flat_days", "half_days", "band", "band_floor"),
+)
+_FIELDS = [(name, "f8") for name in _NUMBERS] + [(name, "i8") for name in _SWITCHES]
+# The name of the empty last field makes compiled kernels recognise their own version.
+RULES = np.dtype([*_FIELDS, (f"kernels_{VERSION}", "i8")])
+
+
+def rules_of(
+    *,
+    costs: Costs,
+    bars_per_year: int,
+    horizon: int,
+    book: str,
+    shortable: bool,
+    profile: Profile | None,
+    scored: bool,
+) -> np.ndarray:
+    """(1,) record of all parameters. Without a profile nothing is managed: weights are traded.
+
+    Raises:
+        ValueError: an unknown book, a neutral book that may not be short, or no bars in a year.
+    """
+    if book not in BOOKS:
+        raise ValueError(f"book must be one of {BOOKS}, was {book!r}")
+    if book == "neutral" and not (shortable and (profile is None or not profile.long_only)):
+        raise ValueError("a neutral book needs a shortable market and a profile that may be short")
+    if bars_per_year < 1 or horizon < 1:
+        raise ValueError(f"bars_per_year {bars_per_year} and horizon {horizon} must be >= 1")
+    values = _costs(costs, bars_per_year) | _limits(profile, bars_per_year, horizon)
+    values |= {"horizon": horizon, "managed": profile is not None, "scored": scored}
+    long_only = book == "long_only" or (profile is not None and profile.long_only)
+    values |= {"shorts": shortable and not long_only, "neutral": book == "neutral"}
+    rules = np.zeros(1, RULES)
+    for name, value in values.items():
+        rules[name] = value
+    return rules
+
+
+def plain_rules(rules: np.ndarray) -> dict[str, Any]:
+    """The parameters as plain data, for `rules_of_plain`."""
+    return plain_records(rules[[*_NUMBERS, *_SWITCHES]])[0]
+
+
+def rules_of_plain(plain: dict[str, Any]) -> np.ndarray:
+    """(1,) record that `plain_rules` wrote.
+
+    Raises:
+        TradingError: it was written by a version with other parameters.
+    """
+    known = records_of(np.dtype(_FIELDS), [plain], "rules")
+    rules = np.zeros(1, RULES)
+    for name, _ in _FIELDS:
+        rules[name] = known[name]
+    return rules
+
+
+def _costs(costs: Costs, bars_per_year: int) -> dict[str, float]:
+    return {
+        "fee": costs.fee,
+        "slippage": costs.slippage,
+        "borrow": costs.borrow / bars_per_year,
+        "debit": costs.debit / bars_per_year,
+        "leverage": costs.leverage,
+        "lot": costs.lot,
+        "min_notional": costs.min_notional,
+    }
+
+
+def _limits(profile: Profile | None, bars_per_year: int, horizon: int) -> dict[str, float]:
+    if profile is None:
+        off = ("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat", "net_cap", "gross_cap")
+        return dict.fromkeys((*off, "stop_loss", "take_profit"), inf)
+    return {name: getattr(profile, name) for name in _SAME} | {
+        "volatility_target": profile.volatility_target / sqrt(bars_per_year),
+        "starting_cap": profile.starting_cap * profile.gross_cap,
+        "stop_loss": profile.stop_loss * sqrt(horizon),
+        "take_profit": profile.take_profit * sqrt(horizon),
+        "alpha": 2 / (profile.span + 1),
+    }

@@ -1,0 +1,274 @@
+"""One account that trades bar by bar: the kernels of the backtest behind a typed shell.
+
+    trader = Trader(symbols, capital=..., ...)
+    for each bar that closes:
+        filled = trader.fill(bar)           # what the last orders became
+        decided = trader.decide(signals)    # the orders for the next open
+
+Its state is plain data that survives a restart exactly: floats come back to the last bit.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.decide import decide_bar
+from trading_pipeline.core.trading.fill import fill_bar
+from trading_pipeline.core.trading.plain import (
+    number_of,
+    plain_number,
+    plain_records,
+    records_of,
+)
+from trading_pipeline.core.trading.profiles import Profile
+from trading_pipeline.core.trading.records import (
+    cash_flows_of,
+    fills_of,
+    lapsed_of,
+    orders_of,
+    vetoes_of,
+)
+from trading_pipeline.core.trading.rules import plain_rules, rules_of, rules_of_plain
+from trading_pipeline.core.trading.simulate import recent_rows
+from trading_pipeline.core.trading.state import (
+    ACCOUNT,
+    DECISION,
+    FILL,
+    FLOW,
+    POSITION,
+    new_account,
+    new_positions,
+    periods_of,
+)
+from trading_pipeline.errors import TradingError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bar:
+    """One bar of N symbols: raw prices (N,), NaN where a symbol has none."""
+
+    timestamp: pd.Timestamp
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    split: np.ndarray  # new shares per old one, 1.0 for none
+    dividend: np.ndarray  # cash per share, 0.0 for none
+
+    @classmethod
+    def of(cls, panel: Panel, row: int) -> Self:
+        """The bar of one row of a panel."""
+        names = ("open", "high", "low", "close", "split", "dividend")
+        values = {name: np.array(getattr(panel, name)[row], dtype=float) for name in names}
+        return cls(timestamp=panel.timestamps[row], **values)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Signals:
+    """What is known at a close, for N symbols: either scores or weights are given."""
+
+    eligible: np.ndarray  # (N,) bool
+    volatility: np.ndarray  # (N,) σ per bar
+    recent: np.ndarray  # (K, N) simple returns of the last bars, K <= 63: `recent_rows`
+    score: np.ndarray | None = None  # (N,) expected return in units of σ√h; NaN: none
+    weights: np.ndarray | None = None  # (N,) fractions of equity asked for; NaN: hold
+
+    @classmethod
+    def of(
+        cls,
+        panel: Panel,
+        row: int,
+        *,
+        eligible: np.ndarray,
+        volatility: np.ndarray,
+        score: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> Self:
+        """Signals (N,) at the close of one row of a panel, with the returns up to there."""
+        return cls(
+            eligible=eligible,
+            volatility=volatility,
+            recent=recent_rows(panel, row),
+            score=score,
+            weights=weights,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Filled:
+    """What one bar did to the account; tables as those of a `Book`."""
+
+    fills: pd.DataFrame
+    lapsed: pd.DataFrame
+    cash_flows: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decided:
+    """What was ordered at one close, and what was refused."""
+
+    orders: pd.DataFrame
+    vetoes: pd.DataFrame
+    decisions: np.ndarray  # (N,) DECISION: targets, weights and reasons of all symbols
+
+
+class Trader:
+    """An account, its positions and pending orders, and the rules it trades under."""
+
+    def __init__(
+        self,
+        symbols: tuple[str, ...],
+        *,
+        session: str,
+        capital: float,
+        costs: Costs,
+        bars_per_year: int,
+        horizon: int,
+        book: str,
+        shortable: bool,
+        profile: Profile | None,
+        scored: bool = True,
+    ) -> None:
+        self.symbols, self.session = tuple(symbols), session
+        self.rules = rules_of(
+            costs=costs,
+            bars_per_year=bars_per_year,
+            horizon=horizon,
+            book=book,
+            shortable=shortable,
+            profile=profile,
+            scored=scored,
+        )
+        self.account, self.positions = new_account(capital), new_positions(len(symbols))
+        self.last_bar: pd.Timestamp | None = None
+        self.decided_at: pd.Timestamp | None = None
+        self._close = np.full(len(symbols), np.nan)
+
+    def fill(self, bar: Bar) -> Filled:
+        """Live through a bar: pending orders, stops, cash flows, the new close.
+
+        Raises:
+            TradingError: the bar is not later than the last one.
+        """
+        if self.last_bar is not None and bar.timestamp <= self.last_bar:
+            raise TradingError(
+                f"bar {bar.timestamp} came after {self.last_bar}; send bars in order"
+            )
+        stamp, N = pd.DatetimeIndex([bar.timestamp]), len(self.symbols)
+        fills, flows = np.zeros((N, 2), FILL), np.zeros(N, FLOW)
+        close = np.ascontiguousarray(bar.close, dtype=float)
+        fill_bar(
+            self.rules,
+            self.account,
+            self.positions,
+            periods_of(stamp)[0],
+            np.ascontiguousarray(bar.open, dtype=float),
+            np.ascontiguousarray(bar.high, dtype=float),
+            np.ascontiguousarray(bar.low, dtype=float),
+            close,
+            np.ascontiguousarray(bar.split, dtype=float),
+            np.ascontiguousarray(bar.dividend, dtype=float),
+            fills,
+            flows,
+        )
+        self.last_bar, self._close = bar.timestamp, close
+        decided = stamp if self.decided_at is None else pd.DatetimeIndex([self.decided_at])
+        records = (self.session, decided, stamp, self.symbols, fills[None])
+        interest = self.account["interest"]
+        return Filled(
+            fills=fills_of(*records),
+            lapsed=lapsed_of(*records),
+            cash_flows=cash_flows_of(stamp, self.symbols, flows[None], interest),
+        )
+
+    def decide(self, signals: Signals) -> Decided:
+        """The orders for the next open, at the close of the bar last filled.
+
+        Raises:
+            TradingError: no bar has been filled since the last decision.
+        """
+        if self.last_bar is None or self.last_bar == self.decided_at:
+            raise TradingError("a decision needs a new bar: call fill() first, once for each")
+        N = len(self.symbols)
+        rows, nothing = np.zeros(N, DECISION), np.full(N, np.nan)
+        known = (signals.score, signals.weights, signals.volatility)
+        score, weights, volatility = (
+            nothing if row is None else np.ascontiguousarray(row, dtype=float) for row in known
+        )
+        eligible = np.ascontiguousarray(signals.eligible, dtype=bool)
+        recent = np.ascontiguousarray(signals.recent, dtype=float)
+        decide_bar(
+            self.rules, self.account, self.positions, self._close, eligible, score, weights,
+            volatility, recent, rows,
+        )  # fmt: skip
+        self.decided_at = self.last_bar
+        stamp = pd.DatetimeIndex([self.decided_at])
+        return Decided(
+            orders=orders_of(self.session, stamp, self.symbols, rows[None]),
+            vetoes=vetoes_of(stamp, self.symbols, self.rules, self.account, rows[None]),
+            decisions=rows,
+        )
+
+    def kill(self) -> None:
+        """The operator's kill switch: the next decision closes everything, and nothing reopens."""
+        self.account["killed"] = 1
+
+    def revive(self) -> None:
+        """Undo the kill switch."""
+        self.account["killed"] = 0
+
+    @property
+    def equity(self) -> float:
+        """Quote currency, at the last close."""
+        return float(self.account["equity"][0])
+
+    def holdings(self) -> pd.DataFrame:
+        """Open positions: symbol, quantity, price, value, entry, stop, take."""
+        held = np.flatnonzero(self.positions["quantity"])
+        rows = self.positions[held]
+        names = pd.Series([self.symbols[n] for n in held], dtype="str")
+        table = pd.DataFrame({"symbol": names, "quantity": rows["quantity"], "price": rows["last"]})
+        table["value"] = table["quantity"] * table["price"]
+        return table.assign(**{name: rows[name] for name in ("entry", "stop", "take")})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The whole state as JSON takes it: no NaN, no infinity, floats exact."""
+        return {
+            "session": self.session,
+            "symbols": list(self.symbols),
+            "rules": plain_rules(self.rules),
+            "account": plain_records(self.account)[0],
+            "positions": plain_records(self.positions),
+            "close": [plain_number(price) for price in self._close],
+            "last_bar": _iso(self.last_bar),
+            "decided_at": _iso(self.decided_at),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """The trader that `to_plain` described, to the last bit.
+
+        Raises:
+            TradingError: the state was written by a version with other fields.
+        """
+        trader = cls.__new__(cls)
+        trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
+        trader.rules = rules_of_plain(plain["rules"])
+        trader.account = records_of(ACCOUNT, [plain["account"]], "account")
+        trader.positions = records_of(POSITION, plain["positions"], "positions")
+        trader._close = np.array([number_of(price) for price in plain["close"]], dtype=float)
+        trader.last_bar = _stamp(plain["last_bar"])
+        trader.decided_at = _stamp(plain["decided_at"])
+        return trader
+
+
+def _iso(stamp: pd.Timestamp | None) -> str | None:
+    return None if stamp is None else stamp.isoformat()
+
+
+def _stamp(iso: str | None) -> pd.Timestamp | None:
+    return None if iso is None else pd.Timestamp(iso)

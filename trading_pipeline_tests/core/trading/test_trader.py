@@ -1,0 +1,139 @@
+"""One decision path: the shell of one bar and the compiled loop are the same, bit for bit."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline.core.market.panel import volatility
+from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline.core.trading.trader import Bar, Signals, Trader
+from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.trading.markets import random_panel, random_scores
+
+TERMS = {
+    "capital": 1e5,
+    "costs": Costs(leverage=1.5, lot=0.01),
+    "bars_per_year": 252,
+    "horizon": 5,
+    "book": "neutral",
+    "shortable": True,
+}
+
+
+def walk(panel, trader, *, start, stop, restart, **inputs):
+    """Fill and decide bar by bar; `restart` sends the state through JSON after every call."""
+    filled, decided = [], []
+    for row in range(start, stop):
+        filled.append(trader.fill(Bar.of(panel, row)))
+        trader = through_json(trader) if restart else trader
+        if row == stop - 1:
+            break
+        now = {name: None if grid is None else grid[row] for name, grid in inputs.items()}
+        seen = panel.until(row + 1)
+        decided.append(trader.decide(Signals.of(seen, row, eligible=seen.traded[row], **now)))
+        trader = through_json(trader) if restart else trader
+    return trader, filled, decided
+
+
+def through_json(trader):
+    return Trader.from_plain(json.loads(json.dumps(trader.to_plain(), allow_nan=False)))
+
+
+def joined(parts, name):
+    return pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("profile", ["moderate", None])
+def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile):
+    """Also when the process dies after every single call and resumes from its stored state."""
+    panel = random_panel(3, T=240)
+    sigma, scores = volatility(panel), random_scores(3, panel)
+    rules = PROFILES.get(profile) if profile else None
+    inputs = {"score": scores} if rules else {"weights": np.clip(scores, -3, 3) / 12}
+    terms = TERMS | {"profile": rules}
+    book = simulate(panel, start=70, stop=240, volatility=sigma, **inputs, **terms)
+    trader = Trader(panel.symbols, session="s", scored=rules is not None, **terms)
+    trader, filled, decided = walk(
+        panel, trader, start=70, stop=240, restart=restart, volatility=sigma, **inputs
+    )
+    got = np.stack([each.decisions for each in decided])
+    assert got.tobytes() == book.decisions[:-1].tobytes()
+    assert trader.account.tobytes() == book.log[-1:].tobytes()
+    pd.testing.assert_frame_equal(joined(decided, "orders"), book.orders("s"), check_exact=True)
+    pd.testing.assert_frame_equal(joined(filled, "fills"), book.fills("s"), check_exact=True)
+    pd.testing.assert_frame_equal(joined(filled, "cash_flows"), book.cash_flows())
+    pd.testing.assert_frame_equal(joined(filled, "lapsed"), book.lapsed("s"))
+    pd.testing.assert_frame_equal(joined(decided, "vetoes"), book.vetoes())
+    assert len(book.fills("s")) > 100
+
+
+def test_the_walk_meets_every_kind_of_event():
+    """Otherwise the equality above would prove little."""
+    panel = random_panel(3, T=240)
+    book = simulate(
+        panel,
+        start=70,
+        stop=240,
+        score=random_scores(3, panel),
+        profile=PROFILES["moderate"],
+        **TERMS,
+    )
+    assert set(book.fills("s")["kind"]) >= {"order", "stop_loss"}
+    assert set(book.cash_flows()["kind"]) >= {"dividend", "borrow"}
+    assert len(book.lapsed("s"))
+    assert book.vetoes()["rule"].nunique() >= 2
+
+
+def test_a_bar_cannot_be_lived_twice():
+    panel = random_panel(1)
+    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader.fill(Bar.of(panel, 5))
+    with pytest.raises(TradingError, match="came after"):
+        trader.fill(Bar.of(panel, 5))
+
+
+def test_a_close_is_decided_on_once():
+    panel = random_panel(1)
+    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    known = {"eligible": panel.traded[5], "volatility": volatility(panel)[5]}
+    signals = Signals.of(panel, 5, score=panel.close[5], **known)
+    with pytest.raises(TradingError, match="needs a new bar"):
+        trader.decide(signals)
+    trader.fill(Bar.of(panel, 5))
+    trader.decide(signals)
+    with pytest.raises(TradingError, match="needs a new bar"):
+        trader.decide(signals)
+
+
+def test_the_kill_switch_closes_everything_and_stays():
+    panel = random_panel(1)
+    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    sigma = np.full(4, 0.02)
+    for row in range(80, 90):
+        trader.fill(Bar.of(panel, row))
+        if row == 84:
+            assert len(trader.holdings())
+            trader.kill()
+            trader = through_json(trader)
+        score = np.array([1.0, -1.0, 0.5, 0.7])
+        signals = Signals.of(panel, row, eligible=panel.traded[row], volatility=sigma, score=score)
+        decided = trader.decide(signals)
+        if row == 84:
+            assert "kill_switch" in set(decided.vetoes["rule"])
+    assert trader.holdings().empty
+    trader.revive()
+    trader.fill(Bar.of(panel, 90))
+    assert len(trader.decide(signals).orders)
+
+
+def test_a_state_of_another_version_is_refused():
+    trader = Trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
+    plain = trader.to_plain()
+    del plain["account"]["cash"]
+    with pytest.raises(TradingError, match=r"other fields \(cash\)"):
+        Trader.from_plain(plain)
