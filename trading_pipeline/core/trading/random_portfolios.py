@@ -1,0 +1,74 @@
+"""Random portfolios: how well one does on these bars by luck alone."""
+
+import numpy as np
+
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.baselines import month_starts
+from trading_pipeline.core.trading.loop import run_portfolios
+from trading_pipeline.core.trading.rules import rules_of
+from trading_pipeline.core.trading.simulate import price_grids
+from trading_pipeline.core.trading.state import (
+    DECISION,
+    FILL,
+    FLOW,
+    new_account,
+    new_positions,
+    periods_of,
+)
+
+_BLOCK = 50  # portfolios whose weights are in memory at once
+
+
+def random_portfolios(
+    panel: Panel,
+    eligible: np.ndarray,
+    *,
+    start: int,
+    stop: int,
+    capital: float,
+    costs: Costs,
+    bars_per_year: int,
+    seed: int,
+    count: int = 1000,
+) -> np.ndarray:
+    """Equity (count, stop - start) of fully invested long-only books, simulated with all costs.
+
+    Every month each book draws new weights from Dirichlet(1) over the symbols eligible then:
+    uniform over all long-only portfolios. The same seed gives the same books.
+
+    Args:
+        eligible: (T, N) bool. start, stop: rows of the panel. capital: quote currency.
+    """
+    rows, N = month_starts(panel, start, stop), len(panel.symbols)
+    asked = np.full(stop - start, -1)
+    asked[rows - start] = np.arange(len(rows))
+    rules = rules_of(
+        costs=costs,
+        bars_per_year=bars_per_year,
+        horizon=1,
+        book="long_only",
+        shortable=False,
+        profile=None,
+        scored=False,
+    )
+    fresh = (new_account(capital), new_positions(N), periods_of(panel.timestamps))
+    prices, nothing = price_grids(panel), np.full((1, N), np.nan)
+    scratch = (np.zeros(N, DECISION), np.zeros((N, 2), FILL), np.zeros(N, FLOW))
+    equity = np.zeros((count, stop - start))
+    generator = np.random.default_rng(seed)
+    for first in range(0, count, _BLOCK):
+        part = equity[first : first + _BLOCK]
+        weights = _draw(generator, len(part), eligible[rows])
+        run_portfolios(
+            rules, *fresh, prices, eligible, weights, asked, nothing, start, scratch, part
+        )
+    return equity
+
+
+def _draw(generator: np.random.Generator, count: int, eligible: np.ndarray) -> np.ndarray:
+    """(count, M, N) weights, each row Dirichlet(1) over `eligible` (M, N), zero if none is."""
+    draws = generator.standard_exponential((count, *eligible.shape)) * eligible
+    total = draws.sum(axis=2, keepdims=True)
+    weights: np.ndarray = np.divide(draws, total, out=np.zeros_like(draws), where=total > 0)
+    return weights
