@@ -116,7 +116,7 @@ def test_rounding_of_adjusted_prices_is_tolerated_and_kept():
     table = broken(0, close=12.0 * (1 + 5e-10))
     assert check_bars(table).loc[0, "close"] == 12.0 * (1 + 5e-10)
     with pytest.raises(BarsError, match="close is outside"):
-        check_bars(broken(0, close=12.0 * (1 + 5e-9)))
+        check_bars(broken(0, close=12.0 * (1 + 1.5e-9)))
 
 
 @pytest.mark.parametrize("name", COLUMNS)
