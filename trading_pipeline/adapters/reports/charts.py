@@ -22,9 +22,11 @@ from trading_pipeline.adapters.reports.palette import (
     STRATEGY,
 )
 from trading_pipeline.adapters.reports.series import (
+    RISK_RULES,
     Floats,
     ReportSeries,
     drawdowns,
+    money_ticks,
     monthly_returns,
 )
 from trading_pipeline.adapters.reports.text import Summary
@@ -55,9 +57,16 @@ def figure_of(height: int, **layout: Any) -> Figure:
         font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
         paper_bgcolor="white",
         plot_bgcolor="white",
-        legend={"orientation": "h", "y": -0.14, "yanchor": "top", "x": 0, "xanchor": "left"},
+        legend={
+            "orientation": "h",
+            "y": -0.14,
+            "yanchor": "top",
+            "x": 0,
+            "xanchor": "left",
+            "traceorder": "normal",
+        },
         hoverlabel={"bgcolor": "white"},
-        dragmode=False,  # on a phone a finger scrolls the page, it does not zoom the chart
+        dragmode=False,  # a finger scrolls the page; the page switches zooming on for a mouse
     )
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
@@ -91,7 +100,7 @@ def paired_chart(summary: Summary) -> Figure:
     )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_xaxes(title="difference in Sharpe ratio, strategy minus baseline")
+    figure.update_xaxes(title="difference in Sharpe ratio")
     return figure
 
 
@@ -111,7 +120,8 @@ def equity_chart(series: ReportSeries) -> Figure:
     for (name, equity), colour in zip(series.baselines.items(), cycle(BASELINES), strict=False):
         _add_line(figure, dates, np.round(equity[days], 2), label(name), colour, 1.2)
     _add_line(figure, dates, np.round(series.equity[days], 2), "strategy", STRATEGY, 2.8)
-    figure.update_yaxes(type="log", tickformat=",~s", dtick="D2")
+    figure.data[-1].legendrank = 1  # drawn last, to lie on top, but named first
+    figure.update_yaxes(type="log", tickformat=",~s", tickvals=money_ticks(series))
     return figure
 
 
@@ -150,7 +160,7 @@ def _add_band(figure: Figure, dates: pd.DatetimeIndex, ends: Floats) -> None:
             y=np.round(ends[1], 2),
             fill="tonexty",
             fillcolor=BAND,
-            name="5-95 % of random portfolios",
+            name="random, 5-95 %",
             **shared,
         )
     )
@@ -208,12 +218,12 @@ def monthly_chart(series: ReportSeries) -> Figure:
         )
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    figure.update_xaxes(side="top", showgrid=False, fixedrange=True)
+    figure.update_xaxes(side="top", showgrid=False, tickangle=0, tickfont={"size": 10})
     return figure
 
 
 def _percent(value: float) -> str:
-    return "" if np.isnan(value) else f"{100 * value:.0f}"
+    return "" if np.isnan(value) else str(round(100 * value))
 
 
 def positions_chart(series: ReportSeries) -> Figure:
@@ -273,7 +283,8 @@ def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     """When each risk rule acted, one row per rule, over the whole period."""
     import plotly.graph_objects as go
 
-    rules = list(dict.fromkeys(events["rule"]))
+    acted = set(events["rule"])
+    rules = [rule for rule in RISK_RULES if rule in acted]
     figure = figure_of(80 + 32 * len(rules), showlegend=False)
     figure.add_trace(
         go.Scatter(
@@ -287,5 +298,10 @@ def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     )
     ends = series.timestamps[[0, -1]]
     figure.update_xaxes(range=_stamps(ends))
-    figure.update_yaxes(showgrid=False, type="category")
+    figure.update_yaxes(
+        showgrid=False,
+        type="category",
+        categoryorder="array",
+        categoryarray=[label(rule) for rule in reversed(rules)],
+    )
     return figure

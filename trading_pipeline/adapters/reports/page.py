@@ -10,7 +10,7 @@ from string import Template
 import pandas as pd
 
 from trading_pipeline.adapters.reports import charts
-from trading_pipeline.adapters.reports.series import ReportSeries, risk_events
+from trading_pipeline.adapters.reports.series import RISK_RULES, ReportSeries, risk_events
 from trading_pipeline.adapters.reports.style import PAGE
 from trading_pipeline.adapters.reports.text import (
     LABELS,
@@ -18,8 +18,8 @@ from trading_pipeline.adapters.reports.text import (
     Summary,
     between,
     edge_sentence,
+    ordinal,
     paired_sentence,
-    percentile_sentence,
     period,
     trials_sentence,
     waiting_sentence,
@@ -46,8 +46,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
         ),
         _section(
             "Equity",
-            "Log scale, after costs. Grey: where 90 % of random monthly portfolios of the same "
-            "symbols ended up.",
+            "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
+            "same bars.",
             _drawn(charts.equity_chart(series), "equity"),
         ),
         _section(
@@ -78,7 +78,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "against their promise.",
             _scoreboard(summary),
         ),
-        _section("Warnings", "", _list(summary["warnings"]) or "<p>None.</p>"),
+        f'<div id="warnings">{_warnings(summary)}</div>',
         _section("How this was measured", "", _list(summary["assumptions"]), _lineage(summary)),
     ]
     return Template(PAGE).substitute(
@@ -121,13 +121,13 @@ def _verdict(summary: Summary) -> str:
     )
     state = "proven" if summary["verdict"]["edge"] == "proven" else "open"
     waiting = f"<p>{escape(waiting_sentence(summary))}</p>" if waiting_sentence(summary) else ""
+    tiles += _rank(summary)
     return (
         f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
         f'<div class="tiles">{tiles}</div>'
         f"<h2>{escape(edge_sentence(summary))}</h2>{_list(summary['verdict']['reasons'])}{waiting}"
         f"<p><strong>The network:</strong> {escape(summary['verdict']['network'])}.</p>"
-        f"<p>{escape(percentile_sentence(summary))} {escape(trials_sentence(summary))}"
-        f"{_pointer(summary)}</p></section>"
+        f"<p>{escape(trials_sentence(summary))}{_pointer(summary)}</p></section>"
     )
 
 
@@ -144,6 +144,22 @@ def _tile(heading: str, metric: str, numbers: Numbers) -> str:
         f"<b>{_minus(written(metric, numbers['value'], '+'))}</b>"
         f'<span class="quiet">{_minus(between(metric, numbers, "+"))}</span></div>'
     )
+
+
+def _rank(summary: Summary) -> str:
+    """Where the result stands among random portfolios."""
+    share, count = summary["random_percentile"], summary["random"]["portfolios"]
+    if share is None:
+        return ""
+    return (
+        '<div class="tile"><span class="quiet">Among random portfolios</span>'
+        f"<b>{ordinal(round(100 * share))} percentile</b>"
+        f'<span class="quiet">by Sharpe ratio, of {count:,} on the same bars</span></div>'
+    )
+
+
+def _warnings(summary: Summary) -> str:
+    return _section("Warnings", "", _list(summary["warnings"]) or "<p>None.</p>")
 
 
 def _minus(number: str) -> str:
@@ -170,7 +186,7 @@ def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
 def _paired_table(summary: Summary) -> str:
     rows = [
         [
-            escape(titled(name)),
+            escape(titled(name).capitalize()),
             _number("sharpe", paired["sharpe_difference"], "+"),
             _number("annual_return", paired["annual_return_difference"], "+"),
         ]
@@ -185,7 +201,8 @@ def _metrics_table(summary: Summary) -> str:
         [LABELS[metric], *(_number(metric, numbers[metric]) for numbers in books.values())]
         for metric in NAMES
     ]
-    return _table(["", *(escape(titled(name)) for name in books)], rows, "metrics")
+    heads = (escape(titled(name).capitalize()) for name in books)
+    return _table(["", *heads], rows, "metrics")
 
 
 def _scoreboard(summary: Summary) -> str:
@@ -196,17 +213,17 @@ def _scoreboard(summary: Summary) -> str:
     for metric in dict.fromkeys(promise.metric for promise in PROMISES):
         own = summary["strategy"][metric]
         judged = (_judged(cells[metric, profile]) for profile in PROFILES)
-        rows.append([LABELS[metric], _number(metric, own), *judged])
+        rows.append([LABELS[metric], _minus(written(metric, own["value"])), *judged])
     return _table(["", "Measured", *heads], rows, "scoreboard")
 
 
 def _judged(cell: Summary) -> str:
     days = cell["needs_days"]
-    waiting = f", needs {days:,} more days" if days else ""
+    waiting = f"<small>needs {days:,} more days</small>" if days else ""
     kind = cell["status"].lower().replace(" ", "-")
     return (
         f'<span class="{kind}">{cell["status"]}</span>'
-        f"<small>{_minus(cell['promised'])}{waiting}</small>"
+        f"<small>{escape(cell['promised'])}</small>{waiting}"
     )
 
 
@@ -217,7 +234,8 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     rows = [
         [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
-        for rule, bars in events.groupby("rule", sort=False)
+        for rule in RISK_RULES
+        if len(bars := events[events["rule"] == rule])
     ]  # fmt: skip
     chart = _drawn(charts.risk_chart(series, events), "risk")
     return _section("Risk events", said, chart, _table(["Rule", "Bars", "First", "Last"], rows))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trading_pipeline.adapters.reports.palette import BAND, BASELINES, STRATEGY
-from trading_pipeline.adapters.reports.series import ReportSeries
+from trading_pipeline.adapters.reports.series import ReportSeries, money_ticks
 from trading_pipeline.core.evaluation.verdict import titled
 
 
@@ -25,6 +25,9 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
         axes.plot(series.timestamps, equity, color=colour, linewidth=0.9, label=titled(name))
     axes.plot(series.timestamps, series.equity, color=STRATEGY, linewidth=2, label="strategy")
     axes.set_yscale("log")
+    ticks = money_ticks(series)
+    axes.set_yticks(ticks, [f"{tick:,.10g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
     axes.set_title(title.replace("$", r"\$"), loc="left")
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     figure.savefig(path, format="png", metadata={"Software": None})

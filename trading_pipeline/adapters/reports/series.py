@@ -83,8 +83,9 @@ def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFram
     held = pd.Series(np.maximum(equity, 0.0), index=timestamps)
     month = timestamps.year * 100 + timestamps.month
     ends = held.groupby(np.asarray(month)).last()
-    before = np.concatenate([[held.iloc[0]], ends.to_numpy()[:-1]])
-    returns = np.divide(ends, before, out=np.ones(len(ends)), where=before > 0) - 1
+    after = ends.to_numpy()
+    before = np.concatenate([[held.iloc[0]], after[:-1]])
+    returns = np.divide(after, before, out=np.ones(len(after)), where=before > 0) - 1
     table = pd.Series(
         returns, index=pd.MultiIndex.from_arrays([ends.index // 100, ends.index % 100])
     ).unstack()
@@ -94,3 +95,17 @@ def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFram
 def drawdowns(equity: Floats) -> Floats:
     """Fall from the highest equity so far, (T,) in [-1, 0]."""
     return np.maximum(equity, 0.0) / np.maximum.accumulate(equity) - 1
+
+
+def money_ticks(series: ReportSeries) -> list[float]:
+    """Round amounts for a log axis of equity: even steps in a narrow range, else 1, 2, 5, 10."""
+    shown = np.concatenate([series.equity, *series.baselines.values()])
+    low, high = float(shown[shown > 0].min()), float(shown.max())
+    decade = 10.0 ** np.floor(np.log10(high))
+    if high < 3 * low:
+        rough = max((high - low) / 4, decade * 1e-3)
+        unit = 10.0 ** np.floor(np.log10(rough))
+        step = next(unit * each for each in (1, 2, 5, 10) if unit * each >= rough)
+        return list(np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step)
+    amounts = (decade * 10.0**-power * each for power in range(8, -1, -1) for each in (1, 2, 5))
+    return [amount for amount in amounts if 0.5 * low <= amount <= high]

@@ -12,7 +12,7 @@ PAGE = """<!doctype html>
 * { box-sizing: border-box; }
 body { margin: 0; background: #f4f6f8; color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1040px; margin: 0 auto; padding: 20px 16px 48px; }
+main { max-width: 1120px; margin: 0 auto; padding: 20px 16px 48px; }
 header h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; }
 header p { margin: 2px 0 16px; color: var(--quiet); }
 section { background: #fff; border: 1px solid var(--rule); border-radius: 8px;
@@ -49,8 +49,13 @@ a { color: inherit; }
   main { padding: 12px 8px 32px; }
   section { padding: 12px; }
   th, td { padding: 6px; }
-  .metrics td:first-child, .metrics th:first-child, .scoreboard td:first-child {
-    white-space: normal; min-width: 96px; }
+  td:first-child, th:first-child { white-space: normal; min-width: 92px; }
+  .scoreboard td:first-child { min-width: 76px; }
+  small { font-size: .72rem; letter-spacing: -.01em; }
+  .scoreboard { font-size: .78rem; }
+  .scoreboard th, .scoreboard td { padding: 6px 4px; }
+  .scoreboard td:nth-child(2), .scoreboard th:nth-child(2) { display: none; }
+  .scoreboard small, .scoreboard th { white-space: normal; }
 }
 @media print { body { background: #fff; } section { break-inside: avoid; } }
 </style>
@@ -61,6 +66,11 @@ a { color: inherit; }
 <header><h1>$market</h1><p>$period</p></header>
 $sections
 </main>
+<script>
+if (matchMedia("(pointer: fine)").matches)
+  document.querySelectorAll(".plotly-graph-div").forEach(
+    chart => Plotly.relayout(chart, {dragmode: "zoom"}));
+</script>
 </body>
 </html>
 """
