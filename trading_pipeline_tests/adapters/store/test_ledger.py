@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 import sqlite3
@@ -56,6 +57,17 @@ def test_streams_are_chains_of_their_own(ledger):
     assert ledger.streams() == ["a", "b"]
     assert (ledger.verify("a"), ledger.verify("b"), ledger.verify("never written")) == (3, 2, 0)
     assert ledger.read("a")[0].hash != ledger.read("b")[0].hash  # the stream's name is covered
+
+
+def test_the_hash_is_the_one_that_old_ledgers_were_written_with(ledger):
+    """SHA-256 of a JSON list; worked out with Python's hashlib and with sha256sum."""
+    first, second = ledger.append_many("s", [("a", AT, {"x": 0.1}), ("b", AT, {})], NOW)
+    text = (
+        '["s", 2, "b", "2024-01-02T21:00:00.000000+00:00", "2026-11-22T09:30:00.123456+00:00", '
+        f'"{{}}", "{first.hash}"]'
+    )
+    assert first.hash == "73fb522cf54331fefcfdd93c4f5aec576bf1aaecc2604dfc13bc59d4894e97b7"
+    assert second.hash == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_questions_about_a_stream(ledger):
