@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions, empty_actions
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 
@@ -41,7 +42,9 @@ def panel_of(
     bars = bars.assign(**{name: grid[t, n] for name, grid in grids.items()})
     events = [(at[t], SYMBOLS[n], "split", value) for (t, n), value in (split or {}).items()]
     events += [(at[t], SYMBOLS[n], "dividend", cash) for (t, n), cash in (dividend or {}).items()]
-    actions = pd.DataFrame(events, columns=["timestamp", "symbol", "kind", "value"])
+    actions = empty_actions()
+    if events:
+        actions = check_actions(pd.DataFrame(events, columns=list(ACTION_COLUMNS)))
     return Panel.of(bars, actions, symbols=SYMBOLS[: shape[1]])
 
 
