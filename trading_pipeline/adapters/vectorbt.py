@@ -1,0 +1,75 @@
+"""A second opinion on a simulation: vectorbt replays its fills and must find the same equity.
+
+vectorbt (which carries the Commons Clause) knows nothing of our kernels: it gets the fills, their
+fees and the closing prices, and does its own bookkeeping. What it has no word for is brought to
+it: splits by counting in shares of the first bar, dividends, borrow and interest by adding the
+cash-flow table afterwards.
+"""
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.trading.book import Book
+
+# Cash that vectorbt may use freely and that is subtracted afterwards: with little of it, it would
+# fill buys before sells and refuse some. A multiple of the largest sum that ever changes hands.
+_AMPLE = 4.0
+
+
+def replay_equity(book: Book) -> np.ndarray:
+    """Equity (K,) at each close, in quote currency, by vectorbt's accounting.
+
+    Every bar becomes two rows, for the order at the open and for a stop, both valued at its close.
+    """
+    import vectorbt
+
+    prices, quantities, closes = _events(book)
+    ample = book.equity[0] + _AMPLE * float(book.gross.max() + book.log["traded"].max())
+    portfolio = vectorbt.Portfolio.from_orders(
+        close=closes,
+        size=quantities,
+        size_type="amount",
+        direction="both",
+        price=prices,
+        fees=0.0,
+        fixed_fees=_rows(book, "fee"),
+        slippage=0.0,
+        init_cash=ample,
+        cash_sharing=True,
+        group_by=True,
+        freq="1D",
+    )
+    value = np.asarray(portfolio.value(), dtype=float).reshape(-1)[1::2]
+    return value - ample + book.equity[0] + _cash_flows(book)
+
+
+def _events(book: Book) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Price and quantity of each event and the close it is valued at, (2K, N), in first shares."""
+    shares = np.repeat(np.cumprod(book.split, axis=0), 2, axis=0)
+    quantities = _rows(book, "quantity") / shares
+    prices = _rows(book, "price") * shares
+    closes = np.repeat(book.price, 2, axis=0) * shares
+    # Before its listing a symbol has no price and no orders; vectorbt wants a number all the same.
+    listed = pd.DataFrame(closes).bfill().fillna(1.0)
+    return (
+        pd.DataFrame(prices).fillna(listed),
+        pd.DataFrame(np.where(quantities == 0, np.nan, quantities)),
+        listed,
+    )
+
+
+def _rows(book: Book, name: str) -> np.ndarray:
+    """A field of the (K, N, 2) fills as (2K, N), one row per slot."""
+    K, N = len(book.timestamps), len(book.symbols)
+    rows: np.ndarray = book.fills_made[name].transpose(0, 2, 1).reshape(2 * K, N)
+    return rows
+
+
+def _cash_flows(book: Book) -> np.ndarray:
+    """(K,) dividends, borrow and interest so far, from the same table that users see."""
+    flows = book.cash_flows()
+    rows = book.timestamps.get_indexer(pd.DatetimeIndex(flows["at"]))
+    so_far: np.ndarray = np.bincount(
+        rows, weights=flows["amount"].to_numpy(), minlength=len(book.timestamps)
+    ).cumsum()
+    return so_far
