@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.dropout import WindowDropout
 
 FEED_FORWARD_FACTOR = 4
 
@@ -56,7 +57,7 @@ class TransformerBlock(nn.Module):
             nn.GELU(),
             nn.Linear(FEED_FORWARD_FACTOR * width, width),
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = WindowDropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.attention_norm(x)))
