@@ -1,39 +1,23 @@
 """xLSTM encoder: sLSTM blocks, an LSTM whose input gate is exponential.
 
-Beck et al., xLSTM: Extended Long Short-Term Memory (2024), arXiv:2405.04517, section 2.2 and
-appendix A.2; the block is the post-up-projection one of NX-AI's `xlstm` package, whose outputs and
-gradients the tests ask for.
+Beck et al., xLSTM: Extended Long Short-Term Memory (2024), arXiv:2405.04517; the block is the
+post-up-projection one of NX-AI's `xlstm` package, whose outputs and gradients the tests ask for.
 
 Letters: B batch, T time, H channels, N heads, d = H / N channels of a head, F features.
-The recurrence keeps the batch last, (N, d, B): what is added and multiplied at each bar is then one
-long run of memory, whatever the size of a head.
 """
 
 import math
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.dropout import WindowDropout
+from trading_pipeline.core.model.recurrence import SLSTMState, slstm_scan
 
 GATED_FACTOR = 1.3  # of the feed-forward, as published
-
-
-class SLSTMState(NamedTuple):
-    """What the heads remember; every field is (N, d, B). Once written, norm >= 1 >= |hidden|."""
-
-    hidden: Tensor
-    cell: Tensor
-    norm: Tensor
-    peak: Tensor  # log-scale of `cell` and `norm`, so that neither overflows
-
-    @classmethod
-    def empty(cls, like: Tensor) -> Self:
-        """Nothing remembered: a log-scale of minus infinity lets the first bar write all."""
-        zero = torch.zeros_like(like)
-        return cls(zero, zero, zero, torch.full_like(like, -torch.inf))
 
 
 class LayerState(NamedTuple):
@@ -41,47 +25,6 @@ class LayerState(NamedTuple):
 
     memory: SLSTMState
     bars: Tensor  # (B, conv_kernel - 1, H): the newest inputs, which the convolution still reads
-
-
-def slstm_step(gates: Tensor, state: SLSTMState) -> SLSTMState:
-    """Advance one bar.
-
-    Args:
-        gates: (N, 4, d, B), the pre-activations of input, forget, cell and output gate.
-        state: what was remembered until the bar before.
-
-    Returns:
-        The state after the bar. `peak` scales `cell` and `norm` alike, so `hidden` does not depend
-        on it: it is a constant to the gradient, and leaving it out of the graph changes nothing.
-    """
-    i, f, z, o = gates.unbind(1)
-    carried = F.logsigmoid(f) + state.peak
-    peak = torch.maximum(carried, i).detach()
-    keep = (carried - peak).exp()
-    write = (i - peak).exp()
-    cell = keep * state.cell + write * z.tanh()
-    norm = keep * state.norm + write
-    return SLSTMState(o.sigmoid() * cell / norm, cell, norm, peak)
-
-
-def slstm_scan(inputs: Tensor, recurrent: Tensor, state: SLSTMState) -> tuple[Tensor, SLSTMState]:
-    """Run the recurrence over all bars.
-
-    Args:
-        inputs: (T, N, 4 * d, B), what the bars alone contribute to the gates, biases included.
-        recurrent: (N, 4 * d, d), how the hidden channels of a head mix into its own gates.
-        state: what was remembered before the first bar.
-
-    Returns:
-        hidden (T, N, d, B), each in [-1, 1], and the state after the last bar.
-    """
-    heads, _, width = recurrent.shape
-    hidden = []
-    for bar in inputs.unbind(0):
-        gates = torch.baddbmm(bar, recurrent, state.hidden)
-        state = slstm_step(gates.view(heads, 4, width, -1), state)
-        hidden.append(state.hidden)
-    return torch.stack(hidden), state
 
 
 class SLSTMLayer(nn.Module):
@@ -130,13 +73,20 @@ class SLSTMLayer(nn.Module):
         return LayerState(memory, x.new_zeros(batch, max(self.conv_kernel - 1, 0), width))
 
     def _inputs(self, x: Tensor, before: Tensor) -> Tensor:
-        """What the bars contribute to the gates: (B, T, H) -> (T, N, 4 * d, B)."""
-        from_recent = self._by_head(self._convolved(x, before))  # (N, d, T * B)
-        from_bar = self._by_head(x)
-        input_forget = self.input[:, :2].flatten(1, 2) @ from_recent  # (N, 2 * d, T * B)
-        cell_output = self.input[:, 2:].flatten(1, 2) @ from_bar
-        gates = torch.cat([input_forget, cell_output], dim=1) + self.bias.flatten(1).unsqueeze(2)
-        return gates.view(*gates.shape[:2], x.shape[1], x.shape[0]).permute(2, 0, 1, 3)
+        """What the bars contribute to the gates: (B, T, H) -> (T, N, 4 * d, B).
+
+        Input and forget gate read the convolved bars, cell and output gate the bars themselves: one
+        product with a matrix that is half zeros is faster than two products and a copy.
+        """
+        batch, steps, _ = x.shape
+        read = torch.stack([self._convolved(x, before), x])  # (2, B, T, H)
+        read = read.view(2, batch, steps, self.heads, -1).permute(3, 0, 4, 2, 1)
+        read = read.reshape(self.heads, -1, steps * batch)  # (N, 2 * d, T * B)
+        input_forget = F.pad(self.input[:, :2], (0, self.input.shape[3]))  # (N, 2, d, 2 * d)
+        cell_output = F.pad(self.input[:, 2:], (self.input.shape[3], 0))
+        weight = torch.cat([input_forget, cell_output], dim=1).flatten(1, 2)  # (N, 4 * d, 2 * d)
+        gates = torch.baddbmm(self.bias.flatten(1).unsqueeze(2), weight, read)
+        return gates.view(self.heads, -1, steps, batch).permute(2, 0, 1, 3)
 
     def _convolved(self, x: Tensor, before: Tensor) -> Tensor:
         """Each channel over its newest `conv_kernel` bars, then SiLU: (B, T, H) -> (B, T, H)."""
@@ -147,10 +97,6 @@ class SLSTMLayer(nn.Module):
         for k, weight in enumerate(self.conv_weight):
             mixed = torch.addcmul(mixed, weight, padded[:, k : k + x.shape[1]])
         return F.silu(mixed)
-
-    def _by_head(self, x: Tensor) -> Tensor:
-        """(B, T, H) -> (N, d, T * B)."""
-        return x.reshape(*x.shape[:2], self.heads, -1).permute(2, 3, 1, 0).flatten(2)
 
 
 class GatedFeedForward(nn.Module):
@@ -182,7 +128,7 @@ class SLSTMBlock(nn.Module):
         self.layer = SLSTMLayer(width, config.xlstm_heads, config.conv_kernel, depth)
         self.feed_norm = nn.LayerNorm(width, bias=False)
         self.feed = GatedFeedForward(width, layers)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = WindowDropout(config.dropout)
 
     def forward(self, x: Tensor, state: LayerState | None = None) -> tuple[Tensor, LayerState]:
         mixed, state = self.layer(self.layer_norm(x), state)

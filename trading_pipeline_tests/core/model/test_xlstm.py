@@ -6,13 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.model.config import ModelConfig
-from trading_pipeline.core.model.xlstm import (
-    SLSTMBlock,
-    SLSTMLayer,
-    SLSTMState,
-    XLSTMEncoder,
-    slstm_scan,
-)
+from trading_pipeline.core.model.recurrence import SLSTMState, slstm_scan
+from trading_pipeline.core.model.xlstm import SLSTMBlock, SLSTMLayer, XLSTMEncoder
 
 SIZES = [(16, 4, 4), (32, 1, 0), (64, 8, 4)]  # width, heads, conv_kernel
 
