@@ -146,7 +146,7 @@ def _sizes(xlstm: tuple[int, int], transformer: tuple[int, int, int]) -> dict[st
 
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "tiny": _sizes(xlstm=(32, 1), transformer=(32, 1, 4)),
+    "tiny": _sizes(xlstm=(32, 1), transformer=(32, 1, 2)),
     "small": _sizes(xlstm=(64, 1), transformer=(64, 2, 4)),
     "full": _sizes(xlstm=(512, 2), transformer=(256, 3, 8)),
 }

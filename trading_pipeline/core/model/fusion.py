@@ -33,12 +33,14 @@ class BranchFusion(nn.Module):
         Returns:
             The fused bars (B, T, D) and the weights of [xlstm, transformer] (B, T, 2), sum 1.
         """
-        views = torch.stack([self.from_xlstm(xlstm), self.from_transformer(transformer)], dim=2)
-        key, value = views.chunk(2, dim=3)  # each (B, T, 2, D)
-        query = self.query(value.mean(dim=2)).unsqueeze(2)  # (B, T, 1, D)
-        scores = (query * key).sum(dim=3) / math.sqrt(key.shape[3])
-        weights = scores.softmax(dim=2)
-        return self.norm((weights.unsqueeze(3) * value).sum(dim=2)), weights
+        xlstm_key, xlstm_value = self.from_xlstm(xlstm).chunk(2, dim=2)  # each (B, T, D)
+        other_key, other_value = self.from_transformer(transformer).chunk(2, dim=2)
+        query = self.query(xlstm_value + other_value)
+        # Softmax over two is the sigmoid of the difference, which needs half the work.
+        lead = (query * (xlstm_key - other_key)).sum(dim=2, keepdim=True)
+        weight = (lead / math.sqrt(query.shape[2])).sigmoid()  # (B, T, 1)
+        fused = torch.lerp(other_value, xlstm_value, weight)
+        return self.norm(fused), torch.cat([weight, 1 - weight], dim=2)
 
 
 class TemporalFusion(nn.Module):
@@ -48,7 +50,7 @@ class TemporalFusion(nn.Module):
         super().__init__()
         width = config.fusion_width
         self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)  # one would shift all scores alike
         self.value = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
 
