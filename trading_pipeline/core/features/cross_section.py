@@ -10,6 +10,7 @@ from trading_pipeline.core.features.windows import Array, kernel
 
 Values = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
+ROUNDING = 1e-6
 MIN_SYMBOLS = 8  # fewer have no cross-section worth the name
 Rank = partial(Feature, family="cross_section")
 
@@ -60,13 +61,16 @@ def ranks(values: Values, starts: Index, least: int) -> Array:
 
 @kernel
 def positive_share(values: Values, starts: Index) -> Array:
-    """Fraction of each date's values above 0: float64 (T,), in [0, 1], NaN where there are none."""
+    """Fraction of each date's values above 0: float64 (T,), in [0, 1], NaN where there are none.
+
+    A value of 0 up to rounding is not above it, whichever side the last bit puts it on.
+    """
     out = np.full(starts.size - 1, np.nan)
     for date in range(starts.size - 1):
         known, above = 0, 0
         for value in values[starts[date] : starts[date + 1]]:
             known += not np.isnan(value)
-            above += value > 0
+            above += value > ROUNDING
         if known:
             out[date] = above / known
     return out
