@@ -34,13 +34,17 @@ def day_closes(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
     return np.flatnonzero(last)
 
 
+def solvent(equity: Floats) -> NDArray[np.bool_]:
+    """True until equity first reaches zero or less, (..., T) -> (..., T): ruin is for good."""
+    return np.asarray(np.minimum.accumulate(equity, axis=-1) > 0)
+
+
 def daily_returns(equity: Floats, closes: NDArray[np.intp]) -> Floats:
     """Simple returns from day to day, (..., T) -> (..., D), the first from the first bar.
 
     An account that reaches zero or less is ruined: it lost everything that day, and 0 after.
     """
-    alive = np.minimum.accumulate(equity, axis=-1) > 0
-    held = np.where(alive, equity, 0.0)
+    held = np.where(solvent(equity), equity, 0.0)
     after, before = held[..., closes], held[..., np.append(0, closes[:-1])]
     return np.divide(after, before, out=np.ones_like(after), where=before > 0) - 1
 
@@ -64,12 +68,13 @@ class DailyBook:
         profits: Floats | None,
     ) -> Self:
         """Gather bars, all (T,), into days."""
-        closes = day_closes(timestamps)
+        closes, alive = day_closes(timestamps), solvent(equity)
         starts = np.append(1, closes[:-1] + 1)
+        traded, held = (np.where(alive, share, 0.0) for share in (turnover, exposure))
         return cls(
             returns=daily_returns(equity, closes),
-            turnover=np.add.reduceat(turnover, starts),
-            exposure=np.add.reduceat(exposure, starts) / (closes - starts + 1),
+            turnover=np.add.reduceat(traded, starts),
+            exposure=np.add.reduceat(held, starts) / (closes - starts + 1),
             profits=profits,
         )
 

@@ -24,6 +24,7 @@ from trading_pipeline.core.evaluation.performance import (
     estimates,
     sampled_metrics,
     share_beaten,
+    solvent,
 )
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
 from trading_pipeline.core.evaluation.verdict import Evidence, reached
@@ -70,6 +71,7 @@ class EvaluationInputs:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_timestamps(self.timestamps)
         if self.benchmark not in self.baselines:
             raise ValueError(
                 f"benchmark {self.benchmark!r} is not among the baselines {list(self.baselines)}"
@@ -81,8 +83,17 @@ class EvaluationInputs:
                 f"random_equity has shape {self.random_equity.shape}, "
                 f"expected (R, {len(self.timestamps)})"
             )
+        if not np.isfinite(self.random_equity).all():
+            raise ValueError("random_equity has values that are not finite")
         if self.trials is not None and self.trials < 1:
             raise ValueError(f"trials must be at least 1, or None for unknown, was {self.trials}")
+
+
+def _check_timestamps(timestamps: pd.DatetimeIndex) -> None:
+    if timestamps.tz is None or str(timestamps.tz) != "UTC":
+        raise ValueError(f"timestamps must be UTC, were {timestamps.dtype}")
+    if len(timestamps) < 2 or not (timestamps[1:] > timestamps[:-1]).all():
+        raise ValueError("timestamps must be two or more, each after the one before")
 
 
 def _check_book(name: str, book: BookView, n_bars: int) -> None:
@@ -90,10 +101,11 @@ def _check_book(name: str, book: BookView, n_bars: int) -> None:
         values = getattr(book, part)
         if values.shape != (n_bars,):
             raise ValueError(f"{name}: {part} has shape {values.shape}, expected ({n_bars},)")
-        if not np.isfinite(values).all():
+        # A share of the equity of a ruined account is nothing that could be checked.
+        if not np.isfinite(values[solvent(book.equity)]).all():
             raise ValueError(f"{name}: {part} has values that are not finite")
-    if book.equity[0] <= 0:
-        raise ValueError(f"{name}: equity starts at {book.equity[0]}, must be above 0")
+    if not book.equity[0] > 0 or not np.isfinite(book.equity).all():
+        raise ValueError(f"{name}: equity must be finite and start above 0")
     if book.trades is not None and not np.isfinite(book.trades["pnl"]).all():
         raise ValueError(f"{name}: trades have a pnl that is not finite")
 

@@ -1,0 +1,86 @@
+"""From the books of a backtest to what the evaluation looks at."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_pipeline.core.evaluation.information import information_coefficients
+from trading_pipeline.core.evaluation.metrics import max_drawdown, sharpe
+from trading_pipeline.core.evaluation.performance import daily_returns, day_closes
+from trading_pipeline.core.evaluation.summary import BookView
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.backtest import Backtest
+from trading_pipeline.core.trading.book import Book
+
+HINDSIGHT = "the symbols were chosen with hindsight: survivors only, so results are too good"
+
+
+def view_of(book: Book) -> BookView:
+    """A simulated book as the evaluation sees it."""
+    return BookView(
+        equity=book.equity, trades=book.trades(), turnover=book.turnover, exposure=book.exposure
+    )
+
+
+def coefficient_table(
+    panel: Panel, backtest: Backtest, target: NDArray[np.float64]
+) -> pd.DataFrame | None:
+    """Information coefficient of each scored date (columns date, ic); None if there is none.
+
+    Args:
+        target: (T, N), what came true, in units of sigma sqrt(h); NaN where it is not known yet.
+    """
+    rows = slice(backtest.start, backtest.stop)
+    coefficients = information_coefficients(backtest.score[rows], target[rows])
+    known = np.isfinite(coefficients)
+    if not known.any():
+        return None
+    return pd.DataFrame({"date": panel.timestamps[rows][known], "ic": coefficients[known]})
+
+
+def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    warnings = [HINDSIGHT] if never_delisted(panel) else []
+    if panel.total_return_units:
+        warnings.append(
+            "no corporate actions are known: prices are taken as total-return units, pay no "
+            "dividends, and lots and minimum orders are not those of the time"
+        )
+    if len(panel.symbols) < 20:
+        warnings.append(
+            f"{len(panel.symbols)} symbols are too few to show skill across symbols; the starting "
+            "cap (half the profile's gross cap) was in force throughout"
+        )
+    warnings += [
+        f"risk rule {rule} tripped {count} times" for rule, count in _trips(backtest.strategy)
+    ]
+    late, stops = backtest.one_bar_late, backtest.without_stops
+    warnings.append(
+        f"filled one bar later the Sharpe ratio is {annual_sharpe(late, market):.2f} instead of "
+        f"{annual_sharpe(backtest.strategy, market):.2f}; without stops it is "
+        f"{annual_sharpe(stops, market):.2f} with a maximum drawdown of "
+        f"{float(max_drawdown(_daily(stops))):.1%}"
+    )
+    return warnings
+
+
+def never_delisted(panel: Panel) -> bool:
+    """Whether every symbol trades until the end: a universe of survivors."""
+    return bool(panel.traded[-5:].any(axis=0).all())
+
+
+def _trips(book: Book) -> list[tuple[str, int]]:
+    final = book.log[-1]
+    trips = [(name, int(final[name])) for name in ("halvings", "flattenings")]
+    return [(f"maximum drawdown ({name})", count) for name, count in trips if count]
+
+
+def annual_sharpe(book: Book, market: Market) -> float:
+    """Sharpe ratio of daily returns, a year, over a zero rate; NaN when nothing moved."""
+    days_per_year = market.bars_per_year / market.bars_per_day
+    return float(sharpe(_daily(book), days_per_year))
+
+
+def _daily(book: Book) -> NDArray[np.float64]:
+    return daily_returns(book.equity, day_closes(book.timestamps))
