@@ -5,11 +5,10 @@ dependence between neighbouring days, and one set of resampled dates for all boo
 dependence between books, so a difference of two books is as precise as it really is.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
-from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from numpy.typing import NDArray
 
 from trading_pipeline.core.evaluation.metrics import Floats
@@ -58,6 +57,8 @@ def block_length(returns: Floats, horizon: int) -> int:
 
     Source: Politis and White (2004) with the correction of Patton, Politis and White (2009).
     """
+    from arch.bootstrap import optimal_block_length
+
     longest = max(float(horizon + 1), len(returns) ** (1 / 3))
     moving = returns[:, returns.std(axis=0) > 0]
     if moving.shape[1] and len(returns) >= 20:
@@ -68,8 +69,7 @@ def block_length(returns: Floats, horizon: int) -> int:
 def resampled_dates(n_days: int, block: int, replications: int, seed: int) -> NDArray[np.int32]:
     """Indices of days, (replications, n_days), in blocks of geometric length with mean `block`."""
     days = np.arange(n_days, dtype=np.int32)
-    bootstrap = StationaryBootstrap(block, days, seed=np.random.default_rng(seed))
-    return np.stack([data[0] for data, _ in bootstrap.bootstrap(replications)])
+    return np.stack(list(_resampled(days, block, replications, seed)))
 
 
 def resampled_statistics(
@@ -83,11 +83,21 @@ def resampled_statistics(
     samples = {name: np.full(replications, np.nan) for name in statistics}
     if len(series) >= 20 and series.std() > 0:
         block = block_length(series[:, None], horizon=0)
-        bootstrap = StationaryBootstrap(block, series, seed=np.random.default_rng(seed))
-        for row, (data, _) in enumerate(bootstrap.bootstrap(replications)):
+        for row, again in enumerate(_resampled(series, block, replications, seed)):
             for name, statistic in statistics.items():
-                samples[name][row] = statistic(data[0])
+                samples[name][row] = statistic(again)
     return {name: Sampled(values[name], samples[name]) for name in statistics}
+
+
+def _resampled(
+    series: NDArray[Any], block: int, replications: int, seed: int
+) -> Iterator[NDArray[Any]]:
+    """A series (n,) again and again, its blocks in another order."""
+    # Imported late: arch takes seconds, and whoever prints a finished summary needs none of it.
+    from arch.bootstrap import StationaryBootstrap
+
+    bootstrap = StationaryBootstrap(block, series, seed=np.random.default_rng(seed))
+    return (data[0] for data, _ in bootstrap.bootstrap(replications))
 
 
 def widening(n_days: int, block: int) -> float:
