@@ -8,8 +8,10 @@ clock by symbols; NaN (or class -1) where a target cannot be known.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from trading_pipeline.core.learning.losses import direction_classes
 from trading_pipeline.core.market.panel import Panel
 
 MIN_CROSS_SECTION = 8  # symbols below which nothing is demeaned
@@ -25,7 +27,7 @@ class Targets:
 
     price: Array  # h-bar open-to-open log return, demeaned, / (sigma sqrt h), in [-4, 4]
     direction: NDArray[np.int64]  # 0 down, 1 flat, 2 up, -1 unknown
-    next_return: Array  # simple return from one next open to the following one
+    next_return: Array  # log return from one next open to the following one
     volatility: Array  # realised volatility of the next h bars / sigma, > 0
     risk: Array  # 1 where the low falls more than 2 sigma sqrt h below the entry open, else 0
     market: Array  # (T,) mean of the undemeaned price target over eligible symbols
@@ -60,8 +62,8 @@ def make_targets(
     width = np.maximum(band, round_trip / unit)
     return Targets(
         price=price,
-        direction=classes(price, width),
-        next_return=np.where(eligible, np.expm1(forward_returns(panel.adjusted_open, 1)), np.nan),
+        direction=direction_classes(torch.from_numpy(price), torch.from_numpy(width)).numpy(),
+        next_return=np.where(eligible, forward_returns(panel.adjusted_open, 1), np.nan),
         volatility=future_volatility(panel.adjusted_close, horizon) * np.sqrt(horizon) / unit,
         risk=adverse_excursion(panel.adjusted_open, panel.adjusted_low, horizon, unit),
         market=_row_mean(np.clip(raw, -CLIP, CLIP)),
@@ -83,12 +85,6 @@ def demean(values: Array) -> Array:
     return np.where(enough, values - _row_mean(values)[:, None], values)
 
 
-def classes(price: Array, width: Array) -> NDArray[np.int64]:
-    """0 below -width, 2 above it, 1 between, -1 where unknown."""
-    label = 1 + (price > width).astype(np.int64) - (price < -width)
-    return np.where(np.isfinite(price) & np.isfinite(width), label, -1)
-
-
 def future_volatility(closes: Array, horizon: int) -> Array:
     """Root mean square of the h log returns that follow, per bar; from C[t] to C[t + h]."""
     squared = np.full_like(closes, np.nan)
@@ -98,7 +94,8 @@ def future_volatility(closes: Array, horizon: int) -> Array:
         following = np.lib.stride_tricks.sliding_window_view(squared[1:], horizon, axis=0)
         # A halted market has no volatility to forecast: a ratio of 0 has no logarithm.
         result[: len(following)] = np.sqrt(following.mean(axis=-1))
-    return np.where(result > 0, result, np.nan)
+    known: Array = np.where(result > 0, result, np.nan)
+    return known
 
 
 def adverse_excursion(opens: Array, lows: Array, horizon: int, unit: Array) -> Array:

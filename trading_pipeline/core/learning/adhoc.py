@@ -1,0 +1,84 @@
+"""A market for a panel that no setting describes: what its own stamps say, and safe defaults."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from trading_pipeline.core.learning.dataset import burn_in
+from trading_pipeline.core.learning.walkforward import fitting_spans
+from trading_pipeline.core.market.calendar import infer_calendar, infer_timeframe
+from trading_pipeline.core.market.market import Costs, Market, WalkForward
+
+COSTS = Costs(fee=0.001, slippage=0.0005)
+# (calendar, timeframe): horizon in bars, and months of first training, fold and window
+_DEFAULTS = {
+    ("XNYS", "1d"): (21, WalkForward(first_train=60, test=12, window=60)),
+    ("24/7", "1d"): (10, WalkForward(first_train=24, test=12, window=24)),
+    ("24/7", "1h"): (120, WalkForward(first_train=6, test=1, window=6)),
+    ("XNYS", "1h"): (35, WalkForward(first_train=24, test=3, window=24)),
+    ("XNYS", "1m"): (390, WalkForward(first_train=3, test=1, window=3)),
+    ("24/7", "1m"): (480, WalkForward(first_train=3, test=1, window=3)),
+}
+
+
+def market_of_panel(
+    bars: pd.DataFrame, name: str, n_steps: int, template: Market | None = None
+) -> tuple[Market, list[str]]:
+    """A market for canonical bars, and what a person should know about it.
+
+    Args:
+        bars: as `check_bars` returns them.
+        name: letters, digits and underscores; see `market_name`.
+        n_steps: bars of one window.
+        template: a market whose settings are taken instead of the defaults.
+
+    Raises:
+        HistoryTooShort: no spans fit; the message names the bars needed.
+        BarsError: the stamps fit no timeframe.
+    """
+    market = _renamed(template, bars, name) if template else _default(bars, name)
+    clock = pd.DatetimeIndex(bars["timestamp"].unique())
+    spans, shrunk = fitting_spans(clock, market.walk_forward, market.horizon, burn_in(n_steps))
+    fitted = replace(market, walk_forward=spans)
+    costs = fitted.costs
+    notes = [
+        f"{len(fitted.symbols)} symbols, {len(clock):,} bars of {fitted.timeframe}, calendar "
+        f"{fitted.calendar}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
+        f"{costs.slippage:.2%}, training {spans.window} months, folds {spans.test} months"
+    ]
+    return fitted, notes + ([shrunk] if shrunk else [])
+
+
+def market_name(stem: str) -> str:
+    """A file's stem as a name that Dagster and folders accept."""
+    return re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "panel"
+
+
+def _default(bars: pd.DataFrame, name: str) -> Market:
+    timeframe, calendar = infer_timeframe(bars), infer_calendar(bars)
+    horizon, spans = _DEFAULTS[calendar, timeframe]
+    return Market(
+        name=name,
+        source="parquet",
+        timeframe=timeframe,
+        calendar=calendar,
+        horizon=horizon,
+        costs=COSTS,
+        walk_forward=spans,
+        **_extent(bars),
+    )
+
+
+def _renamed(template: Market, bars: pd.DataFrame, name: str) -> Market:
+    return replace(template, name=name, source="parquet", **_extent(bars))
+
+
+def _extent(bars: pd.DataFrame) -> dict[str, Any]:
+    last = bars["timestamp"].max()
+    return {
+        "symbols": tuple(sorted(bars["symbol"].unique())),
+        "start": bars["timestamp"].min().date(),
+        "end": (last + pd.Timedelta(days=1)).date(),
+    }

@@ -1,0 +1,177 @@
+"""From a fold to its checkpoint: scaler, networks, blend, and what they have seen."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trading_pipeline.core.features.catalog import NAMES, catalog_hash
+from trading_pipeline.core.learning.dataset import Dataset, burn_in
+from trading_pipeline.core.learning.inference import Blend, Ensemble
+from trading_pipeline.core.learning.recipe import Recipe, fingerprint
+from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
+from trading_pipeline.core.learning.training import (
+    OnStep,
+    Samples,
+    information_coefficient,
+    train_network,
+)
+from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
+from trading_pipeline.core.learning.windows import windows_of
+from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.errors import CheckpointError, HistoryTooShort
+
+BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+Array = NDArray[np.float64]
+
+
+def train_fold(
+    data: Dataset, fold: Fold, recipe: Recipe, on_step: OnStep = lambda done, total, note: None
+) -> dict[str, Any]:
+    """Train a fold's networks on the rows before it; the checkpoint, as plain types and tensors.
+
+    Nothing at or after `fold.test.first` is read: the dataset is cut there first.
+    """
+    seen = _before(data, fold.test.first)
+    scaler = Scaler.fit(seen.grid[fold.train.first : fold.train.last + 1])
+    costs = recipe.market.costs
+    targets = make_targets(
+        seen.panel,
+        seen.sigma,
+        seen.eligible,
+        recipe.market.horizon,
+        band=recipe.training.direction_band,
+        round_trip=2 * (costs.fee + costs.slippage),
+    )
+    samples = Samples.of(seen, targets, scaler)
+    networks, curves = [], []
+    for seed in recipe.training.seeds:
+        network, looks = train_network(
+            samples, fold, recipe.model, recipe.training, costs.fee + costs.slippage, seed, on_step
+        )
+        networks.append(network)
+        curves.append([asdict(look) for look in looks])
+    blend, information = choose_blend(networks, samples, targets, fold, recipe)
+    stamps = data.panel.timestamps
+    return {
+        "model": recipe.model.to_plain(),
+        "recipe": recipe.to_plain(),
+        "fingerprint": model_fingerprint(data, fold, recipe),
+        "features": list(NAMES),
+        "catalog_hash": catalog_hash(),
+        "symbols": list(data.panel.symbols),
+        "scaler": scaler.to_plain(),
+        "blend": blend._asdict(),
+        "train_start": stamps[fold.train.first].isoformat(),
+        "train_end": stamps[fold.validation.last].isoformat(),
+        # The last bar that any target touched: the checkpoint is refused for it and all before.
+        "last_target": stamps[fold.validation.last + recipe.market.horizon + 1].isoformat(),
+        "metrics": {"validation_information": information},
+        "curves": curves,
+        "states": [dict(network.state_dict()) for network in networks],
+    }
+
+
+def production_fold(data: Dataset, recipe: Recipe) -> Fold:
+    """The fold of a model for tomorrow: it trains on all rows whose targets are known today."""
+    rows = len(data.panel.timestamps)
+    clock = data.panel.timestamps
+    window = clock[-1] - np.timedelta64(int(recipe.market.walk_forward.window * 30.4375), "D")
+    earliest = max(burn_in(recipe.model.n_steps), int(clock.searchsorted(window)))
+    if rows - earliest < 2 * (recipe.market.horizon + 2) + recipe.training.windows:
+        raise HistoryTooShort(
+            f"{rows} bars are too few to train a production model: {earliest} go into the first "
+            "window of features. Give more history."
+        )
+    return fold_rows("production", earliest, rows, rows, recipe.market.horizon)
+
+
+def model_fingerprint(data: Dataset, fold: Fold, recipe: Recipe) -> str:
+    """Equal fingerprints mean equal checkpoints: recipe, catalog and all bars before the fold."""
+    return fingerprint(recipe.training_hash(catalog_hash()), data.data_hash(fold.test.first))
+
+
+def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
+    """Raise CheckpointError where a checkpoint does not fit the recipe or the catalog of today."""
+    if checkpoint["catalog_hash"] != catalog_hash():
+        known = set(checkpoint["features"])
+        raise CheckpointError(
+            "the checkpoint was trained on another feature catalog "
+            f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}); "
+            "train it again"
+        )
+    ours, theirs = recipe.to_plain(), checkpoint["recipe"]
+    for section in ("model", "training"):
+        if ours[section] != theirs[section]:
+            changed = [
+                key for key, value in ours[section].items() if theirs[section].get(key) != value
+            ]
+            raise CheckpointError(
+                f"the checkpoint's {section} settings differ in {changed}; train it again"
+            )
+    if checkpoint["symbols"] != list(recipe.market.symbols):
+        raise CheckpointError("the checkpoint was trained on other symbols; train it again")
+
+
+def choose_blend(
+    networks: list[TradingNetwork], samples: Samples, targets: Targets, fold: Fold, recipe: Recipe
+) -> tuple[Blend, float]:
+    """The blend of price and position head that does best on validation, and its coefficient."""
+    price, position = _walk(networks, samples, fold.validation)
+    rows = slice(fold.validation.first, fold.validation.last + 1)
+    known = samples.usable[rows]
+    target = np.where(known, targets.price[rows], np.nan)
+    spread = float(position[known].std()) if known.any() else 0.0
+    scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
+    market = _market_score(targets, known, fold, recipe.market.book)
+    candidates = [Blend(weight, scale, market) for weight in BLEND_WEIGHTS]
+    scored = [information_coefficient(each.score(price, position), target) for each in candidates]
+    best = int(np.argmax(scored))
+    return candidates[best], scored[best]
+
+
+def _walk(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple[Array, Array]:
+    """Price and position on consecutive dates, (L, N) each, the notional book carried along."""
+    ensemble = Ensemble(networks)
+    ensemble.restart(samples.usable.shape[1])
+    price, position = [], []
+    for row in range(rows.first, rows.last + 1):
+        windows = windows_of(samples.grid, slice(row, row + 1), None, networks[0].config.n_steps)
+        values = ensemble.step(
+            windows[0],
+            samples.overnight[row].numpy(),
+            samples.intraday[row].numpy(),
+            samples.sigma[row - 1].numpy(),
+            samples.usable[row],
+        )
+        price.append(values.price)
+        position.append(values.position)
+    return np.stack(price), np.stack(position)
+
+
+def _market_score(targets: Targets, known: NDArray[np.bool_], fold: Fold, book: str) -> float:
+    """What a demeaned target leaves out and a long-only book needs: the mean of training."""
+    if book != "long_only" or np.median(known.sum(axis=1)) < MIN_CROSS_SECTION:
+        return 0.0
+    market = targets.market[fold.train.first : fold.train.last + 1]
+    return float(np.nanmean(market)) if np.isfinite(market).any() else 0.0
+
+
+def _before(data: Dataset, rows: int) -> Dataset:
+    return Dataset(
+        panel=data.panel.until(rows),
+        **{
+            name: getattr(data, name)[:rows]
+            for name in ("grid", "sigma", "eligible", "overnight", "intraday")
+        },
+    )
+
+
+def seeds_text(checkpoint: dict[str, Any]) -> str:
+    """How large the trained networks are, for people."""
+    states: list[dict[str, torch.Tensor]] = checkpoint["states"]
+    return f"{len(states)} × {sum(value.numel() for value in states[0].values()):,} parameters"

@@ -1,0 +1,64 @@
+"""A market as arrays: what training, prediction and trading all read.
+
+Letters: T rows of the market's clock, N symbols, F features, S steps of a window.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_pipeline.core.features.catalog import LOOKBACK, compute_features
+from trading_pipeline.core.features.grid import feature_grid
+from trading_pipeline.core.market.eligibility import eligible
+from trading_pipeline.core.market.panel import Panel, volatility
+
+Array = NDArray[np.float64]
+
+
+def burn_in(n_steps: int) -> int:
+    """Bars before the first decision: the features' lookback behind every bar of its window."""
+    return LOOKBACK + n_steps - 1
+
+
+def features_of(panel: Panel, calendar: str) -> pd.DataFrame:
+    """The catalog's features of a panel, as store, checks and paper trading all compute them."""
+    return compute_features(panel.adjusted_bars(), calendar=calendar)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Bars, features and what is known about them at each date; row t knows nothing after t."""
+
+    panel: Panel
+    grid: NDArray[np.float32]  # features as computed, (T, N, F), NaN where missing
+    sigma: Array  # volatility of a bar, (T, N)
+    eligible: NDArray[np.bool_]  # (T, N)
+    overnight: Array  # log(O[t] / C[t - 1]), adjusted, (T, N)
+    intraday: Array  # log(C[t] / O[t]), (T, N)
+
+    @classmethod
+    def of(cls, panel: Panel, features: pd.DataFrame, n_steps: int) -> "Dataset":
+        """From a panel and its feature table."""
+        opens, closes = panel.adjusted_open, panel.adjusted_close
+        overnight = np.full_like(opens, np.nan)
+        overnight[1:] = np.log(opens[1:] / closes[:-1])
+        return cls(
+            panel=panel,
+            grid=feature_grid(features, panel.timestamps, panel.symbols),
+            sigma=volatility(panel),
+            eligible=eligible(panel, lookback=burn_in(n_steps)),
+            overnight=overnight,
+            intraday=np.log(closes / opens),
+        )
+
+    def data_hash(self, rows: int) -> str:
+        """SHA-256 of the bars and corporate actions of the first `rows` rows."""
+        panel = self.panel
+        digest = hashlib.sha256("\n".join(panel.symbols).encode())
+        digest.update(panel.timestamps[:rows].to_numpy("datetime64[us]").tobytes())
+        for name in ("open", "high", "low", "close", "volume", "split", "dividend", "factor"):
+            digest.update(np.ascontiguousarray(getattr(panel, name)[:rows]).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,206 @@
+"""Inference: a checkpoint and a window of bars in, the predictions of one date out.
+
+Backtest and paper trading call the same `Predictor.step`, with the whole cross-section of one date
+at a time: a batch of another shape may differ in the last bits, and then in an order.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.heads import Outputs
+from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.position import NotionalBook, advance
+from trading_pipeline.errors import LookAheadError
+
+MODEL = "xlstm_transformer"
+Array = NDArray[np.float64]
+
+
+class Prediction(NamedTuple):
+    """Of one date, (N,) each; NaN where a symbol is not eligible. Units as in the contract."""
+
+    score: Array  # expected return in units of sigma sqrt(h)
+    p_down: Array
+    p_flat: Array
+    p_up: Array
+    position: Array  # what the network asks for, in [-1, 1]
+    volatility: Array  # forecast, per bar
+    risk: Array  # probability of an adverse excursion
+
+
+class Blend(NamedTuple):
+    """How the price and the position head become one score, chosen on validation."""
+
+    weight: float  # of the price head, in [0, 1]
+    position_scale: float  # brings a position to the price head's unit
+    market: float  # added for long-only books whose target is demeaned
+
+    def score(self, price: Array, position: Array) -> Array:
+        """Expected return in units of sigma sqrt(h)."""
+        other = (1 - self.weight) * self.position_scale * position
+        return self.weight * price + other + self.market
+
+
+class HeadValues(NamedTuple):
+    """Outputs of the five heads, averaged over seeds, (N,) or (N, 3)."""
+
+    price: Array
+    probabilities: Array
+    position: Array
+    volatility: Array  # multiple of sigma
+    risk: Array
+
+
+class Ensemble:
+    """The networks of all seeds, each with a notional book of its own."""
+
+    def __init__(self, networks: list[TradingNetwork]) -> None:
+        self.networks = [network.eval() for network in networks]
+        self.books: list[NotionalBook] = []
+        self._asked: list[torch.Tensor] = []
+
+    def restart(self, n_symbols: int) -> None:
+        """Empty books: the state at a fold's first decision."""
+        self.books = [NotionalBook.empty(n_symbols) for _ in self.networks]
+        self._asked = []
+
+    @torch.inference_mode()
+    def step(
+        self,
+        windows: torch.Tensor,
+        overnight: Array,
+        intraday: Array,
+        sigma: Array,
+        tradable: NDArray[np.bool_],
+    ) -> HeadValues:
+        """The next date: (N, S, F) scaled windows, and the bar that has just closed, (N,) each.
+
+        `sigma` is the volatility known at the decision before, as `advance` wants it.
+        """
+        if self._asked:
+            moves = [torch.from_numpy(each).float() for each in (overnight, intraday, sigma)]
+            self.books = [
+                advance(book, asked, *moves)
+                for book, asked in zip(self.books, self._asked, strict=True)
+            ]
+        outputs = [
+            network.heads(network.encode(windows), book.features())
+            for network, book in zip(self.networks, self.books, strict=True)
+        ]
+        keep = torch.from_numpy(tradable)
+        self._asked = [torch.where(keep, each.position, 0.0) for each in outputs]
+        return _average(outputs)
+
+
+class Predictor:
+    """A checkpoint, ready to predict date after date from its fold's first decision on."""
+
+    def __init__(self, checkpoint: dict[str, Any]) -> None:
+        """`checkpoint`: as `training.train_fold` makes it."""
+        self.config = ModelConfig.from_plain(checkpoint["model"])
+        self.scaler = Scaler.from_plain(checkpoint["scaler"])
+        self.blend = Blend(**checkpoint["blend"])
+        self.last_target = pd.Timestamp(checkpoint["last_target"])
+        self.ensemble = Ensemble([_network(self.config, state) for state in checkpoint["states"]])
+
+    def restart(self, n_symbols: int) -> None:
+        """Forget the notional book."""
+        self.ensemble.restart(n_symbols)
+
+    def step(self, data: Dataset, row: int) -> Prediction:
+        """What the model says at the close of `row`; rows must follow one another.
+
+        Raises:
+            LookAheadError: the model has learned from this bar or a later one.
+        """
+        self.refuse_seen(data.panel.timestamps[row])
+        window = data.grid[row - self.config.n_steps + 1 : row + 1]
+        scaled = torch.from_numpy(self.scaler.apply(window)).permute(1, 0, 2).contiguous()
+        tradable = data.eligible[row]
+        values = self.ensemble.step(
+            scaled, data.overnight[row], data.intraday[row], data.sigma[row - 1], tradable
+        )
+        return _prediction(values, self.blend, data.sigma[row], tradable)
+
+    def refuse_seen(self, stamp: pd.Timestamp) -> None:
+        """Raise LookAheadError for a bar at or before the last one that a target touched."""
+        if stamp <= self.last_target:
+            raise LookAheadError(
+                f"the checkpoint has learned from bars up to {self.last_target:%Y-%m-%d %H:%M}, so "
+                f"it cannot be asked about {stamp:%Y-%m-%d %H:%M}: test it on bars that open after "
+                f"{self.last_target:%Y-%m-%d}, or train it on bars that end before"
+            )
+
+
+def predict_rows(
+    predictor: Predictor,
+    data: Dataset,
+    rows: Rows,
+    fold: str,
+    on_date: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """The predictions table of a fold, ordered by (timestamp, symbol); eligible symbols only."""
+    predictor.restart(len(data.panel.symbols))
+    parts = []
+    for row in range(rows.first, rows.last + 1):
+        parts.append(_table(predictor.step(data, row), data, row, fold))
+        on_date(row + 1 - rows.first, len(rows))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _table(prediction: Prediction, data: Dataset, row: int, fold: str) -> pd.DataFrame:
+    chosen = np.flatnonzero(data.eligible[row])
+    order = chosen[np.argsort(np.array(data.panel.symbols)[chosen], kind="stable")]
+    columns = {name: values[order] for name, values in prediction._asdict().items()}
+    keys = {
+        "timestamp": data.panel.timestamps[row],
+        "symbol": np.array(data.panel.symbols, dtype=object)[order],
+        "model": MODEL,
+        "fold": fold,
+    }
+    return pd.DataFrame(keys | columns)
+
+
+def _network(config: ModelConfig, state: dict[str, torch.Tensor]) -> TradingNetwork:
+    network = TradingNetwork(config)
+    network.load_state_dict(state)
+    return network
+
+
+def _average(outputs: list[Outputs]) -> HeadValues:
+    def mean(parts: list[torch.Tensor]) -> Array:
+        averaged: Array = torch.stack([part.double() for part in parts]).mean(dim=0).numpy()
+        return averaged
+
+    return HeadValues(
+        price=mean([each.price for each in outputs]),
+        probabilities=mean([each.direction_logits.softmax(dim=-1) for each in outputs]),
+        position=mean([each.position for each in outputs]),
+        volatility=mean([each.volatility for each in outputs]),
+        risk=mean([each.risk_logit.sigmoid() for each in outputs]),
+    )
+
+
+def _prediction(
+    values: HeadValues, blend: Blend, sigma: Array, tradable: NDArray[np.bool_]
+) -> Prediction:
+    down, flat, up = values.probabilities.T
+    columns = (
+        blend.score(values.price, values.position),
+        down,
+        flat,
+        up,
+        values.position,
+        values.volatility * sigma,
+        values.risk,
+    )
+    return Prediction(*(np.where(tradable, column, np.nan) for column in columns))

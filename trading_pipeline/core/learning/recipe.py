@@ -1,0 +1,53 @@
+"""The recipe of a model: everything but the data that decides what it becomes."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Market, sizes and training budget; equal recipes on equal data make equal models."""
+
+    market: Market
+    model: ModelConfig
+    training: TrainingConfig
+
+    @classmethod
+    def preset(cls, market: Market, name: str, n_features: int) -> "Recipe":
+        """The recipe of a preset: `tiny`, `small` or `full`."""
+        model = ModelConfig.preset(name, n_features=n_features)
+        return cls(market, model, TrainingConfig.preset(name))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain types, for a checkpoint and for the hash."""
+        market = asdict(self.market)
+        market["start"] = self.market.start.isoformat()
+        # Where the history ends today is the data's business: a new bar is not a new recipe.
+        del market["end"]
+        return {
+            "market": {**market, "symbols": list(self.market.symbols)},
+            "model": self.model.to_plain(),
+            "training": self.training.to_plain(),
+        }
+
+    def training_hash(self, catalog_hash: str) -> str:
+        """Of what a checkpoint depends on: costs count (they shape the losses), risk does not."""
+        plain = self.to_plain()
+        for name in ("profile", "benchmark"):
+            del plain["market"][name]
+        return fingerprint(plain, catalog_hash)
+
+    def config_hash(self, catalog_hash: str) -> str:
+        """Of all that a backtest depends on beside the data and the code."""
+        return fingerprint(self.to_plain(), catalog_hash)
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 of plain values, hexadecimal."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
