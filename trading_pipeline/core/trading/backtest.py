@@ -1,0 +1,123 @@
+"""The backtest of a market: its predictions traded, beside what anyone could have done.
+
+Every book starts at the first row that has a prediction, on the same bars, with the same costs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.baselines import RULE_BASELINES
+from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.profiles import profile_of, without_stops
+from trading_pipeline.core.trading.random_portfolios import random_portfolios
+from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline.errors import TradingError
+
+MANAGED = ("buy_and_hold", "equal_weight")  # also under the volatility target and risk rules
+RANDOM_PORTFOLIOS = 1000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Backtest:
+    """All books over rows [start, stop) of the panel; K = stop - start bars."""
+
+    start: int
+    stop: int
+    strategy: Book
+    without_stops: Book
+    one_bar_late: Book  # the latency check: fills one bar later
+    baselines: dict[str, Book]
+    random_equity: np.ndarray  # (R, K), quote currency
+    score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
+
+
+def run_backtest(
+    panel: Panel,
+    predictions: pd.DataFrame,
+    eligible: np.ndarray,
+    market: Market,
+    capital: float,
+    seed: int = 0,
+) -> Backtest:
+    """Trade the predictions, the baselines and a thousand random portfolios.
+
+    Args:
+        panel: T rows, N symbols.
+        predictions: the predictions table; `score` is traded.
+        eligible: (T, N) bool, who may be bought at each close.
+        capital: quote currency, of every book.
+
+    Raises:
+        TradingError: no prediction is of a bar of the panel.
+    """
+    score = score_grid(panel, predictions)
+    start, stop = scored_rows(score, len(panel.timestamps))
+    settings = book_settings(market, capital)
+    profile = profile_of(market)
+    rows: dict[str, Any] = {"start": start, "stop": stop}
+
+    def trade(**inputs: Any) -> Book:
+        return simulate(panel, eligible=eligible, **rows, **settings, **inputs)
+
+    weights = {
+        name: rule(panel, eligible, **rows, bars_per_year=market.bars_per_year)
+        for name, rule in RULE_BASELINES.items()
+    }
+    baselines = {name: trade(weights=path) for name, path in weights.items()}
+    for name in MANAGED:
+        baselines[f"{name}_managed"] = trade(weights=weights[name], profile=profile)
+    late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
+    return Backtest(
+        start=start,
+        stop=stop,
+        strategy=trade(score=score, profile=profile),
+        without_stops=trade(score=score, profile=without_stops(profile)),
+        one_bar_late=trade(score=late, profile=profile),
+        baselines=baselines,
+        random_equity=random_portfolios(
+            panel,
+            eligible,
+            **rows,
+            capital=capital,
+            costs=market.costs,
+            bars_per_year=market.bars_per_year,
+            seed=seed,
+            count=RANDOM_PORTFOLIOS,
+        ),
+        score=score,
+    )
+
+
+def book_settings(market: Market, capital: float) -> dict[str, Any]:
+    """What every account of a market is opened with, in a backtest and on paper."""
+    return {
+        "capital": capital,
+        "costs": market.costs,
+        "bars_per_year": market.bars_per_year,
+        "horizon": market.horizon,
+        "book": market.book,
+        "shortable": market.shortable,
+    }
+
+
+def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
+    """(T, N) scores of the predictions table, NaN where there is none."""
+    grid = np.full(panel.close.shape, np.nan)
+    t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
+    n = pd.Index(panel.symbols).get_indexer(predictions["symbol"])
+    known = (t >= 0) & (n >= 0)
+    grid[t[known], n[known]] = predictions["score"].to_numpy(float)[known]
+    return grid
+
+
+def scored_rows(score: np.ndarray, rows: int) -> tuple[int, int]:
+    """First row with a score, and the row after the last one that is decided on."""
+    scored = np.flatnonzero(np.isfinite(score).any(axis=1))
+    if not len(scored):
+        raise TradingError("no prediction belongs to a bar of the panel; predict its folds first")
+    return int(scored[0]), min(rows, int(scored[-1]) + 2)
