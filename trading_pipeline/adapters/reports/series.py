@@ -42,11 +42,14 @@ class ReportSeries:
     fills: pd.DataFrame  # filled_at, symbol, ..., reasons
     vetoes: pd.DataFrame  # decided_at, symbol, rule, figure, limit
     predictions: pd.DataFrame
+    cash_flows: pd.DataFrame  # at, symbol, kind, amount
+    cash: Floats  # (T,), quote currency; equity is cash and holdings
 
     def __post_init__(self) -> None:
         n_bars = len(self.timestamps)
         shapes = {
             "equity": (self.equity.shape, (n_bars,)),
+            "cash": (self.cash.shape, (n_bars,)),
             "weights": (self.weights.shape, (n_bars, len(self.symbols))),
             "random_equity": (self.random_equity.shape[1:], (n_bars,)),
             **{name: (equity.shape, (n_bars,)) for name, equity in self.baselines.items()},
@@ -54,6 +57,19 @@ class ReportSeries:
         for name, (found, expected) in shapes.items():
             if found != expected:
                 raise ValueError(f"{name} has shape {found}, expected {expected}")
+
+
+def accounts(series: ReportSeries) -> pd.DataFrame:
+    """The account at each close: columns timestamp, equity, cash, holdings (from weights)."""
+    holdings = series.weights.sum(axis=1) * series.equity
+    return pd.DataFrame(
+        {
+            "timestamp": series.timestamps,
+            "equity": series.equity,
+            "cash": series.cash,
+            "holdings": holdings,
+        }
+    )
 
 
 def risk_events(series: ReportSeries) -> pd.DataFrame:

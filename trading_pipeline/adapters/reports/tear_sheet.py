@@ -6,7 +6,7 @@ from pathlib import Path
 from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.pictures import draw_equity
-from trading_pipeline.adapters.reports.series import ReportSeries
+from trading_pipeline.adapters.reports.series import ReportSeries, accounts
 from trading_pipeline.adapters.reports.text import Summary
 
 FILES = {
@@ -17,7 +17,10 @@ FILES = {
     "fills": "fills.csv",
     "vetoes": "vetoes.csv",
     "predictions": "predictions.csv",
+    "cash_flows": "cash_flows.csv",
+    "equity": "equity.csv",
 }
+_TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows")
 
 
 def write_report(folder: Path, summary: Summary, series: ReportSeries) -> dict[str, Path]:
@@ -42,8 +45,8 @@ def _fill(draft: Path, summary: Summary, series: ReportSeries) -> None:
     (draft / FILES["html"]).write_text(page(summary, series), encoding="utf-8")
     title = f"{summary['market']}: equity after costs, out of sample"
     draw_equity(draft / FILES["png"], series, title)
-    for name in ("orders", "fills", "vetoes", "predictions"):
-        table = getattr(series, name)
+    tables = {name: getattr(series, name) for name in _TABLES}
+    for name, table in {**tables, "equity": accounts(series)}.items():
         table.to_csv(draft / FILES[name], index=False, lineterminator="\n", encoding="utf-8")
 
 
