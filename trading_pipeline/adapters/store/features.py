@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEY = ["timestamp", "symbol"]
 _SETUP = """
-    CREATE SCHEMA IF NOT EXISTS features;
+    CREATE SCHEMA IF NOT EXISTS market;
     CREATE SCHEMA IF NOT EXISTS meta;
     CREATE TABLE IF NOT EXISTS meta.catalogs (market VARCHAR PRIMARY KEY, hash VARCHAR NOT NULL);
 """
@@ -37,12 +37,13 @@ class FeatureStore:
 
     Args:
         path: the DuckDB file; markets share it.
-        market: any name; its table is `features."NAME"`.
+        market: any name; its table is `market."NAME"`; a schema must not be
+            called like the file, which DuckDB takes for the catalog's name.
     """
 
     def __init__(self, path: Path, market: str) -> None:
         self.path, self.market = path, market
-        self._table = 'features."' + market.replace('"', '""') + '"'
+        self._table = 'market."' + market.replace('"', '""') + '"'
 
     def write(self, features: pd.DataFrame, catalog_hash: str) -> Written:
         """Replace the span of `features`, all symbols in it, in one transaction.
