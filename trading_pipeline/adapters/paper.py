@@ -1,0 +1,198 @@
+"""A paper session that replays stored bars, one at a time, through the kernels of the backtest.
+
+Each bar is lived through, then decided on: features from the bars up to here, the prediction of
+the checkpoint of the fold it belongs to, the decision. The decision is in the ledger before
+anything follows from it, together with the whole state of the account; so a session that is
+killed anywhere goes on from its last event and makes the same orders.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.adapters.store.ledger import Entry, Ledger
+from trading_pipeline.core.learning.dataset import Dataset, features_of
+from trading_pipeline.core.learning.inference import Predictor
+from trading_pipeline.core.learning.walkforward import Fold
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.backtest import book_settings
+from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
+from trading_pipeline.errors import LedgerError
+
+Checkpoint = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One bar of a session."""
+
+    at: pd.Timestamp
+    filled: Filled
+    decided: Decided
+    equity: float
+
+
+class Forecaster:
+    """Features and predictions of one bar at a time, from the bars up to it and no others."""
+
+    def __init__(
+        self, panel: Panel, market: Market, folds: list[Fold], load: Callable[[str], Any]
+    ) -> None:
+        """`load` gives the checkpoint of a fold's key."""
+        self.panel, self.market, self.folds, self.load = panel, market, folds, load
+        self.fold: Fold | None = None
+        self.predictor: Predictor | None = None
+        self.next_row = 0
+
+    def scores(self, row: int) -> tuple[np.ndarray, Dataset]:
+        """(N,) scores at the close of `row`, and the dataset cut there.
+
+        The model's notional book starts at its fold's first decision: after a restart within a
+        fold, the rows before are predicted again, which gives the same answers.
+        """
+        fold = next(each for each in self.folds if each.test.first <= row <= each.test.last)
+        if fold is not self.fold:
+            self.predictor, self.fold = Predictor(self.load(fold.key)), fold
+            self.predictor.restart(len(self.panel.symbols))
+            self.next_row = fold.test.first
+        assert self.predictor is not None
+        data = self._dataset(row)
+        for earlier in range(self.next_row, row):
+            self.predictor.step(data, earlier)
+        self.next_row = row + 1
+        return self.predictor.step(data, row).score, data
+
+    def _dataset(self, row: int) -> Dataset:
+        assert self.predictor is not None
+        known = self.panel.until(row + 1)
+        features = features_of(known, self.market.calendar)
+        return Dataset.of(known, features, self.predictor.config.n_steps)
+
+
+class ReplaySession:
+    """One journalled account over rows of a panel."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        market: Market,
+        forecaster: Forecaster,
+        *,
+        session: str,
+        capital: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Open the session of that name, or go on where it stopped.
+
+        Raises:
+            LedgerError: the ledger knows the session with another market or capital.
+        """
+        self.ledger, self.forecaster, self.clock = ledger, forecaster, clock
+        self.panel, self.stream = forecaster.panel, f"paper/{market.name}/{session}"
+        self.terms = {"market": market.name, "capital": capital, "profile": market.profile}
+        newest = ledger.last(self.stream)
+        self.seq = newest.seq if newest else 0
+        state = ledger.last(self.stream, "decision")
+        self.trader = (
+            Trader.from_plain(state.payload["state"])
+            if state
+            else Trader(
+                self.panel.symbols,
+                session=session,
+                profile=profile_of(market),
+                **book_settings(market, capital),
+            )
+        )
+        self._agree_on_terms()
+
+    @property
+    def resumed_at(self) -> pd.Timestamp | None:
+        """The last bar that was decided on; None for a new session."""
+        return self.trader.decided_at
+
+    def run(self, first: int, last: int) -> Iterator[Step]:
+        """Rows `first` to `last`, those already decided on left out; a step for each.
+
+        The first row is decided on like any other; its fill step only marks the account.
+
+        Raises:
+            LedgerError: another process writes to the same session.
+        """
+        for row in range(first, last + 1):
+            stamp = self.panel.timestamps[row]
+            if self.resumed_at is None or stamp > self.resumed_at:
+                yield self._step(row)
+
+    def _step(self, row: int) -> Step:
+        filled = self.trader.fill(Bar.of(self.panel, row))
+        score, data = self.forecaster.scores(row)
+        signals = Signals.of(
+            data.panel, row, eligible=data.eligible[row], volatility=data.sigma[row], score=score
+        )
+        decided = self.trader.decide(signals)
+        at = self.panel.timestamps[row]
+        self._journal(
+            [
+                *(Entry("fill", at.to_pydatetime(), plain(each)) for each in _rows(filled.fills)),
+                *(
+                    Entry("cash_flow", at.to_pydatetime(), plain(each))
+                    for each in _rows(filled.cash_flows)
+                ),
+                Entry("decision", at.to_pydatetime(), self._decision(decided)),
+            ]
+        )
+        return Step(at, filled, decided, self.trader.equity)
+
+    def _decision(self, decided: Decided) -> dict[str, Any]:
+        return {
+            "orders": [plain(each) for each in _rows(decided.orders)],
+            "vetoes": [plain(each) for each in _rows(decided.vetoes)],
+            "equity": self.trader.equity,
+            "state": self.trader.to_plain(),
+        }
+
+    def _journal(self, entries: list[Entry]) -> None:
+        self.ledger.append_many(self.stream, entries, self.clock(), after=self.seq)
+        self.seq += len(entries)
+
+    def _agree_on_terms(self) -> None:
+        opened = next(iter(self.ledger.read(self.stream, kind="opened")), None)
+        if opened is None:
+            at = self.panel.timestamps[0].to_pydatetime()
+            self._journal([Entry("opened", at, self.terms)])
+        elif opened.payload != self.terms:
+            raise LedgerError(
+                f"{self.stream} was opened with {opened.payload}, not with {self.terms}; give the "
+                "same options to resume it, or another --session to start anew"
+            )
+
+
+def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
+    """All orders that a session decided on, oldest first, with the columns of `Book.orders`."""
+    rows = [
+        order for event in ledger.read(stream, kind="decision") for order in event.payload["orders"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's row as JSON takes it: instants as ISO text, missing numbers as null."""
+    return {name: _plain_value(value) for name, value in row.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
