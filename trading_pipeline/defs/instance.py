@@ -58,10 +58,10 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._batch = threading.local()  # the connections of the batch that a thread writes
         super().__init__(base_dir, inst_data)
-        # A batch holds the lock while its events take it again.
+        # The batch holds the lock on both files; its events take it again.
         self._db_lock = threading.RLock()  # type: ignore[assignment]
-        self._open: dict[str, Connection] = {}
 
     @classmethod
     def from_config_value(
@@ -71,27 +71,23 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        with self._db_lock:
-            if shard in self._open:
-                yield self._open[shard]
-                return
+        opened: dict[str, Connection] = getattr(self._batch, "opened", {})
+        if shard in opened:
+            yield opened[shard]
+        else:
             with super()._connect(shard) as connection:
                 yield connection
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """All events of one run, in one transaction on each of the two files they go to."""
         run_id = events[0].run_id
-        with (
-            self._db_lock,
-            super()._connect(run_id) as run,
-            super()._connect(INDEX_SHARD_NAME) as index,
-        ):
-            self._open = {run_id: run, INDEX_SHARD_NAME: index}
+        with super()._connect(run_id) as run, super()._connect(INDEX_SHARD_NAME) as index:
+            self._batch.opened = {run_id: run, INDEX_SHARD_NAME: index}
             try:
                 for event in events:
                     self.store_event(event)
             finally:
-                self._open = {}
+                self._batch.opened = {}
 
 
 def prepare_home(root: Path) -> Path:

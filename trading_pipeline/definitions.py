@@ -1,0 +1,45 @@
+"""The composition root: reads the settings, chooses the adapters, and makes every market's assets.
+
+Run from the folder of pipeline.toml, or set TP_CONFIG.
+"""
+
+import warnings
+
+import dagster as dg
+
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.inputs import Plan
+from trading_pipeline.defs.markets import market_definitions
+from trading_pipeline.defs.resources import Home, Sources
+from trading_pipeline.settings import Settings
+
+# backfill_policy and pools are what this product stands on; that they may change is our worry.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+
+def build(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
+    """The definitions of all markets of the settings; `progress` watches long work."""
+    paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
+    shared = dg.Definitions(
+        resources={
+            "home": Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url),
+            "sources": Sources(paths=paths),
+            "progress": dg.ResourceDefinition.hardcoded_resource(progress or Progress()),
+        },
+        executor=dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor,
+    )
+    markets = [market_definitions(plan_of(settings, name)) for name in settings.markets]
+    return dg.Definitions.merge(shared, *markets)
+
+
+def plan_of(settings: Settings, name: str) -> Plan:
+    """What the settings say about one market."""
+    market = settings.market(name)
+    entry = settings.markets[name]
+    return Plan(market, preset=entry.preset, nightly=entry.nightly)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads."""
+    return build(Settings.read())

@@ -1,0 +1,195 @@
+"""The backtest report: what the out-of-sample predictions would have earned, honestly."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from trading_pipeline.defs.inputs import (
+    Plan,
+    folds_of,
+    predictions_fingerprint,
+    read_dataset,
+    recipe_of,
+)
+from trading_pipeline.defs.resources import DUCKDB_POOL, Home
+from trading_pipeline.errors import StoreError
+
+if TYPE_CHECKING:
+    from trading_pipeline.core.learning.dataset import Dataset
+
+INPUTS = "inputs_hash"  # in report.json: of everything that the report was made from
+
+
+class BacktestConfig(dg.Config):
+    """What can be asked of a backtest."""
+
+    capital: float = 100_000.0
+
+
+def backtest_report(plan: Plan) -> dg.AssetsDefinition:
+    """One report for a market: strategy, baselines, random portfolios, verdict."""
+    market = plan.market
+
+    @dg.asset(
+        key=[market.name, "backtest_report"],
+        deps=[
+            dg.AssetDep([market.name, "predictions"], partition_mapping=dg.AllPartitionMapping())
+        ],
+        pool=DUCKDB_POOL,
+        group_name=market.name,
+        kinds={"html"},
+        description="Out-of-sample predictions traded with costs and risk rules, beside baselines.",
+    )
+    def report_of_market(
+        context: dg.AssetExecutionContext, home: Home, config: BacktestConfig
+    ) -> dg.MaterializeResult[None]:
+        """Simulated anew from all stored predictions; the evaluation is journalled as a trial."""
+        from trading_pipeline.adapters.reports.pictures import as_markdown
+        from trading_pipeline.adapters.reports.tear_sheet import write_report
+        from trading_pipeline.adapters.reports.text import markdown_table
+
+        summary, series = _evaluated(home, plan, config.capital)
+        files = write_report(home.report(market), summary, series)
+        verdict = summary["verdict"]
+        return dg.MaterializeResult(
+            metadata={
+                "equity": dg.MetadataValue.md(as_markdown(files["png"].read_bytes(), "equity")),
+                "summary": dg.MetadataValue.md(markdown_table(summary)),
+                "verdict": verdict["edge"],
+                "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in verdict["reasons"])),
+                "report": dg.MetadataValue.path(str(files["html"].absolute())),
+                "fills": len(series.fills),
+                **{name: summary[name] for name in ("data_hash", "code_version", "config_hash")},
+            }
+        )
+
+    return report_of_market
+
+
+def is_current(home: Home, plan: Plan, capital: float) -> bool:
+    """Whether the stored report is the one that would be made now."""
+    path = home.report(plan.market) / "report.json"
+    if not path.exists():
+        return False
+    stored = json.loads(path.read_text(encoding="utf-8"))["lineage"].get(INPUTS)
+    data, folds = _predicted(home, plan)
+    return bool(stored == hashes_of(home, plan, data, folds, capital)[INPUTS])
+
+
+def hashes_of(
+    home: Home, plan: Plan, data: "Dataset", folds: list[str], capital: float
+) -> dict[str, str]:
+    """What the numbers of a report trace to."""
+    from trading_pipeline.adapters.code import code_version
+    from trading_pipeline.core.features.catalog import catalog_hash
+    from trading_pipeline.core.learning.recipe import fingerprint
+
+    made_from = {fold: home.predictions(plan.market).fingerprint(fold) for fold in folds}
+    hashes = {
+        "data_hash": data.data_hash(len(data.panel.timestamps)),
+        "code_version": code_version(),
+        "config_hash": recipe_of(plan).config_hash(catalog_hash()),
+        "catalog_hash": catalog_hash(),
+        "predictions_hash": fingerprint(made_from),
+    }
+    return {**hashes, INPUTS: fingerprint(hashes, capital)}
+
+
+def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], Any]:
+    """Simulate, journal the trial, evaluate; the summary and what the report draws."""
+    from trading_pipeline.core.evaluation.backtest import coefficient_table, view_of, warnings_of
+    from trading_pipeline.core.evaluation.summary import EvaluationInputs, evaluate
+    from trading_pipeline.core.learning.targets import make_targets
+    from trading_pipeline.core.trading.backtest import run_backtest
+
+    data, folds = _predicted(home, plan)
+    market, panel = plan.market, data.panel
+    predictions = home.predictions(market).read(folds)
+    backtest = run_backtest(panel, predictions, data.eligible, market, capital)
+    target = make_targets(panel, data.sigma, data.eligible, market.horizon).price
+    hashes = hashes_of(home, plan, data, folds, capital)
+    trials, sharpes = _journal(home, plan, backtest, hashes["config_hash"])
+    summary = evaluate(
+        EvaluationInputs(
+            market=market,
+            timestamps=backtest.strategy.timestamps,
+            strategy=view_of(backtest.strategy),
+            baselines={name: view_of(book) for name, book in backtest.baselines.items()},
+            random_equity=backtest.random_equity,
+            ic=coefficient_table(panel, backtest, target),
+            trials=trials,
+            trial_sharpes=sharpes,
+            capital=capital,
+            warnings=warnings_of(panel, backtest, market),
+            hashes=hashes,
+        )
+    )
+    return summary, _series(backtest, predictions)
+
+
+def _predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
+    """The dataset, and the folds whose stored predictions are those of their checkpoints."""
+    data, recipe = read_dataset(home, plan), recipe_of(plan)
+    store, checkpoints = home.predictions(plan.market), home.checkpoints(plan.market)
+    possible, stored = folds_of(data, recipe), store.folds()
+    folds = [key for key in possible if key in stored]
+    for key in folds:
+        wanted = predictions_fingerprint(data, possible[key], checkpoints.verify(key))
+        if store.fingerprint(key) != wanted:
+            raise StoreError(
+                f"predictions of fold {key} are out of date; run `trading-pipeline train "
+                f"--market {plan.market.name}` or materialize predictions for {key}"
+            )
+    if not folds:
+        raise StoreError(
+            f"{store.folder} has no predictions; run `trading-pipeline train --market "
+            f"{plan.market.name}` or materialize model_checkpoint and predictions"
+        )
+    return data, folds
+
+
+def _journal(
+    home: Home, plan: Plan, backtest: Any, config_hash: str
+) -> tuple[int | None, list[float]]:
+    """Append this evaluation to the trials; how many there are, and their Sharpe ratios."""
+    from math import isfinite
+
+    from trading_pipeline.adapters.store.trials import (
+        Trial,
+        distinct_trials,
+        panel_identity,
+        record_trial,
+    )
+    from trading_pipeline.core.evaluation.backtest import annual_sharpe
+
+    market = plan.market
+    value = annual_sharpe(backtest.strategy, market)
+    panel = panel_identity(market.source, market.symbols, market.timeframe)
+    trial = Trial(config_hash, panel, "walk_forward", value if isfinite(value) else None)
+    with home.ledger() as ledger:
+        at = backtest.strategy.timestamps[-1].to_pydatetime()
+        record_trial(ledger, trial, at=at, recorded_at=datetime.now(UTC))
+        trials = distinct_trials(ledger)
+    return len(trials), [each.sharpe for each in trials if each.sharpe is not None]
+
+
+def _series(backtest: Any, predictions: Any) -> Any:
+    from trading_pipeline.adapters.reports.series import ReportSeries
+
+    book = backtest.strategy
+    return ReportSeries(
+        timestamps=book.timestamps,
+        equity=book.equity,
+        baselines={name: each.equity for name, each in backtest.baselines.items()},
+        random_equity=backtest.random_equity,
+        weights=book.weight,
+        symbols=book.symbols,
+        orders=book.orders("backtest"),
+        fills=book.fills("backtest"),
+        vetoes=book.vetoes(),
+        predictions=predictions,
+        cash_flows=book.cash_flows(),
+        cash=book.cash,
+    )

@@ -1,0 +1,102 @@
+"""What several assets read: a market's panel, its dataset, its folds, its recipe."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trading_pipeline.core.learning.walkforward import Fold, folds
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.defs.resources import Home
+from trading_pipeline.errors import HistoryTooShort, StoreError
+
+if TYPE_CHECKING:  # these load torch, which the code location must not
+    from trading_pipeline.core.learning.dataset import Dataset
+    from trading_pipeline.core.learning.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A market and how it is worked on."""
+
+    market: Market
+    preset: str = "small"
+    nightly: bool = False  # schedule and sensor start by themselves
+
+
+def read_panel(home: Home, market: Market) -> Panel:
+    """All stored bars on a grid, with their corporate actions."""
+    store = home.bars(market)
+    bars = store.read()
+    if bars.empty:
+        raise StoreError(
+            f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
+            "or materialize raw_bars"
+        )
+    return Panel.of(bars, store.read_actions(), market.symbols)
+
+
+def recipe_of(plan: Plan) -> "Recipe":
+    """The recipe of a plan, with as many inputs as the catalog has features."""
+    from trading_pipeline.core.features.catalog import NAMES
+    from trading_pipeline.core.learning.recipe import Recipe
+
+    return Recipe.preset(plan.market, plan.preset, len(NAMES))
+
+
+def read_dataset(home: Home, plan: Plan) -> "Dataset":
+    """Bars and features, as training and prediction want them."""
+    from trading_pipeline.core.features.catalog import catalog_hash
+    from trading_pipeline.core.learning.dataset import Dataset
+
+    panel = read_panel(home, plan.market)
+    features = home.features(plan.market).read(catalog_hash=catalog_hash())
+    return Dataset.of(panel, features, recipe_of(plan).model.n_steps)
+
+
+def folds_of(data: "Dataset", recipe: "Recipe") -> dict[str, Fold]:
+    """The folds that the stored bars allow, by key."""
+    return folds_of_panel(data.panel, recipe)
+
+
+def folds_of_panel(panel: Panel, recipe: "Recipe") -> dict[str, Fold]:
+    """The same, from the bars alone."""
+    from trading_pipeline.core.learning.dataset import burn_in
+
+    market, lookback = recipe.market, burn_in(recipe.model.n_steps)
+    return folds(panel.timestamps, market.walk_forward, market.horizon, lookback)
+
+
+def check_fold(checkpoint: dict[str, Any], plan: Plan) -> None:
+    """Raise CheckpointError where a checkpoint does not fit the plan."""
+    from trading_pipeline.core.learning.checkpoint import check_checkpoint
+
+    check_checkpoint(checkpoint, recipe_of(plan))
+
+
+def fold_of(data: "Dataset", recipe: "Recipe", key: str) -> Fold:
+    """One fold by its key, or an error that says which there are."""
+    known = folds_of(data, recipe)
+    if key not in known:
+        raise HistoryTooShort(
+            f"fold {key} of {recipe.market.name} is not possible with the stored bars; "
+            f"possible are {', '.join(known)}"
+        )
+    return known[key]
+
+
+def predictions_fingerprint(data: "Dataset", fold: Fold, digest: str) -> str:
+    """Equal fingerprints mean equal predictions: checkpoint and all bars up to the fold's last."""
+    from trading_pipeline.core.learning.recipe import fingerprint
+
+    return fingerprint(digest, data.data_hash(fold.test.last + 1))
+
+
+def metadata_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What a person wants to see of a checkpoint."""
+    return {
+        "train_start": checkpoint["train_start"],
+        "train_end": checkpoint["train_end"],
+        "last_target": checkpoint["last_target"],
+        "validation_information": checkpoint["metrics"]["validation_information"],
+        "fingerprint": checkpoint["fingerprint"],
+    }

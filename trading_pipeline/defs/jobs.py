@@ -1,0 +1,57 @@
+"""Jobs: what is run together. The command line, the schedule and the sensor run the same ones.
+
+Dagster refuses assets of different partitions in one job, so what is partitioned by day and what is
+partitioned by fold are jobs of their own, and the new-bars sensor carries a night from the first to
+the second.
+"""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.partitions import days, folds
+
+BY_DAY = ("raw_bars", "corporate_actions", "features")
+BY_FOLD = ("model_checkpoint", "predictions")
+
+
+# name: (what it makes, by what it is partitioned, what it is for)
+_JOBS = {
+    "download": (BY_DAY, days, "Bars, corporate actions and features of some days, checked."),
+    "nightly": (
+        (*BY_DAY, "production_model"),
+        days,
+        "A night: bars, checks, features, and a production model retrained on all of it.",
+    ),
+    "train": (BY_FOLD, folds, "One fold: its checkpoint and what that predicts out of sample."),
+    "retrain": (
+        (*BY_FOLD, "backtest_report"),
+        folds,
+        "A fold that has become possible: checkpoint, predictions, report.",
+    ),
+    "refresh": (
+        ("predictions", "backtest_report"),
+        folds,
+        "The running fold has new bars: predictions and report.",
+    ),
+    "backtest": (("backtest_report",), None, "The report, from the predictions that there are."),
+    "production": (("production_model",), None, "A model of all data so far, for live trading."),
+}
+
+
+def job_name(market: Market, job: str) -> str:
+    """`job` is one of download, nightly, train, retrain, refresh, backtest, production."""
+    return f"{market.name}_{job}"
+
+
+def asset_jobs(market: Market) -> dict[str, UnresolvedAssetJobDefinition]:
+    """All asset jobs of a market, by what they are for."""
+    return {
+        job: dg.define_asset_job(
+            job_name(market, job),
+            selection=dg.AssetSelection.assets(*([market.name, asset] for asset in assets)),
+            partitions_def=partitions(market) if partitions else None,
+            description=description,
+        )
+        for job, (assets, partitions, description) in _JOBS.items()
+    }

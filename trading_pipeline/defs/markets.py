@@ -1,0 +1,41 @@
+"""One market's assets, checks, jobs, schedule and sensor, made by the same factories for each."""
+
+import dagster as dg
+
+from trading_pipeline.defs.assets import features, market, models, report
+from trading_pipeline.defs.checks import features as feature_checks
+from trading_pipeline.defs.checks import market as market_checks
+from trading_pipeline.defs.checks import models as model_checks
+from trading_pipeline.defs.checks import report as report_checks
+from trading_pipeline.defs.inputs import Plan
+from trading_pipeline.defs.jobs import asset_jobs
+from trading_pipeline.defs.paper import paper_account, paper_job
+from trading_pipeline.defs.schedules import nightly
+from trading_pipeline.defs.sensors import new_bars
+
+
+def market_definitions(plan: Plan) -> dg.Definitions:
+    """Everything that Dagster knows of a market, under its own key prefix and group."""
+    jobs = asset_jobs(plan.market)
+    return dg.Definitions(
+        assets=[
+            market.raw_bars(plan.market),
+            market.corporate_actions(plan.market),
+            features.features(plan.market),
+            models.model_checkpoint(plan),
+            models.predictions(plan),
+            models.production_model(plan),
+            report.backtest_report(plan),
+            paper_account(plan.market),
+        ],
+        asset_checks=[
+            market_checks.bars_obey_market_invariants(plan.market),
+            market_checks.no_session_is_missing(plan.market),
+            feature_checks.features_do_not_look_ahead(plan.market),
+            model_checks.checkpoints_load_and_agree(plan),
+            report_checks.accounts_balance(plan.market),
+        ],
+        jobs=[*jobs.values(), paper_job(plan)],
+        schedules=[nightly(plan.market, jobs["nightly"], plan.nightly)],
+        sensors=[new_bars(plan.market, jobs, plan.nightly)],
+    )

@@ -1,0 +1,69 @@
+"""Adapters, as Dagster sees them: configuration in, plain objects out."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import dagster as dg
+
+from trading_pipeline.adapters.sources.source import BarSource
+from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.store.checkpoints import CheckpointStore
+from trading_pipeline.adapters.store.features import FeatureStore
+from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.adapters.store.predictions import PredictionStore
+from trading_pipeline.core.market.market import Market
+
+DUCKDB_POOL = "duckdb"  # one writer at a time, and no reader beside it
+
+
+class Home(dg.ConfigurableResource[None]):
+    """Where everything is kept; the stores themselves know nothing of Dagster."""
+
+    root: str
+    ledger_url: str | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.root)
+
+    def bars(self, market: Market) -> BarStore:
+        return BarStore(self.path / "raw" / market.name)
+
+    def features(self, market: Market) -> FeatureStore:
+        return FeatureStore(self.path / "features.duckdb", market.name)
+
+    def checkpoints(self, market: Market) -> CheckpointStore:
+        return CheckpointStore(self.path / "models" / market.name)
+
+    def predictions(self, market: Market) -> PredictionStore:
+        return PredictionStore(self.path / "predictions" / market.name)
+
+    def report(self, market: Market) -> Path:
+        return self.path / "reports" / market.name
+
+    def ledger(self) -> Ledger:
+        self.path.mkdir(parents=True, exist_ok=True)
+        return Ledger(self.ledger_url or f"sqlite:///{self.path.absolute() / 'ledger.sqlite'}")
+
+
+class SourcesResource(dg.ConfigurableResource[None], ABC):
+    """Where bars come from, by market; one live version, one fake for tests."""
+
+    @abstractmethod
+    def open(self, market: Market) -> BarSource:
+        """The source of a market's bars."""
+
+
+class Sources(SourcesResource):
+    """The sources that pipeline.toml names."""
+
+    paths: dict[str, str] = {}  # noqa: RUF012 (a pydantic field); market -> file or folder
+
+    def open(self, market: Market) -> BarSource:
+        if market.source == "sample":
+            from trading_pipeline.adapters.sources.sample import SampleSource
+
+            return SampleSource()
+        from trading_pipeline.adapters.sources.parquet import ParquetSource
+
+        return ParquetSource(Path(self.paths[market.name]))

@@ -1,0 +1,158 @@
+"""Running the jobs from this process, so that the UI shows what the command line did."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
+
+from trading_pipeline.core.market.bars import content_hash
+from trading_pipeline.defs.inputs import (
+    Plan,
+    folds_of,
+    predictions_fingerprint,
+    read_dataset,
+    recipe_of,
+)
+from trading_pipeline.defs.instance import PID_TAG, local_instance
+from trading_pipeline.defs.jobs import job_name
+from trading_pipeline.defs.partitions import days
+from trading_pipeline.defs.resources import Home, SourcesResource
+from trading_pipeline.defs.schedules import missing_days, range_tags
+from trading_pipeline.errors import CheckpointError, TradingPipelineError
+
+# Only what a person at a terminal needs; the rest is in the event log and the UI.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs jobs of one code location on one local instance."""
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    home: Home
+    sources: SourcesResource
+
+    def run(
+        self,
+        job: str,
+        partition_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        ops: Mapping[str, Any] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Run a job to its end.
+
+        Raises:
+            TradingPipelineError: whatever stopped it on purpose, a failed check included.
+        """
+        resolved = self.definitions.resolve_job_def(job)
+        try:
+            return resolved.execute_in_process(
+                instance=self.instance,
+                partition_key=partition_key,
+                tags={PID_TAG: str(os.getpid()), **(tags or {})},
+                run_config={**_QUIET, **({"ops": ops} if ops else {})},
+            )
+        except DagsterAssetCheckFailedError as error:
+            raise TradingPipelineError(self._failed_checks() or str(error)) from error
+
+    def _failed_checks(self) -> str:
+        """What the checks of the newest run complained about."""
+        newest = self.instance.get_runs(limit=1)[0]
+        records = self.instance.get_records_for_run(
+            newest.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
+        evaluations = [
+            record.event_log_entry.get_dagster_event().asset_check_evaluation_data
+            for record in records
+        ]
+        return "; ".join(
+            f"check {each.check_name} of {each.asset_key.to_user_string()} failed: "
+            f"{each.description}"
+            for each in evaluations
+            if not each.passed
+        )
+
+
+@contextmanager
+def runner(definitions: dg.Definitions, home: Home, sources: SourcesResource) -> Iterator[Runner]:
+    """A runner on the instance below the home's root."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with local_instance(Path(home.root)) as instance:
+        yield Runner(definitions, instance, home, sources)
+
+
+def download(run: Runner, plan: Plan) -> tuple[str, str] | None:
+    """Bars, actions and features of the days that are missing or changed; their range, or None."""
+    market = plan.market
+    wanted = _changed_days(run, plan)
+    if wanted is None:
+        return None
+    run.run(job_name(market, "download"), tags=range_tags(*wanted))
+    return wanted
+
+
+def train(run: Runner, plan: Plan) -> list[str]:
+    """Checkpoints and predictions of all folds that lack them or have become stale; their keys."""
+    data, recipe = read_dataset(run.home, plan), recipe_of(plan)
+    done = []
+    for key, fold in folds_of(data, recipe).items():
+        if not _is_trained(run.home, plan, data, fold):
+            run.run(job_name(plan.market, "train"), partition_key=key)
+            done.append(key)
+    return done
+
+
+def backtest(run: Runner, plan: Plan, capital: float) -> bool:
+    """The report, if anything it is made from has changed; whether it was."""
+    from trading_pipeline.defs.assets.report import is_current
+
+    if is_current(run.home, plan, capital):
+        return False
+    step = {f"{plan.market.name}__backtest_report": {"config": {"capital": capital}}}
+    run.run(job_name(plan.market, "backtest"), ops=step)
+    return True
+
+
+def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
+    """Days to fetch: those without features, or all where a local source says something else."""
+    market = plan.market
+    stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
+    keys = days(market).get_partition_keys()
+    bars = run.home.bars(market)
+    if market.end is not None:
+        source = run.sources.open(market)
+        theirs = source.bars(list(market.symbols), *_span(market))
+        if content_hash(theirs, source.actions(list(market.symbols))) != bars.data_hash():
+            return keys[0], keys[-1]
+    elif bars.read().empty:
+        return keys[0], keys[-1]
+    return missing_days(market, stored, datetime.now(UTC))
+
+
+def _span(market: Any) -> tuple[datetime, datetime]:
+    def midnight(day: Any) -> datetime:
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+    return midnight(market.start), midnight(market.end)
+
+
+def _is_trained(home: Home, plan: Plan, data: Any, fold: Any) -> bool:
+    from trading_pipeline.core.learning.checkpoint import model_fingerprint
+
+    checkpoints, predictions = home.checkpoints(plan.market), home.predictions(plan.market)
+    try:
+        checkpoint = checkpoints.read(fold.key)
+    except CheckpointError:
+        return False
+    if checkpoint["fingerprint"] != model_fingerprint(data, fold, recipe_of(plan)):
+        return False
+    digest = checkpoints.verify(fold.key)
+    return predictions.fingerprint(fold.key) == predictions_fingerprint(data, fold, digest)

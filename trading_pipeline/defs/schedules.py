@@ -1,0 +1,67 @@
+"""Schedules: one night per market, after the market's own close."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.partitions import DAY, days
+
+# Half an hour after the close of New York; ten minutes after midnight where there is no close.
+_CRON = {"XNYS": ("30 16 * * 1-5", "America/New_York"), "24/7": ("10 0 * * *", "UTC")}
+
+
+def nightly(
+    market: Market, job: UnresolvedAssetJobDefinition, running: bool
+) -> dg.ScheduleDefinition:
+    """Every night, all days since the last one that was stored."""
+    cron, timezone = _CRON[market.calendar]
+
+    @dg.schedule(
+        name=f"{market.name}_nightly",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="Bars, checks, features and a production model; the new-bars sensor then "
+        "brings predictions and report up to date.",
+    )
+    def night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        key = dg.AssetKey([market.name, "features"])
+        stored = context.instance.get_materialized_partitions(key)
+        wanted = missing_days(market, stored, context.scheduled_execution_time)
+        if wanted is None:
+            return dg.SkipReason(f"all days of {market.name} are stored")
+        return dg.RunRequest(run_key=f"{market.name} {wanted[1]}", tags=range_tags(*wanted))
+
+    return night
+
+
+def missing_days(market: Market, stored: set[str], now: datetime) -> tuple[str, str] | None:
+    """First and last day that have closed by `now` and are not stored; None if there is none."""
+    last = last_closed_day(market, now)
+    closed = [day for day in days(market).get_partition_keys(current_time=now) if day <= last]
+    missing = [day for day in closed if day not in stored]
+    return (missing[0], missing[-1]) if missing else None
+
+
+def last_closed_day(market: Market, now: datetime) -> str:
+    """The newest day whose bars are complete at `now`."""
+    if market.calendar == "XNYS":
+        new_york = now.astimezone(ZoneInfo("America/New_York"))
+        closed = new_york if new_york.hour >= 16 else new_york - timedelta(days=1)
+        return f"{closed:{DAY}}"
+    return f"{now.astimezone(ZoneInfo('UTC')) - timedelta(days=1):{DAY}}"
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags that make one run out of a range of days."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
