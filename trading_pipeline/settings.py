@@ -4,8 +4,10 @@ Order of precedence, strongest first: TP_* variables, .env, pipeline.toml, the d
 Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 """
 
+import json
 import os
 import re
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +21,7 @@ from pydantic_settings import (
 )
 
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, WalkForward
-from trading_pipeline.errors import SettingsError
+from trading_pipeline.errors import SettingsError, StoreError
 
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
 
@@ -81,6 +83,17 @@ class MarketSettings(_Section):
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
+
+    @classmethod
+    def of(cls, market: Market, *, path: Path, preset: str) -> "MarketSettings":
+        """The entry of a market that was made from a panel."""
+        return cls.model_validate(
+            {
+                **{name: value for name, value in asdict(market).items() if name != "name"},
+                "path": path,
+                "preset": preset,
+            }
+        )
 
     def market(self, name: str) -> Market:
         """The same, as the value that the rest of the code works with."""
@@ -149,6 +162,30 @@ class Settings(BaseSettings):
                 f"[markets.{name}] entry, run from the folder of pipeline.toml, or set TP_CONFIG."
             )
         return self.markets[name].market(name)
+
+    def for_panel(self, home: Path, name: str, entry: MarketSettings) -> Path:
+        """Write `home`/pipeline.toml with this one market; its path."""
+        path = home / "pipeline.toml"
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            path.write_text(_as_toml(home, name, entry), encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {home} ({error.strerror}); give a writable folder with --out"
+            ) from error
+        return path
+
+
+def _as_toml(home: Path, name: str, entry: MarketSettings) -> str:
+    """Settings of one market; every plain JSON value but null is a TOML value."""
+    plain = entry.model_dump(mode="json", exclude_none=True)
+    sections = {key: plain.pop(key) for key in ("costs", "walk_forward")}
+    lines = [f"home = {json.dumps(str(home))}", "", f"[markets.{name}]"]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    for section, values in sections.items():
+        lines += ["", f"[markets.{name}.{section}]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
 
 
 def config_path() -> Path:

@@ -1,0 +1,356 @@
+"""The command line. Every command runs the same Dagster jobs as the web UI, on the same data."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import rich.progress
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.errors import SettingsError, TradingPipelineError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=(
+        "From bars to an honest backtest: causal features, an xLSTM-Transformer trained "
+        "walk-forward, a simulation with costs and risk rules, and paper trading.\n\n"
+        "Start with `trading-pipeline demo` (no key, no network), then judge your own data with "
+        "`trading-pipeline walk-forward --data-path PANEL.parquet`."
+    ),
+)
+console = Console(stderr=True)
+
+MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU)."
+    ),
+]
+Capital = Annotated[float, typer.Option(min=1.0, help="Starting capital, in quote currency.")]
+
+
+@app.command()
+def demo(preset: Preset = None, capital: Capital = 100_000.0) -> None:
+    """Run the whole chain on four real US shares, and say honestly what came out.
+
+    Downloads nothing: the bars come with a Python package. Bars, features, a model for every year,
+    predictions, backtest, report. A second run does only what is not up to date.
+    """
+    _chain(_settings(), "sample", preset, capital, next_steps=True)
+
+
+@app.command()
+def download(
+    market: MarketName = "sample",
+    source: Annotated[
+        str | None, typer.Option(help="All markets of this source, or `all`.")
+    ] = None,
+) -> None:
+    """Fetch the bars that are missing, check them, and compute their features.
+
+    A night that runs again after a failure does not double anything.
+    """
+    settings = _settings()
+    with _runner(settings) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs import runs
+
+        for name in _markets(settings, market, source):
+            with console.status(f"{name}: bars and features"):
+                days = runs.download(run, plan_of(settings, name))
+            _say(f"{name}: {f'{days[0]} to {days[1]} stored' if days else 'up to date'}")
+
+
+@app.command()
+def train(market: MarketName = "sample", preset: Preset = None) -> None:
+    """Train a model for every walk-forward fold that lacks one, and predict the fold with it.
+
+    A model sees nothing of the fold it is asked about, nor of what comes after.
+    """
+    settings = _settings(market, preset)
+    with _runner(settings) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs import runs
+
+        done = runs.train(run, plan_of(settings, market))
+    _say(f"{market}: {f'trained {len(done)} folds' if done else 'all folds are up to date'}")
+
+
+@app.command()
+def backtest(
+    market: MarketName = "sample", preset: Preset = None, capital: Capital = 100_000.0
+) -> None:
+    """Trade the out-of-sample predictions with costs and risk rules, and write the report."""
+    settings = _settings(market, preset)
+    with _runner(settings) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs import runs
+
+        with console.status(f"{market}: backtest"):
+            runs.backtest(run, plan_of(settings, market), capital)
+        _print_summary(run.home.report(plan_of(settings, market).market))
+
+
+@app.command("walk-forward")
+def walk_forward(
+    data_path: Annotated[
+        Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where everything goes.", show_default="walk-forward/STEM")
+    ] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Take the settings of this entry of pipeline.toml.")
+    ] = None,
+    preset: Preset = None,
+    capital: Capital = 100_000.0,
+) -> None:
+    """Judge a panel of your own: the whole chain on any Parquet file or folder.
+
+    Without --market the timeframe and the calendar come from the stamps, costs are 10 bp of fee
+    and 5 bp of slippage, and a short history shrinks the spans (and says so).
+    """
+    settings, name = _panel_settings(data_path, out, market, preset)
+    _chain(settings, name, None, capital)
+
+
+@app.command("paper-trade")
+def paper_trade(
+    source: Annotated[str, typer.Option(help="The market to replay, or its source.")] = "sample",
+    capital: Capital = 100_000.0,
+    session: Annotated[
+        str, typer.Option(help="Name of the session; the same name resumes where it stopped.")
+    ] = "paper",
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day to decide on.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to replay.")
+    ] = None,
+    bars_per_second: Annotated[
+        float, typer.Option(min=0.0, help="Speed of the replay; 0 is as fast as possible.")
+    ] = 0.0,
+) -> None:
+    """Trade the bars one by one through the same kernels as the backtest, journalled.
+
+    Every decision is in the ledger before it is acted on. Ctrl-C stops cleanly; the same command
+    resumes. The orders are those of the backtest of the same period and checkpoints.
+    """
+    settings = _settings()
+    name = next(iter(_markets(settings, source, None if source in settings.markets else source)))
+    with _runner(settings) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs.paper import run_session
+
+        summary = run_session(
+            run,
+            plan_of(settings, name),
+            {
+                "session": session,
+                "capital": capital,
+                "start": f"{start:%Y-%m-%d}" if start else "",
+                "end": f"{end:%Y-%m-%d}" if end else "",
+                "bars_per_second": bars_per_second,
+            },
+        )
+    _print(summary)
+
+
+@app.command()
+def home() -> None:
+    """Create DAGSTER_HOME below TP_HOME, with its dagster.yaml, and print its path."""
+    from trading_pipeline.defs.instance import prepare_home
+
+    _print(str(prepare_home(_settings().home)))
+
+
+def main() -> None:
+    """Entry point: deliberate errors become one line and exit code 2, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except TradingPipelineError as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("stopped; run the same command to go on", markup=False)
+        sys.exit(130)
+
+
+def _chain(
+    settings: Any, name: str, preset: str | None, capital: float, next_steps: bool = False
+) -> None:
+    """Bars to report, doing only what is not up to date, then the summary."""
+    from trading_pipeline.definitions import plan_of
+    from trading_pipeline.defs import runs
+
+    settings = _with_preset(settings, name, preset)
+    plan = plan_of(settings, name)
+    with _runner(settings) as run:
+        with console.status(f"{name}: bars, checks, features"):
+            runs.download(run, plan)
+        runs.train(run, plan)
+        with console.status(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
+            runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market))
+    if next_steps:
+        _print(_NEXT)
+
+
+_NEXT = """
+What next:
+  make ui                                                the graph, the runs, the pictures
+  trading-pipeline paper-trade --source sample     the same decisions, bar by bar, journalled
+  trading-pipeline walk-forward --data-path FILE   your own bars (columns: see README)
+(commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
+
+
+def _print_summary(folder: Path) -> None:
+    import json
+
+    from trading_pipeline.adapters.reports.text import summary_text
+
+    _print(summary_text(json.loads((folder / "report.json").read_text())))
+    _print(f"\nReport: {folder / 'report.html'}")
+
+
+@contextmanager
+def _runner(settings: Any) -> Iterator[Any]:
+    """A runner for the settings, with progress bars in a terminal."""
+    from trading_pipeline.definitions import build
+    from trading_pipeline.defs.resources import Home, Sources
+    from trading_pipeline.defs.runs import runner
+
+    with Bars() as bars:
+        definitions = build(settings, bars)
+        paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
+        located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+        with runner(definitions, located, Sources(paths=paths)) as run:
+            yield run
+
+
+class Bars(Progress):
+    """Progress bars for long work: the `progress` resource of a terminal."""
+
+    def __init__(self) -> None:
+        self.bars = rich.progress.Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def start(self, label: str, log: Callable[[str], None]) -> Callable[[int, int, str], None]:
+        """One bar a piece of work; lines instead of bars where there is no terminal."""
+        if not console.is_terminal:
+            return super().start(label, _say)
+        self.bars.start()
+        task: TaskID = self.bars.add_task(label, total=None, note="")
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            self.bars.update(task, completed=done, total=total, note=note)
+            if done >= total:
+                self.bars.stop()
+
+        return advance
+
+
+def _settings(market: str | None = None, preset: str | None = None) -> Any:
+    from trading_pipeline.settings import Settings
+
+    settings = Settings.read()
+    return _with_preset(settings, market, preset) if market else settings
+
+
+def _with_preset(settings: Any, name: str, preset: str | None) -> Any:
+    settings.market(name)
+    if preset is None:
+        return settings
+    entry = settings.markets[name].model_copy(update={"preset": _known_preset(preset)})
+    return settings.model_copy(update={"markets": {**settings.markets, name: entry}})
+
+
+def _known_preset(preset: str) -> str:
+    if preset not in ("tiny", "small", "full"):
+        raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
+    return preset
+
+
+def _panel_settings(
+    data_path: Path, out: Path | None, market: str | None, preset: str | None
+) -> tuple[Any, str]:
+    """Settings of a market made from a panel, written to its folder for the UI to read."""
+    from trading_pipeline.adapters.sources.parquet import ParquetSource
+    from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
+    from trading_pipeline.core.model.config import ModelConfig
+    from trading_pipeline.settings import MarketSettings
+
+    settings = _settings()
+    source = ParquetSource(data_path)
+    bars = source.bars(source.symbols(), *source.span())
+    name = market_name(data_path.resolve().stem)
+    size = preset or (settings.markets[market].preset if market in settings.markets else "small")
+    made, notes = market_of_panel(
+        bars,
+        name,
+        ModelConfig.preset(_known_preset(size)).n_steps,
+        settings.market(market) if market else None,
+    )
+    home = (out or Path("walk-forward") / name).absolute()
+    entry = MarketSettings.of(made, path=data_path.absolute(), preset=size)
+    for note in notes:
+        _say(f"note: {note}")
+    config = settings.for_panel(home, name, entry)
+    _say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
+    return settings.model_copy(update={"home": home, "markets": {name: entry}}), name
+
+
+def _markets(settings: Any, market: str, source: str | None) -> list[str]:
+    """The markets meant: one by its name, or all of a source."""
+    if source is None:
+        settings.market(market)
+        return [market]
+    names = [name for name, each in settings.markets.items() if source in (each.source, "all")]
+    if not names:
+        known = ", ".join(sorted({each.source for each in settings.markets.values()})) or "none"
+        raise SettingsError(f"no market of source {source!r} in pipeline.toml; it has {known}")
+    return names
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False)
+
+
+def _print(text: str) -> None:
+    typer.echo(text)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()
