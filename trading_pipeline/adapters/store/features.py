@@ -53,7 +53,8 @@ class FeatureStore:
             catalog_hash: of the catalog that made them. A table of another catalog is dropped.
 
         Raises:
-            FeatureError: a key column is missing, or a (timestamp, symbol) repeats.
+            FeatureError: a key column is missing, a (timestamp, symbol) repeats, or another
+                market's name differs in case alone.
             StoreError: the file is locked, damaged or not writable; the table is as it was.
         """
         _check_keys(features)
@@ -61,6 +62,7 @@ class FeatureStore:
             return Written(0, rebuilt=False)
         with self._connection(read_only=False) as connection:
             stored = self._hash(connection)
+            self._check_name(connection)
             rebuilt = stored is not None and stored != catalog_hash
             self._replace(connection, features, catalog_hash, fresh=stored != catalog_hash)
         return Written(len(features), rebuilt)
@@ -131,12 +133,15 @@ class FeatureStore:
         connection.execute("COMMIT")
 
     def _hash(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
-        known = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'meta'"
-        if not connection.execute(known).fetchall()[0][0]:
-            return None
-        query = "SELECT hash FROM meta.catalogs WHERE market = ?"
-        rows = connection.execute(query, [self.market]).fetchall()
-        return str(rows[0][0]) if rows else None
+        return _catalogs(connection).get(self.market)
+
+    def _check_name(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        for other in _catalogs(connection):
+            if other != self.market and other.lower() == self.market.lower():
+                raise FeatureError(
+                    f"markets {self.market!r} and {other!r} differ in case alone, and DuckDB would "
+                    "keep them in one table. Rename one of them."
+                )
 
     def _check_hash(
         self, connection: "duckdb.DuckDBPyConnection", catalog_hash: str | None
@@ -169,6 +174,14 @@ class FeatureStore:
                 connection.close()  # rolls back what was not committed
         except (duckdb.Error, OSError) as error:
             raise StoreError(f"{self.path}: {_next_step(str(error))}") from error
+
+
+def _catalogs(connection: "duckdb.DuckDBPyConnection") -> dict[str, str]:
+    """Hash of the catalog of every market in the file."""
+    known = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'meta'"
+    if not connection.execute(known).fetchall()[0][0]:
+        return {}
+    return dict(connection.execute("SELECT market, hash FROM meta.catalogs").fetchall())
 
 
 def _check_keys(features: pd.DataFrame) -> None:

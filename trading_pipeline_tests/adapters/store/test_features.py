@@ -1,0 +1,239 @@
+"""The feature store keeps what it was given, or says why not and what to do."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.store.features import FeatureStore, Written
+from trading_pipeline.errors import FeatureError, StoreError
+
+HASH, OTHER = "a" * 64, "b" * 64
+FIRST = pd.Timestamp("2020-01-06", tz="UTC")
+
+
+def features(days=5, symbols=("AAA", "BBB"), value=0.0, first=FIRST):
+    """Rows of two features; the first value of the second one is missing."""
+    stamps = pd.date_range(first, periods=days, unit="us")
+    keys = pd.MultiIndex.from_product([stamps, symbols], names=["timestamp", "symbol"])
+    table = keys.to_frame(index=False).astype({"symbol": "str"})
+    number = np.arange(len(table), dtype=np.float32)
+    return table.assign(
+        one=number + np.float32(value), two=np.where(number, number, np.nan)
+    ).astype({"one": np.float32, "two": np.float32})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FeatureStore(tmp_path / "deep" / "features.duckdb", "us equities")
+
+
+def test_what_is_written_is_read_back_bit_for_bit(store):
+    given = features()
+    given.loc[3, "one"] = np.float32(1 / 3)
+    given.loc[4, "one"] = -0.0
+    assert store.write(given, HASH) == Written(10, rebuilt=False)
+    got = store.read()
+    pd.testing.assert_frame_equal(got, given, check_exact=True)
+    assert got["one"].to_numpy().tobytes() == given["one"].to_numpy().tobytes()
+    assert store.catalog_hash() == HASH
+
+
+def test_writing_twice_leaves_one_copy(store):
+    for _ in range(2):
+        store.write(features(), HASH)
+    pd.testing.assert_frame_equal(store.read(), features())
+
+
+def test_a_write_replaces_its_span_whole(store):
+    """A symbol that has gone from the span goes from the table too; other days stay."""
+    store.write(features(days=5), HASH)
+    middle = FIRST + timedelta(days=2)
+    written = store.write(features(days=1, symbols=("AAA",), value=100, first=middle), HASH)
+    assert written == Written(1, rebuilt=False)
+    got = store.read()
+    assert len(got) == 9
+    assert got.loc[got["timestamp"] == middle, "one"].tolist() == [100.0]
+    assert got.loc[got["timestamp"] != middle, "one"].max() == 9.0
+
+
+def test_rows_come_ordered_however_they_were_written(store):
+    store.write(features(days=2, first=FIRST + timedelta(days=3)), HASH)
+    store.write(features(days=2).iloc[::-1], HASH)
+    got = store.read()
+    assert got[["timestamp", "symbol"]].equals(
+        got[["timestamp", "symbol"]].sort_values(["timestamp", "symbol"])
+    )
+
+
+def test_a_span_is_half_open_in_any_time_zone(store):
+    store.write(features(days=5), HASH)
+    start, end = datetime(2020, 1, 7, tzinfo=UTC), datetime(2020, 1, 9, tzinfo=UTC)
+    assert store.read(start, end)["timestamp"].dt.day.unique().tolist() == [7, 8]
+    assert store.read(end=start)["timestamp"].dt.day.unique().tolist() == [6]
+    east = timezone(timedelta(hours=9))
+    pd.testing.assert_frame_equal(
+        store.read(start.astimezone(east), end.astimezone(east)), store.read(start, end)
+    )
+    nothing = store.read(start, start)
+    assert nothing.empty
+    assert nothing.dtypes.equals(store.read().dtypes)
+
+
+def test_another_catalog_rebuilds_the_table_and_says_so(store):
+    store.write(features(days=5), HASH)
+    renamed = features(days=1).rename(columns={"two": "three"})
+    assert store.write(renamed, OTHER) == Written(2, rebuilt=True)
+    pd.testing.assert_frame_equal(store.read(catalog_hash=OTHER), renamed)
+    with pytest.raises(FeatureError, match=r"made by another catalog .* Materialize `features`"):
+        store.read(catalog_hash=HASH)
+
+
+@pytest.mark.parametrize("name", ['we"ird; DROP', "meta", "catalogs", "überseehandel 24/7"])
+def test_markets_share_a_file_whatever_their_names(tmp_path, name):
+    path = tmp_path / "features.duckdb"
+    mine, other = FeatureStore(path, name), FeatureStore(path, "crypto")
+    mine.write(features(value=1), HASH)
+    other.write(features(value=2), OTHER)
+    mine.write(features(value=3), HASH)
+    pd.testing.assert_frame_equal(mine.read(), features(value=3))
+    pd.testing.assert_frame_equal(other.read(), features(value=2))
+    assert (mine.catalog_hash(), other.catalog_hash()) == (HASH, OTHER)
+
+
+def test_nothing_written_is_nothing_changed(store):
+    assert store.write(features(days=0), HASH) == Written(0, rebuilt=False)
+    assert store.catalog_hash() is None
+    with pytest.raises(FeatureError, match="has no features of us equities"):
+        store.read()
+
+
+def test_a_market_without_features_in_a_file_of_others(store):
+    store.write(features(), HASH)
+    stranger = FeatureStore(store.path, "stranger")
+    assert stranger.catalog_hash() is None
+    with pytest.raises(FeatureError, match="has no features of stranger"):
+        stranger.read()
+
+
+def test_a_failed_write_leaves_the_table_as_it_was(store):
+    """The same catalog cannot have other columns: the span was deleted, and must come back."""
+    store.write(features(), HASH)
+    with pytest.raises(StoreError):
+        store.write(features(days=1).rename(columns={"two": "three"}), HASH)
+    pd.testing.assert_frame_equal(store.read(), features())
+
+
+def test_repeated_or_missing_keys_are_refused(store):
+    with pytest.raises(FeatureError, match="features lack columns \\['symbol'\\]"):
+        store.write(features().drop(columns="symbol"), HASH)
+    with pytest.raises(
+        FeatureError, match=r"features of AAA at 2020-01-06 .* repeat \(1 rows do\)"
+    ):
+        store.write(pd.concat([features(), features().iloc[:1]]), HASH)
+    assert store.catalog_hash() is None
+
+
+HOLD = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lock_held_by_another_process_says_to_wait(store):
+    store.write(features(), HASH)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(store.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        for attempt in (store.read, lambda: store.write(features(), HASH)):
+            with pytest.raises(StoreError, match="another process is using the features; wait"):
+                attempt()
+    pd.testing.assert_frame_equal(store.read(), features())
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+import duckdb
+from trading_pipeline.adapters.store.features import FeatureStore
+from trading_pipeline_tests.adapters.store.test_features import HASH, features
+
+class Dying:
+    def __init__(self, connection):
+        self.connection = connection
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+    def execute(self, query, *rest):
+        if query == "COMMIT" and sys.argv[2] == "before":
+            os._exit(9)
+        self.connection.execute(query, *rest)
+        if query == "COMMIT":
+            os._exit(9)
+        return self.connection
+
+connect = duckdb.connect
+duckdb.connect = lambda *path, **options: Dying(connect(*path, **options))
+FeatureStore(Path(sys.argv[1]), "us equities").write(features(value=7), HASH)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("died", "value"), [("before", 0), ("after", 7)])
+def test_a_process_that_dies_leaves_the_old_rows_or_the_new(store, died, value):
+    """Around the commit, without closing anything; the next one simply reads on."""
+    store.write(features(), HASH)
+    command = [sys.executable, "-c", CRASH, str(store.path), died]
+    assert subprocess.run(command, check=False).returncode == 9
+    pd.testing.assert_frame_equal(store.read(), features(value=value))
+    store.write(features(value=8), HASH)
+    pd.testing.assert_frame_equal(store.read(), features(value=8))
+
+
+def test_markets_that_differ_in_case_alone_are_refused(store):
+    """DuckDB would keep both in one table."""
+    store.write(features(), HASH)
+    shouted = FeatureStore(store.path, "US Equities")
+    with pytest.raises(FeatureError, match="'US Equities' and 'us equities' differ in case alone"):
+        shouted.write(features(), HASH)
+    pd.testing.assert_frame_equal(store.read(), features())
+
+
+def test_a_connection_open_in_this_process_says_so_too(store):
+    import duckdb
+
+    store.write(features(), HASH)
+    with duckdb.connect(store.path), pytest.raises(StoreError, match="is using the features"):
+        store.read()
+
+
+@pytest.mark.parametrize("keep", ["garbage", "half"])
+def test_a_damaged_file_says_how_to_mend_it(store, keep):
+    store.write(features(days=400), HASH)
+    whole = store.path.read_bytes()
+    store.path.write_bytes(b"x" * 9000 if keep == "garbage" else whole[: len(whole) // 2])
+    with pytest.raises(StoreError, match="damaged; delete the file and materialize"):
+        store.read()
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    store = FeatureStore(tmp_path / "file" / "features.duckdb", "m")
+    with pytest.raises(StoreError, match=r"file/features.duckdb: cannot be used. Check that"):
+        store.write(features(), HASH)
+
+
+def test_the_module_loads_without_duckdb():
+    """Every Dagster process loads it; not every one opens the store."""
+    code = "import sys, trading_pipeline.adapters.store.features; print('duckdb' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "False\n"
