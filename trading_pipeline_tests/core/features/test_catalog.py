@@ -121,6 +121,16 @@ def test_many_symbols_do_not_know_where_the_history_starts(bars, start):
     assert not start_leaks(compute_features, bars, starts, LOOKBACKS)
 
 
+def test_a_new_day_from_the_lookback_alone_equals_a_rebuild():
+    """All families, ranks and the market block too, to the last bit."""
+    bars = together([bars_of("calm", 400, seed, f"S{seed}") for seed in range(9)])
+    recent = bars[bars["timestamp"] >= bars["timestamp"].unique()[-LOOKBACK]]
+    whole = compute_features(bars)[COLUMNS].iloc[-9:]
+    day = compute_features(recent.reset_index(drop=True))[COLUMNS].iloc[-9:]
+    assert not whole.isna().any(axis=None)
+    assert whole.to_numpy().tobytes() == day.to_numpy().tobytes()
+
+
 def rescaled(bars, price, volume):
     """Bars with each symbol's prices and volumes in another unit."""
     place = pd.factorize(bars["symbol"])[0]
