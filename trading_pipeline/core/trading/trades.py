@@ -96,9 +96,9 @@ def _round_trips(
         if trip is not None and quantity * trip.side < 0 and abs(quantity) >= abs(held) * _ALL:
             part = min(abs(held / quantity), 1.0)
             trip.trade(-held, price, fee * part)
-            # What was paid up to the bar before the trip began is not its own.
-            before = flowed[trip.bar - 1] if trip.bar else 0.0
-            done.append(trip.closed(int(k), float(flowed[k] - before), _exit(fill)))
+            # Cash flows come before the open, so those of its first bar are not its own.
+            earned = float(flowed[k] - flowed[trip.bar])
+            done.append(trip.closed(int(k), earned, _exit(fill)))
             quantity, fee, trip = quantity + held, fee * (1 - part), None
             held = 0.0
             if abs(quantity) <= (1 - _ALL) * abs(float(fill["quantity"])):
