@@ -58,7 +58,8 @@ def test_the_golden_sequence_of_a_slow_crash():
     assert not book.log["day_breached"].any()
     np.testing.assert_allclose(book.weight[8], 1.0)
     np.testing.assert_allclose(book.fills_made["quantity"][9, 0, 0], -500.0)
-    assert book.quantity[18, 0] == pytest.approx(500) and book.quantity[19, 0] == 0
+    assert book.quantity[18, 0] == pytest.approx(500)
+    assert book.quantity[19, 0] == 0
 
 
 def test_the_golden_sequence_holds_when_weights_are_asked_once():
@@ -68,7 +69,8 @@ def test_the_golden_sequence_holds_when_weights_are_asked_once():
     once[0] = 1.0
     book = invested(close, open_=opened_at_last_close(close), weights=once)
     assert (first(book.size == HALF), first(book.size == FLAT)) == (8, 18)
-    assert book.quantity[9, 0] == pytest.approx(500) and book.quantity[19, 0] == 0
+    assert book.quantity[9, 0] == pytest.approx(500)
+    assert book.quantity[19, 0] == 0
 
 
 def crash_and_rise(after):
@@ -119,7 +121,8 @@ def test_a_loss_limit_lets_exposure_fall_but_not_rise():
     bought = book.fills_made["quantity"][:, 0, 0]
     assert bought[1] > 0, "decided before the loss"
     assert bought[5] < 0, "a lower target is served"
-    assert (bought[6:9] == 0).all() and bought[9] > 0, "row 8 is the next Monday"
+    assert (bought[6:9] == 0).all()
+    assert bought[9] > 0, "row 8 is the next Monday"
     vetoes = book.vetoes()
     assert set(vetoes["rule"]) == {"weekly_loss"}
     np.testing.assert_allclose(vetoes["figure"], 0.032, rtol=1e-6)
