@@ -1,0 +1,71 @@
+"""The table of risk profiles, and the ones that cannot exist."""
+
+from dataclasses import replace
+from math import isinf
+
+import pytest
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.profiles import PROFILES, profile_of, without_stops
+from trading_pipeline.core.trading.reasons import NAMES, VETOES, names_of
+
+MARKET = Market(name="m", source="s", symbols=("X",), start="2020-01-01")
+TABLE = {
+    "conservative": (0.08, 1.0, 1.0, 0.05, 0.15, 0.10, (0.015, 0.03, 0.05), (0.07, 0.12), (2.5, 4)),
+    "moderate": (0.12, 1.5, 1.0, 0.08, 0.20, 0.25, (0.025, 0.05, 0.08), (0.12, 0.18), (3, 5)),
+    "aggressive": (0.20, 2.0, 1.0, 0.12, 0.30, 0.50, (0.04, 0.08, 0.12), (0.18, 0.28), (3.5, 7)),
+}
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+def test_profiles_are_those_of_the_table(name):
+    target, gross, net, stocks, crypto, kelly, losses, drawdown, stops = TABLE[name]
+    profile = PROFILES[name]
+    assert (profile.volatility_target, profile.gross_cap, profile.net_cap) == (target, gross, net)
+    assert (profile.symbol_cap, profile.kelly_fraction) == (stocks, kelly)
+    assert (profile.daily_loss, profile.weekly_loss, profile.monthly_loss) == losses
+    assert (profile.halve, profile.flat) == drawdown
+    assert (profile.stop_loss, profile.take_profit) == stops
+    assert profile.long_only == (name == "conservative")
+    market = replace(MARKET, calendar="24/7", profile=name)
+    assert profile_of(market) == replace(profile, symbol_cap=crypto)
+    assert profile_of(replace(market, calendar="XNYS")) == profile
+
+
+def test_an_unknown_profile_is_named():
+    with pytest.raises(ValueError, match="was 'reckless'"):
+        profile_of(replace(MARKET, profile="reckless"))
+
+
+def test_stops_can_be_left_out():
+    bare = without_stops(PROFILES["moderate"])
+    assert isinf(bare.stop_loss)
+    assert isinf(bare.take_profit)
+    assert bare.halve == PROFILES["moderate"].halve
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"daily_loss": 0.06}, "loss limits must rise"),
+        ({"halve": 0.2}, "halve 0.2 must be in"),
+        ({"gross_cap": 0}, "gross_cap must be > 0, was 0"),
+        ({"stop_loss": -1}, "stops must be > 0"),
+        ({"starting_cap": 1.5}, "starting_cap must be in"),
+        ({"span": 0}, "days"),
+        ({"band": -0.1}, "bands must be >= 0"),
+        ({"volatility_target": float("nan")}, "volatility_target must be > 0"),
+    ],
+)
+def test_limits_out_of_order_are_refused(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        replace(PROFILES["moderate"], **changes)
+
+
+def test_reasons_have_one_name_and_one_bit_each():
+    assert len(set(NAMES.values())) == len(NAMES)
+    assert all(bit & (bit - 1) == 0 for bit in NAMES)
+    assert set(VETOES) <= set(NAMES)
+    assert max(NAMES) < 2**32
+    assert names_of(0) == ""
+    assert names_of(sum(VETOES)).split("|") == [NAMES[bit] for bit in VETOES]
