@@ -107,18 +107,23 @@ def cash_flows_of(
     Args:
         flows: (K, N) FLOW; interest: (K,) money.
     """
-    parts = []
-    for kind in ("dividend", "borrow"):
-        k, n = np.nonzero(flows[kind])
-        parts.append((k, _names(symbols, n), kind, flows[kind][k, n]))
-    k = np.flatnonzero(interest)
-    parts.append((k, _text([""] * len(k)), "interest", interest[k]))
-    frames = [
-        pd.DataFrame({"at": timestamps[k], "symbol": names, "kind": kind, "amount": amount})
-        for k, names, kind, amount in parts
+    parts = [
+        (*np.nonzero(flows[kind]), kind, flows[kind][np.nonzero(flows[kind])])
+        for kind in ("dividend", "borrow")
     ]
-    together = pd.concat(frames, ignore_index=True).astype({"symbol": "str", "kind": "str"})
-    return together.sort_values("at", kind="stable", ignore_index=True)
+    k = np.flatnonzero(interest)
+    parts.append((k, np.full(len(k), -1), "interest", interest[k]))
+    k, n, kinds, amounts = (
+        np.concatenate([np.broadcast_to(part[i], len(part[0])) for part in parts]) for i in range(4)
+    )
+    order = np.argsort(k, kind="stable")
+    table = {
+        "at": timestamps[k[order]],
+        "symbol": _names((*symbols, ""), n[order]),
+        "kind": _text(kinds[order]),
+        "amount": amounts[order],
+    }
+    return pd.DataFrame(table)
 
 
 def vetoes_of(
