@@ -65,6 +65,21 @@ def test_a_stop_within_the_bar_fills_at_its_level_and_slips():
     assert book.quantity[2, 0] == 0
 
 
+@pytest.mark.parametrize(("beyond", "count"), [(1e-9, 1), (-1e-9, 0)])
+def test_a_barrier_counts_from_the_price_that_touches_it(beyond, count):
+    """A billionth on this side does nothing, a billionth on the other fills; for all four."""
+    stop, take = STOP * SIGMA * sqrt(HORIZON), TAKE * SIGMA * sqrt(HORIZON)
+    for weight, entry, low, high in (
+        (0.5, 101, 101 * exp(-stop) * (1 - beyond), 100),
+        (0.5, 101, 100, 101 * exp(take) * (1 + beyond)),
+        (-0.5, 99, 100, 99 * exp(stop) * (1 + beyond)),
+        (-0.5, 99, 99 * exp(-take) * (1 - beyond), 100),
+    ):
+        book = run(**bars(CALM, CALM, (100, high, low, 100)), weight=weight)
+        assert book.fills("s")["price"].iloc[0] == pytest.approx(entry)
+        assert len(exits(book)) == count
+
+
 def test_a_gap_through_the_stop_fills_at_the_open():
     (stop,) = exits(run(**bars(CALM, CALM, (60, 95, 50, 90)))).itertuples()
     assert (stop.kind, stop.price) == ("stop_loss", pytest.approx(60 * 0.99))
