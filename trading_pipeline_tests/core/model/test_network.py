@@ -83,6 +83,18 @@ def test_fusion_weights_sum_to_one_and_can_be_inspected():
     assert seen.bars.std() > 0
 
 
+def test_branch_weights_are_the_attention_that_mixes_the_branches():
+    """Softmax over two scores, and the fused bar is the values weighted by what is returned."""
+    fusion = TradingNetwork(TINY).branch_fusion
+    xlstm, transformer = torch.randn(2, 20, 32), torch.randn(2, 20, 32)
+    fused, weights = fusion(xlstm, transformer)
+    views = torch.stack([fusion.from_xlstm(xlstm), fusion.from_transformer(transformer)], dim=2)
+    key, value = views.chunk(2, dim=3)
+    scores = (fusion.query(value.sum(dim=2)).unsqueeze(2) * key).sum(dim=3) / 32**0.5
+    torch.testing.assert_close(weights, scores.softmax(dim=2))
+    torch.testing.assert_close(fused, fusion.norm((weights.unsqueeze(3) * value).sum(dim=2)))
+
+
 def test_branch_fusion_mixes_no_bars():
     network = TradingNetwork(TINY)
     xlstm = torch.randn(2, 20, 32, requires_grad=True)
