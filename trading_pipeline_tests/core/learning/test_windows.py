@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+
+from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.learning.windows import BlockSampler, windows_of
+from trading_pipeline.errors import TrainingError
+
+
+def test_a_window_ends_on_its_decision():
+    grid = torch.arange(10.0)[:, None, None] + torch.tensor([0.0, 100.0])[None, :, None]
+    windows = windows_of(grid, slice(5, 7), np.array([1]), steps=3)
+    assert windows.shape == (2, 1, 3, 1)
+    assert windows[:, 0, :, 0].tolist() == [[103, 104, 105], [104, 105, 106]]
+
+
+def sampler(usable, rows, windows=64, seed=0):
+    return BlockSampler(usable, rows, windows, np.random.default_rng(seed))
+
+
+def test_blocks_stay_inside_the_training_rows():
+    usable, rows = np.ones((300, 4), bool), Rows(50, 120)
+    blocks = sampler(usable, rows)
+    for block, _ in zip(blocks, range(200), strict=False):
+        assert block.dates.start >= rows.first
+        assert block.dates.stop - 1 <= rows.last
+    assert (blocks.length, blocks.width) == (16, 4)
+
+
+def test_a_large_market_gives_eight_dates_of_a_part_of_it():
+    blocks = sampler(np.ones((300, 100), bool), Rows(50, 290))
+    first = next(iter(blocks))
+    assert (blocks.length, len(first.symbols)) == (8, 8)
+    assert len(set(first.symbols.tolist())) == 8
+
+
+def test_the_same_seed_draws_the_same_blocks():
+    usable = np.ones((300, 20), bool)
+    one, other = (iter(sampler(usable, Rows(0, 200), seed=3)) for _ in range(2))
+    for _ in range(20):
+        a, b = next(one), next(other)
+        assert a.dates == b.dates
+        assert (a.symbols == b.symbols).all()
+
+
+def test_nothing_to_learn_from_is_an_error():
+    with pytest.raises(TrainingError, match="training window is empty"):
+        sampler(np.zeros((300, 4), bool), Rows(50, 120))
