@@ -36,6 +36,7 @@ app = typer.Typer(
     ),
 )
 console = Console(stderr=True)
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
 Preset = Annotated[
@@ -189,9 +190,6 @@ def main() -> None:
     except TradingPipelineError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; run the same command to go on", markup=False)
-        sys.exit(130)
 
 
 def _chain(
@@ -242,8 +240,12 @@ def _runner(settings: Any) -> Iterator[Any]:
         definitions = build(settings, bars)
         paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
         located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
-        with runner(definitions, located, Sources(paths=paths)) as run:
-            yield run
+        try:
+            with runner(definitions, located, Sources(paths=paths)) as run:
+                yield run
+        except KeyboardInterrupt:
+            _say("stopped; the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
 
 
 class Bars(Progress):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.defs.inputs import (
@@ -51,6 +51,7 @@ class Runner:
 
         Raises:
             TradingPipelineError: whatever stopped it on purpose, a failed check included.
+            KeyboardInterrupt: Ctrl-C or SIGTERM; Dagster has recorded the run as stopped.
         """
         resolved = self.definitions.resolve_job_def(job)
         try:
@@ -62,6 +63,8 @@ class Runner:
             )
         except DagsterAssetCheckFailedError as error:
             raise TradingPipelineError(self._failed_checks() or str(error)) from error
+        except DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
 
     def _failed_checks(self) -> str:
         """What the checks of the newest run complained about."""

@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
-from trading_pipeline.core.learning.inference import Blend, Ensemble
+from trading_pipeline.core.learning.inference import Blend
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
+from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.training import (
     OnStep,
     Samples,
+    encode_dates,
     information_coefficient,
     train_network,
+    walk,
 )
 from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
-from trading_pipeline.core.learning.windows import windows_of
+from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.errors import CheckpointError, HistoryTooShort
 
@@ -136,21 +139,15 @@ def choose_blend(
 
 def _walk(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple[Array, Array]:
     """Price and position on consecutive dates, (L, N) each, the notional book carried along."""
-    ensemble = Ensemble(networks)
-    ensemble.restart(samples.usable.shape[1])
+    dates = np.arange(rows.first, rows.last + 1)
+    block = Block(slice(rows.first, rows.last + 1), np.arange(samples.usable.shape[1]))
     price, position = [], []
-    for row in range(rows.first, rows.last + 1):
-        windows = windows_of(samples.grid, slice(row, row + 1), None, networks[0].config.n_steps)
-        values = ensemble.step(
-            windows[0],
-            samples.overnight[row].numpy(),
-            samples.intraday[row].numpy(),
-            samples.sigma[row - 1].numpy(),
-            samples.usable[row],
-        )
-        price.append(values.price)
-        position.append(values.position)
-    return np.stack(price), np.stack(position)
+    with torch.inference_mode(), threads_for(networks[0].config):
+        for network in networks:
+            answers = walk(network, samples, block, encode_dates(network, samples, dates))
+            price.append(answers.price.double().numpy())
+            position.append(answers.position.double().numpy())
+    return np.mean(price, axis=0), np.mean(position, axis=0)
 
 
 def _market_score(targets: Targets, known: NDArray[np.bool_], fold: Fold, book: str) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.heads import Outputs
@@ -92,10 +93,11 @@ class Ensemble:
                 advance(book, asked, *moves)
                 for book, asked in zip(self.books, self._asked, strict=True)
             ]
-        outputs = [
-            network.heads(network.encode(windows), book.features())
-            for network, book in zip(self.networks, self.books, strict=True)
-        ]
+        with threads_for(self.networks[0].config):
+            outputs = [
+                network.heads(network.encode(windows), book.features())
+                for network, book in zip(self.networks, self.books, strict=True)
+            ]
         keep = torch.from_numpy(tradable)
         self._asked = [torch.where(keep, each.position, 0.0) for each in outputs]
         return _average(outputs)

@@ -16,6 +16,7 @@ from trading_pipeline.core.learning import losses
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets
+from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block, BlockSampler, windows_of
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
@@ -25,6 +26,7 @@ from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import TrainingError
 
 VALIDATION_WINDOWS = 512  # looked at each time; the blend is chosen on all of them
+ENCODED_AT_ONCE = 512  # windows; 60 bars of 60 features each make 7 MB
 
 OnStep = Callable[[int, int, str], None]
 
@@ -110,7 +112,7 @@ def train_network(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(training))
     best, looks, recent = _Best(training.patience), [], []
-    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
+    with torch.random.fork_rng(devices=[]), threads_for(model):  # dropout draws from the global one
         torch.manual_seed(seed)
         for step, block in zip(range(1, training.steps + 1), sampler, strict=False):
             network.train()
@@ -131,21 +133,43 @@ def train_network(
 
 def block_outputs(network: TradingNetwork, samples: Samples, block: Block) -> Outputs:
     """The answers on a block, (L, K) or (L, K, 3); each date's book follows from the one before."""
-    steps = network.config.n_steps
-    windows = windows_of(samples.grid, block.dates, block.symbols, steps)
+    windows = windows_of(samples.grid, block.dates, block.symbols, network.config.n_steps)
     length, width = windows.shape[:2]
     encoded = network.encode(windows.flatten(0, 1)).view(length, width, -1)
+    return walk(network, samples, block, encoded)
+
+
+def walk(network: TradingNetwork, samples: Samples, block: Block, encoded: Tensor) -> Outputs:
+    """The heads date by date, from a flat book on: (L, K, D) encodings to answers (L, K)."""
     overnight, intraday, sigma = (
         samples.of_block(name, block) for name in ("overnight", "intraday", "sigma")
     )
-    book = NotionalBook.empty(width)
+    book = NotionalBook.empty(encoded.shape[1])
     answers: list[Outputs] = []
-    for date in range(length):
+    for date in range(len(encoded)):
         if date:
             moves = overnight[date], intraday[date], sigma[date - 1]
             book = advance(book, answers[-1].position, *moves)
         answers.append(network.heads(encoded[date], book.features()))
     return Outputs(*(torch.stack(each) for each in zip(*answers, strict=True)))
+
+
+def encode_dates(network: TradingNetwork, samples: Samples, dates: NDArray[np.int64]) -> Tensor:
+    """Encodings of all symbols on these dates, (L, N, D), without gradients, a few at a time."""
+    width = samples.usable.shape[1]
+    count = max(1, ENCODED_AT_ONCE // width)
+    with torch.inference_mode():
+        parts = []
+        for chunk in np.split(dates, range(count, len(dates), count)):
+            windows = torch.cat(
+                [
+                    windows_of(samples.grid, slice(date, date + 1), None, network.config.n_steps)
+                    for date in chunk.tolist()
+                ]
+            )
+            encoded = network.encode(windows.flatten(0, 1))
+            parts.append(encoded.view(len(chunk), width, -1))
+        return torch.cat(parts)
 
 
 def validation_information(network: TradingNetwork, samples: Samples, rows: Rows) -> float:
@@ -154,12 +178,10 @@ def validation_information(network: TradingNetwork, samples: Samples, rows: Rows
     count = min(len(rows), max(2, VALIDATION_WINDOWS // per_date))
     chosen = np.unique(np.linspace(rows.first, rows.last, count).round().astype(int))
     network.eval()
-    price = np.full((len(chosen), samples.usable.shape[1]), np.nan)
     with torch.inference_mode():
-        empty = NotionalBook.empty(samples.usable.shape[1]).features()
-        for place, row in enumerate(chosen):
-            windows = windows_of(samples.grid, slice(row, row + 1), None, network.config.n_steps)
-            price[place] = network.heads(network.encode(windows[0]), empty).price.numpy()
+        encoded = encode_dates(network, samples, chosen).flatten(0, 1)
+        empty = NotionalBook.empty(len(encoded)).features()
+        price = network.heads(encoded, empty).price.view(len(chosen), -1).numpy()
     target = np.where(samples.usable, samples.price.numpy(), np.nan)[chosen]
     return information_coefficient(price, target)
 
