@@ -79,7 +79,7 @@ def risk_events(series: ReportSeries) -> pd.DataFrame:
         _acted(series.orders, "decided_at", "reasons"),
         _acted(series.fills, "filled_at", "reasons"),
     ]
-    acted = pd.concat(parts, ignore_index=True).drop_duplicates()
+    acted = pd.concat(parts, ignore_index=True)
     events = acted.groupby(["at", "rule"], as_index=False)["symbol"].nunique()
     return events.rename(columns={"symbol": "symbols"})
 

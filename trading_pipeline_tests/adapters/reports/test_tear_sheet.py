@@ -1,0 +1,163 @@
+"""The report as files: complete, reproducible, safe to open, and never half-written."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.reports import tear_sheet
+from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.adapters.reports.pictures import loss_curve
+from trading_pipeline.adapters.reports.tear_sheet import FILES, write_report
+from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline_tests.adapters.reports.histories import series
+from trading_pipeline_tests.core.evaluation.books import inputs
+
+EVIL = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def given():
+    return inputs()
+
+
+@pytest.fixture(scope="module")
+def summary(given):
+    return evaluate(given)
+
+
+def own_part(html):
+    """The page without plotly.js, which is a hundred times as long."""
+    from plotly.offline import get_plotlyjs
+
+    assert get_plotlyjs() in html
+    return html.replace(get_plotlyjs(), "")
+
+
+def test_every_file_is_written_and_named(tmp_path, given, summary):
+    paths = write_report(tmp_path / "sample", summary, series(given))
+    assert {name: path.name for name, path in paths.items()} == FILES
+    assert {file.name for file in (tmp_path / "sample").iterdir()} == set(FILES.values())
+    assert json.loads(paths["json"].read_text(encoding="utf-8")) == summary
+    assert paths["png"].read_bytes().startswith(b"\x89PNG")
+    predictions = pd.read_csv(paths["predictions"])
+    assert predictions["score"].tolist() == [0.125] * 3
+    assert pd.read_csv(paths["vetoes"])["rule"].tolist() == ["weekly_loss"] * 2
+
+
+def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, given, summary):
+    first = write_report(tmp_path / "first", summary, series(given))
+    again = write_report(tmp_path / "again", evaluate(inputs()), series(inputs()))
+    for name in FILES:
+        assert first[name].read_bytes() == again[name].read_bytes(), name
+
+
+def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path, given, summary, monkeypatch):
+    paths = write_report(tmp_path / "sample", summary, series(given))
+    before = {name: path.read_bytes() for name, path in paths.items()}
+    monkeypatch.setattr(tear_sheet, "draw_equity", lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        write_report(tmp_path / "sample", summary | {"market": "other"}, series(given))
+    assert {name: path.read_bytes() for name, path in paths.items()} == before
+
+
+def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(given, summary):
+    html = own_part(page(summary, series(given)))
+    marks = (
+        "The strategy&#x27;s Sharpe ratio is",
+        "The edge is not proven.",
+        "Against every baseline",
+        'id="chart-equity"',
+        'id="chart-drawdown"',
+        'id="chart-monthly"',
+        'id="chart-positions"',
+        'id="chart-risk"',
+        "Metrics",
+        "promises",
+        "survivorship-biased",
+        "<code>d1</code>",
+    )
+    places = [html.index(mark) for mark in marks]
+    assert places == sorted(places)
+
+
+def test_the_page_needs_nothing_from_outside(given, summary):
+    html = own_part(page(summary, series(given)))
+    assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", html)
+    assert "@import" not in html
+    assert 'name="viewport"' in html
+    assert len(html) < 3_000_000
+
+
+class Elements(HTMLParser):
+    """Which elements a browser would see."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.handlers = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def test_names_and_texts_from_outside_are_escaped_everywhere(given):
+    market = replace(given.market, name=f"m{EVIL}", symbols=(EVIL, "IBM"))
+    evil = replace(
+        given,
+        market=market,
+        baselines={**given.baselines, EVIL: given.baselines["momentum"]},
+        warnings=[EVIL],
+        hashes={"data_hash": EVIL, EVIL: EVIL},
+        leaks=[EVIL],
+    )
+    html = own_part(page(evaluate(evil), series(evil, symbols=(EVIL, "IBM"))))
+    elements = Elements()
+    elements.feed(html)
+    assert "img" not in elements.seen
+    assert elements.handlers == []
+    assert EVIL not in html
+    assert "\\u003cimg" not in html  # Plotly would read it as a tag of its own
+    assert elements.seen.count("script") == 8  # plotly.js, six charts and the one for the mouse
+
+
+def test_a_long_short_book_of_many_symbols_is_a_heat_map_of_the_largest(given, summary):
+    symbols = tuple(f"S{k:03}" for k in range(40))
+    weights = np.random.default_rng(0).normal(0, 0.05, (400, 40))
+    weights[:, 7] = -0.4
+    html = own_part(page(summary, series(given, symbols=symbols, weights=weights)))
+    assert '"S007"' in html
+    assert sum(f'"{symbol}"' in html for symbol in symbols) == 20
+
+
+def test_a_quiet_run_has_a_report_too(tmp_path, given):
+    nothing = pd.DataFrame({"decided_at": [], "symbol": []})
+    quiet = replace(given, random_equity=np.empty((0, 400)), warnings=(), trials=None)
+    drawn = series(quiet, orders=nothing, fills=nothing, vetoes=nothing)
+    paths = write_report(tmp_path / "quiet", evaluate(quiet), drawn)
+    html = own_part(paths["html"].read_text(encoding="utf-8"))
+    assert "No rule acted." in html
+    assert "Trials unknown" in html
+    assert "percentile</b>" not in html
+
+
+def test_the_loss_curve_is_a_picture_inside_markdown():
+    looks = [{"step": 100, "loss": 1.2, "information": 0.01}]
+    text = loss_curve([looks, looks])
+    assert re.fullmatch(r"!\[loss by training step\]\(data:image/png;base64,[\w+/=]+\)", text)
+
+
+@pytest.mark.slow
+def test_importing_the_report_imports_neither_plotly_nor_matplotlib():
+    code = (
+        "import sys; import trading_pipeline.adapters.reports.tear_sheet; "
+        "print([name for name in ('plotly', 'matplotlib') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,110 @@
+"""The summary in words."""
+
+import pytest
+
+from trading_pipeline.adapters.reports.text import (
+    WIDTH,
+    between,
+    markdown_table,
+    ordinal,
+    paired_sentence,
+    summary_text,
+    written,
+)
+from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline_tests.core.evaluation.books import inputs
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return evaluate(inputs())
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "sign", "text"),
+    [
+        ("annual_return", 0.1234, "-", "12.3 %"),
+        ("annual_return_difference", 0.1234, "+", "+12.3 %"),
+        ("max_drawdown", -0.457, "-", "-45.7 %"),
+        ("sharpe", 0.756, "-", "0.76"),
+        ("sharpe", -0.756, "+", "-0.76"),
+        ("turnover", 2.09, "-", "2.1 ×"),
+        ("information_coefficient", 0.0213, "-", "0.021"),
+        ("win_rate", None, "-", "n/a"),
+    ],
+)
+def test_numbers_are_written_in_their_unit(metric, value, sign, text):
+    assert written(metric, value, sign) == text
+
+
+def test_an_undefined_interval_is_not_written():
+    assert between("sharpe", {"value": 1.0, "low": None, "high": None}) == ""
+    assert between("sharpe", {"value": 1.0, "low": 0.5, "high": 1.5}) == "[0.50, 1.50]"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0th"), (1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (12, "12th"), (13, "13th"),
+     (21, "21st"), (88, "88th"), (100, "100th")],
+)  # fmt: skip
+def test_ordinals(number, text):
+    assert ordinal(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "says"),
+    [
+        (0.3, -0.1, 0.7, "0.30 above that of buy-and-hold, which chance alone can explain"),
+        (-0.3, -0.7, 0.1, "0.30 below that of buy-and-hold, which chance alone can explain"),
+        (0.9, 0.2, 1.6, "0.90 above that of buy-and-hold, which is more than chance explains"),
+        (-0.9, -1.6, -0.2, "0.90 below that of buy-and-hold, which is more than chance explains"),
+        (0.0, None, None, "cannot be measured"),
+    ],
+)
+def test_the_difference_is_said_in_a_sentence(summary, value, low, high, says):
+    numbers = {"value": value, "low": low, "high": high}
+    changed = summary | {"paired": {"buy_and_hold": {"sharpe_difference": numbers}}}
+    assert says in paired_sentence(changed)
+
+
+def test_the_text_leads_with_the_paired_difference_then_the_verdict_then_the_rank(summary):
+    text = summary_text(summary)
+    marks = ("Against buy-and-hold", "The edge is not proven", "percentile", "Trials so far: 3")
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+    for reason in summary["verdict"]["reasons"]:
+        assert reason[:40] in text
+    assert "Warning: survivorship-biased" in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_the_text_of_a_proven_edge_has_no_reasons():
+    text = summary_text(evaluate(inputs(n_bars=1500, mean=0.003)))
+    assert "The edge is proven." in text
+    assert "  - " not in text
+    assert "100th percentile" in text
+
+
+def test_waiting_is_said_in_days_and_years(summary):
+    verdict = summary["verdict"] | {"needs_days": 4200}
+    assert "Needs 4,200 more days (about 17 years)" in summary_text(summary | {"verdict": verdict})
+
+
+def test_unknown_trials_are_said_so(summary):
+    assert "Trials unknown" in summary_text(summary | {"trials": None})
+
+
+def test_the_table_has_every_metric_and_every_book(summary):
+    lines = markdown_table(summary).splitlines()
+    assert len(lines) == 2 + len(NAMES)
+    assert {line.count("|") for line in lines} == {len(summary["baselines"]) + 4}
+    assert "Buy-and-hold" in lines[0]
+    sharpe = summary["strategy"]["sharpe"]
+    assert f"| Sharpe ratio | {sharpe['value']:.2f} | [{sharpe['low']:.2f}, " in lines[4]
+
+
+def test_names_cannot_break_the_table(summary):
+    changed = summary | {"baselines": {"a|b<script>": summary["baselines"]["cash"]}}
+    head = markdown_table(changed).splitlines()[0]
+    assert "A\\|b&lt;script>" in head
