@@ -78,9 +78,9 @@ def paired_chart(summary: Summary) -> Figure:
     """The paired Sharpe difference to every baseline with its interval, the benchmark on top."""
     import plotly.graph_objects as go
 
-    order = sorted(summary["paired"], key=lambda name: name != summary["benchmark"])
-    order = [n for n in order if summary["paired"][n]["sharpe_difference"]["low"] is not None]
-    numbers = [summary["paired"][name]["sharpe_difference"] for name in order]
+    paired = {name: each["sharpe_difference"] for name, each in summary["paired"].items()}
+    order = [name for name, each in paired.items() if each["low"] is not None]
+    numbers = [paired[name] for name in order]
     figure = figure_of(70 + 34 * len(order), showlegend=False)
     figure.add_trace(
         go.Scatter(

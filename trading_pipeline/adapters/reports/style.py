@@ -35,7 +35,7 @@ table { border-collapse: collapse; width: 100%; font-size: .875rem;
   font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--rule);
   vertical-align: top; white-space: nowrap; }
-th { font-weight: 600; vertical-align: bottom; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 .metrics td:nth-child(2) { font-weight: 600; }
 .lineage td:last-child, .lineage th:last-child { text-align: left; white-space: normal;
@@ -50,10 +50,9 @@ a { color: inherit; }
   section { padding: 12px; }
   th, td { padding: 6px; }
   td:first-child, th:first-child { white-space: normal; min-width: 92px; }
-  .scoreboard td:first-child { min-width: 76px; }
   small { font-size: .72rem; letter-spacing: -.01em; }
-  .scoreboard { font-size: .78rem; }
-  .scoreboard th, .scoreboard td { padding: 6px 4px; }
+  .scoreboard { font-size: .76rem; table-layout: fixed; }
+  .scoreboard th, .scoreboard td { padding: 6px 3px; }
   .scoreboard td:nth-child(2), .scoreboard th:nth-child(2) { display: none; }
   .scoreboard small, .scoreboard th { white-space: normal; }
 }

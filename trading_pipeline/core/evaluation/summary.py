@@ -113,7 +113,8 @@ def _check_book(name: str, book: BookView, n_bars: int) -> None:
 def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     """The content of report.json: plain, finite values in a fixed order; undefined is None.
 
-    The same inputs give the same values bit for bit.
+    Baselines are in the order given, but the benchmark is first. The same inputs give the same
+    values bit for bit.
 
     Raises:
         EvaluationError: fewer than 20 days of returns.
@@ -122,9 +123,8 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     resampling = _resampling(inputs, books)
     sampled = {name: sampled_metrics(book, resampling) for name, book in books.items()}
     strategy = estimates(sampled["strategy"], resampling, _information(inputs))
-    paired = {
-        name: _paired(sampled["strategy"], sampled[name], resampling) for name in inputs.baselines
-    }
+    baselines = sorted(inputs.baselines, key=lambda name: name != inputs.benchmark)
+    paired = {name: _paired(sampled["strategy"], sampled[name], resampling) for name in baselines}
     days = len(books["strategy"].returns)
     return {
         "market": inputs.market.name,
@@ -134,9 +134,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "paired": {name: _plain(differences) for name, differences in paired.items()},
         **_among_random(inputs, books),
         "strategy": _plain(strategy),
-        "baselines": {
-            name: _plain(estimates(sampled[name], resampling)) for name in inputs.baselines
-        },
+        "baselines": {name: _plain(estimates(sampled[name], resampling)) for name in baselines},
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
         "warnings": list(inputs.warnings),
         "trials": inputs.trials,

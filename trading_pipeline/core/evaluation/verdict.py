@@ -65,8 +65,9 @@ class Verdict:
 
 
 def titled(name: str) -> str:
-    """A baseline's name as a sentence says it: buy_and_hold -> buy-and-hold."""
-    return name.replace("_and_", "-and-").replace("_", " ")
+    """A name as a sentence says it: buy-and-hold, equal weight (managed)."""
+    bare = name.removesuffix("_managed")
+    return bare.replace("_and_", "-and-").replace("_", " ") + " (managed)" * (bare != name)
 
 
 def active_returns(strategy: Floats, baseline: Floats) -> Floats:

@@ -35,6 +35,11 @@ def test_summary_has_every_key_of_the_contract(summary):
     assert (summary["data_hash"], summary["lineage"]) == ("d1", {"folds": "3"})
 
 
+def test_the_benchmark_is_the_first_of_the_baselines():
+    found = evaluate(inputs(benchmark="momentum"))
+    assert next(iter(found["baselines"])) == next(iter(found["paired"])) == "momentum"
+
+
 def test_the_same_inputs_give_the_same_bytes(summary):
     again = json.dumps(evaluate(inputs()), allow_nan=False)
     assert again == json.dumps(summary, allow_nan=False)

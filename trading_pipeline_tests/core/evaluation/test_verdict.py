@@ -11,6 +11,7 @@ from trading_pipeline.core.evaluation.verdict import (
     Evidence,
     active_returns,
     reached,
+    titled,
 )
 
 CLEAR = Estimate(1.5, 0.8, 2.2)
@@ -130,6 +131,11 @@ def test_the_network_is_held_against_learned_baselines_only(bounds, says):
     verdict = reached(evidence(**bounds))
     assert verdict.network.startswith(says)
     assert verdict.edge == "proven"
+
+
+def test_names_are_said_as_people_say_them():
+    assert titled("buy_and_hold") == "buy-and-hold"
+    assert titled("equal_weight_managed") == "equal weight (managed)"
 
 
 def test_active_returns_do_not_reward_or_punish_leverage():
