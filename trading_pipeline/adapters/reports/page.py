@@ -44,27 +44,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             _drawn(charts.paired_chart(summary), "paired"),
             _paired_table(summary),
         ),
-        _section(
-            "Equity",
-            "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
-            "same bars.",
-            _drawn(charts.equity_chart(series), "equity"),
-        ),
-        _section(
-            "Drawdown",
-            "Loss from the highest equity so far.",
-            _drawn(charts.drawdown_chart(series, summary["benchmark"]), "drawdown"),
-        ),
-        _section(
-            "Monthly returns",
-            "Per cent.",
-            _drawn(charts.monthly_chart(series), "monthly"),
-        ),
-        _section(
-            "Positions",
-            "Share of equity held at each close.",
-            _drawn(charts.positions_chart(series), "positions"),
-        ),
+        *_histories(series, summary["benchmark"]),
         _risk(series, events),
         _section(
             "Metrics",
@@ -88,6 +68,33 @@ def page(summary: Summary, series: ReportSeries) -> str:
         plotly=get_plotlyjs(),
         sections="\n".join(section for section in sections if section),
     )
+
+
+def _histories(series: ReportSeries, benchmark: str) -> list[str]:
+    """Equity, drawdown, months and positions: what happened, in the order that it is asked for."""
+    return [
+        _section(
+            "Equity",
+            "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
+            "same bars.",
+            _drawn(charts.equity_chart(series), "equity"),
+        ),
+        _section(
+            "Drawdown",
+            "Loss from the highest equity so far.",
+            _drawn(charts.drawdown_chart(series, benchmark), "drawdown"),
+        ),
+        _section(
+            "Monthly returns",
+            "Per cent.",
+            _drawn(charts.monthly_chart(series), "monthly"),
+        ),
+        _section(
+            "Positions",
+            "Share of equity held at each close.",
+            _drawn(charts.positions_chart(series), "positions"),
+        ),
+    ]
 
 
 def _section(heading: str, explanation: str, *parts: str) -> str:
