@@ -68,14 +68,14 @@ def test_inverse_volatility_gives_the_calm_more():
 
 
 def test_momentum_skips_the_last_month_and_reversal_looks_at_it():
-    """Six symbols over a year of 24 bars: the year's best two, the last month's worst two."""
+    """A year is 24 bars. E and F led until the last two, in which C fell most, then F and E."""
     close = np.full((30, 6), 100.0)
-    close[20:] = 100 + 10 * np.arange(6)  # rose within the year: F, then E
-    close[29] = close[27] * (1 + 0.1 * np.array([-3, 0, -2, 0, 1, 2]))  # the last two bars
+    close[20:] = 100 + 10 * np.arange(6)
+    close[29] = close[27] * (1 - np.array([0, 0, 0.4, 0, 0.3, 0.35]))
     panel = panel_of(close)
     at = {"start": 29, "stop": 30, **YEAR}
     assert momentum(panel, panel.traded, **at)[29].tolist() == [0, 0, 0, 0, 0.5, 0.5]
-    assert reversal(panel, panel.traded, **at)[29].tolist() == [0.5, 0, 0.5, 0, 0, 0]
+    assert reversal(panel, panel.traded, **at)[29].tolist() == [0, 0, 0.5, 0, 0, 0.5]
 
 
 def test_trend_keeps_the_share_of_what_fell_in_cash():
