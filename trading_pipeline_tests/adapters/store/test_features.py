@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -81,6 +82,20 @@ def test_a_span_is_half_open_in_any_time_zone(store):
     nothing = store.read(start, start)
     assert nothing.empty
     assert nothing.dtypes.equals(store.read().dtypes)
+
+
+def test_the_time_zone_of_the_machine_does_not_matter(store, monkeypatch):
+    """A bound without a time zone is UTC everywhere, not the local one."""
+    store.write(features(days=5), HASH)
+    start = datetime(2020, 1, 7)  # noqa: DTZ001
+    expected = store.read(start)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        pd.testing.assert_frame_equal(store.read(start), expected)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_another_catalog_rebuilds_the_table_and_says_so(store):

@@ -196,6 +196,16 @@ def test_an_idle_bar_is_the_smallest_surprise_and_not_missing():
     assert compute_features(bars)["volume_surprise_20"].iloc[-1] == -4.0
 
 
+def test_after_idle_weeks_there_is_no_usual_volume_to_compare_with():
+    """Not the largest surprise, nor infinitely illiquid: unknown."""
+    bars = together([bars_of("calm", 300, 1)])
+    bars.loc[270:298, "volume"] = 0.0
+    features = compute_features(bars)
+    assert np.isnan(features["volume_surprise_20"].iloc[-1])
+    assert np.isnan(features["illiquidity_21_252"].iloc[-2])
+    assert not np.isnan(features["illiquidity_21_252"].iloc[-1])
+
+
 def test_one_bar_is_enough_for_what_needs_one():
     only = compute_features(together([bars_of("calm", 1, 1)])).iloc[0]
     known = set(only[COLUMNS].dropna().index)
