@@ -39,8 +39,8 @@ def replay_equity(book: Book) -> np.ndarray:
         group_by=True,
         freq="1D",
     )
-    value = np.asarray(portfolio.value(), dtype=float).reshape(-1)[1::2]
-    return value - ample + book.equity[0] + _cash_flows(book)
+    value: np.ndarray = np.asarray(portfolio.value(), dtype=float).reshape(-1)[1::2]
+    return np.asarray(value - ample + book.equity[0] + _cash_flows(book))
 
 
 def _events(book: Book) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
