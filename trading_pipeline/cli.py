@@ -130,6 +130,7 @@ def walk_forward(
     and 5 bp of slippage, and a short history shrinks the spans (and says so).
     """
     settings, name = _panel_settings(data_path, out, market, preset)
+    os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
     _chain(settings, name, None, capital)
 
 
@@ -233,7 +234,7 @@ def _print_summary(folder: Path) -> None:
 def _runner(settings: Any) -> Iterator[Any]:
     """A runner for the settings, with progress bars in a terminal."""
     from trading_pipeline.definitions import build
-    from trading_pipeline.defs.resources import Home, Sources
+    from trading_pipeline.defs.resources import ConfiguredSources, Home
     from trading_pipeline.defs.runs import runner
 
     with Bars() as bars:
@@ -241,7 +242,7 @@ def _runner(settings: Any) -> Iterator[Any]:
         paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
         located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
         try:
-            with runner(definitions, located, Sources(paths=paths)) as run:
+            with runner(definitions, located, ConfiguredSources(paths)) as run:
                 yield run
         except KeyboardInterrupt:
             _say("stopped; the same command goes on from here")

@@ -10,7 +10,7 @@ import dagster as dg
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.resources import Home, Sources
+from trading_pipeline.defs.resources import ConfiguredSources, Home
 from trading_pipeline.settings import Settings
 
 # backfill_policy and pools are what this product stands on; that they may change is our worry.
@@ -23,7 +23,7 @@ def build(settings: Settings, progress: Progress | None = None) -> dg.Definition
     shared = dg.Definitions(
         resources={
             "home": Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url),
-            "sources": Sources(paths=paths),
+            "sources": dg.ResourceDefinition.hardcoded_resource(ConfiguredSources(paths)),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or Progress()),
         },
         executor=dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor,

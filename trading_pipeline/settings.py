@@ -111,6 +111,27 @@ class MarketSettings(_Section):
             raise SettingsError(f"markets.{name}: {error}") from error
 
 
+class _OwnNames(PydanticBaseSettingsSource):
+    """What .env says under TP_*; other programs, such as compose, keep their variables there."""
+
+    def __init__(self, source: PydanticBaseSettingsSource) -> None:
+        super().__init__(source.settings_cls)
+        self.source = source
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self.source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        known = set(self.settings_cls.model_fields)
+        values = self.source()
+        return {name: each for name, each in values.items() if name in known or _is_ours(name)}
+
+
+def _is_ours(name: str) -> bool:
+    """Whether .env has a name as TP_NAME: a typo of ours is refused, another's is left alone."""
+    return name.upper().startswith("TP_")
+
+
 class Settings(BaseSettings):
     """The whole configuration. Unknown names are refused."""
 
@@ -137,7 +158,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = TomlConfigSettingsSource(settings_cls, config_path())
-        return init_settings, env_settings, dotenv_settings, toml
+        return init_settings, env_settings, _OwnNames(dotenv_settings), toml
 
     @classmethod
     def read(cls, **overrides: Any) -> "Settings":

@@ -108,8 +108,12 @@ def prepare_home(root: Path) -> Path:
 
 @contextmanager
 def local_instance(root: Path) -> Iterator[DagsterInstance]:
-    """The instance below `root`, with what dead processes left behind cleaned away."""
-    os.environ["DAGSTER_HOME"] = str(prepare_home(root))
+    """The instance below `root`, or of DAGSTER_HOME where a deployment sets it.
+
+    What processes that were killed left behind is cleaned away first.
+    """
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ["DAGSTER_HOME"] = str(prepare_home(root))
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     with DagsterInstance.get() as instance:
         close_abandoned_runs(instance)

@@ -1,6 +1,7 @@
 """Adapters, as Dagster sees them: configuration in, plain objects out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -46,7 +47,7 @@ class Home(dg.ConfigurableResource[None]):
         return Ledger(self.ledger_url or f"sqlite:///{self.path.absolute() / 'ledger.sqlite'}")
 
 
-class SourcesResource(dg.ConfigurableResource[None], ABC):
+class Sources(ABC):
     """Where bars come from, by market; one live version, one fake for tests."""
 
     @abstractmethod
@@ -54,10 +55,12 @@ class SourcesResource(dg.ConfigurableResource[None], ABC):
         """The source of a market's bars."""
 
 
-class Sources(SourcesResource):
+class ConfiguredSources(Sources):
     """The sources that pipeline.toml names."""
 
-    paths: dict[str, str] = {}  # noqa: RUF012 (a pydantic field); market -> file or folder
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        """`paths`: the file or folder of each market that has one."""
+        self.paths = dict(paths)
 
     def open(self, market: Market) -> BarSource:
         if market.source == "sample":

@@ -23,7 +23,7 @@ from trading_pipeline.defs.inputs import (
 from trading_pipeline.defs.instance import PID_TAG, local_instance
 from trading_pipeline.defs.jobs import job_name
 from trading_pipeline.defs.partitions import days
-from trading_pipeline.defs.resources import Home, SourcesResource
+from trading_pipeline.defs.resources import Home, Sources
 from trading_pipeline.defs.schedules import missing_days, range_tags
 from trading_pipeline.errors import CheckpointError, TradingPipelineError
 
@@ -38,7 +38,7 @@ class Runner:
     definitions: dg.Definitions
     instance: dg.DagsterInstance
     home: Home
-    sources: SourcesResource
+    sources: Sources
 
     def run(
         self,
@@ -85,7 +85,7 @@ class Runner:
 
 
 @contextmanager
-def runner(definitions: dg.Definitions, home: Home, sources: SourcesResource) -> Iterator[Runner]:
+def runner(definitions: dg.Definitions, home: Home, sources: Sources) -> Iterator[Runner]:
     """A runner on the instance below the home's root."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with local_instance(Path(home.root)) as instance:

@@ -5,7 +5,7 @@ import dagster as dg
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.partitions import days
-from trading_pipeline.defs.resources import Home, SourcesResource
+from trading_pipeline.defs.resources import Home, Sources
 
 
 def raw_bars(market: Market) -> dg.AssetsDefinition:
@@ -20,7 +20,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         description="Closed bars as the source gave them, one Parquet file a month.",
     )
     def bars_of_days(
-        context: dg.AssetExecutionContext, sources: SourcesResource, home: Home
+        context: dg.AssetExecutionContext, sources: dg.ResourceParam[Sources], home: Home
     ) -> dg.MaterializeResult[None]:
         """Fetching a day again replaces it."""
         span = context.partition_time_window
@@ -50,7 +50,9 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         kinds={"parquet"},
         description="Splits (new shares per old) and cash dividends, by ex-date.",
     )
-    def actions_of_symbols(sources: SourcesResource, home: Home) -> dg.MaterializeResult[None]:
+    def actions_of_symbols(
+        sources: dg.ResourceParam[Sources], home: Home
+    ) -> dg.MaterializeResult[None]:
         """A source without them leaves the market in total-return units."""
         actions = sources.open(market).actions(list(market.symbols))
         home.bars(market).write_actions(actions)

@@ -1,0 +1,131 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from trading_pipeline.core.learning import checkpoint as module
+from trading_pipeline.core.learning.checkpoint import (
+    check_checkpoint,
+    model_fingerprint,
+    production_fold,
+    train_fold,
+)
+from trading_pipeline.core.learning.inference import Predictor, predict_rows
+from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.errors import CheckpointError, LookAheadError
+from trading_pipeline_tests.core.learning.sample_market import (
+    MARKET,
+    dataset,
+    dataset_of,
+    fold,
+    panel,
+    recipe,
+)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train_fold(dataset(), fold(), recipe())
+
+
+def scrambled(bars: Panel, first: int) -> Panel:
+    """The same panel with other prices from a row on."""
+    noise = np.exp(np.random.default_rng(1).normal(0, 0.05, bars.close.shape))
+    noise[:first] = 1.0
+    names = ("open", "high", "low", "close", "volume")
+    return replace(bars, **{name: getattr(bars, name) * noise for name in names})
+
+
+def same_weights(one, other) -> bool:
+    pairs = zip(one["states"], other["states"], strict=True)
+    return all(torch.equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
+def test_training_is_deterministic_by_seed(trained):
+    again = train_fold(dataset(), fold(), recipe())
+    assert same_weights(trained, again)
+    assert not same_weights(trained, train_fold(dataset(), fold(), recipe(seeds=(1,))))
+
+
+def test_a_checkpoint_knows_nothing_of_its_fold(trained):
+    """Scaler, weights and blend are those of a history that ends before the fold."""
+    first = fold().test.first
+    other = dataset_of(scrambled(panel(), first))
+    again = train_fold(other, fold(other), recipe())
+    assert same_weights(trained, again)
+    assert again["scaler"] == trained["scaler"]
+    assert again["blend"] == trained["blend"]
+
+
+def test_a_checkpoint_does_depend_on_the_bars_before(trained):
+    other = dataset_of(scrambled(panel(), fold().test.first - 1))
+    again = train_fold(other, fold(other), recipe())
+    assert again["fingerprint"] != trained["fingerprint"]
+
+
+def test_the_last_target_ends_on_the_bar_before_the_fold(trained):
+    stamps = dataset().panel.timestamps
+    assert pd.Timestamp(trained["last_target"]) == stamps[fold().test.first - 1]
+
+
+def test_a_checkpoint_refuses_the_bars_it_has_seen(trained):
+    seen = fold().validation
+    with pytest.raises(LookAheadError, match="test it on bars that open after 2005-12-30"):
+        predict_rows(Predictor(trained), dataset(), seen, "2006-01-01")
+
+
+def test_predictions_do_not_change_when_the_future_is_cut_off(trained):
+    """Bit for bit: paper trading sees only the bars so far."""
+    rows = Rows(fold().test.first, fold().test.first + 10)
+    whole = predict_rows(Predictor(trained), dataset(), rows, "2006-01-01")
+    part = predict_rows(
+        Predictor(trained), dataset_of(panel().until(rows.last + 1)), rows, "2006-01-01"
+    )
+    pd.testing.assert_frame_equal(whole, part, check_exact=True)
+
+
+def test_predictions_follow_the_contract(trained):
+    rows = predict_rows(
+        Predictor(trained), dataset(), Rows(fold().test.first, fold().test.first + 3), "f"
+    )
+    probabilities = rows[["p_down", "p_flat", "p_up"]]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert rows["position"].between(-1, 1).all()
+    assert (rows["volatility"] > 0).all()
+    assert rows["risk"].between(0, 1).all()
+    assert rows["score"].notna().all()
+    assert list(rows["symbol"][:4]) == sorted(MARKET.symbols)
+
+
+def test_another_catalog_or_recipe_is_named(trained, monkeypatch):
+    check_checkpoint(trained, recipe())
+    with pytest.raises(CheckpointError, match=r"training settings differ in \['steps'\]"):
+        check_checkpoint(trained, recipe(steps=7))
+    fewer = replace(recipe(), market=replace(MARKET, symbols=("AAPL",)))
+    with pytest.raises(CheckpointError, match="other symbols"):
+        check_checkpoint(trained, fewer)
+    monkeypatch.setattr(module, "catalog_hash", lambda: "another")
+    with pytest.raises(CheckpointError, match="another feature catalog"):
+        check_checkpoint(trained, recipe())
+
+
+def test_the_fingerprint_changes_with_what_a_model_depends_on():
+    known = model_fingerprint(dataset(), fold(), recipe())
+    later = replace(MARKET, end=MARKET.end.replace(year=2009), profile="aggressive")
+    assert model_fingerprint(dataset(), fold(), replace(recipe(), market=later)) == known
+    dearer = replace(MARKET, horizon=5)
+    assert model_fingerprint(dataset(), fold(), replace(recipe(), market=dearer)) != known
+    assert model_fingerprint(dataset(), fold(), recipe(steps=7)) != known
+
+
+def test_a_production_model_uses_every_known_target():
+    made = production_fold(dataset(), recipe())
+    assert made.validation.last + MARKET.horizon + 1 == len(dataset().panel.timestamps) - 1
+
+
+def test_curves_are_kept_for_people(trained):
+    assert [look["step"] for look in trained["curves"][0]] == [3, 6]
+    assert all(np.isfinite(look["loss"]) for look in trained["curves"][0])

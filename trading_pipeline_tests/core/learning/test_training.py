@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+
+from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.targets import make_targets
+from trading_pipeline.core.learning.threads import threads_for
+from trading_pipeline.core.learning.training import (
+    Samples,
+    block_loss,
+    block_outputs,
+    information_coefficient,
+    train_network,
+)
+from trading_pipeline.core.learning.windows import Block
+from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.errors import TrainingError
+from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
+
+
+@pytest.fixture(scope="module")
+def samples():
+    data = dataset()
+    targets = make_targets(data.panel, data.sigma, data.eligible, 21)
+    return Samples.of(data, targets, Scaler.fit(data.grid[: fold().train.last]))
+
+
+@pytest.fixture(scope="module")
+def block():
+    return Block(slice(900, 916), np.arange(4))
+
+
+def test_a_network_can_learn_one_block_by_heart(samples, block):
+    """All five losses together fall, so every head has a gradient that helps."""
+    network = TradingNetwork(recipe().model)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    losses = []
+    with threads_for(network.config):
+        for _ in range(25):
+            network.eval()  # without dropout the loss is a function of the weights alone
+            outputs = block_outputs(network, samples, block)
+            loss = block_loss(outputs, samples, block, recipe().training, 0.001)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_what_is_unknown_has_no_gradient(samples, block):
+    """A target that is not known must not be learned as zero."""
+    holed = Samples(**{**vars(samples), "usable": samples.usable.copy()})
+    holed.usable[900:916, 1] = False
+    outputs = block_outputs(TradingNetwork(recipe().model).eval(), holed, block)
+    for each in outputs:
+        each.retain_grad()
+    block_loss(outputs, holed, block, recipe().training, 0.001).backward()
+    for each in (outputs.price, outputs.direction_logits, outputs.volatility, outputs.risk_logit):
+        assert each.grad[:, 1].abs().sum() == 0
+        assert each.grad[:, 0].abs().sum() > 0
+
+
+def test_a_loss_that_is_not_finite_names_its_rows(samples):
+    broken = Samples(**{**vars(samples), "grid": samples.grid * float("nan")})
+    with pytest.raises(TrainingError, match=r"loss became nan on rows \d+ to \d+"):
+        train_network(broken, fold(), recipe().model, recipe().training, 0.001, seed=0)
+
+
+def test_patience_ends_a_training_that_does_not_improve(samples):
+    calls = []
+    budget = recipe(steps=40, evaluate_every=1, patience=2).training
+    _, looks = train_network(
+        samples, fold(), recipe().model, budget, 0.001, 0, lambda *call: calls.append(call)
+    )
+    assert len(looks) < 40
+    best = int(np.argmax([look.information for look in looks]))
+    assert len(looks) == best + 1 + 2
+    assert calls[-1][:2] == (40, 40)
+
+
+def test_information_is_per_date_across_eight_symbols_and_pooled_below():
+    score = np.tile(np.arange(8.0), (2, 1))
+    target = np.vstack([np.arange(8.0), -np.arange(8.0)])
+    assert information_coefficient(score, target) == pytest.approx(0.0)
+    assert information_coefficient(score[:1], target[:1]) == pytest.approx(1.0)
+    few, shifted = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 4.0], [6.0, 8.0]])
+    assert information_coefficient(few, shifted) == pytest.approx(1.0)
+    assert information_coefficient(few, np.full((2, 2), np.nan)) == 0.0
+
+
+def test_thread_counts_are_given_back():
+    before = torch.get_num_threads()
+    with threads_for(ModelConfig.preset("tiny")):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

@@ -1,0 +1,86 @@
+"""A market of a few months, a fake source, and an instance in memory."""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.sources.sample import SampleSource
+from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, select
+from trading_pipeline.core.market.market import Costs, Market
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.resources import Home, Sources
+
+MARKET = Market(
+    name="test",
+    source="sample",
+    symbols=("AAPL", "IBM"),
+    start=date(2000, 3, 1),
+    end=date(2000, 9, 1),
+    costs=Costs(lot=1),
+)
+
+
+class TableSource:
+    """Bars from memory, as they are: a source that may lie."""
+
+    def __init__(self, bars: pd.DataFrame, actions: pd.DataFrame | None = None) -> None:
+        self.table, self.events = bars, actions
+
+    def symbols(self) -> list[str]:
+        return sorted(self.table["symbol"].unique())
+
+    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        stamps = self.table["timestamp"]
+        return stamps.min(), stamps.max() + pd.Timedelta(days=1)
+
+    def bars(self, symbols, start, end) -> pd.DataFrame:
+        refuse_unknown(symbols, self.symbols(), "the table")
+        return select(self.table, symbols, start, end)
+
+    def actions(self, symbols) -> pd.DataFrame | None:
+        return self.events
+
+
+class FakeSources(Sources):
+    """Hands out one source for every market."""
+
+    def __init__(self, source: BarSource) -> None:
+        self.source = source
+
+    def open(self, market: Market) -> BarSource:
+        return self.source
+
+
+def sources_of(source: BarSource) -> dg.ResourceDefinition:
+    return dg.ResourceDefinition.hardcoded_resource(FakeSources(source))
+
+
+@pytest.fixture(scope="session")
+def sample_bars() -> pd.DataFrame:
+    source = SampleSource()
+    start, end = (
+        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (MARKET.start, MARKET.end)
+    )
+    return source.bars(list(MARKET.symbols), start, end)
+
+
+@pytest.fixture
+def home(tmp_path) -> Home:
+    return Home(root=str(tmp_path))
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def resources(home, sample_bars):
+    return {
+        "home": home,
+        "sources": sources_of(TableSource(sample_bars)),
+        "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
+    }

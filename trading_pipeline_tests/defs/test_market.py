@@ -1,0 +1,169 @@
+import dagster as dg
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.sources.sample import SampleSource
+from trading_pipeline.defs.assets.features import features
+from trading_pipeline.defs.assets.market import corporate_actions, raw_bars
+from trading_pipeline.defs.checks.features import features_do_not_look_ahead
+from trading_pipeline.defs.checks.market import (
+    bars_obey_market_invariants,
+    missing_bars,
+    no_session_is_missing,
+)
+from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.errors import BarsError, UnknownSymbol
+from trading_pipeline_tests.defs.conftest import MARKET, TableSource, sources_of
+
+DAYS = ("2000-03-01", "2000-08-31")
+
+
+def download(resources, instance, first=DAYS[0], last=DAYS[1], only=None):
+    assets = [
+        raw_bars(MARKET),
+        corporate_actions(MARKET),
+        features(MARKET),
+        bars_obey_market_invariants(MARKET),
+        no_session_is_missing(MARKET),
+        features_do_not_look_ahead(MARKET),
+    ]
+    return dg.materialize(
+        assets,
+        tags=range_tags(first, last),
+        resources=resources,
+        instance=instance,
+        selection=only,
+        raise_on_error=False,
+    )
+
+
+def failed_checks(result):
+    return {
+        each.check_name: each.description
+        for each in result.get_asset_check_evaluations()
+        if not each.passed
+    }
+
+
+def test_one_run_stores_every_day_and_its_features(resources, instance, home, sample_bars):
+    result = download(resources, instance)
+    assert result.success
+    assert len(result.get_asset_check_evaluations()) == 3
+    assert not failed_checks(result)
+    pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
+    assert len(home.features(MARKET).read()) == len(sample_bars)
+    stored = instance.get_materialized_partitions(dg.AssetKey(["test", "features"]))
+    assert {"2000-03-01", "2000-08-31"} <= stored
+
+
+def test_materializing_days_twice_leaves_one_copy(resources, instance, home, sample_bars):
+    """A night that runs again after a failure must not double its bars."""
+    download(resources, instance)
+    assert download(resources, instance, "2000-08-01", "2000-08-31").success
+    pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
+    assert len(home.features(MARKET).read()) == len(sample_bars)
+
+
+def test_bars_that_no_market_could_make_are_not_stored(resources, instance, home, sample_bars):
+    broken = sample_bars.copy()
+    broken.loc[5, "high"] = broken.loc[5, "low"] / 2
+    resources["sources"] = sources_of(TableSource(broken))
+    result = download(resources, instance)
+    assert not result.success
+    assert home.bars(MARKET).read().empty
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "high < low" in failure.step_failure_data.error.cause.message
+
+
+def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, home, sample_bars):
+    """The check reads the files, so it sees what happened to them after they were written."""
+    download(resources, instance)
+    path = home.bars(MARKET).folder / "2000-05.parquet"
+    month = pd.read_parquet(path)
+    month.loc[3, "volume"] = -1.0
+    month.to_parquet(path, index=False)
+    result = download(resources, instance, "2000-08-01", "2000-08-31")
+    assert not result.success
+    assert "volume is negative" in failed_checks(result)["bars_obey_market_invariants"]
+    made = {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
+    assert "features" not in made
+
+
+def test_missing_sessions_block_and_are_named(resources, instance, sample_bars):
+    day = pd.Timestamp("2000-06-14", tz="UTC")
+    gap = sample_bars["timestamp"].between(day, day + pd.Timedelta(days=20))
+    holed = sample_bars[~(gap & (sample_bars["symbol"] == "IBM"))].reset_index(drop=True)
+    resources["sources"] = sources_of(TableSource(holed))
+    result = download(resources, instance)
+    assert not result.success
+    complaint = failed_checks(result)["no_session_is_missing"]
+    assert "IBM: 2000-06-14" in complaint
+    assert "AAPL" not in complaint
+
+
+def test_a_single_missing_session_is_reported_and_does_not_block(sample_bars):
+    holed = sample_bars.drop(index=100).reset_index(drop=True)
+    gaps = missing_bars(holed, MARKET)
+    gone = sample_bars.iloc[100]
+    assert gaps[gone["symbol"]][0].tolist() == [gone["timestamp"]]
+
+
+def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(resources, instance, home):
+    """Such as one computed by code that looked ahead."""
+    download(resources, instance)
+    store = home.features(MARKET)
+    table = store.read()
+    name = table.columns[10]
+    table[name] = table.groupby("symbol")[name].shift(-1)
+    store.write(table, store.catalog_hash())
+    result = features_do_not_look_ahead(MARKET)(home=home)
+    assert not result.passed
+    assert f"stored {name} of" in result.description
+
+
+def test_a_feature_that_looks_ahead_blocks(resources, instance, home, monkeypatch):
+    from trading_pipeline.core.features import catalog
+
+    compute_features = catalog.compute_features
+
+    def leaking(bars, calendar=None):
+        table = compute_features(bars, calendar=calendar)
+        name = table.columns[5]
+        table[name] = table.groupby("symbol")[name].shift(-1)
+        return table
+
+    download(resources, instance)
+    monkeypatch.setattr(catalog, "compute_features", leaking)
+    result = features_do_not_look_ahead(MARKET)(home=home)
+    assert not result.passed
+    assert result.metadata["leaks"].value > 0
+
+
+def test_an_unknown_symbol_is_named(resources, instance, sample_bars):
+    resources["sources"] = sources_of(TableSource(sample_bars[sample_bars["symbol"] == "IBM"]))
+    result = download(resources, instance)
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert failure.step_failure_data.error.cause.cls_name == UnknownSymbol.__name__
+    assert "AAPL" in failure.step_failure_data.error.cause.message
+
+
+def test_a_source_without_actions_is_said_so(resources, instance, home):
+    result = download(resources, instance)
+    event = result.asset_materializations_for_node("test__corporate_actions")[0]
+    assert "total-return units" in event.metadata["note"].value
+    assert home.bars(MARKET).read_actions() is None
+
+
+def test_actions_of_the_sample_are_stored(resources, instance, home, sample_bars):
+    events = SampleSource().actions(list(MARKET.symbols))
+    resources["sources"] = sources_of(TableSource(sample_bars, events))
+    assert download(resources, instance).success
+    assert len(home.bars(MARKET).read_actions()) == len(events)
+
+
+def test_check_bars_names_the_source_of_a_bad_bar(sample_bars):
+    from trading_pipeline.core.market.bars import check_bars
+
+    doubled = pd.concat([sample_bars, sample_bars.iloc[[7]]])
+    with pytest.raises(BarsError, match=r"sample: row \d+, .* duplicate"):
+        check_bars(doubled, "sample")
