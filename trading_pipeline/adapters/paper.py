@@ -25,7 +25,17 @@ from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
 from trading_pipeline.errors import LedgerError
 
-Checkpoint = Mapping[str, Any]
+ORDER_COLUMNS = (
+    "client_order_id",
+    "decided_at",
+    "symbol",
+    "side",
+    "quantity",
+    "type",
+    "limit_price",
+    "stop_price",
+    "reasons",
+)
 
 
 @dataclass(frozen=True)
@@ -178,7 +188,7 @@ def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
     rows = [
         order for event in ledger.read(stream, kind="decision") for order in event.payload["orders"]
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:

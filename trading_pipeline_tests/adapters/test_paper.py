@@ -1,0 +1,180 @@
+"""Paper trading: the same orders as the backtest, whatever happens in between."""
+
+from datetime import UTC, datetime
+from itertools import count
+
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
+from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.core.learning.checkpoint import train_fold
+from trading_pipeline.core.learning.dataset import burn_in
+from trading_pipeline.core.learning.inference import Predictor, predict_rows
+from trading_pipeline.core.learning.walkforward import folds
+from trading_pipeline.core.trading.backtest import book_settings, score_grid
+from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline.errors import LedgerError
+from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel, recipe
+
+CAPITAL = 100_000.0
+FOLDS = folds(panel().timestamps, MARKET.walk_forward, MARKET.horizon, burn_in(60))
+FIRST = FOLDS["2006-01-01"].test.first
+
+
+@pytest.fixture(scope="module")
+def checkpoints():
+    """Barely trained, so that they trade a lot; a model for each year."""
+    return {key: train_fold(dataset(), fold, recipe()) for key, fold in FOLDS.items()}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
+        yield opened
+
+
+def paper(ledger, checkpoints, session="paper", capital=CAPITAL):
+    ticks = count()
+    return ReplaySession(
+        ledger,
+        MARKET,
+        Forecaster(panel(), MARKET, list(FOLDS.values()), checkpoints.__getitem__),
+        session=session,
+        capital=capital,
+        clock=lambda: datetime(2030, 1, 1, 0, 0, next(ticks) % 60, tzinfo=UTC),
+    )
+
+
+def backtest(checkpoints, last):
+    """Predictions of the folds, simulated as a history that ends with row `last`."""
+    rows = pd.concat(
+        [
+            predict_rows(Predictor(checkpoints[key]), dataset(), fold.test, key)
+            for key, fold in FOLDS.items()
+            if fold.test.first <= last
+        ]
+    )
+    return simulate(
+        panel(),
+        start=FIRST,
+        stop=last + 1,
+        eligible=dataset().eligible,
+        score=score_grid(panel(), rows),
+        profile=profile_of(MARKET),
+        **book_settings(MARKET, CAPITAL),
+    )
+
+
+def trade(ledger, checkpoints, first, last, session="paper"):
+    return list(paper(ledger, checkpoints, session).run(first, last))
+
+
+def in_common(orders, last):
+    """Orders before the last bar: a backtest cannot decide on it, for nothing could fill it."""
+    stamps = pd.to_datetime(orders["decided_at"], utc=True).dt.as_unit("us")
+    kept = orders.assign(decided_at=stamps)[stamps < panel().timestamps[last]]
+    prices = kept[["limit_price", "stop_price"]].astype(float)
+    return kept.assign(**prices).reset_index(drop=True)
+
+
+def assert_same_orders(ledger, checkpoints, last):
+    journalled = in_common(journalled_orders(ledger, "paper/sample/paper"), last)
+    expected = in_common(backtest(checkpoints, last).orders("paper"), last)
+    assert len(expected) > 0
+    pd.testing.assert_frame_equal(
+        journalled, expected, check_dtype=False, check_exact=True, check_column_type=False
+    )
+
+
+@pytest.mark.slow
+def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints):
+    """Bit for bit: ids, symbols, sides, quantities and reasons; fills and equity as well."""
+    last = FIRST + 501  # both folds, so that the checkpoint changes on the way
+    steps = trade(ledger, checkpoints, FIRST, last)
+    assert_same_orders(ledger, checkpoints, last)
+    book = backtest(checkpoints, last)
+    assert [step.equity for step in steps] == book.equity.tolist()
+    filled = pd.concat([step.filled.fills for step in steps], ignore_index=True)
+    pd.testing.assert_frame_equal(filled, book.fills("paper"), check_dtype=False)
+    assert len(filled) >= 100
+    assert sum(len(step.decided.vetoes) for step in steps) >= 2
+    assert ledger.verify("paper/sample/paper") > 1000
+
+
+def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, checkpoints):
+    """Stopped twice, once within a fold: the notional book is rebuilt from the fold's start."""
+    last = FIRST + 24
+    trade(ledger, checkpoints, FIRST, FIRST + 9)
+    trade(ledger, checkpoints, FIRST, FIRST + 10)
+    steps = trade(ledger, checkpoints, FIRST, last)
+    assert [step.at for step in steps] == list(panel().timestamps[FIRST + 11 : last + 1])
+    assert_same_orders(ledger, checkpoints, last)
+
+
+def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(ledger, checkpoints, monkeypatch):
+    """A bar's fills and its decision are one transaction."""
+    session = paper(ledger, checkpoints)
+    steps = session.run(FIRST, FIRST + 12)
+    for _ in range(6):
+        next(steps)
+    before = ledger.count(session.stream)
+    monkeypatch.setattr(ledger, "append_many", _killed)
+    with pytest.raises(SystemExit):
+        next(steps)
+    monkeypatch.undo()
+    assert ledger.count(session.stream) == before
+    trade(ledger, checkpoints, FIRST, FIRST + 12)
+    assert_same_orders(ledger, checkpoints, FIRST + 12)
+
+
+def _killed(*_args, **_options):
+    raise SystemExit
+
+
+def test_running_a_finished_session_again_does_nothing(ledger, checkpoints):
+    trade(ledger, checkpoints, FIRST, FIRST + 4)
+    events = ledger.count("paper/sample/paper")
+    assert trade(ledger, checkpoints, FIRST, FIRST + 4) == []
+    assert ledger.count("paper/sample/paper") == events
+
+
+def test_the_second_of_two_sessions_is_refused(ledger, checkpoints):
+    """Whoever is behind the ledger stops before it can act."""
+    one, other = paper(ledger, checkpoints), paper(ledger, checkpoints)
+    next(one.run(FIRST, FIRST + 5))
+    with pytest.raises(LedgerError, match="another writer"):
+        next(other.run(FIRST, FIRST + 5))
+
+
+def test_other_terms_do_not_resume_a_session(ledger, checkpoints):
+    trade(ledger, checkpoints, FIRST, FIRST + 1)
+    with pytest.raises(LedgerError, match="another --session to start anew"):
+        paper(ledger, checkpoints, capital=5_000.0)
+
+
+def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
+    """The equality above is not blind: the fill of one bar moves everything after it."""
+    last = FIRST + 24
+    trade(ledger, checkpoints, FIRST, last)
+    book = backtest(checkpoints, last)
+    first_fill = panel().timestamps.get_loc(book.fills("x")["filled_at"].iloc[0])
+    moved = panel().open.copy()
+    moved[first_fill] *= 1.01
+    object.__setattr__(changed := panel().until(len(moved)), "open", moved)
+    again = simulate(
+        changed,
+        start=FIRST,
+        stop=last + 1,
+        eligible=dataset().eligible,
+        score=score_grid(
+            panel(),
+            predict_rows(
+                Predictor(checkpoints["2006-01-01"]), dataset(), FOLDS["2006-01-01"].test, "x"
+            ),
+        ),
+        profile=profile_of(MARKET),
+        **book_settings(MARKET, CAPITAL),
+    )
+    assert again.equity[-1] != book.equity[-1]
