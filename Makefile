@@ -17,6 +17,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # make install TORCH='torch==2.13.0+cu130 --index-url https://download.pytorch.org/whl/cu130'
 TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 
+# Of the web UI: `make ui PORT=3001` where 3000 is taken.
+PORT ?= 3000
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -28,10 +31,10 @@ help: ## list the targets
 demo: $(STAMP) ## run everything on the embedded sample market, down to the report
 	@$(BIN)/trading-pipeline demo
 
-ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon
+ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon; PORT=... moves it
 	@home="$$($(BIN)/trading-pipeline home)" \
 	&& DAGSTER_HOME="$$home" DAGSTER_EVENT_BATCH_SIZE=1000 \
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 install: $(STAMP) ## make .venv from the locked versions; TORCH='...' chooses PyTorch's build
 
