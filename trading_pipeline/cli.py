@@ -1,12 +1,16 @@
-"""The command line. Every command runs the same Dagster jobs as the web UI, on the same data."""
+"""The command line. Every command runs the same Dagster jobs as the web UI, on the same data.
 
+Exit codes: 0 done, 2 refused with one line that says why, 130 stopped by Ctrl-C or SIGTERM.
+"""
+
+import math
 import os
-import sys
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import rich.progress
 import typer
@@ -19,11 +23,31 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from typer.core import TyperGroup
 
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
+console = Console(stderr=True)
+REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
+
+
+class Commands(TyperGroup):
+    """Deliberate errors become one line and exit code 2, an interruption 130; no tracebacks."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TradingPipelineError as error:
+            _say(f"error: {error}", style="red")
+            raise typer.Exit(REFUSED) from None
+        except KeyboardInterrupt:
+            _say("stopped; nothing is half-written, and the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,8 +59,13 @@ app = typer.Typer(
         "`trading-pipeline walk-forward --data-path PANEL.parquet`."
     ),
 )
-console = Console(stderr=True)
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
+
+
+def _finite(amount: float) -> float:
+    if not math.isfinite(amount):
+        raise typer.BadParameter("must be a finite amount of money")
+    return amount
+
 
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
 Preset = Annotated[
@@ -45,7 +74,10 @@ Preset = Annotated[
         help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU)."
     ),
 ]
-Capital = Annotated[float, typer.Option(min=1.0, help="Starting capital, in quote currency.")]
+Capital = Annotated[
+    float,
+    typer.Option(min=1.0, callback=_finite, help="Starting capital, in quote currency."),
+]
 
 
 @app.command()
@@ -75,7 +107,7 @@ def download(
         from trading_pipeline.defs import runs
 
         for name in _markets(settings, market, source):
-            with console.status(f"{name}: bars and features"):
+            with _working(f"{name}: bars and features"):
                 days = runs.download(run, plan_of(settings, name))
             _say(f"{name}: {f'{days[0]} to {days[1]} stored' if days else 'up to date'}")
 
@@ -105,7 +137,7 @@ def backtest(
         from trading_pipeline.definitions import plan_of
         from trading_pipeline.defs import runs
 
-        with console.status(f"{market}: backtest"):
+        with _working(f"{market}: backtest"):
             runs.backtest(run, plan_of(settings, market), capital)
         _print_summary(run.home.report(plan_of(settings, market).market))
 
@@ -158,7 +190,7 @@ def paper_trade(
     """
     settings = _settings()
     name = next(iter(_markets(settings, source, None if source in settings.markets else source)))
-    with _runner(settings) as run:
+    with _runner(settings, alone=False) as run:
         from trading_pipeline.definitions import plan_of
         from trading_pipeline.defs.paper import run_session
 
@@ -185,12 +217,13 @@ def home() -> None:
 
 
 def main() -> None:
-    """Entry point: deliberate errors become one line and exit code 2, never a traceback."""
-    try:
-        app(standalone_mode=True)
-    except TradingPipelineError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+    """Entry point. SIGTERM, which a container or a system sends to end us, is a Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    app()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _chain(
@@ -203,10 +236,10 @@ def _chain(
     settings = _with_preset(settings, name, preset)
     plan = plan_of(settings, name)
     with _runner(settings) as run:
-        with console.status(f"{name}: bars, checks, features"):
+        with _working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
         runs.train(run, plan)
-        with console.status(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
+        with _working(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
             runs.backtest(run, plan, capital)
         _print_summary(run.home.report(plan.market))
     if next_steps:
@@ -231,8 +264,11 @@ def _print_summary(folder: Path) -> None:
 
 
 @contextmanager
-def _runner(settings: Any) -> Iterator[Any]:
-    """A runner for the settings, with progress bars in a terminal."""
+def _runner(settings: Any, alone: bool = True) -> Iterator[Any]:
+    """A runner for the settings, with progress bars in a terminal.
+
+    Commands that change bars, models or reports are `alone`: a second one waits for the first.
+    """
     from trading_pipeline.definitions import build
     from trading_pipeline.defs.resources import ConfiguredSources, Home
     from trading_pipeline.defs.runs import runner
@@ -241,12 +277,8 @@ def _runner(settings: Any) -> Iterator[Any]:
         definitions = build(settings, bars)
         paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
         located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
-        try:
-            with runner(definitions, located, ConfiguredSources(paths)) as run:
-                yield run
-        except KeyboardInterrupt:
-            _say("stopped; the same command goes on from here")
-            raise typer.Exit(INTERRUPTED) from None
+        with runner(definitions, located, ConfiguredSources(paths), _say, alone) as run:
+            yield run
 
 
 class Bars(Progress):
@@ -324,6 +356,7 @@ def _panel_settings(
         name,
         ModelConfig.preset(_known_preset(size)).n_steps,
         settings.market(market) if market else None,
+        where=str(data_path),
     )
     home = (out or Path("walk-forward") / name).absolute()
     entry = MarketSettings.of(made, path=data_path.absolute(), preset=size)
@@ -346,8 +379,20 @@ def _markets(settings: Any, market: str, source: str | None) -> list[str]:
     return names
 
 
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False)
+def _say(text: str, style: str | None = None) -> None:
+    """To stderr, each message on one line, so that paths in it can be copied and searched for."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _working(text: str) -> Iterator[None]:
+    """A spinner while something runs; a line where there is no terminal."""
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        _say(text)
+        yield
 
 
 def _print(text: str) -> None:

@@ -19,11 +19,16 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import (
+    SettingsError as SettingsParsingError,
+)
 
+from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, WalkForward
 from trading_pipeline.errors import SettingsError, StoreError
 
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
+_MARKET_NAME = r"[A-Za-z_][A-Za-z0-9_]*"  # also a folder, a table, and part of Dagster's names
 
 
 def months(span: Any) -> Any:
@@ -97,6 +102,10 @@ class MarketSettings(_Section):
 
     def market(self, name: str) -> Market:
         """The same, as the value that the rest of the code works with."""
+        if not re.fullmatch(_MARKET_NAME, name):
+            raise SettingsError(
+                f"markets.{name!r}: a market's name is made of letters, digits and underscores"
+            )
         if self.source == "parquet" and self.path is None:
             raise SettingsError(f"markets.{name}: a parquet source needs `path = ...`")
         plain = self.model_dump(exclude={"path", "preset", "nightly", "costs", "walk_forward"})
@@ -164,6 +173,7 @@ class Settings(BaseSettings):
     def read(cls, **overrides: Any) -> "Settings":
         """The settings, or a SettingsError that names each bad one and where it comes from."""
         _refuse_unknown_variables(set(cls.model_fields))
+        _refuse_missing_file()
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -171,8 +181,10 @@ class Settings(BaseSettings):
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
             )
             raise SettingsError(f"{config_path()}, .env or TP_*: {faults}") from error
-        except ValueError as error:  # a file that is not TOML
-            raise SettingsError(f"{config_path()}: {error}") from error
+        except (SettingsParsingError, OSError) as error:
+            raise SettingsError(f"{config_path()}, .env or TP_*: {error}") from error
+        except ValueError as error:
+            raise SettingsError(f"{config_path()} is not TOML in UTF-8: {error}") from error
 
     def market(self, name: str) -> Market:
         """The market of that name, or a SettingsError that lists the ones there are."""
@@ -186,13 +198,13 @@ class Settings(BaseSettings):
 
     def for_panel(self, home: Path, name: str, entry: MarketSettings) -> Path:
         """Write `home`/pipeline.toml with this one market; its path."""
-        path = home / "pipeline.toml"
+        path, text = home / "pipeline.toml", _as_toml(home, name, entry)
         try:
-            home.mkdir(parents=True, exist_ok=True)
-            path.write_text(_as_toml(home, name, entry), encoding="utf-8")
-        except OSError as error:
+            replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+        except StoreError as error:
+            reason = error.__cause__ or error
             raise StoreError(
-                f"cannot write to {home} ({error.strerror}); give a writable folder with --out"
+                f"cannot write {path} ({reason}); give a writable folder with --out"
             ) from error
         return path
 
@@ -211,6 +223,14 @@ def _as_toml(home: Path, name: str, entry: MarketSettings) -> str:
 
 def config_path() -> Path:
     return Path(os.environ.get("TP_CONFIG", "pipeline.toml"))
+
+
+def _refuse_missing_file() -> None:
+    """Without TP_CONFIG there may be no file: `walk-forward` runs from any folder."""
+    if "TP_CONFIG" in os.environ and not config_path().is_file():
+        raise SettingsError(
+            f"TP_CONFIG is {config_path()}, which is not a file; give pipeline.toml"
+        )
 
 
 def _refuse_unknown_variables(fields: set[str]) -> None:

@@ -1,6 +1,7 @@
 """The local Dagster instance: where it lives, how it is configured, and a faster event log."""
 
 import os
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection
 
+from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import StoreError
 
-PID_TAG = "trading_pipeline/pid"
+PROCESS_TAG = "trading_pipeline/process"
 # Dagster hands events over in batches of this size, if the variable is set.
 BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "1000"
 
@@ -98,7 +100,7 @@ def prepare_home(root: Path) -> Path:
         config = home / "dagster.yaml"
         text = _YAML.format(home=home)
         if not config.exists() or config.read_text() != text:
-            config.write_text(text)
+            replace_file(config, lambda draft: draft.write_text(text))
     except OSError as error:
         raise StoreError(
             f"cannot write to {home} ({error.strerror}); set TP_HOME to a folder that is writable"
@@ -128,19 +130,37 @@ def close_abandoned_runs(instance: DagsterInstance) -> list[str]:
     running = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=running)):
-        pid = run.tags.get(PID_TAG)
-        if pid and not _alive(int(pid)):
+        process = run.tags.get(PROCESS_TAG)
+        if process and _has_ended(process):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def this_process() -> str:
+    """Host, process id and start of this process: the id alone is given out again."""
+    return f"{socket.gethostname()} {os.getpid()} {_start_of(os.getpid())}"
+
+
+def _has_ended(process: str) -> bool:
+    """Whether a process of this host is no more; of another host's nothing is known."""
+    host, pid, start = process.rsplit(" ", 2)
+    if host != socket.gethostname():
         return False
-    except PermissionError:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
         return True
-    return True
+    except PermissionError:  # somebody else's, so the id was given out again
+        return True
+    return _start_of(int(pid)) != start
+
+
+def _start_of(pid: int) -> str:
+    """When a process started, in the kernel's ticks; '0' where the system does not say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "0"
+    return stat.rpartition(")")[2].split()[19]  # field 22; the name before may hold anything

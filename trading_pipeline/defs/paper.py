@@ -133,9 +133,17 @@ def _account(
 
 
 def _trained_folds(home: Home, plan: Plan) -> list[Fold]:
+    """Folds up to the newest that has a checkpoint; a hole among them is refused."""
     known = home.checkpoints(plan.market).names()
     folds = folds_of_panel(read_panel(home, plan.market), recipe_of(plan))
-    return [fold for key, fold in folds.items() if key in known]
+    trained = [key for key in folds if key in known]
+    wanted = [key for key in folds if trained and key <= trained[-1]]
+    if missing := [key for key in wanted if key not in known]:
+        raise TradingError(
+            f"no checkpoint for fold {', '.join(missing)}; run `trading-pipeline train --market "
+            f"{plan.market.name}` first"
+        )
+    return [folds[key] for key in wanted]
 
 
 def _loader(home: Home, plan: Plan) -> Any:

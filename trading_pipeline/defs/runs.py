@@ -1,9 +1,8 @@
 """Running the jobs from this process, so that the UI shows what the command line did."""
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
+from sqlalchemy.exc import SQLAlchemyError
 
+from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.defs.inputs import (
     Plan,
@@ -20,13 +21,14 @@ from trading_pipeline.defs.inputs import (
     read_dataset,
     recipe_of,
 )
-from trading_pipeline.defs.instance import PID_TAG, local_instance
+from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import job_name
 from trading_pipeline.defs.partitions import days
-from trading_pipeline.defs.resources import Home, Sources
+from trading_pipeline.defs.resources import DUCKDB_POOL, Home, Sources
 from trading_pipeline.defs.schedules import missing_days, range_tags
-from trading_pipeline.errors import CheckpointError, TradingPipelineError
+from trading_pipeline.errors import CheckpointError, StoreError, TradingPipelineError
 
+_LOG = logging.getLogger(__name__)
 # Only what a person at a terminal needs; the rest is in the event log and the UI.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -58,7 +60,7 @@ class Runner:
             return resolved.execute_in_process(
                 instance=self.instance,
                 partition_key=partition_key,
-                tags={PID_TAG: str(os.getpid()), **(tags or {})},
+                tags={PROCESS_TAG: this_process(), **(tags or {})},
                 run_config={**_QUIET, **({"ops": ops} if ops else {})},
             )
         except DagsterAssetCheckFailedError as error:
@@ -85,11 +87,49 @@ class Runner:
 
 
 @contextmanager
-def runner(definitions: dg.Definitions, home: Home, sources: Sources) -> Iterator[Runner]:
-    """A runner on the instance below the home's root."""
+def runner(
+    definitions: dg.Definitions,
+    home: Home,
+    sources: Sources,
+    say: Callable[[str], object] = _LOG.warning,
+    alone: bool = True,
+) -> Iterator[Runner]:
+    """A runner on the instance below the home's root.
+
+    Args:
+        say: told what is waited for, if anything.
+        alone: wait until no other such runner works in this home. Two that train at once would
+            each do the work of both.
+
+    Raises:
+        StoreError: the home cannot be written, or Dagster's records in it cannot be read.
+    """
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    with local_instance(Path(home.root)) as instance:
-        yield Runner(definitions, instance, home, sources)
+    root = Path(home.root)
+    prepare_home(root)
+    busy = f"another command works in {root}; waiting until it ends (Ctrl-C gives up)"
+    with one_writer(root, lambda: say(busy)) if alone else nullcontext():
+        try:
+            with local_instance(root) as instance:
+                if alone:
+                    _name_holder(instance, say)
+                yield Runner(definitions, instance, home, sources)
+        except SQLAlchemyError as error:
+            raise StoreError(
+                f"Dagster's records in {root / 'dagster'} cannot be used: "
+                f"{getattr(error, 'orig', None) or error}. If the web UI is busy, try again; "
+                "damaged ones can be moved away: bars, models and reports are not in there"
+            ) from error
+
+
+def _name_holder(instance: dg.DagsterInstance, say: Callable[[str], object]) -> None:
+    """Say which run holds the pool that ours will wait for, such as one of the web UI."""
+    held = instance.event_log_storage.get_concurrency_info(DUCKDB_POOL).claimed_slots
+    for slot in held:
+        say(
+            f"run {slot.run_id[:8]} of the web UI or the daemon is working on the features; "
+            "waiting for its turn to end. If its process is gone, terminate the run in the web UI"
+        )
 
 
 def download(run: Runner, plan: Plan) -> tuple[str, str] | None:
@@ -126,10 +166,14 @@ def backtest(run: Runner, plan: Plan, capital: float) -> bool:
 
 def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
     """Days to fetch: those without features, or all where a local source says something else."""
+    from trading_pipeline.core.features.catalog import catalog_hash
+
     market = plan.market
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
     keys = days(market).get_partition_keys()
     bars = run.home.bars(market)
+    if run.home.features(market).catalog_hash() != catalog_hash():
+        return keys[0], keys[-1]  # never computed, deleted because damaged, or of older code
     if market.end is not None:
         source = run.sources.open(market)
         theirs = source.bars(list(market.symbols), *_span(market))
@@ -157,5 +201,10 @@ def _is_trained(home: Home, plan: Plan, data: Any, fold: Any) -> bool:
         return False
     if checkpoint["fingerprint"] != model_fingerprint(data, fold, recipe_of(plan)):
         return False
-    digest = checkpoints.verify(fold.key)
-    return predictions.fingerprint(fold.key) == predictions_fingerprint(data, fold, digest)
+    wanted = predictions_fingerprint(data, fold, checkpoints.verify(fold.key))
+    if predictions.fingerprint(fold.key) != wanted:
+        return False
+    try:
+        return not predictions.read([fold.key]).empty
+    except StoreError:  # its rows are damaged, though what it was made from can be read
+        return False

@@ -45,8 +45,10 @@ def remove_file(path: Path) -> None:
 
 
 @contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
+def one_writer(folder: Path, waiting: Callable[[], object] | None = None) -> Iterator[None]:
     """Hold the folder's write lock, waiting until no other process or thread does.
+
+    `waiting` is called once if there is something to wait for.
 
     The lock is the operating system's: it goes with the process that held it, however that ends.
     Where there is no `flock` (Windows) nothing is locked.
@@ -59,17 +61,23 @@ def one_writer(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _wait_for_lock(handle)
+        _wait_for_lock(handle, waiting)
         yield
     finally:
         os.close(handle)  # which also unlocks
 
 
-def _wait_for_lock(handle: int) -> None:
+def _wait_for_lock(handle: int, waiting: Callable[[], object] | None) -> None:
     try:
         import fcntl
     except ImportError:
         return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    except BlockingIOError:
+        if waiting is not None:
+            waiting()
     fcntl.flock(handle, fcntl.LOCK_EX)
 
 

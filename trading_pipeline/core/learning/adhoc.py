@@ -10,6 +10,7 @@ from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
 from trading_pipeline.core.market.calendar import infer_calendar, infer_timeframe
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
+from trading_pipeline.errors import BarsError, HistoryTooShort
 
 COSTS = Costs(fee=0.001, slippage=0.0005)
 # (calendar, timeframe): horizon in bars, and months of first training, fold and window
@@ -24,7 +25,11 @@ _DEFAULTS = {
 
 
 def market_of_panel(
-    bars: pd.DataFrame, name: str, n_steps: int, template: Market | None = None
+    bars: pd.DataFrame,
+    name: str,
+    n_steps: int,
+    template: Market | None = None,
+    where: str = "panel",
 ) -> tuple[Market, list[str]]:
     """A market for canonical bars, and what a person should know about it.
 
@@ -33,19 +38,20 @@ def market_of_panel(
         name: letters, digits and underscores; see `market_name`.
         n_steps: bars of one window.
         template: a market whose settings are taken instead of the defaults.
+        where: file that the bars come from; begins every complaint.
 
     Raises:
         HistoryTooShort: no spans fit; the message names the bars needed.
-        BarsError: the stamps fit no timeframe.
+        BarsError: the stamps fit no timeframe, or not those of the template.
     """
-    market = _renamed(template, bars, name) if template else _default(bars, name)
+    market = _renamed(template, bars, name, where) if template else _default(bars, name, where)
     clock = pd.DatetimeIndex(bars["timestamp"].unique())
-    spans, shrunk = fitting_spans(clock, market.walk_forward, market.horizon, burn_in(n_steps))
+    spans, shrunk = _fitting_spans(clock, market, n_steps, where)
     fitted = replace(market, walk_forward=spans)
     costs = fitted.costs
     notes = [
-        f"{len(fitted.symbols)} symbols, {len(clock):,} bars of {fitted.timeframe}, calendar "
-        f"{fitted.calendar}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
+        f"{_count(len(fitted.symbols), 'symbol')}, {len(clock):,} bars of {fitted.timeframe}, "
+        f"calendar {fitted.calendar}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
         f"{costs.slippage:.2%}, training {spans.window} months, folds {spans.test} months"
     ]
     return fitted, notes + ([shrunk] if shrunk else [])
@@ -56,8 +62,8 @@ def market_name(stem: str) -> str:
     return re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "panel"
 
 
-def _default(bars: pd.DataFrame, name: str) -> Market:
-    timeframe, calendar = infer_timeframe(bars), infer_calendar(bars)
+def _default(bars: pd.DataFrame, name: str, where: str) -> Market:
+    timeframe, calendar = infer_timeframe(bars, where=where), infer_calendar(bars)
     horizon, spans = _DEFAULTS[calendar, timeframe]
     return Market(
         name=name,
@@ -71,7 +77,27 @@ def _default(bars: pd.DataFrame, name: str) -> Market:
     )
 
 
-def _renamed(template: Market, bars: pd.DataFrame, name: str) -> Market:
+def _fitting_spans(
+    clock: pd.DatetimeIndex, market: Market, n_steps: int, where: str
+) -> tuple[WalkForward, str | None]:
+    try:
+        return fitting_spans(clock, market.walk_forward, market.horizon, burn_in(n_steps))
+    except HistoryTooShort as error:
+        raise HistoryTooShort(f"{where}: {error}") from error
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _renamed(template: Market, bars: pd.DataFrame, name: str, where: str) -> Market:
+    timeframe, calendar = infer_timeframe(bars, where=where), infer_calendar(bars)
+    if (timeframe, calendar) != (template.timeframe, template.calendar):
+        raise BarsError(
+            f"{where}: bars are of {timeframe} on the calendar {calendar}, but market "
+            f"{template.name} says {template.timeframe} on {template.calendar}; leave --market "
+            "away, or name one that fits"
+        )
     return replace(template, name=name, source="parquet", **_extent(bars))
 
 
