@@ -98,5 +98,10 @@ def metadata_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "train_end": checkpoint["train_end"],
         "last_target": checkpoint["last_target"],
         "validation_information": checkpoint["metrics"]["validation_information"],
-        "fingerprint": checkpoint["fingerprint"],
+        "fingerprint": short(checkpoint["fingerprint"]),
     }
+
+
+def short(digest: str) -> str:
+    """As much of a hash as fits on an asset's page; the files themselves carry all of it."""
+    return digest[:16]

@@ -28,6 +28,7 @@ LABELS = {
     "exposure": "Mean exposure",
     "information_coefficient": "Information coefficient",
 }
+_BRIEF = ("annual_return", "annual_volatility", "sharpe", "max_drawdown", "win_rate", "turnover")
 _PERCENT = ("annual_return", "annual_volatility", "max_drawdown", "win_rate", "exposure")
 
 
@@ -164,5 +165,23 @@ def markdown_table(summary: Summary) -> str:
     return "\n".join(rows) + "\n"
 
 
+def markdown_brief(summary: Summary) -> str:
+    """The metrics that matter most, beside the benchmark: few enough to be shown at once."""
+    other = summary["baselines"][summary["benchmark"]]
+    heads = ["", "Strategy", "95 % interval", titled(summary["benchmark"]).capitalize()]
+    rows = [_markdown_row(heads), _markdown_row(["---", "---:", "---:", "---:"])]
+    for name in _BRIEF:
+        own = summary["strategy"][name]
+        cells = [
+            written(name, own["value"]),
+            between(name, own),
+            written(name, other[name]["value"]),
+        ]
+        rows.append(_markdown_row([LABELS[name], *cells]))
+    return "\n".join(rows) + "\n"
+
+
 def _markdown_row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
+    """Units stay on the line of their number."""
+    safe = (cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells)
+    return "| " + " | ".join(safe).replace(" %", "\u00a0%").replace(" ×", "\u00a0×") + " |"

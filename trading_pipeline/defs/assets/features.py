@@ -3,7 +3,7 @@
 import dagster as dg
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.defs.inputs import read_panel
+from trading_pipeline.defs.inputs import read_panel, short
 from trading_pipeline.defs.partitions import days
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 
@@ -42,7 +42,7 @@ def features(market: Market) -> dg.AssetsDefinition:
             metadata={
                 "rows": written.rows,
                 "features": len(NAMES),
-                "catalog_hash": catalog_hash(),
+                "catalog_hash": short(catalog_hash()),
                 "rebuilt": "the catalog has changed" if written.rebuilt else "no",
                 "complete": float(rows[list(NAMES)].notna().mean().mean()) if len(rows) else 0.0,
             }

@@ -10,6 +10,7 @@ from trading_pipeline.defs.inputs import (
     predictions_fingerprint,
     read_dataset,
     recipe_of,
+    short,
 )
 from trading_pipeline.defs.partitions import fold_days, folds, training_days
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
@@ -47,7 +48,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
                 **metadata_of(checkpoint),
                 "size": seeds_text(checkpoint),
                 "loss_curve": dg.MetadataValue.md(loss_curve(checkpoint["curves"])),
-                "sha256": digest,
+                "sha256": short(digest),
                 "file": dg.MetadataValue.path(str(home.checkpoints(market).path(fold.key))),
             }
         )
@@ -94,7 +95,7 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
                 "first": str(rows["timestamp"].min()),
                 "last": str(rows["timestamp"].max()),
                 "mean_score": float(rows["score"].mean()),
-                "fingerprint": made_from,
+                "fingerprint": short(made_from),
             }
         )
 
@@ -124,6 +125,6 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         watch = progress.start(f"{market.name} production model: training", context.log.info)
         checkpoint = train_fold(data, fold, recipe, watch)
         digest = home.checkpoints(market).write(PRODUCTION, checkpoint)
-        return dg.MaterializeResult(metadata={**metadata_of(checkpoint), "sha256": digest})
+        return dg.MaterializeResult(metadata={**metadata_of(checkpoint), "sha256": short(digest)})
 
     return model_of_today

@@ -12,6 +12,7 @@ from trading_pipeline.defs.inputs import (
     predictions_fingerprint,
     read_dataset,
     recipe_of,
+    short,
 )
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 from trading_pipeline.errors import StoreError
@@ -47,21 +48,27 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Simulated anew from all stored predictions; the evaluation is journalled as a trial."""
         from trading_pipeline.adapters.reports.pictures import as_markdown
+        from trading_pipeline.adapters.reports.sparkline import equity_markdown
         from trading_pipeline.adapters.reports.tear_sheet import write_report
-        from trading_pipeline.adapters.reports.text import markdown_table
+        from trading_pipeline.adapters.reports.text import markdown_brief, markdown_table
 
         summary, series = _evaluated(home, plan, config.capital)
         files = write_report(home.report(market), summary, series)
-        verdict = summary["verdict"]
+        verdict, benchmark = summary["verdict"], summary["benchmark"]
+        curve = equity_markdown(series.equity, series.baselines[benchmark], benchmark)
         return dg.MaterializeResult(
             metadata={
-                "equity": dg.MetadataValue.md(as_markdown(files["png"].read_bytes(), "equity")),
-                "summary": dg.MetadataValue.md(markdown_table(summary)),
-                "verdict": verdict["edge"],
+                "verdict": f"the edge is {verdict['edge']}",
+                "equity": dg.MetadataValue.md(curve),
+                "summary": dg.MetadataValue.md(markdown_brief(summary)),
+                "chart": dg.MetadataValue.md(as_markdown(files["png"].read_bytes(), "equity")),
+                "all_metrics": dg.MetadataValue.md(markdown_table(summary)),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in verdict["reasons"])),
                 "report": dg.MetadataValue.path(str(files["html"].absolute())),
                 "fills": len(series.fills),
-                **{name: summary[name] for name in ("data_hash", "code_version", "config_hash")},
+                "data_hash": short(summary["data_hash"]),
+                "config_hash": short(summary["config_hash"]),
+                "code_version": summary["code_version"],
             }
         )
 

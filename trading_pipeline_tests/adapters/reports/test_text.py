@@ -2,9 +2,11 @@
 
 import pytest
 
+from trading_pipeline.adapters.reports.sparkline import SHOWN_AT_ONCE
 from trading_pipeline.adapters.reports.text import (
     WIDTH,
     between,
+    markdown_brief,
     markdown_table,
     ordinal,
     paired_sentence,
@@ -108,3 +110,15 @@ def test_names_cannot_break_the_table(summary):
     changed = summary | {"baselines": {"a|b<script>": summary["baselines"]["cash"]}}
     head = markdown_table(changed).splitlines()[0]
     assert "A\\|b&lt;script>" in head
+
+
+def test_the_brief_table_is_shown_at_once_and_says_the_same(summary):
+    brief = markdown_brief(summary)
+    assert len(brief) < SHOWN_AT_ONCE
+    whole = {line.split("|")[1]: line.split("|") for line in markdown_table(summary).splitlines()}
+    for line in brief.splitlines()[2:]:
+        cells = line.split("|")
+        assert cells[:4] == whole[cells[1]][:4]
+        assert cells[4] in whole[cells[1]][4:]
+        assert " %" not in line
+        assert " ×" not in line
