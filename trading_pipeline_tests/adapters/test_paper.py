@@ -1,5 +1,6 @@
 """Paper trading: the same orders as the backtest, whatever happens in between."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -16,9 +17,12 @@ from trading_pipeline.core.trading.backtest import book_settings, score_grid
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.errors import LedgerError
-from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel, recipe
+from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
+from trading_pipeline_tests.core.learning.sample_market import dataset, panel, recipe
 
 CAPITAL = 100_000.0
+# Small orders are refused, so that there are vetoes in quiet years too.
+MARKET = replace(SAMPLE, costs=replace(SAMPLE.costs, min_notional=2_500.0))
 FOLDS = folds(panel().timestamps, MARKET.walk_forward, MARKET.horizon, burn_in(60))
 FIRST = FOLDS["2006-01-01"].test.first
 
@@ -91,7 +95,7 @@ def assert_same_orders(ledger, checkpoints, last):
 @pytest.mark.slow
 def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints):
     """Bit for bit: ids, symbols, sides, quantities and reasons; fills and equity as well."""
-    last = FIRST + 501  # both folds, so that the checkpoint changes on the way
+    last = FIRST + 330  # into the second fold, so that the checkpoint changes on the way
     steps = trade(ledger, checkpoints, FIRST, last)
     assert_same_orders(ledger, checkpoints, last)
     book = backtest(checkpoints, last)
@@ -100,7 +104,7 @@ def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints)
     pd.testing.assert_frame_equal(filled, book.fills("paper"), check_dtype=False)
     assert len(filled) >= 100
     assert sum(len(step.decided.vetoes) for step in steps) >= 2
-    assert ledger.verify("paper/sample/paper") > 1000
+    assert ledger.verify("paper/sample/paper") > 400
 
 
 def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, checkpoints):

@@ -55,7 +55,7 @@ def test_no_target_reaches_what_comes_after(earliest, decisions, horizon, embarg
 
 def test_a_fold_whose_targets_overlap_is_refused():
     fold = fold_rows("k", 500, 1000, 1251, horizon=5)
-    with pytest.raises(ValueError, match="validation targets reach into the test span"):
+    with pytest.raises(ValueError, match="training targets reach into validation"):
         fold.check(horizon=6)
 
 
