@@ -28,7 +28,7 @@ def equity_markdown(equity: Floats, benchmark: Floats, name: str) -> str:
         name: the benchmark's; it and both last values stand below the picture.
     """
     words = (
-        f"blue: strategy, now {equity[-1]:,.0f}; grey: {titled(name)}, now {benchmark[-1]:,.0f} "
+        f"blue: strategy, {equity[-1]:,.0f} at the end; grey: {titled(name)}, {benchmark[-1]:,.0f} "
         "(log scale)"
     )
     drawn = (

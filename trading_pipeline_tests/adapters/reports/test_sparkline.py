@@ -55,4 +55,4 @@ def test_a_lost_account_is_drawn_at_the_bottom():
 
 def test_the_words_say_which_is_which_and_where_they_end():
     markdown = equity_markdown(np.array([1.0, 162_000.4]), np.array([1.0, 2e6]), "buy_and_hold")
-    assert "blue: strategy, now 162,000; grey: buy-and-hold, now 2,000,000" in markdown
+    assert "blue: strategy, 162,000 at the end; grey: buy-and-hold, 2,000,000" in markdown
