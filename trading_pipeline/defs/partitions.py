@@ -15,7 +15,8 @@ SATURDAY = 5
 def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
     """One partition a day: weekdays where the market keeps to them, every day where it does not.
 
-    A holiday is a partition without bars.
+    A holiday is a partition without bars. Where the session ends before the UTC day does, today is
+    a partition too, so that a night can fetch it; sources never give a bar that is still open.
     """
     weekdays = market.calendar == "XNYS"
     end = market.end
@@ -26,6 +27,7 @@ def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
         end=f"{end:{DAY}}" if end else None,
         cron_schedule="0 0 * * 1-5" if weekdays else "0 0 * * *",
         fmt=DAY,
+        end_offset=1 if weekdays and end is None else 0,
     )
 
 

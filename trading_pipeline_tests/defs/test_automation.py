@@ -1,0 +1,189 @@
+"""The night, and what follows when new bars land."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+
+from trading_pipeline.core.learning.walkforward import fold_starts
+from trading_pipeline.core.market.market import Market, WalkForward
+from trading_pipeline.defs.inputs import Plan
+from trading_pipeline.defs.jobs import asset_jobs
+from trading_pipeline.defs.markets import market_definitions
+from trading_pipeline.defs.partitions import days, folds
+from trading_pipeline.defs.schedules import last_closed_day, missing_days, range_tags
+from trading_pipeline.defs.sensors import folds_to_run
+
+LIVE = Market(name="live", source="sample", symbols=("IBM",), start=date(2008, 1, 2))
+COINS = replace(LIVE, name="coins", calendar="24/7", start=date(2019, 8, 17))
+FRIDAY_NIGHT = datetime(2015, 3, 6, 21, 30, tzinfo=UTC)  # half past four in New York
+
+
+def definitions(market, running=False):
+    from trading_pipeline.core.progress import Progress
+    from trading_pipeline.defs.resources import ConfiguredSources, Home
+
+    shared = dg.Definitions(
+        resources={
+            "home": Home(root="nowhere"),
+            "sources": dg.ResourceDefinition.hardcoded_resource(ConfiguredSources({})),
+            "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
+        }
+    )
+    return dg.Definitions.merge(shared, market_definitions(Plan(market, nightly=running)))
+
+
+def land(instance, asset, partitions):
+    for partition in partitions:
+        key = dg.AssetKey(["live", asset])
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+
+
+def evaluate_schedule(instance, at=FRIDAY_NIGHT):
+    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+    return definitions(LIVE).resolve_schedule_def("live_nightly").evaluate_tick(context)
+
+
+def evaluate_sensor(instance, cursor=None):
+    repository = definitions(LIVE).get_repository_def()
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
+    return definitions(LIVE).resolve_sensor_def("live_new_bars").evaluate_tick(context)
+
+
+def test_a_day_has_closed_when_its_market_has():
+    assert last_closed_day(LIVE, FRIDAY_NIGHT) == "2015-03-06"
+    assert last_closed_day(LIVE, FRIDAY_NIGHT.replace(hour=20)) == "2015-03-05"
+    assert last_closed_day(COINS, datetime(2020, 1, 2, 0, 10, tzinfo=UTC)) == "2020-01-01"
+
+
+def test_a_night_fetches_every_day_since_the_last_that_was_stored():
+    """Three nights were missed: one run makes up for all of them."""
+    known = [day for day in days(LIVE).get_partition_keys(FRIDAY_NIGHT) if day < "2015-03-03"]
+    assert missing_days(LIVE, set(known), FRIDAY_NIGHT) == ("2015-03-03", "2015-03-06")
+    assert (
+        missing_days(
+            LIVE, {*known, "2015-03-03", "2015-03-04", "2015-03-05", "2015-03-06"}, FRIDAY_NIGHT
+        )
+        is None
+    )
+
+
+def test_the_schedule_asks_for_one_run_over_the_missing_days(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        stored = [day for day in days(LIVE).get_partition_keys(FRIDAY_NIGHT) if day < "2015-03-05"]
+        land(instance, "features", stored[-3:])
+        tick = evaluate_schedule(instance)
+    (request,) = tick.run_requests
+    assert request.tags.items() >= range_tags("2008-01-02", "2015-03-06").items()
+
+
+def test_the_nightly_job_holds_bars_checks_features_and_a_production_model():
+    job = definitions(LIVE).resolve_job_def("live_nightly")
+    made = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
+    assert made == {"raw_bars", "corporate_actions", "features", "production_model"}
+    checked = {key.name for key in job.asset_layer.asset_graph.asset_check_keys}
+    assert checked >= {"bars_obey_market_invariants", "features_do_not_look_ahead"}
+
+
+def test_a_night_cannot_be_one_run():
+    """Why the sensor exists: days and folds do not fit into one job."""
+    everything = dg.define_asset_job("everything", dg.AssetSelection.groups("live"))
+    with pytest.raises(dg.DagsterInvalidDefinitionError):
+        dg.Definitions.merge(definitions(LIVE), dg.Definitions(jobs=[everything])).resolve_job_def(
+            "everything"
+        )
+
+
+def test_new_bars_refresh_the_running_fold_once():
+    with dg.DagsterInstance.ephemeral() as instance:
+        land(instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
+        land(instance, "features", ["2015-03-05", "2015-03-06"])
+        first = evaluate_sensor(instance)
+        assert [(each.job_name, each.partition_key) for each in first.run_requests] == [
+            ("live_refresh", "2015-01-01")
+        ]
+        assert not evaluate_sensor(instance, first.cursor).run_requests
+        land(instance, "features", ["2015-03-09"])
+        assert len(evaluate_sensor(instance, first.cursor).run_requests) == 1
+
+
+def test_new_bars_of_a_new_year_train_its_fold():
+    with dg.DagsterInstance.ephemeral() as instance:
+        land(instance, "model_checkpoint", ["2013-01-01", "2014-01-01"])
+        land(instance, "features", ["2015-01-02"])
+        tick = evaluate_sensor(instance)
+    assert [(each.job_name, each.partition_key) for each in tick.run_requests] == [
+        ("live_retrain", "2015-01-01")
+    ]
+
+
+def test_nothing_happens_before_bars_land():
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not evaluate_sensor(instance).run_requests
+
+
+def test_folds_without_a_model_are_all_trained():
+    assert folds_to_run(LIVE, {"2014-02-03"}, set()) == ["2013-01-01", "2014-01-01"]
+    assert folds_to_run(LIVE, {"2010-02-03"}, set()) == []  # too early for any
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_nights_start_by_themselves_only_where_the_settings_say_so(running):
+    made = definitions(LIVE, running)
+    schedule, sensor = (
+        made.resolve_schedule_def("live_nightly"),
+        made.resolve_sensor_def("live_new_bars"),
+    )
+    assert (schedule.default_status == dg.DefaultScheduleStatus.RUNNING) == running
+    assert (sensor.default_status == dg.DefaultSensorStatus.RUNNING) == running
+
+
+@pytest.mark.parametrize("test_months", [1, 3, 12])
+def test_partitions_and_fold_arithmetic_agree(test_months):
+    """Dagster counts folds by cron, training by months: both must name the same days."""
+    import pandas as pd
+
+    spans = WalkForward(first_train=24, test=test_months, window=24)
+    market = replace(LIVE, walk_forward=spans, start=date(2008, 2, 13), end=date(2012, 5, 20))
+    first, last = pd.Timestamp("2008-02-13", tz="UTC"), pd.Timestamp("2012-05-19", tz="UTC")
+    expected = [f"{start:%Y-%m-%d}" for start in fold_starts(first, last, spans)]
+    assert folds(market).get_partition_keys() == expected
+
+
+def test_a_fold_learns_from_the_days_before_it_and_predicts_its_own():
+    market = replace(LIVE, end=date(2015, 3, 6))
+    upstream = _days_of(market, "model_checkpoint", "2014-01-01")
+    assert (upstream[0], upstream[-1]) == ("2009-01-01", "2013-12-31")
+    own = _days_of(market, "predictions", "2014-01-01")
+    assert (own[0], own[-1]) == ("2014-01-01", "2014-12-31")
+
+
+def _days_of(market, asset, fold):
+    definition = definitions(market).resolve_assets_def(dg.AssetKey([market.name, asset]))
+    mapping = definition.get_partition_mapping(dg.AssetKey([market.name, "features"]))
+    subset = folds(market).subset_with_partition_keys([fold])
+    result = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        subset, folds(market), days(market)
+    )
+    return sorted(result.partitions_subset.get_partition_keys())
+
+
+def test_every_asset_is_in_a_job():
+    covered = {name for job in asset_jobs(LIVE).values() for name in _assets_of(job)}
+    assert covered >= {
+        "raw_bars",
+        "corporate_actions",
+        "features",
+        "model_checkpoint",
+        "predictions",
+        "production_model",
+        "backtest_report",
+    }
+
+
+def _assets_of(job):
+    return {
+        key.path[-1]
+        for key in definitions(LIVE).resolve_job_def(job.name).asset_layer.executable_asset_keys
+    }

@@ -1,0 +1,54 @@
+"""A small report of real trades, written as the asset writes it."""
+
+import json
+from pathlib import Path
+
+from trading_pipeline.adapters.reports.series import ReportSeries, accounts
+from trading_pipeline.core.trading.backtest import book_settings
+from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline_tests.core.learning.sample_market import MARKET, panel
+
+
+def small_book() -> Book:
+    """Half in AAPL and MSFT through their splits and dividends."""
+    import numpy as np
+
+    weights = np.full(panel().close.shape, np.nan)
+    weights[::21] = [0.25, 0.25, 0.25, 0.0]
+    return simulate(
+        panel(), start=600, stop=1400, weights=weights, **book_settings(MARKET, 100_000.0)
+    )
+
+
+def write_small_report(folder: Path) -> None:
+    """The files that an audit reads."""
+    import numpy as np
+
+    book = small_book()
+    series = ReportSeries(
+        timestamps=book.timestamps,
+        equity=book.equity,
+        baselines={},
+        random_equity=np.zeros((0, len(book.equity))),
+        weights=book.weight,
+        symbols=book.symbols,
+        orders=book.orders("backtest"),
+        fills=book.fills("backtest"),
+        vetoes=book.vetoes(),
+        predictions=book.orders("backtest"),
+        cash_flows=book.cash_flows(),
+        cash=book.cash,
+    )
+    folder.mkdir(parents=True)
+    accounts(series).to_csv(folder / "equity.csv", index=False)
+    series.fills.to_csv(folder / "fills.csv", index=False)
+    series.cash_flows.to_csv(folder / "cash_flows.csv", index=False)
+    period = {"end": book.timestamps[-1].isoformat()}
+    (folder / "report.json").write_text(json.dumps({"period": period}))
+
+
+def test_the_small_report_trades_and_earns_dividends():
+    book = small_book()
+    assert len(book.fills("x")) > 50
+    assert set(book.cash_flows()["kind"]) >= {"dividend"}
