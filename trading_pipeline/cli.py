@@ -242,8 +242,20 @@ def _chain(
         with _working(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
             runs.backtest(run, plan, capital)
         _print_summary(run.home.report(plan.market))
-    if next_steps:
-        _print(_NEXT)
+        if next_steps:
+            _print_proofs(run, plan)
+            _print(_NEXT)
+
+
+def _print_proofs(run: Any, plan: Any) -> None:
+    """Whatever the verdict is, these can be shown to anyone."""
+    from trading_pipeline.defs import proofs
+
+    _print("\nWhat is proven, seen just now")
+    with _working("planting a leak, and replaying the first weeks on paper"):
+        lines = [proofs.planted_leak(run, plan), proofs.paper_equals_backtest(run, plan)]
+    for line in lines:
+        _print(f"  {line}")
 
 
 _NEXT = """
