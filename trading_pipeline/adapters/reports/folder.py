@@ -1,11 +1,10 @@
 """A folder of files that belong together, replaced whole or not at all."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from trading_pipeline.adapters.store.files import one_writer
+from trading_pipeline.adapters.store.files import flush, one_writer
 from trading_pipeline.errors import StoreError
 
 
@@ -70,7 +69,7 @@ def _swap(folder: Path, draft: Path, previous: Path) -> None:
         raise
     if previous.exists():
         _retire(previous, folder)
-    _flush_path(folder.parent)
+    flush(folder.parent)
 
 
 def _retire(previous: Path, folder: Path) -> None:
@@ -83,16 +82,5 @@ def _retire(previous: Path, folder: Path) -> None:
 
 def _flush(folder: Path) -> None:
     for file in folder.iterdir():
-        _flush_path(file)
-    _flush_path(folder)
-
-
-def _flush_path(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk itself."""
-    if path.is_dir() and os.name != "posix":
-        return  # other systems cannot open a folder
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(file)
+    flush(folder)

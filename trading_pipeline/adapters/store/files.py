@@ -25,11 +25,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(draft)
-            _flush(draft)
+            flush(draft)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def remove_file(path: Path) -> None:
@@ -41,7 +41,7 @@ def remove_file(path: Path) -> None:
     with _naming(path):
         if path.exists():
             path.unlink()
-            _flush(path.parent)
+            flush(path.parent)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk itself."""
     if path.is_dir() and os.name != "posix":
         return  # other systems cannot open a folder
