@@ -219,7 +219,7 @@ def home() -> None:
 def main() -> None:
     """Entry point. SIGTERM, which a container or a system sends to end us, is a Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
-    app()
+    app(prog_name="trading-pipeline")
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -243,17 +243,20 @@ def _chain(
             runs.backtest(run, plan, capital)
         _print_summary(run.home.report(plan.market))
         if next_steps:
-            _print_proofs(run, plan)
+            _print_proofs(run, plan, capital)
             _print(_NEXT)
 
 
-def _print_proofs(run: Any, plan: Any) -> None:
+def _print_proofs(run: Any, plan: Any, capital: float) -> None:
     """Whatever the verdict is, these can be shown to anyone."""
     from trading_pipeline.defs import proofs
 
     _print("\nWhat is proven, seen just now")
     with _working("planting a leak, and replaying the first weeks on paper"):
-        lines = [proofs.planted_leak(run, plan), proofs.paper_equals_backtest(run, plan)]
+        lines = [
+            proofs.planted_leak(run, plan),
+            proofs.paper_equals_backtest(run, plan, capital),
+        ]
     for line in lines:
         _print(f"  {line}")
 

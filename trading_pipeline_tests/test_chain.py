@@ -6,11 +6,14 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.definitions import build, plan_of
-from trading_pipeline.defs import runs
+from trading_pipeline.defs import proofs, runs
+from trading_pipeline.defs.inputs import read_dataset
 from trading_pipeline.defs.paper import run_session
 from trading_pipeline.defs.resources import ConfiguredSources, Home
-from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.errors import LookAheadError, TradingPipelineError
 from trading_pipeline.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -147,3 +150,34 @@ def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_in
     assert len(cut) > 0
     assert mine["client_order_id"].tolist() == cut["client_order_id"].tolist()
     assert mine["quantity"].tolist() == cut["quantity"].tolist()
+
+
+def test_a_night_brings_bars_and_a_production_model(finished, settings, own_instance):
+    """The job of the schedule, for the last days of the year; then its model is asked to cheat."""
+    with running(settings) as run:
+        run.run("sample_nightly", tags=range_tags("2007-12-27", "2007-12-31"))
+        checkpoint = run.home.checkpoints(settings.market("sample")).read("best_model")
+        data = read_dataset(run.home, plan_of(settings, "sample"))
+    assert checkpoint["last_target"].startswith("2007-12-31")
+    with pytest.raises(LookAheadError, match="has learned from bars up to 2007-12-31"):
+        Predictor(checkpoint).step(data, len(data.panel.timestamps) - 1)
+
+
+def test_new_bars_refresh_predictions_and_report(finished, settings, own_instance):
+    """The job of the sensor: the running fold and the report in one run."""
+    report = report_folder(settings) / "report.json"
+    before = report.stat().st_mtime_ns
+    with running(settings) as run:
+        run.run("sample_refresh", partition_key="2007-01-01")
+    assert report.stat().st_mtime_ns > before
+
+
+def test_the_demo_proves_what_it_says(finished, settings, own_instance):
+    plan = plan_of(settings, "sample")
+    with running(settings) as run:
+        runs.backtest(run, plan, 30_000.0)
+        assert proofs.planted_leak(run, plan).startswith("caught: ")
+        assert proofs.paper_equals_backtest(run, plan, 30_000.0).startswith("equal: ")
+        orders = report_folder(settings) / "orders.csv"
+        orders.write_text(orders.read_text().replace(",buy,", ",sell,", 1))
+        assert proofs.paper_equals_backtest(run, plan, 30_000.0).startswith("NOT EQUAL")

@@ -1,13 +1,14 @@
 """What the demo can prove on the spot, whatever the verdict on the edge is."""
 
+import json
+
 import pandas as pd
 
+from trading_pipeline.defs.assets.report import INPUTS
 from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.paper import run_session
 from trading_pipeline.defs.runs import Runner
 
-SESSION = "demo"
-CAPITAL = 100_000.0
 BARS = 40  # replayed on paper; about a second for every six
 
 
@@ -31,17 +32,23 @@ def planted_leak(run: Runner, plan: Plan) -> str:
     return f"caught: a feature shifted by one bar ({'; '.join(caught)})"
 
 
-def paper_equals_backtest(run: Runner, plan: Plan) -> str:
-    """Replay the first bars on paper, and compare the orders with those of the report."""
+def paper_equals_backtest(run: Runner, plan: Plan, capital: float) -> str:
+    """Replay the first bars on paper, and compare the orders with those of the report.
+
+    The session is named after what the report was made from: another report is another session,
+    and the same one is only looked up.
+    """
     from trading_pipeline.adapters.paper import journalled_orders
 
     folder = run.home.report(plan.market)
+    summary = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    session = f"demo-{summary['lineage'][INPUTS][:12]}"
     ordered = pd.read_csv(folder / "orders.csv")
     stamps = pd.read_csv(folder / "equity.csv")["timestamp"]
     last = stamps.iloc[min(BARS, len(stamps) - 1)]
-    run_session(run, plan, {"session": SESSION, "capital": CAPITAL, "end": str(last)[:10]})
+    run_session(run, plan, {"session": session, "capital": capital, "end": str(last)[:10]})
     with run.home.ledger() as ledger:
-        papered = journalled_orders(ledger, f"paper/{plan.market.name}/{SESSION}")
+        papered = journalled_orders(ledger, f"paper/{plan.market.name}/{session}")
     names = ["decided_at", "symbol", "side", "quantity"]
     mine, theirs = (_before(table, last)[names] for table in (papered, ordered))
     if mine.equals(theirs):
