@@ -34,6 +34,7 @@ demo: $(STAMP) ## run everything on the embedded sample market, down to the repo
 ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon; PORT=... moves it
 	@home="$$($(BIN)/trading-pipeline home)" \
 	&& DAGSTER_HOME="$$home" DAGSTER_EVENT_BATCH_SIZE=1000 \
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 install: $(STAMP) ## make .venv from the locked versions; TORCH='...' chooses PyTorch's build
