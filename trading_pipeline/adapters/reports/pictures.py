@@ -47,7 +47,7 @@ def loss_curve(curves: Sequence[Sequence[Mapping[str, float]]]) -> str:
         right.plot(steps, [look["information"] for look in looks], color=BASELINES[0], marker=".")
     axes.set_xlabel("training step")
     axes.set_ylabel("training loss", color=STRATEGY)
-    right.set_ylabel("validation information coefficient", color=BASELINES[0])
+    right.set_ylabel("validation coefficient, price head", color=BASELINES[0])
     right.spines[["top"]].set_visible(False)
     picture = BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})

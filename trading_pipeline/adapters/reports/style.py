@@ -51,7 +51,8 @@ a { color: inherit; }
   th, td { padding: 6px; }
   td:first-child, th:first-child { white-space: normal; min-width: 92px; }
   small { font-size: .72rem; letter-spacing: -.01em; }
-  .scoreboard { font-size: .76rem; table-layout: fixed; }
+  .scoreboard { font-size: .7rem; table-layout: fixed; }
+  .scoreboard th:first-child, .scoreboard td:first-child { min-width: 0; width: 66px; }
   .scoreboard th, .scoreboard td { padding: 6px 3px; }
   .scoreboard td:nth-child(2), .scoreboard th:nth-child(2) { display: none; }
   .scoreboard small, .scoreboard th { white-space: normal; }
