@@ -49,9 +49,12 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         )
     if len(panel.symbols) < 20:
         warnings.append(
-            f"{len(panel.symbols)} symbols are too few to show skill across symbols; the starting "
-            "cap (half the profile's gross cap) was in force throughout"
+            f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
         )
+    warnings.append(
+        "Kelly: the starting cap (half the profile's gross cap) was in force throughout; sizing by "
+        "measured evidence does not exist yet"
+    )
     warnings += [
         f"risk rule {rule} tripped {count} times" for rule, count in _trips(backtest.strategy)
     ]

@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.core.evaluation.backtest import (
+    HINDSIGHT,
+    annual_sharpe,
+    coefficient_table,
+    never_delisted,
+    view_of,
+    warnings_of,
+)
+from trading_pipeline.core.trading.backtest import run_backtest, score_grid, scored_rows
+from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel
+
+ROWS = slice(1500, 1800)
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    """Scores drawn from a hat, for rows 1500 to 1799."""
+    stamps = panel().timestamps[ROWS]
+    index = pd.MultiIndex.from_product([stamps, MARKET.symbols], names=["timestamp", "symbol"])
+    draws = np.random.default_rng(0).normal(size=len(index))
+    return index.to_frame(index=False).assign(score=draws)
+
+
+@pytest.fixture(scope="module")
+def backtest(predictions):
+    return run_backtest(panel(), predictions, dataset().eligible, MARKET, 50_000.0)
+
+
+def test_every_book_starts_with_the_same_capital_on_the_first_scored_bar(backtest):
+    assert (backtest.start, backtest.stop) == (1500, 1801)
+    books = [backtest.strategy, backtest.without_stops, *backtest.baselines.values()]
+    for book in books:
+        assert book.equity[0] == 50_000.0
+        assert len(book.equity) == 301
+    assert (backtest.random_equity[:, 0] == 50_000.0).all()
+    assert backtest.random_equity.shape == (1000, 301)
+
+
+def test_baselines_are_there_bare_and_managed(backtest):
+    wanted = {"cash", "buy_and_hold", "equal_weight", "inverse_volatility", "momentum", "reversal"}
+    assert wanted | {"trend", "buy_and_hold_managed", "equal_weight_managed"} == set(
+        backtest.baselines
+    )
+    assert (backtest.baselines["cash"].equity == 50_000.0).all()
+
+
+def test_scores_of_the_bar_are_traded_and_no_others(predictions):
+    grid = score_grid(panel(), predictions.sample(frac=1, random_state=1))
+    assert np.isfinite(grid[ROWS]).all()
+    assert np.isnan(grid[:1500]).all()
+    assert np.isnan(grid[1800:]).all()
+    row = predictions.iloc[5]
+    place = panel().timestamps.get_loc(row["timestamp"]), MARKET.symbols.index(row["symbol"])
+    assert grid[place] == row["score"]
+
+
+def test_predictions_of_other_bars_are_an_error(predictions):
+    elsewhere = predictions.assign(timestamp=predictions["timestamp"] + pd.DateOffset(years=50))
+    with pytest.raises(TradingError, match="predict its folds first"):
+        scored_rows(score_grid(panel(), elsewhere), len(panel().timestamps))
+
+
+def test_the_latency_check_trades_yesterdays_scores(backtest):
+    """One bar late: its first order comes one decision later."""
+    ours, late = (
+        book.orders("x")["decided_at"].min() for book in (backtest.strategy, backtest.one_bar_late)
+    )
+    assert late > ours
+
+
+def test_a_reader_is_warned(backtest):
+    warnings = warnings_of(panel(), backtest, MARKET)
+    assert warnings[0] == HINDSIGHT
+    assert any("4 symbols are too few" in each for each in warnings)
+    assert any("Kelly: the starting cap" in each for each in warnings)
+    assert any("filled one bar later the Sharpe ratio is" in each for each in warnings)
+    adjusted = replace(panel(), total_return_units=True)
+    assert any("total-return units" in each for each in warnings_of(adjusted, backtest, MARKET))
+
+
+def test_a_symbol_that_stops_trading_is_not_hindsight():
+    gone = panel().close.copy()
+    gone[-100:, 1] = np.nan
+    assert never_delisted(panel())
+    assert not never_delisted(replace(panel(), close=gone))
+
+
+def test_the_sharpe_ratio_is_of_daily_returns(backtest):
+    equity = backtest.strategy.equity
+    returns = equity[1:] / equity[:-1] - 1
+    expected = returns.mean() / returns.std(ddof=1) * np.sqrt(252)
+    assert annual_sharpe(backtest.strategy, MARKET) == pytest.approx(expected)
+    assert np.isnan(annual_sharpe(backtest.baselines["cash"], MARKET))
+
+
+def test_four_symbols_have_no_information_coefficient(backtest):
+    assert coefficient_table(panel(), backtest, np.ones(panel().close.shape)) is None
+    assert len(view_of(backtest.strategy).trades) == len(backtest.strategy.trades())
