@@ -52,7 +52,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             _metrics_table(summary),
         ),
         _section(
-            "The specification's promises",
+            "Expected performance: promised and measured",
             "Met: the whole interval clears the easier end of the promised range. Not met: it "
             "wholly misses it. The profile that ran is marked; the others hold the same run "
             "against their promise.",
