@@ -103,7 +103,7 @@ def folds(
                 key, earliest, int(first_test), int(after) - 1, horizon, spans.embargo
             )
     if not found:
-        raise HistoryTooShort(_too_short(len(clock), horizon, burn_in))
+        raise HistoryTooShort(_too_short(clock, horizon, burn_in, spans))
     return found
 
 
@@ -112,9 +112,19 @@ def minimum_decisions(horizon: int) -> int:
     return 250 + 2 * (horizon + 2)
 
 
-def minimum_bars(horizon: int, burn_in: int) -> int:
-    """Bars below which no walk-forward is possible, whatever the spans."""
-    return burn_in + minimum_decisions(horizon) + 2 * 21
+def sufficient_bars(
+    clock: pd.DatetimeIndex, horizon: int, burn_in: int, spans: WalkForward | None = None
+) -> int:
+    """Bars, as dense as those of the clock, with which a walk-forward is surely possible.
+
+    With spans that may shrink (None): one month more than the shortest training span, four folds
+    of a month, and a month for a history that begins or ends within one.
+    """
+    a_month: float = len(clock) / max((clock[-1] - clock[0]) / pd.Timedelta(days=365.25 / 12), 1.0)
+    months = ceil((burn_in + minimum_decisions(horizon)) / a_month) + 6
+    if spans:
+        months = max(months, spans.first_train + spans.test + 1)
+    return ceil(months * a_month)
 
 
 def fitting_spans(
@@ -143,7 +153,7 @@ def fitting_spans(
                 f"history of {history} months is short: training {spans.first_train} -> {train} "
                 f"months, folds {spans.test} -> {test} months"
             )
-    raise HistoryTooShort(_too_short(len(clock), horizon, burn_in))
+    raise HistoryTooShort(_too_short(clock, horizon, burn_in))
 
 
 def _month(stamp: pd.Timestamp) -> pd.Timestamp:
@@ -158,9 +168,12 @@ def _months_between(first: pd.Timestamp, last: pd.Timestamp) -> int:
     return int(12 * (last.year - first.year) + last.month - first.month)
 
 
-def _too_short(bars: int, horizon: int, burn_in: int) -> str:
+def _too_short(
+    clock: pd.DatetimeIndex, horizon: int, burn_in: int, spans: WalkForward | None = None
+) -> str:
+    needed = sufficient_bars(clock, horizon, burn_in, spans)
     return (
-        f"{bars} bars are too short a history: at least {minimum_bars(horizon, burn_in)} are "
-        f"needed ({burn_in} before the first decision, {minimum_decisions(horizon)} to learn "
-        "from, two months to test on). Give more history, or a shorter horizon."
+        f"{len(clock)} bars are too short a history: {needed} are needed ({burn_in} "
+        f"before the first decision, {minimum_decisions(horizon)} to learn from, "
+        "some months to test on). Give more history, or a shorter horizon."
     )

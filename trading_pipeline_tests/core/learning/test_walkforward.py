@@ -11,8 +11,8 @@ from trading_pipeline.core.learning.walkforward import (
     fold_rows,
     fold_starts,
     folds,
-    minimum_bars,
     minimum_decisions,
+    sufficient_bars,
 )
 from trading_pipeline.core.market.market import WalkForward
 from trading_pipeline.errors import HistoryTooShort
@@ -87,10 +87,21 @@ def test_training_windows_roll():
 
 
 def test_too_short_a_history_names_the_bars_needed():
-    with pytest.raises(HistoryTooShort, match=rf"100 bars .* at least {minimum_bars(21, 312)}"):
-        fitting_spans(weekdays("2020-01-01", 100), YEARLY, 21, 312)
-    with pytest.raises(HistoryTooShort, match="at least"):
-        folds(weekdays("2020-01-01", 700), YEARLY, 21, 312)
+    few = weekdays("2020-01-01", 100)
+    with pytest.raises(HistoryTooShort, match=f"100 bars .* {sufficient_bars(few, 21, 312)} are"):
+        fitting_spans(few, YEARLY, 21, 312)
+
+
+@given(bars=st.integers(50, 1000), first=st.integers(0, 400))
+def test_as_many_bars_as_it_says_are_enough_for_spans_that_stand(bars, first):
+    clock = pd.bdate_range(
+        pd.Timestamp("2003-01-01") + pd.Timedelta(days=first), periods=bars, tz="UTC"
+    )
+    with pytest.raises(HistoryTooShort) as refused:
+        folds(clock, YEARLY, 21, 312)
+    needed = sufficient_bars(clock, 21, 312, YEARLY)
+    assert f"{needed} are needed" in str(refused.value)
+    assert folds(pd.bdate_range(clock[0], periods=needed), YEARLY, 21, 312)
 
 
 def test_spans_that_fit_stay_and_short_ones_shrink_and_say_so():
@@ -109,7 +120,7 @@ def test_spans_either_give_a_fold_or_say_what_is_missing(bars, horizon):
     try:
         spans, _ = fitting_spans(clock, YEARLY, horizon, 312)
     except HistoryTooShort:
-        assert bars < minimum_bars(horizon, 312) + 5 * 23  # months are coarse
+        assert bars < sufficient_bars(clock, horizon, 312)
         return
     for fold in folds(clock, spans, horizon, 312).values():
         assert fold.test.first - fold.train.first >= minimum_decisions(horizon)
