@@ -28,7 +28,7 @@ from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, WalkF
 from trading_pipeline.errors import SettingsError, StoreError
 
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
-_MARKET_NAME = r"[A-Za-z_][A-Za-z0-9_]*"  # also a folder, a table, and part of Dagster's names
+_MARKET_NAME = r"[A-Za-z0-9_]+"  # also a folder, a table, and part of Dagster's names
 
 
 def months(span: Any) -> Any:

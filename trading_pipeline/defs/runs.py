@@ -172,8 +172,6 @@ def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
     keys = days(market).get_partition_keys()
     bars = run.home.bars(market)
-    if run.home.features(market).catalog_hash() != catalog_hash():
-        return keys[0], keys[-1]  # never computed, deleted because damaged, or of older code
     if market.end is not None:
         source = run.sources.open(market)
         theirs = source.bars(list(market.symbols), *_span(market))
@@ -181,6 +179,8 @@ def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
             return keys[0], keys[-1]
     elif bars.read().empty:
         return keys[0], keys[-1]
+    if run.home.features(market).catalog_hash() != catalog_hash():
+        return keys[0], keys[-1]  # deleted because they were damaged, or of older code
     return missing_days(market, stored, datetime.now(UTC))
 
 
