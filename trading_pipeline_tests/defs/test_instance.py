@@ -1,0 +1,157 @@
+"""The local instance: its event log, and what killed processes left behind."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+import yaml
+from dagster import DagsterInstance, DagsterRunStatus
+
+from trading_pipeline.defs.instance import (
+    BATCH_VARIABLE,
+    PROCESS_TAG,
+    BatchedSqliteEventLog,
+    close_abandoned_runs,
+    local_instance,
+    prepare_home,
+    this_process,
+)
+from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.errors import StoreError
+
+DAYS = dg.DailyPartitionsDefinition("2020-01-01", end_date="2020-10-01")
+COUNT = 274
+
+
+@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+def bars() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"rows": 7})
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    """A real one, on SQLite files."""
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
+    monkeypatch.setenv(BATCH_VARIABLE, "100")
+    with local_instance(tmp_path) as made:
+        yield made
+
+
+def backfill(instance: DagsterInstance, last: str) -> str:
+    """The id of one run over all days up to the last."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    tags = range_tags("2020-01-01", last)
+    return dg.materialize([bars], instance=instance, tags=tags, run_config=quiet).run_id
+
+
+def test_a_backfill_in_one_run_records_every_partition(instance):
+    """In the index, which is of all runs, and in the file of the run."""
+    assert isinstance(instance.event_log_storage, BatchedSqliteEventLog)
+    run_id = backfill(instance, "2020-09-30")
+    assert instance.get_materialized_partitions(bars.key) == set(DAYS.get_partition_keys())
+    records = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
+    made = [each.event_log_entry.dagster_event.partition for each in records]
+    assert made == DAYS.get_partition_keys()
+    assert len(made) == COUNT
+    of_asset = instance.fetch_materializations(bars.key, limit=1000).records
+    assert len(of_asset) == COUNT
+    assert {each.run_id for each in of_asset} == {run_id}
+
+
+def test_the_events_of_a_run_can_be_read(instance):
+    run_id = backfill(instance, "2020-01-09")
+    newest = instance.get_latest_materialization_event(bars.key).asset_materialization
+    assert newest.partition == "2020-01-09"
+    assert newest.metadata["rows"].value == 7
+    kinds = [each.dagster_event.event_type_value for each in instance.all_logs(run_id)]
+    assert kinds[-1] == "PIPELINE_SUCCESS"
+    assert kinds.count("PIPELINE_START") == 1
+    assert kinds.count("ASSET_MATERIALIZATION") == 9
+    instance.wipe_assets([bars.key])
+    assert not instance.get_materialized_partitions(bars.key)
+
+
+def test_a_batch_that_fails_leaves_no_half_of_it(instance, monkeypatch):
+    run_id = backfill(instance, "2020-01-20")
+    log = instance.event_log_storage
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    before = len(instance.all_logs(run_id))
+    store_event = BatchedSqliteEventLog.store_event
+
+    def breaking(self, event):
+        if event.dagster_event.partition == "2020-01-09":
+            raise OSError("disk full")
+        store_event(self, event)
+
+    monkeypatch.setattr(BatchedSqliteEventLog, "store_event", breaking)
+    with pytest.raises(OSError, match="disk full"):
+        log.store_event_batch(events)
+    assert len(instance.all_logs(run_id)) == before
+    monkeypatch.undo()
+    log.store_event(events[0])  # the log is usable again, without the batch's connections
+    assert len(instance.all_logs(run_id)) == before + 1
+
+
+def test_the_home_says_what_it_is_configured_with(tmp_path):
+    home = prepare_home(tmp_path)
+    config = yaml.safe_load((home / "dagster.yaml").read_text())
+    assert config["event_log_storage"]["config"]["base_dir"] == str(home / "history")
+    assert config["telemetry"]["enabled"] is False
+    (home / "dagster.yaml").write_text("half of")  # as a kill would leave it
+    assert yaml.safe_load((prepare_home(tmp_path) / "dagster.yaml").read_text()) == config
+
+
+def test_a_home_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"file/home/dagster .*set TP_HOME"):
+        prepare_home(tmp_path / "file" / "home")
+
+
+def started_by(instance: DagsterInstance, process: str) -> dg.DagsterRun:
+    """A run that such a process has left in the middle, with the slot it holds."""
+    job = dg.define_asset_job("made", [bars]).resolve(
+        asset_graph=dg.Definitions([bars]).resolve_asset_graph()
+    )
+    run = instance.create_run_for_job(
+        job, tags={PROCESS_TAG: process}, status=DagsterRunStatus.STARTED
+    )
+    instance.event_log_storage.initialize_concurrency_limit_to_default("duckdb")
+    instance.event_log_storage.claim_concurrency_slot("duckdb", run.run_id, "bars")
+    return run
+
+
+def ended_process() -> int:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def holders(instance: DagsterInstance) -> set[str]:
+    return instance.event_log_storage.get_concurrency_info("duckdb").active_run_ids
+
+
+@pytest.mark.parametrize("kind", ["ended", "id given out again"])
+def test_the_run_of_a_killed_process_is_closed_and_its_slot_freed(instance, kind):
+    host, pid, start = this_process().rsplit(" ", 2)
+    dead = f"{host} {pid} {int(start) - 1}" if kind != "ended" else f"{host} {ended_process()} 1"
+    run = started_by(instance, dead)
+    assert holders(instance) == {run.run_id}
+    assert close_abandoned_runs(instance) == [run.run_id]
+    assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.FAILURE
+    assert not holders(instance)
+    assert close_abandoned_runs(instance) == []
+
+
+@pytest.mark.parametrize("kind", ["alive", "of another host"])
+def test_the_run_of_a_process_that_may_live_is_left_alone(instance, kind):
+    process = this_process() if kind == "alive" else f"not-{socket.gethostname()} 99999999 1"
+    run = started_by(instance, process)
+    assert close_abandoned_runs(instance) == []
+    assert holders(instance) == {run.run_id}
+    assert str(os.getpid()) in this_process()
