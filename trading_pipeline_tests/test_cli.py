@@ -1,0 +1,248 @@
+"""The command line refuses with one line and exit code 2, and never with a traceback."""
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline import cli
+from trading_pipeline.defs.instance import local_instance
+from trading_pipeline_tests.synthetic import panel
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "home")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with the project's own settings; signals and variables are put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
+    monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TP_CONFIG", str(ROOT / "pipeline.toml"))
+    handler = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the entry point as a shell would; its exit code and what it said, spaces joined."""
+
+    def command(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["trading-pipeline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), re.sub(r"[\s│]+", " ", said.out + said.err)
+
+    return command
+
+
+def set_value(column: str, value: object) -> pd.DataFrame:
+    return (
+        panel().astype({column: object} if isinstance(value, str) else {}).pipe(_put, column, value)
+    )
+
+
+def _put(bars: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
+    bars.loc[7, column] = value
+    return bars
+
+
+def broken_panels() -> dict[str, tuple[pd.DataFrame, str]]:
+    good = panel()
+    stamps = good["timestamp"]
+    row = "row 7, BBB at 2020-01-06 00:00 UTC (1 row concerned)"
+    return {
+        "missing column": (good.drop(columns="close"), "lacks column close"),
+        "numbers as text": (good.assign(close="1.5"), "column close holds str, must be numbers"),
+        "twice": (
+            pd.concat([good, good.iloc[[5]]]),
+            "row 120, BBB at 2020-01-03 00:00 UTC (1 row concerned): (timestamp, symbol) is a dup",
+        ),
+        "high < low": (set_value("high", 1.0), f"{row}: high < low"),
+        "negative volume": (set_value("volume", -1.0), f"{row}: volume is negative"),
+        "NaN": (set_value("close", np.nan), f"{row}: close is NaN (missing)"),
+        "infinite": (set_value("open", np.inf), f"{row}: open is infinite"),
+        "free": (set_value("low", 0.0), f"{row}: low is not positive"),
+        "no symbol": (set_value("symbol", ""), "row 7 has symbol '', must be a name"),
+        "no timestamp": (set_value("timestamp", pd.NaT), "row 7 has no timestamp"),
+        "naive": (good.assign(timestamp=stamps.dt.tz_localize(None)), "timestamp is naive"),
+        "text stamps": (good.assign(timestamp=stamps.astype(str)), "holds str, must be datetimes"),
+        "no rows": (good.iloc[:0], "has no rows"),
+        "one bar": (good.iloc[:1], "no symbol has two bars"),
+        "too short": (good, "60 bars are too short a history: 7"),
+        "odd clock": (panel(900, days="15min"), "00:15:00 apart; timeframes are 1d, 1h, 1m"),
+    }
+
+
+PANELS = broken_panels()
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_broken_panel_is_named_with_row_and_rule(run, folder, name):
+    bars, complaint = PANELS[name]
+    path = folder / "panel.parquet"
+    bars.to_parquet(path)
+    code, said = run("walk-forward", "--data-path", path, "--out", folder / "out", "--preset=tiny")
+    assert code == 2
+    assert said.startswith(f"error: {path}")
+    assert complaint in said
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "panel.parquet is not a Parquet file"),
+        (b"timestamp,symbol\n2020-01-01,IBM\n", "panel.parquet is not a Parquet file"),
+        (None, "panel.parquet does not exist; give a Parquet file or a folder of them"),
+    ],
+)
+def test_a_file_that_is_no_panel_is_named(run, folder, content, complaint):
+    if content is not None:
+        (folder / "panel.parquet").write_bytes(content)
+    code, said = run("walk-forward", "--data-path", folder / "panel.parquet")
+    assert (code, complaint in said) == (2, True)
+    assert not (folder / "walk-forward").exists()
+
+
+def test_half_a_file_is_refused(run, folder):
+    path = folder / "panel.parquet"
+    panel().to_parquet(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    code, said = run("walk-forward", "--data-path", path)
+    assert (code, "panel.parquet is not a Parquet file" in said) == (2, True)
+
+
+def test_a_folder_without_panels_is_refused(run, folder):
+    code, said = run("walk-forward", "--data-path", folder)
+    assert (code, "has no Parquet files of bars directly in it" in said) == (2, True)
+
+
+@pytest.mark.parametrize("place", ["file/out", "file"])
+def test_an_out_that_cannot_be_written_is_named(run, folder, place):
+    panel(900, ("ONE",)).to_parquet(folder / "panel.parquet")
+    (folder / "file").write_text("precious")
+    code, said = run(
+        "walk-forward", "--data-path=panel.parquet", "--out", folder / place, "--preset=tiny"
+    )
+    assert code == 2
+    assert f"error: cannot write {folder / place}/pipeline.toml" in said
+    assert "give a writable folder with --out" in said
+    assert (folder / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward"}))  # it has --out
+def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, command):
+    (folder / "file").write_text("precious")
+    monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))
+    code, said = run(command)
+    assert code == 2
+    assert f"error: cannot write to {folder}/file/home/dagster" in said
+    assert "set TP_HOME" in said
+
+
+@pytest.mark.parametrize("command", ["train", "backtest", "paper-trade"])
+def test_an_empty_home_says_what_to_run_first(run, folder, command):
+    code, said = run(command)
+    assert code == 2
+    assert "home/raw/sample has no bars; run `trading-pipeline download --market sample`" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["train", "--market=nope"], "no market 'nope': "),
+        (["backtest", "--market=nope"], "has sample. Add a [markets.nope] entry"),
+        (["download", "--market=nope"], "no market 'nope': "),
+        (["walk-forward", "--data-path=panel.parquet", "--market=nope"], "no market 'nope': "),
+        (["walk-forward", "--data-path=panel.parquet", "--preset=huge"], "tiny, small or full"),
+        (["demo", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
+        (["train", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
+        (["backtest", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
+        (["download", "--source=nope"], "no market of source 'nope' in pipeline.toml; it has"),
+        (["paper-trade", "--source=nope"], "no market of source 'nope' in pipeline.toml; it has"),
+        (["demo", "--capital=0"], "Invalid value for '--capital'"),
+        (["demo", "--capital=nan"], "Invalid value for '--capital'"),
+        (["demo", "--capital=inf"], "must be a finite amount of money"),
+        (["paper-trade", "--start=soon"], "Invalid value for '--start'"),
+        (["paper-trade", "--bars-per-second=-1"], "Invalid value for '--bars-per-second'"),
+        (["walk-forward"], "Missing option '--data-path'"),
+        (["nope"], "No such command 'nope'"),
+    ],
+)
+def test_a_bad_option_is_named(run, folder, arguments, complaint):
+    panel(900).to_parquet(folder / "panel.parquet")
+    code, said = run(*arguments)
+    assert (code, complaint in said) == (2, True), said
+
+
+def test_a_panel_of_another_clock_than_its_market_is_refused(run, folder):
+    """Hourly bars cannot be judged by the settings of a daily market."""
+    panel(900, days="h").to_parquet(folder / "panel.parquet")
+    code, said = run("walk-forward", "--data-path=panel.parquet", "--market=sample")
+    assert code == 2
+    assert "bars are of 1h on the calendar 24/7, but market sample says 1d on XNYS" in said
+
+
+def test_an_unknown_symbol_of_a_market_is_named(run, folder, monkeypatch):
+    text = (ROOT / "pipeline.toml").read_text().replace('"GOOG"', '"NOPE"')
+    (folder / "pipeline.toml").write_text(text)
+    monkeypatch.setenv("TP_CONFIG", "pipeline.toml")
+    code, said = run("download")
+    assert (code, "has no NOPE; it knows AAPL, GOOG, IBM, MSFT" in said) == (2, True)
+    assert not list((folder / "home").rglob("*.parquet"))
+
+
+def test_bad_settings_are_refused_by_every_command(run, monkeypatch):
+    monkeypatch.setenv("TP_NOPE", "1")
+    for command in COMMANDS:
+        code, said = run(command, *["--data-path=x"] * (command == "walk-forward"))
+        assert code == 2
+        assert "TP_NOPE" in said or "x does not exist" in said
+
+
+def test_damaged_records_of_dagster_are_named(run, folder):
+    with local_instance(folder / "home"):
+        pass
+    os.environ.pop("DAGSTER_HOME")
+    (folder / "home" / "dagster" / "history" / "runs.db").write_text("not a database")
+    code, said = run("download")
+    assert code == 2
+    assert "Dagster's records in" in said
+    assert "can be moved away: bars, models and reports are not in there" in said
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_anywhere_is_said_and_ends_with_130(run, monkeypatch, sent):
+    """Also before the first run, while settings and packages are loaded."""
+    monkeypatch.setattr(cli, "_settings", lambda *_: os.kill(os.getpid(), sent))
+    code, said = run("train")
+    assert code == 130
+    assert "the same command goes on from here" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(run, command):
+    code, said = run(command, "--help")
+    assert code == 0
+    assert len(said) > 300 or command == "home"
+    assert f"Usage: trading-pipeline {command}" in said
+
+
+def test_no_command_shows_all_of_them(run):
+    _, said = run()
+    assert all(command in said for command in COMMANDS)
+
+
+def test_home_prints_the_folder_for_dagster(run, folder):
+    assert run("home") == (0, f"{folder}/home/dagster ")
+    assert (folder / "home" / "dagster" / "dagster.yaml").exists()
