@@ -79,7 +79,7 @@ def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(giv
         'id="chart-positions"',
         'id="chart-risk"',
         "Metrics",
-        "promises",
+        "promised and measured",
         "survivorship-biased",
         "<code>d1</code>",
     )
