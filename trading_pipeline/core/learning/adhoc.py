@@ -8,7 +8,7 @@ import pandas as pd
 
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
-from trading_pipeline.core.market.calendar import infer_calendar, infer_timeframe
+from trading_pipeline.core.market.calendar import check_weekdays, infer_calendar, infer_timeframe
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
 from trading_pipeline.errors import BarsError, HistoryTooShort
 
@@ -44,6 +44,7 @@ def market_of_panel(
         HistoryTooShort: no spans fit; the message names the bars needed.
         BarsError: the stamps fit no timeframe, or not those of the template.
     """
+    check_weekdays(bars, infer_calendar(bars), where)
     market = _renamed(template, bars, name, where) if template else _default(bars, name, where)
     clock = pd.DatetimeIndex(bars["timestamp"].unique())
     spans, shrunk = _fitting_spans(clock, market, n_steps, where)

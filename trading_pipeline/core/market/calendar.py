@@ -12,8 +12,11 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.bars import describe_row
 from trading_pipeline.core.market.market import CALENDARS, TIMEFRAMES
 from trading_pipeline.errors import BarsError
+
+SATURDAY = 5
 
 STEPS = {"1d": pd.Timedelta(days=1), "1h": pd.Timedelta(hours=1), "1m": pd.Timedelta(minutes=1)}
 _DAY, _NO_TIME = STEPS["1d"], pd.Timedelta(0)
@@ -197,5 +200,18 @@ def stamped_by_session(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def infer_calendar(bars: pd.DataFrame) -> str:
-    """'24/7' if any bar opens on a Saturday or Sunday (UTC), else 'XNYS'."""
-    return "24/7" if (bars["timestamp"].dt.dayofweek >= 5).any() else "XNYS"
+    """'24/7' if a tenth of the bars open on a Saturday or Sunday (UTC), else 'XNYS'.
+
+    Markets that never close have two sevenths there; a stray one is an error of a stock panel.
+    """
+    return "24/7" if _on_weekend(bars).mean() >= 0.1 else "XNYS"
+
+
+def check_weekdays(bars: pd.DataFrame, calendar: str, where: str) -> None:
+    """Raise BarsError where a bar opens on a weekend of a market that is closed then."""
+    if calendar == "XNYS" and (broken := _on_weekend(bars).to_numpy()).any():
+        raise BarsError(f"{where}: {describe_row(bars, broken)} XNYS is closed on weekends")
+
+
+def _on_weekend(bars: pd.DataFrame) -> pd.Series:
+    return bars["timestamp"].dt.dayofweek >= SATURDAY

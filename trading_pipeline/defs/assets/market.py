@@ -3,6 +3,7 @@
 import dagster as dg
 
 from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.calendar import check_weekdays
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.partitions import days
 from trading_pipeline.defs.resources import Home, Sources
@@ -26,6 +27,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         span = context.partition_time_window
         source = sources.open(market)
         bars = check_bars(source.bars(list(market.symbols), span.start, span.end), market.source)
+        check_weekdays(bars, market.calendar, market.source)
         store = home.bars(market)
         store.write(bars)
         return dg.MaterializeResult(

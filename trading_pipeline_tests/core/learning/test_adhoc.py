@@ -41,6 +41,13 @@ def test_weekend_bars_make_it_a_market_that_never_closes():
     assert (market.calendar, market.horizon) == ("24/7", 10)
 
 
+def test_a_stray_saturday_is_an_error_of_a_stock_panel():
+    bars = panel(1800)
+    bars.loc[3, "timestamp"] = pd.Timestamp("2020-01-04", tz="UTC")
+    with pytest.raises(BarsError, match=r"some\.parquet: row 3, BBB at 2020-01-04 .*weekends"):
+        market_of_panel(bars, "mine", STEPS, where="some.parquet")
+
+
 def test_hourly_bars_are_seen():
     market, _ = market_of_panel(panel(9000, days="h"), "mine", STEPS)
     assert (market.timeframe, market.calendar, market.horizon) == ("1h", "24/7", 120)

@@ -1,0 +1,111 @@
+"""What the command line runs: only what is not up to date, and refusals with their reason."""
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from trading_pipeline.defs.inputs import Plan
+from trading_pipeline.defs.instance import PROCESS_TAG, this_process
+from trading_pipeline.defs.markets import market_definitions
+from trading_pipeline.defs.runs import Runner, backtest, download, runner, train
+from trading_pipeline.errors import (
+    BarsError,
+    HistoryTooShort,
+    StoreError,
+    TradingPipelineError,
+    UnknownSymbol,
+)
+from trading_pipeline_tests.defs.conftest import MARKET, FakeSources, TableSource
+
+PLAN = Plan(MARKET, preset="tiny")
+ALL_DAYS = ("2000-03-01", "2000-08-31")
+
+
+@pytest.fixture
+def run_on(home, instance, resources):
+    """Makes a runner whose source holds these bars."""
+
+    def make(bars: pd.DataFrame) -> Runner:
+        sources = FakeSources(TableSource(bars))
+        resources["sources"] = dg.ResourceDefinition.hardcoded_resource(sources)
+        shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
+        definitions = dg.Definitions.merge(shared, market_definitions(PLAN))
+        return Runner(definitions, instance, home, sources)
+
+    return make
+
+
+def test_a_download_does_what_is_missing_and_repairs_what_was_deleted(run_on, sample_bars, home):
+    run = run_on(sample_bars)
+    assert download(run, PLAN) == ALL_DAYS
+    assert download(run, PLAN) is None
+    assert run.instance.get_runs(limit=1)[0].tags[PROCESS_TAG] == this_process()
+    home.features(MARKET).path.unlink()
+    assert download(run, PLAN) == ALL_DAYS
+    assert len(home.features(MARKET).read()) == len(sample_bars)
+    (home.bars(MARKET).folder / "2000-05.parquet").unlink()
+    assert download(run, PLAN) == ALL_DAYS
+    pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
+
+
+def test_a_damaged_month_is_named_and_not_overwritten(run_on, sample_bars, home):
+    run = run_on(sample_bars)
+    home.bars(MARKET).write(sample_bars)
+    path = home.bars(MARKET).folder / "2000-05.parquet"
+    path.write_bytes(b"PAR1 half of")
+    with pytest.raises(StoreError, match=r"2000-05\.parquet.*Move it away"):
+        download(run, PLAN)
+    assert path.read_bytes() == b"PAR1 half of"
+
+
+def test_a_failed_check_is_the_error(run_on, sample_bars):
+    gap = sample_bars["timestamp"].between("2000-06-14", "2000-07-04")
+    holed = sample_bars[~(gap & (sample_bars["symbol"] == "IBM"))].reset_index(drop=True)
+    with pytest.raises(TradingPipelineError, match=r"no_session_is_missing .*IBM: 2000-06-14"):
+        download(run_on(holed), PLAN)
+
+
+def test_a_bar_on_a_weekend_of_new_york_is_refused(run_on, sample_bars, home):
+    stray = sample_bars.copy()
+    stray.loc[4, "timestamp"] = pd.Timestamp("2000-03-04", tz="UTC")
+    with pytest.raises(BarsError, match=r"AAPL at 2000-03-04 .*closed on weekends"):
+        download(run_on(stray), PLAN)
+    assert home.bars(MARKET).read().empty
+
+
+def test_an_unknown_symbol_is_refused_before_anything_runs(run_on, sample_bars):
+    run = run_on(sample_bars[sample_bars["symbol"] == "IBM"].reset_index(drop=True))
+    with pytest.raises(UnknownSymbol, match="AAPL"):
+        download(run, PLAN)
+    assert not run.instance.get_runs()
+
+
+def test_nothing_is_trained_or_tested_on_an_empty_home(run_on, sample_bars):
+    run = run_on(sample_bars)
+    for command in (lambda: train(run, PLAN), lambda: backtest(run, PLAN, 1e5)):
+        with pytest.raises(StoreError, match="run `trading-pipeline download --market test`"):
+            command()
+
+
+def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
+    run = run_on(sample_bars)
+    download(run, PLAN)
+    with pytest.raises(HistoryTooShort, match=r"129 bars .* are needed"):
+        train(run, PLAN)
+
+
+def test_who_holds_the_pool_is_named(home, sample_bars, monkeypatch):
+    """A run of the web UI may take minutes; the command that waits for it must say so."""
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
+    said: list[str] = []
+    sources = FakeSources(TableSource(sample_bars))
+    with runner(dg.Definitions(), home, sources, said.append) as run:
+        log = run.instance.event_log_storage
+        log.initialize_concurrency_limit_to_default("duckdb")
+        log.claim_concurrency_slot("duckdb", "0123456789", "test__features")
+    assert not said
+    with runner(dg.Definitions(), home, sources, said.append):
+        pass
+    assert len(said) == 1
+    assert "run 01234567 of the web UI" in said[0]
