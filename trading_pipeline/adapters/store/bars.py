@@ -108,5 +108,5 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         raise StoreError(
-            f"cannot read {path}: {error}. Move it away and materialize that month again."
+            f"cannot read {path}: {error}. Move it away and run `trading-pipeline download`."
         ) from error

@@ -45,11 +45,13 @@ class CheckpointStore:
         try:
             checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         except (RuntimeError, EOFError, OSError, ValueError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error}); train it again") from error
+            raise CheckpointError(
+                f"{path} cannot be read ({error}); run `trading-pipeline train`"
+            ) from error
         if checkpoint.get("format") != FORMAT:
             raise CheckpointError(
                 f"{path} has format {checkpoint.get('format')}, this version reads {FORMAT}; "
-                "train it again"
+                "run `trading-pipeline train`"
             )
         return checkpoint
 
@@ -57,13 +59,13 @@ class CheckpointStore:
         """The SHA-256 of a checkpoint, after comparing it with the one written beside it."""
         path = self.path(name)
         if not path.exists():
-            raise CheckpointError(f"{path} does not exist; materialize model_checkpoint for {name}")
+            raise CheckpointError(f"{path} does not exist; run `trading-pipeline train`")
         digest = _sha256(path)
         beside = _digest_path(path)
         if not beside.exists() or beside.read_text().strip() != digest:
             raise CheckpointError(
                 f"{path} is not the file that was written (its SHA-256 is {digest[:12]}..., "
-                f"{beside.name} says otherwise or is missing); train it again"
+                f"{beside.name} says otherwise or is missing); run `trading-pipeline train`"
             )
         return digest
 

@@ -157,7 +157,7 @@ class FeatureStore:
 
     def _absent(self) -> FeatureError:
         return FeatureError(
-            f"{self.path} has no features of {self.market}. Materialize `features` first."
+            f"{self.path} has no features of {self.market}; run `trading-pipeline download` first"
         )
 
     @contextmanager
@@ -200,5 +200,5 @@ def _next_step(complaint: str) -> str:
     if "set lock" in first or "different configuration" in first:
         return f"another process is using the features; wait for it, or stop it. ({first})"
     if "not a valid DuckDB" in first or "read enough bytes" in first or "orrupt" in first:
-        return f"damaged; delete the file and materialize `features` again. ({first})"
+        return f"damaged; delete the file and run `trading-pipeline download`. ({first})"
     return f"cannot be used. Check that its folder exists and is writable. ({first})"

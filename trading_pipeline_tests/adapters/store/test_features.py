@@ -236,7 +236,7 @@ def test_a_damaged_file_says_how_to_mend_it(store, keep):
     store.write(features(days=400), HASH)
     whole = store.path.read_bytes()
     store.path.write_bytes(b"x" * 9000 if keep == "garbage" else whole[: len(whole) // 2])
-    with pytest.raises(StoreError, match="damaged; delete the file and materialize"):
+    with pytest.raises(StoreError, match="damaged; delete the file and run"):
         store.read()
 
 
