@@ -6,29 +6,18 @@ Exit codes: 0 done, 2 refused with one line that says why, 130 stopped by Ctrl-C
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import rich.progress
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from typer.core import TyperGroup
 
-from trading_pipeline.core.progress import Progress
+from trading_pipeline.adapters.terminal import Bars, say, working
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
-console = Console(stderr=True)
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
 
 
@@ -39,10 +28,10 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except TradingPipelineError as error:
-            _say(f"error: {error}", style="red")
+            say(f"error: {error}", style="red")
             raise typer.Exit(REFUSED) from None
         except KeyboardInterrupt:
-            _say("stopped; nothing is half-written, and the same command goes on from here")
+            say("stopped; nothing is half-written, and the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -107,9 +96,9 @@ def download(
         from trading_pipeline.defs import runs
 
         for name in _markets(settings, market, source):
-            with _working(f"{name}: bars and features"):
+            with working(f"{name}: bars and features"):
                 days = runs.download(run, plan_of(settings, name))
-            _say(f"{name}: {f'{days[0]} to {days[1]} stored' if days else 'up to date'}")
+            say(f"{name}: {f'{days[0]} to {days[1]} stored' if days else 'up to date'}")
 
 
 @app.command()
@@ -124,7 +113,7 @@ def train(market: MarketName = "sample", preset: Preset = None) -> None:
         from trading_pipeline.defs import runs
 
         done = runs.train(run, plan_of(settings, market))
-    _say(f"{market}: {f'trained {len(done)} folds' if done else 'all folds are up to date'}")
+    say(f"{market}: {f'trained {len(done)} folds' if done else 'all folds are up to date'}")
 
 
 @app.command()
@@ -137,7 +126,7 @@ def backtest(
         from trading_pipeline.definitions import plan_of
         from trading_pipeline.defs import runs
 
-        with _working(f"{market}: backtest"):
+        with working(f"{market}: backtest"):
             runs.backtest(run, plan_of(settings, market), capital)
         _print_summary(run.home.report(plan_of(settings, market).market))
 
@@ -236,10 +225,10 @@ def _chain(
     settings = _with_preset(settings, name, preset)
     plan = plan_of(settings, name)
     with _runner(settings) as run:
-        with _working(f"{name}: bars, checks, features"):
+        with working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
         runs.train(run, plan)
-        with _working(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
+        with working(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
             runs.backtest(run, plan, capital)
         _print_summary(run.home.report(plan.market))
         if next_steps:
@@ -252,7 +241,7 @@ def _print_proofs(run: Any, plan: Any, capital: float) -> None:
     from trading_pipeline.defs import proofs
 
     _print("\nWhat is proven, seen just now")
-    with _working("planting a leak, and replaying the first weeks on paper"):
+    with working("planting a leak, and replaying the first weeks on paper"):
         lines = [
             proofs.planted_leak(run, plan),
             proofs.paper_equals_backtest(run, plan, capital),
@@ -292,43 +281,8 @@ def _runner(settings: Any, alone: bool = True) -> Iterator[Any]:
         definitions = build(settings, bars)
         paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
         located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
-        with runner(definitions, located, ConfiguredSources(paths), _say, alone) as run:
+        with runner(definitions, located, ConfiguredSources(paths), say, alone) as run:
             yield run
-
-
-class Bars(Progress):
-    """Progress bars for long work: the `progress` resource of a terminal."""
-
-    def __init__(self) -> None:
-        self.bars = rich.progress.Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-        )
-
-    def __enter__(self) -> "Bars":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
-
-    def start(self, label: str, log: Callable[[str], None]) -> Callable[[int, int, str], None]:
-        """One bar a piece of work; lines instead of bars where there is no terminal."""
-        if not console.is_terminal:
-            return super().start(label, _say)
-        self.bars.start()
-        task: TaskID = self.bars.add_task(label, total=None, note="")
-
-        def advance(done: int, total: int, note: str = "") -> None:
-            self.bars.update(task, completed=done, total=total, note=note)
-            if done >= total:
-                self.bars.stop()
-
-        return advance
 
 
 def _settings(market: str | None = None, preset: str | None = None) -> Any:
@@ -376,9 +330,9 @@ def _panel_settings(
     home = (out or Path("walk-forward") / name).absolute()
     entry = MarketSettings.of(made, path=data_path.absolute(), preset=size)
     for note in notes:
-        _say(f"note: {note}")
+        say(f"note: {note}")
     config = settings.for_panel(home, name, entry)
-    _say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
+    say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
     return settings.model_copy(update={"home": home, "markets": {name: entry}}), name
 
 
@@ -392,22 +346,6 @@ def _markets(settings: Any, market: str, source: str | None) -> list[str]:
         known = ", ".join(sorted({each.source for each in settings.markets.values()})) or "none"
         raise SettingsError(f"no market of source {source!r} in pipeline.toml; it has {known}")
     return names
-
-
-def _say(text: str, style: str | None = None) -> None:
-    """To stderr, each message on one line, so that paths in it can be copied and searched for."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _working(text: str) -> Iterator[None]:
-    """A spinner while something runs; a line where there is no terminal."""
-    if console.is_terminal:
-        with console.status(text):
-            yield
-    else:
-        _say(text)
-        yield
 
 
 def _print(text: str) -> None:

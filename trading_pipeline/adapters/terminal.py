@@ -1,0 +1,70 @@
+"""What a person at a terminal sees while something runs: messages, spinners, progress bars."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import rich.progress
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from trading_pipeline.core.progress import Progress
+
+console = Console(stderr=True)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """To stderr, each message on one line, so that paths in it can be copied and searched for."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """A spinner while something runs; a line where there is no terminal."""
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        say(text)
+        yield
+
+
+class Bars(Progress):
+    """Progress bars for long work: the `progress` resource of a terminal."""
+
+    def __init__(self) -> None:
+        self.bars = rich.progress.Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def start(self, label: str, log: Callable[[str], None]) -> Callable[[int, int, str], None]:
+        """One bar a piece of work; lines instead of bars where there is no terminal."""
+        if not console.is_terminal:
+            return super().start(label, say)
+        self.bars.start()
+        task: TaskID = self.bars.add_task(label, total=None, note="")
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            self.bars.update(task, completed=done, total=total, note=note)
+            if done >= total:
+                self.bars.stop()
+
+        return advance
