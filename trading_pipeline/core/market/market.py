@@ -87,6 +87,10 @@ class Market:
             raise ValueError(f"{self.name}: symbols must be one or more, each once")
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"{self.name}: end {self.end} is not after start {self.start}")
+        if self.benchmark != "equal_weight":
+            raise ValueError(
+                f"benchmark must be 'equal_weight', the only one so far; was {self.benchmark!r}"
+            )
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
 
