@@ -56,7 +56,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
     """Dagster's SQLite event log, but a batch of events is one transaction and not thousands.
 
     A run over 3,400 daily partitions writes two events for each; one connection and three commits
-    an event make that minutes, and 4.6 times as long as this class (benchmarks/event_log.py).
+    an event make that minutes, several times as long as this class (benchmarks/event_log.py).
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:

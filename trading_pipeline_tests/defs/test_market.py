@@ -97,7 +97,8 @@ def test_missing_sessions_block_and_are_named(resources, instance, sample_bars):
     result = download(resources, instance)
     assert not result.success
     complaint = failed_checks(result)["no_session_is_missing"]
-    assert "IBM: 2000-06-14" in complaint
+    assert "IBM: 14 bars, first 2000-06-14 00:00, 2000-06-15 00:00" in complaint
+    assert "Fill them in the source" in complaint
     assert "AAPL" not in complaint
 
 

@@ -9,7 +9,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.resources import Home
 from trading_pipeline.errors import BarsError
 
-_SHOWN = 10
+_SHOWN = 5
 
 
 def bars_obey_market_invariants(market: Market) -> dg.AssetChecksDefinition:
@@ -39,15 +39,9 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
         gaps = missing_bars(home.bars(market).read(), market)
         many = {symbol: stamps for symbol, (stamps, share) in gaps.items() if share > TOLERATED}
         found = {symbol: len(stamps) for symbol, (stamps, _) in gaps.items() if len(stamps)}
-        names = "; ".join(
-            f"{symbol}: {', '.join(str(stamp) for stamp in stamps[:_SHOWN])}"
-            for symbol, stamps in many.items()
-        )
         return dg.AssetCheckResult(
             passed=not many,
-            description=f"more than {TOLERATED:.0%} of the bars are missing: {names}"
-            if many
-            else None,
+            description=_complaint(home, market, many) if many else None,
             metadata={"missing": found or "none"},
         )
 
@@ -55,6 +49,20 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
 
 
 TOLERATED = 0.01  # share of a symbol's bars: halts and outages happen
+
+
+def _complaint(home: Home, market: Market, gaps: dict[str, pd.DatetimeIndex]) -> str:
+    """Which bars are missing, and what can be done about it."""
+    names = "; ".join(
+        f"{symbol}: {len(stamps)} bars, first "
+        f"{', '.join(f'{stamp:%Y-%m-%d %H:%M}' for stamp in stamps[:_SHOWN])}"
+        for symbol, stamps in gaps.items()
+    )
+    return (
+        f"{home.bars(market).folder}: more than {TOLERATED:.0%} of the bars that the calendar "
+        f"{market.calendar} expects are missing ({names}). Fill them in the source, leave the "
+        "symbol out, or let the history start after the gap."
+    )
 
 
 def missing_bars(bars: pd.DataFrame, market: Market) -> dict[str, tuple[pd.DatetimeIndex, float]]:
