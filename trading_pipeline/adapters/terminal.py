@@ -1,5 +1,7 @@
 """What a person at a terminal sees while something runs: messages, spinners, progress bars."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -50,10 +52,17 @@ class Bars(Progress):
         )
 
     def __enter__(self) -> "Bars":
+        """Keep the terminal for the bars: a run's steps send stderr to their own log files."""
+        if console.is_terminal:
+            console.file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+        if self.bars.live.is_started:
+            self.bars.stop()
+        if console.file is not sys.stderr:
+            console.file.close()
+            console.file = sys.stderr
 
     def start(self, label: str, log: Callable[[str], None]) -> Callable[[int, int, str], None]:
         """One bar a piece of work; lines instead of bars where there is no terminal."""
@@ -63,8 +72,11 @@ class Bars(Progress):
         task: TaskID = self.bars.add_task(label, total=None, note="")
 
         def advance(done: int, total: int, note: str = "") -> None:
+            if task not in self.bars.task_ids:
+                return
             self.bars.update(task, completed=done, total=total, note=note)
-            if done >= total:
+            if done >= total:  # its line stays on the screen, and is not drawn again
                 self.bars.stop()
+                self.bars.remove_task(task)
 
         return advance
