@@ -21,20 +21,27 @@ class BarStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, bars: pd.DataFrame) -> int:
+    def write(
+        self, bars: pd.DataFrame, start: datetime | None = None, end: datetime | None = None
+    ) -> int:
         """Merge bars into their months, the newer row of a key winning; return the rows given.
 
-        A month that already holds exactly these rows is not touched.
+        With a span [start, end), the bars are all that there are in it: what is stored there and
+        not given is removed. A month that already holds exactly these rows is not touched.
 
         Raises:
             BarsError: the bars break an invariant; nothing is written then.
             StoreError: the folder cannot be written.
         """
         checked = check_bars(bars, where=f"bars for {self.folder}")
+        months = dict(list(checked.groupby(checked["timestamp"].dt.strftime("%Y-%m"))))
         # Merging is read, change, write: a second writer in between would lose the first's rows.
         with one_writer(self.folder):
-            for month, rows in checked.groupby(checked["timestamp"].dt.strftime("%Y-%m")):
-                _merge_into(self.folder / f"{month}.parquet", rows)
+            if start is not None and end is not None:
+                for path in self._months(start, end):
+                    months.setdefault(path.stem, checked.iloc[:0])
+            for month, rows in sorted(months.items()):
+                _merge_into(self.folder / f"{month}.parquet", rows, start, end)
         return len(checked)
 
     def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
@@ -43,9 +50,7 @@ class BarStore:
         Raises:
             StoreError: a month's file cannot be read.
         """
-        first = "0000-00" if start is None else f"{in_utc(start):%Y-%m}"
-        last = "9999-99" if end is None else f"{in_utc(end):%Y-%m}"
-        paths = [path for path in self._months() if first <= path.stem <= last]
+        paths = self._months(start, end)
         if not paths:
             return empty_bars()
         # Months may differ in their optional columns: what some lack, the whole cannot have.
@@ -84,16 +89,24 @@ class BarStore:
         """What all stored bars and actions say, as 64 hex digits; independent of file bytes."""
         return content_hash(self.read(), self.read_actions())
 
-    def _months(self) -> list[Path]:
-        return sorted(self.folder.glob(MONTH_FILES))
+    def _months(self, start: datetime | None = None, end: datetime | None = None) -> list[Path]:
+        """Files of the months that [start, end) touches, in order."""
+        first = "0000-00" if start is None else f"{in_utc(start):%Y-%m}"
+        last = "9999-99" if end is None else f"{in_utc(end):%Y-%m}"
+        return sorted(path for path in self.folder.glob(MONTH_FILES) if first <= path.stem <= last)
 
 
-def _merge_into(path: Path, rows: pd.DataFrame) -> None:
+def _merge_into(
+    path: Path, rows: pd.DataFrame, start: datetime | None, end: datetime | None
+) -> None:
     if not path.exists():
         _replace_table(path, rows)
         return
     old = _read_table(path)
-    both = pd.concat([old, rows], join="inner", ignore_index=True)
+    kept = old
+    if start is not None and end is not None:
+        kept = old[(old["timestamp"] < in_utc(start)) | (old["timestamp"] >= in_utc(end))]
+    both = pd.concat([kept, rows], join="inner", ignore_index=True)
     merged = in_order(both.drop_duplicates(KEY, keep="last"))
     if not merged.equals(old):
         _replace_table(path, merged)

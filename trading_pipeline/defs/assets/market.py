@@ -29,7 +29,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         bars = check_bars(source.bars(list(market.symbols), span.start, span.end), market.source)
         check_weekdays(bars, market.calendar, market.source)
         store = home.bars(market)
-        store.write(bars)
+        store.write(bars, span.start, span.end)
         return dg.MaterializeResult(
             metadata={
                 "rows": len(bars),
