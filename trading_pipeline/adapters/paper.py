@@ -7,7 +7,7 @@ killed anywhere goes on from its last event and makes the same orders.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -105,7 +105,18 @@ class ReplaySession:
         """
         self.ledger, self.forecaster, self.clock = ledger, forecaster, clock
         self.panel, self.stream = forecaster.panel, f"paper/{market.name}/{session}"
-        self.terms = {"market": market.name, "capital": capital, "profile": market.profile}
+        self.terms = {
+            "market": market.name,
+            "capital": capital,
+            "profile": market.profile,
+            "symbols": list(market.symbols),
+            "calendar": market.calendar,
+            "timeframe": market.timeframe,
+            "horizon": market.horizon,
+            "book": market.book,
+            "shortable": market.shortable,
+            "costs": asdict(market.costs),
+        }
         newest = ledger.last(self.stream)
         self.seq = newest.seq if newest else 0
         state = ledger.last(self.stream, "decision")
@@ -132,8 +143,16 @@ class ReplaySession:
         The first row is decided on like any other; its fill step only marks the account.
 
         Raises:
-            LedgerError: another process writes to the same session.
+            LedgerError: another process writes to the same session, or bars would be jumped over.
         """
+        if self.resumed_at is not None:
+            following = int(self.panel.timestamps.searchsorted(self.resumed_at)) + 1
+            if first > following:
+                raise LedgerError(
+                    f"{self.stream} has lived through bars up to {self.resumed_at:%Y-%m-%d %H:%M}; "
+                    f"it cannot go on at {self.panel.timestamps[first]:%Y-%m-%d %H:%M} without the "
+                    "bars between. Start earlier, or give another --session."
+                )
         for row in range(first, last + 1):
             stamp = self.panel.timestamps[row]
             if self.resumed_at is None or stamp > self.resumed_at:

@@ -158,6 +158,12 @@ def test_other_terms_do_not_resume_a_session(ledger, checkpoints):
         paper(ledger, checkpoints, capital=5_000.0)
 
 
+def test_a_resumed_session_does_not_jump_over_bars(ledger, checkpoints):
+    trade(ledger, checkpoints, FIRST, FIRST + 1)
+    with pytest.raises(LedgerError, match="without the bars between"):
+        trade(ledger, checkpoints, FIRST + 5, FIRST + 6)
+
+
 def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
     """The equality above is not blind: the fill of one bar moves everything after it."""
     last = FIRST + 24
