@@ -1,13 +1,17 @@
 """What several assets read: a market's panel, its dataset, its folds, its recipe."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_pipeline.core.learning.walkforward import Fold, folds
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.defs.resources import Home
-from trading_pipeline.errors import HistoryTooShort, StoreError
+from trading_pipeline.errors import CheckpointError, HistoryTooShort, StoreError
 
 if TYPE_CHECKING:  # these load torch, which the code location must not
     from trading_pipeline.core.learning.dataset import Dataset
@@ -26,13 +30,53 @@ class Plan:
 def read_panel(home: Home, market: Market) -> Panel:
     """All stored bars on a grid, with their corporate actions."""
     store = home.bars(market)
-    bars = store.read()
+    bars = store.read(*span_of(market, datetime.now(UTC)))
     if bars.empty:
         raise StoreError(
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
             "or materialize raw_bars"
         )
     return Panel.of(bars, store.read_actions(), market.symbols)
+
+
+def span_of(market: Market, now: datetime) -> tuple[datetime, datetime]:
+    """[start, end) of a market's history in UTC; a market that goes on ends with tomorrow."""
+    first = datetime.combine(market.start, time(), UTC)
+    last = market.end or now.astimezone(UTC).date() + timedelta(days=1)
+    return first, datetime.combine(last, time(), UTC)
+
+
+def bars_of_features(instance: dg.DagsterInstance, market: Market) -> str | None:
+    """Hash of the stored bars that the newest features were computed from; None if there are none.
+
+    Bars are stored before their features: a kill in between leaves features of older bars.
+    """
+    key = dg.AssetKey([market.name, "features"])
+    event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None:
+        return None
+    entry = event.asset_materialization.metadata.get("bars_hash")
+    return str(entry.value) if entry else None
+
+
+def checks_passed(instance: dg.DagsterInstance, market: Market) -> bool:
+    """Whether the newest evaluation of every blocking check of bars and features was a pass.
+
+    An asset is recorded as materialized before its checks run, so that it exists says nothing.
+    """
+    keys = [
+        dg.AssetCheckKey(dg.AssetKey([market.name, asset]), name)
+        for asset, name in (
+            ("raw_bars", "bars_obey_market_invariants"),
+            ("raw_bars", "no_session_is_missing"),
+            ("features", "features_do_not_look_ahead"),
+        )
+    ]
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return all(
+        key in newest and newest[key].status == AssetCheckExecutionRecordStatus.SUCCEEDED
+        for key in keys
+    )
 
 
 def recipe_of(plan: Plan) -> "Recipe":
@@ -64,6 +108,24 @@ def folds_of_panel(panel: Panel, recipe: "Recipe") -> dict[str, Fold]:
 
     market, lookback = recipe.market, burn_in(recipe.model.n_steps)
     return folds(panel.timestamps, market.walk_forward, market.horizon, lookback)
+
+
+def checkpoint_of(home: Home, plan: Plan, data: "Dataset", fold: Fold) -> dict[str, Any]:
+    """The stored checkpoint of a fold, if it is of this recipe and of these bars.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of other settings or bars.
+    """
+    from trading_pipeline.core.learning.checkpoint import model_fingerprint
+
+    checkpoint = home.checkpoints(plan.market).read(fold.key)
+    check_fold(checkpoint, plan)
+    if checkpoint["fingerprint"] != model_fingerprint(data, fold, recipe_of(plan)):
+        raise CheckpointError(
+            f"the checkpoint of fold {fold.key} was trained with other settings or on other bars; "
+            f"run `trading-pipeline train --market {plan.market.name}` to train it again"
+        )
+    return checkpoint
 
 
 def check_fold(checkpoint: dict[str, Any], plan: Plan) -> None:

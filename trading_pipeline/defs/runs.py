@@ -16,14 +16,16 @@ from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.defs.inputs import (
     Plan,
+    bars_of_features,
+    checks_passed,
     folds_of,
     predictions_fingerprint,
     read_dataset,
     recipe_of,
+    span_of,
 )
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import job_name
-from trading_pipeline.defs.partitions import days
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home, Sources
 from trading_pipeline.defs.schedules import missing_days, range_tags
 from trading_pipeline.errors import CheckpointError, StoreError, TradingPipelineError
@@ -165,30 +167,26 @@ def backtest(run: Runner, plan: Plan, capital: float) -> bool:
 
 
 def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
-    """Days to fetch: those without features, or all where a local source says something else."""
+    """Days to fetch: those without features, or all where bars or features are not as they must be.
+
+    All: the source says something else, features are of other bars or another catalog, or the
+    newest checks of either did not pass: what a failed check let be stored is not 'up to date'.
+    """
     from trading_pipeline.core.features.catalog import catalog_hash
 
-    market = plan.market
+    market, now = plan.market, datetime.now(UTC)
+    bars, source = run.home.bars(market), run.sources.open(market)
+    theirs = source.bars(list(market.symbols), *span_of(market, now))
+    ours = content_hash(bars.read(*span_of(market, now)), bars.read_actions())
+    if (
+        content_hash(theirs, source.actions(list(market.symbols))) != ours
+        or run.home.features(market).catalog_hash() != catalog_hash()
+        or bars_of_features(run.instance, market) != bars.data_hash()
+        or not checks_passed(run.instance, market)
+    ):
+        return missing_days(market, set(), now)
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
-    keys = days(market).get_partition_keys()
-    bars = run.home.bars(market)
-    if market.end is not None:
-        source = run.sources.open(market)
-        theirs = source.bars(list(market.symbols), *_span(market))
-        if content_hash(theirs, source.actions(list(market.symbols))) != bars.data_hash():
-            return keys[0], keys[-1]
-    elif bars.read().empty:
-        return keys[0], keys[-1]
-    if run.home.features(market).catalog_hash() != catalog_hash():
-        return keys[0], keys[-1]  # deleted because they were damaged, or of older code
-    return missing_days(market, stored, datetime.now(UTC))
-
-
-def _span(market: Any) -> tuple[datetime, datetime]:
-    def midnight(day: Any) -> datetime:
-        return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-    return midnight(market.start), midnight(market.end)
+    return missing_days(market, stored, now)
 
 
 def _is_trained(home: Home, plan: Plan, data: Any, fold: Any) -> bool:

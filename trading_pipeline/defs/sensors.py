@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.inputs import checks_passed
 from trading_pipeline.defs.partitions import days, folds
 
 
@@ -28,6 +29,8 @@ def new_bars(
         landed = context.instance.fetch_materializations(features, limit=1).records
         if not landed or str(landed[0].storage_id) == context.cursor:
             return dg.SkipReason("no new bars")
+        if not checks_passed(context.instance, market):
+            return dg.SkipReason("the newest checks of bars and features have not all passed")
         cursor = str(landed[0].storage_id)
         stored = context.instance.get_materialized_partitions(features)
         trained = context.instance.get_materialized_partitions(checkpoint)
@@ -41,11 +44,12 @@ def new_bars(
 
 
 def folds_to_run(market: Market, stored: set[str], trained: set[str]) -> list[str]:
-    """Folds that have stored days and no model yet, and the fold of the newest day."""
+    """Folds that have stored days and no model yet, the fold of the newest day and the last."""
     known = set(days(market).get_partition_keys())
     newest = max(stored & known, default="")
     possible = [fold for fold in folds(market).get_partition_keys() if fold <= newest]
-    return [fold for fold in possible if fold not in trained or fold == possible[-1]]
+    # Bars that land around the turn of a fold belong to the one before as well.
+    return [fold for fold in possible if fold not in trained or fold in possible[-2:]]
 
 
 def _request(job: UnresolvedAssetJobDefinition, fold: str, cursor: str) -> dg.RunRequest:

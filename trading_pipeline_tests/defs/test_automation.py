@@ -8,6 +8,7 @@ import pytest
 
 from trading_pipeline.core.learning.walkforward import fold_starts
 from trading_pipeline.core.market.market import Market, WalkForward
+from trading_pipeline.defs import sensors
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.jobs import asset_jobs
 from trading_pipeline.defs.markets import market_definitions
@@ -43,6 +44,14 @@ def land(instance, asset, partitions):
 def evaluate_schedule(instance, at=FRIDAY_NIGHT):
     context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
     return definitions(LIVE).resolve_schedule_def("live_nightly").evaluate_tick(context)
+
+
+@pytest.fixture(autouse=True)
+def passed(monkeypatch):
+    """Checks of bars and features, as the sensor sees them; True unless a test says otherwise."""
+    answers = {"passed": True}
+    monkeypatch.setattr(sensors, "checks_passed", lambda instance, market: answers["passed"])
+    return answers
 
 
 def evaluate_sensor(instance, cursor=None):
@@ -101,11 +110,12 @@ def test_new_bars_refresh_the_running_fold_once():
         land(instance, "features", ["2015-03-05", "2015-03-06"])
         first = evaluate_sensor(instance)
         assert [(each.job_name, each.partition_key) for each in first.run_requests] == [
-            ("live_refresh", "2015-01-01")
+            ("live_refresh", "2014-01-01"),
+            ("live_refresh", "2015-01-01"),
         ]
         assert not evaluate_sensor(instance, first.cursor).run_requests
         land(instance, "features", ["2015-03-09"])
-        assert len(evaluate_sensor(instance, first.cursor).run_requests) == 1
+        assert len(evaluate_sensor(instance, first.cursor).run_requests) == 2
 
 
 def test_new_bars_of_a_new_year_train_its_fold():
@@ -114,8 +124,19 @@ def test_new_bars_of_a_new_year_train_its_fold():
         land(instance, "features", ["2015-01-02"])
         tick = evaluate_sensor(instance)
     assert [(each.job_name, each.partition_key) for each in tick.run_requests] == [
-        ("live_retrain", "2015-01-01")
+        ("live_refresh", "2014-01-01"),
+        ("live_retrain", "2015-01-01"),
     ]
+
+
+def test_what_failed_its_checks_is_not_traded_on(passed):
+    """Assets are recorded before their checks run, so that bars have landed says nothing."""
+    passed["passed"] = False
+    with dg.DagsterInstance.ephemeral() as instance:
+        land(instance, "features", ["2015-03-06"])
+        tick = evaluate_sensor(instance)
+    assert not tick.run_requests
+    assert "checks" in tick.skip_message
 
 
 def test_nothing_happens_before_bars_land():

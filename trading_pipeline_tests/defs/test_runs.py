@@ -1,10 +1,14 @@
 """What the command line runs: only what is not up to date, and refusals with their reason."""
 
+from dataclasses import replace
+from datetime import date
+
 import dagster as dg
 import pandas as pd
 import pytest
 
-from trading_pipeline.defs.inputs import Plan
+from trading_pipeline.core.features import leakage
+from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.runs import Runner, backtest, download, runner, train
@@ -46,6 +50,45 @@ def test_a_download_does_what_is_missing_and_repairs_what_was_deleted(run_on, sa
     (home.bars(MARKET).folder / "2000-05.parquet").unlink()
     assert download(run, PLAN) == ALL_DAYS
     pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
+
+
+def test_what_failed_its_checks_is_not_up_to_date(run_on, sample_bars, monkeypatch):
+    """Features are recorded before their check runs: the next command must not take them."""
+    run = run_on(sample_bars)
+    with monkeypatch.context() as patch:
+        patch.setattr(leakage, "find_leaks", lambda *_, **__: ["a leak"])
+        for _ in range(2):
+            with pytest.raises(TradingPipelineError, match="features_do_not_look_ahead"):
+                download(run, PLAN)
+    assert download(run, PLAN) == ALL_DAYS
+    assert download(run, PLAN) is None
+
+
+def test_a_kill_between_bars_and_features_is_repaired(run_on, sample_bars, home):
+    """Bars were replaced, their features were not: the bars alone look up to date."""
+    download(run_on(sample_bars), PLAN)
+    revised = sample_bars.assign(volume=sample_bars["volume"] * 2)
+    home.bars(MARKET).write(revised)
+    run = run_on(revised)
+    assert download(run, PLAN) == ALL_DAYS
+    assert download(run, PLAN) is None
+
+
+def test_a_bar_that_the_source_took_back_is_removed(run_on, sample_bars, home):
+    download(run_on(sample_bars), PLAN)
+    fewer = sample_bars.drop(index=[40]).reset_index(drop=True)
+    run = run_on(fewer)
+    assert download(run, PLAN) == ALL_DAYS
+    pd.testing.assert_frame_equal(home.bars(MARKET).read(), fewer)
+    assert len(home.features(MARKET).read()) == len(fewer)
+    assert download(run, PLAN) is None
+
+
+def test_bars_outside_the_settings_are_not_read(run_on, sample_bars, home):
+    """Moving `end` back holds the later bars out."""
+    download(run_on(sample_bars), PLAN)
+    earlier = replace(MARKET, end=date(2000, 6, 1))
+    assert read_panel(home, earlier).timestamps[-1] == pd.Timestamp("2000-05-31", tz="UTC")
 
 
 def test_a_damaged_month_is_named_and_not_overwritten(run_on, sample_bars, home):

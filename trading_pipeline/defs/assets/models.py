@@ -5,6 +5,7 @@ import dagster as dg
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import (
     Plan,
+    checkpoint_of,
     fold_of,
     metadata_of,
     predictions_fingerprint,
@@ -76,13 +77,11 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: Home, progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult[None]:
         """Every bar of the fold is predicted, the newest included."""
-        from trading_pipeline.core.learning.checkpoint import check_checkpoint
         from trading_pipeline.core.learning.inference import Predictor, predict_rows
 
         recipe, data = recipe_of(plan), read_dataset(home, plan)
         fold, store = fold_of(data, recipe, context.partition_key), home.checkpoints(market)
-        checkpoint = store.read(fold.key)
-        check_checkpoint(checkpoint, recipe)
+        checkpoint = checkpoint_of(home, plan, data, fold)
         watch = progress.start(f"{market.name} fold {fold.key}: predicting", context.log.info)
         rows = predict_rows(
             Predictor(checkpoint), data, fold.test, fold.key, lambda k, n: watch(k, n, "dates")

@@ -8,6 +8,7 @@ import dagster as dg
 
 from trading_pipeline.defs.inputs import (
     Plan,
+    checkpoint_of,
     folds_of,
     predictions_fingerprint,
     read_dataset,
@@ -146,6 +147,7 @@ def _predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
     newest = max(stored, default="")
     folds = [key for key in possible if key <= newest]
     for key in folds:
+        checkpoint_of(home, plan, data, possible[key])
         wanted = predictions_fingerprint(data, possible[key], checkpoints.verify(key))
         if store.fingerprint(key) != wanted:
             raise StoreError(
