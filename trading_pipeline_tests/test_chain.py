@@ -130,6 +130,18 @@ def test_a_tampered_checkpoint_is_trained_again_and_never_used(finished, setting
         assert runs.train(run, plan) == ["2007-01-01"]
 
 
+def test_models_of_other_settings_are_not_reported_on(finished, settings, own_instance):
+    """Another horizon or size needs other models; the old ones are refused by name."""
+    for change, complaint in (
+        ({"horizon": 10}, r"market differs in \['horizon'\]"),
+        ({"preset": "small"}, "model settings differ"),
+    ):
+        entry = settings.markets["sample"].model_copy(update=change)
+        other = settings.model_copy(update={"markets": {"sample": entry}})
+        with running(other) as run, pytest.raises(TradingPipelineError, match=complaint):
+            runs.backtest(run, plan_of(other, "sample"), 80_000.0)
+
+
 def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_instance):
     """Through the Dagster job, for the first weeks; two years are compared elsewhere."""
     plan = plan_of(settings, "sample")

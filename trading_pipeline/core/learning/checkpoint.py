@@ -118,6 +118,11 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
             )
     if checkpoint["symbols"] != list(recipe.market.symbols):
         raise CheckpointError("the checkpoint was trained on other symbols; train it again")
+    # Profile and benchmark shape no model; what else a market says does.
+    free = ("profile", "benchmark", "symbols")
+    now, then = ours["market"], theirs["market"]
+    if changed := sorted(key for key in now if key not in free and then.get(key) != now[key]):
+        raise CheckpointError(f"the checkpoint's market differs in {changed}; train it again")
 
 
 def choose_blend(
