@@ -252,7 +252,7 @@ def _print_proofs(run: Any, plan: Any, capital: float) -> None:
 
 _NEXT = """
 What next:
-  make ui                                                the graph, the runs, the pictures
+  make ui                                          the graph, the runs, the pictures
   trading-pipeline paper-trade --source sample     the same decisions, bar by bar, journalled
   trading-pipeline walk-forward --data-path FILE   your own bars (columns: see README)
 (commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
