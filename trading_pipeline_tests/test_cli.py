@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline import cli
+from trading_pipeline.cli import chain, main
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline_tests.synthetic import panel
 
@@ -38,7 +38,7 @@ def run(monkeypatch, capsys):
     def command(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["trading-pipeline", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), re.sub(r"[\s│]+", " ", said.out + said.err)
 
@@ -224,7 +224,7 @@ def test_damaged_records_of_dagster_are_named(run, folder):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_anywhere_is_said_and_ends_with_130(run, monkeypatch, sent):
     """Also before the first run, while settings and packages are loaded."""
-    monkeypatch.setattr(cli, "_settings", lambda *_: os.kill(os.getpid(), sent))
+    monkeypatch.setattr(chain, "settings_of", lambda *_: os.kill(os.getpid(), sent))
     code, said = run("train")
     assert code == 130
     assert "the same command goes on from here" in said

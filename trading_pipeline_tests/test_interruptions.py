@@ -26,7 +26,7 @@ PATIENCE = 90  # seconds; a command that takes longer hangs
 COMMAND = """
 from trading_pipeline.core.model import config
 config._BUDGETS["tiny"] = {"steps": 6, "warmup": 2, "evaluate_every": 3}
-from trading_pipeline.cli import main
+from trading_pipeline.cli.main import main
 main()
 """
 

@@ -1,0 +1,81 @@
+"""What commands share: their options, the settings they read, the runner they run jobs with."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from trading_pipeline.adapters.terminal import Bars, say
+from trading_pipeline.errors import SettingsError
+
+
+def _finite(amount: float) -> float:
+    if not math.isfinite(amount):
+        raise typer.BadParameter("must be a finite amount of money")
+    return amount
+
+
+MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU)."
+    ),
+]
+Capital = Annotated[
+    float,
+    typer.Option(min=1.0, callback=_finite, help="Starting capital, in quote currency."),
+]
+
+
+@contextmanager
+def runner_of(settings: Any, alone: bool = True) -> Iterator[Any]:
+    """A runner for the settings, with progress bars in a terminal.
+
+    Commands that change bars, models or reports are `alone`: a second one waits for the first.
+    """
+    from trading_pipeline.definitions import build
+    from trading_pipeline.defs.resources import ConfiguredSources, Home
+    from trading_pipeline.defs.runs import runner
+
+    with Bars() as bars:
+        definitions = build(settings, bars)
+        paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
+        located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+        with runner(definitions, located, ConfiguredSources(paths), say, alone) as run:
+            yield run
+
+
+def settings_of(market: str | None = None, preset: str | None = None) -> Any:
+    from trading_pipeline.settings import Settings
+
+    settings = Settings.read()
+    return with_preset(settings, market, preset) if market else settings
+
+
+def with_preset(settings: Any, name: str, preset: str | None) -> Any:
+    settings.market(name)
+    if preset is None:
+        return settings
+    entry = settings.markets[name].model_copy(update={"preset": known_preset(preset)})
+    return settings.model_copy(update={"markets": {**settings.markets, name: entry}})
+
+
+def known_preset(preset: str) -> str:
+    if preset not in ("tiny", "small", "full"):
+        raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
+    return preset
+
+
+def markets_of(settings: Any, market: str, source: str | None) -> list[str]:
+    """The markets meant: one by its name, or all of a source."""
+    if source is None:
+        settings.market(market)
+        return [market]
+    names = [name for name, each in settings.markets.items() if source in (each.source, "all")]
+    if not names:
+        known = ", ".join(sorted({each.source for each in settings.markets.values()})) or "none"
+        raise SettingsError(f"no market of source {source!r} in pipeline.toml; it has {known}")
+    return names

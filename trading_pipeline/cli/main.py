@@ -1,0 +1,65 @@
+"""The command line. Every command runs the same Dagster jobs as the web UI, on the same data.
+
+Exit codes: 0 done, 2 refused with one line that says why, 130 stopped by Ctrl-C or SIGTERM.
+"""
+
+import signal
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from trading_pipeline.adapters.terminal import say
+from trading_pipeline.cli import chain, data, paper
+from trading_pipeline.errors import TradingPipelineError
+
+REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
+
+
+class Commands(TyperGroup):
+    """Deliberate errors become one line and exit code 2, an interruption 130; no tracebacks."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TradingPipelineError as error:
+            say(f"error: {error}", style="red")
+            raise typer.Exit(REFUSED) from None
+        except KeyboardInterrupt:
+            say("stopped; nothing is half-written, and the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=(
+        "From bars to an honest backtest: causal features, an xLSTM-Transformer trained "
+        "walk-forward, a simulation with costs and risk rules, and paper trading.\n\n"
+        "Start with `trading-pipeline demo` (no key, no network), then judge your own data with "
+        "`trading-pipeline walk-forward --data-path PANEL.parquet`."
+    ),
+)
+
+
+# In this order `--help` lists them.
+app.command()(chain.demo)
+app.command()(data.download)
+app.command()(chain.train)
+app.command()(chain.backtest)
+app.command("walk-forward")(chain.walk_forward)
+app.command("paper-trade")(paper.paper_trade)
+app.command()(paper.home)
+
+
+def main() -> None:
+    """Entry point. SIGTERM, which a container or a system sends to end us, is a Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    app(prog_name="trading-pipeline")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,56 @@
+"""Commands about paper trading, and about the place where Dagster keeps its records."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from trading_pipeline.cli.context import Capital, markets_of, runner_of, settings_of
+
+
+def paper_trade(
+    source: Annotated[str, typer.Option(help="The market to replay, or its source.")] = "sample",
+    capital: Capital = 100_000.0,
+    session: Annotated[
+        str, typer.Option(help="Name of the session; the same name resumes where it stopped.")
+    ] = "paper",
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day to decide on.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to replay.")
+    ] = None,
+    bars_per_second: Annotated[
+        float, typer.Option(min=0.0, help="Speed of the replay; 0 is as fast as possible.")
+    ] = 0.0,
+) -> None:
+    """Trade the bars one by one through the same kernels as the backtest, journalled.
+
+    Every decision is in the ledger before it is acted on. Ctrl-C stops cleanly; the same command
+    resumes. The orders are those of the backtest of the same period and checkpoints.
+    """
+    settings = settings_of()
+    name = next(iter(markets_of(settings, source, None if source in settings.markets else source)))
+    with runner_of(settings, alone=False) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs.paper import run_session
+
+        summary = run_session(
+            run,
+            plan_of(settings, name),
+            {
+                "session": session,
+                "capital": capital,
+                "start": f"{start:%Y-%m-%d}" if start else "",
+                "end": f"{end:%Y-%m-%d}" if end else "",
+                "bars_per_second": bars_per_second,
+            },
+        )
+    typer.echo(summary)
+
+
+def home() -> None:
+    """Create DAGSTER_HOME below TP_HOME, with its dagster.yaml, and print its path."""
+    from trading_pipeline.defs.instance import prepare_home
+
+    typer.echo(str(prepare_home(settings_of().home)))
