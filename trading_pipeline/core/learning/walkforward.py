@@ -103,6 +103,7 @@ def folds(
                 key, earliest, int(first_test), int(after) - 1, horizon, spans.embargo
             )
     if not found:
+        _refuse_short_window(clock, spans, horizon)
         raise HistoryTooShort(_too_short(clock, horizon, burn_in, spans))
     return found
 
@@ -120,7 +121,7 @@ def sufficient_bars(
     With spans that may shrink (None): one month more than the shortest training span, four folds
     of a month, and a month for a history that begins or ends within one.
     """
-    a_month: float = len(clock) / max((clock[-1] - clock[0]) / pd.Timedelta(days=365.25 / 12), 1.0)
+    a_month = _bars_a_month(clock)
     months = ceil((burn_in + minimum_decisions(horizon)) / a_month) + 6
     if spans:
         months = max(months, spans.first_train + spans.test + 1)
@@ -166,6 +167,24 @@ def _aligned(month: pd.Timestamp, test: int) -> pd.Timestamp:
 
 def _months_between(first: pd.Timestamp, last: pd.Timestamp) -> int:
     return int(12 * (last.year - first.year) + last.month - first.month)
+
+
+def _refuse_short_window(clock: pd.DatetimeIndex, spans: WalkForward, horizon: int) -> None:
+    """Raise HistoryTooShort where no history, however long, would fill the training window."""
+    a_month = _bars_a_month(clock)
+    needed = minimum_decisions(horizon)
+    if spans.window * a_month < needed:
+        raise HistoryTooShort(
+            f"a training window of {spans.window} months holds about {spans.window * a_month:.0f} "
+            f"bars, and {needed} are needed to learn from: set `window` to at least "
+            f"{ceil(needed / a_month) + 1} months (walk_forward in pipeline.toml), or a shorter "
+            "horizon"
+        )
+
+
+def _bars_a_month(clock: pd.DatetimeIndex) -> float:
+    bars: float = len(clock) / max((clock[-1] - clock[0]) / pd.Timedelta(days=365.25 / 12), 1.0)
+    return bars
 
 
 def _too_short(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pandas as pd
@@ -124,3 +125,11 @@ def test_spans_either_give_a_fold_or_say_what_is_missing(bars, horizon):
         return
     for fold in folds(clock, spans, horizon, 312).values():
         assert fold.test.first - fold.train.first >= minimum_decisions(horizon)
+
+
+def test_a_window_too_short_for_any_history_says_how_long_it_must_be():
+    """More bars would not help, so the message must not ask for them; 15 months are enough."""
+    spans = WalkForward(first_train=24, test=6, window=12)
+    with pytest.raises(HistoryTooShort, match=r"12 months.*at least 15 months"):
+        folds(weekdays("2000-01-03", 5000), spans, 21, burn_in=312)
+    assert folds(weekdays("2000-01-03", 5000), replace(spans, window=15), 21, burn_in=312)
