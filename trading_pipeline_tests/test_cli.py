@@ -15,7 +15,7 @@ from trading_pipeline.defs.instance import local_instance
 from trading_pipeline_tests.synthetic import panel
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "home")
+COMMANDS = ("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "model", "home")
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,10 @@ def broken_panels() -> dict[str, tuple[pd.DataFrame, str]]:
         "no rows": (good.iloc[:0], "has no rows"),
         "one bar": (good.iloc[:1], "no symbol has two bars"),
         "too short": (good, "60 bars are too short a history: 7"),
-        "odd clock": (panel(900, days="15min"), "00:15:00 apart; timeframes are 1d, 1h, 1m"),
+        "odd clock": (
+            panel(900, days="7min"),
+            "00:07:00 apart; timeframes are 1d, 4h, 1h, 30m, 15m, 5m, 1m",
+        ),
     }
 
 
@@ -140,7 +143,7 @@ def test_an_out_that_cannot_be_written_is_named(run, folder, place):
     assert (folder / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward"}))  # it has --out
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward", "model"}))  # which need none
 def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, command):
     (folder / "file").write_text("precious")
     monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))
@@ -246,3 +249,15 @@ def test_no_command_shows_all_of_them(run):
 def test_home_prints_the_folder_for_dagster(run, folder):
     assert run("home") == (0, f"{folder}/home/dagster ")
     assert (folder / "home" / "dagster" / "dagster.yaml").exists()
+
+
+def test_the_network_of_a_preset_can_be_seen(run):
+    code, said = run("model", "--preset", "tiny")
+    assert code == 0
+    assert "sLSTM block 1 (B, 60, 32) (B, 60, 32)" in said
+    assert "parameters. Trained for 300 steps of 64 windows, 1 seed averaged" in said
+
+
+def test_a_preset_that_does_not_exist_is_refused(run):
+    code, said = run("model", "--preset", "huge")
+    assert (code, "must be tiny, small or full, was 'huge'" in said) == (2, True)

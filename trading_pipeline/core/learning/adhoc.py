@@ -9,19 +9,10 @@ import pandas as pd
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
 from trading_pipeline.core.market.calendar import check_weekdays, infer_calendar, infer_timeframe
-from trading_pipeline.core.market.market import Costs, Market, WalkForward
+from trading_pipeline.core.market.market import Costs, Market, WalkForward, usual_terms
 from trading_pipeline.errors import BarsError, HistoryTooShort
 
 COSTS = Costs(fee=0.001, slippage=0.0005)
-# (calendar, timeframe): horizon in bars, and months of first training, fold and window
-_DEFAULTS = {
-    ("XNYS", "1d"): (21, WalkForward(first_train=60, test=12, window=60)),
-    ("24/7", "1d"): (10, WalkForward(first_train=24, test=12, window=24)),
-    ("24/7", "1h"): (120, WalkForward(first_train=6, test=1, window=6)),
-    ("XNYS", "1h"): (35, WalkForward(first_train=24, test=3, window=24)),
-    ("XNYS", "1m"): (390, WalkForward(first_train=3, test=1, window=3)),
-    ("24/7", "1m"): (480, WalkForward(first_train=3, test=1, window=3)),
-}
 
 
 def market_of_panel(
@@ -65,7 +56,7 @@ def market_name(stem: str) -> str:
 
 def _default(bars: pd.DataFrame, name: str, where: str) -> Market:
     timeframe, calendar = infer_timeframe(bars, where=where), infer_calendar(bars)
-    horizon, spans = _DEFAULTS[calendar, timeframe]
+    horizon, spans = usual_terms(calendar, timeframe)
     return Market(
         name=name,
         source="parquet",

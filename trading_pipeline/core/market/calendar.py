@@ -18,7 +18,15 @@ from trading_pipeline.errors import BarsError
 
 SATURDAY = 5
 
-STEPS = {"1d": pd.Timedelta(days=1), "1h": pd.Timedelta(hours=1), "1m": pd.Timedelta(minutes=1)}
+STEPS = {
+    "1d": pd.Timedelta(days=1),
+    "4h": pd.Timedelta(hours=4),
+    "1h": pd.Timedelta(hours=1),
+    "30m": pd.Timedelta(minutes=30),
+    "15m": pd.Timedelta(minutes=15),
+    "5m": pd.Timedelta(minutes=5),
+    "1m": pd.Timedelta(minutes=1),
+}
 _DAY, _NO_TIME = STEPS["1d"], pd.Timedelta(0)
 # Fixed bounds keep the clock out: the library's own defaults are relative to today.
 _FIRST_DAY, _LAST_DAY = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2049-12-31", tz="UTC")
@@ -31,7 +39,7 @@ class TradingCalendar:
     """The clock of one market at one timeframe; made by `trading_calendar`."""
 
     name: str  # "XNYS" or "24/7"
-    timeframe: str  # "1d", "1h" or "1m"
+    timeframe: str  # "1d", "4h", "1h", "30m", "15m", "5m" or "1m"
 
     @property
     def step(self) -> pd.Timedelta:
@@ -175,7 +183,7 @@ def infer_timeframe(bars: pd.DataFrame, where: str = "bars") -> str:
     """The timeframe of canonical bars: the most frequent gap between a symbol's bars.
 
     Raises:
-        BarsError: no symbol has two bars, or that gap is not a day, an hour or a minute.
+        BarsError: no symbol has two bars, or that gap is not one of `STEPS`.
     """
     gaps = bars.groupby("symbol", sort=False)["timestamp"].diff().dropna()
     if gaps.empty:

@@ -3,16 +3,22 @@
 from dataclasses import dataclass, field
 from datetime import date
 
-TIMEFRAMES = {"1d": "1d", "1Day": "1d", "1h": "1h", "1Hour": "1h", "1m": "1m", "1Min": "1m"}
+# As this product and Binance write them, longest first, and as Alpaca does.
+_ALIASES = {
+    "1d": "1Day",
+    "4h": "4Hour",
+    "1h": "1Hour",
+    "30m": "30Min",
+    "15m": "15Min",
+    "5m": "5Min",
+    "1m": "1Min",
+}
+TIMEFRAMES = {name: name for name in _ALIASES} | {alias: name for name, alias in _ALIASES.items()}
 CALENDARS = ("XNYS", "24/7")
 BOOKS = ("long_only", "neutral")
-_BARS_PER_DAY = {
-    ("XNYS", "1d"): 1,
-    ("XNYS", "1h"): 7,
-    ("XNYS", "1m"): 390,
-    ("24/7", "1d"): 1,
-    ("24/7", "1h"): 24,
-    ("24/7", "1m"): 1440,
+_BARS_PER_DAY = {  # of a full session: 6.5 hours in New York, of which the last bar may be a part
+    "XNYS": {"1d": 1, "4h": 2, "1h": 7, "30m": 13, "15m": 26, "5m": 78, "1m": 390},
+    "24/7": {"1d": 1, "4h": 6, "1h": 24, "30m": 48, "15m": 96, "5m": 288, "1m": 1440},
 }
 
 
@@ -55,6 +61,49 @@ class WalkForward:
             raise ValueError(f"spans must be positive, were {self}")
 
 
+# Horizon in bars, then months of first training, of a fold and of the training window. Daily and
+# hourly ones are explained in the README; shorter bars keep the horizon at days, since at minutes
+# costs eat any forecast.
+_USUAL_TERMS = {
+    "XNYS": {
+        "1d": (21, 60, 12, 60),
+        "4h": (10, 36, 12, 36),
+        "1h": (35, 24, 3, 24),
+        "30m": (65, 12, 3, 12),
+        "15m": (130, 6, 1, 6),
+        "5m": (390, 6, 1, 6),
+        "1m": (390, 3, 1, 3),
+    },
+    "24/7": {
+        "1d": (10, 24, 12, 24),
+        "4h": (30, 12, 3, 12),
+        "1h": (120, 6, 1, 6),
+        "30m": (240, 6, 1, 6),
+        "15m": (480, 6, 1, 6),
+        "5m": (576, 3, 1, 3),
+        "1m": (480, 3, 1, 3),
+    },
+}
+
+
+def usual_terms(calendar: str, timeframe: str) -> tuple[int, WalkForward]:
+    """Horizon in bars, and spans, of a market that does not say others.
+
+    Raises:
+        ValueError: no such calendar or timeframe.
+    """
+    _check_clock(calendar, timeframe)
+    horizon, first_train, test, window = _USUAL_TERMS[calendar][timeframe]
+    return horizon, WalkForward(first_train=first_train, test=test, window=window)
+
+
+def _check_clock(calendar: str, timeframe: str) -> None:
+    if timeframe not in _ALIASES:
+        raise ValueError(f"timeframe must be one of {', '.join(_ALIASES)}, was {timeframe!r}")
+    if calendar not in CALENDARS:
+        raise ValueError(f"calendar must be one of {CALENDARS}, was {calendar!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Market:
     """One entry of pipeline.toml. Impossible markets cannot be constructed."""
@@ -75,10 +124,7 @@ class Market:
     walk_forward: WalkForward = field(default_factory=WalkForward)
 
     def __post_init__(self) -> None:
-        if self.timeframe not in TIMEFRAMES.values():
-            raise ValueError(f"timeframe must be one of 1d, 1h, 1m, was {self.timeframe!r}")
-        if self.calendar not in CALENDARS:
-            raise ValueError(f"calendar must be one of {CALENDARS}, was {self.calendar!r}")
+        _check_clock(self.calendar, self.timeframe)
         if self.book not in BOOKS:
             raise ValueError(f"book must be one of {BOOKS}, was {self.book!r}")
         if self.book == "neutral" and not self.shortable:
@@ -96,7 +142,7 @@ class Market:
 
     @property
     def bars_per_day(self) -> int:
-        return _BARS_PER_DAY[self.calendar, self.timeframe]
+        return _BARS_PER_DAY[self.calendar][self.timeframe]
 
     @property
     def bars_per_year(self) -> int:

@@ -94,8 +94,8 @@ def test_a_template_of_another_clock_is_refused(count, days):
 
 
 def test_bars_of_no_timeframe_are_refused():
-    with pytest.raises(BarsError, match=r"some\.parquet: .*00:15:00 apart"):
-        market_of_panel(panel(900, days="15min"), "mine", STEPS, where="some.parquet")
+    with pytest.raises(BarsError, match=r"some\.parquet: .*00:07:00 apart"):
+        market_of_panel(panel(900, days="7min"), "mine", STEPS, where="some.parquet")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.calendar import (
+    STEPS,
     infer_calendar,
     infer_timeframe,
     stamped_by_session,
@@ -17,8 +18,9 @@ from trading_pipeline.core.market.calendar import (
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import BarsError
 
-ALL = [(name, timeframe) for name in ("XNYS", "24/7") for timeframe in ("1d", "1h", "1m")]
-DAYS = {"1d": 8, "1h": 6, "1m": 5}  # long enough for two sessions wherever it starts
+ALL = [(name, timeframe) for name in ("XNYS", "24/7") for timeframe in STEPS]
+# Long enough for two sessions wherever it starts.
+DAYS = {"1d": 8, "4h": 6, "1h": 6, "30m": 6, "15m": 6, "5m": 5, "1m": 5}
 
 
 def utc(text):
@@ -98,6 +100,32 @@ def test_the_last_hour_of_a_session_ends_with_it():
     assert trading_calendar("24/7", "1h").close_of(utc("2024-01-10 23:00")) == utc("2024-01-11")
 
 
+@pytest.mark.parametrize(
+    ("timeframe", "last", "close"),
+    [
+        ("4h", "18:30", "21:00"),  # 2.5 of its 4 hours
+        ("30m", "20:30", "21:00"),
+        ("15m", "20:45", "21:00"),
+        ("5m", "20:55", "21:00"),
+    ],
+)
+def test_the_last_bar_of_a_session_ends_with_the_bell(timeframe, last, close):
+    clock = trading_calendar("XNYS", timeframe)
+    sessions = clock.sessions(utc("2024-01-10"), utc("2024-01-11"))
+    assert sessions[0] == utc("2024-01-10 14:30")
+    assert sessions[-1] == utc(f"2024-01-10 {last}")
+    assert clock.close_of(sessions[-1]) == utc(f"2024-01-10 {close}")
+
+
+@pytest.mark.parametrize(("timeframe", "bars"), [("4h", 1), ("1h", 4), ("30m", 7), ("5m", 42)])
+def test_a_half_day_has_the_bars_of_three_and_a_half_hours(timeframe, bars):
+    """2012-11-23 ended at 13:00 in New York, 18:00 UTC."""
+    clock = trading_calendar("XNYS", timeframe)
+    sessions = clock.sessions(utc("2012-11-23"), utc("2012-11-24"))
+    assert len(sessions) == bars
+    assert clock.close_of(sessions[-1]) == utc("2012-11-23 18:00")
+
+
 @pytest.mark.parametrize(("calendar", "timeframe"), ALL)
 @settings(max_examples=25)
 @given(data=st.data())
@@ -175,15 +203,21 @@ def test_instants_need_a_time_zone():
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"calendar must be one of .*'XLON'"):
         trading_calendar("XLON", "1d")
-    with pytest.raises(ValueError, match=r"timeframe must be one of .*'5m'"):
-        trading_calendar("XNYS", "5m")
-    assert trading_calendar("XNYS", "1Day").timeframe == "1d"
+    with pytest.raises(ValueError, match=r"timeframe must be one of .*'2h'"):
+        trading_calendar("XNYS", "2h")
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("1Day", "1d"), ("4Hour", "4h"), ("30Min", "30m"), ("5Min", "5m")]
+)
+def test_names_of_alpaca_are_understood(alias, name):
+    assert trading_calendar("XNYS", alias).timeframe == name
 
 
 @pytest.mark.parametrize(("calendar", "timeframe"), ALL)
 def test_bars_tell_their_own_timeframe_and_calendar(calendar, timeframe):
     clock = trading_calendar(calendar, timeframe)
-    days = 15 if timeframe != "1m" else 4
+    days = 4 if timeframe == "1m" else 15
     bars = bars_at(clock.sessions(utc("2024-03-04"), utc("2024-03-04") + pd.Timedelta(days=days)))
     if timeframe != "1m":
         assert infer_calendar(bars) == calendar
@@ -191,8 +225,8 @@ def test_bars_tell_their_own_timeframe_and_calendar(calendar, timeframe):
 
 
 def test_a_strange_timeframe_is_named():
-    index = pd.date_range("2024-01-01", periods=9, freq="5min", tz="UTC")
-    with pytest.raises(BarsError, match=r"p\.parquet: most bars are 0 days 00:05:00 apart"):
+    index = pd.date_range("2024-01-01", periods=9, freq="7min", tz="UTC")
+    with pytest.raises(BarsError, match=r"p\.parquet: most bars are 0 days 00:07:00 apart"):
         infer_timeframe(bars_at(index), where="p.parquet")
 
 

@@ -5,7 +5,16 @@ from datetime import date
 
 import pytest
 
-from trading_pipeline.core.market.market import Costs, Market, WalkForward
+from trading_pipeline.core.learning.dataset import burn_in
+from trading_pipeline.core.learning.walkforward import minimum_decisions
+from trading_pipeline.core.market.market import (
+    CALENDARS,
+    TIMEFRAMES,
+    Costs,
+    Market,
+    WalkForward,
+    usual_terms,
+)
 
 MARKET = Market(name="m", source="sample", symbols=("A", "B"), start=date(2000, 1, 3))
 
@@ -45,7 +54,34 @@ def test_spans_that_fit_no_calendar_are_refused(spans):
 
 @pytest.mark.parametrize(
     ("calendar", "timeframe", "bars"),
-    [("XNYS", "1d", 252), ("24/7", "1d", 365), ("24/7", "1h", 8760), ("XNYS", "1h", 1764)],
+    [
+        ("XNYS", "1d", 252),
+        ("24/7", "1d", 365),
+        ("24/7", "1h", 8760),
+        ("XNYS", "1h", 1764),
+        ("24/7", "4h", 2190),
+    ],
 )
 def test_bars_per_year(calendar, timeframe, bars):
     assert replace(MARKET, calendar=calendar, timeframe=timeframe).bars_per_year == bars
+
+
+@pytest.mark.parametrize("timeframe", sorted(set(TIMEFRAMES.values())))
+@pytest.mark.parametrize("calendar", CALENDARS)
+def test_the_usual_terms_of_every_clock_can_be_learned_from(calendar, timeframe):
+    """The first training span holds the decisions that a fold needs, at 30 days a month."""
+    horizon, spans = usual_terms(calendar, timeframe)
+    market = replace(MARKET, calendar=calendar, timeframe=timeframe, horizon=horizon)
+    assert spans.window * market.bars_per_year / 12 > minimum_decisions(horizon) + burn_in(60)
+    assert horizon / market.bars_per_day >= 1 / 3
+
+
+def test_the_terms_that_results_were_settled_on():
+    assert usual_terms("XNYS", "1d") == (21, WalkForward(first_train=60, test=12, window=60))
+    assert usual_terms("24/7", "1d") == (10, WalkForward(first_train=24, test=12, window=24))
+    assert usual_terms("24/7", "1h")[0] == 120
+
+
+def test_an_unknown_clock_has_no_terms():
+    with pytest.raises(ValueError, match="calendar must be one of"):
+        usual_terms("XLON", "1d")
