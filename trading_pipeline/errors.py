@@ -1,19 +1,21 @@
 """Every error this package raises on purpose, in one tree.
 
 TradingPipelineError
-├── SettingsError       pipeline.toml, .env or a TP_* variable says something impossible
-├── BarsError           bars break a market invariant, or a panel cannot be read as bars
-├── SourceError         a source answered, but not with what we asked for
-│   └── UnknownSymbol   the source does not know a symbol
-├── HistoryTooShort     fewer bars than the folds or the features need
-├── StoreError          a folder or file of ours cannot be read or written
-├── FeatureError        features are missing, or were made by another catalog
-├── TrainingError       the loss became NaN or infinite, or there is nothing to learn from
-├── CheckpointError     a checkpoint does not fit the code or the bars that use it
-│   └── LookAheadError  a checkpoint has seen the bars it is asked to predict
-├── TradingError        an order, a book or a risk setting that cannot be simulated
-├── LedgerError         the journal is broken, or another session is writing to it
-└── EvaluationError     there is nothing to evaluate
+├── SettingsError         pipeline.toml, .env or a TP_* variable says something impossible
+├── BarsError             bars break a market invariant, or a panel cannot be read as bars
+├── SourceError           a source answered, but not with what we asked for
+│   ├── UnknownSymbol     the source does not know a symbol
+│   ├── SourceUnavailable the source did not answer, however often it was asked
+│   └── CredentialsError  the keys of a venue are missing, or it refuses them
+├── HistoryTooShort       fewer bars than the folds or the features need
+├── StoreError            a folder or file of ours cannot be read or written
+├── FeatureError          features are missing, or were made by another catalog
+├── TrainingError         the loss became NaN or infinite, or there is nothing to learn from
+├── CheckpointError       a checkpoint does not fit the code or the bars that use it
+│   └── LookAheadError    a checkpoint has seen the bars it is asked to predict
+├── TradingError          an order, a book or a risk setting that cannot be simulated
+├── LedgerError           the journal is broken, or another session is writing to it
+└── EvaluationError       there is nothing to evaluate
 """
 
 
@@ -35,6 +37,14 @@ class SourceError(TradingPipelineError):
 
 class UnknownSymbol(SourceError):
     """The source does not know a symbol."""
+
+
+class SourceUnavailable(SourceError):
+    """The source did not answer, however often it was asked; says how long it was tried."""
+
+
+class CredentialsError(SourceError):
+    """The keys of a venue are missing, or it refuses them; says which variable to set."""
 
 
 class HistoryTooShort(TradingPipelineError):

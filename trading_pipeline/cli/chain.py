@@ -141,7 +141,7 @@ def _panel_settings(
 
     settings = settings_of()
     source = ParquetSource(data_path)
-    bars = source.bars(source.symbols(), *source.span())
+    bars = source.bars(source.symbols(), *source.span(source.symbols()))
     name = market_name(data_path.resolve().stem)
     size = preset or (settings.markets[market].preset if market in settings.markets else "small")
     made, notes = market_of_panel(

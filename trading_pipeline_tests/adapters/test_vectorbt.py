@@ -18,7 +18,7 @@ NEUTRAL = {"costs": Costs(borrow=0.05, leverage=2.0), "book": "neutral", "shorta
 
 def sample():
     source = SampleSource()
-    return Panel.of(source.bars(SYMBOLS, *source.span()), source.actions(SYMBOLS))
+    return Panel.of(source.bars(SYMBOLS, *source.span(SYMBOLS)), source.actions(SYMBOLS))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
-from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, select
+from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, select, span_of
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.resources import Home, Sources
@@ -25,15 +25,16 @@ MARKET = Market(
 class TableSource:
     """Bars from memory, as they are: a source that may lie."""
 
+    live = False
+
     def __init__(self, bars: pd.DataFrame, actions: pd.DataFrame | None = None) -> None:
         self.table, self.events = bars, actions
 
     def symbols(self) -> list[str]:
         return sorted(self.table["symbol"].unique())
 
-    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
-        stamps = self.table["timestamp"]
-        return stamps.min(), stamps.max() + pd.Timedelta(days=1)
+    def span(self, symbols) -> tuple[pd.Timestamp, pd.Timestamp]:
+        return span_of(self.table, symbols, pd.Timedelta(days=1), "the table")
 
     def bars(self, symbols, start, end) -> pd.DataFrame:
         refuse_unknown(symbols, self.symbols(), "the table")

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
-from trading_pipeline.adapters.sources.source import refuse_unknown, select
+from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import KEY, check_bars, in_order
@@ -23,6 +24,8 @@ class ParquetSource:
     Files are read again when they have changed.
     """
 
+    live: ClassVar[bool] = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._signature: list[tuple[Path, int, int]] = []
@@ -32,11 +35,12 @@ class ParquetSource:
         """All symbols in the files, sorted."""
         return sorted(self._all_bars()["symbol"].unique())
 
-    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """[first stamp, last stamp + 1 bar) over all symbols, UTC."""
+    def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """[first stamp, last stamp + 1 bar) of the symbols, UTC; see `BarSource.span`."""
         bars = self._all_bars()
+        refuse_unknown(symbols, self.symbols(), str(self.path))
         step = STEPS[infer_timeframe(bars, where=str(self.path))]
-        return bars["timestamp"].iloc[0], bars["timestamp"].iloc[-1] + step
+        return span_of(bars, symbols, step, str(self.path))
 
     def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
         """Bars that open in [start, end); see `BarSource.bars`."""

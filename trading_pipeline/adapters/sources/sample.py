@@ -8,10 +8,11 @@ after the last bar, so only its day-to-day changes are used.
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
+from typing import ClassVar
 
 import pandas as pd
 
-from trading_pipeline.adapters.sources.source import refuse_unknown, select
+from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.core.market.actions import actions_from_adjusted
 from trading_pipeline.core.market.bars import COLUMNS, check_bars
 
@@ -22,14 +23,16 @@ WHERE = "the sample market"
 class SampleSource:
     """A `BarSource` of four large companies; the default, and what the demo runs on."""
 
+    live: ClassVar[bool] = False
+
     def symbols(self) -> list[str]:
         """AAPL, GOOG, IBM, MSFT."""
         return list(SYMBOLS)
 
-    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+    def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
         """2000-03-01 to 2013-03-02; GOOG was listed on 2004-08-19."""
-        stamps = _tables()[0]["timestamp"]
-        return stamps.iloc[0], stamps.iloc[-1] + pd.Timedelta(days=1)
+        refuse_unknown(symbols, SYMBOLS, WHERE)
+        return span_of(_tables()[0], symbols, pd.Timedelta(days=1), WHERE)
 
     def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
         """Raw daily bars that open in [start, end); see `BarSource.bars`."""

@@ -1,26 +1,40 @@
-"""Where bars come from: the protocol that every source, real or fake, fulfils."""
+"""Where bars come from: the protocols that every source, real or fake, fulfils."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from difflib import get_close_matches
+from typing import ClassVar, Protocol
 
 import pandas as pd
 
 from trading_pipeline.core.market.calendar import in_utc
-from trading_pipeline.errors import UnknownSymbol
+from trading_pipeline.errors import SourceError, UnknownSymbol
 
 _SHOWN = 20
 
 
 class BarSource(Protocol):
-    """A venue, a data set or a folder that has bars."""
+    """A venue, a data set or a folder that has bars.
+
+    `live`: False where asking costs nothing and the answer is the whole truth; True of a venue
+    over the network, where a bar that one answer lacks is not thereby gone.
+    """
+
+    live: ClassVar[bool]
 
     def symbols(self) -> list[str]:
         """All symbols that it knows, sorted."""
         ...
 
-    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """[first, end) in UTC of the bars it has: `bars(symbols(), *span())` is all of them."""
+    def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """[first, end) in UTC of the bars that these symbols have: `bars(symbols, *span)` is all.
+
+        Tight: `first` is the stamp of their first bar, `end` that of their last one plus a bar.
+
+        Raises:
+            UnknownSymbol: it does not know one of the symbols.
+            SourceError: it could not answer, or none of them has a bar.
+        """
         ...
 
     def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
@@ -45,13 +59,50 @@ class BarSource(Protocol):
         ...
 
 
+class LiveSource(BarSource, Protocol):
+    """A venue over the network. May be asked for different symbols by several threads at once."""
+
+    def identity(self) -> dict[str, str]:
+        """What makes its bars comparable: source, timeframe, and feed if there are several."""
+        ...
+
+    def listings(self, symbols: Sequence[str]) -> pd.DataFrame:
+        """How the venue lists the symbols: one row each, in their order.
+
+        Columns: `symbol`; `listed` (datetime64[us, UTC]: stamp of its first bar, NaT if it has
+        none); `status` ("trading", "halted" or "delisted"). History of the delisted stays.
+
+        Raises:
+            UnknownSymbol: it does not know one of the symbols.
+            SourceError: it could not answer.
+        """
+        ...
+
+
 def refuse_unknown(symbols: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Raise UnknownSymbol, listing what is known, unless every symbol is."""
+    """Raise UnknownSymbol, naming similar ones and what is known, unless every symbol is."""
     if unknown := sorted(set(symbols) - set(known)):
+        close = [name for each in unknown for name in get_close_matches(each, known)]
+        similar = f" (similar: {', '.join(dict.fromkeys(close))})" if close else ""
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
         raise UnknownSymbol(
-            f"{where} has no {', '.join(unknown)}; it knows {', '.join(known[:_SHOWN])}{more}"
+            f"{where} has no {', '.join(unknown)}{similar}; "
+            f"it knows {', '.join(known[:_SHOWN])}{more}"
         )
+
+
+def span_of(
+    bars: pd.DataFrame, symbols: Sequence[str], step: pd.Timedelta, where: str
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """[first stamp, last stamp + `step`) of the symbols in canonical bars.
+
+    Raises:
+        SourceError: they have no bars.
+    """
+    stamps = bars.loc[bars["symbol"].isin(list(symbols)), "timestamp"]
+    if stamps.empty:
+        raise SourceError(f"{where} has no bars of {', '.join(symbols) or 'no symbols at all'}")
+    return stamps.iloc[0], stamps.iloc[-1] + step
 
 
 def select(

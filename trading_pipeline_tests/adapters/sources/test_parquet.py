@@ -28,7 +28,7 @@ def save(table, path, **options):
 
 def everything(path):
     source = ParquetSource(path)
-    return source.bars(source.symbols(), *source.span())
+    return source.bars(source.symbols(), *source.span(source.symbols()))
 
 
 class TestContractOfAFile(BarSourceContract):
@@ -45,7 +45,7 @@ class TestContractOfAFolder(BarSourceContract):
     def source(self, tmp_path_factory):
         store, sample = BarStore(tmp_path_factory.mktemp("raw")), SampleSource()
         end = pd.Timestamp("2001-01-01", tz="UTC")
-        store.write(sample.bars(["AAPL", "IBM"], sample.span()[0], end))
+        store.write(sample.bars(["AAPL", "IBM"], sample.span(sample.symbols())[0], end))
         store.write_actions(sample.actions(["AAPL", "IBM"]))
         return ParquetSource(store.folder)
 
@@ -53,7 +53,7 @@ class TestContractOfAFolder(BarSourceContract):
 def test_a_stored_market_is_the_same_market(tmp_path):
     """Raw bars and actions through the store and this source: the same total returns."""
     sample, store = SampleSource(), BarStore(tmp_path)
-    span = (sample.span()[0], pd.Timestamp("2001-01-01", tz="UTC"))
+    span = (sample.span(sample.symbols())[0], pd.Timestamp("2001-01-01", tz="UTC"))
     store.write(sample.bars(["AAPL", "IBM"], *span))
     store.write_actions(sample.actions(["AAPL", "IBM"]))
     source = ParquetSource(tmp_path)
@@ -97,9 +97,9 @@ def test_daily_bars_stamped_in_new_york_become_sessions(tmp_path):
 def test_a_changed_file_is_read_again(tmp_path):
     path = save(panel(days=3), tmp_path / "p.parquet")
     source = ParquetSource(path)
-    assert len(source.bars(source.symbols(), *source.span())) == 6
+    assert len(source.bars(source.symbols(), *source.span(source.symbols()))) == 6
     save(panel(days=4), path)
-    assert len(source.bars(source.symbols(), *source.span())) == 8
+    assert len(source.bars(source.symbols(), *source.span(source.symbols()))) == 8
 
 
 def test_an_unchanged_file_is_read_once(tmp_path, monkeypatch):
@@ -158,7 +158,7 @@ def test_a_half_written_file_is_named(tmp_path):
 def test_a_file_without_rows_is_refused(tmp_path):
     path = save(panel().iloc[:0], tmp_path / "panel.parquet")
     with pytest.raises(SourceError, match=f"{path} has no rows"):
-        ParquetSource(path).span()
+        ParquetSource(path).span(["AAA"])
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path):
@@ -201,4 +201,4 @@ def test_bad_actions_are_named_with_their_file(tmp_path):
 def test_one_bar_a_symbol_has_no_span(tmp_path):
     source = ParquetSource(save(panel(days=1), tmp_path / "p.parquet"))
     with pytest.raises(BarsError, match=r"p\.parquet: no symbol has two bars"):
-        source.span()
+        source.span(source.symbols())

@@ -20,7 +20,7 @@ class TestContract(BarSourceContract):
 @pytest.fixture(scope="module")
 def bars():
     source = SampleSource()
-    return source.bars(source.symbols(), *source.span())
+    return source.bars(source.symbols(), *source.span(source.symbols()))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_prices_are_raw(bars):
 
 def test_bars_are_canonical_and_no_session_is_missing(bars):
     pd.testing.assert_frame_equal(bars, check_bars(bars))
-    expected = trading_calendar("XNYS", "1d").sessions(*SampleSource().span())
+    expected = trading_calendar("XNYS", "1d").sessions(*SampleSource().span(["IBM"]))
     for _, rows in bars.groupby("symbol"):
         stamps = pd.DatetimeIndex(rows["timestamp"])
         assert stamps.equals(expected[expected >= stamps[0]])

@@ -27,7 +27,7 @@ KEY = "2006-01-01"
 def panel() -> Panel:
     """Bars of 2000-2007."""
     source = SampleSource()
-    bars = source.bars(list(MARKET.symbols), source.span()[0], source.span()[1])
+    bars = source.bars(MARKET.symbols, *source.span(MARKET.symbols))
     inside = bars[bars["timestamp"] < "2008-01-01"].reset_index(drop=True)
     return Panel.of(inside, source.actions(list(MARKET.symbols)), MARKET.symbols)
 

@@ -16,7 +16,7 @@ from trading_pipeline_tests.core.trading.markets import FREE
 @cache
 def sample():
     source = SampleSource()
-    return Panel.of(source.bars(SYMBOLS, *source.span()), source.actions(SYMBOLS))
+    return Panel.of(source.bars(SYMBOLS, *source.span(SYMBOLS)), source.actions(SYMBOLS))
 
 
 def test_the_golden_sharpe_ratios_of_the_sample_market():
