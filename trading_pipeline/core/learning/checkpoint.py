@@ -39,18 +39,8 @@ def train_fold(
 
     Nothing at or after `fold.test.first` is read: the dataset is cut there first.
     """
-    seen = _before(data, fold.test.first)
-    scaler = Scaler.fit(seen.grid[fold.train.first : fold.train.last + 1])
+    scaler, targets, samples = training_arrays(data, fold, recipe)
     costs = recipe.market.costs
-    targets = make_targets(
-        seen.panel,
-        seen.sigma,
-        seen.eligible,
-        recipe.market.horizon,
-        band=recipe.training.direction_band,
-        round_trip=2 * (costs.fee + costs.slippage),
-    )
-    samples = Samples.of(seen, targets, scaler)
     networks, curves = [], []
     for seed in recipe.training.seeds:
         network, looks = train_network(
@@ -77,6 +67,22 @@ def train_fold(
         "curves": curves,
         "states": [dict(network.state_dict()) for network in networks],
     }
+
+
+def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, Targets, Samples]:
+    """All that training sees of a market: rows [0, fold.test.first) of it, and no later bar."""
+    seen = _before(data, fold.test.first)
+    scaler = Scaler.fit(seen.grid[fold.train.first : fold.train.last + 1])
+    costs = recipe.market.costs
+    targets = make_targets(
+        seen.panel,
+        seen.sigma,
+        seen.eligible,
+        recipe.market.horizon,
+        band=recipe.training.direction_band,
+        round_trip=2 * (costs.fee + costs.slippage),
+    )
+    return scaler, targets, Samples.of(seen, targets, scaler)
 
 
 def production_fold(data: Dataset, recipe: Recipe) -> Fold:
