@@ -7,12 +7,22 @@ Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 import json
 import os
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,10 +34,19 @@ from pydantic_settings import (
 )
 
 from trading_pipeline.adapters.store.files import replace_file
-from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, WalkForward
+from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
 from trading_pipeline.errors import SettingsError, StoreError
 
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
+COIN_SOURCES = ("binance", "ccxt")
+_OF_SOURCE = {  # settings that only some sources read
+    "path": ("parquet",),
+    "exchange": ("ccxt",),
+    "feed": ("alpaca",),
+    "url": ("alpaca", *COIN_SOURCES),
+    "trading_url": ("alpaca",),
+}
+_SECRETS = ("alpaca_key", "alpaca_secret")
 _MARKET_NAME = r"[A-Za-z0-9_]+"  # also a folder, a table, and part of Dagster's names
 
 
@@ -41,7 +60,29 @@ def months(span: Any) -> Any:
 
 
 Months = Annotated[int, BeforeValidator(months)]
+
+
+def secure(url: str) -> str:
+    """A venue's address: https, or http on this machine, since keys must not travel in clear."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"an address is written like 'https://data.example.com', was {url!r}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("an address has no user name, password, query or fragment")
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+        raise ValueError(f"{url!r} would send keys and bars in clear; use https")
+    return url.rstrip("/")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
+Url = Annotated[str, AfterValidator(secure)]
 
 
 class _Section(BaseModel):
@@ -61,28 +102,35 @@ class CostSettings(_Section):
 
 
 class WalkForwardSettings(_Section):
-    """`[markets.NAME.walk_forward]`: spans such as '5y' or '6mo'; embargo in bars."""
+    """`[markets.NAME.walk_forward]`: spans such as '5y' or '6mo'; embargo in bars.
 
-    first_train: Months = 60
-    test: Months = 12
-    window: Months = 60
+    What is not given is usual for the calendar and the timeframe.
+    """
+
+    first_train: Months | None = None
+    test: Months | None = None
+    window: Months | None = None
     embargo: int = 0
 
 
 class MarketSettings(_Section):
     """`[markets.NAME]`: one market; the same assets, jobs and schedules are made for each."""
 
-    source: Literal["sample", "parquet"]
+    source: Literal["sample", "parquet", "alpaca", "binance", "ccxt"]
     path: Path | None = None  # of a parquet source: a file or a folder
+    exchange: str | None = None  # of a ccxt source, as ccxt spells it: "kraken"
+    feed: Literal["iex", "sip"] | None = None  # of Alpaca; iex, the free one, if not given
+    url: Url | None = None  # a mirror or proxy of the venue's data
+    trading_url: Url | None = None  # the same of Alpaca's calendar and assets
     symbols: tuple[str, ...]
     start: date
     end: date | None = None
     timeframe: Timeframe = "1d"
-    calendar: str = "XNYS"
+    calendar: str | None = None  # if not given, 24/7 for coins and else XNYS
     benchmark: str = "equal_weight"
     book: str = "long_only"
     shortable: bool = False
-    horizon: int = 21
+    horizon: int | None = None  # bars; if not given, usual for calendar and timeframe
     profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
     preset: Literal["tiny", "small", "full"] = "small"
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
@@ -106,18 +154,36 @@ class MarketSettings(_Section):
             raise SettingsError(
                 f"markets.{name!r}: a market's name is made of letters, digits and underscores"
             )
-        if self.source == "parquet" and self.path is None:
-            raise SettingsError(f"markets.{name}: a parquet source needs `path = ...`")
-        plain = self.model_dump(exclude={"path", "preset", "nightly", "costs", "walk_forward"})
+        self._check_source(name)
         try:
-            return Market(
-                name=name,
-                costs=Costs(**self.costs.model_dump()),
-                walk_forward=WalkForward(**self.walk_forward.model_dump()),
-                **plain,
-            )
+            return Market(name=name, **self._terms())
         except ValueError as error:
             raise SettingsError(f"markets.{name}: {error}") from error
+
+    def _check_source(self, name: str) -> None:
+        """Refuse what the source lacks, and what it would not read."""
+        for key, source in (("path", "parquet"), ("exchange", "ccxt")):
+            if self.source == source and getattr(self, key) is None:
+                raise SettingsError(f"markets.{name}: a {source} source needs `{key} = ...`")
+        for key, sources in _OF_SOURCE.items():
+            if getattr(self, key) is not None and self.source not in sources:
+                raise SettingsError(
+                    f"markets.{name}: `{key}` is for {' and '.join(sources)}, and the source is "
+                    f"{self.source}; remove it"
+                )
+
+    def _terms(self) -> dict[str, Any]:
+        """All of a market but its name, with what is usual where nothing is said."""
+        plain = self.model_dump(exclude={*_OF_SOURCE, "preset", "nightly"})
+        calendar = self.calendar or ("24/7" if self.source in COIN_SOURCES else "XNYS")
+        horizon, spans = usual_terms(calendar, self.timeframe)
+        given = {name: each for name, each in plain["walk_forward"].items() if each is not None}
+        return plain | {
+            "calendar": calendar,
+            "horizon": horizon if self.horizon is None else self.horizon,
+            "costs": Costs(**plain["costs"]),
+            "walk_forward": replace(spans, **given),
+        }
 
 
 class _OwnNames(PydanticBaseSettingsSource):
@@ -136,6 +202,19 @@ class _OwnNames(PydanticBaseSettingsSource):
         return {name: each for name, each in values.items() if name in known or _is_ours(name)}
 
 
+class _NoSecrets(TomlConfigSettingsSource):
+    """pipeline.toml, which is committed and shown: keys in it are refused."""
+
+    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
+        super().__init__(settings_cls, path)
+        if found := [name for name in _SECRETS if name in self.toml_data]:
+            variables = ", ".join(f"TP_{name.upper()}" for name in found)
+            raise SettingsError(
+                f"{path} holds {', '.join(found)}, and that file is committed. Set {variables} in "
+                ".env or the environment instead; if the file was ever pushed, make a new key"
+            )
+
+
 def _is_ours(name: str) -> bool:
     """Whether .env has a name as TP_NAME: a typo of ours is refused, another's is left alone."""
     return name.upper().startswith("TP_")
@@ -148,13 +227,17 @@ class Settings(BaseSettings):
         env_prefix="TP_",
         env_nested_delimiter="__",
         env_file=".env",
+        env_ignore_empty=True,  # compose hands on what is not set as an empty text
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,  # what is refused may be a key
     )
 
     home: Path = Field(default=Path("data_storage"), description="where everything is kept")
     ledger_url: str | None = Field(default=None, description="default: SQLite below `home`")
     multiprocess: bool = Field(default=False, description="a process for each step of a run")
+    alpaca_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
+    alpaca_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
     markets: dict[str, MarketSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -166,7 +249,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, config_path())
+        toml = _NoSecrets(settings_cls, config_path())
         return init_settings, env_settings, _OwnNames(dotenv_settings), toml
 
     @classmethod

@@ -19,6 +19,15 @@ horizon = 5
 """
 
 
+ALPACA = """
+[markets.mine]
+source = "alpaca"
+symbols = ["IBM"]
+start = 2020-01-02
+"""
+BINANCE = ALPACA.replace("alpaca", "binance").replace("IBM", "BTC/USDT")
+
+
 def only_market(settings: Settings) -> Market:
     return settings.market(next(iter(settings.markets)))
 
@@ -27,7 +36,7 @@ def only_market(settings: Settings) -> Market:
 def folder(tmp_path, monkeypatch):
     """An empty folder, with nothing set."""
     monkeypatch.chdir(tmp_path)
-    for name in ("TP_HOME", "TP_CONFIG", "TP_LEDGER_URL"):
+    for name in ("TP_HOME", "TP_CONFIG", "TP_LEDGER_URL", "TP_ALPACA_KEY", "TP_ALPACA_SECRET"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -65,8 +74,18 @@ def test_spans_are_months(span, expected):
         (MARKET.replace("horizon", "horzon"), r"markets\.mine\.horzon: Extra"),
         (MARKET.replace("5", "0"), r"markets\.mine: horizon must be at least 1 bar, was 0"),
         (MARKET.replace('"IBM"', ""), "symbols must be one or more"),
-        (MARKET.replace('"sample"', '"yahoo"'), r"markets\.mine\.source: .*'sample' or 'parquet'"),
+        (MARKET.replace('"sample"', '"yahoo"'), r"markets\.mine\.source: .*'binance' or 'ccxt'"),
         (MARKET.replace('"sample"', '"parquet"'), "a parquet source needs `path"),
+        (MARKET.replace('"sample"', '"ccxt"'), "a ccxt source needs `exchange"),
+        (MARKET + 'feed = "sip"', "`feed` is for alpaca, and the source is sample; remove it"),
+        (MARKET + 'exchange = "kraken"', "`exchange` is for ccxt"),
+        (MARKET + 'url = "https://x.org"', "`url` is for alpaca and binance and ccxt"),
+        (ALPACA + 'feed = "otc"', r"markets\.mine\.feed: .*'iex' or 'sip'"),
+        (ALPACA + 'url = "http://x.org"', "would send keys and bars in clear; use https"),
+        (ALPACA + 'url = "http://127.0.0.1.x.org"', "would send keys and bars in clear"),
+        (ALPACA + 'trading_url = "x.org"', "an address is written like 'https://"),
+        (ALPACA + 'url = "https://me:pw@x.org"', "no user name, password"),
+        (ALPACA + 'timeframe = "2d"', r"markets\.mine: timeframe must be one of 1d, 4h"),
         (MARKET + 'preset = "huge"', r"markets\.mine\.preset: .*'tiny', 'small' or 'full'"),
         (MARKET + 'calendar = "XMOON"', "calendar must be one of"),
         (MARKET + "end = 1999-01-01", "end 1999-01-01 is not after start 2000-03-01"),
@@ -132,3 +151,70 @@ def test_a_folder_that_cannot_be_written_is_named(folder):
     entry = read(MARKET).markets["mine"]
     with pytest.raises(StoreError, match=r"file/out/pipeline\.toml .*--out"):
         Settings.read().for_panel(folder / "file" / "out", "mine", entry)
+
+
+@pytest.mark.parametrize(
+    ("text", "calendar", "horizon", "first_train"),
+    [
+        (MARKET.replace("horizon = 5", ""), "XNYS", 21, 60),
+        (ALPACA, "XNYS", 21, 60),
+        (BINANCE, "24/7", 10, 24),
+        (BINANCE + 'timeframe = "1h"', "24/7", 120, 6),
+        (BINANCE + 'timeframe = "4Hour"', "24/7", 30, 12),
+        (BINANCE.replace("binance", "ccxt") + 'exchange = "kraken"', "24/7", 10, 24),
+        (BINANCE + 'calendar = "XNYS"\n[markets.mine.walk_forward]\ntest = "6mo"', "XNYS", 21, 60),
+    ],
+)
+def test_what_is_not_said_is_usual_for_the_source(text, calendar, horizon, first_train):
+    market = only_market(read(text))
+    assert (market.calendar, market.horizon) == (calendar, horizon)
+    assert market.walk_forward.first_train == first_train
+    assert market.walk_forward.test == (6 if "6mo" in text else market.walk_forward.test)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8123/", "http://localhost:1", "http://[::1]:1", "https://x.org/api"]
+)
+def test_a_mirror_may_be_this_machine_or_speak_https(url):
+    assert read(ALPACA + f'url = "{url}"').markets["mine"].url == url.rstrip("/")
+
+
+def test_keys_come_from_the_environment_and_never_show(monkeypatch):
+    Path(".env").write_text("TP_ALPACA_KEY=canary-key\n")
+    monkeypatch.setenv("TP_ALPACA_SECRET", "canary-secret")
+    settings = read(ALPACA)
+    assert settings.alpaca_key.get_secret_value() == "canary-key"
+    assert settings.alpaca_secret.get_secret_value() == "canary-secret"
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "canary" not in shown
+
+
+def test_keys_that_are_empty_are_not_set(monkeypatch):
+    """Compose hands on a variable that nobody set as an empty one."""
+    monkeypatch.setenv("TP_ALPACA_KEY", "")
+    assert read(ALPACA).alpaca_key is None
+
+
+@pytest.mark.parametrize("name", ["alpaca_key", "alpaca_secret"])
+def test_keys_in_the_committed_file_are_refused(name):
+    with pytest.raises(
+        SettingsError, match=f"pipeline.toml holds {name}.*TP_{name.upper()} in"
+    ) as refused:
+        read(f'{name} = "canary"' + ALPACA)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("line", ["TP_ALPACA_KEYS=canary", "TP_MARKETS__MINE__KEY=canary"])
+def test_a_key_under_a_wrong_name_is_not_repeated(line):
+    """Neither in our words nor in those of the error underneath, which a traceback prints."""
+    Path(".env").write_text(line + "\n")
+    with pytest.raises(SettingsError, match=r"(?i)key.*: Extra") as refused:
+        read(ALPACA)
+    assert "canary" not in f"{refused.value} {refused.value.__cause__}"
+
+
+def test_keys_are_not_written_for_a_panel(folder, monkeypatch):
+    monkeypatch.setenv("TP_ALPACA_KEY", "canary")
+    settings = read(MARKET)
+    path = settings.for_panel(folder / "out", "mine", settings.markets["mine"])
+    assert "canary" not in path.read_text()
