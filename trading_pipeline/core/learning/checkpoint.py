@@ -1,5 +1,6 @@
 """From a fold to its checkpoint: scaler, networks, blend, and what they have seen."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,17 +12,12 @@ from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Blend
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint
+from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
 from trading_pipeline.core.learning.threads import threads_for
-from trading_pipeline.core.learning.training import (
-    OnStep,
-    Samples,
-    encode_dates,
-    information_coefficient,
-    train_network,
-    walk,
-)
+from trading_pipeline.core.learning.training import OnStep, Saved, train_network
+from trading_pipeline.core.learning.validation import information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.model.network import TradingNetwork
@@ -33,18 +29,35 @@ Array = NDArray[np.float64]
 
 
 def train_fold(
-    data: Dataset, fold: Fold, recipe: Recipe, on_step: OnStep = lambda done, total, note: None
+    data: Dataset,
+    fold: Fold,
+    recipe: Recipe,
+    on_step: OnStep = lambda done, total, note: None,
+    saved: dict[int, Saved] | None = None,
+    save: Callable[[dict[int, Saved]], None] = lambda runs: None,
 ) -> dict[str, Any]:
     """Train a fold's networks on the rows before it; the checkpoint, as plain types and tensors.
 
     Nothing at or after `fold.test.first` is read: the dataset is cut there first.
+
+    Args:
+        saved: runs by seed of a training of the same fold, data and recipe that was interrupted.
+        save: called with the runs so far after every look at validation.
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
     costs = recipe.market.costs
-    networks, curves = [], []
+    networks, curves, runs = [], [], dict(saved or {})
     for seed in recipe.training.seeds:
         network, looks = train_network(
-            samples, fold, recipe.model, recipe.training, costs.fee + costs.slippage, seed, on_step
+            samples,
+            fold,
+            recipe.model,
+            recipe.training,
+            costs.fee + costs.slippage,
+            seed,
+            on_step,
+            saved=runs.get(seed),
+            save=lambda run: save(runs | {run["seed"]: run}),
         )
         networks.append(network)
         curves.append([asdict(look) for look in looks])

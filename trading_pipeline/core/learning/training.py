@@ -1,34 +1,32 @@
 """Training: one fold's networks, from the rows before it, deterministic by seed.
 
-Letters: L consecutive dates and K symbols of a block, N symbols, S steps, F features, D channels.
+What a step draws, its blocks and its dropout, follows from (seed, step, place of the block) alone.
+So a training that was killed goes on as if nothing had happened, and processes that share the
+blocks of a step make the step of a single one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import cos, pi
+from dataclasses import asdict, dataclass
+from math import cos, isfinite, pi
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trading_pipeline.core.learning import losses
-from trading_pipeline.core.learning.dataset import Dataset
-from trading_pipeline.core.learning.scaling import Scaler
-from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets
+from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.threads import threads_for
-from trading_pipeline.core.learning.walkforward import Fold, Rows
-from trading_pipeline.core.learning.windows import Block, BlockSampler, windows_of
+from trading_pipeline.core.learning.validation import validation_information
+from trading_pipeline.core.learning.walkforward import Fold
+from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
 from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import TrainingError
 
-VALIDATION_WINDOWS = 512  # looked at each time; the blend is chosen on all of them
-ENCODED_AT_ONCE = 512  # windows; 60 bars of 60 features each make 7 MB
-
 OnStep = Callable[[int, int, str], None]
+Saved = dict[str, Any]  # a run so far: plain types and tensors
 
 
 @dataclass(frozen=True)
@@ -40,49 +38,62 @@ class Look:
     information: float  # validation information coefficient of the price head
 
 
-@dataclass(frozen=True)
-class Samples:
-    """A dataset as tensors, scaled by the training window."""
+class Run:
+    """One seed's training: all that its next step depends on, so that it can stop and go on."""
 
-    grid: Tensor  # (T, N, F), finite
-    usable: NDArray[np.bool_]  # (T, N): eligible, and the price target is known
-    price: Tensor  # (T, N) each, NaN where unknown
-    direction: Tensor
-    next_return: Tensor
-    volatility: Tensor
-    risk: Tensor
-    overnight: Tensor
-    intraday: Tensor
-    sigma: Tensor
-
-    @classmethod
-    def of(cls, data: Dataset, targets: Targets, scaler: Scaler) -> "Samples":
-        """From arrays; nothing is copied twice."""
-
-        def tensor(values: NDArray[np.float64]) -> Tensor:
-            return torch.from_numpy(values.astype(np.float32))
-
-        return cls(
-            grid=torch.from_numpy(scaler.apply(data.grid)),
-            usable=data.eligible & np.isfinite(targets.price),
-            price=tensor(targets.price),
-            direction=torch.from_numpy(targets.direction),
-            next_return=tensor(targets.next_return),
-            volatility=tensor(targets.volatility),
-            risk=tensor(targets.risk),
-            overnight=tensor(data.overnight),
-            intraday=tensor(data.intraday),
-            sigma=tensor(data.sigma),
+    def __init__(self, model: ModelConfig, training: TrainingConfig, seed: int) -> None:
+        self.training, self.seed = training, seed
+        self.network = TradingNetwork(model, seed=seed)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _rate(training))
+        self.step = 0  # steps taken
+        self.looks: list[Look] = []
+        self.recent: list[float] = []  # losses since the last look
+        self.best: dict[str, Tensor] = {}  # weights of the best look
+        self.worse = 0  # looks since then
 
-    def of_block(self, name: str, block: Block) -> Tensor:
-        """One of the (T, N) tensors on a block: (L, K), unknown where the symbol is not usable."""
-        values: Tensor = getattr(self, name)[block.dates][:, block.symbols]
-        if name in ("overnight", "intraday", "sigma"):
-            return values
-        known = torch.from_numpy(self.usable[block.dates][:, block.symbols])
-        missing = -1 if name == "direction" else float("nan")
-        return torch.where(known, values, torch.full_like(values, missing))
+    @property
+    def information(self) -> float:
+        """The best validation information coefficient so far."""
+        return max((look.information for look in self.looks), default=-np.inf)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget or the patience is used up."""
+        return self.step >= self.training.steps or self.worse >= self.training.patience
+
+    def look(self, information: float) -> None:
+        """Note what validation says, and keep the weights if it never said better."""
+        if information > self.information or not self.best:
+            self.worse = 0
+            self.best = {name: each.clone() for name, each in self.network.state_dict().items()}
+        else:
+            self.worse += 1
+        self.looks.append(Look(self.step, float(np.mean(self.recent)), information))
+        self.recent = []
+
+    def to_plain(self) -> Saved:
+        """The run so far; `restore` of a new run of the same seed goes on from there."""
+        return {
+            "seed": self.seed,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {"last_epoch": self.schedule.last_epoch},
+            "looks": [asdict(look) for look in self.looks],
+            "best": self.best,
+            "worse": self.worse,
+        }
+
+    def restore(self, saved: Saved) -> None:
+        """Go on from what `to_plain` said, at a look."""
+        self.step, self.best, self.worse = saved["step"], saved["best"], saved["worse"]
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.last_epoch = saved["schedule"]["last_epoch"]
+        self.looks = [Look(**look) for look in saved["looks"]]
 
 
 def train_network(
@@ -93,140 +104,83 @@ def train_network(
     cost: float,
     seed: int,
     on_step: OnStep = lambda done, total, note: None,
+    saved: Saved | None = None,
+    save: Callable[[Saved], None] = lambda saved: None,
 ) -> tuple[TradingNetwork, list[Look]]:
     """Train one network and keep the weights that did best on validation.
 
     Args:
         cost: fraction of traded notional, for the position loss.
         on_step: called with (steps done, steps at most, note) after every step.
+        saved: a run of this seed that was interrupted; its weights at the end are those of a run
+            that was not.
+        save: called after every look at validation with the run so far.
 
     Raises:
-        TrainingError: the loss is not finite, or there is nothing to learn from.
+        TrainingError: the loss or a gradient is not finite, or there is nothing to learn from.
     """
-    network = TradingNetwork(model, seed=seed)
-    sampler = BlockSampler(
-        samples.usable, fold.train, training.windows, np.random.default_rng(seed)
-    )
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(training))
-    best, looks, recent = _Best(training.patience), [], []
+    run = Run(model, training, seed)
+    if saved:
+        run.restore(saved)
+    sampler = BlockSampler(samples.usable, fold.train, training.windows)
     with torch.random.fork_rng(devices=[]), threads_for(model):  # dropout draws from the global one
-        torch.manual_seed(seed)
-        for step, block in zip(range(1, training.steps + 1), sampler, strict=False):
-            network.train()
-            recent.append(_take_step(network, samples, block, training, cost, optimizer))
-            schedule.step()
-            if step % training.evaluate_every == 0 or step == training.steps:
-                information = validation_information(network, samples, fold.validation)
-                looks.append(Look(step, float(np.mean(recent)), information))
-                recent = []
-                if best.is_over(network, information):
-                    break
-            note = f"loss {recent[-1]:.3f}" if recent else f"validation IC {information:+.3f}"
-            on_step(step, training.steps, note)
-    on_step(training.steps, training.steps, f"validation IC {best.information:+.3f}")
-    network.load_state_dict(best.state)
-    return network.eval(), looks
+        while not run.is_over:
+            run.step += 1
+            _take_step(run, samples, sampler, cost)
+            note = f"loss {run.recent[-1]:.3f}"
+            if run.step % training.evaluate_every == 0 or run.step == training.steps:
+                information = validation_information(run.network, samples, fold.validation)
+                run.look(information)
+                save(run.to_plain())
+                note = f"validation IC {information:+.3f}"
+            on_step(run.step, training.steps, note)
+    on_step(training.steps, training.steps, f"validation IC {run.information:+.3f}")
+    run.network.load_state_dict(run.best)
+    return run.network.eval(), run.looks
 
 
-def block_outputs(network: TradingNetwork, samples: Samples, block: Block) -> Outputs:
-    """The answers on a block, (L, K) or (L, K, 3); each date's book follows from the one before."""
-    windows = windows_of(samples.grid, block.dates, block.symbols, network.config.n_steps)
-    length, width = windows.shape[:2]
-    encoded = network.encode(windows.flatten(0, 1)).view(length, width, -1)
-    return walk(network, samples, block, encoded)
-
-
-def walk(network: TradingNetwork, samples: Samples, block: Block, encoded: Tensor) -> Outputs:
-    """The heads date by date, from a flat book on: (L, K, D) encodings to answers (L, K)."""
-    overnight, intraday, sigma = (
-        samples.of_block(name, block) for name in ("overnight", "intraday", "sigma")
+def _take_step(run: Run, samples: Samples, sampler: BlockSampler, cost: float) -> None:
+    """One step of the optimizer, on the mean loss of the step's blocks."""
+    block = sampler.block(run.seed, run.step)
+    torch.manual_seed(_seed_of(run.seed, run.step))
+    run.network.train()
+    loss = block_loss(
+        block_outputs(run.network, samples, block), samples, block, run.training, cost
     )
-    book = NotionalBook.empty(encoded.shape[1])
-    answers: list[Outputs] = []
-    for date in range(len(encoded)):
-        if date:
-            moves = overnight[date], intraday[date], sigma[date - 1]
-            book = advance(book, answers[-1].position, *moves)
-        answers.append(network.heads(encoded[date], book.features()))
-    return Outputs(*(torch.stack(each) for each in zip(*answers, strict=True)))
-
-
-def encode_dates(network: TradingNetwork, samples: Samples, dates: NDArray[np.int64]) -> Tensor:
-    """Encodings of all symbols on these dates, (L, N, D), without gradients, a few at a time."""
-    width = samples.usable.shape[1]
-    count = max(1, ENCODED_AT_ONCE // width)
-    with torch.inference_mode():
-        parts = []
-        for chunk in np.split(dates, range(count, len(dates), count)):
-            windows = torch.cat(
-                [
-                    windows_of(samples.grid, slice(date, date + 1), None, network.config.n_steps)
-                    for date in chunk.tolist()
-                ]
-            )
-            encoded = network.encode(windows.flatten(0, 1))
-            parts.append(encoded.view(len(chunk), width, -1))
-        return torch.cat(parts)
-
-
-def validation_information(network: TradingNetwork, samples: Samples, rows: Rows) -> float:
-    """Information coefficient of the price head with empty books, on evenly spread dates."""
-    per_date = max(1, int(samples.usable[rows.first : rows.last + 1].sum(axis=1).max(initial=1)))
-    count = min(len(rows), max(2, VALIDATION_WINDOWS // per_date))
-    chosen = np.unique(np.linspace(rows.first, rows.last, count).round().astype(int))
-    network.eval()
-    with torch.inference_mode():
-        encoded = encode_dates(network, samples, chosen).flatten(0, 1)
-        empty = NotionalBook.empty(len(encoded)).features()
-        price = network.heads(encoded, empty).price.view(len(chosen), -1).numpy()
-    target = np.where(samples.usable, samples.price.numpy(), np.nan)[chosen]
-    return information_coefficient(price, target)
-
-
-def information_coefficient(score: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    """Mean over dates of the correlation across symbols; pooled below eight symbols a date.
-
-    Both (L, N), NaN where unknown. 0.0 where nothing can be correlated.
-    """
-    known = np.isfinite(score) & np.isfinite(target)
-    wide = known.sum(axis=1) >= MIN_CROSS_SECTION
-    if wide.any():
-        dates = [
-            _correlation(score[t][known[t]], target[t][known[t]]) for t in np.flatnonzero(wide)
-        ]
-        return float(np.mean(dates))
-    return _correlation(score[known], target[known])
-
-
-def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    if len(x) < 2 or x.std() < 1e-12 or y.std() < 1e-12:
-        return 0.0
-    return float(np.corrcoef(x, y)[0, 1])
-
-
-def _take_step(
-    network: TradingNetwork,
-    samples: Samples,
-    block: Block,
-    training: TrainingConfig,
-    cost: float,
-    optimizer: torch.optim.Optimizer,
-) -> float:
-    outputs = block_outputs(network, samples, block)
-    loss = block_loss(outputs, samples, block, training, cost)
-    if not torch.isfinite(loss):
-        raise TrainingError(
-            f"the loss became {loss.item()} on rows {block.dates.start} to {block.dates.stop - 1}; "
-            "lower the learning rate, or look at the features of these dates"
-        )
-    optimizer.zero_grad(set_to_none=True)
+    run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), training.clip)
-    optimizer.step()
-    return float(loss.item())
+    norm = nn.utils.clip_grad_norm_(run.network.parameters(), run.training.clip)
+    if not (isfinite(loss.item()) and isfinite(norm.item())):
+        raise TrainingError(_diverged(run, samples, block, loss.item(), norm.item()))
+    run.optimizer.step()
+    run.schedule.step()
+    run.recent.append(loss.item())
+
+
+def _seed_of(*key: int) -> int:
+    """A seed for torch that differs for every key."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _diverged(run: Run, samples: Samples, block: Block, loss: float, norm: float) -> str:
+    """Which batch it was, and which feature of it is the likeliest culprit."""
+    first, last = (samples.timestamps[row] for row in (block.dates.start, block.dates.stop - 1))
+    rows = slice(block.dates.start - run.network.config.n_steps + 1, block.dates.stop)
+    seen = samples.grid[rows][:, block.symbols].abs()
+    # A value that is not a number is larger than any that is.
+    row, symbol, feature = np.unravel_index(
+        int(seen.nan_to_num(nan=torch.inf).argmax()), tuple(seen.shape)
+    )
+    value = float(seen[row, symbol, feature])
+    names = ", ".join(samples.symbols[n] for n in block.symbols[:5])
+    return (
+        f"seed {run.seed}, step {run.step}: the loss became {loss:.6g} and its gradient {norm:.6g} "
+        f"on the batch of {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} ({len(block.symbols)} "
+        f"symbols: {names}{', ...'[: 5 * (len(block.symbols) > 5)]}). Its most extreme input is "
+        f"feature {samples.features[feature]} of {samples.symbols[block.symbols[symbol]]} at "
+        f"{samples.timestamps[rows.start + row]:%Y-%m-%d %H:%M}: {value:.6g} standard deviations. "
+        "If that is not a number, look at these bars; else lower the learning rate"
+    )
 
 
 def block_loss(
@@ -263,20 +217,3 @@ def _rate(training: TrainingConfig) -> Callable[[int], float]:
         return 0.05 + 0.95 * 0.5 * (1 + cos(pi * min(1.0, done)))
 
     return factor
-
-
-class _Best:
-    """The best weights so far, and whether patience has run out."""
-
-    def __init__(self, patience: int) -> None:
-        self.patience, self.worse = patience, 0
-        self.information = -np.inf
-        self.state: dict[str, Tensor] = {}
-
-    def is_over(self, network: TradingNetwork, information: float) -> bool:
-        if information > self.information or not self.state:
-            self.information, self.worse = information, 0
-            self.state = {name: each.clone() for name, each in network.state_dict().items()}
-        else:
-            self.worse += 1
-        return self.worse >= self.patience

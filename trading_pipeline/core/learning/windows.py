@@ -3,7 +3,6 @@
 Letters: T rows of the clock, N symbols, F features, S steps of a window, L consecutive dates.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +34,7 @@ def windows_of(grid: Tensor, dates: slice, symbols: NDArray[np.int64] | None, st
 
 @dataclass(frozen=True)
 class Block:
-    """A batch: consecutive dates with their cross-section."""
+    """Consecutive dates with their cross-section: what a loss is computed on."""
 
     dates: slice
     symbols: NDArray[np.int64]  # (K,)
@@ -48,11 +47,8 @@ class BlockSampler:
     the cross-section, so that a step costs the same everywhere.
     """
 
-    def __init__(
-        self, usable: NDArray[np.bool_], rows: Rows, windows: int, generator: np.random.Generator
-    ) -> None:
+    def __init__(self, usable: NDArray[np.bool_], rows: Rows, windows: int) -> None:
         """`usable`: (T, N), whether a decision may be trained on; only `rows` are looked at."""
-        self.generator = generator
         inside = usable[rows.first : rows.last + 1]
         self.width = int(min(max(1, inside.any(axis=0).sum()), max(1, windows // 8)))
         self.length = int(min(max(1, windows // self.width), len(rows)))
@@ -66,10 +62,15 @@ class BlockSampler:
                 "have an eligible symbol: the training window is empty. Give more history."
             )
 
-    def __iter__(self) -> Iterator[Block]:
-        while True:
-            start = int(self.generator.choice(self.starts))
-            dates = slice(start, start + self.length)
-            present = np.flatnonzero(self.usable[dates].any(axis=0))
-            chosen = self.generator.permutation(present)[: self.width]
-            yield Block(dates, np.sort(chosen))
+    def block(self, *key: int) -> Block:
+        """The block of a key, such as (seed, step, place): equal keys, equal blocks.
+
+        Nothing is remembered between calls, so that a training that was interrupted, or is shared
+        by several processes, draws what an uninterrupted one in a single process draws.
+        """
+        generator = np.random.default_rng(key)
+        start = int(generator.choice(self.starts))
+        dates = slice(start, start + self.length)
+        present = np.flatnonzero(self.usable[dates].any(axis=0))
+        chosen = generator.permutation(present)[: self.width]
+        return Block(dates, np.sort(chosen))

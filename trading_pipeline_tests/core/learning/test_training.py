@@ -1,17 +1,15 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
+from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.threads import threads_for
-from trading_pipeline.core.learning.training import (
-    Samples,
-    block_loss,
-    block_outputs,
-    information_coefficient,
-    train_network,
-)
+from trading_pipeline.core.learning.training import block_loss, train_network
+from trading_pipeline.core.learning.validation import information_coefficient
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork
@@ -61,10 +59,67 @@ def test_what_is_unknown_has_no_gradient(samples, block):
         assert each.grad[:, 0].abs().sum() > 0
 
 
-def test_a_loss_that_is_not_finite_names_its_rows(samples):
-    broken = Samples(**{**vars(samples), "grid": samples.grid * float("nan")})
-    with pytest.raises(TrainingError, match=r"loss became nan on rows \d+ to \d+"):
+def test_a_number_that_is_not_one_names_batch_and_feature(samples):
+    """Where the training broke, and the bars to look at first."""
+    broken = Samples(**{**vars(samples), "grid": samples.grid.clone()})
+    place = samples.features.index("rsi_14")
+    broken.grid[:, 2, place] = float("nan")
+    with pytest.raises(TrainingError) as error:
         train_network(broken, fold(), recipe().model, recipe().training, 0.001, seed=0)
+    assert "seed 0, step 1: the loss became nan" in str(error.value)
+    assert "feature rsi_14 of MSFT at 200" in str(error.value)
+    assert "nan standard deviations" in str(error.value)
+
+
+def test_a_training_that_diverges_is_stopped(samples):
+    """Weights that grow without bound make an infinite loss or gradient, not a checkpoint."""
+    wild = recipe(steps=40, learning_rate=1e30, warmup=0).training
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train_network(samples, fold(), recipe().model, wild, 0.001, seed=0)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("died_at", [3, 6, 9])
+def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at):
+    """Bit for bit those of a run that nobody disturbed, and the same curve."""
+    budget = recipe(steps=12).training
+    whole, curve = train_network(samples, fold(), recipe().model, budget, 0.001, seed=5)
+    kept = {}
+
+    def save(run):
+        kept.update(copy.deepcopy(run))
+        if run["step"] == died_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_network(samples, fold(), recipe().model, budget, 0.001, seed=5, save=save)
+    steps = []
+    again, same = train_network(
+        samples,
+        fold(),
+        recipe().model,
+        budget,
+        0.001,
+        seed=5,
+        saved=kept,
+        on_step=lambda done, *_: steps.append(done),
+    )
+    assert steps[0] == died_at + 1
+    assert same == curve
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True)
+    )
+
+
+def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
+    """torch's safe loader takes nothing else."""
+    runs = []
+    train_network(samples, fold(), recipe().model, recipe().training, 0.001, 0, save=runs.append)
+    torch.save(runs[-1], tmp_path / "run.pt")
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
 
 def test_patience_ends_a_training_that_does_not_improve(samples):

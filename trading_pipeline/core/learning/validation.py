@@ -1,0 +1,48 @@
+"""Validation: how well a network orders symbols that it was not trained on."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trading_pipeline.core.learning.samples import Samples, encode_dates
+from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION
+from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.position import NotionalBook
+
+VALIDATION_WINDOWS = 512  # looked at each time; the blend is chosen on all of them
+
+
+def validation_information(network: TradingNetwork, samples: Samples, rows: Rows) -> float:
+    """Information coefficient of the price head with empty books, on evenly spread dates."""
+    per_date = max(1, int(samples.usable[rows.first : rows.last + 1].sum(axis=1).max(initial=1)))
+    count = min(len(rows), max(2, VALIDATION_WINDOWS // per_date))
+    chosen = np.unique(np.linspace(rows.first, rows.last, count).round().astype(int))
+    network.eval()
+    with torch.inference_mode():
+        encoded = encode_dates(network, samples, chosen).flatten(0, 1)
+        empty = NotionalBook.empty(len(encoded), encoded.device).features()
+        price = network.heads(encoded, empty).price.view(len(chosen), -1).cpu().numpy()
+    target = np.where(samples.usable, samples.price.cpu().numpy(), np.nan)[chosen]
+    return information_coefficient(price, target)
+
+
+def information_coefficient(score: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    """Mean over dates of the correlation across symbols; pooled below eight symbols a date.
+
+    Both (L, N), NaN where unknown. 0.0 where nothing can be correlated.
+    """
+    known = np.isfinite(score) & np.isfinite(target)
+    wide = known.sum(axis=1) >= MIN_CROSS_SECTION
+    if wide.any():
+        dates = [
+            _correlation(score[t][known[t]], target[t][known[t]]) for t in np.flatnonzero(wide)
+        ]
+        return float(np.mean(dates))
+    return _correlation(score[known], target[known])
+
+
+def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    if len(x) < 2 or x.std() < 1e-12 or y.std() < 1e-12:
+        return 0.0
+    return float(np.corrcoef(x, y)[0, 1])
