@@ -1,0 +1,196 @@
+"""Patience with a venue: when to ask, when to ask again, and when to give up.
+
+The venues' own clients speak HTTP through `requests`; they are given a `PatientSession` to do so.
+It answers rate limits, server errors, time-outs, broken connections and truncated bodies, so that
+a client, and the source that uses it, sees either a whole answer or `SourceUnavailable`.
+"""
+
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ContentDecodingError,
+    Timeout,
+)
+
+from trading_pipeline.errors import SourceUnavailable
+
+# Asked too often: all threads must hold. 418 is Binance's ban of those who ignored a 429.
+_TOO_MANY = frozenset({418, 429})
+# Fails now, may work in a moment: the server, or Cloudflare in front of it (520 to 524).
+_FAILING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_BROKEN = (ConnectionError, Timeout, ChunkedEncodingError, ContentDecodingError)
+_SHOWN = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to put up with a venue. Times in seconds; tests inject the last three."""
+
+    tries: int = 8
+    first: float = 1.0  # before the second try; doubles from try to try, up to `longest`
+    longest: float = 60.0
+    limit: float = 900.0  # of one question altogether; a venue that says 'wait longer' is given up
+    timeout: float = 20.0  # until an answer is overdue
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after the failed try number `attempt` (from 0): 50 to 100 % of 2^n."""
+        return min(self.longest, self.first * 2.0**attempt) * (1 + self.random()) / 2
+
+
+class Pace:
+    """When the next request may be sent; agreed between all threads that ask one venue."""
+
+    def __init__(self, interval: float = 0.0, patience: Patience | None = None) -> None:
+        """`interval`: seconds that the venue wants between two requests of cost 1."""
+        self.interval, self._patience = interval, patience or Patience()
+        self._lock, self._thread = threading.Lock(), threading.local()
+        self._free = float("-inf")
+
+    def price(self, cost: float | None = None) -> None:
+        """Say what the next request of this thread costs, in requests of cost 1."""
+        self._thread.cost = 1.0 if cost is None else cost
+
+    def turn(self) -> None:
+        """Wait until this thread may send its request; others then wait for what it costs."""
+        cost = self.interval * getattr(self._thread, "cost", 1.0)
+        while True:
+            with self._lock:
+                now = self._patience.clock()
+                wait = self._free - now
+                if wait <= 0:
+                    self._free = now + cost
+                    return
+            self._patience.sleep(wait)
+
+    def hold(self, seconds: float) -> None:
+        """Let no thread ask for so long."""
+        with self._lock:
+            self._free = max(self._free, self._patience.clock() + seconds)
+
+
+@dataclass(frozen=True)
+class _Setback:
+    """Why a try failed, and how long the venue wants to be left alone; `error` may be its cause."""
+
+    reason: str
+    retry_after: float = 0.0  # seconds
+    too_many: bool = False
+    hopeless: bool = False
+    error: Exception | None = None
+
+
+class PatientSession(requests.Session):
+    """An HTTP session that asks again, until there is a whole JSON answer.
+
+    Only GET is repeated: what changes something at the venue is sent once. Answers that say that
+    the question is wrong (other 4xx) are returned, for the client to read. Threads may share it.
+    """
+
+    def __init__(self, venue: str, pace: Pace, patience: Patience | None = None) -> None:
+        super().__init__()
+        self.venue, self.pace, self.patience = venue, pace, patience or Patience()
+        # Threads that share a jar would change it under each other; no cookie, no such race.
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def request(self, method: str, url: Any, *args: Any, **kwargs: Any) -> Any:
+        """`requests.Session.request`; a GET takes its turn and is repeated while that may help.
+
+        Raises:
+            SourceUnavailable: no whole answer after all tries, or the venue wants too long a pause.
+        """
+        kwargs["timeout"] = self.patience.timeout
+        if method.upper() != "GET":
+            self.pace.turn()
+            return super().request(method, url, *args, **kwargs)
+        began, tries = self.patience.clock(), self.patience.tries
+        for attempt in range(tries):
+            self.pace.turn()
+            try:
+                answer = super().request(method, url, *args, **kwargs)
+                setback = _setback_of(answer)
+            except _BROKEN as error:
+                setback = _setback_of_error(error, self.patience.timeout)
+            if setback is None:
+                return answer
+            spent = self.patience.clock() - began
+            pause = max(self.patience.pause(attempt), setback.retry_after)
+            if attempt + 1 == tries or spent + pause > self.patience.limit or setback.hopeless:
+                raise self._given_up(setback, attempt + 1, spent) from setback.error
+            self._wait(setback, pause)
+        raise ValueError(f"patience must have at least one try, had {tries}")
+
+    def _wait(self, setback: _Setback, pause: float) -> None:
+        if setback.too_many or setback.retry_after:
+            self.pace.hold(pause)
+        else:
+            self.patience.sleep(pause)
+
+    def _given_up(self, setback: _Setback, tries: int, spent: float) -> SourceUnavailable:
+        times = "1 try" if tries == 1 else f"{tries} tries"
+        wish = f", and wants a pause of {setback.retry_after:.0f} s" if setback.retry_after else ""
+        advice = "" if setback.hopeless else "; run it again later: what is stored stays"
+        return SourceUnavailable(
+            f"{self.venue} {setback.reason}{wish} ({times} in {spent:.0f} s){advice}"
+        )
+
+
+def _setback_of(answer: requests.Response) -> _Setback | None:
+    """What is wrong with an answer; None if it may be handed to the client."""
+    status = answer.status_code
+    if status in _TOO_MANY or status in _FAILING:
+        pause, too_many = _retry_after(answer.headers.get("Retry-After")), status in _TOO_MANY
+        return _Setback(f"answered HTTP {status} ({answer.reason})", pause, too_many)
+    if not answer.ok:
+        return None
+    try:
+        answer.json()
+    except ValueError:
+        start = " ".join(answer.text[:_SHOWN].split())
+        return _Setback(f"answered with something that is no JSON: {start!r}")
+    return None
+
+
+def _setback_of_error(error: Exception, timeout: float) -> _Setback:
+    cause = _root(error)
+    if isinstance(error, Timeout) or "timed out" in str(error):
+        return _Setback(f"did not answer within {timeout:g} s", error=error)
+    untrusted = isinstance(cause, ssl.SSLCertVerificationError)
+    return _Setback(f"broke the connection: {cause}", hopeless=untrusted, error=error)
+
+
+def _root(error: BaseException) -> BaseException:
+    """What really happened: `requests` wraps urllib3's errors, which wrap the system's."""
+    for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
+        if isinstance(inner, BaseException):
+            return _root(inner)
+    return error
+
+
+def _retry_after(header: str | None) -> float:
+    """Seconds that a Retry-After header asks for (a number or a date); 0 without one."""
+    if header is None:
+        return 0.0
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(header).astimezone(UTC)
+    except ValueError:
+        return 0.0
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,202 @@
+"""Patience with a venue, against a real HTTP server that fails in every way we know."""
+
+import threading
+import time
+
+import pytest
+import requests
+
+from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
+from trading_pipeline.errors import SourceUnavailable
+from trading_pipeline_tests.fakes.venue import (
+    ANSWER_FAULTS,
+    FOREVER,
+    HTML,
+    Answer,
+    Fault,
+    TestClock,
+    Venue,
+    refusal,
+)
+
+WORDS = {"words": list(range(500))}
+
+
+class Library(Venue):
+    """Answers everything with the same words; has no bars."""
+
+    def answer(self, request, *, half=False):
+        return Answer(WORDS)
+
+    def is_page(self, request):
+        return False
+
+
+@pytest.fixture
+def venue():
+    with Library() as library:
+        yield library
+
+
+@pytest.fixture
+def clock():
+    return TestClock()
+
+
+@pytest.fixture
+def patience(clock):
+    return Patience(sleep=clock.sleep, clock=clock.time, random=lambda: 1.0, timeout=0.15)
+
+
+@pytest.fixture
+def session(patience):
+    return PatientSession("library", Pace(0.0, patience), patience)
+
+
+@pytest.mark.parametrize("name", ANSWER_FAULTS)
+def test_a_venue_that_recovers_is_waited_for(venue, session, name):
+    ANSWER_FAULTS[name](venue)
+    assert session.get(f"{venue.url}/words").json() == WORDS
+
+
+def test_pauses_double_up_to_the_longest_and_are_jittered():
+    full, half = Patience(random=lambda: 1.0), Patience(random=lambda: 0.0)
+    assert [full.pause(n) for n in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [half.pause(n) for n in range(3)] == [0.5, 1, 2]
+
+
+def test_back_off_sleeps_between_tries(venue, session, clock):
+    venue.misbehave(refusal(500), times=3)
+    session.get(venue.url)
+    assert clock.slept == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("wish", "waited"), [("7", 7), ("0", 1), ("nonsense", 1), ("-5", 1)])
+def test_the_venues_own_wish_is_honoured_if_longer(venue, session, clock, wish, waited):
+    venue.misbehave(Fault(answer=Answer({}, 429, {"Retry-After": wish})))
+    session.get(venue.url)
+    assert clock.now == waited
+
+
+def test_a_wish_may_be_a_date(venue, session, clock):
+    """RFC 9110 allows both; a date long gone asks for nothing."""
+    past = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    venue.misbehave(Fault(answer=Answer({}, 503, past)))
+    session.get(venue.url)
+    assert clock.now == 1
+
+
+def test_a_venue_that_wants_a_day_is_not_waited_for(venue, session, clock):
+    venue.misbehave(refusal(418, retry_after=86_400))
+    with pytest.raises(SourceUnavailable, match=r"HTTP 418 .*wants a pause of 86400 s \(1 try"):
+        session.get(venue.url)
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (refusal(503), r"library answered HTTP 503 \(Service Unavailable\)"),
+        (Fault(cut=0.0), "library broke the connection: Remote end closed"),
+        (Fault(cut=0.5), r"library broke the connection: .*bytes read"),
+        (Fault(silent=True), r"library did not answer within 0\.15 s"),
+        (Fault(answer=HTML), "library answered with something that is no JSON: '<html>.*maint"),
+    ],
+)
+def test_a_venue_that_stays_down_is_given_up_with_the_time_it_had(venue, session, fault, reason):
+    venue.misbehave(fault, FOREVER)
+    with pytest.raises(SourceUnavailable, match=rf"{reason}.* \(8 tries in 123 s\); run it again"):
+        session.get(venue.url)
+    assert len(venue.requests) == 8
+
+
+def test_patience_is_bounded_altogether(venue, session, clock):
+    """A venue that is rate-limiting for ever, politely."""
+    venue.misbehave(refusal(429, retry_after=200), FOREVER)
+    with pytest.raises(SourceUnavailable, match=r"5 tries in 800 s"):
+        session.get(venue.url)
+
+
+def test_where_nobody_listens_the_system_says_why(session):
+    with Library() as closed:
+        pass
+    with pytest.raises(SourceUnavailable, match="Connection refused"):
+        session.get(closed.url)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 451])
+def test_a_wrong_question_is_not_asked_again(venue, session, status):
+    """The client knows what such an answer means."""
+    venue.misbehave(refusal(status, payload={"code": -1121}))
+    answer = session.get(venue.url)
+    assert (answer.status_code, answer.json()) == (status, {"code": -1121})
+    assert len(venue.requests) == 1
+
+
+def test_what_changes_something_is_sent_once(venue, session):
+    """A second POST could be a second order."""
+    venue.misbehave(refusal(500))
+    assert session.post(venue.url, json={"side": "buy"}).status_code == 500
+    venue.misbehave(Fault(cut=0.0))
+    with pytest.raises(requests.ConnectionError):
+        session.post(venue.url, json={"side": "buy"})
+    assert len(venue.requests) == 2
+
+
+def test_a_rate_limit_holds_all_threads(venue, clock, patience):
+    """Binance bans the address that goes on asking after a 429."""
+    pace = Pace(0.0, patience)
+    first, second = (PatientSession("library", pace, patience) for _ in range(2))
+    pace.hold(50)
+    second.get(venue.url)
+    assert clock.now == 50
+    first.get(venue.url)
+    assert clock.now == 50
+
+
+def test_threads_share_one_pace(patience):
+    """Six threads that want four turns each, of 10 ms: in real time, since it is about threads."""
+    pace, turns = Pace(0.01, Patience()), []
+
+    def work():
+        for _ in range(4):
+            pace.turn()
+            turns.append(time.monotonic())
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    turns.sort()
+    assert len(turns) == 24
+    assert turns[-1] - turns[0] >= 23 * 0.01 - 0.005
+    assert turns[-1] - turns[0] < 2
+
+
+def test_a_request_may_cost_more(clock, patience):
+    """exchangeInfo weighs as much as ten pages; others wait for it."""
+    pace = Pace(0.1, patience)
+    pace.price(10)
+    pace.turn()
+    assert clock.now == 0
+    pace.price()
+    pace.turn()
+    assert clock.now == pytest.approx(1.0)
+    pace.turn()
+    assert clock.now == pytest.approx(1.1)
+
+
+def test_retries_take_their_turns_too(venue, clock, patience):
+    pace = Pace(5.0, patience)
+    session = PatientSession("library", pace, patience)
+    venue.misbehave(refusal(500), times=2)
+    session.get(venue.url)
+    assert clock.now == 10
+
+
+def test_threads_share_no_cookies(venue, session):
+    venue.misbehave(Fault(answer=Answer({}, 200, {"Set-Cookie": "a=b"})))
+    session.get(venue.url)
+    session.get(venue.url)
+    assert "Cookie" not in venue.requests[-1].headers
