@@ -4,10 +4,11 @@ torch loads a file with a flipped byte without complaint, so the digest is verif
 """
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
-from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.errors import CheckpointError
 
 FORMAT = 1
@@ -30,6 +31,7 @@ class CheckpointStore:
         replace_file(path, lambda draft: torch.save({"format": FORMAT, **checkpoint}, draft))
         digest = _sha256(path)
         replace_file(_digest_path(path), lambda draft: draft.write_text(digest + "\n"))
+        remove_file(self._unfinished(name))
         return digest
 
     def read(self, name: str) -> dict[str, Any]:
@@ -68,6 +70,32 @@ class CheckpointStore:
                 f"{beside.name} says otherwise or is missing); run `trading-pipeline train`"
             )
         return digest
+
+    def write_unfinished(self, name: str, fingerprint: str, runs: dict[int, Any]) -> None:
+        """Keep a training so far, by seed, until the checkpoint of that name is written."""
+        import torch
+
+        whole = {"format": FORMAT, "fingerprint": fingerprint, "runs": runs}
+        replace_file(self._unfinished(name), lambda draft: torch.save(whole, draft))
+
+    def read_unfinished(self, name: str, fingerprint: str) -> dict[int, Any]:
+        """The runs of an interrupted training of the same fingerprint, by seed; {} if none."""
+        import torch
+
+        path = self._unfinished(name)
+        if not path.exists():
+            return {}
+        try:
+            whole = torch.load(path, weights_only=True, map_location="cpu")
+        except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError):
+            return {}  # nothing is lost but time: the training starts again
+        if (whole.get("format"), whole.get("fingerprint")) != (FORMAT, fingerprint):
+            return {}
+        runs: dict[int, Any] = whole["runs"]
+        return runs
+
+    def _unfinished(self, name: str) -> Path:
+        return self.folder / "unfinished" / f"{name}.pt"
 
     def names(self) -> list[str]:
         """Names of all checkpoints, in order."""

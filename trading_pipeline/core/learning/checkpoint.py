@@ -47,6 +47,11 @@ def train_fold(
     scaler, targets, samples = training_arrays(data, fold, recipe)
     costs = recipe.market.costs
     networks, curves, runs = [], [], dict(saved or {})
+
+    def keep(run: Saved) -> None:
+        runs[run["seed"]] = run
+        save(runs)
+
     for seed in recipe.training.seeds:
         network, looks = train_network(
             samples,
@@ -57,7 +62,7 @@ def train_fold(
             seed,
             on_step,
             saved=runs.get(seed),
-            save=lambda run: save(runs | {run["seed"]: run}),
+            save=keep,
         )
         networks.append(network)
         curves.append([asdict(look) for look in looks])

@@ -1,8 +1,11 @@
 """Models: a checkpoint and its out-of-sample predictions for every fold, and one for production."""
 
+from typing import TYPE_CHECKING, Any
+
 import dagster as dg
 
-from trading_pipeline.core.progress import Progress
+from trading_pipeline.core.learning.walkforward import Fold
+from trading_pipeline.core.progress import Advance, Progress
 from trading_pipeline.defs.inputs import (
     Plan,
     checkpoint_of,
@@ -15,6 +18,9 @@ from trading_pipeline.defs.inputs import (
 )
 from trading_pipeline.defs.partitions import fold_days, folds, training_days
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
+
+if TYPE_CHECKING:  # it loads torch, which the code location must not
+    from trading_pipeline.core.learning.dataset import Dataset
 
 PRODUCTION = "best_model"
 
@@ -37,13 +43,12 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Targets end before the fold's first decision; later bars are cut off first."""
         from trading_pipeline.adapters.reports.pictures import loss_curve
-        from trading_pipeline.core.learning.checkpoint import seeds_text, train_fold
+        from trading_pipeline.core.learning.checkpoint import seeds_text
 
-        recipe, data = recipe_of(plan), read_dataset(home, plan)
-        fold = fold_of(data, recipe, context.partition_key)
+        data = read_dataset(home, plan)
+        fold = fold_of(data, recipe_of(plan), context.partition_key)
         watch = progress.start(f"{market.name} fold {fold.key}: training", context.log.info)
-        checkpoint = train_fold(data, fold, recipe, watch)
-        digest = home.checkpoints(market).write(fold.key, checkpoint)
+        checkpoint, digest = _trained(home, plan, data, fold, fold.key, watch)
         return dg.MaterializeResult(
             metadata={
                 **metadata_of(checkpoint),
@@ -117,13 +122,31 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: Home, progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult[None]:
         """Refused for every bar that it has seen, so it cannot be backtested by accident."""
-        from trading_pipeline.core.learning.checkpoint import production_fold, train_fold
+        from trading_pipeline.core.learning.checkpoint import production_fold
 
-        recipe, data = recipe_of(plan), read_dataset(home, plan)
-        fold = production_fold(data, recipe)
+        data = read_dataset(home, plan)
+        fold = production_fold(data, recipe_of(plan))
         watch = progress.start(f"{market.name} production model: training", context.log.info)
-        checkpoint = train_fold(data, fold, recipe, watch)
-        digest = home.checkpoints(market).write(PRODUCTION, checkpoint)
+        checkpoint, digest = _trained(home, plan, data, fold, PRODUCTION, watch)
         return dg.MaterializeResult(metadata={**metadata_of(checkpoint), "sha256": short(digest)})
 
     return model_of_today
+
+
+def _trained(
+    home: Home, plan: Plan, data: "Dataset", fold: Fold, name: str, watch: Advance
+) -> tuple[dict[str, Any], str]:
+    """The checkpoint of a fold and its digest; a training that was killed goes on where it was."""
+    from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
+
+    store, recipe = home.checkpoints(plan.market), recipe_of(plan)
+    fingerprint = model_fingerprint(data, fold, recipe)
+    checkpoint = train_fold(
+        data,
+        fold,
+        recipe,
+        watch,
+        saved=store.read_unfinished(name, fingerprint),
+        save=lambda runs: store.write_unfinished(name, fingerprint, runs),
+    )
+    return checkpoint, store.write(name, checkpoint)

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +49,25 @@ def test_training_is_deterministic_by_seed(trained):
     again = train_fold(dataset(), fold(), recipe())
     assert same_weights(trained, again)
     assert not same_weights(trained, train_fold(dataset(), fold(), recipe(seeds=(1,))))
+
+
+def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
+    """In the second seed: the first is not trained again, and nothing comes out differently."""
+    both = recipe(seeds=(0, 1))
+    kept, steps = {}, []
+
+    def save(runs):
+        kept.update(copy.deepcopy(runs))
+        if 1 in runs:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_fold(dataset(), fold(), both, save=save)
+    again = train_fold(dataset(), fold(), both, lambda done, *_: steps.append(done), saved=kept)
+    assert steps == [6, 4, 5, 6, 6]  # the first seed is done, the second goes on after step 3
+    whole = train_fold(dataset(), fold(), both)
+    assert same_weights(again, whole)
+    assert again["curves"] == whole["curves"]
 
 
 def test_a_checkpoint_knows_nothing_of_its_fold(trained):
