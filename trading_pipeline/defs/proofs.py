@@ -26,7 +26,7 @@ def planted_leak(run: Runner, plan: Plan) -> str:
 
     lookbacks = {each.name: each.lookback for each in CATALOG}
     leaks = find_leaks(leaking, recent.reset_index(drop=True), lookbacks, cuts=1)
-    caught = sorted({f"{each.check} of {each.feature}" for each in leaks})
+    caught = sorted({f"{each.check} of {each.column}" for each in leaks})
     if not caught:
         return "NOT CAUGHT: a feature shifted by one bar passed the leakage check"
     return f"caught: a feature shifted by one bar ({'; '.join(caught)})"

@@ -1,46 +1,71 @@
-"""Do features look ahead? Three experiments on any function that turns bars into features.
+"""Does anything look ahead? Experiments on any function that turns bars into tables.
 
 Truncation: cutting off the future must not change one bit of the past.
 Scrambling: replacing the future by noise must not either; this catches a future that is used only
     when it is there.
 Start: beginning the history later must not change a value that has its whole lookback.
+
+They know nothing of what they are run on: features, what a network is given, its predictions and
+the orders that follow are stages, each a table with `timestamp`, `symbol` and columns of numbers.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trading_pipeline.core.features.cuts import between, cut_dates, scrambled, telling_dates
 from trading_pipeline.core.features.windows import Array
 
 Compute = Callable[[pd.DataFrame], pd.DataFrame]
+Tables = Mapping[str, pd.DataFrame]  # by stage
+Stages = Callable[[pd.DataFrame], Tables]
+Watch = Callable[[int, int, str], object]  # (experiments done, all, what)
 Mask = npt.NDArray[np.bool_]
 KEY = ["timestamp", "symbol"]
-WARM_UP = (2, 17, 40, 100, 200)  # dates within the lookback of most features
+FEATURES = "features"
 TOLERANCE = 1e-6  # absolute plus relative, for values that must not depend on the start
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A feature that changed although nothing it may depend on did."""
+    """A value that changed although nothing it may depend on did."""
 
-    check: str  # "truncation", "scrambling" or "start"
-    feature: str  # or "rows", when rows themselves came or went
+    stage: str  # such as "features" or "orders"
+    check: str  # "truncation", "scrambling", "start", or one of training
+    column: str  # or "rows", when rows themselves came or went
     symbol: str
     timestamp: pd.Timestamp  # the first value that changed
     expected: float  # on all bars
     got: float  # on the cut or scrambled ones
     cut: pd.Timestamp  # where the bars were cut or scrambled
-    values: int  # how many of the feature's values changed
+    values: int  # how many of the column's values changed
 
     def __str__(self) -> str:
         return (
-            f"{self.check}: {self.feature} of {self.symbol} at {self.timestamp:%Y-%m-%d %H:%M} is "
-            f"{self.expected:.9g} on all bars and {self.got:.9g} when they are cut at "
-            f"{self.cut:%Y-%m-%d %H:%M} ({self.values} values differ)"
+            f"{self.stage}, {self.check}: {self.column} of {self.symbol} at "
+            f"{self.timestamp:%Y-%m-%d %H:%M} is {self.expected:.9g} on all bars and "
+            f"{self.got:.9g} when they are cut at {self.cut:%Y-%m-%d %H:%M} "
+            f"({self.values} values differ)"
         )
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One check of one stage: what was done, and what came of it."""
+
+    stage: str
+    check: str
+    done: str  # for a person
+    values: int  # compared
+    leaks: tuple[Leak, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether something was compared, and none of it had changed."""
+        return self.values > 0 and not self.leaks
 
 
 def find_leaks(
@@ -50,7 +75,7 @@ def find_leaks(
     cuts: int = 3,
     seed: int = 0,
 ) -> list[Leak]:
-    """All three experiments at dates spread over the bars; empty if nothing leaks.
+    """All three experiments on features, at dates spread over the bars; empty if nothing leaks.
 
     Args:
         compute: bars to features: `timestamp`, `symbol`, float columns, a row per bar.
@@ -59,117 +84,186 @@ def find_leaks(
         cuts: how many dates to cut, scramble and start at.
         seed: of the noise.
     """
-    whole = compute(bars)
+    examined = examine_features(compute, bars, lookbacks, cuts, seed)
+    return [leak for each in examined for leak in each.leaks]
+
+
+def examine_features(
+    compute: Compute,
+    bars: pd.DataFrame,
+    lookbacks: Mapping[str, int],
+    cuts: int = 3,
+    seed: int = 0,
+    watch: Watch = lambda done, total, note: None,
+) -> list[Examined]:
+    """The same, with what was done and how much of it; `find_leaks` explains the arguments."""
     dates = cut_dates(bars, cuts)
-    return [
-        *truncation_leaks(compute, bars, [*dates, *telling_dates(bars, cuts)], whole),
-        *scrambling_leaks(compute, bars, dates, whole, seed),
-        *start_leaks(compute, bars, dates, lookbacks, whole),
-    ]
+    return examine(
+        lambda some: {FEATURES: compute(some)},
+        bars,
+        truncate=[*dates, *telling_dates(bars, cuts)],
+        scramble=dates,
+        starts=dates,
+        lookbacks=lookbacks,
+        seed=seed,
+        watch=watch,
+    )
 
 
-def cut_dates(bars: pd.DataFrame, count: int) -> list[pd.Timestamp]:
-    """Up to `count` dates that split the bars into equal parts, never the first."""
-    stamps = _dates(bars)
-    places = np.linspace(0, len(stamps), count + 2)[1:-1].astype(int)
-    return [stamps[place] for place in sorted(set(places.tolist())) if place > 0]
+def examine(
+    stages: Stages,
+    bars: pd.DataFrame,
+    *,
+    truncate: Sequence[pd.Timestamp] = (),
+    scramble: Sequence[pd.Timestamp] = (),
+    starts: Sequence[pd.Timestamp] = (),
+    lookbacks: Mapping[str, int] | None = None,
+    seed: int = 0,
+    watch: Watch = lambda done, total, note: None,
+) -> list[Examined]:
+    """Experiments on all stages at once: what each check of each stage came to.
 
-
-def telling_dates(bars: pd.DataFrame, count: int) -> list[pd.Timestamp]:
-    """Dates where a back-fill shows: within the warm-up, and as a symbol returns after a gap.
-
-    A value filled in from the future stays the same when the cut is anywhere else. Truncation
-    there is cheap or rare: the first have little history, of the second there are up to `count`.
+    Args:
+        stages: bars to the table of each stage; a stage may lack rows, never make them up.
+        bars: in the data format, sorted by (timestamp, symbol), perhaps with actions.
+        truncate, scramble, starts: where to cut the future off, turn it into noise, begin.
+        lookbacks: bars that a column is made of; only those columns are compared by `starts`.
+        seed: of the noise.
     """
-    stamps = _dates(bars)
-    early = [stamps[place] for place in WARM_UP if place < len(stamps)]
-    date = bars["timestamp"].rank(method="dense")
-    returns = bars.loc[date.groupby(bars["symbol"]).diff() > 1, "timestamp"].drop_duplicates()
-    places = np.linspace(0, len(returns) - 1, min(count, len(returns))).astype(int)
-    return sorted({*early, *returns.iloc[places]})
-
-
-def _dates(bars: pd.DataFrame) -> pd.Series:
-    return bars["timestamp"].drop_duplicates().sort_values(ignore_index=True)
+    experiments = [
+        *(("truncation", cut, lambda cut: between(bars, None, cut)) for cut in truncate),
+        *(("scrambling", cut, lambda cut: scrambled(bars, cut, seed)) for cut in scramble),
+        *(("start", cut, lambda cut: between(bars, cut, None)) for cut in starts),
+    ]
+    whole, found = stages(bars), _Tally()
+    for place, (check, cut, change) in enumerate(experiments, start=1):
+        changed = change(cut)
+        ages = _settled_bars(bars, changed) if check == "start" else None
+        found.add(check, cut, _comparisons(check, cut, whole, stages(changed), ages, lookbacks))
+        watch(place, len(experiments), f"{check} at {cut:%Y-%m-%d}")
+    return found.examined()
 
 
 def truncation_leaks(
-    compute: Compute,
-    bars: pd.DataFrame,
-    cuts: Iterable[pd.Timestamp],
-    whole: pd.DataFrame | None = None,
+    compute: Compute, bars: pd.DataFrame, cuts: Sequence[pd.Timestamp]
 ) -> list[Leak]:
     """Features before a cut that change when the bars from the cut on are left out."""
-    whole = compute(bars) if whole is None else whole
-    leaks = []
-    for cut in cuts:
-        got = compute(_between(bars, None, cut))
-        leaks += _differences("truncation", _between(whole, None, cut), got, cut)
-    return leaks
-
-
-def scrambling_leaks(
-    compute: Compute,
-    bars: pd.DataFrame,
-    cuts: Iterable[pd.Timestamp],
-    whole: pd.DataFrame | None = None,
-    seed: int = 0,
-) -> list[Leak]:
-    """Features before a cut that change when the bars from the cut on become noise."""
-    whole = compute(bars) if whole is None else whole
-    leaks = []
-    for cut in cuts:
-        got = compute(scrambled(bars, cut, seed))
-        expected = _between(whole, None, cut)
-        leaks += _differences("scrambling", expected, _between(got, None, cut), cut)
-    return leaks
+    return _leaks(examine(lambda some: {FEATURES: compute(some)}, bars, truncate=cuts))
 
 
 def start_leaks(
     compute: Compute,
     bars: pd.DataFrame,
-    starts: Iterable[pd.Timestamp],
+    starts: Sequence[pd.Timestamp],
     lookbacks: Mapping[str, int],
-    whole: pd.DataFrame | None = None,
 ) -> list[Leak]:
     """Features that change, beyond their lookback, when the bars before a start are left out.
 
     A value counts from the date on which every symbol traded then has its lookback within the
     shorter history, because ranks and the market block are made of all symbols.
     """
-    whole = compute(bars) if whole is None else whole
-    leaks = []
-    for start in starts:
-        kept = _between(bars, start, None)
-        settled = _settled_bars(bars, kept)
-        expected, got = _between(whole, start, None), compute(kept)
-        leaks += _differences("start", expected, got, start, settled, lookbacks)
-    return leaks
+    examined = examine(
+        lambda some: {FEATURES: compute(some)}, bars, starts=starts, lookbacks=lookbacks
+    )
+    return _leaks(examined)
 
 
-def scrambled(bars: pd.DataFrame, cut: pd.Timestamp, seed: int) -> pd.DataFrame:
-    """Bars with random prices and volumes from `cut` on, still possible ones, same keys."""
-    later = (bars["timestamp"] >= cut).to_numpy()
-    noise = np.random.default_rng(seed)
-    size = int(later.sum())
-    prices = ["open", "high", "low", "close"]
-    paths = np.sort(np.exp(noise.normal(size=(size, 4))), axis=1)  # low, two between, high
-    factors = paths[:, [1, 3, 0, 2]] * bars.loc[later, ["close"]].to_numpy()
-    mixed = bars.copy()
-    mixed.loc[later, prices] = factors
-    mixed.loc[later, "volume"] = bars.loc[later, "volume"] * np.exp(noise.normal(size=size))
-    return mixed
+def differences(
+    stage: str,
+    check: str,
+    expected: pd.DataFrame,
+    got: pd.DataFrame,
+    cut: pd.Timestamp,
+    tolerance: float = 0.0,
+) -> tuple[int, list[Leak]]:
+    """How many values two tables of one stage were compared in, and where they are not the same.
+
+    Args:
+        expected, got: the same rows and columns, or rows themselves are the difference.
+        tolerance: absolute plus relative; 0 is bit for bit.
+    """
+    if not expected[KEY].equals(got[KEY].reset_index(drop=True)):
+        return len(expected), [_rows_differ(stage, check, expected, got, cut)]
+    names, leaks = [name for name in expected.columns if name not in KEY], []
+    for name in names:
+        ours, theirs = _numbers(expected[name]), _numbers(got[name])
+        wrong = _far_apart(ours, theirs, tolerance) if tolerance else _other_bits(ours, theirs)
+        if wrong.any():
+            leaks.append(_leak(stage, check, name, expected, ours, theirs, wrong, cut))
+    return len(expected) * len(names), leaks
 
 
-def _between(
-    rows: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None
-) -> pd.DataFrame:
-    inside = np.ones(len(rows), dtype=bool)
-    if start is not None:
-        inside &= (rows["timestamp"] >= start).to_numpy()
-    if end is not None:
-        inside &= (rows["timestamp"] < end).to_numpy()
-    return rows[inside].reset_index(drop=True)
+def _comparisons(
+    check: str,
+    cut: pd.Timestamp,
+    whole: Tables,
+    got: Tables,
+    ages: pd.Series | None,
+    lookbacks: Mapping[str, int] | None,
+) -> Iterable[tuple[str, int, list[Leak]]]:
+    """Of every stage: its name, values compared, leaks."""
+    for stage, table in whole.items():
+        if ages is None:
+            expected, theirs = between(table, None, cut), between(got[stage], None, cut)
+            yield stage, *differences(stage, check, expected, theirs, cut)
+        elif lookbacks:
+            expected = between(table, cut, None)
+            yield stage, *_settled_differences(stage, expected, got[stage], cut, ages, lookbacks)
+
+
+def _settled_differences(
+    stage: str,
+    expected: pd.DataFrame,
+    got: pd.DataFrame,
+    cut: pd.Timestamp,
+    ages: pd.Series,
+    lookbacks: Mapping[str, int],
+) -> tuple[int, list[Leak]]:
+    """Differences in those values that have their whole lookback after the start."""
+    if not expected[KEY].equals(got[KEY].reset_index(drop=True)):
+        return len(expected), [_rows_differ(stage, "start", expected, got, cut)]
+    values, leaks = 0, []
+    for name in [name for name in expected.columns if name in lookbacks]:
+        settled = (ages >= lookbacks[name]).to_numpy()
+        ours, theirs = _numbers(expected[name]), _numbers(got[name])
+        wrong = _far_apart(ours, theirs, TOLERANCE) & settled
+        values += int(settled.sum())
+        if wrong.any():
+            leaks.append(_leak(stage, "start", name, expected, ours, theirs, wrong, cut))
+    return values, leaks
+
+
+class _Tally:
+    """What the experiments of each stage and check came to, in the order they were first seen."""
+
+    def __init__(self) -> None:
+        self.cuts: dict[tuple[str, str], list[pd.Timestamp]] = {}
+        self.values: dict[tuple[str, str], int] = {}
+        self.leaks: dict[tuple[str, str], list[Leak]] = {}
+
+    def add(
+        self, check: str, cut: pd.Timestamp, compared: Iterable[tuple[str, int, list[Leak]]]
+    ) -> None:
+        for stage, values, leaks in compared:
+            place = stage, check
+            self.cuts.setdefault(place, []).append(cut)
+            self.values[place] = self.values.get(place, 0) + values
+            self.leaks.setdefault(place, []).extend(leaks)
+
+    def examined(self) -> list[Examined]:
+        return [
+            Examined(*place, _told(place[1], cuts), self.values[place], tuple(self.leaks[place]))
+            for place, cuts in self.cuts.items()
+        ]
+
+
+_DOING = {"truncation": "bars end", "scrambling": "bars become noise", "start": "bars begin"}
+
+
+def _told(check: str, cuts: Sequence[pd.Timestamp]) -> str:
+    first, last = f"{min(cuts):%Y-%m-%d}", f"{max(cuts):%Y-%m-%d}"
+    when = f"on {first}" if len(cuts) == 1 else f"at {len(cuts)} dates, {first} to {last}"
+    return f"{_DOING[check]} {when}"
 
 
 def _settled_bars(bars: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
@@ -184,28 +278,12 @@ def _settled_bars(bars: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
     return age.where(lost, np.inf).groupby(kept["timestamp"]).transform("min").clip(upper=dates)
 
 
-def _differences(
-    check: str,
-    expected: pd.DataFrame,
-    got: pd.DataFrame,
-    cut: pd.Timestamp,
-    settled: pd.Series | None = None,
-    lookbacks: Mapping[str, int] | None = None,
-) -> list[Leak]:
-    if not expected[KEY].equals(got[KEY].reset_index(drop=True)):
-        return [_rows_differ(check, expected, got, cut)]
-    leaks = []
-    for name in [name for name in expected.columns if name not in KEY]:
-        ours, theirs = expected[name].to_numpy(np.float64), got[name].to_numpy(np.float64)
-        if settled is None:
-            wrong = _other_bits(ours, theirs)
-        elif lookbacks and name in lookbacks:
-            wrong = _far_apart(ours, theirs) & (settled >= lookbacks[name]).to_numpy()
-        else:
-            continue
-        if wrong.any():
-            leaks.append(_leak(check, name, expected, ours, theirs, wrong, cut))
-    return leaks
+def _leaks(examined: Iterable[Examined]) -> list[Leak]:
+    return [leak for each in examined for leak in each.leaks]
+
+
+def _numbers(column: pd.Series) -> Array:
+    return column.to_numpy(np.float64)
 
 
 def _other_bits(ours: Array, theirs: Array) -> Mask:
@@ -213,12 +291,13 @@ def _other_bits(ours: Array, theirs: Array) -> Mask:
     return ~same
 
 
-def _far_apart(ours: Array, theirs: Array) -> Mask:
-    near: Mask = np.isclose(theirs, ours, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+def _far_apart(ours: Array, theirs: Array, tolerance: float) -> Mask:
+    near: Mask = np.isclose(theirs, ours, rtol=tolerance, atol=tolerance, equal_nan=True)
     return ~near
 
 
 def _leak(
+    stage: str,
     check: str,
     name: str,
     expected: pd.DataFrame,
@@ -228,23 +307,16 @@ def _leak(
     cut: pd.Timestamp,
 ) -> Leak:
     row = int(np.flatnonzero(wrong)[0])
-    symbol, stamp = expected["symbol"].iloc[row], expected["timestamp"].iloc[row]
-    return Leak(
-        check, name, str(symbol), stamp, float(ours[row]), float(theirs[row]), cut, int(wrong.sum())
-    )
+    symbol, stamp = str(expected["symbol"].iloc[row]), expected["timestamp"].iloc[row]
+    values = float(ours[row]), float(theirs[row])
+    return Leak(stage, check, name, symbol, stamp, *values, cut, int(wrong.sum()))
 
 
-def _rows_differ(check: str, expected: pd.DataFrame, got: pd.DataFrame, cut: pd.Timestamp) -> Leak:
+def _rows_differ(
+    stage: str, check: str, expected: pd.DataFrame, got: pd.DataFrame, cut: pd.Timestamp
+) -> Leak:
     changed = pd.concat([expected[KEY], got[KEY]]).drop_duplicates(keep=False)
     changed = changed if len(changed) else expected[KEY]  # the same rows in another order
     first = changed.iloc[0]
-    return Leak(
-        check,
-        "rows",
-        str(first["symbol"]),
-        first["timestamp"],
-        len(expected),
-        len(got),
-        cut,
-        len(changed),
-    )
+    symbol, stamp = str(first["symbol"]), first["timestamp"]
+    return Leak(stage, check, "rows", symbol, stamp, len(expected), len(got), cut, len(changed))

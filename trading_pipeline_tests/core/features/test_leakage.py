@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from trading_pipeline.core.features.catalog import CATALOG, compute_features
+from trading_pipeline.core.features.cuts import cut_dates, scrambled, telling_dates
 from trading_pipeline.core.features.leakage import (
-    cut_dates,
     find_leaks,
-    scrambled,
     start_leaks,
-    telling_dates,
     truncation_leaks,
 )
 from trading_pipeline.core.market.bars import check_bars
@@ -83,7 +81,7 @@ LEAKS = {
 def test_planted_leaks_are_caught_and_named(name):
     compute, checks = LEAKS[name]
     leaks = find_leaks(compute, panel(), HONEST)
-    assert {leak.feature for leak in leaks} == {"ret"}
+    assert {leak.column for leak in leaks} == {"ret"}
     assert {leak.check for leak in leaks} >= checks
     assert all(leak.values > 0 for leak in leaks)
 
@@ -96,7 +94,7 @@ def test_back_fill_over_a_gap_is_caught():
         return wide.stack().rename("close").reset_index()
 
     leaks = find_leaks(filled, panel(), {})
-    assert "rows" in {leak.feature for leak in leaks}
+    assert "rows" in {leak.column for leak in leaks}
     assert "S2" in {leak.symbol for leak in leaks}
 
 
@@ -113,7 +111,7 @@ def test_a_bar_labelled_before_it_ends_is_caught():
 
 def test_a_lookback_that_lies_is_caught():
     leaks = find_leaks(honest, panel(), HONEST | {"distance": 10})
-    assert [(leak.check, leak.feature) for leak in leaks] == [("start", "distance")] * 3
+    assert [(leak.check, leak.column) for leak in leaks] == [("start", "distance")] * 3
 
 
 def test_honest_features_raise_no_alarm():
@@ -133,7 +131,7 @@ def test_a_leak_says_what_where_and_how_much():
     assert leak.timestamp == bars["timestamp"].unique()[199]
     assert leak.values == 3
     text = str(leak)
-    assert text.startswith("truncation: ret of S0 at 2020-07-23 00:00 is ")
+    assert text.startswith("features, truncation: ret of S0 at 2020-07-23 00:00 is ")
     assert "and nan when they are cut at 2020-07-24 00:00 (3 values differ)" in text
 
 
@@ -168,4 +166,4 @@ def test_a_symbol_listed_after_the_start_needs_no_lookback():
 
     leaks = start_leaks(since_listing, bars, [young], {"age": 5})
     assert leaks[0].symbol != "S1"
-    assert leaks[0].feature == "age"
+    assert leaks[0].column == "age"
