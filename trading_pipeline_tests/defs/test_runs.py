@@ -1,7 +1,7 @@
 """What the command line runs: only what is not up to date, and refusals with their reason."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pandas as pd
@@ -68,7 +68,7 @@ def test_a_kill_between_bars_and_features_is_repaired(run_on, sample_bars, home)
     """Bars were replaced, their features were not: the bars alone look up to date."""
     download(run_on(sample_bars), PLAN)
     revised = sample_bars.assign(volume=sample_bars["volume"] * 2)
-    home.bars(MARKET).write(revised)
+    home.bars(MARKET).merge(revised, datetime.now(UTC))
     run = run_on(revised)
     assert download(run, PLAN) == ALL_DAYS
     assert download(run, PLAN) is None
@@ -93,10 +93,10 @@ def test_bars_outside_the_settings_are_not_read(run_on, sample_bars, home):
 
 def test_a_damaged_month_is_named_and_not_overwritten(run_on, sample_bars, home):
     run = run_on(sample_bars)
-    home.bars(MARKET).write(sample_bars)
+    home.bars(MARKET).merge(sample_bars, datetime.now(UTC))
     path = home.bars(MARKET).folder / "2000-05.parquet"
     path.write_bytes(b"PAR1 half of")
-    with pytest.raises(StoreError, match=r"2000-05\.parquet.*Move it away"):
+    with pytest.raises(StoreError, match=r"2000-05\.parquet.*Delete it"):
         download(run, PLAN)
     assert path.read_bytes() == b"PAR1 half of"
 

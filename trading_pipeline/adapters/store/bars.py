@@ -1,48 +1,110 @@
-"""Bars on disk: one Parquet file a month for all symbols, replaced whole or not at all."""
+"""Bars on disk: one Parquet file a month for all symbols, and what became of every bar.
 
+    YYYY-MM.parquet            bars, as `core/market/bars.py` defines them, and `ingested_at`
+    corporate_actions.parquet  splits and dividends, if the source has any
+    history/                   what the bars were before, and what was asked: see `history.py`
+
+`ingested_at` is the instant at which this version of the bar was stored, NaT where it is not
+known, in files older than the column. A merge changes all files together or none.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
+from trading_pipeline.adapters.store import history
+from trading_pipeline.adapters.store.commit import Writer, commit, read_whole, writing
+from trading_pipeline.adapters.store.files import remove_file
+from trading_pipeline.adapters.store.tables import read_arrow, read_table, table_writer
 from trading_pipeline.core.market.actions import check_actions
-from trading_pipeline.core.market.bars import KEY, check_bars, content_hash, empty_bars, in_order
+from trading_pipeline.core.market.bars import (
+    COLUMNS,
+    KEY,
+    OPTIONAL,
+    check_bars,
+    content_hash,
+    empty_bars,
+)
 from trading_pipeline.core.market.calendar import in_utc
+from trading_pipeline.core.market.versions import (
+    INGESTED,
+    Span,
+    VersionMerge,
+    as_known,
+    joined,
+    merge_versions,
+)
 from trading_pipeline.errors import StoreError
 
 ACTIONS_FILE = "corporate_actions.parquet"
 MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
+REPAIR = "Delete it and run `trading-pipeline download`: what it held is fetched again."
+_STAMPS = "datetime64[us, UTC]"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did, in bars."""
+
+    added: int = 0
+    changed: int = 0  # the stored version differed, and is a revision now
+    unchanged: int = 0  # given as they were stored
+    removed: int = 0  # stored in the span, and not given
+    first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
 
 
 class BarStore:
-    """The raw bars and corporate actions of one market. Writing twice leaves one copy."""
+    """The raw bars and corporate actions of one market. Merging twice leaves one copy."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(
-        self, bars: pd.DataFrame, start: datetime | None = None, end: datetime | None = None
-    ) -> int:
-        """Merge bars into their months, the newer row of a key winning; return the rows given.
+    def merge(
+        self,
+        bars: pd.DataFrame,
+        now: datetime,
+        span: Span | None = None,
+        *,
+        absences: pd.DataFrame | None = None,
+        asked: pd.DataFrame | None = None,
+        identity: Mapping[str, str] | None = None,
+    ) -> Merged:
+        """Take bars into the store, the given row of a key winning; all of it or nothing.
 
-        With a span [start, end), the bars are all that there are in it: what is stored there and
-        not given is removed. A month that already holds exactly these rows is not touched.
+        Versions that are changed or removed become revisions. A month that already holds exactly
+        these rows is not touched.
+
+        Args:
+            now: the instant at which this is stored; it should not go back.
+            span: [start, end): the bars are all that there are in it, and what is stored there
+                and not given is removed. Without it nothing is removed.
+            absences: columns symbol, timestamp: bars that were asked for and that the venue does
+                not have, as of `now`. Those that are stored are left out.
+            asked: columns symbol, asked_at: everything that had closed by `asked_at` has been
+                asked for, this answer included; see `core/market/coverage.py`.
+            identity: what the bars are of, e.g. source, feed and timeframe; kept with them.
 
         Raises:
             BarsError: the bars break an invariant; nothing is written then.
-            StoreError: the folder cannot be written.
+            StoreError: the folder cannot be written, a file in it is damaged, or its bars are of
+                another identity.
         """
         checked = check_bars(bars, where=f"bars for {self.folder}")
-        months = dict(list(checked.groupby(checked["timestamp"].dt.strftime("%Y-%m"))))
-        # Merging is read, change, write: a second writer in between would lose the first's rows.
-        with one_writer(self.folder):
-            if start is not None and end is not None:
-                for path in self._months(start, end):
-                    months.setdefault(path.stem, checked.iloc[:0])
-            for month, rows in sorted(months.items()):
-                _merge_into(self.folder / f"{month}.parquet", rows, start, end)
-        return len(checked)
+        with writing(self.folder):
+            if identity is not None:
+                self._refuse_other(identity)
+            found = _absences(absences, now)
+            months = [
+                (path, merge_versions(stored, rows, span, now))
+                for path, stored, rows in self._months_of(checked, span, found)
+            ]
+            files = self._changed_files(months, found, asked, identity)
+            commit(self.folder, files)
+        return _merged([month for _, month in months])
 
     def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
         """Canonical bars that open in [start, end), of all time if not given; empty if none.
@@ -50,16 +112,77 @@ class BarStore:
         Raises:
             StoreError: a month's file cannot be read.
         """
-        paths = self._months(start, end)
-        if not paths:
-            return empty_bars()
-        # Months may differ in their optional columns: what some lack, the whole cannot have.
-        bars = pd.concat(map(_read_table, paths), ignore_index=True, join="inner")
-        if start is not None:
-            bars = bars[bars["timestamp"] >= start]
-        if end is not None:
-            bars = bars[bars["timestamp"] < end]
-        return bars.reset_index(drop=True)
+        return read_whole(self.folder, lambda: joined(self._parts(start, end)))
+
+    def read_as_known(
+        self, at: datetime, start: datetime | None = None, end: datetime | None = None
+    ) -> pd.DataFrame:
+        """The bars that open in [start, end), with the values that were stored at an instant.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+
+        def read() -> pd.DataFrame:
+            revisions = _between(history.read_revisions(self.folder), start, end)
+            return as_known(self._parts(start, end, INGESTED), revisions, at)
+
+        return read_whole(self.folder, read)
+
+    def keys(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
+        """Which bars are stored: columns timestamp, symbol; quicker than `read`.
+
+        Raises:
+            StoreError: a month's file cannot be read.
+        """
+
+        def read() -> pd.DataFrame:
+            parts = [_read_month(path, KEY) for path in self._months(start, end)]
+            return _between(pd.concat(parts or [empty_bars()[KEY]], ignore_index=True), start, end)
+
+        return read_whole(self.folder, read)
+
+    def revisions(self) -> pd.DataFrame:
+        """Versions of bars that were changed or removed; columns as in `core/market/versions.py`.
+
+        In the order in which they were superseded; a removed bar has NaN in `new_close`.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_revisions(self.folder))
+
+    def absences(self) -> pd.DataFrame:
+        """Bars that the venue does not have: columns symbol, timestamp, asked_at.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_absences(self.folder))
+
+    def asked(self) -> pd.DataFrame:
+        """Up to when everything was asked for: columns symbol, asked_at, each symbol once.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_asked(self.folder))
+
+    def identity(self) -> dict[str, str] | None:
+        """What the stored bars are of, as last given to `merge`; None if it never was.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_identity(self.folder))
+
+    def check_identity(self, identity: Mapping[str, str]) -> None:
+        """Refuse bars of another source, feed or timeframe than those that are stored.
+
+        Raises:
+            StoreError: the store holds bars of another identity; says which, and what to do.
+        """
+        read_whole(self.folder, lambda: self._refuse_other(identity))
 
     def write_actions(self, actions: pd.DataFrame | None) -> int:
         """Replace the table of corporate actions; None says that the source has none.
@@ -68,12 +191,12 @@ class BarStore:
             BarsError: the actions break a rule of theirs.
             StoreError: the folder cannot be written.
         """
-        path = self.folder / ACTIONS_FILE
         if actions is None:
-            remove_file(path)
+            remove_file(self.folder / ACTIONS_FILE)
             return 0
         checked = check_actions(actions, where=f"corporate actions for {self.folder}")
-        _replace_table(path, checked)
+        with writing(self.folder):
+            commit(self.folder, {ACTIONS_FILE: table_writer(checked)})
         return len(checked)
 
     def read_actions(self) -> pd.DataFrame | None:
@@ -83,7 +206,7 @@ class BarStore:
             StoreError: the file cannot be read.
         """
         path = self.folder / ACTIONS_FILE
-        return _read_table(path) if path.exists() else None
+        return read_table(path, REPAIR) if path.exists() else None
 
     def data_hash(self) -> str:
         """What all stored bars and actions say, as 64 hex digits; independent of file bytes."""
@@ -95,31 +218,97 @@ class BarStore:
         last = "9999-99" if end is None else f"{in_utc(end):%Y-%m}"
         return sorted(path for path in self.folder.glob(MONTH_FILES) if first <= path.stem <= last)
 
+    def _parts(
+        self, start: datetime | None, end: datetime | None, *more: str
+    ) -> list[pd.DataFrame]:
+        """The bars in [start, end), month by month."""
+        columns = [*COLUMNS, *OPTIONAL, *more]
+        return [_between(_read_month(p, columns), start, end) for p in self._months(start, end)]
 
-def _merge_into(
-    path: Path, rows: pd.DataFrame, start: datetime | None, end: datetime | None
-) -> None:
-    if not path.exists():
-        _replace_table(path, rows)
-        return
-    old = _read_table(path)
-    kept = old
-    if start is not None and end is not None:
-        kept = old[(old["timestamp"] < in_utc(start)) | (old["timestamp"] >= in_utc(end))]
-    both = pd.concat([kept, rows], join="inner", ignore_index=True)
-    merged = in_order(both.drop_duplicates(KEY, keep="last"))
-    if not merged.equals(old):
-        _replace_table(path, merged)
+    def _refuse_other(self, identity: Mapping[str, str]) -> None:
+        if self._months():
+            history.refuse_other_identity(self.folder, identity)
+
+    def _months_of(
+        self, bars: pd.DataFrame, span: Span | None, absences: pd.DataFrame
+    ) -> Iterator[tuple[Path, pd.DataFrame, pd.DataFrame]]:
+        """Files of the months concerned, with what is stored in them and what is given."""
+        given = dict(list(bars.groupby(bars["timestamp"].dt.strftime("%Y-%m"))))
+        names = {*given, *absences["timestamp"].dt.strftime("%Y-%m").unique()}
+        if span is not None:
+            names |= {path.stem for path in self._months(*span)}
+        for name in sorted(names):
+            path = self.folder / f"{name}.parquet"
+            columns = [*COLUMNS, *OPTIONAL, INGESTED]
+            stored = _read_month(path, columns) if path.exists() else _nothing_stored()
+            yield path, stored, given.get(name, bars.iloc[:0])
+
+    def _changed_files(
+        self,
+        months: list[tuple[Path, VersionMerge]],
+        found: pd.DataFrame,
+        asked: pd.DataFrame | None,
+        identity: Mapping[str, str] | None,
+    ) -> dict[str, Writer]:
+        """What has to be written, by name: only what is not yet so."""
+        files: dict[str, Writer] = {
+            path.name: table_writer(month.bars) if len(month.bars) else None
+            for path, month in months
+            if month.is_news
+        }
+        revised = [month.revisions for _, month in months if len(month.revisions)]
+        if revised:
+            old = history.read_revisions(self.folder)
+            files[history.REVISIONS] = table_writer(pd.concat([old, *revised], ignore_index=True))
+        stored = pd.concat([m.bars[KEY] for _, m in months] or [empty_bars()[KEY]])
+        known = history.read_absences(self.folder)
+        absences = history.merge_absences(known, found, stored)
+        if not absences.equals(known):
+            files[history.ABSENCES] = table_writer(absences)
+        if asked is not None and len(asked):
+            before = history.read_asked(self.folder)
+            after = history.merge_asked(before, asked)
+            if not after.equals(before):
+                files[history.ASKED] = table_writer(after)
+        if identity is not None and history.read_identity(self.folder) != dict(identity):
+            files[history.IDENTITY] = partial(history.write_identity, identity=identity)
+        return files
 
 
-def _replace_table(path: Path, table: pd.DataFrame) -> None:
-    replace_file(path, lambda draft: table.to_parquet(draft, index=False))
+def _absences(absences: pd.DataFrame | None, now: datetime) -> pd.DataFrame:
+    if absences is None or absences.empty:
+        return history.empty_absences()
+    return absences[["symbol", "timestamp"]].assign(asked_at=in_utc(now))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-        raise StoreError(
-            f"cannot read {path}: {error}. Move it away and run `trading-pipeline download`."
-        ) from error
+def _merged(months: list[VersionMerge]) -> Merged:
+    stamps = [month.first_changed for month in months if month.first_changed is not None]
+    return Merged(
+        added=sum(month.added for month in months),
+        changed=sum(month.changed for month in months),
+        unchanged=sum(month.unchanged for month in months),
+        removed=sum(month.removed for month in months),
+        first_changed=min(stamps, default=None),
+    )
+
+
+def _read_month(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns that a month's file has; `ingested_at` is NaT where it lacks it."""
+    table: pd.DataFrame = read_arrow(path, columns, REPAIR).to_pandas()
+    if missing := [name for name in columns if name in COLUMNS and name not in table]:
+        raise StoreError(f"{path} lacks column {', '.join(missing)}. {REPAIR}")
+    if INGESTED in columns and INGESTED not in table:
+        table[INGESTED] = pd.Series(pd.NaT, index=table.index, dtype=_STAMPS)
+    return table
+
+
+def _nothing_stored() -> pd.DataFrame:
+    return empty_bars().assign(**{INGESTED: pd.Series([], dtype=_STAMPS)})
+
+
+def _between(table: pd.DataFrame, start: datetime | None, end: datetime | None) -> pd.DataFrame:
+    if start is not None:
+        table = table[table["timestamp"] >= in_utc(start)]
+    if end is not None:
+        table = table[table["timestamp"] < in_utc(end)]
+    return table.reset_index(drop=True)

@@ -21,7 +21,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """
     # A leading dot hides the draft from readers that list the folder by pattern.
     draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
-    with _naming(path):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(draft)
@@ -38,7 +38,7 @@ def remove_file(path: Path) -> None:
     Raises:
         StoreError: there is one, and it cannot be removed.
     """
-    with _naming(path):
+    with naming(path):
         if path.exists():
             path.unlink()
             flush(path.parent)
@@ -57,7 +57,7 @@ def one_writer(folder: Path, waiting: Callable[[], object] | None = None) -> Ite
         StoreError: the folder cannot be made or written.
     """
     path = folder / ".lock"
-    with _naming(path):
+    with naming(path):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -67,22 +67,43 @@ def one_writer(folder: Path, waiting: Callable[[], object] | None = None) -> Ite
         os.close(handle)  # which also unlocks
 
 
-def _wait_for_lock(handle: int, waiting: Callable[[], object] | None) -> None:
+@contextmanager
+def readers(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock together with other readers, waiting until no writer does.
+
+    False where nothing is locked because nobody ever wrote there. Nothing is made or written.
+    """
+    try:
+        handle = os.open(folder / ".lock", os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        yield False
+        return
+    try:
+        _wait_for_lock(handle, shared=True)
+        yield True
+    finally:
+        os.close(handle)
+
+
+def _wait_for_lock(
+    handle: int, waiting: Callable[[], object] | None = None, shared: bool = False
+) -> None:
     try:
         import fcntl
     except ImportError:
         return
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
         return
     except BlockingIOError:
         if waiting is not None:
             waiting()
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    fcntl.flock(handle, kind)
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turn what the operating system refuses into an error that names the file and a way out."""
     try:
         yield

@@ -1,5 +1,7 @@
 """Market data: from a source into the store. Raw bars stay raw; adjustment happens on read."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from trading_pipeline.core.market.bars import check_bars
@@ -29,7 +31,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         bars = check_bars(source.bars(list(market.symbols), span.start, span.end), market.source)
         check_weekdays(bars, market.calendar, market.source)
         store = home.bars(market)
-        store.write(bars, span.start, span.end)
+        store.merge(bars, datetime.now(UTC), (span.start, span.end))
         return dg.MaterializeResult(
             metadata={
                 "rows": len(bars),

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters.store import bars as module
-from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore
+from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore, Merged
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars, empty_bars
 from trading_pipeline.errors import BarsError, StoreError
 from trading_pipeline_tests.strategies import bars
+
+NOW = pd.Timestamp("2025-01-01", tz="UTC")
 
 
 def days(start, count, price=10.0, symbol="AAA", **columns):
@@ -46,34 +47,34 @@ def test_bars_come_back_in_whatever_pieces_they_were_written(table, data):
     with tempfile.TemporaryDirectory() as folder:
         store = BarStore(Path(folder))
         for piece in data.draw(st.permutations(pieces)):
-            assert store.write(piece) == len(piece)
+            assert store.merge(piece, NOW).added == len(piece)
         pd.testing.assert_frame_equal(store.read(), table)
 
 
 def test_a_month_is_a_file(store):
-    store.write(days("2024-01-30", 5))
+    store.merge(days("2024-01-30", 5), NOW)
     assert files(store) == ["2024-01.parquet", "2024-02.parquet"]
 
 
 def test_writing_twice_leaves_one_copy_and_touches_nothing(store):
     table = days("2024-01-30", 5)
-    store.write(table)
+    store.merge(table, NOW)
     before = [path.stat().st_mtime_ns for path in sorted(store.folder.glob("*.parquet"))]
     identity = [path.stat().st_ino for path in sorted(store.folder.glob("*.parquet"))]
-    assert store.write(table) == 5
+    assert store.merge(table, NOW) == Merged(unchanged=5)
     assert [path.stat().st_mtime_ns for path in sorted(store.folder.glob("*.parquet"))] == before
     assert [path.stat().st_ino for path in sorted(store.folder.glob("*.parquet"))] == identity
     pd.testing.assert_frame_equal(store.read(), table)
 
 
 def test_a_newer_row_replaces_the_older(store):
-    store.write(days("2024-01-01", 5))
-    store.write(days("2024-01-03", 1, price=11.0))
+    store.merge(days("2024-01-01", 5), NOW)
+    store.merge(days("2024-01-03", 1, price=11.0), NOW)
     assert store.read()["close"].tolist() == [10, 10, 11, 10, 10]
 
 
 def test_a_range_is_half_open_in_any_time_zone(store):
-    store.write(days("2024-01-25", 20))
+    store.merge(days("2024-01-25", 20), NOW)
     part = store.read(utc("2024-01-30"), utc("2024-02-02"))
     assert part["timestamp"].dt.day.tolist() == [30, 31, 1]
     # Midnight of 1 February in Tokyo is still January in UTC.
@@ -85,7 +86,7 @@ def test_a_range_is_half_open_in_any_time_zone(store):
 
 def test_a_range_reads_its_own_months_only(store):
     """Ten years of files must not be read for one day; a broken one outside does not matter."""
-    store.write(days("2024-01-01", 70))
+    store.merge(days("2024-01-01", 70), NOW)
     (store.folder / "2024-01.parquet").write_bytes(b"broken")
     assert len(store.read(utc("2024-02-10"), utc("2024-03-05"))) == 24
 
@@ -93,7 +94,7 @@ def test_a_range_reads_its_own_months_only(store):
 def test_an_empty_store_gives_no_bars(store):
     pd.testing.assert_frame_equal(store.read(), empty_bars())
     assert store.read_actions() is None
-    store.write(empty_bars())
+    store.merge(empty_bars(), NOW)
     pd.testing.assert_frame_equal(store.read(), empty_bars())
 
 
@@ -101,24 +102,26 @@ def test_impossible_bars_are_refused_before_anything_is_written(store):
     table = days("2024-01-30", 5)
     table.loc[4, "volume"] = -1.0
     with pytest.raises(BarsError, match=r"row 4, AAA at 2024-02-03.*volume is negative"):
-        store.write(table)
+        store.merge(table, NOW)
     assert not store.folder.exists()
 
 
 def test_optional_columns_stay_where_every_month_has_them(store):
-    store.write(days("2024-01-01", 3, vwap=10.0, trade_count=7))
+    store.merge(days("2024-01-01", 3, vwap=10.0, trade_count=7), NOW)
     assert store.read()["trade_count"].dtype == "int64"
-    store.write(days("2024-02-01", 3, vwap=10.0))
+    store.merge(days("2024-02-01", 3, vwap=10.0), NOW)
     assert list(store.read().columns[7:]) == ["vwap"]
-    store.write(days("2024-01-02", 1))
+    store.merge(days("2024-01-02", 1), NOW)
     assert list(store.read().columns[7:]) == []
 
 
 def test_a_broken_file_is_named_with_the_way_out(store):
-    store.write(days("2024-01-01", 3))
+    store.merge(days("2024-01-01", 3), NOW)
     (store.folder / "2024-01.parquet").write_bytes(b"PAR1 but no more")
-    for touch in (store.read, store.data_hash, lambda: store.write(days("2024-01-02", 1))):
-        with pytest.raises(StoreError, match=r"2024-01\.parquet.*[Mm]ove it away"):
+    for touch in (store.read, store.data_hash, lambda: store.merge(days("2024-01-02", 1), NOW)):
+        with pytest.raises(
+            StoreError, match=r"2024-01\.parquet.*Delete it and run `trading-pipeline download`"
+        ):
             touch()
 
 
@@ -126,34 +129,14 @@ def test_an_unwritable_folder_is_a_store_error(tmp_path):
     (tmp_path / "raw").write_text("a file is in the way")
     store = BarStore(tmp_path / "raw" / "sample")
     with pytest.raises(StoreError, match=r"cannot write .*TP_HOME"):
-        store.write(days("2024-01-01", 3))
+        store.merge(days("2024-01-01", 3), NOW)
     with pytest.raises(StoreError, match=r"cannot write .*TP_HOME"):
         store.write_actions(empty_actions())
 
 
-def test_an_interrupted_write_leaves_whole_months(store, monkeypatch):
-    """Killed between two months: the first is there, the second as it was; a rerun completes."""
-    table = days("2024-01-30", 5)
-    replace, done = module.replace_file, []
-
-    def replace_once(path, write):
-        if done:
-            raise KeyboardInterrupt
-        done.append(path)
-        replace(path, write)
-
-    monkeypatch.setattr(module, "replace_file", replace_once)
-    with pytest.raises(KeyboardInterrupt):
-        store.write(table)
-    monkeypatch.undo()
-    pd.testing.assert_frame_equal(store.read(), table.iloc[:2])
-    store.write(table)
-    pd.testing.assert_frame_equal(store.read(), table)
-
-
 def test_two_writers_of_one_month_lose_nothing(store):
     pieces = [days(f"2024-01-{day:02d}", 1) for day in range(1, 21)]
-    threads = [threading.Thread(target=store.write, args=(piece,)) for piece in pieces]
+    threads = [threading.Thread(target=store.merge, args=(piece, NOW)) for piece in pieces]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -167,7 +150,7 @@ def test_actions_are_kept_beside_the_bars_and_are_not_bars(store):
             {"timestamp": [utc("2024-01-02")], "symbol": "AAA", "kind": "split", "value": 2.0}
         )
     )
-    store.write(days("2024-01-01", 3))
+    store.merge(days("2024-01-01", 3), NOW)
     assert store.write_actions(split) == 1
     pd.testing.assert_frame_equal(store.read_actions(), split)
     assert len(store.read()) == 3
@@ -184,19 +167,19 @@ def test_no_actions_happened_is_not_no_actions_known(store):
 def test_the_data_hash_is_of_the_content(store, tmp_path):
     """Another order of writing or another compression is the same data; one price is not."""
     table = days("2024-01-30", 5)
-    store.write(table)
+    store.merge(table, NOW)
     other = BarStore(tmp_path / "other")
-    other.write(table.iloc[3:])
-    other.write(table.iloc[:3])
+    other.merge(table.iloc[3:], NOW)
+    other.merge(table.iloc[:3], NOW)
     month = other.folder / "2024-01.parquet"
     pd.read_parquet(month).to_parquet(month, compression="gzip", index=False)
     assert other.data_hash() == store.data_hash()
-    other.write(days("2024-01-31", 1, price=10.01))
+    other.merge(days("2024-01-31", 1, price=10.01), NOW)
     assert other.data_hash() != store.data_hash()
 
 
 def test_the_data_hash_sees_actions(store):
-    store.write(days("2024-01-30", 5))
+    store.merge(days("2024-01-30", 5), NOW)
     hashes = {store.data_hash()}
     store.write_actions(empty_actions())
     hashes.add(store.data_hash())

@@ -1,0 +1,182 @@
+"""Versions of bars: what each bar said, and from when until when it was believed.
+
+A stored bar carries `ingested_at` (datetime64[us, UTC]), the instant at which this version of it
+was stored; NaT: so long ago that nobody knows. A version that was changed or removed becomes a
+revision, with the columns
+    timestamp, symbol             the bar
+    open … volume, vwap, trade_count       the old values; NaN for a column that it did not have
+    new_open … new_trade_count    the values that replaced them; NaN where the bar was removed
+    optional                      str, which of vwap and trade_count it had, with a blank between
+    ingested_at, revised_at       it was believed in [ingested_at, revised_at)
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.market.bars import COLUMNS, KEY, OPTIONAL, PRICES, empty_bars, in_order
+from trading_pipeline.core.market.calendar import in_utc
+
+INGESTED, REVISED = "ingested_at", "revised_at"
+VALUES = (*PRICES, "volume", *OPTIONAL)
+_COUNT = "trade_count"
+_STAMPS = "datetime64[us, UTC]"
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class VersionMerge:
+    """What became of stored bars when others were merged into them."""
+
+    bars: pd.DataFrame  # canonical, with `ingested_at`
+    revisions: pd.DataFrame  # the versions that were changed or removed; one row for each
+    added: int
+    changed: int
+    unchanged: int  # of those given
+    removed: int
+    first_changed: pd.Timestamp | None  # earliest stamp added, changed or removed
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the bars say something that they did not say before."""
+        return self.first_changed is not None
+
+
+def merge_versions(
+    stored: pd.DataFrame, given: pd.DataFrame, span: Span | None, now: datetime
+) -> VersionMerge:
+    """Canonical bars merged into stored ones, the given row of a key winning.
+
+    With a span [start, end), the bars are all that there are in it: what is stored there and not
+    given is removed. The result has the optional columns that all its bars have; stored bars that
+    lose or gain one by this are changed.
+
+    Args:
+        stored: canonical bars with `ingested_at`; none is lacking it altogether.
+        given: canonical bars.
+    """
+    place = _keys(stored).get_indexer(_keys(given))
+    known = place >= 0
+    given_again = np.zeros(len(stored), dtype=bool)
+    given_again[place[known]] = True
+    removed = ~given_again & _inside(stored, span)
+    kept = stored[~given_again & ~removed]
+    columns = common_columns([kept, given])
+    reshaped = len(stored) > 0 and columns != common_columns([stored])
+    same = known & (not reshaped) & _equal(stored, place, given, columns)
+    superseded = removed | reshaped
+    superseded[place[known & ~same]] = True
+
+    instant = in_utc(now)
+    older = kept.assign(**{INGESTED: instant if reshaped else kept[INGESTED]})
+    newer = given.assign(**{INGESTED: _since(stored, place, same, instant)})
+    bars = in_order(joined([older, newer], INGESTED))
+    stamps = pd.concat([stored["timestamp"][superseded], given["timestamp"][~known]])
+    return VersionMerge(
+        bars=bars,
+        revisions=_revisions(stored[superseded], bars, instant),
+        added=int((~known).sum()),
+        changed=int((superseded & ~removed).sum()),
+        unchanged=int(same.sum()),
+        removed=int(removed.sum()),
+        first_changed=None if stamps.empty else stamps.min(),
+    )
+
+
+def as_known(bars: list[pd.DataFrame], revisions: pd.DataFrame, at: datetime) -> pd.DataFrame:
+    """The canonical bars as they were believed at an instant; empty if there were none.
+
+    Args:
+        bars: what is stored now, in parts that may differ in their optional columns; canonical
+            each, with `ingested_at`.
+        revisions: of these bars.
+    """
+    instant = in_utc(at)
+    parts = [part[~(part[INGESTED] > instant)] for part in bars]
+    then = revisions[(revisions[REVISED] > instant) & ~(revisions[INGESTED] > instant)]
+    for optional, rows in then.groupby("optional"):
+        columns = [*COLUMNS, *str(optional).split()]
+        parts.append(rows[columns].astype({name: "int64" for name in columns if name == _COUNT}))
+    return in_order(joined(parts))
+
+
+def joined(parts: list[pd.DataFrame], *more: str) -> pd.DataFrame:
+    """Bars in several parts as one table: of the optional columns those that every bar has."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return empty_bars()
+    columns = [*common_columns(filled), *more]
+    return pd.concat([part[columns] for part in filled], ignore_index=True)
+
+
+def common_columns(parts: list[pd.DataFrame]) -> list[str]:
+    """The columns of bars that all parts have, leaving out of account those without rows."""
+    filled = [part for part in parts if len(part)]
+    return [*COLUMNS, *(name for name in OPTIONAL if filled and all(name in p for p in filled))]
+
+
+def empty_revisions() -> pd.DataFrame:
+    """No revisions: nothing was ever changed."""
+    stored = empty_bars().assign(**{INGESTED: pd.Series([], dtype=_STAMPS)})
+    return _revisions(stored, stored, pd.Timestamp(0, tz="UTC"))
+
+
+def _keys(bars: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(bars[KEY])
+
+
+def _inside(bars: pd.DataFrame, span: Span | None) -> np.ndarray:
+    if span is None:
+        return np.zeros(len(bars), dtype=bool)
+    start, end = map(in_utc, span)
+    inside: np.ndarray = bars["timestamp"].between(start, end, inclusive="left").to_numpy()
+    return inside
+
+
+def _equal(
+    stored: pd.DataFrame, place: np.ndarray, given: pd.DataFrame, columns: list[str]
+) -> np.ndarray:
+    """Which given rows say the same as the stored ones in their place; missing equals missing."""
+    if stored.empty:
+        return np.zeros(len(given), dtype=bool)
+    equal = np.ones(len(given), dtype=bool)
+    for name in columns[len(KEY) :]:
+        if name in stored:
+            old, new = stored[name].to_numpy()[place], given[name].to_numpy()
+            equal &= (old == new) | (np.isnan(old) & np.isnan(new))
+    return equal
+
+
+def _since(
+    stored: pd.DataFrame, place: np.ndarray, same: np.ndarray, instant: pd.Timestamp
+) -> pd.DatetimeIndex:
+    """When the version of each given row was stored: as before where it is the same one."""
+    since = np.full(len(place), instant.tz_localize(None).to_datetime64())
+    since[same] = stored[INGESTED].dt.tz_localize(None).to_numpy()[place[same]]
+    return pd.DatetimeIndex(since, tz="UTC").as_unit("us")
+
+
+def _revisions(old: pd.DataFrame, bars: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """Superseded versions beside what the bars say now."""
+    new = bars.iloc[:0] if old.empty else bars
+    place = _keys(new).get_indexer(_keys(old))
+    table = old[KEY].reset_index(drop=True)
+    for name in VALUES:
+        table[name] = _floats(old, name)
+    for name in VALUES:
+        values = _floats(new, name)
+        table[f"new_{name}"] = np.append(values, np.nan)[place]  # -1, removed, is the last
+    table["optional"] = " ".join(name for name in OPTIONAL if name in old)
+    table["optional"] = table["optional"].astype("str")
+    table[INGESTED] = old[INGESTED].array
+    table[REVISED] = pd.Series(instant, index=table.index, dtype=_STAMPS)
+    return table
+
+
+def _floats(bars: pd.DataFrame, name: str) -> np.ndarray:
+    if name not in bars:
+        return np.full(len(bars), np.nan)
+    values: np.ndarray = bars[name].to_numpy(dtype="float64")
+    return values
