@@ -34,10 +34,10 @@ def model(
         )
     console = Console(width=110, highlight=False)
     console.print(table)
+    seeds = len(budget.seeds)
     console.print(
         f"\n{summary.parameters:,} parameters. Trained for {budget.steps:,} steps of "
-        f"{budget.windows} windows, {len(budget.seeds)} seed{'s'[: len(budget.seeds) != 1]} "
-        "averaged."
+        f"{budget.windows * budget.blocks:,} windows, {seeds} seed{'s'[: seeds != 1]} averaged."
     )
 
 

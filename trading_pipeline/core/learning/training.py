@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from trading_pipeline.core.learning import losses
+from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.validation import validation_information
@@ -106,6 +107,7 @@ def train_network(
     on_step: OnStep = lambda done, total, note: None,
     saved: Saved | None = None,
     save: Callable[[Saved], None] = lambda saved: None,
+    ranks: Ranks = ALONE,
 ) -> tuple[TradingNetwork, list[Look]]:
     """Train one network and keep the weights that did best on validation.
 
@@ -115,6 +117,7 @@ def train_network(
         saved: a run of this seed that was interrupted; its weights at the end are those of a run
             that was not.
         save: called after every look at validation with the run so far.
+        ranks: the processes that share the work; each ends with the same weights.
 
     Raises:
         TrainingError: the loss or a gradient is not finite, or there is nothing to learn from.
@@ -122,11 +125,16 @@ def train_network(
     run = Run(model, training, seed)
     if saved:
         run.restore(saved)
-    sampler = BlockSampler(samples.usable, fold.train, training.windows)
+    if ranks.count > training.blocks:
+        raise TrainingError(
+            f"{ranks.count} processes cannot share {training.blocks} blocks of a step: a rank "
+            "takes whole ones. Start fewer processes, or choose a preset with more blocks"
+        )
+    sampler = BlockSampler(samples.usable, fold.train, training.windows, training.min_dates)
     with torch.random.fork_rng(devices=[]), threads_for(model):  # dropout draws from the global one
         while not run.is_over:
             run.step += 1
-            _take_step(run, samples, sampler, cost)
+            _take_step(run, samples, sampler, cost, ranks)
             note = f"loss {run.recent[-1]:.3f}"
             if run.step % training.evaluate_every == 0 or run.step == training.steps:
                 information = validation_information(run.network, samples, fold.validation)
@@ -139,22 +147,38 @@ def train_network(
     return run.network.eval(), run.looks
 
 
-def _take_step(run: Run, samples: Samples, sampler: BlockSampler, cost: float) -> None:
-    """One step of the optimizer, on the mean loss of the step's blocks."""
-    block = sampler.block(run.seed, run.step)
-    torch.manual_seed(_seed_of(run.seed, run.step))
+def _take_step(
+    run: Run, samples: Samples, sampler: BlockSampler, cost: float, ranks: Ranks
+) -> None:
+    """One step of the optimizer, on the mean loss of the step's blocks, shared out to the ranks."""
     run.network.train()
-    loss = block_loss(
-        block_outputs(run.network, samples, block), samples, block, run.training, cost
-    )
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(run.network.parameters(), run.training.clip)
-    if not (isfinite(loss.item()) and isfinite(norm.item())):
-        raise TrainingError(_diverged(run, samples, block, loss.item(), norm.item()))
+    total = torch.zeros((), device=samples.grid.device)
+    for place in range(ranks.rank, run.training.blocks, ranks.count):
+        block = sampler.block(run.seed, run.step, place)
+        torch.manual_seed(_seed_of(run.seed, run.step, place))
+        outputs = block_outputs(run.network, samples, block)
+        loss = block_loss(outputs, samples, block, run.training, cost) / run.training.blocks
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+        if not isfinite(loss.item()):
+            raise TrainingError(_diverged(run, samples, block, f"the loss became {loss.item()}"))
+    parameters = list(run.network.parameters())
+    ranks.sum([total, *_gradients(parameters)])
+    norm = float(nn.utils.clip_grad_norm_(parameters, run.training.clip))
+    if not isfinite(norm):
+        raise TrainingError(_diverged(run, samples, block, f"the gradient became {norm}"))
     run.optimizer.step()
     run.schedule.step()
-    run.recent.append(loss.item())
+    run.recent.append(total.item())
+
+
+def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
+    """The gradient of every parameter; 0 where the blocks of this rank did not reach one."""
+    for each in parameters:
+        if each.grad is None:
+            each.grad = torch.zeros_like(each)
+    return [each.grad for each in parameters if each.grad is not None]
 
 
 def _seed_of(*key: int) -> int:
@@ -162,7 +186,7 @@ def _seed_of(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _diverged(run: Run, samples: Samples, block: Block, loss: float, norm: float) -> str:
+def _diverged(run: Run, samples: Samples, block: Block, what: str) -> str:
     """Which batch it was, and which feature of it is the likeliest culprit."""
     first, last = (samples.timestamps[row] for row in (block.dates.start, block.dates.stop - 1))
     rows = slice(block.dates.start - run.network.config.n_steps + 1, block.dates.stop)
@@ -172,12 +196,13 @@ def _diverged(run: Run, samples: Samples, block: Block, loss: float, norm: float
         int(seen.nan_to_num(nan=torch.inf).argmax()), tuple(seen.shape)
     )
     value = float(seen[row, symbol, feature])
-    names = ", ".join(samples.symbols[n] for n in block.symbols[:5])
+    shown = [samples.symbols[n] for n in block.symbols[:5]]
+    more = ", ..." if len(block.symbols) > len(shown) else ""
     return (
-        f"seed {run.seed}, step {run.step}: the loss became {loss:.6g} and its gradient {norm:.6g} "
-        f"on the batch of {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} ({len(block.symbols)} "
-        f"symbols: {names}{', ...'[: 5 * (len(block.symbols) > 5)]}). Its most extreme input is "
-        f"feature {samples.features[feature]} of {samples.symbols[block.symbols[symbol]]} at "
+        f"seed {run.seed}, step {run.step}: {what} on the batch of {first:%Y-%m-%d %H:%M} to "
+        f"{last:%Y-%m-%d %H:%M} ({len(block.symbols)} symbols: {', '.join(shown)}{more}). Its most "
+        f"extreme input is feature {samples.features[feature]} of "
+        f"{samples.symbols[block.symbols[symbol]]} at "
         f"{samples.timestamps[rows.start + row]:%Y-%m-%d %H:%M}: {value:.6g} standard deviations. "
         "If that is not a number, look at these bars; else lower the learning rate"
     )

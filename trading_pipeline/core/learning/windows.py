@@ -43,14 +43,16 @@ class Block:
 class BlockSampler:
     """Draws blocks of about `windows` windows from the rows that may be trained on.
 
-    Small markets give long blocks of all symbols; large ones give eight dates of a random part of
-    the cross-section, so that a step costs the same everywhere.
+    Small markets give long blocks of all symbols; large ones give `min_dates` dates of a random
+    part of the cross-section, so that a step costs the same everywhere.
     """
 
-    def __init__(self, usable: NDArray[np.bool_], rows: Rows, windows: int) -> None:
+    def __init__(
+        self, usable: NDArray[np.bool_], rows: Rows, windows: int, min_dates: int = 8
+    ) -> None:
         """`usable`: (T, N), whether a decision may be trained on; only `rows` are looked at."""
         inside = usable[rows.first : rows.last + 1]
-        self.width = int(min(max(1, inside.any(axis=0).sum()), max(1, windows // 8)))
+        self.width = int(min(max(1, inside.any(axis=0).sum()), max(1, windows // min_dates)))
         self.length = int(min(max(1, windows // self.width), len(rows)))
         starts = np.arange(rows.first, rows.last + 2 - self.length)
         # A block needs symbols at its first and its last date; holes between are masked.

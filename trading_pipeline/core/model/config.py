@@ -88,7 +88,8 @@ class TrainingConfig:
     """The budget and the recipe of one training; spans are counted in optimizer steps."""
 
     steps: int = 1500  # per seed
-    windows: int = 64  # B: windows in one step, a block of consecutive dates × their symbols
+    windows: int = 64  # B: windows in one block of consecutive dates × their symbols
+    blocks: int = 1  # in one step, whose loss is their mean; several processes share them
     min_dates: int = 8  # consecutive dates in a block at least; the Sharpe ratio is over them
     learning_rate: float = 1e-3  # peak, AdamW
     weight_decay: float = 1e-2
@@ -102,7 +103,7 @@ class TrainingConfig:
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "windows", "evaluate_every", "patience"):
+        for name in ("steps", "windows", "blocks", "evaluate_every", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, was {getattr(self, name)}")
         for name in ("learning_rate", "clip", "direction_band"):
@@ -154,12 +155,13 @@ _BUDGETS: dict[str, dict[str, Any]] = {
     "tiny": {"steps": 300, "warmup": 30, "evaluate_every": 50},
     "small": {"steps": 1500, "warmup": 100, "evaluate_every": 100},
     "full": {
-        "steps": 20_000,
+        "steps": 5000,
         "windows": 256,
+        "blocks": 4,
         "min_dates": 16,
         "learning_rate": 3e-4,
-        "warmup": 1000,
-        "evaluate_every": 500,
+        "warmup": 250,
+        "evaluate_every": 125,
         "seeds": (0, 1, 2, 3, 4),
     },
 }

@@ -8,9 +8,9 @@ from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.threads import threads_for
-from trading_pipeline.core.learning.training import block_loss, train_network
+from trading_pipeline.core.learning.training import _seed_of, block_loss, train_network
 from trading_pipeline.core.learning.validation import information_coefficient
-from trading_pipeline.core.learning.windows import Block
+from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.errors import TrainingError
@@ -149,3 +149,54 @@ def test_thread_counts_are_given_back():
     with threads_for(ModelConfig.preset("tiny")):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
+    """Two blocks in one step move the weights by the mean of what each of them asks for."""
+    seen = []
+    for blocks in (1, 2):
+        budget = recipe(steps=1, blocks=blocks, evaluate_every=1).training
+        _, looks = train_network(samples, fold(), recipe().model, budget, 0.001, seed=0)
+        seen.append(looks[0].loss)
+    sampler = BlockSampler(samples.usable, fold().train, 64, 8)
+    network = TradingNetwork(recipe().model, seed=0).train()
+    alone = []
+    for place in (0, 1):
+        torch.manual_seed(_seed_of(0, 1, place))
+        block = sampler.block(0, 1, place)
+        with threads_for(network.config):
+            outputs = block_outputs(network, samples, block)
+        alone.append(block_loss(outputs, samples, block, recipe().training, 0.001).item())
+    assert seen == pytest.approx([alone[0], np.mean(alone)], rel=1e-6)
+
+
+class OneOfTwo:
+    """A rank that hears nothing of the other: its gradients are those of its own blocks."""
+
+    count = 2
+
+    def __init__(self, rank):
+        self.rank, self.seen = rank, None
+
+    def sum(self, tensors):
+        self.seen = [each.clone() for each in tensors]
+
+
+def test_ranks_share_whole_blocks_and_their_sum_is_the_step_of_one(samples):
+    """Loss and gradients of two ranks add up to those of a process that takes both blocks."""
+    budget = recipe(steps=1, blocks=2, evaluate_every=1).training
+    ranks = [OneOfTwo(0), OneOfTwo(1), OneOfTwo(0)]
+    ranks[2].count = 1
+    for each in ranks:
+        train_network(samples, fold(), recipe().model, budget, 0.001, seed=0, ranks=each)
+    first, second, alone = (each.seen for each in ranks)
+    assert any(not torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    for one, other, both in zip(first, second, alone, strict=True):
+        torch.testing.assert_close(one + other, both, rtol=1e-5, atol=1e-7)
+
+
+def test_more_ranks_than_blocks_are_refused(samples):
+    with pytest.raises(TrainingError, match="2 processes cannot share 1 blocks"):
+        train_network(
+            samples, fold(), recipe().model, recipe().training, 0.001, 0, ranks=OneOfTwo(0)
+        )
