@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Blend
+from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
@@ -35,6 +36,8 @@ def train_fold(
     on_step: OnStep = lambda done, total, note: None,
     saved: dict[int, Saved] | None = None,
     save: Callable[[dict[int, Saved]], None] = lambda runs: None,
+    device: str = "cpu",
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Train a fold's networks on the rows before it; the checkpoint, as plain types and tensors.
 
@@ -43,8 +46,11 @@ def train_fold(
     Args:
         saved: runs by seed of a training of the same fold, data and recipe that was interrupted.
         save: called with the runs so far after every look at validation.
+        device: "cpu", "cuda", "cuda:1", ...; the checkpoint is of the CPU all the same.
+        ranks: the processes that share the work.
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
+    samples = samples.to(torch.device(device))
     costs = recipe.market.costs
     networks, curves, runs = [], [], dict(saved or {})
 
@@ -63,6 +69,7 @@ def train_fold(
             on_step,
             saved=runs.get(seed),
             save=keep,
+            ranks=ranks,
         )
         networks.append(network)
         curves.append([asdict(look) for look in looks])
@@ -83,7 +90,10 @@ def train_fold(
         "last_target": stamps[fold.validation.last + recipe.market.horizon + 1].isoformat(),
         "metrics": {"validation_information": information},
         "curves": curves,
-        "states": [dict(network.state_dict()) for network in networks],
+        "states": [
+            {name: each.cpu() for name, each in network.state_dict().items()}
+            for network in networks
+        ],
     }
 
 
@@ -174,8 +184,8 @@ def _walk(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple
     with torch.inference_mode(), threads_for(networks[0].config):
         for network in networks:
             answers = walk(network, samples, block, encode_dates(network, samples, dates))
-            price.append(answers.price.double().numpy())
-            position.append(answers.position.double().numpy())
+            price.append(answers.price.double().cpu().numpy())
+            position.append(answers.position.double().cpu().numpy())
     return np.mean(price, axis=0), np.mean(position, axis=0)
 
 

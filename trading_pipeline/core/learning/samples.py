@@ -83,12 +83,20 @@ def _is_tensor(value: object) -> bool:
     return isinstance(value, Tensor)
 
 
-def block_outputs(network: TradingNetwork, samples: Samples, block: Block) -> Outputs:
-    """The answers on a block, (L, K) or (L, K, 3); each date's book follows from the one before."""
+def block_outputs(
+    network: TradingNetwork, samples: Samples, block: Block, precision: str = "float32"
+) -> Outputs:
+    """The answers on a block, (L, K) or (L, K, 3); each date's book follows from the one before.
+
+    `precision` is that of the matrix products of the encoders; memories, heads and losses are
+    always float32.
+    """
     windows = windows_of(samples.grid, block.dates, block.symbols, network.config.n_steps)
     length, width = windows.shape[:2]
-    encoded = network.encode(windows.flatten(0, 1)).view(length, width, -1)
-    return walk(network, samples, block, encoded)
+    half = precision == "bfloat16"
+    with torch.autocast(windows.device.type, torch.bfloat16, enabled=half):
+        encoded = network.encode(windows.flatten(0, 1)).view(length, width, -1)
+    return walk(network, samples, block, encoded.float())
 
 
 def walk(network: TradingNetwork, samples: Samples, block: Block, encoded: Tensor) -> Outputs:

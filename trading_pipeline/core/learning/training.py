@@ -42,9 +42,11 @@ class Look:
 class Run:
     """One seed's training: all that its next step depends on, so that it can stop and go on."""
 
-    def __init__(self, model: ModelConfig, training: TrainingConfig, seed: int) -> None:
+    def __init__(
+        self, model: ModelConfig, training: TrainingConfig, seed: int, device: torch.device
+    ) -> None:
         self.training, self.seed = training, seed
-        self.network = TradingNetwork(model, seed=seed)
+        self.network = TradingNetwork(model, seed=seed).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
@@ -112,6 +114,7 @@ def train_network(
     """Train one network and keep the weights that did best on validation.
 
     Args:
+        samples: on the device to train on.
         cost: fraction of traded notional, for the position loss.
         on_step: called with (steps done, steps at most, note) after every step.
         saved: a run of this seed that was interrupted; its weights at the end are those of a run
@@ -122,7 +125,8 @@ def train_network(
     Raises:
         TrainingError: the loss or a gradient is not finite, or there is nothing to learn from.
     """
-    run = Run(model, training, seed)
+    device = samples.grid.device
+    run = Run(model, training, seed, device)
     if saved:
         run.restore(saved)
     if ranks.count > training.blocks:
@@ -131,7 +135,9 @@ def train_network(
             "takes whole ones. Start fewer processes, or choose a preset with more blocks"
         )
     sampler = BlockSampler(samples.usable, fold.train, training.windows, training.min_dates)
-    with torch.random.fork_rng(devices=[]), threads_for(model):  # dropout draws from the global one
+    forked = [device] if device.type == "cuda" else []
+    # Dropout draws from the global generators, which are given back as they were.
+    with torch.random.fork_rng(devices=forked), threads_for(model):
         while not run.is_over:
             run.step += 1
             _take_step(run, samples, sampler, cost, ranks)
@@ -157,7 +163,7 @@ def _take_step(
     for place in range(ranks.rank, run.training.blocks, ranks.count):
         block = sampler.block(run.seed, run.step, place)
         torch.manual_seed(_seed_of(run.seed, run.step, place))
-        outputs = block_outputs(run.network, samples, block)
+        outputs = block_outputs(run.network, samples, block, run.training.precision)
         loss = block_loss(outputs, samples, block, run.training, cost) / run.training.blocks
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 PRESETS = ("tiny", "small", "full")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,7 @@ class TrainingConfig:
     patience: int = 5  # looks without improvement before a seed stops
     direction_band: float = 0.43  # |target| below it is flat; 0.43 makes terciles of a normal
     label_smoothing: float = 0.1  # of the direction classes, [0, 1)
+    precision: str = "float32"  # of the encoders' matrix products; or "bfloat16", for a GPU
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
@@ -113,6 +115,8 @@ class TrainingConfig:
             raise ValueError(f"min_dates must be in [2, windows], was {self.min_dates}")
         if self.weight_decay < 0 or self.warmup < 0:
             raise ValueError("weight_decay and warmup must be at least 0")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, was {self.precision!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), was {self.label_smoothing}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):

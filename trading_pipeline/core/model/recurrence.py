@@ -55,7 +55,9 @@ def slstm_scan(inputs: Tensor, recurrent: Tensor, state: SLSTMState) -> tuple[Te
         hidden (T, N, d, B), each in [-1, 1], and the state after the last bar. Differentiable once,
         in everything but the peaks.
     """
-    hidden, cell, norm, peak = _Recurrence.apply(inputs, recurrent, *state)  # type: ignore[no-untyped-call]
+    # Memories add up over many bars: in bfloat16 they would lose what is small.
+    with torch.autocast(inputs.device.type, enabled=False):
+        hidden, cell, norm, peak = _Recurrence.apply(inputs.to(recurrent.dtype), recurrent, *state)  # type: ignore[no-untyped-call]
     return hidden, SLSTMState(hidden[-1], cell, norm, peak)
 
 

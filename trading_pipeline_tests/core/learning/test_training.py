@@ -200,3 +200,20 @@ def test_more_ranks_than_blocks_are_refused(samples):
         train_network(
             samples, fold(), recipe().model, recipe().training, 0.001, 0, ranks=OneOfTwo(0)
         )
+
+
+def test_half_precision_stays_near_the_whole_one(samples, block):
+    """Encoders multiply in bfloat16, which has 8 bits; memories, heads and losses keep float32."""
+    network = TradingNetwork(recipe().model).eval()
+    whole = block_outputs(network, samples, block)
+    half = block_outputs(network, samples, block, "bfloat16")
+    assert half.price.dtype == torch.float32
+    for one, other in zip(whole, half, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
+    assert not torch.equal(whole.price, half.price)
+
+
+def test_half_precision_trains(samples):
+    budget = recipe(precision="bfloat16").training
+    _, looks = train_network(samples, fold(), recipe().model, budget, 0.001, seed=0)
+    assert all(np.isfinite(look.loss) for look in looks)

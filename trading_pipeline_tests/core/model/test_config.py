@@ -69,6 +69,8 @@ def test_model_config_names_the_bad_size(changes, message):
         ({"label_smoothing": 1.0}, "label_smoothing must be in"),
         ({"seeds": ()}, "seeds must be one or more"),
         ({"seeds": (1, 1)}, "each once"),
+        ({"blocks": 0}, "blocks must be at least 1"),
+        ({"precision": "float16"}, r"one of \('float32', 'bfloat16'\), was 'float16'"),
     ],
 )
 def test_training_config_names_the_bad_value(changes, message):
