@@ -83,7 +83,8 @@ class TradingCalendar:
         _, closes = self._sessions_of(stamps)
         if self.timeframe == "1d":
             return closes
-        return pd.DatetimeIndex(np.minimum(in_microseconds(stamps) + self.step, closes))
+        ends = in_microseconds(stamps) + self.step
+        return ends.where(ends < closes, closes)
 
     def next_open(self, instant: datetime) -> pd.Timestamp:
         """The stamp of the first expected bar whose stamp is later than `instant`."""
@@ -110,7 +111,7 @@ class TradingCalendar:
         # The last bar of a session may be a part of one: a session of 6.5 hours has 7 of them.
         bars = -((schedule["open"] - schedule["close"]) // self.step).to_numpy()
         nth = np.arange(bars.sum()) - np.repeat(np.cumsum(bars) - bars, bars)
-        opens = pd.DatetimeIndex(np.repeat(schedule["open"].to_numpy(), bars), tz="UTC")
+        opens = pd.DatetimeIndex(schedule["open"]).repeat(bars)
         return in_microseconds(opens + nth * self.step)
 
     def _sessions_of(self, stamps: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:

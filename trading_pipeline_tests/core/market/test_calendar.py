@@ -256,3 +256,13 @@ def test_midnights_of_new_york_become_session_dates():
 def test_other_stamps_stay(index):
     bars = bars_at(index)
     pd.testing.assert_frame_equal(stamped_by_session(bars), bars)
+
+
+@pytest.mark.parametrize("timeframe", ["1d", "1h", "1m"])
+def test_no_sessions_are_in_utc_too(timeframe):
+    """A weekend has no bars, and asking for their closes is no mistake."""
+    calendar = trading_calendar("XNYS", timeframe)
+    saturday = pd.Timestamp("2024-06-08", tz="UTC")
+    stamps = calendar.sessions(saturday, saturday + pd.Timedelta(days=2))
+    assert str(stamps.dtype) == "datetime64[us, UTC]"
+    assert (calendar.closes_of(stamps) <= saturday).tolist() == []

@@ -1,0 +1,244 @@
+"""Alpaca's HTTP APIs, spoken by `alpaca-py`: its keys, its pages, and what its refusals mean.
+
+Keys go into the headers of requests to the two addresses given, and nowhere else: errors of the
+client and of `requests` hold the request, and so the keys, and are never passed on, not even as
+the cause of ours; an answer that sends us to another address is refused; nothing is pickled.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+from pydantic import SecretStr
+
+from trading_pipeline.adapters.sources.alpaca_bars import raw_rows
+from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
+from trading_pipeline.errors import CredentialsError, SourceError
+
+if TYPE_CHECKING:
+    import requests
+    from alpaca.common.rest import RESTClient
+
+Asset = dict[str, Any]
+Page = TypeVar("Page")
+
+VENUE = "Alpaca"
+KEY_NAMES = "TP_ALPACA_KEY and TP_ALPACA_SECRET"
+_ASSET = {"symbol", "status", "tradable"}
+# Pages in vain: empty, seen before, or of another question. Some may come, but not for ever.
+_WASTED = 10
+_SHOWN = 200
+
+
+class AlpacaApi:
+    """Questions to Alpaca, asked with patience and at the pace that it allows.
+
+    Threads may share it: a client of `alpaca-py` keeps nothing between two requests but its
+    session, which may be shared.
+    """
+
+    def __init__(
+        self,
+        key: SecretStr | None,
+        secret: SecretStr | None,
+        url: str | None,
+        trading_url: str | None,
+        per_minute: float,
+        patience: Patience | None,
+    ) -> None:
+        self._key, self._secret = key, secret
+        self._urls = {"data": url, "trading": trading_url}
+        self._patience = patience or Patience()
+        self._pace = Pace(60 / per_minute, self._patience)
+        self._clients: dict[str, RESTClient] = {}
+        self._lock = threading.Lock()
+
+    def bars(
+        self,
+        timeframe: str,
+        symbols: list[str],
+        first: pd.Timestamp,
+        last: pd.Timestamp,
+        feed: str,
+    ) -> Iterator[pd.DataFrame]:
+        """The pages of /v2/stocks/bars, raw, from `first` to `last`, as `raw_rows`.
+
+        Raises:
+            SourceError: it answered with something else, or its pages do not end.
+            SourceUnavailable: it did not answer. CredentialsError: it refused the keys.
+        """
+        fields = {
+            "symbols": ",".join(symbols),
+            "timeframe": timeframe,
+            "start": first.isoformat(),
+            "end": last.isoformat(),
+            "limit": 10_000,
+            "adjustment": "raw",
+            "feed": feed,
+            "sort": "asc",
+        }
+
+        def read(page: dict[str, Any]) -> pd.DataFrame | None:
+            rows = raw_rows(page)
+            inside = rows["symbol"].isin(symbols) & rows["opened"].between(first, last)
+            return rows if inside.all() else None
+
+        return self._pages("stocks", "/stocks/bars", fields, "bars", read)
+
+    def corporate_actions(
+        self, symbols: list[str], first: date, last: date
+    ) -> Iterator[dict[str, list[dict[str, Any]]]]:
+        """The pages of /v1/corporate-actions: kind → records; raises as `bars` does."""
+        # The client's own default is to stop at a thousand.
+        fields = {
+            "symbols": ",".join(symbols),
+            "start": f"{first:%Y-%m-%d}",
+            "end": f"{last:%Y-%m-%d}",
+            "limit": 1000,
+            "sort": "asc",
+        }
+        return self._pages("actions", "/corporate-actions", fields, "corporate_actions", dict)
+
+    def assets(self) -> list[Asset]:
+        """All US equities, delisted ones included; raises as `bars` does."""
+        answer = self._get("trading", "/assets", {"asset_class": "us_equity"})
+        if not isinstance(answer, list) or not all(set(asset) >= _ASSET for asset in answer):
+            raise _strange("/assets", answer)
+        return answer
+
+    def _pages(
+        self,
+        client: str,
+        path: str,
+        fields: dict[str, Any],
+        content: str,
+        read: Callable[[dict[str, Any]], Page | None],
+    ) -> Iterator[Page]:
+        """Follow `next_page_token` to its end; `read` gives None for what was not asked for.
+
+        The client can do so too, but for ever where a token comes again, and with all in memory.
+        """
+        used: set[str | None] = set()
+        token: str | None = None
+        wasted = 0
+        while wasted <= _WASTED:
+            answer = self._get(client, path, fields | ({"page_token": token} if token else {}))
+            payload = answer.get(content) if isinstance(answer, dict) else None
+            if not isinstance(payload, dict):
+                raise _strange(path, answer)
+            following = answer.get("next_page_token")
+            if (page := read(payload)) is not None:
+                yield page
+                if not following:
+                    return
+            if page is None or following in used | {token}:
+                wasted += 1  # another question's page, or one once more: ask again
+            else:
+                wasted += not any(payload.values())
+                used, token = used | {token}, following
+        raise SourceError(
+            f"{VENUE} answers {path} with pages that lead nowhere (asked {wasted} times in vain); "
+            "run it again later: what is stored stays"
+        )
+
+    def _get(self, client: str, path: str, fields: dict[str, Any]) -> Any:
+        from alpaca.common.exceptions import APIError
+        from requests import RequestException
+
+        complaint: SourceError
+        try:
+            return self._client(client).get(path, fields)
+        except SourceError as error:
+            complaint = type(error)(self._without_keys(str(error)))
+        except APIError as error:
+            complaint = _refused(client, error.status_code, self._without_keys(str(error)))
+        except RequestException as error:  # its text may quote a header
+            complaint = SourceError(f"{VENUE} cannot be asked: {type(error).__name__}")
+        # Outside the block, so that nothing that holds the request is chained to it.
+        raise complaint
+
+    def _without_keys(self, text: str) -> str:
+        for secret in (self._key, self._secret):
+            if secret:
+                text = text.replace(secret.get_secret_value(), "***")
+        return text
+
+    def _client(self, name: str) -> "RESTClient":
+        with self._lock:
+            if name not in self._clients:
+                self._clients[name] = self._connect(name)
+            return self._clients[name]
+
+    def _connect(self, name: str) -> "RESTClient":
+        from alpaca.data.historical.corporate_actions import CorporateActionsClient
+        from alpaca.data.historical.stock import StockHistoricalDataClient
+        from alpaca.trading.client import TradingClient
+
+        keys = _checked(self._key, self._secret)
+        makers: dict[str, Callable[..., RESTClient]] = {
+            "stocks": StockHistoricalDataClient,
+            "actions": CorporateActionsClient,
+            "trading": TradingClient,
+        }
+        client = makers[name](
+            *keys,
+            raw_data=True,
+            url_override=self._urls["trading" if name == "trading" else "data"],
+        )
+        # The client has no way to be given a session, and its own would wait 3 seconds three
+        # times where the venue says how long. Ours never hands it an answer that it would retry.
+        client._session = PatientSession(VENUE, self._pace, self._patience)
+        client._session.hooks["response"].append(_refuse_redirect)
+        return client
+
+
+def _checked(*keys: SecretStr | None) -> list[str]:
+    texts = [key.get_secret_value() if key else "" for key in keys]
+    if not all(texts):
+        raise CredentialsError(
+            f"{VENUE} wants keys: set {KEY_NAMES} in .env or the environment. "
+            "They are free, of a paper account, at https://app.alpaca.markets"
+        )
+    if not all(text.isascii() and text.isalnum() for text in texts):
+        raise CredentialsError(
+            f"{KEY_NAMES} are letters and digits only; look for a space or a quote in them"
+        )
+    return texts
+
+
+def _refuse_redirect(answer: "requests.Response", **_: Any) -> None:
+    """Keys are for the address that they were given for."""
+    if answer.is_redirect:
+        raise SourceError(
+            f"{VENUE} sends us to {answer.headers['location'][:_SHOWN]!r} instead of answering; "
+            "set the address of its API to the one that you trust"
+        )
+
+
+def _refused(client: str, status: int | None, text: str) -> SourceError:
+    """What an answer of 400 to 499 means, and what to do."""
+    said = f"{VENUE} answered HTTP {status}: {' '.join(text[:_SHOWN].split())}"
+    if "subscription" in text:
+        return SourceError(
+            f"{said}. Your plan does not include this: take the feed iex, or leave the delay of "
+            "the feed sip at 15 minutes"
+        )
+    if status in (401, 403) and client == "trading":
+        return CredentialsError(
+            f"{VENUE}'s trading API, which lists the symbols, refused the keys of {KEY_NAMES} "
+            f"(HTTP {status}). Keys of a live account need its address, "
+            "https://api.alpaca.markets; keys for data alone are not enough"
+        )
+    if status in (401, 403):
+        return CredentialsError(
+            f"{VENUE} refused the keys of {KEY_NAMES} (HTTP {status}): "
+            "make new ones at https://app.alpaca.markets, and set both"
+        )
+    return SourceError(said)
+
+
+def _strange(path: str, answer: object) -> SourceError:
+    shown = " ".join(repr(answer)[:_SHOWN].split())
+    return SourceError(f"{VENUE} answered {path} with something unknown: {shown}")
