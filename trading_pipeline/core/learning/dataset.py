@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.features.catalog import LOOKBACK, compute_features
 from trading_pipeline.core.features.grid import feature_grid
+from trading_pipeline.core.market.breaks import recent
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.panel import Panel, volatility
 
@@ -24,8 +25,23 @@ def burn_in(n_steps: int) -> int:
 
 
 def features_of(panel: Panel, calendar: str) -> pd.DataFrame:
-    """The catalog's features of a panel, as store, checks and paper trading all compute them."""
-    return compute_features(panel.adjusted_bars(), calendar=calendar)
+    """The catalog's features of a panel, as store, checks and paper trading all compute them.
+
+    What came before a break is another symbol's, and bars in quarantine have no features.
+    """
+    return as_of_panel(panel, compute_features(panel.segments(), calendar=calendar))
+
+
+def as_of_panel(panel: Panel, features: pd.DataFrame) -> pd.DataFrame:
+    """Features of `panel.segments()` under the panel's own symbols; NaN in quarantine."""
+    if panel.breaks.any():
+        features = features.assign(symbol=panel.adjusted_bars()["symbol"])
+    if panel.quarantined.any():
+        t = panel.timestamps.get_indexer(pd.DatetimeIndex(features["timestamp"]))
+        n = pd.Index(panel.symbols).get_indexer(features["symbol"])
+        names = [name for name in features.columns if name not in ("timestamp", "symbol")]
+        features.loc[panel.quarantined[t, n], names] = np.nan
+    return features
 
 
 @dataclass(frozen=True)
@@ -45,11 +61,12 @@ class Dataset:
         opens, closes = panel.adjusted_open, panel.adjusted_close
         overnight = np.full_like(opens, np.nan)
         overnight[1:] = np.log(opens[1:] / closes[:-1])
+        overnight[panel.breaks] = np.nan
         return cls(
             panel=panel,
             grid=feature_grid(features, panel.timestamps, panel.symbols),
             sigma=volatility(panel),
-            eligible=eligible(panel, lookback=burn_in(n_steps)),
+            eligible=eligible(panel, burn_in(n_steps)) & ~recent(panel.quarantined, n_steps),
             overnight=overnight,
             intraday=np.log(closes / opens),
         )

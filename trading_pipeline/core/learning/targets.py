@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.losses import direction_classes
+from trading_pipeline.core.market.breaks import crosses
 from trading_pipeline.core.market.panel import Panel
 
 MIN_CROSS_SECTION = 8  # symbols below which nothing is demeaned
@@ -44,7 +45,7 @@ def make_targets(
     band: float = 0.43,
     round_trip: float = 0.003,
 ) -> Targets:
-    """All targets of a panel.
+    """All targets of a panel; missing where the span from decision to exit crosses a break.
 
     Args:
         panel: bars; adjusted prices are used.
@@ -56,18 +57,24 @@ def make_targets(
         round_trip: fraction of notional that entering and leaving costs; the band is never
             narrower.
     """
-    unit = np.where(eligible & (sigma > 0), sigma, np.nan) * np.sqrt(horizon)
+    whole = eligible & ~crosses(panel.breaks, horizon + 1)
+    unit = np.where(whole & (sigma > 0), sigma, np.nan) * np.sqrt(horizon)
     raw = forward_returns(panel.adjusted_open, horizon) / unit
     price = np.clip(demean(raw), -CLIP, CLIP)
     width = np.maximum(band, round_trip / unit)
     return Targets(
         price=price,
         direction=direction_classes(torch.from_numpy(price), torch.from_numpy(width)).numpy(),
-        next_return=np.where(eligible, forward_returns(panel.adjusted_open, 1), np.nan),
+        next_return=_next_return(panel, eligible),
         volatility=future_volatility(panel.adjusted_close, horizon) * np.sqrt(horizon) / unit,
         risk=adverse_excursion(panel.adjusted_open, panel.adjusted_low, horizon, unit),
         market=_row_mean(np.clip(raw, -CLIP, CLIP)),
     )
+
+
+def _next_return(panel: Panel, eligible: NDArray[np.bool_]) -> Array:
+    whole = eligible & ~crosses(panel.breaks, 2)
+    return np.where(whole, forward_returns(panel.adjusted_open, 1), np.nan)
 
 
 def forward_returns(opens: Array, horizon: int) -> Array:

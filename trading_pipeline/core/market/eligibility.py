@@ -18,8 +18,9 @@ def eligible(
 ) -> np.ndarray:
     """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
 
-    A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it, its
-    raw close is at least `min_price`, the median of close × volume of its last 21 bars is at least
+    A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it since
+    its last break, is not quarantined for the bars that it lacks (`Panel.quarantined`), its raw
+    close is at least `min_price`, the median of close × volume of its last 21 bars is at least
     `min_dollar_volume`, it is not stale (one of its last 5 bars has volume) and not gappy (bars
     at 80 % of the panel's last 21 timestamps, or of those since its listing).
 
@@ -38,12 +39,20 @@ def eligible(
     if min_price is None:
         min_price = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
     traded = panel.traded
-    bars_so_far = np.cumsum(traded, axis=0)
-    able: np.ndarray = traded & (bars_so_far >= lookback) & ~_stale(panel) & ~_gappy(traded)
+    able: np.ndarray = traded & (_bars_so_far(panel) >= lookback) & ~panel.quarantined
+    able &= ~_stale(panel) & ~_gappy(traded)
     able &= np.where(traded, panel.close, 0.0) >= min_price
     if min_dollar_volume > 0:
         able &= _median_dollar_volume(panel) >= min_dollar_volume
     return able
+
+
+def _bars_so_far(panel: Panel) -> np.ndarray:
+    """(T, N) int: the symbol's bars up to each row, counted anew from every break."""
+    count = np.cumsum(panel.traded, axis=0)
+    before = np.where(panel.breaks, count - panel.traded, 0)
+    since: np.ndarray = count - np.maximum.accumulate(before, axis=0)
+    return since
 
 
 def _stale(panel: Panel) -> np.ndarray:

@@ -5,6 +5,7 @@ adjusted ones.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,15 @@ import pandas as pd
 
 from trading_pipeline.core.market.actions import empty_actions, forward_factors, place_actions
 from trading_pipeline.core.market.bars import PRICES
+from trading_pipeline.core.market.breaks import (
+    ORDERS,
+    find_breaks,
+    gap_quarantine,
+    hold_over_gaps,
+    near_power_of_ten,
+    nights,
+    segment_starts,
+)
 
 VOLATILITY_WINDOW = 63  # returns
 
@@ -119,6 +129,48 @@ class Panel:
         names = pd.Series(np.array(self.symbols, dtype=object)[n], dtype="str")
         return pd.DataFrame({"timestamp": self.timestamps[t], "symbol": names} | columns)
 
+    @cached_property
+    def breaks(self) -> np.ndarray:
+        """(T, N) bool: the symbol's history restarts at this bar; see `find_breaks`."""
+        return find_breaks(self.timestamps, *self._of_breaks)
+
+    @cached_property
+    def quarantined(self) -> np.ndarray:
+        """(T, N) bool: bars of a symbol that lacks too many of its own; see `gap_quarantine`."""
+        return gap_quarantine(self.timestamps, self.traded, self.breaks)
+
+    @cached_property
+    def conversion(self) -> np.ndarray:
+        """(T, N), units held after the night for each one before: splits, and changes of unit.
+
+        Over a break that jumps, a position keeps its value: neither a change of unit nor another
+        company is a profit. A fall that may be ruin stays a loss.
+        """
+        jump = nights(self.timestamps, *self._of_breaks).jump
+        phantom = self.breaks & ((jump >= ORDERS) | near_power_of_ten(jump))
+        units: np.ndarray = np.where(phantom, self.split / np.exp(jump), self.split)
+        return units
+
+    @property
+    def _of_breaks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.adjusted_open, self.adjusted_close, self.adjusted_volume
+
+    def segments(self) -> pd.DataFrame:
+        """`adjusted_bars`, each history between breaks under a name of its own.
+
+        Names sort as the symbols do, so that what is computed symbol by symbol, or over all
+        symbols of a date, is bit for bit the same where there is no break.
+        """
+        bars = self.adjusted_bars()
+        if not self.breaks.any():
+            return bars
+        t = self.timestamps.get_indexer(pd.DatetimeIndex(bars["timestamp"]))
+        n = pd.Index(self.symbols).get_indexer(bars["symbol"])
+        part = segment_starts(self.traded, self.breaks)[t, n]
+        rank = np.argsort(np.argsort(self.symbols))[n]
+        names = np.char.add(np.char.mod("%06d-", rank), np.char.mod("%09d", part))
+        return bars.assign(symbol=pd.Series(names, dtype="str"))
+
     def until(self, t: int) -> "Panel":
         """The first `t` timestamps: what `of` makes of the bars up to there and these symbols."""
         rows = (*PRICES, "volume", "split", "dividend", "factor")
@@ -135,26 +187,26 @@ def volatility(panel: Panel) -> np.ndarray:
 
     Returns:
         (T, N) > 0, as known at the close of each bar; over the symbol's own bars, held where it
-        has none; NaN until 63 returns exist. A value is bit for bit the same when later bars are
-        cut off.
+        has none; NaN until 63 returns exist, and again after a break. A value is bit for bit the
+        same when later bars are cut off.
     """
     sigma = np.full(panel.close.shape, np.nan)
     adjusted = panel.adjusted_close
     for n in range(len(panel.symbols)):
         rows = np.flatnonzero(~np.isnan(adjusted[:, n]))
-        values = np.full(len(rows), np.nan)
-        if len(rows) > VOLATILITY_WINDOW:
-            returns = np.diff(np.log(adjusted[rows, n]))
-            values[VOLATILITY_WINDOW:] = _rolling_deviation(returns, VOLATILITY_WINDOW)
-        sigma[rows, n] = values
-    return hold_over_gaps(sigma)
+        parts = np.split(rows, np.flatnonzero(panel.breaks[rows, n]))
+        for part in parts:
+            sigma[part, n] = _deviations(adjusted[part, n])
+    return hold_over_gaps(sigma, panel.breaks)
 
 
-def hold_over_gaps(values: np.ndarray) -> np.ndarray:
-    """(T, N) with every NaN replaced by the last number above it, if there is one."""
-    filled = ~np.isnan(values)
-    last = np.maximum.accumulate(np.where(filled, np.arange(len(values))[:, None], 0), axis=0)
-    return np.take_along_axis(values, last, axis=0) if len(values) else values
+def _deviations(closes: np.ndarray) -> np.ndarray:
+    """(K,) closes of one history → (K,), NaN for the first 63."""
+    values = np.full(len(closes), np.nan)
+    if len(closes) > VOLATILITY_WINDOW:
+        returns = np.diff(np.log(closes))
+        values[VOLATILITY_WINDOW:] = _rolling_deviation(returns, VOLATILITY_WINDOW)
+    return values
 
 
 def _rolling_deviation(values: np.ndarray, window: int) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from trading_pipeline.core.market.panel import Panel, hold_over_gaps, volatility
+from trading_pipeline.core.market.breaks import hold_over_gaps
+from trading_pipeline.core.market.panel import Panel, volatility
 from trading_pipeline.core.trading.state import periods_of
 
 TOP_SHARE = 1 / 3  # of the eligible symbols, for momentum and reversal

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from trading_pipeline.core.market.breaks import hold_over_gaps
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.market.panel import Panel, hold_over_gaps
+from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
 from trading_pipeline.core.trading.book import Book
 from trading_pipeline.core.trading.loop import run_history
@@ -91,6 +92,7 @@ def recent_returns(panel: Panel) -> np.ndarray:
     close = hold_over_gaps(panel.adjusted_close)
     returns = np.zeros(close.shape)
     returns[1:] = close[1:] / close[:-1] - 1
+    returns[panel.breaks] = 0.0
     return np.nan_to_num(returns)
 
 
@@ -101,7 +103,7 @@ def recent_rows(panel: Panel, row: int) -> np.ndarray:
 
 def price_grids(panel: Panel) -> tuple[np.ndarray, ...]:
     """Open, high, low, close, split, dividend (T, N), as kernels take them."""
-    grids = (panel.open, panel.high, panel.low, panel.close, panel.split, panel.dividend)
+    grids = (panel.open, panel.high, panel.low, panel.close, panel.conversion, panel.dividend)
     return tuple(np.ascontiguousarray(grid, dtype=float) for grid in grids)
 
 
@@ -136,7 +138,7 @@ def _run(
         decisions=decisions,
         fills_made=fills,
         flows=flows,
-        split=panel.split[start:stop],
+        split=panel.conversion[start:stop],
     )
 
 

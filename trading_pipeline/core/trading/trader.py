@@ -62,8 +62,11 @@ class Bar:
     @classmethod
     def of(cls, panel: Panel, row: int) -> Self:
         """The bar of one row of a panel."""
-        names = ("open", "high", "low", "close", "split", "dividend")
-        values = {name: np.array(getattr(panel, name)[row], dtype=float) for name in names}
+        grids = {
+            name: getattr(panel, name) for name in ("open", "high", "low", "close", "dividend")
+        }
+        grids["split"] = panel.conversion
+        values = {name: np.array(grid[row], dtype=float) for name, grid in grids.items()}
         return cls(timestamp=panel.timestamps[row], **values)
 
 

@@ -13,10 +13,10 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline_tests.strategies import panels
 
 
-def panel_of(close, volume, actions=None):
-    """A panel of daily closes and volumes, (T, N), NaN where there is no bar."""
+def panel_of(close, volume, actions=None, freq="D"):
+    """A panel of closes and volumes, (T, N), NaN where there is no bar; daily, or of `freq`."""
     close, volume = np.asarray(close, float), np.asarray(volume, float)
-    days = pd.date_range("2020-01-01", periods=len(close), tz="UTC", unit="us")
+    days = pd.date_range("2020-01-01", periods=len(close), tz="UTC", unit="us", freq=freq)
     t, n = np.nonzero(~np.isnan(close))
     price = close[t, n]
     table = pd.DataFrame({"timestamp": days[t], "symbol": [f"S{i}" for i in n], "open": price})
@@ -56,13 +56,35 @@ def test_a_missing_bar_makes_ineligible_for_that_date_only():
 
 
 def test_a_gappy_symbol_is_ineligible_until_it_trades_again():
-    """Missing on days 21-25: five of 21, below 80 %; 16 / 21 until the gap leaves the window."""
-    close, volume = steady(60, symbols=2)
-    close[21:26, 0] = np.nan
-    able = eligible(panel_of(close, volume), lookback=1)[:, 0]
-    assert able[:21].all()
-    assert not able[21:42].any()  # on day 42 the window is days 22-42: four are missing
-    assert able[42:].all()
+    """Hours 601-605 are missing: 16 / 21 is below 80 % until the gap leaves the window.
+
+    Five hours of 601 are less than 1 % of the year, so it is not in quarantine as well.
+    """
+    close, volume = steady(700, symbols=2)
+    close[601:606, 0] = np.nan
+    able = eligible(panel_of(close, volume, freq="h"), lookback=1)[:, 0]
+    assert able[:601].all()
+    assert not able[601:622].any()  # at 622 the window is 602-622: four are missing
+    assert able[622:].all()
+
+
+def test_a_symbol_that_lacks_days_of_its_own_is_quarantined():
+    """Days 40-42 of one symbol are missing: three of 44; 3 / 300 is not above 1 %."""
+    close, volume = steady(500, symbols=2)
+    close[40:43, 0] = np.nan
+    able = eligible(panel_of(close, volume), lookback=1)
+    assert able[:40, 0].all()
+    assert not able[40:299, 0].any()
+    assert able[299:, 0].all()  # of 300 days three are 1 %, and no more
+    assert able[:, 1].all()
+
+
+def test_history_is_counted_from_the_last_break():
+    """Cents instead of dollars from day 30 on: with a lookback of five, eligible on day 34."""
+    close, volume = steady(60)
+    close[30:] *= 100
+    able = eligible(panel_of(close, volume), lookback=5)[:, 0]
+    assert able.tolist() == [False] * 4 + [True] * 26 + [False] * 4 + [True] * 26
 
 
 def test_late_listing_is_no_gap():
