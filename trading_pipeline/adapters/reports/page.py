@@ -3,13 +3,13 @@
 Whatever came from outside (names, reasons, warnings, hashes) is escaped where it enters the page.
 """
 
-from collections.abc import Iterable, Sequence
 from html import escape
 from string import Template
 
 import pandas as pd
 
 from trading_pipeline.adapters.reports import charts
+from trading_pipeline.adapters.reports.parts import drawn, listed, minus, section, table
 from trading_pipeline.adapters.reports.series import RISK_RULES, ReportSeries, risk_events
 from trading_pipeline.adapters.reports.style import PAGE
 from trading_pipeline.adapters.reports.text import (
@@ -37,21 +37,21 @@ def page(summary: Summary, series: ReportSeries) -> str:
     events = risk_events(series)
     sections = [
         _verdict(summary),
-        _section(
+        section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
             "chance.",
-            _drawn(charts.paired_chart(summary), "paired"),
+            drawn(charts.paired_chart(summary), "paired"),
             _paired_table(summary),
         ),
         *_histories(series, summary["benchmark"]),
         _risk(series, events),
-        _section(
+        section(
             "Metrics",
             "Value, and below it the 95 % interval. n/a: not defined for this book.",
             _metrics_table(summary),
         ),
-        _section(
+        section(
             "Expected performance: promised and measured",
             "Met: the whole interval clears the easier end of the promised range. Not met: it "
             "wholly misses it. The profile that ran is marked; the others hold the same run "
@@ -59,63 +59,43 @@ def page(summary: Summary, series: ReportSeries) -> str:
             _scoreboard(summary),
         ),
         f'<div id="warnings">{_warnings(summary)}</div>',
-        _section("How this was measured", "", _list(summary["assumptions"]), _lineage(summary)),
+        section("How this was measured", "", listed(summary["assumptions"]), _lineage(summary)),
     ]
     return Template(PAGE).substitute(
         title=escape(f"{summary['market']}: backtest report"),
         market=escape(summary["market"]),
         period=escape(period(summary)),
+        beside='<a href="features.html">The features: coverage, drift, what they said</a>',
         plotly=get_plotlyjs(),
-        sections="\n".join(section for section in sections if section),
+        sections="\n".join(part for part in sections if part),
     )
 
 
 def _histories(series: ReportSeries, benchmark: str) -> list[str]:
     """Equity, drawdown, months and positions: what happened, in the order that it is asked for."""
     return [
-        _section(
+        section(
             "Equity",
             "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
             "same bars.",
-            _drawn(charts.equity_chart(series), "equity"),
+            drawn(charts.equity_chart(series), "equity"),
         ),
-        _section(
+        section(
             "Drawdown",
             "Loss from the highest equity so far.",
-            _drawn(charts.drawdown_chart(series, benchmark), "drawdown"),
+            drawn(charts.drawdown_chart(series, benchmark), "drawdown"),
         ),
-        _section(
+        section(
             "Monthly returns",
             "Per cent.",
-            _drawn(charts.monthly_chart(series), "monthly"),
+            drawn(charts.monthly_chart(series), "monthly"),
         ),
-        _section(
+        section(
             "Positions",
             "Share of equity held at each close.",
-            _drawn(charts.positions_chart(series), "positions"),
+            drawn(charts.positions_chart(series), "positions"),
         ),
     ]
-
-
-def _section(heading: str, explanation: str, *parts: str) -> str:
-    said = f'<p class="quiet">{escape(explanation)}</p>' if explanation else ""
-    return f"<section><h2>{escape(heading)}</h2>{said}{''.join(parts)}</section>"
-
-
-def _drawn(figure: charts.Figure, name: str) -> str:
-    drawn = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"chart-{name}",  # a random one would make every report another file
-        default_height=f"{figure.layout.height}px",
-        config={"responsive": True, "displayModeBar": False},
-    )
-    return f'<div class="chart">{drawn}</div>'
-
-
-def _list(texts: Iterable[str]) -> str:
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    return f"<ul>{items}</ul>" if items else ""
 
 
 def _verdict(summary: Summary) -> str:
@@ -132,7 +112,7 @@ def _verdict(summary: Summary) -> str:
     return (
         f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
         f'<div class="tiles">{tiles}</div>'
-        f"<h2>{escape(edge_sentence(summary))}</h2>{_list(summary['verdict']['reasons'])}{waiting}"
+        f"<h2>{escape(edge_sentence(summary))}</h2>{listed(summary['verdict']['reasons'])}{waiting}"
         f"<p><strong>The network:</strong> {escape(summary['verdict']['network'])}.</p>"
         f"<p>{escape(trials_sentence(summary))}{_pointer(summary)}</p></section>"
     )
@@ -148,8 +128,8 @@ def _pointer(summary: Summary) -> str:
 def _tile(heading: str, metric: str, numbers: Numbers) -> str:
     return (
         f'<div class="tile"><span class="quiet">{heading}</span>'
-        f"<b>{_minus(written(metric, numbers['value'], '+'))}</b>"
-        f'<span class="quiet">{_minus(between(metric, numbers, "+"))}</span></div>'
+        f"<b>{minus(written(metric, numbers['value'], '+'))}</b>"
+        f'<span class="quiet">{minus(between(metric, numbers, "+"))}</span></div>'
     )
 
 
@@ -166,28 +146,13 @@ def _rank(summary: Summary) -> str:
 
 
 def _warnings(summary: Summary) -> str:
-    return _section("Warnings", "", _list(summary["warnings"]) or "<p>None.</p>")
-
-
-def _minus(number: str) -> str:
-    """A number with a true minus sign, which lines up with the plus and the digits."""
-    return escape(number.replace("-", "\N{MINUS SIGN}"))
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are HTML already; it scrolls sideways where the screen is narrow."""
-    head = "".join(f"<th>{cell}</th>" for cell in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return section("Warnings", "", listed(summary["warnings"]) or "<p>None.</p>")
 
 
 def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
     """The value, and below it the interval."""
-    interval = _minus(between(metric, numbers, sign))
-    return f"{_minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
+    interval = minus(between(metric, numbers, sign))
+    return f"{minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
 
 
 def _paired_table(summary: Summary) -> str:
@@ -199,7 +164,7 @@ def _paired_table(summary: Summary) -> str:
         ]
         for name, paired in summary["paired"].items()
     ]
-    return _table(["Baseline", "Sharpe ratio", "Return a year"], rows)
+    return table(["Baseline", "Sharpe ratio", "Return a year"], rows)
 
 
 def _metrics_table(summary: Summary) -> str:
@@ -209,7 +174,7 @@ def _metrics_table(summary: Summary) -> str:
         for metric in NAMES
     ]
     heads = (escape(titled(name).capitalize()) for name in books)
-    return _table(["", *heads], rows, "metrics")
+    return table(["", *heads], rows, "metrics")
 
 
 def _scoreboard(summary: Summary) -> str:
@@ -220,8 +185,8 @@ def _scoreboard(summary: Summary) -> str:
     for metric in dict.fromkeys(promise.metric for promise in PROMISES):
         own = summary["strategy"][metric]
         judged = (_judged(cells[metric, profile]) for profile in PROFILES)
-        rows.append([LABELS[metric], _minus(written(metric, own["value"])), *judged])
-    return _table(["", "Measured", *heads], rows, "scoreboard")
+        rows.append([LABELS[metric], minus(written(metric, own["value"])), *judged])
+    return table(["", "Measured", *heads], rows, "scoreboard")
 
 
 def _judged(cell: Summary) -> str:
@@ -237,15 +202,15 @@ def _judged(cell: Summary) -> str:
 def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     said = "Bars at which a rule that protects the account acted."
     if events.empty:
-        return _section("Risk events", said, "<p>No rule acted.</p>")
+        return section("Risk events", said, "<p>No rule acted.</p>")
     rows = [
         [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
         for rule in RISK_RULES
         if len(bars := events[events["rule"] == rule])
     ]  # fmt: skip
-    chart = _drawn(charts.risk_chart(series, events), "risk")
-    return _section("Risk events", said, chart, _table(["Rule", "Bars", "First", "Last"], rows))
+    chart = drawn(charts.risk_chart(series, events), "risk")
+    return section("Risk events", said, chart, table(["Rule", "Bars", "First", "Last"], rows))
 
 
 def _lineage(summary: Summary) -> str:
@@ -259,4 +224,4 @@ def _lineage(summary: Summary) -> str:
         [escape(titled(name)), f"<code>{escape(str(value or 'unknown'))}</code>"]
         for name, value in named.items()
     ]
-    return _table(["Made from", "Version"], rows, "lineage")
+    return table(["Made from", "Version"], rows, "lineage")

@@ -41,6 +41,12 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
 .lineage td:last-child, .lineage th:last-child { text-align: left; white-space: normal;
   overflow-wrap: anywhere; }
 small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem; }
+.sortable th button { all: unset; cursor: pointer; font-weight: 600; }
+.sortable th button:focus-visible { outline: 2px solid var(--ink); }
+.sortable th[aria-sort="ascending"] button::after { content: " \\25B2"; }
+.sortable th[aria-sort="descending"] button::after { content: " \\25BC"; }
+.sortable th, .sortable td { padding: 6px 7px; }
+.sortable svg { display: block; width: 72px; height: 24px; margin-left: auto; }
 .met { color: var(--gain); font-weight: 600; }
 .not-met { color: var(--loss); font-weight: 600; }
 .undecidable { color: var(--quiet); font-weight: 600; }
@@ -63,7 +69,7 @@ a { color: inherit; }
 </head>
 <body>
 <main>
-<header><h1>$market</h1><p>$period</p></header>
+<header><h1>$market</h1><p>$period<br>$beside</p></header>
 $sections
 </main>
 <script>

@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.pictures import draw_equity
 from trading_pipeline.adapters.reports.series import ReportSeries, accounts
 from trading_pipeline.adapters.reports.text import Summary
+from trading_pipeline.core.features.diagnostics import Diagnostics
 
 FILES = {
     "html": "report.html",
+    "features": "features.html",
     "json": "report.json",
     "png": "equity.png",
     "orders": "orders.csv",
@@ -23,7 +26,9 @@ FILES = {
 _TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows")
 
 
-def write_report(folder: Path, summary: Summary, series: ReportSeries) -> dict[str, Path]:
+def write_report(
+    folder: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics
+) -> dict[str, Path]:
     """Write every file of FILES into `folder`, all of them or none; return where each one is.
 
     The same inputs give the same bytes.
@@ -32,17 +37,25 @@ def write_report(folder: Path, summary: Summary, series: ReportSeries) -> dict[s
         folder: the report's own; an old report in it is replaced.
         summary: from `evaluate`.
         series: what is drawn and tabled.
+        diagnostics: of the features that the predictions were made from.
 
     Raises:
         StoreError: the folder cannot be written; the old report is still there.
     """
-    replace_folder(folder, lambda draft: _fill(draft, summary, series))
+    replace_folder(folder, lambda draft: _fill(draft, summary, series, diagnostics))
     return {name: folder / file for name, file in FILES.items()}
 
 
-def _fill(draft: Path, summary: Summary, series: ReportSeries) -> None:
+def is_whole(folder: Path) -> bool:
+    """Whether no file of a report is missing; one of an earlier version may lack some."""
+    return all((folder / file).exists() for file in FILES.values())
+
+
+def _fill(draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics) -> None:
     (draft / FILES["json"]).write_text(as_json(summary), encoding="utf-8")
     (draft / FILES["html"]).write_text(page(summary, series), encoding="utf-8")
+    shown = features_page(summary["market"], diagnostics)
+    (draft / FILES["features"]).write_text(shown, encoding="utf-8")
     title = f"{summary['market']}: equity after costs, out of sample"
     draw_equity(draft / FILES["png"], series, title)
     tables = {name: getattr(series, name) for name in _TABLES}

@@ -31,6 +31,7 @@ def features(market: Market) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Computed from the whole history; a changed catalog rebuilds the table."""
         from trading_pipeline.core.features.catalog import NAMES, catalog_hash
+        from trading_pipeline.core.features.coverage import coverage_markdown
         from trading_pipeline.core.learning.dataset import features_of
 
         span = context.partition_time_window
@@ -47,6 +48,7 @@ def features(market: Market) -> dg.AssetsDefinition:
                 "catalog_hash": short(catalog_hash()),
                 "bars_hash": home.bars(market).data_hash(),
                 "rebuilt": "the catalog has changed" if written.rebuilt else "no",
+                "coverage": dg.MetadataValue.md(coverage_markdown(table)),
                 "complete": float(rows[list(NAMES)].notna().mean().mean()) if len(rows) else 0.0,
             }
         )

@@ -48,13 +48,14 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: Home, config: BacktestConfig
     ) -> dg.MaterializeResult[None]:
         """Simulated anew from all stored predictions; the evaluation is journalled as a trial."""
+        from trading_pipeline.adapters.reports.features_page import drift_sentence
         from trading_pipeline.adapters.reports.pictures import as_markdown
         from trading_pipeline.adapters.reports.sparkline import equity_markdown
         from trading_pipeline.adapters.reports.tear_sheet import write_report
         from trading_pipeline.adapters.reports.text import markdown_brief, markdown_table
 
-        summary, series = _evaluated(home, plan, config.capital)
-        files = write_report(home.report(market), summary, series)
+        summary, series, diagnostics = _evaluated(home, plan, config.capital)
+        files = write_report(home.report(market), summary, series, diagnostics)
         verdict, benchmark = summary["verdict"], summary["benchmark"]
         curve = equity_markdown(series.equity, series.baselines[benchmark], benchmark)
         return dg.MaterializeResult(
@@ -66,6 +67,8 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
                 "all_metrics": dg.MetadataValue.md(markdown_table(summary)),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in verdict["reasons"])),
                 "report": dg.MetadataValue.path(str(files["html"].absolute())),
+                "features": dg.MetadataValue.path(str(files["features"].absolute())),
+                "drift": drift_sentence(diagnostics),
                 "fills": len(series.fills),
                 "data_hash": short(summary["data_hash"]),
                 "config_hash": short(summary["config_hash"]),
@@ -78,7 +81,12 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
 
 def is_current(home: Home, plan: Plan, capital: float) -> bool:
     """Whether the stored report is the one that would be made now."""
-    path = home.report(plan.market) / "report.json"
+    from trading_pipeline.adapters.reports.tear_sheet import is_whole
+
+    folder = home.report(plan.market)
+    if not is_whole(folder):
+        return False
+    path = folder / "report.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))["lineage"][INPUTS]
     except (FileNotFoundError, ValueError, LookupError, TypeError):  # damaged: made anew
@@ -106,10 +114,13 @@ def hashes_of(
     return {**hashes, INPUTS: fingerprint(hashes, capital)}
 
 
-def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], Any]:
-    """Simulate, journal the trial, evaluate; the summary and what the report draws."""
+def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], Any, Any]:
+    """Simulate, journal the trial, evaluate; the summary, and what the two pages draw."""
     from trading_pipeline.core.evaluation.backtest import coefficient_table, view_of, warnings_of
     from trading_pipeline.core.evaluation.summary import EvaluationInputs, evaluate
+    from trading_pipeline.core.features.catalog import CATALOG
+    from trading_pipeline.core.features.diagnostics import diagnose
+    from trading_pipeline.core.learning.looking_back import history_of
     from trading_pipeline.core.learning.targets import make_targets
     from trading_pipeline.core.trading.backtest import run_backtest
 
@@ -117,7 +128,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
     market, panel = plan.market, data.panel
     predictions = home.predictions(market).read(folds)
     backtest = run_backtest(panel, predictions, data.eligible, market, capital)
-    target = make_targets(panel, data.sigma, data.eligible, market.horizon).price
+    targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
     hashes = hashes_of(home, plan, data, folds, capital)
     trials, sharpes = _journal(home, plan, backtest, hashes["config_hash"])
     summary = evaluate(
@@ -127,7 +138,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
             strategy=view_of(backtest.strategy),
             baselines={name: view_of(book) for name, book in backtest.baselines.items()},
             random_equity=backtest.random_equity,
-            ic=coefficient_table(panel, backtest, target),
+            ic=coefficient_table(panel, backtest, targets.price),
             trials=trials,
             trial_sharpes=sharpes,
             capital=capital,
@@ -135,7 +146,9 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
             hashes=hashes,
         )
     )
-    return summary, _series(backtest, predictions)
+    possible = folds_of(data, recipe_of(plan))
+    history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
+    return summary, _series(backtest, predictions), diagnose(history, CATALOG)
 
 
 def _predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:

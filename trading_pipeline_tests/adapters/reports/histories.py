@@ -5,6 +5,8 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.series import ReportSeries
 from trading_pipeline.core.evaluation.summary import EvaluationInputs
+from trading_pipeline.core.features.diagnostics import Diagnostics, History, diagnose
+from trading_pipeline.core.features.feature import Feature
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
@@ -39,3 +41,34 @@ def series(given: EvaluationInputs, symbols=SYMBOLS, **changes) -> ReportSeries:
         "predictions": pd.DataFrame({"timestamp": at[:3], "symbol": symbols[0], "score": 0.125}),
     }
     return ReportSeries(**known | changes)
+
+
+def catalog(names=("early", "late", "shared", "never")) -> list[Feature]:
+    """Made-up features; the third is the same for all symbols."""
+    row = {"formula": "x", "lookback": 1, "unit": "x", "low": -2, "high": 2, "source": "x"}
+    return [
+        Feature(name=name, family="market" if place == 2 else "price", of=lambda s: s, **row)
+        for place, name in enumerate(names)
+    ]
+
+
+def diagnostics(features=None, **changes) -> Diagnostics:
+    """Of two years and ten symbols: the second feature drifts, the fourth is never known."""
+    noise = np.random.default_rng(3)
+    dates, symbols = 500, 10
+    grid = noise.normal(size=(dates, symbols, 4)).clip(-2, 2).astype(np.float32)
+    grid[260:, :, 1] += 1.0
+    grid[..., 2] = grid[:, :1, 2]
+    grid[..., 3] = np.nan
+    everywhere = np.ones((dates, symbols), bool)
+    given = {
+        "timestamps": pd.date_range("2019-01-01", periods=dates, freq="B", tz="UTC"),
+        "grid": grid,
+        "present": everywhere,
+        "eligible": everywhere,
+        "target": noise.normal(size=(dates, symbols)),
+        "market_target": noise.normal(size=dates),
+        "horizon": 5,
+        "folds": {"2020-01-01": (slice(0, 250), slice(262, dates))},
+    }
+    return diagnose(History(**given | changes), features or catalog())

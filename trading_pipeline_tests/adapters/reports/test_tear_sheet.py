@@ -14,9 +14,9 @@ import pytest
 from trading_pipeline.adapters.reports import tear_sheet
 from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.pictures import loss_curve
-from trading_pipeline.adapters.reports.tear_sheet import FILES, write_report
+from trading_pipeline.adapters.reports.tear_sheet import FILES, is_whole, write_report
 from trading_pipeline.core.evaluation.summary import evaluate
-from trading_pipeline_tests.adapters.reports.histories import series
+from trading_pipeline_tests.adapters.reports.histories import diagnostics, series
 from trading_pipeline_tests.core.evaluation.books import inputs
 
 EVIL = "</script><img src=x onerror=alert(1)>"
@@ -41,7 +41,7 @@ def own_part(html):
 
 
 def test_every_file_is_written_and_named(tmp_path, given, summary):
-    paths = write_report(tmp_path / "sample", summary, series(given))
+    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
     assert {name: path.name for name, path in paths.items()} == FILES
     assert {file.name for file in (tmp_path / "sample").iterdir()} == set(FILES.values())
     assert json.loads(paths["json"].read_text(encoding="utf-8")) == summary
@@ -52,19 +52,36 @@ def test_every_file_is_written_and_named(tmp_path, given, summary):
 
 
 def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, given, summary):
-    first = write_report(tmp_path / "first", summary, series(given))
-    again = write_report(tmp_path / "again", evaluate(inputs()), series(inputs()))
+    first = write_report(tmp_path / "first", summary, series(given), diagnostics())
+    again = write_report(tmp_path / "again", evaluate(inputs()), series(inputs()), diagnostics())
     for name in FILES:
         assert first[name].read_bytes() == again[name].read_bytes(), name
 
 
 def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path, given, summary, monkeypatch):
-    paths = write_report(tmp_path / "sample", summary, series(given))
+    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
     before = {name: path.read_bytes() for name, path in paths.items()}
     monkeypatch.setattr(tear_sheet, "draw_equity", lambda *_: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
-        write_report(tmp_path / "sample", summary | {"market": "other"}, series(given))
+        write_report(
+            tmp_path / "sample", summary | {"market": "other"}, series(given), diagnostics()
+        )
     assert {name: path.read_bytes() for name, path in paths.items()} == before
+
+
+def test_a_report_that_lacks_a_page_is_not_whole(tmp_path, given, summary):
+    """One of an earlier version, say."""
+    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
+    assert is_whole(tmp_path / "sample")
+    paths["features"].unlink()
+    assert not is_whole(tmp_path / "sample")
+    assert not is_whole(tmp_path / "other")
+
+
+def test_the_two_pages_point_to_one_another(tmp_path, given, summary):
+    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
+    for name, other in (("html", "features"), ("features", "html")):
+        assert f'href="{FILES[other]}"' in own_part(paths[name].read_text(encoding="utf-8"))
 
 
 def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(given, summary):
@@ -140,7 +157,7 @@ def test_a_quiet_run_has_a_report_too(tmp_path, given):
     nothing = pd.DataFrame({"decided_at": [], "symbol": []})
     quiet = replace(given, random_equity=np.empty((0, 400)), warnings=(), trials=None)
     drawn = series(quiet, orders=nothing, fills=nothing, vetoes=nothing)
-    paths = write_report(tmp_path / "quiet", evaluate(quiet), drawn)
+    paths = write_report(tmp_path / "quiet", evaluate(quiet), drawn, diagnostics())
     html = own_part(paths["html"].read_text(encoding="utf-8"))
     assert "No rule acted." in html
     assert "Trials unknown" in html

@@ -1,0 +1,242 @@
+"""The features of a market as one HTML page beside the report: self-contained and offline."""
+
+from html import escape
+from string import Template
+
+import numpy as np
+
+from trading_pipeline.adapters.reports import feature_charts as charts
+from trading_pipeline.adapters.reports.parts import drawn, listed, minus, section
+from trading_pipeline.adapters.reports.style import PAGE
+from trading_pipeline.core.evaluation.confidence import Estimate
+from trading_pipeline.core.features.diagnostics import Diagnosis, Diagnostics, Distribution
+from trading_pipeline.core.features.drift import SHIFTED, STABLE, Drift
+from trading_pipeline.core.features.predictive import CROSS_SECTION, OVER_TIME
+
+HEADS = ("Feature", "Known", "5 %", "Median", "95 %", "At bounds", "Histogram", "PSI, newest",
+         "PSI, largest", "KS, newest", "Coefficient")  # fmt: skip
+_COLOURS = f"White: below {STABLE:.2f}, stable. Amber: {SHIFTED:.2f}. Red: 0.50 and more."
+_SORT = """<script>
+document.querySelectorAll("table.sortable").forEach(table => {
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  const value = (row, place) => {
+    const cell = row.cells[place], number = parseFloat(cell.dataset.value);
+    return cell.dataset.value === undefined ? cell.textContent : number;
+  };
+  heads.forEach((head, place) => head.querySelector("button")?.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") !== "descending";
+    heads.forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const order = (a, b) => {
+      const [x, y] = [value(a, place), value(b, place)];
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+      return (down ? -1 : 1) * (typeof x === "string" ? -x.localeCompare(y) : x - y);
+    };
+    body.append(...[...body.rows].sort(order));
+  }));
+});
+</script>"""
+
+
+def features_page(market: str, diagnostics: Diagnostics) -> str:
+    """The whole page, with plotly.js inside; the same inputs give the same text."""
+    from plotly.offline import get_plotlyjs
+
+    first, last = diagnostics.months[0], diagnostics.months[-1]
+    sections = [
+        _at_a_glance(diagnostics),
+        section(
+            "Feature by feature",
+            "Known: share of bars. At bounds: share of known values on an end of the declared "
+            "range. Coefficient: over all years, its 95 % interval below. A click on a heading "
+            "sorts.",
+            _table(diagnostics),
+        ),
+        section(
+            "Coverage by month",
+            "Share of each month's bars at which a feature is known. A feature is missing until a "
+            "symbol has as many bars as its lookback, and never filled in.",
+            drawn(charts.coverage_chart(diagnostics), "coverage"),
+        ),
+        _drifts(diagnostics),
+        *_coefficients(diagnostics),
+        section(
+            "Which features say the same",
+            "Spearman's rank correlation over the bars of all symbols, from -1 (red) to 1 (green); "
+            "relatives are neighbours (average linkage over 1 - |correlation|).",
+            drawn(charts.correlation_chart(diagnostics), "correlation"),
+        ),
+        section("How to read this page", "", listed(_cautions(diagnostics))),
+        _SORT,
+    ]
+    return Template(PAGE).substitute(
+        title=escape(f"{market}: features"),
+        market=escape(f"{market}: features"),
+        period=escape(f"{first} to {last}, {len(diagnostics.features)} features"),
+        beside='<a href="report.html">The backtest report</a>',
+        plotly=get_plotlyjs(),
+        sections="\n".join(part for part in sections if part),
+    )
+
+
+def coverage_sentence(diagnostics: Diagnostics) -> str:
+    """How much of what the features should be is there, and which have least."""
+    least = min(diagnostics.features, key=lambda each: each.coverage)
+    mean = np.mean([each.coverage for each in diagnostics.features])
+    return (
+        f"{mean:.1%} of all values are known; least of {least.feature.name}, {least.coverage:.1%}."
+    ).replace("%", " %")
+
+
+def drift_sentence(diagnostics: Diagnostics) -> str:
+    """How many features of the newest fold lie beyond the threshold, and which most."""
+    if not diagnostics.folds:
+        return "There is no fold to compare."
+    fold = diagnostics.folds[-1]
+    far = diagnostics.shifted(fold)
+    most = f", most of all {', '.join(far[:4])}" if far else ""
+    return (
+        f"Fold {fold}: {len(far)} of {len(diagnostics.features)} features are distributed "
+        f"otherwise than in training (PSI above {SHIFTED:.2f}){most}."
+    )
+
+
+def chance_sentence(diagnostics: Diagnostics) -> str:
+    """How many yearly coefficients differ from zero, and how many would by chance alone."""
+    told, outside = diagnostics.by_chance()
+    if not told:
+        return "No year has enough labelled dates for a coefficient with an interval."
+    return (
+        f"{outside} of {told} yearly coefficients have an interval that excludes zero; if no "
+        f"feature said anything, about {round(0.05 * told)} would."
+    )
+
+
+def _at_a_glance(diagnostics: Diagnostics) -> str:
+    texts = (
+        coverage_sentence(diagnostics),
+        drift_sentence(diagnostics),
+        chance_sentence(diagnostics),
+    )
+    return section("At a glance", "", listed(texts))
+
+
+def _table(diagnostics: Diagnostics) -> str:
+    """All features; each number carries its value, by which a click on the head sorts."""
+    heads = "".join(
+        f"<th>{escape(head)}</th>"
+        if head == "Histogram"
+        else f'<th><button type="button">{escape(head)}</button></th>'
+        for head in HEADS
+    )
+    rows = "".join(_row(each) for each in diagnostics.features)
+    return (
+        f'<div class="wide"><table class="sortable"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(each: Diagnosis) -> str:
+    drifts = list(each.drifts.values()) or [Drift()]
+    cells = [
+        f"<td>{escape(each.feature.name)}<small>{escape(_kind(each))}</small></td>",
+        _cell(each.coverage, ".1%"),
+        *_spread(each.distribution),
+        _cell(drifts[-1].psi, ".2f"),
+        _cell(max((d.psi for d in drifts if not np.isnan(d.psi)), default=float("nan")), ".2f"),
+        _cell(drifts[-1].ks, ".2f"),
+        _coefficient(each.predictive.whole, each.predictive.kind),
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _kind(each: Diagnosis) -> str:
+    return f"{each.feature.family.replace('_', ' ')}, {each.feature.unit}"
+
+
+def _spread(distribution: Distribution | None) -> list[str]:
+    if distribution is None:
+        return [*(_cell(float("nan"), "") for _ in range(4)), "<td></td>"]
+    return [
+        *(_cell(distribution.quantiles[place], ".3g") for place in (1, 3, 5)),
+        _cell(distribution.at_low + distribution.at_high, ".1%"),
+        f"<td>{charts.histogram(distribution)}</td>",
+    ]
+
+
+def _coefficient(estimate: Estimate, kind: str) -> str:
+    if np.isnan(estimate.value):
+        return _cell(float("nan"), "")
+    interval = minus(f"[{estimate.low:+.3f}, {estimate.high:+.3f}]")
+    over_time = "<small>over time</small>" if kind == OVER_TIME else ""
+    return _cell(estimate.value, "+.3f", f"<small>{interval}</small>{over_time}")
+
+
+def _cell(value: float, form: str, below: str = "") -> str:
+    if np.isnan(value):
+        return '<td data-value="NaN">n/a</td>'
+    shown = minus(f"{value:{form}}".replace("%", " %"))
+    return f'<td data-value="{value:.6g}">{shown}{below}</td>'
+
+
+def _drifts(diagnostics: Diagnostics) -> str:
+    said = (
+        "Population stability index of each fold's live window against the window that its model "
+        f"was trained on. {_COLOURS}"
+    )
+    if not diagnostics.folds:
+        return section("Drift by fold", said, "<p>There is no fold to compare.</p>")
+    return section("Drift by fold", said, drawn(charts.drift_chart(diagnostics), "drift"))
+
+
+def _coefficients(diagnostics: Diagnostics) -> list[str]:
+    """One chart for each kind that there is: they must not be read as one."""
+    until = "" if diagnostics.last_label is None else f"{diagnostics.last_label:%Y-%m-%d}"
+    shared = (
+        f"Description of the past, with labels up to {until}, {diagnostics.horizon} bars ahead. "
+        "A dot: the 95 % interval excludes zero. "
+    )
+    said = {
+        CROSS_SECTION: (
+            "Information coefficient by year",
+            "Mean over dates of the rank correlation, across symbols, of the feature with the "
+            "return that followed. " + shared,
+        ),
+        OVER_TIME: (
+            "Rank correlation over time by year",
+            "No cross-section here: the feature is the same for all symbols, or fewer than eight "
+            "symbols can be ranked, for which an information coefficient is not available. Each "
+            "symbol's rank correlation within the year, averaged over the symbols. " + shared,
+        ),
+    }
+    kinds = {
+        each.predictive.kind
+        for each in diagnostics.features
+        if any(np.isfinite(e.value) for e in each.predictive.by_year.values())
+    }
+    return [
+        section(*said[kind], drawn(charts.coefficient_chart(diagnostics, kind), f"ic-{place}"))
+        for place, kind in enumerate(said)
+        if kind in kinds
+    ]
+
+
+def _cautions(diagnostics: Diagnostics) -> list[str]:
+    return [
+        "Nothing on this page decides anything: no feature is chosen, dropped or weighted by it. "
+        "The coefficients know the returns that followed. Whoever picks features by them and then "
+        "backtests on the same years has looked ahead.",
+        f"Many comparisons: {chance_sentence(diagnostics)} Features that say the same are lucky or "
+        "unlucky together, so clusters of dots are no stronger evidence than one.",
+        "Intervals: Newey and West (1987) with the fixed-b critical values of Kiefer and Vogelsang "
+        "(2005), for targets that overlap. Below 20 labelled dates there is none.",
+        "A year holds few independent returns of many bars, and a feature made of a price leans "
+        "to negative correlations with its own future within a short span even where there is "
+        "nothing (Kendall 1954; Stambaugh 1999).",
+        f"PSI below {STABLE:.2f} is called stable and above {SHIFTED:.2f} shifted by convention "
+        "(Siddiqi 2006), not by a test: bars resemble their neighbours. Features that move slowly "
+        "and the market block have few independent values in a live window, and drift far while "
+        "nothing is broken. What is missing counts as a bin of its own.",
+        "Drift and coefficients are over the bars that could be traded; coverage, distribution "
+        "and correlations over all bars.",
+    ]
