@@ -3,9 +3,10 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.market import Costs, Market, WalkForward
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
 
 
@@ -34,6 +35,22 @@ class Recipe:
             "model": self.model.to_plain(),
             "training": self.training.to_plain(),
         }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Recipe":
+        """The inverse of `to_plain`, but for the end of the history, which is not part of it."""
+        market = plain["market"]
+        parts = {
+            "symbols": tuple(market["symbols"]),
+            "start": date.fromisoformat(market["start"]),
+            "costs": Costs(**market["costs"]),
+            "walk_forward": WalkForward(**market["walk_forward"]),
+        }
+        return cls(
+            Market(**{**market, **parts}),
+            ModelConfig.from_plain(plain["model"]),
+            TrainingConfig.from_plain(plain["training"]),
+        )
 
     def training_hash(self, catalog_hash: str) -> str:
         """Of what a checkpoint depends on: costs count (they shape the losses), risk does not."""

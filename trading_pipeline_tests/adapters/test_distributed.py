@@ -1,0 +1,86 @@
+"""Training shared by processes: real ones, over gloo, as on two hosts."""
+
+import copy
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trading_pipeline.adapters.distributed import RUNS, read_result, write_job
+from trading_pipeline.core.learning.checkpoint import train_fold
+from trading_pipeline.core.learning.recipe import Recipe
+from trading_pipeline.errors import StoreError
+from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, fold, recipe
+
+SHARED = recipe(blocks=2)
+
+
+def torchrun(folder, processes=2):
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            f"--nproc-per-node={processes}",
+            *("-m", "trading_pipeline.adapters.distributed", str(folder)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """What one process makes of the same global batch."""
+    runs = []
+    checkpoint = train_fold(
+        dataset(), fold(), SHARED, save=lambda saved: runs.append(copy.deepcopy(saved))
+    )
+    return checkpoint, runs
+
+
+def assert_alike(one, other):
+    for mine, theirs in zip(one["states"], other["states"], strict=True):
+        for name in mine:
+            torch.testing.assert_close(mine[name], theirs[name], rtol=1e-4, atol=1e-5)
+    assert one["scaler"] == other["scaler"]
+    assert one["fingerprint"] == other["fingerprint"]
+    assert one["last_target"] == other["last_target"]
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_checkpoint_of_one(tmp_path, whole):
+    write_job(tmp_path, dataset(), fold(), SHARED, runs={})
+    ended = torchrun(tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "fold 2006-01-01, 2 processes: 6 of 6" in ended.stdout
+    assert ended.stdout.count("6 of 6") == 1  # one of them reports
+    assert_alike(read_result(tmp_path), whole[0])
+
+
+@pytest.mark.slow
+def test_processes_go_on_with_an_interrupted_training(tmp_path, whole):
+    """Also one that a single process began; what they save can be gone on with as well."""
+    checkpoint, runs = whole
+    write_job(tmp_path, dataset(), fold(), SHARED, runs=runs[0])
+    ended = torchrun(tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert_alike(read_result(tmp_path), checkpoint)
+    assert torch.load(tmp_path / RUNS, weights_only=True)[0]["step"] == 6
+
+
+@pytest.mark.slow
+def test_too_many_processes_end_with_the_reason(tmp_path):
+    write_job(tmp_path, dataset(), fold(), recipe(), runs={})
+    ended = torchrun(tmp_path)
+    assert ended.returncode != 0
+    assert "2 processes cannot share 1 blocks of a step" in ended.stderr
+    with pytest.raises(StoreError, match="ended without a result"):
+        read_result(tmp_path)
+
+
+def test_a_recipe_survives_the_way_to_another_process():
+    again = Recipe.from_plain(SHARED.to_plain())
+    assert again == replace(SHARED, market=replace(MARKET, end=None))
