@@ -6,6 +6,7 @@ them (`fakes/stocks.py`), no quotes, no orders.
 
 import base64
 import copy
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -99,12 +100,12 @@ class FakeAlpaca(Venue):
         return None
 
     def _end(self, query: dict[str, str]) -> pd.Timestamp:
-        return pd.Timestamp(query["end"]) if "end" in query else self.now
+        return _instant(query["end"]) if "end" in query else self.now
 
     def _chosen(self, query: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
         """All bars of the question, symbol by symbol."""
         start = query.get("start", self.now.tz_convert(stocks.NEW_YORK).normalize().isoformat())
-        first, last = (_as_written(pd.Timestamp(at)) for at in (start, self._end(query)))
+        first, last = (_as_written(at) for at in (_instant(start), self._end(query)))
         order = -1 if query.get("sort") == "desc" else 1
         return [
             (symbol, row)
@@ -186,7 +187,7 @@ class FakeAlpaca(Venue):
 def asset(symbol: str, *, active: bool = True) -> dict[str, Any]:
     """An asset as the trading API lists it."""
     return {
-        "id": f"904837e3-3b76-47ec-b432-{sum(symbol.encode()):012d}",
+        "id": _id(f"asset {symbol} {active}"),
         "class": "us_equity",
         "exchange": "NASDAQ",
         "symbol": symbol,
@@ -205,7 +206,7 @@ def dividend(symbol: str, ex_date: str, rate: float, *, special: bool = False) -
     """A record of `cash_dividends`: paid, and so processed, two weeks after its ex-date."""
     paid = f"{pd.Timestamp(ex_date) + pd.Timedelta(days=14):%Y-%m-%d}"
     return {
-        "id": f"dividend-{symbol}-{ex_date}-{special}",
+        "id": _id(f"dividend {symbol} {ex_date} {special}"),
         "symbol": symbol,
         "cusip": "594918104",
         "rate": rate,
@@ -221,7 +222,7 @@ def dividend(symbol: str, ex_date: str, rate: float, *, special: bool = False) -
 def split(symbol: str, ex_date: str, new: float, old: float) -> dict[str, Any]:
     """A record of `forward_splits`; with other CUSIPs it is one of `reverse_splits`."""
     return {
-        "id": f"split-{symbol}-{ex_date}",
+        "id": _id(f"split {symbol} {ex_date}"),
         "symbol": symbol,
         "cusip": "037833100",
         "new_rate": new,
@@ -236,13 +237,17 @@ def split(symbol: str, ex_date: str, new: float, old: float) -> dict[str, Any]:
 def name_change(old: str, new: str, date: str) -> dict[str, Any]:
     """A record of `name_changes`."""
     return {
-        "id": f"name-{old}-{new}-{date}",
+        "id": _id(f"name {old} {new} {date}"),
         "old_symbol": old,
         "old_cusip": "111111111",
         "new_symbol": new,
         "new_cusip": "222222222",
         "process_date": date,
     }
+
+
+def _id(text: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, text))
 
 
 ACTIONS = {
@@ -299,8 +304,13 @@ def _rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table.round(6).assign(**whole, t=stamps).to_dict(orient="records")
 
 
+def _instant(text: str) -> pd.Timestamp:
+    at = pd.Timestamp(text)
+    return at if at.tz else at.tz_localize(UTC)
+
+
 def _as_written(at: pd.Timestamp) -> str:
-    return f"{(at if at.tz else at.tz_localize(UTC)).tz_convert(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{at.tz_convert(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _token(symbol: str, timeframe: str, row: dict[str, Any]) -> str:

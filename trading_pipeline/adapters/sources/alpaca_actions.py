@@ -121,20 +121,25 @@ def _concerned(
 
 
 def _names(records: Records, symbols: Sequence[str]) -> list[_Name]:
-    changes = sorted(
-        (_date_of(NAME_CHANGES, change), change["new_symbol"], change["old_symbol"])
-        for change in records.get(NAME_CHANGES, [])
-        if change["new_symbol"] != change["old_symbol"]  # else only the CUSIP changed
-    )
+    changes = sorted(map(_change_of, records.get(NAME_CHANGES, [])))
     found = []
     for symbol in symbols:
         name, until = symbol, _ALWAYS[1]
         for date, new, old in reversed(changes):
-            if new == name and date < until:
+            # Of a change from a name to itself, only the CUSIP is new.
+            if new == name != old and date < until:
                 found.append(_Name(symbol, name, date, until))
                 name, until = old, date
         found.append(_Name(symbol, name, _ALWAYS[0], until))
     return found
+
+
+def _change_of(record: Record) -> tuple[pd.Timestamp, str, str]:
+    """Date, new symbol, old symbol."""
+    try:
+        return _date_of(NAME_CHANGES, record), record["new_symbol"], record["old_symbol"]
+    except KeyError as error:
+        raise _malformed(NAME_CHANGES, record) from error
 
 
 def _speaks_of(record: Record, past: _Name, stamp: pd.Timestamp) -> bool:
@@ -175,7 +180,8 @@ def _date_of(kind: str, record: Record) -> pd.Timestamp:
 
 
 def _identity(record: Record) -> str:
-    return str(record.get("id") or sorted(record.items()))
+    # What it says, not its id: some are published twice.
+    return str(sorted(item for item in record.items() if item[0] != "id"))
 
 
 def _malformed(kind: str, record: Record) -> SourceError:
