@@ -87,7 +87,7 @@ class Venue:
         self.requests: list[Request] = []
         self.lock = threading.RLock()
         self._plans: list[_Plan] = []
-        self._last_page: Answer | None = None
+        self._last_pages: dict[str, Answer] = {}
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
@@ -162,23 +162,38 @@ class Venue:
         for plan in self._plans:
             if plan.where in request.target and (is_page or not plan.fault.is_about_rows):
                 # A page cannot be repeated before there was one.
-                if plan.fault.repeat and self._last_page is None:
+                if plan.fault.repeat and _series(request) not in self._last_pages:
                     continue
                 plan.times -= 1
                 self._plans = [each for each in self._plans if each.times > 0]
                 return plan.fault
         return Fault()
 
+    def _has_rows(self, answer: Answer) -> bool:
+        return bool(self.with_rows(answer.payload, _nothing) != answer.payload)
+
     def _page_or_answer(self, request: Request, fault: Fault) -> Answer:
-        if fault.repeat and self._last_page is not None:
-            return self._last_page
+        if fault.repeat:
+            return self._last_pages[_series(request)]
         answer = self.answer(request, half=fault.half)
         if self.is_page(request) and answer.status == 200:
             if fault.rows is not None:
                 changed = self.with_rows(answer.payload, fault.rows)
                 return Answer(changed, answer.status, answer.headers)
-            self._last_page = answer
+            if self._has_rows(answer):
+                self._last_pages[_series(request)] = answer
         return answer
+
+
+def _nothing(rows: Rows) -> Rows:
+    """No rows, of however many."""
+    return []
+
+
+def _series(request: Request) -> str:
+    """What the request asks for without the part of it: a page is repeated for the same series."""
+    names = ("symbol", "symbols", "interval", "timeframe")
+    return request.path + str([request.query.get(name) for name in names])
 
 
 def _handler_of(venue: Venue) -> type[BaseHTTPRequestHandler]:
