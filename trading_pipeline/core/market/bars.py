@@ -39,6 +39,21 @@ def check_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
         BarsError: a column is missing or of the wrong type, a (timestamp, symbol) repeats, or a
             value is impossible; names the first such row (counted from 0) and how many there are.
     """
+    typed = typed_bars(bars, where)
+    for rule, broken in broken_rules(typed):
+        if broken.any():
+            raise BarsError(f"{where}: {describe_row(typed, broken)} {rule}")
+    if "trade_count" in typed:
+        typed["trade_count"] = typed["trade_count"].astype("int64")
+    return in_order(typed)
+
+
+def typed_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
+    """The columns of bars in their canonical types, rows as they are and values unchecked.
+
+    Raises:
+        BarsError: a column is missing, there twice, or of the wrong type.
+    """
     if missing := [name for name in COLUMNS if name not in bars]:
         raise BarsError(
             f"{where}: lacks column {', '.join(missing)}; bars need {', '.join(COLUMNS)}"
@@ -50,12 +65,7 @@ def check_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
     )
     for name in (*PRICES, "volume", *(name for name in OPTIONAL if name in bars)):
         typed[name] = numbers_of(bars[name], where)
-    for rule, broken in _broken_rules(typed):
-        if broken.any():
-            raise BarsError(f"{where}: {describe_row(typed, broken)} {rule}")
-    if "trade_count" in typed:
-        typed["trade_count"] = typed["trade_count"].astype("int64")
-    return in_order(typed)
+    return typed
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -171,8 +181,11 @@ def _rows(broken: np.ndarray) -> str:
     return "1 row concerned" if count == 1 else f"{count} rows concerned"
 
 
-def _broken_rules(bars: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
-    """Each rule in words, with the rows that break it; earlier rules make later ones meaningful."""
+def broken_rules(bars: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
+    """Each rule of `typed_bars` in words, and whether each row breaks it, bool (rows,).
+
+    Earlier rules make later ones meaningful.
+    """
     values = {name: bars[name].to_numpy() for name in (*PRICES, "volume")}
     open_, high, low, close, volume = values.values()
     rules = [(f"{name} is NaN (missing)", np.isnan(value)) for name, value in values.items()]

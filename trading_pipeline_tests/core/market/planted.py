@@ -15,7 +15,7 @@ def clean_bars(count: int = 300, seed: int = 0, calendar=CALENDAR, start="2015-0
     """Canonical bars of every session of a calendar; 2 % a day, volumes around a million."""
     rng = np.random.default_rng(seed)
     first = pd.Timestamp(start, tz="UTC")
-    stamps = calendar.sessions(first, first + count * 2 * calendar.step + pd.Timedelta(days=9))
+    stamps = calendar.sessions(first, first + count * 6 * calendar.step + pd.Timedelta(days=9))
     stamps = stamps[:count]
     assert len(stamps) == count
     return check_bars(pd.concat([_walk(rng, name, stamps) for name in SYMBOLS]))

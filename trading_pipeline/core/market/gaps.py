@@ -1,0 +1,126 @@
+"""Findings about bars that are missing, and about bars where none may be."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_pipeline.core.market.breaks import GAP_LEAST, GAP_SHARE
+from trading_pipeline.core.market.calendar import SATURDAY, TradingCalendar
+from trading_pipeline.core.market.finding import Finding, counted, runs_of, told, written
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.presence import INSTANT, Presence
+
+_TOLERATED = f"{GAP_SHARE:.0%} of a year's bars, or {GAP_LEAST - 1} of them"
+
+
+def find_gaps(presence: Presence) -> list[Finding]:
+    """Outages of the venue, and every symbol's own gaps."""
+    outages = [_outages(presence)] if presence.outage.any() else []
+    gappy = np.flatnonzero(presence.own_gaps.any(axis=0))
+    return outages + [_own_gap(presence, int(n)) for n in gappy]
+
+
+def _outages(presence: Presence) -> Finding:
+    stamps, runs = presence.expected[presence.outage], runs_of(presence.outage)
+    share = presence.outage.mean()
+    unit = _unit(presence.calendar)
+    longest = sorted(runs, key=lambda run: run[0] - run[1])[:6]
+    named = ", ".join(
+        f"{written(presence.expected[a])} ({counted(b - a + 1, unit)})" for a, b in sorted(longest)
+    )
+    return Finding(
+        kind="outage",
+        severity="warning" if share > GAP_SHARE else "info",
+        first=stamps[0],
+        last=stamps[-1],
+        rows=len(stamps),
+        figure=f"{counted(len(runs), 'venue outage')}, {counted(len(stamps), unit)}, {share:.2%}",
+        limit=f"{GAP_SHARE:.0%} of all bars",
+        text=f"most listed symbols lack these bars: {named}"
+        + (" and others" if len(runs) > len(longest) else "")
+        + ". An outage is nobody's gap; if the venue did trade then, download these days again.",
+    )
+
+
+def _unit(calendar: TradingCalendar) -> str:
+    named = {"1d": "day" if calendar.name == "24/7" else "session", "1h": "hour", "1m": "minute"}
+    return named.get(calendar.timeframe, "bar")
+
+
+def _own_gap(presence: Presence, n: int) -> Finding:
+    gap = presence.own_gaps[:, n]
+    stamps, longest = presence.expected[gap], max(b - a + 1 for a, b in runs_of(gap))
+    quarantined = presence.panel.quarantined[:, n]
+    share = len(stamps) / presence.due[:, n].sum()
+    unit = _unit(presence.calendar)
+    halt = presence.calendar.name == "XNYS" and longest >= _bars_of_a_session(presence.calendar)
+    text = f"missing while others traded: {told(stamps)}; {longest:,} in a row at most"
+    text += " (whole sessions in a row may be a halt)" if halt else ""
+    if len(presence.panel.symbols) == 1:
+        text += " (of one symbol alone, an outage of the venue looks the same)"
+    if quarantined.any():
+        text += f". {in_quarantine(presence.panel, n)}"
+    return Finding(
+        kind="gap",
+        severity="severe" if quarantined.any() else "warning",
+        symbol=presence.panel.symbols[n],
+        first=stamps[0],
+        last=stamps[-1],
+        rows=len(stamps),
+        figure=f"{counted(len(stamps), unit)} missing, {share:.2%}",
+        limit=_TOLERATED,
+        text=f"{text}. Download them again, or fill them in the source.",
+    )
+
+
+def in_quarantine(panel: Panel, n: int) -> str:
+    """'in quarantine from 2020-01-02 to 2020-12-31, 251 bars'."""
+    rows = np.flatnonzero(panel.quarantined[:, n])
+    first, last = panel.timestamps[rows[0]], panel.timestamps[rows[-1]]
+    bars = counted(len(rows), "bar")
+    span = f"from {written(first)} to {written(last)}, {bars}"
+    return f"In quarantine {span}: neither learned from nor traded"
+
+
+def _bars_of_a_session(calendar: TradingCalendar) -> int:
+    return max(1, int(pd.Timedelta(hours=6.5) / calendar.step)) if calendar.timeframe != "1d" else 2
+
+
+def find_closed(presence: Presence) -> list[Finding]:
+    """Bars that the calendar does not know: weekends, holidays, outside the session."""
+    if not presence.strange.any():
+        return []
+    panel, found = presence.panel, []
+    why = _why_closed(panel.timestamps, presence.calendar)
+    for reason in sorted(set(why[presence.strange])):
+        mask = panel.traded & (presence.strange & (why == reason))[:, None]
+        for n in np.flatnonzero(mask.any(axis=0)):
+            stamps = panel.timestamps[mask[:, n]]
+            found.append(
+                Finding(
+                    kind="closed",
+                    severity="warning",
+                    symbol=panel.symbols[n],
+                    first=stamps[0],
+                    last=stamps[-1],
+                    rows=len(stamps),
+                    figure=f"{counted(len(stamps), 'bar')} {reason}",
+                    limit=f"none: {presence.calendar.name} is closed",
+                    text=f"{told(stamps)}. Drop them, or correct their stamps.",
+                )
+            )
+    return found
+
+
+def _why_closed(stamps: pd.DatetimeIndex, calendar: TradingCalendar) -> NDArray[np.object_]:
+    """(T,) words; of stamps that the calendar does know they mean nothing."""
+    whole_day = TradingCalendar(calendar.name, "1d")
+    day = stamps.normalize()
+    open_days = whole_day.sessions(day[0], day[-1] + INSTANT)
+    reasons = np.where(day.isin(open_days), "outside the session", "on a holiday").astype(object)
+    reasons[stamps.dayofweek >= SATURDAY] = "on a weekend"
+    if calendar.name == "24/7":
+        reasons[:] = f"not at the opening of a {calendar.timeframe} bar"
+    elif calendar.timeframe == "1d":
+        reasons[stamps != day] = "not at 00:00 UTC of a session"
+    return reasons
