@@ -1,165 +1,48 @@
-"""Every indicator against TA-Lib, scipy or pandas, to 1e-9.
+"""Every one of the sixty against TA-Lib, scipy, pandas or the standard library, to 1e-9.
 
 What depends on the whole path (averages that never quite forget, SAR) is restarted on a rolling
 window, so TA-Lib is given the same window; on the whole history it must agree to what such an
 average has forgotten.
 """
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
 import talib
-from scipy import stats
 
-from trading_pipeline.core.features.catalog import CATALOG
+from trading_pipeline.core.features.catalog import NAMES, compute_features
+from trading_pipeline.core.features.clock import Clock
+from trading_pipeline.core.features.market import MarketSeries, equal_weight_return
+from trading_pipeline.core.features.momentum import rsi
 from trading_pipeline.core.features.series import Bars, SymbolSeries
-from trading_pipeline_tests.core.features.real_bars import SYMBOLS, symbol_series
-
-FEATURES = {feature.name: feature for feature in CATALOG}
-
-
-def rolling_sigma(close, window=63):
-    return pd.Series(np.log(close)).diff().rolling(window).std().to_numpy()
-
-
-def returns(s, bars):
-    closes = pd.Series(s.close)
-    return (np.log(closes / closes.shift(bars)) / (rolling_sigma(s.close) * bars**0.5)).to_numpy()
-
-
-def atr(s, window=14):
-    return talib.ATR(s.high, s.low, s.close, window)
-
-
-def impact(s, bars):
-    moves = pd.Series(np.log(s.close)).diff().abs().rolling(bars).sum()
-    return moves / pd.Series(s.close * s.volume).rolling(bars).sum()
-
-
-def rolling(values, bars):
-    return pd.Series(values).rolling(bars)
+from trading_pipeline.core.features.trend import macd
+from trading_pipeline.core.features.wilder import (
+    directional_index,
+    directional_movement,
+    parabolic_sar,
+)
+from trading_pipeline.core.features.windows import ema
+from trading_pipeline_tests.core.features.oracles import (
+    EXACT,
+    FEATURES,
+    IN_ATR,
+    RANKED,
+    RESTARTED,
+    SHARED,
+    Panel,
+    atr,
+    cut,
+    rolling_sigma,
+)
+from trading_pipeline_tests.core.features.real_bars import SYMBOLS, adjusted_bars, symbol_series
 
 
-def momentum(s):
-    closes = pd.Series(s.close)
-    past = np.log(closes.shift(21) / closes.shift(252))
-    return (past / (rolling_sigma(s.close) * 231**0.5)).to_numpy()
-
-
-def downside(s):
-    moves = pd.Series(np.log(s.close)).diff()
-    return (moves.clip(upper=0) ** 2).rolling(63).sum() / (moves**2).rolling(63).sum()
-
-
-def vwap(s):
-    typical = pd.Series((s.high + s.low + s.close) / 3)
-    paid = (typical * s.volume).rolling(20).sum() / rolling(s.volume, 20).sum()
-    return np.log(s.close / paid) / (rolling_sigma(s.close) * 20**0.5)
-
-
-def skew(s):
-    moves = np.diff(np.log(s.close), prepend=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(moves, 63)
-    return np.concatenate([np.full(62, np.nan), stats.skew(windows, axis=1)])
-
-
-# Those that forget completely: the whole history at once.
-EXACT = {
-    **{f"ret_{bars}": lambda s, bars=bars: returns(s, bars) for bars in (1, 5, 21, 63, 126, 252)},
-    "momentum_252_21": momentum,
-    "gap": lambda s: np.log(s.open / pd.Series(s.close).shift()) / rolling_sigma(s.close),
-    "body": lambda s: np.log(s.close / s.open) / rolling_sigma(s.close),
-    "bar_range": lambda s: np.log(s.high / s.low) / rolling_sigma(s.close),
-    "close_location": lambda s: talib.STOCHF(s.high, s.low, s.close, 1, 1)[0] / 100,
-    "high_252": lambda s: (
-        np.log(s.close / talib.MAX(s.high, 252)) / rolling_sigma(s.close) / 252**0.5
-    ),
-    **{
-        f"sma_{n}": lambda s, n=n: (
-            np.log(s.close / talib.SMA(s.close, n)) / rolling_sigma(s.close) / n**0.5
-        )
-        for n in (20, 50, 200)
-    },
-    "aroon_up_25": lambda s: talib.AROON(s.high, s.low, 25)[1] / 100,
-    "aroon_down_25": lambda s: talib.AROON(s.high, s.low, 25)[0] / 100,
-    "stochastic_k": lambda s: talib.STOCH(s.high, s.low, s.close, 14, 3, 0, 3, 0)[0] / 100,
-    "stochastic_d": lambda s: talib.STOCH(s.high, s.low, s.close, 14, 3, 0, 3, 0)[1] / 100,
-    "williams_r_14": lambda s: talib.WILLR(s.high, s.low, s.close, 14) / 100,
-    "cci_20": lambda s: talib.CCI(s.high, s.low, s.close, 20) / 100,
-    "roc_10": lambda s: talib.ROCP(s.close, 10),
-    "mfi_14": lambda s: talib.MFI(s.high, s.low, s.close, s.volume, 14) / 100,
-    "volatility_63": lambda s: rolling_sigma(s.close),
-    "volatility_5_63": lambda s: np.log(rolling_sigma(s.close, 5) / rolling_sigma(s.close)),
-    "volatility_21_252": lambda s: np.log(rolling_sigma(s.close, 21) / rolling_sigma(s.close, 252)),
-    "bollinger_position": lambda s: (
-        (s.close - talib.SMA(s.close, 20)) / (2 * talib.STDDEV(s.close, 20, 1))
-    ),
-    "bollinger_width": lambda s: (
-        np.subtract(*talib.BBANDS(s.close, 20, 2, 2, 0)[::2]) / talib.SMA(s.close, 20)
-    ),
-    "downside_63": downside,
-    "skew_63": skew,
-    "vwap_20": vwap,
-    "cmf_20": lambda s: talib.CMF(s.high, s.low, s.close, s.volume, 20),
-    "volume_surprise_20": lambda s: np.log(
-        s.volume / pd.Series(talib.SMA(s.volume, 20)).shift().to_numpy()
-    ),
-    "volume_5_63": lambda s: np.log(talib.SMA(s.volume, 5) / talib.SMA(s.volume, 63)),
-    "illiquidity_21_252": lambda s: np.log(impact(s, 21) / impact(s, 252)),
-}
-
-
-def keltner(s):
-    """The channel from its parts: inside KC, TA-Lib starts the average range nine bars later."""
-    _, middle, _ = talib.KC(s.high, s.low, s.close, 20, 10, 2)
-    return (s.close - middle) / (2 * atr(s, 10))
-
-
-def on_balance(s):
-    gathered = talib.OBV(s.close, s.volume)
-    return (gathered - gathered[0]) / s.volume[1:].sum()
-
-
-def force(s):
-    effort = np.abs(np.diff(s.close)) * s.volume[1:]
-    return talib.EFI(s.close, s.volume, 13) / np.r_[np.nan, talib.EMA(effort, 13)]
-
-
-def sigma_of_last(s):
-    return np.diff(np.log(s.close[-64:])).std(ddof=1)
-
-
-def ema_distance(s, span):
-    return np.log(s.close / talib.EMA(s.close, span)) / (sigma_of_last(s) * span**0.5)
-
-
-# Those that depend on the path: (oracle, bars of the window it is given, forgotten to).
-RESTARTED = {
-    "ema_12": (lambda s: ema_distance(s, 12), 120, 1e-6),
-    "ema_26": (lambda s: ema_distance(s, 26), 240, 1e-6),
-    "macd": (lambda s: talib.MACD(s.close)[0], 250, 1e-6),
-    "macd_histogram": (lambda s: talib.MACD(s.close)[2], 250, 1e-6),
-    "adx_14": (lambda s: talib.ADX(s.high, s.low, s.close, 14) / 100, 250, 1e-6),
-    "di_14": (
-        lambda s: (
-            (talib.PLUS_DI(s.high, s.low, s.close, 14) - talib.MINUS_DI(s.high, s.low, s.close, 14))
-            / 100
-        ),
-        250,
-        1e-6,
-    ),
-    "sar": (lambda s: s.close - talib.SAR(s.high, s.low, 0.02, 0.2), 63, None),
-    "rsi_14": (lambda s: talib.RSI(s.close, 14) / 100, 240, 1e-6),
-    "atr_14": (lambda s: talib.NATR(s.high, s.low, s.close, 14) / 100, 240, 1e-6),
-    "keltner_position": (keltner, 200, 1e-6),
-    "obv_63": (on_balance, 64, None),
-    "force_13": (force, 130, 1e-6),
-}
-IN_ATR = ("macd", "macd_histogram", "sar")  # divided by an average range of its own memory, 240
-
-
-def cut(s: SymbolSeries, first: int, last: int) -> SymbolSeries:
-    return SymbolSeries(Bars(*(column[first:last] for column in s.bars)))
+def test_every_feature_has_just_one_oracle():
+    """A new feature cannot come without a proof."""
+    names = [*EXACT, *RESTARTED, *SHARED]
+    assert sorted(names) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
@@ -202,6 +85,131 @@ def test_restarting_loses_only_what_an_average_has_forgotten(name):
     np.testing.assert_allclose(got, whole[600:], rtol=0, atol=forgotten)
 
 
-def test_every_feature_of_a_symbol_has_an_oracle():
-    single = {f.name for f in CATALOG if f.family not in ("cross_section", "market", "calendar")}
-    assert single == EXACT.keys() | RESTARTED.keys()
+# Short windows: what a seed or a first smoothing step does is not forgotten yet.
+SHORT = {
+    "ema": (lambda s: ema(s.close, 12, 15), lambda s: talib.EMA(s.close, 12), 15),
+    "wilder": (lambda s: s.average_range(14, 18), atr, 18),
+    "rsi": (lambda s: rsi(s, 14, 17), lambda s: talib.RSI(s.close, 14) / 100, 17),
+    "macd": (lambda s: macd(s.close, 12, 26, 9, 36)[0], lambda s: talib.MACD(s.close)[0], 36),
+    "signal": (lambda s: macd(s.close, 12, 26, 9, 36)[1], lambda s: talib.MACD(s.close)[1], 36),
+    "adx": (
+        lambda s: directional_index(*directional_movement(s.high, s.low), s.true_range, 14, 30)[0],
+        lambda s: talib.ADX(s.high, s.low, s.close, 14) / 100,
+        30,
+    ),
+    "sar": (
+        lambda s: parabolic_sar(s.high, s.low, 0.02, 0.2, 6),
+        lambda s: talib.SAR(s.high, s.low, 0.02, 0.2),
+        6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_seeds_equal_talibs_where_they_still_show(name):
+    ours, theirs, window = SHORT[name]
+    s = symbol_series("AAPL", last=300)
+    got = ours(s)
+    for t in range(window - 1, 300, 7):
+        expected = np.asarray(theirs(cut(s, t + 1 - window, t + 1)))[-1]
+        np.testing.assert_allclose(got[t], expected, rtol=1e-9, atol=1e-9)
+
+
+@cache
+def panel() -> Panel:
+    """Twelve stretches of real bars side by side: one is listed late, another misses weeks."""
+    dates = pd.DatetimeIndex(adjusted_bars()["timestamp"].unique())[-400:]
+    tables = []
+    for place, symbol in enumerate(SYMBOLS):
+        whole = symbol_series(symbol)
+        for stretch in range(3):
+            last = whole.close.size - 400 * stretch
+            bars = cut(whole, last - 400, last).bars
+            name = f"{symbol}{stretch}"
+            table = pd.DataFrame(bars._asdict()).assign(timestamp=dates, symbol=name)
+            kept = np.ones(400, bool)
+            kept[: 120 if (place, stretch) == (1, 1) else 0] = False
+            kept[200 : 230 if (place, stretch) == (2, 0) else 200] = False
+            tables.append(table[kept])
+    bars = pd.concat(tables).sort_values(["timestamp", "symbol"], ignore_index=True)
+    benchmark = pd.Series(symbol_series("MSFT", last=900).close[:400], index=dates)
+    return Panel(bars, compute_features(bars, "XNYS", benchmark), benchmark)
+
+
+class Section:
+    """The stored columns by date, as ranks and breadth read them."""
+
+    def __init__(self, given: Panel) -> None:
+        self.given = given
+        counts = given.bars.groupby("timestamp").size().to_numpy()
+        self.starts = np.append(0, np.cumsum(counts)).astype(np.int64)
+
+    def column(self, name: str) -> np.ndarray:
+        return self.given.features[name].to_numpy(np.float32)
+
+
+def market_series(given: Panel) -> MarketSeries:
+    codes, names = pd.factorize(given.bars["symbol"], sort=True)
+    section, closes = Section(given), given.bars["close"].to_numpy()
+    together = equal_weight_return(closes, codes.astype(np.int64), section.starts, len(names))
+    return MarketSeries(together, given.benchmark.to_numpy(), section)
+
+
+@pytest.mark.parametrize("name", [name for name in SHARED if name != "rank_missing"])
+def test_what_symbols_share_equals_its_oracle_before_it_is_rounded(name):
+    """The mask is 0 or 1, which rounding leaves alone; it is compared below."""
+    given, feature = panel(), FEATURES[name]
+    source = {"cross_section": Section, "market": market_series}.get(feature.family)
+    made = source(given) if source else Clock(given.dates, "XNYS")
+    expected = np.clip(SHARED[name](given), feature.low, feature.high)
+    got = np.clip(feature.compute(made), feature.low, feature.high)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    assert not np.isnan(got[-1])
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_intraday_clocks_follow_new_york_through_its_changes_of_time():
+    """Every half hour of a year: two changes of the clock, month ends, a leap day."""
+    stamps = pd.date_range("2020-01-01 00:30", "2020-12-31 23:30", freq="30min", tz="UTC")
+    stamps = stamps[stamps != stamps.normalize()]
+    given = Panel.__new__(Panel)
+    given.dates = stamps
+    for name in ("time_of_day", "day_of_week", "day_of_month"):
+        got = FEATURES[name].compute(Clock(stamps, "XNYS"))
+        np.testing.assert_allclose(got, SHARED[name](given), atol=1e-12)
+
+
+def oracle_of(name: str, mine: SymbolSeries, rows: np.ndarray) -> np.ndarray:
+    """What a feature of one symbol should be at some rows of its own bars; NaN before warm-up."""
+    if name in EXACT:
+        return np.asarray(EXACT[name](mine))[rows]
+    oracle, memory, _ = RESTARTED[name]
+    found = []
+    for t in rows:
+        value = np.asarray(oracle(cut(mine, t + 1 - memory, t + 1)))[-1]
+        found.append(value / (atr(cut(mine, t - 239, t + 1))[-1] if name in IN_ATR else 1.0))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stored_table_equals_the_oracles_row_by_row(name):
+    """From bars to columns: no symbol, date or column is another's."""
+    given, feature = panel(), FEATURES[name]
+    stored = given.features[name].to_numpy()
+    if name in SHARED:
+        shared = SHARED[name](given)
+        if feature.family != "cross_section":
+            shared = shared[given.dates.get_indexer(given.bars["timestamp"])]
+        expected, got = np.clip(shared, feature.low, feature.high), stored
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+        return
+    for _, mine in given.bars.groupby("symbol"):
+        own = SymbolSeries(Bars(*(mine[column].to_numpy() for column in Bars._fields)))
+        rows = np.array([feature.lookback + 1, 258, len(mine) - 20, len(mine) - 1])
+        expected = np.clip(oracle_of(name, own, rows), feature.low, feature.high)
+        np.testing.assert_allclose(stored[mine.index[rows]], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_oracles_of_ranks_name_their_columns():
+    for name, column in RANKED.items():
+        assert FEATURES[name].parameters["column"] == column
