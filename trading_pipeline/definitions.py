@@ -10,7 +10,7 @@ import dagster as dg
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.resources import ConfiguredSources, Home
+from trading_pipeline.defs.resources import ConfiguredSources, Home, Origin
 from trading_pipeline.settings import Settings
 
 # backfill_policy and pools are what this product stands on; that they may change is our worry.
@@ -19,17 +19,31 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 def build(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
     """The definitions of all markets of the settings; `progress` watches long work."""
-    paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
     shared = dg.Definitions(
         resources={
             "home": Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url),
-            "sources": dg.ResourceDefinition.hardcoded_resource(ConfiguredSources(paths)),
+            "sources": dg.ResourceDefinition.hardcoded_resource(sources_of(settings)),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or Progress()),
         },
         executor=dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor,
     )
     markets = [market_definitions(plan_of(settings, name)) for name in settings.markets]
     return dg.Definitions.merge(shared, *markets)
+
+
+def sources_of(settings: Settings) -> ConfiguredSources:
+    """The sources that the settings name; opened only when something is downloaded."""
+    origins = {
+        name: Origin(
+            path=str(each.path) if each.path else None,
+            exchange=each.exchange,
+            feed=each.feed or Origin.feed,
+            url=each.url,
+            trading_url=each.trading_url,
+        )
+        for name, each in settings.markets.items()
+    }
+    return ConfiguredSources(origins, settings.alpaca_key, settings.alpaca_secret)
 
 
 def plan_of(settings: Settings, name: str) -> Plan:

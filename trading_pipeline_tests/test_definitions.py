@@ -17,9 +17,14 @@ HEAVY = ("torch", "vectorbt", "ccxt", "alpaca", "lightgbm", "sklearn", "numba", 
 
 @pytest.fixture(scope="module")
 def definitions() -> dg.Definitions:
-    entry = Settings(_env_file=None).markets or {}
-    assert "sample" in entry, "run the tests from the repository"
-    return build(Settings(_env_file=None))
+    return definitions_of("sample")
+
+
+def definitions_of(market: str) -> dg.Definitions:
+    """What one market of pipeline.toml contributes: all are made by the same factories."""
+    settings = Settings(_env_file=None)
+    assert market in settings.markets, "run the tests from the repository"
+    return build(settings.model_copy(update={"markets": {market: settings.markets[market]}}))
 
 
 def snapshot(definitions: dg.Definitions) -> dict:
@@ -53,6 +58,12 @@ def test_the_graph_is_the_one_that_was_agreed_on(definitions):
     """`dagster definitions validate` passes a typo in `deps`; this does not."""
     expected = json.loads((Path(__file__).parent / "golden" / "graph.json").read_text())
     assert snapshot(definitions) == expected
+
+
+@pytest.mark.parametrize("market", ["us_equities", "crypto"])
+def test_every_market_has_the_same_graph(definitions, market):
+    theirs = json.dumps(snapshot(definitions_of(market))).replace(f"{market}", "sample")
+    assert json.loads(theirs) == snapshot(definitions)
 
 
 def test_every_dependency_and_every_checked_asset_exists(definitions):

@@ -36,15 +36,14 @@ def runner_of(settings: Any, alone: bool = True) -> Iterator[Any]:
 
     Commands that change bars, models or reports are `alone`: a second one waits for the first.
     """
-    from trading_pipeline.definitions import build
-    from trading_pipeline.defs.resources import ConfiguredSources, Home
+    from trading_pipeline.definitions import build, sources_of
+    from trading_pipeline.defs.resources import Home
     from trading_pipeline.defs.runs import runner
 
     with Bars() as bars:
         definitions = build(settings, bars)
-        paths = {name: str(each.path) for name, each in settings.markets.items() if each.path}
         located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
-        with runner(definitions, located, ConfiguredSources(paths), say, alone) as run:
+        with runner(definitions, located, sources_of(settings), say, alone) as run:
             yield run
 
 

@@ -1,10 +1,12 @@
 """Adapters, as Dagster sees them: configuration in, plain objects out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from pydantic import SecretStr
 
 from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
@@ -55,18 +57,67 @@ class Sources(ABC):
         """The source of a market's bars."""
 
 
-class ConfiguredSources(Sources):
-    """The sources that pipeline.toml names."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a market's bars come from, beyond the name of its source."""
 
-    def __init__(self, paths: Mapping[str, str]) -> None:
-        """`paths`: the file or folder of each market that has one."""
-        self.paths = dict(paths)
+    path: str | None = None  # of a parquet source
+    exchange: str | None = None  # of a ccxt source
+    feed: str = "iex"  # of Alpaca
+    url: str | None = None
+    trading_url: str | None = None
+
+
+class ConfiguredSources(Sources):
+    """The sources that pipeline.toml names. Keys of Alpaca are used by its markets alone."""
+
+    def __init__(
+        self,
+        origins: Mapping[str, Origin],
+        alpaca_key: SecretStr | None = None,
+        alpaca_secret: SecretStr | None = None,
+    ) -> None:
+        self.origins = dict(origins)
+        self.alpaca_keys = alpaca_key, alpaca_secret
 
     def open(self, market: Market) -> BarSource:
-        if market.source == "sample":
-            from trading_pipeline.adapters.sources.sample import SampleSource
+        origin = self.origins.get(market.name, Origin())
+        makers: dict[str, Callable[[], BarSource]] = {
+            "sample": _sample,
+            "parquet": lambda: _parquet(origin),
+            "alpaca": lambda: _alpaca(market, origin, *self.alpaca_keys),
+        }
+        return makers.get(market.source, lambda: _ccxt(market, origin))()
 
-            return SampleSource()
-        from trading_pipeline.adapters.sources.parquet import ParquetSource
 
-        return ParquetSource(Path(self.paths[market.name]))
+def _sample() -> BarSource:
+    from trading_pipeline.adapters.sources.sample import SampleSource
+
+    return SampleSource()
+
+
+def _parquet(origin: Origin) -> BarSource:
+    from trading_pipeline.adapters.sources.parquet import ParquetSource
+
+    return ParquetSource(Path(origin.path or ""))
+
+
+def _alpaca(
+    market: Market, origin: Origin, key: SecretStr | None, secret: SecretStr | None
+) -> BarSource:
+    from trading_pipeline.adapters.sources.alpaca import AlpacaSource
+
+    return AlpacaSource(
+        key,
+        secret,
+        feed=origin.feed,
+        timeframe=market.timeframe,
+        url=origin.url,
+        trading_url=origin.trading_url,
+    )
+
+
+def _ccxt(market: Market, origin: Origin) -> BarSource:
+    from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
+
+    return CcxtSource(origin.exchange or market.source, market.timeframe, url=origin.url)

@@ -1,48 +1,122 @@
 """Market data: from a source into the store. Raw bars stay raw; adjustment happens on read."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
+import pandas as pd
 
-from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.calendar import check_weekdays
+from trading_pipeline.adapters.download import Downloaded, actions_of, download
+from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.revisions import newest_changes
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.inputs import span_of
 from trading_pipeline.defs.partitions import days
 from trading_pipeline.defs.resources import Home, Sources
+
+FETCHED = "every_symbol_was_fetched"
+_SHOWN = 20  # symbols and revisions on an asset's page
+
+
+class DownloadConfig(dg.Config):
+    """How a venue is asked; sources on this machine are always read whole."""
+
+    refetch: bool = False  # everything again: what differs becomes a revision
+    start: str = ""  # first day to look at, YYYY-MM-DD; empty: the market's own
 
 
 def raw_bars(market: Market) -> dg.AssetsDefinition:
     """Bars as the source gave them: one partition a day, all symbols in it."""
+    key = dg.AssetKey([market.name, "raw_bars"])
 
     @dg.asset(
-        key=[market.name, "raw_bars"],
+        key=key,
         partitions_def=days(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=market.name,
         kinds={"parquet"},
-        description="Closed bars as the source gave them, one Parquet file a month.",
+        check_specs=[
+            dg.AssetCheckSpec(FETCHED, asset=key, description="Red: the others were, and go on.")
+        ],
+        description="Closed bars as the source gave them, one Parquet file a month. A venue is "
+        "asked for what is missing anywhere before the end of the range, and for what it may "
+        "still correct; with `refetch` for everything.",
     )
     def bars_of_days(
-        context: dg.AssetExecutionContext, sources: dg.ResourceParam[Sources], home: Home
-    ) -> dg.MaterializeResult[None]:
-        """Fetching a day again replaces it."""
-        span = context.partition_time_window
-        source = sources.open(market)
-        bars = check_bars(source.bars(list(market.symbols), span.start, span.end), market.source)
-        check_weekdays(bars, market.calendar, market.source)
-        store = home.bars(market)
-        store.merge(bars, datetime.now(UTC), (span.start, span.end))
+        context: dg.AssetExecutionContext,
+        config: DownloadConfig,
+        sources: dg.ResourceParam[Sources],
+        home: Home,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster wants it bare beside a check
+        """Fetching a day again replaces it; what it was is among the revisions."""
+        source, store = sources.open(market), home.bars(market)
+        begins, ends = context.partition_time_window
+        if source.live:
+            begins = span_of(_since(market, config), ends)[0]
+        watch = progress.start(f"{market.name}: bars", context.log.info)
+        done = download(source, store, market, (begins, ends), _now, watch, refetch=config.refetch)
+        # What is long is told of the newest day alone: a first download has thousands of them.
+        table = {"newest_revisions": dg.MetadataValue.md(revisions_text(store.revisions()))}
+        context.add_asset_metadata(table, partition_key=context.partition_key_range.end)
         return dg.MaterializeResult(
-            metadata={
-                "rows": len(bars),
-                "symbols": ", ".join(market.symbols[:20]),
-                "first": str(bars["timestamp"].min()) if len(bars) else "none",
-                "last": str(bars["timestamp"].max()) if len(bars) else "none",
-                "folder": dg.MetadataValue.path(str(store.folder)),
-            }
+            metadata=_metadata(market, store, done), check_results=[_fetched(done)]
         )
 
     return bars_of_days
+
+
+def _since(market: Market, config: DownloadConfig) -> Market:
+    """The market from the first day that is asked for; its own start is the earliest."""
+    start = date.fromisoformat(config.start) if config.start else market.start
+    return replace(market, start=max(start, market.start))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _metadata(market: Market, store: BarStore, done: Downloaded) -> dict[str, Any]:
+    """What a person wants to see of a download, and what the sensor reads."""
+    stamps, first_changed = store.keys()["timestamp"], done.first_changed
+    return {
+        "rows": len(stamps),
+        "symbols": ", ".join(market.symbols[:_SHOWN]),
+        "first": str(stamps.min()) if len(stamps) else "none",
+        "last": str(stamps.max()) if len(stamps) else "none",
+        "came": done.rows,
+        "added": done.added,
+        "changed": done.changed,
+        "removed": done.removed,
+        "first_changed": str(first_changed) if first_changed is not None else "none",
+        "requests": done.requests,
+        "failed": done.failures or "none",
+        "revisions": len(store.revisions()),
+        "folder": dg.MetadataValue.path(str(store.folder)),
+    }
+
+
+def revisions_text(revisions: pd.DataFrame) -> str:
+    """A Markdown table of the newest changes."""
+    changes = newest_changes(revisions, _SHOWN)
+    if changes.empty:
+        return "none: no stored bar was ever changed"
+    for column in ("bar", "stored", "revised"):
+        changes[column] = changes[column].dt.strftime("%Y-%m-%d %H:%M").fillna("unknown")
+    return str(changes.to_markdown(index=False, floatfmt=".10g"))
+
+
+def _fetched(done: Downloaded) -> dg.AssetCheckResult:
+    """Loud, and not blocking: a symbol that failed must not stop the others from trading."""
+    reasons = "; ".join(f"{symbol}: {why}" for symbol, why in done.failures.items())
+    return dg.AssetCheckResult(
+        passed=not done.failures,
+        check_name=FETCHED,
+        description=reasons or None,
+        metadata={"failed": len(done.failures)},
+    )
 
 
 def corporate_actions(market: Market) -> dg.AssetsDefinition:
@@ -58,7 +132,7 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         sources: dg.ResourceParam[Sources], home: Home
     ) -> dg.MaterializeResult[None]:
         """A source without them leaves the market in total-return units."""
-        actions = sources.open(market).actions(list(market.symbols))
+        actions, unknown = actions_of(sources.open(market), home.bars(market), market)
         home.bars(market).write_actions(actions)
         if actions is None:
             note = "none known: prices are taken as total-return units and pay no dividends"
@@ -68,6 +142,7 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
             metadata={
                 "rows": len(actions),
                 "events": dg.MetadataValue.md(counts.to_markdown(index=False)),
+                "unknown_to_the_source": ", ".join(unknown) or "none",
             }
         )
 

@@ -1,0 +1,40 @@
+"""Revisions as a person reads them: which number of which bar was what before."""
+
+import pandas as pd
+
+from trading_pipeline.core.market.versions import INGESTED, REVISED, VALUES
+
+REMOVED = "whole bar"
+
+
+def newest_changes(revisions: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """The newest changes of single numbers, at most `limit` of them, newest first.
+
+    Args:
+        revisions: as `BarStore.revisions` returns them.
+
+    Returns:
+        Columns symbol, bar (its stamp), field, old, new, stored (when the old value was; NaT
+        where nobody knows), revised (when it was replaced). A removed bar is one row of its close.
+    """
+    newest = revisions.iloc[::-1].head(limit)
+    rows = [change for revision in newest.to_dict("records") for change in _changes(revision)]
+    columns = ["symbol", "bar", "field", "old", "new", "stored", "revised"]
+    return pd.DataFrame(rows[:limit], columns=columns)
+
+
+def _changes(revision: dict[str, object]) -> list[tuple[object, ...]]:
+    """The numbers in which a version of a bar differs from the next one."""
+    times = revision[INGESTED], revision[REVISED]
+    bar = revision["symbol"], revision["timestamp"]
+    if pd.isna(revision["new_close"]):
+        return [(*bar, REMOVED, revision["close"], float("nan"), *times)]
+    return [
+        (*bar, name, revision[name], revision[f"new_{name}"], *times)
+        for name in VALUES
+        if not _same(revision[name], revision[f"new_{name}"])
+    ]
+
+
+def _same(old: object, new: object) -> bool:
+    return bool(old == new or (pd.isna(old) and pd.isna(new)))

@@ -1,0 +1,391 @@
+"""Downloads: what is missing or may have changed, and nothing else, whatever fails meanwhile."""
+
+import threading
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_pipeline.adapters import download as module
+from trading_pipeline.adapters.download import actions_of, download
+from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.errors import (
+    BarsError,
+    CredentialsError,
+    SourceError,
+    SourceUnavailable,
+    StoreError,
+    UnknownSymbol,
+)
+from trading_pipeline_tests.fakes.table import TableVenue
+from trading_pipeline_tests.synthetic import panel
+
+NAMES = ("AAA", "BBB", "CCC")
+COUNT = 120
+BARS = check_bars(panel(COUNT, NAMES, days="D"))  # from 2020-01-01
+FIRST = BARS["timestamp"].min()
+NOW = (FIRST + pd.Timedelta(days=COUNT, hours=1)).to_pydatetime()
+SPAN = (FIRST.to_pydatetime(), NOW + timedelta(days=1))
+UNSETTLED = 1  # days of a market that never closes, after which a bar is believed
+
+
+def market_of(names=NAMES, **terms):
+    return Market(
+        name="m",
+        source="ccxt",
+        symbols=tuple(names),
+        start=date(2020, 1, 1),
+        calendar="24/7",
+        **terms,
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return BarStore(tmp_path / "raw")
+
+
+@pytest.fixture
+def venue():
+    return TableVenue(BARS, NOW)
+
+
+def fetch(venue, store, names=NAMES, now=NOW, span=SPAN, **options):
+    venue.asked.clear()
+    venue.now = now
+    return download(venue, store, market_of(names), span, lambda: now, **options)
+
+
+def assert_whole(store, bars=BARS):
+    pd.testing.assert_frame_equal(store.read(), bars)
+
+
+def test_a_first_download_stores_all_that_has_closed(venue, store):
+    early = NOW - timedelta(days=3)
+    done = fetch(venue, store, now=early)
+    closed = BARS[BARS["timestamp"] + pd.Timedelta(days=1) <= early].reset_index(drop=True)
+    assert_whole(store, closed)
+    assert (done.rows, done.added, done.changed, done.removed) == (len(closed), len(closed), 0, 0)
+    assert (done.requests, len(venue.asked)) == (3, 3)
+    assert done.first_changed == FIRST
+    assert not done.failures
+
+
+def test_a_second_download_asks_only_for_what_could_have_changed(venue, store):
+    fetch(venue, store)
+    done = fetch(venue, store, now=NOW + timedelta(minutes=5))
+    assert venue.bars_asked() == UNSETTLED * len(NAMES)
+    assert (done.requests, done.added, done.changed, done.first_changed) == (3, 0, 0, None)
+    much_later = NOW + timedelta(days=5)  # and nothing has closed since, the span is over
+    span = (SPAN[0], BARS["timestamp"].max() + pd.Timedelta(days=1))
+    fetch(venue, store, now=much_later, span=span)
+    assert fetch(venue, store, now=much_later, span=span).requests == 0
+
+
+def test_the_next_night_asks_for_the_new_bar_and_the_unsettled_one(venue, store):
+    fetch(venue, store, now=NOW - timedelta(days=1))
+    done = fetch(venue, store)
+    assert (done.added, done.requests) == (3, 3)
+    assert venue.bars_asked() == (1 + UNSETTLED) * len(NAMES)
+    assert_whole(store)
+
+
+def test_ten_bars_that_are_gone_are_fetched_and_no_others(venue, store):
+    """Seven from a month's file that was rewritten, three with a month's whole file."""
+    few = check_bars(panel(94, NAMES, days="D"))  # the last month, April, has three days
+    venue.table = few
+    now = (few["timestamp"].max() + pd.Timedelta(days=9)).to_pydatetime()
+    span = (SPAN[0], few["timestamp"].max() + pd.Timedelta(days=1))
+    fetch(venue, store, now=now, span=span)
+    march = store.folder / "2020-03.parquet"
+    rows = pd.read_parquet(march)
+    lost = rows.sample(7, random_state=3).index
+    rows.drop(index=lost).to_parquet(march, index=False)
+    (store.folder / "2020-04.parquet").unlink()
+    gone = {(row.symbol, row.timestamp) for row in rows.loc[lost].itertuples()}
+    april = few[few["timestamp"] >= "2020-04-01"]
+    gone |= {(row.symbol, row.timestamp) for row in april.itertuples()}
+
+    done = fetch(venue, store, now=now, span=span)
+
+    asked = {
+        (symbols[0], stamp)
+        for symbols, start, end in venue.asked
+        for stamp in venue.calendar.sessions(start, end)
+    }
+    assert asked == gone
+    assert len(gone) == 7 + 3 * 3
+    assert done.added == len(gone)
+    assert_whole(store, few)
+    assert fetch(venue, store, now=now, span=span).requests == 0
+
+
+@settings(max_examples=6)
+@given(lost=st.sets(st.integers(0, len(BARS) - 1), max_size=40))
+def test_whatever_is_lost_comes_back(tmp_path_factory, lost):
+    store = BarStore(tmp_path_factory.mktemp("store"))
+    kept = BARS.drop(index=list(lost))
+    store.merge(kept, NOW)
+    done = fetch(TableVenue(BARS, NOW), store)
+    assert_whole(store)
+    assert (done.added, done.changed) == (len(lost), 0)
+
+
+def test_what_the_venue_does_not_have_is_asked_for_until_it_is_settled(venue, store):
+    halted = (BARS["symbol"] == "BBB") & BARS["timestamp"].between("2020-02-03", "2020-02-07")
+    venue.table = BARS[~halted].reset_index(drop=True)
+    fetch(venue, store)
+    assert len(store.absences()) == 5
+    fetch(venue, store)
+    assert venue.bars_asked() == UNSETTLED * len(NAMES)
+
+
+def test_before_its_listing_nothing_is_asked_of_a_symbol(venue, store):
+    listed = pd.Timestamp("2020-03-01", tz="UTC")
+    venue.table = BARS[(BARS["symbol"] != "CCC") | (BARS["timestamp"] >= listed)]
+    fetch(venue, store)
+    assert min(start for symbols, start, _ in venue.asked if symbols == ("CCC",)) == listed
+    assert store.absences().empty
+
+
+def test_a_symbol_that_fails_once_is_asked_again(venue, store):
+    venue.errors["BBB"] = [SourceUnavailable("no answer")]
+    done = fetch(venue, store)
+    assert not done.failures
+    assert done.requests == 4
+    assert_whole(store)
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable("no answer"), BarsError("high < low")])
+def test_a_symbol_that_keeps_failing_does_not_lose_the_others(venue, store, error):
+    venue.errors["BBB"], venue.forever = [error], True
+    done = fetch(venue, store)
+    assert done.failures == {"BBB": str(error)}
+    assert_whole(store, BARS[BARS["symbol"] != "BBB"].reset_index(drop=True))
+    assert store.asked()["symbol"].tolist() == ["AAA", "CCC"]
+    venue.errors.clear()
+    done = fetch(venue, store)
+    assert (done.failures, done.added) == ({}, COUNT)
+    assert_whole(store)
+
+
+def test_a_symbol_that_the_venue_does_not_know_fails_alone(venue, store):
+    done = fetch(venue, store, names=("AAA", "NOPE"))
+    assert list(done.failures) == ["NOPE"]
+    assert "has no NOPE" in done.failures["NOPE"]
+    assert set(store.read()["symbol"]) == {"AAA"}
+
+
+def test_a_symbol_without_bars_is_said_so(venue, store):
+    never = pd.Series([pd.NaT], dtype="datetime64[us, UTC]")
+    venue.listings = lambda symbols: pd.DataFrame(
+        {"symbol": symbols, "listed": never.repeat(len(symbols)).array, "status": "halted"}
+    )
+    with pytest.raises(SourceError, match=r"table 1d lists AAA \(halted\), and has no bars"):
+        fetch(venue, store)
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable("it is down"), BarsError("high < low")])
+def test_where_nothing_can_be_had_that_is_the_error(venue, store, error):
+    venue.errors, venue.forever = {name: [error] for name in NAMES}, True
+    with pytest.raises(type(error), match=str(error)):
+        fetch(venue, store)
+    assert store.read().empty
+    with pytest.raises(UnknownSymbol, match="has no NOPE"):
+        fetch(venue, store, names=("NOPE",))
+
+
+def test_refused_keys_end_it_at_once(venue, store):
+    venue.errors, venue.forever = {name: [CredentialsError("keys")] for name in NAMES}, True
+    with pytest.raises(CredentialsError):
+        fetch(venue, store)
+    assert len(venue.asked) == len(NAMES)
+
+
+def test_a_venue_that_is_down_is_not_asked_for_every_symbol(store):
+    """Each of them is minutes of patience."""
+    names = tuple(f"S{n:03}" for n in range(60))
+    venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
+    venue.errors, venue.forever = {name: [SourceUnavailable("it is down")] for name in names}, True
+    with pytest.raises(SourceUnavailable, match="it is down"):
+        fetch(venue, store, names=names)
+    assert len(venue.asked) <= module.GIVE_UP + module.WORKERS
+
+
+def test_a_venue_that_goes_down_keeps_what_it_gave(store):
+    names = tuple(f"S{n:03}" for n in range(60))
+    venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
+    venue.errors = {name: [SourceUnavailable("it is down")] for name in names[30:]}
+    venue.forever = True
+    done = fetch(venue, store, names=names)
+    assert sorted(done.failures) == list(names[30:])
+    assert any("was not made" in why for why in done.failures.values())
+    assert sorted(store.read()["symbol"].unique()) == list(names[:30])
+
+
+def test_bars_that_were_not_asked_for_are_not_stored(venue, store):
+    answer = venue.bars
+    venue.bars = lambda symbols, start, end: answer(["BBB"], start, end)
+    done = fetch(venue, store)
+    assert set(done.failures) == {"AAA", "CCC"}
+    assert "table 1d answered with other bars than it was asked for: AAA" in done.failures["AAA"]
+    assert set(store.read()["symbol"]) == {"BBB"}
+
+
+def test_impossible_bars_are_not_stored(venue, store):
+    venue.table = BARS.assign(high=BARS["high"].where(BARS["symbol"] != "AAA", BARS["low"] / 2))
+    done = fetch(venue, store)
+    assert "high < low" in done.failures["AAA"]
+    assert set(store.read()["symbol"]) == {"BBB", "CCC"}
+
+
+def test_fetching_again_records_what_differs(venue, store):
+    fetch(venue, store)
+    changed = BARS.copy()
+    changed.loc[10, "volume"] *= 2
+    venue.table = changed.drop(index=[20])  # that it leaves one out does not make it gone
+    later = NOW + timedelta(hours=1)
+    assert fetch(venue, store, now=later).changed == 0
+    done = fetch(venue, store, now=later, refetch=True)
+    assert (done.changed, done.added, done.removed) == (1, 0, 0)
+    assert done.first_changed == BARS["timestamp"][10]
+    (revision,) = store.revisions().to_dict("records")
+    assert (revision["volume"], revision["new_volume"]) == (
+        BARS["volume"][10],
+        changed["volume"][10],
+    )
+    assert_whole(store, changed)
+    pd.testing.assert_frame_equal(store.read_as_known(NOW), BARS)
+
+
+def test_another_venue_is_refused_before_it_is_asked(venue, store):
+    fetch(venue, store)
+    other = TableVenue(BARS, NOW)
+    other.identity = lambda: {"source": "other", "timeframe": "1d"}
+    other.listings = None  # not even this may be asked
+    with pytest.raises(StoreError, match=r"source table, and these are of source other"):
+        fetch(other, store)
+    assert not other.asked
+
+
+def test_small_batches_store_the_same(venue, store, tmp_path, monkeypatch):
+    fetch(venue, store)
+    monkeypatch.setattr(module, "BATCH", 50)
+    monkeypatch.setattr(module, "WINDOW", 60)
+    monkeypatch.setattr(module, "SHORTEST_WINDOW", 10)
+    other = BarStore(tmp_path / "other")
+    done = fetch(venue, other)
+    assert done.requests == len(NAMES) * COUNT / 20
+    assert other.data_hash() == store.data_hash()
+    pd.testing.assert_frame_equal(other.asked(), store.asked())
+    fetch(venue, other)
+    assert venue.bars_asked() == UNSETTLED * len(NAMES)
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 3])
+def test_what_was_stored_before_an_end_is_not_fetched_again(venue, store, monkeypatch, fatal):
+    """The process ends in a batch: those before it stay, and are settled."""
+    monkeypatch.setattr(module, "WINDOW", 120)
+    monkeypatch.setattr(module, "SHORTEST_WINDOW", 10)
+    merge, merges = store.merge, []
+
+    def dying(*arguments, **options):
+        merges.append(1)
+        if len(merges) == fatal:
+            raise KeyboardInterrupt
+        return merge(*arguments, **options)
+
+    monkeypatch.setattr(store, "merge", dying)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(venue, store)
+    kept = len(store.read())
+    assert kept == (fatal - 1) * 120
+    monkeypatch.undo()
+    done = fetch(venue, store)
+    assert done.added == len(BARS) - kept
+    assert venue.bars_asked() == len(BARS) - kept
+    assert_whole(store)
+
+
+def test_a_later_start_leaves_what_is_unsettled_before_it(venue, store):
+    """The bars before it could have changed, and were not asked for."""
+    early = NOW - timedelta(days=2)
+    fetch(venue, store, now=early)
+    asked = store.asked()
+    fetch(venue, store, span=(NOW - timedelta(days=1), SPAN[1]))
+    pd.testing.assert_frame_equal(store.asked(), asked)
+    fetch(venue, store)
+    assert_whole(store)
+
+
+def test_symbols_are_asked_for_at_once_and_not_all(store):
+    names = tuple(f"S{n}" for n in range(3 * module.WORKERS))
+    venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
+    venue.meeting = threading.Barrier(module.WORKERS)
+    assert not fetch(venue, store, names=names).failures
+    assert venue.most_at_once == module.WORKERS
+
+
+def test_a_venue_that_takes_many_symbols_is_asked_for_them_together(venue, store):
+    venue.at_once = 2
+    venue.errors["BBB"] = [SourceError("no"), SourceError("no"), SourceError("no")]
+    done = fetch(venue, store)
+    assert [symbols for symbols, *_ in venue.asked[:2]] == [("AAA", "BBB"), ("CCC",)]
+    assert done.failures == {"BBB": "no"}
+    assert set(store.read()["symbol"]) == {"AAA", "CCC"}
+
+
+def test_progress_counts_symbols_to_the_end(venue, store):
+    told = []
+    fetch(venue, store, progress=lambda done, total, note: told.append((done, total)))
+    assert told[-1] == (3, 3)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_a_source_of_this_machine_is_the_whole_truth(venue, store):
+    venue.live = False
+    fetch(venue, store)
+    assert_whole(store)
+    fewer = BARS.drop(index=[7]).reset_index(drop=True)
+    venue.table = fewer
+    done = fetch(venue, store, now=NOW + timedelta(hours=1))
+    assert (done.removed, done.first_changed) == (1, BARS["timestamp"][7])
+    assert_whole(store, fewer)
+    assert len(store.revisions()) == 1
+
+
+def test_actions_of_an_unknown_symbol_stay(venue, store):
+    """Without them its adjusted prices would jump."""
+    day = pd.DatetimeIndex(["2020-02-03"], dtype="datetime64[us, UTC]")
+    stored = pd.DataFrame({"timestamp": day, "symbol": "NOPE", "kind": "split", "value": 2.0})
+    store.write_actions(stored)
+    venue.actions = _actions_of({"AAA": stored.assign(symbol="AAA", value=3.0)})
+    actions, failures = actions_of(venue, store, market_of(("AAA", "NOPE")))
+    assert actions.set_index("symbol")["value"].to_dict() == {"AAA": 3.0, "NOPE": 2.0}
+    assert list(failures) == ["NOPE"]
+    assert actions_of(TableVenue(BARS, NOW), store, market_of()) == (None, {})
+
+
+def _actions_of(known):
+    def actions(symbols):
+        if unknown := set(symbols) - set(known):
+            raise UnknownSymbol(f"has no {', '.join(sorted(unknown))}")
+        return pd.concat([known[symbol] for symbol in symbols])
+
+    return actions
+
+
+def test_a_bar_that_turns_up_late_is_taken(venue, store):
+    """Absent at first, there a day later: within the time that the venue may still correct."""
+    late = BARS.index[-1]
+    venue.table = BARS.drop(index=[late])
+    fetch(venue, store)
+    assert len(store.absences()) == 1
+    venue.table = BARS
+    fetch(venue, store, now=NOW + timedelta(hours=5))
+    assert_whole(store)
+    assert store.absences().empty
