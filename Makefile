@@ -23,7 +23,7 @@ PORT ?= 3000
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench lock clean
+.PHONY: help demo ui install test test-slow check bench lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,10 @@ lock: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@grep '^#' constraints.txt > $(VENV)/constraints.txt
 	@$(PIP) freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' >> $(VENV)/constraints.txt
 	@mv $(VENV)/constraints.txt constraints.txt && touch $(STAMP)
+
+docs: $(STAMP) ## write docs/features.md anew from the catalog of features
+	@$(BIN)/trading-pipeline features --markdown > docs/features.md.draft
+	@mv docs/features.md.draft docs/features.md
 
 clean: ## remove .venv and caches; data and reports stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
