@@ -10,6 +10,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.calendar import trading_calendar
@@ -134,9 +135,9 @@ class FakeAlpaca(Venue):
         elif symbol == "NEWCO" and asof == "-":
             table = table[table.index >= stocks.RENAMED]
         if self._revised:
-            old = (table.index < stocks.FIRST + pd.Timedelta(days=3))[:, None]
-            prices = table[["o", "h", "l", "c", "vw"]]
-            table = table.assign(**prices.mask(old, (prices * 1.001).round(4)))
+            old = table.index < stocks.FIRST + pd.Timedelta(days=3)
+            prices = table[["o", "h", "l", "c", "vw"]].mul(np.where(old, 1.001, 1.0), axis=0)
+            table = table.assign(**prices.round(4))
         return table[table.index < self.now]
 
     def _actions(self, query: dict[str, str]) -> Answer:

@@ -17,7 +17,7 @@ NOW = pd.Timestamp("2024-12-02 19:30:20", tz="UTC")
 def source_at(venue: FakeAlpaca, timeframe: str = "1d", **settings: Any) -> AlpacaSource:
     """A source with the right keys, that is patient without ever waiting."""
     clock = TestClock()
-    patience = Patience(sleep=clock.sleep, clock=clock.time, timeout=1.0)
+    patience = Patience(sleep=clock.sleep, clock=clock.time, timeout=0.5)
     usual = {"key": SecretStr(KEY), "secret": SecretStr(SECRET), "patience": patience}
     addresses = {"url": venue.url, "trading_url": venue.url, "now": lambda: venue.now}
     return AlpacaSource(timeframe=timeframe, **(usual | addresses | settings))
