@@ -7,9 +7,9 @@ a constant; and missing (NaN) where it cannot be known. Order here is the order 
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from trading_pipeline.core.features import (
@@ -27,10 +27,10 @@ from trading_pipeline.core.features.cross_section import CrossSection, Index, Va
 from trading_pipeline.core.features.feature import Feature
 from trading_pipeline.core.features.market import MarketSeries, equal_weight_return
 from trading_pipeline.core.features.series import Bars, SymbolSeries
-from trading_pipeline.core.features.windows import Array, log_change
+from trading_pipeline.core.features.windows import Array, kernel, log_change
 from trading_pipeline.errors import BarsError
 
-REVISION = 1  # raise it when the code makes other numbers though no row of the catalog changed
+REVISION = 2  # raise it when the code makes other numbers though no row of the catalog changed
 _OF_SYMBOLS = (
     *price.FEATURES,
     *trend.FEATURES,
@@ -46,6 +46,7 @@ CATALOG: tuple[Feature, ...] = (
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOG)
 LOOKBACK: int = max(feature.lookback for feature in CATALOG)
+BATCH = 8192  # bars of a series
 _PLACES = {name: place for place, name in enumerate(NAMES)}
 
 
@@ -75,12 +76,12 @@ def compute_features(
         ValueError: the calendar is unknown.
     """
     rows = _Rows(bars)
-    values = np.full((len(bars), len(CATALOG)), np.nan, dtype=np.float32)
+    values = np.empty((len(CATALOG), len(bars)), dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         _fill_symbols(values, rows)
         _fill_dates(values, rows, benchmark, calendar)
     keys = bars[["timestamp", "symbol"]].reset_index(drop=True)
-    return pd.concat([keys, pd.DataFrame(values, columns=list(NAMES), copy=False)], axis=1)
+    return pd.concat([keys, pd.DataFrame(values.T, columns=list(NAMES), copy=False)], axis=1)
 
 
 class _Rows:
@@ -103,14 +104,9 @@ class _Rows:
         self.prices = Bars(*(bars[name].to_numpy(np.float64) for name in Bars._fields))
 
     @property
-    def date(self) -> Index:
-        """Number of each row's date, (R,)."""
-        return np.repeat(np.arange(self.timestamps.size), np.diff(self.starts))
-
-    def of_symbols(self) -> list[Index]:
-        """The rows of each symbol, oldest first."""
-        order = np.argsort(self.symbol, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(self.symbol))[:-1]) if order.size else []
+    def by_symbol(self) -> Index:
+        """All rows, symbol after symbol, the oldest of each first; (R,)."""
+        return np.argsort(self.symbol, kind="stable")
 
 
 def _codes(symbols: pd.Series) -> tuple[Index, int]:
@@ -119,10 +115,32 @@ def _codes(symbols: pd.Series) -> tuple[Index, int]:
 
 
 def _fill_symbols(values: Values, rows: _Rows) -> None:
-    for mine in rows.of_symbols():
-        series = SymbolSeries(Bars(*(column[mine] for column in rows.prices)))
-        block = np.stack([_clipped(feature, series) for feature in _OF_SYMBOLS], axis=1)
-        values[mine, : len(_OF_SYMBOLS)] = block
+    """Features of single symbols, computed symbol after symbol, then put in the order of bars.
+
+    Symbols follow one another in one series, as if they were one: what reaches back beyond its
+    symbol's first bar has not its whole lookback, and is missing anyway.
+    """
+    order = rows.by_symbol
+    counts = np.bincount(rows.symbol)
+    listed = np.cumsum(counts) - counts
+    for batch in _batches(counts):
+        series = SymbolSeries(Bars(*(column[order[batch]] for column in rows.prices)))
+        firsts = listed[(listed >= batch.start) & (listed < batch.stop)] - batch.start
+        for feature, out in zip(_OF_SYMBOLS, values, strict=False):
+            _settle(out[batch], feature.compute(series), feature.low, feature.high)
+            _withhold(out[batch], firsts, feature.lookback - 1)
+    _reorder(values[: len(_OF_SYMBOLS)], order)
+
+
+def _batches(counts: Index) -> Iterator[slice]:
+    """Rows of whole symbols, about BATCH of them: few calls, and yet all arrays stay in cache."""
+    first = last = 0
+    for count in counts.tolist():
+        if last > first and last + count - first > BATCH:
+            yield slice(first, last)
+            first = last
+        last += count
+    yield slice(first, last)
 
 
 def _fill_dates(
@@ -130,14 +148,13 @@ def _fill_dates(
 ) -> None:
     section = CrossSection(values, NAMES, rows.starts)
     for feature in cross_section.FEATURES:
-        values[:, _PLACES[feature.name]] = _clipped(feature, section)
+        _settle(values[_PLACES[feature.name]], feature.compute(section), feature.low, feature.high)
     together = _market(rows, benchmark, section)
-    date = rows.date
-    for feature in market.FEATURES:
-        values[:, _PLACES[feature.name]] = _clipped(feature, together)[date]
     hours = Clock(rows.timestamps, calendar)
-    for feature in clock.FEATURES:
-        values[:, _PLACES[feature.name]] = _clipped(feature, hours)[date]
+    for feature in (*market.FEATURES, *clock.FEATURES):
+        source = together if feature.family == "market" else hours
+        of_dates = np.clip(feature.compute(source), feature.low, feature.high)
+        _spread(values[_PLACES[feature.name]], of_dates, rows.starts)
 
 
 def _market(rows: _Rows, benchmark: pd.Series | None, section: CrossSection) -> MarketSeries:
@@ -148,6 +165,37 @@ def _market(rows: _Rows, benchmark: pd.Series | None, section: CrossSection) -> 
     return MarketSeries(everyone, log_change(closes, 1), section)
 
 
-def _clipped(feature: Feature, source: object) -> npt.NDArray[np.float64]:
-    values: Array = feature.compute(source)
-    return np.clip(values, feature.low, feature.high)
+@kernel
+def _reorder(columns: Values, order: Index) -> None:
+    """Put what was computed in some order of the rows back into theirs, column by column."""
+    place = np.empty(order.size, np.int32)
+    for k in range(order.size):
+        place[order[k]] = k
+    computed = np.empty(order.size, np.float32)
+    for column in columns:
+        computed[:] = column
+        for row in range(place.size):
+            column[row] = computed[place[row]]
+
+
+@kernel
+def _spread(out: Values, of_dates: Array, starts: Index) -> None:
+    """Give every row the value of its date."""
+    for date in range(of_dates.size):
+        out[starts[date] : starts[date + 1]] = np.float32(of_dates[date])
+
+
+@kernel
+def _settle(out: Values, values: Array, low: float, high: float) -> None:
+    """Write values into `out`, clipped into [low, high]."""
+    for row in range(out.size):
+        value = low if values[row] < low else values[row]
+        out[row] = high if value > high else value
+
+
+@kernel
+def _withhold(out: Values, firsts: Index, bars: int) -> None:
+    """Make the first `bars` of every symbol missing; `firsts`: the row each begins at, (n,)."""
+    for k in range(firsts.size):
+        end = firsts[k + 1] if k + 1 < firsts.size else out.size
+        out[firsts[k] : min(firsts[k] + bars, end)] = np.nan

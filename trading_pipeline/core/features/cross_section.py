@@ -19,8 +19,8 @@ class CrossSection:
     """The features already computed, seen date by date.
 
     Args:
-        values: float32 (R, F), rows ordered by date and, within one, by symbol.
-        names: the F columns.
+        values: float32 (F, R), rows of bars ordered by date and, within one, by symbol.
+        names: the F features.
         starts: int64 (T + 1,), first row of each date, and R.
     """
 
@@ -30,7 +30,8 @@ class CrossSection:
 
     def column(self, name: str) -> Values:
         """One feature, float32 (R,)."""
-        return np.ascontiguousarray(self.values[:, self._places[name]])
+        column: Values = self.values[self._places[name]]
+        return column
 
 
 @kernel
@@ -41,13 +42,13 @@ def ranks(values: Values, starts: Index, least: int) -> Array:
     is, and at dates with fewer than `least` values.
     """
     out = np.full(values.size, np.nan)
+    bits = values.view(np.uint32)
     for date in range(starts.size - 1):
-        first, last = starts[date], starts[date + 1]
-        present = first + np.flatnonzero(~np.isnan(values[first:last]))
+        present = starts[date] + np.flatnonzero(~np.isnan(values[starts[date] : starts[date + 1]]))
         n = present.size
         if n < least:
             continue
-        order = present[np.argsort(values[present])]
+        order = present[_order(bits[present])]
         tie = 0
         for place in range(1, n + 1):
             if place < n and values[order[place]] == values[order[tie]]:
@@ -57,6 +58,33 @@ def ranks(values: Values, starts: Index, least: int) -> Array:
                 out[member] = shared
             tie = place
     return out
+
+
+@kernel
+def _order(bits: npt.NDArray[np.uint32]) -> Index:
+    """Places of float32 numbers, given as their bits, from the lowest to the highest; no NaN.
+
+    Radix sort, four digits of 8 bits: a fourth of the time of a comparing one. The bits of
+    positive floats are in the order of the numbers, those of negative ones in the reverse order.
+    """
+    digit, n = np.uint32(255), bits.size
+    key = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31))
+    order, sorted_key, sorted_order = np.arange(n), np.empty_like(key), np.empty(n, np.int64)
+    firsts = np.empty(256, np.int64)  # where each digit begins
+    for shift in (np.uint32(0), np.uint32(8), np.uint32(16), np.uint32(24)):
+        firsts[:] = 0
+        for k in range(n):
+            firsts[(key[k] >> shift) & digit] += 1
+        before = 0
+        for place in range(256):
+            before, firsts[place] = before + firsts[place], before
+        for k in range(n):
+            place = (key[k] >> shift) & digit
+            sorted_key[firsts[place]], sorted_order[firsts[place]] = key[k], order[k]
+            firsts[place] += 1
+        key, sorted_key = sorted_key, key
+        order, sorted_order = sorted_order, order
+    return order
 
 
 @kernel
@@ -87,7 +115,7 @@ def rank(section: CrossSection, column: str) -> Array:
 
 def rank_missing(section: CrossSection) -> Array:
     """1 where any rank of the row is missing, else 0; float64 (R,), never NaN."""
-    missing = np.zeros(section.values.shape[0], dtype=bool)
+    missing = np.zeros(section.values.shape[1], dtype=bool)
     for name in RANKED:
         missing |= np.isnan(section.column(name))
     return missing.astype(np.float64)

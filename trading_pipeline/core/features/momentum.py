@@ -41,8 +41,13 @@ def rsi(series: SymbolSeries, window: int, memory: int) -> Array:
 
 def raw_stochastic(series: SymbolSeries, window: int) -> Array:
     """(C - lowest low) / (highest high - lowest low); (T,), in [0, 1], 1/2 without a range."""
-    floor = lowest(series.low, window)
-    return share(series.close - floor, highest(series.high, window) - floor)
+    place: Array = series.once(_place_in_range, "high", "low", "close", window)
+    return place
+
+
+def _place_in_range(high: Array, low: Array, close: Array, window: int) -> Array:
+    floor = lowest(low, window)
+    return share(close - floor, highest(high, window) - floor)
 
 
 def stochastic_k(series: SymbolSeries, window: int, slow: int) -> Array:

@@ -17,20 +17,22 @@ Price = partial(
 
 def scaled_return(series: SymbolSeries, bars: int, skip: int = 0) -> Array:
     """log(C[t-skip] / C[t-bars]) / (σ √(bars - skip)); (T,), NaN for the first `bars`."""
-    past = log_change(series.close, bars)
+    past: Array = series.once(log_change, "close", bars)
     if skip:
-        past = past - log_change(series.close, skip)
+        past = past - series.once(log_change, "close", skip)
     return past / (series.sigma * math.sqrt(bars - skip))
 
 
 def gap(series: SymbolSeries) -> Array:
     """log(O[t] / C[t-1]) / σ: what the night brought; (T,)."""
-    return (series.log_return - log_ratio(series.close, series.open)) / series.sigma
+    night: Array = series.log_return - series.once(log_ratio, "close", "open")
+    return night / series.sigma
 
 
 def body(series: SymbolSeries) -> Array:
     """log(C / O) / σ: what the session brought; (T,)."""
-    return log_ratio(series.close, series.open) / series.sigma
+    session: Array = series.once(log_ratio, "close", "open")
+    return session / series.sigma
 
 
 def bar_range(series: SymbolSeries) -> Array:

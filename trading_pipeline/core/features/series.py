@@ -1,17 +1,12 @@
 """The bars of one symbol, and the quantities that many indicators share."""
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.features.windows import (
-    Array,
-    deviation,
-    kernel,
-    log_change,
-    wilder,
-)
+from trading_pipeline.core.features.windows import Array, deviation, kernel, log_change, wilder
 
 # Below this much movement, as a fraction of price, a market has not moved: a real tick is at least
 # a thousand times larger, and the rounding of an average of equal prices a million times smaller.
@@ -37,16 +32,36 @@ class SymbolSeries:
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
         self.open, self.high, self.low, self.close, self.volume = bars
+        self._known: dict[tuple[Any, ...], Any] = {}
 
-    @cached_property
+    def once(self, kernel: Callable[..., Any], *arguments: str | float) -> Any:
+        """What a kernel makes of this series, computed the first time it is asked for.
+
+        Args:
+            kernel: a function of arrays and numbers that does not change its input.
+            arguments: its arguments; a text is the name of one of the arrays here.
+        """
+        key = (kernel, *arguments)
+        if key not in self._known:
+            given = [getattr(self, each) if isinstance(each, str) else each for each in arguments]
+            self._known[key] = kernel(*given)
+        return self._known[key]
+
+    @property
     def log_return(self) -> Array:
         """Close to close; the first is NaN."""
-        return log_change(self.close, 1)
+        returns: Array = self.once(log_change, "close", 1)
+        return returns
+
+    def deviation_of_returns(self, window: int) -> Array:
+        """Standard deviation of the last `window` log returns, at least FLAT."""
+        spread: Array = self.once(deviation, "log_return", window, 1)
+        return np.maximum(spread, FLAT)
 
     @cached_property
     def sigma(self) -> Array:
         """Standard deviation of the last 63 log returns, at least FLAT; NaN for 63 bars."""
-        return np.maximum(deviation(self.log_return, SIGMA_BARS, 1), FLAT)
+        return self.deviation_of_returns(SIGMA_BARS)
 
     @cached_property
     def true_range(self) -> Array:

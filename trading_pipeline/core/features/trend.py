@@ -1,7 +1,7 @@
 """Trend indicators: where price stands against its averages, and how straight it runs."""
 
 import math
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from trading_pipeline.core.features.windows import (
     kernel,
     log_ratio,
     mean,
+    weighted,
 )
 
 Trend = partial(Feature, family="trend")
@@ -26,13 +27,27 @@ Trend = partial(Feature, family="trend")
 
 def sma_distance(series: SymbolSeries, window: int) -> Array:
     """log(C / SMA) / (σ √window); (T,)."""
-    return log_ratio(series.close, mean(series.close, window)) / (series.sigma * math.sqrt(window))
+    average = series.once(mean, "close", window)
+    return log_ratio(series.close, average) / (series.sigma * math.sqrt(window))
 
 
 def ema_distance(series: SymbolSeries, span: int, memory: int) -> Array:
     """log(C / EMA) / (σ √span), the average restarted on the last `memory` bars; (T,)."""
     average = ema(series.close, span, memory)
     return log_ratio(series.close, average) / (series.sigma * math.sqrt(span))
+
+
+@cache
+def histogram_weights(fast: int, slow: int, signal: int, memory: int) -> Array:
+    """What each of the last `memory` closes, newest first, adds to MACD line - signal line.
+
+    Both lines are linear in the closes, so their answer to a single one says it all, and a
+    weighted sum takes a fifth of the time of three averages restarted at every bar.
+    """
+    single = np.zeros(2 * memory - 1)
+    single[memory - 1] = 1.0
+    line, smooth = macd(single, fast, slow, signal, memory)
+    return np.ascontiguousarray((line - smooth)[memory - 1 :])
 
 
 @kernel
@@ -70,19 +85,24 @@ def macd(close: Array, fast: int, slow: int, signal: int, memory: int) -> tuple[
 
 
 def macd_line(series: SymbolSeries, fast: int, slow: int, signal: int, memory: int) -> Array:
-    """(EMA fast - EMA slow) / ATR; (T,)."""
-    return macd(series.close, fast, slow, signal, memory)[0] / series.atr
+    """(EMA fast - EMA slow) / ATR; (T,). Both are seeded on the same bar."""
+    quick = ema(series.close, fast, memory - slow + fast)
+    return (quick - ema(series.close, slow, memory)) / series.atr
 
 
 def macd_histogram(series: SymbolSeries, fast: int, slow: int, signal: int, memory: int) -> Array:
     """(MACD line - its signal line) / ATR; (T,)."""
-    line, smooth = macd(series.close, fast, slow, signal, memory)
-    return (line - smooth) / series.atr
+    return weighted(series.close, histogram_weights(fast, slow, signal, memory)) / series.atr
 
 
 def _directional(series: SymbolSeries, window: int, memory: int) -> tuple[Array, Array]:
-    up, down = directional_movement(series.high, series.low)
-    return directional_index(up, down, series.true_range, window, memory)
+    both: tuple[Array, Array] = series.once(_indices, "high", "low", "true_range", window, memory)
+    return both
+
+
+def _indices(high: Array, low: Array, span: Array, window: int, memory: int) -> tuple[Array, Array]:
+    up, down = directional_movement(high, low)
+    return directional_index(up, down, span, window, memory)
 
 
 def adx(series: SymbolSeries, window: int, memory: int) -> Array:

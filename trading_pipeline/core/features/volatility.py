@@ -38,21 +38,22 @@ def sigma(series: SymbolSeries) -> Array:
 
 def volatility_ratio(series: SymbolSeries, short: int, long: int) -> Array:
     """log(σ of `short` bars / σ of `long` bars); (T,). A market that has not moved reads 0."""
-    recent = np.maximum(deviation(series.log_return, short, 1), FLAT)
-    return log_ratio(recent, np.maximum(deviation(series.log_return, long, 1), FLAT))
+    return log_ratio(series.deviation_of_returns(short), series.deviation_of_returns(long))
 
 
 def bollinger_position(series: SymbolSeries, window: int, width: float) -> Array:
     """(C - SMA) / (width × standard deviation); (T,): -1 on the lower band, 1 on the upper."""
-    middle = mean(series.close, window)
-    spread = np.maximum(deviation(series.close, window, 0), FLAT * middle)
-    return (series.close - middle) / (width * spread)
+    middle: Array = series.once(mean, "close", window)
+    spread = np.maximum(series.once(deviation, "close", window, 0), FLAT * middle)
+    position: Array = (series.close - middle) / (width * spread)
+    return position
 
 
 def bollinger_width(series: SymbolSeries, window: int, width: float) -> Array:
     """(upper band - lower band) / SMA; (T,), >= 0."""
-    spread = deviation(series.close, window, 0)
-    return 2.0 * width * spread / mean(series.close, window)
+    spread: Array = series.once(deviation, "close", window, 0)
+    middle: Array = series.once(mean, "close", window)
+    return 2.0 * width * spread / middle
 
 
 def keltner_position(

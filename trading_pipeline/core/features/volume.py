@@ -31,7 +31,7 @@ def on_balance(series: SymbolSeries, window: int) -> Array:
 def vwap_distance(series: SymbolSeries, window: int) -> Array:
     """log(C / volume-weighted typical price) / (σ √window); (T,)."""
     paid = total(series.typical * series.volume, window)
-    vwap = paid / traded(total(series.volume, window))
+    vwap = paid / traded(series.once(total, "volume", window))
     return log_ratio(series.close, vwap) / (series.sigma * math.sqrt(window))
 
 
@@ -41,7 +41,7 @@ def chaikin_money_flow(series: SymbolSeries, window: int) -> Array:
     moved = span > FLAT * series.close
     place = (series.close - series.low) - (series.high - series.close)
     flow = np.where(moved, place / np.where(moved, span, 1.0), 0.0) * series.volume
-    return total(flow, window) / traded(total(series.volume, window))
+    return total(flow, window) / traded(series.once(total, "volume", window))
 
 
 def force(series: SymbolSeries, span: int, memory: int) -> Array:
@@ -57,7 +57,7 @@ def force(series: SymbolSeries, span: int, memory: int) -> Array:
 def volume_surprise(series: SymbolSeries, window: int) -> Array:
     """log(volume / mean volume of the `window` bars before); (T,), -inf for an idle bar."""
     usual = np.full(series.volume.size, np.nan)
-    usual[1:] = traded(mean(series.volume, window)[:-1])
+    usual[1:] = traded(series.once(total, "volume", window)[:-1] / window)
     return log_ratio(series.volume, usual)
 
 

@@ -77,3 +77,41 @@ def test_a_stop_is_touched_in_every_unit():
     for unit in (1.0, 3.7, 1e-9, 12345.678):
         high, low = array(11, 12, 11.5) * unit, array(9, 10, 9.3) * unit
         np.testing.assert_allclose(parabolic_sar(high, low, 0.1, 0.2, 3)[2], 12 * unit)
+
+
+def test_systems_do_not_know_where_a_block_ends():
+    """Bars are worked on in blocks; a history cut anywhere gives the same bits."""
+    noise = np.random.default_rng(0)
+    close = 100 + np.cumsum(noise.normal(size=1500))
+    high, low = close + noise.random(1500), close - noise.random(1500)
+    up, down = directional_movement(high, low)
+    span = true_range(high, low, close)
+    for first in (1, 100, 511, 900):
+        late = slice(first, None)
+        for window, memory in ((4, 13), (14, 250)):
+            whole = directional_index(up, down, span, window, memory)
+            part = directional_index(up[late], down[late], span[late], window, memory)
+            for ours, theirs in zip(whole, part, strict=True):
+                settled = ours[first + memory - 1 :]
+                assert settled.tobytes() == theirs[memory - 1 :].tobytes()
+        whole, part = (
+            parabolic_sar(h, low_, 0.02, 0.2, 63)
+            for h, low_ in ((high, low), (high[late], low[late]))
+        )
+        assert whole[first + 62 :].tobytes() == part[62:].tobytes()
+
+
+def test_an_odd_memory_is_worked_through_to_its_last_bar():
+    """Movements are taken two at a time; one more or fewer must not be lost."""
+    high, low = array(10, 11, 13, 12, 14, 13, 15), array(9, 10, 11, 10, 12, 11, 13)
+    up, down = directional_movement(high, low)
+    for memory in (5, 6, 7):
+        adx, _ = directional_index(up, down, true_range(high, low, low), 2, memory)
+        plus = minus = index = 0.0
+        first = high.size - memory
+        for lag in range(1, memory):
+            keep = 1.0 if lag < 2 else 0.5
+            plus, minus = plus * keep + up[first + lag], minus * keep + down[first + lag]
+            stay, weight = 1.0 if lag < 4 else 0.5, 0.0 if lag < 2 else 0.5
+            index = index * stay + weight * abs(plus - minus) / (plus + minus)
+        np.testing.assert_allclose(adx[-1], index)

@@ -93,3 +93,33 @@ def test_a_longer_array_changes_no_bit_of_a_shorter_one(x, cut):
         lambda y: windows.log_ratio(y, y + 1),
     ):
         assert kernel(x)[:cut].tobytes() == kernel(x[:cut].copy()).tobytes()
+
+
+@given(NUMBERS, hnp.arrays(float, st.integers(1, 20), elements=st.floats(-3, 3)))
+def test_a_weighted_sum_gives_the_newest_the_first_weight(x, weights):
+    window = weights.size
+    got = windows.weighted(x, weights)
+    assert np.isnan(got[: window - 1]).all()
+    for t in range(window - 1, x.size):
+        expected = weights @ x[t - window + 1 : t + 1][::-1]
+        np.testing.assert_allclose(got[t], expected, rtol=1e-9, atol=1e-6)
+
+
+def test_a_fading_sum_worked_by_hand():
+    """4 + 2 / 2 + 8 / 4: the newest counts whole, the one before it half."""
+    got = windows.fading_sum(np.array([9.0, 8.0, 2.0, 4.0]), 0.5, 3)
+    np.testing.assert_array_equal(got[2:], [2 + 8 / 2 + 9 / 4, 4 + 2 / 2 + 8 / 4])
+    np.testing.assert_array_equal(windows.fading_sum(np.ones(3), 0.5, 0), np.zeros(3))
+
+
+def test_equal_values_deviate_by_nothing_at_all():
+    """Not by the rounding of their mean: a market at rest has to read as one."""
+    for value in (0.1, 7.3, 1e-10, 12345.678):
+        assert (windows.deviation(np.full(70, value), 63, 1)[62:] == 0).all()
+
+
+def test_windows_longer_than_a_block_of_the_cache():
+    x = np.random.default_rng(0).normal(size=2 * windows.BLOCK + 300)
+    weights = np.linspace(1, 0, 250)
+    expected = np.convolve(x, weights, mode="valid")
+    np.testing.assert_allclose(windows.weighted(x, weights)[249:], expected, atol=1e-9)
