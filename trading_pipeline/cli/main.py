@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import chain, data, features, model, paper
+from trading_pipeline.cli import chain, data, features, model, paper, quality
 from trading_pipeline.errors import TradingPipelineError
 
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
@@ -48,6 +48,7 @@ app = typer.Typer(
 # In this order `--help` lists them.
 app.command()(chain.demo)
 app.command()(data.download)
+app.command()(quality.quality)
 app.command()(chain.train)
 app.command()(chain.backtest)
 app.command("walk-forward")(chain.walk_forward)

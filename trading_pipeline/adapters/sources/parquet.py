@@ -57,7 +57,7 @@ class ParquetSource:
         return actions[actions["symbol"].isin(list(symbols))].reset_index(drop=True)
 
     def _all_bars(self) -> pd.DataFrame:
-        files = self._files()
+        files = self.files()
         states = [(file, file.stat()) for file in files]
         signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
         if signature != self._signature:
@@ -66,7 +66,12 @@ class ParquetSource:
             self._signature = signature
         return self._bars
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The files that hold the bars, sorted.
+
+        Raises:
+            SourceError: there are none.
+        """
         if self.path.is_file():
             return [self.path]
         if not self.path.exists():

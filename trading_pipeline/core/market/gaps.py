@@ -10,7 +10,7 @@ from trading_pipeline.core.market.finding import Finding, counted, runs_of, told
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.presence import INSTANT, Presence
 
-_TOLERATED = f"{GAP_SHARE:.0%} of a year's bars, or {GAP_LEAST - 1} of them"
+_TOLERATED = f"{GAP_SHARE:.0%} of a year's bars, but {GAP_LEAST - 1} at least"
 
 
 def find_gaps(presence: Presence) -> list[Finding]:

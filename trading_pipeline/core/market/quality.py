@@ -35,6 +35,8 @@ class Quality:
     bars: int
     first: pd.Timestamp
     last: pd.Timestamp
+    expected: int  # bars by the calendar, between each symbol's first and last
+    missing: int  # of those
     findings: tuple[Finding, ...]  # the worst first
     coverage: pd.DataFrame  # symbols × months, share of the expected bars; NaN: not listed
 
@@ -81,6 +83,8 @@ def examine(
         bars=int(panel.traded.sum()),
         first=panel.timestamps[0],
         last=panel.timestamps[-1],
+        expected=int(presence.due.sum()),
+        missing=int((presence.due & ~presence.here).sum()),
         findings=ordered(findings),
         coverage=coverage(presence),
     )

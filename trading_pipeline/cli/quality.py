@@ -1,0 +1,75 @@
+"""The command that says what is wrong with market data."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trading_pipeline.adapters.terminal import say
+from trading_pipeline.cli.context import settings_of
+
+SEVERE = 1  # exit code
+
+
+def quality(
+    data_path: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume."),
+    ] = None,
+    market: Annotated[
+        str | None,
+        typer.Option(
+            "--market",
+            "-m",
+            help="An entry of pipeline.toml: its stored bars, or its calendar for --data-path.",
+            show_default="sample",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for quality.txt, findings.csv and a picture, coverage.png."),
+    ] = None,
+) -> None:
+    """Say what is wrong with market data: which rows, how bad it is, and what to do.
+
+    Of stored bars (--market), or of any Parquet file or folder (--data-path), whose timeframe and
+    calendar come from its stamps. Rows that break a rule are all listed. Exit code 0: nothing
+    severe. 1: something severe, which is refused, or holds its symbol out of learning and trading.
+    2: refused, because there are no bars to read.
+    """
+    examined = _of_market(market or "sample") if data_path is None else _of_path(data_path, market)
+    _print(examined, out)
+    if examined.severe:
+        raise typer.Exit(SEVERE)
+
+
+def _of_market(name: str) -> Any:
+    from trading_pipeline.adapters.quality import examine_store
+    from trading_pipeline.defs.inputs import span_of
+    from trading_pipeline.defs.resources import Home
+
+    settings, now = settings_of(name), datetime.now(UTC)
+    market = settings.market(name)
+    store = Home(root=str(settings.home.absolute())).bars(market)
+    return examine_store(store, market, span_of(market, now), None if market.end else now)
+
+
+def _of_path(path: Path, market: str | None) -> Any:
+    from trading_pipeline.adapters.quality import examine_files
+
+    return examine_files(path, settings_of(market).market(market) if market else None)
+
+
+def _print(examined: Any, out: Path | None) -> None:
+    from rich.console import Console
+
+    from trading_pipeline.adapters.quality import write_quality
+    from trading_pipeline.adapters.reports.quality import quality_text
+
+    console = Console()
+    wide = console.width if console.is_terminal else None
+    typer.echo(quality_text(examined, wide, colour=console.is_terminal), nl=False)
+    if out is not None:
+        for path in write_quality(out, examined):
+            say(f"written: {path}")

@@ -1,0 +1,104 @@
+"""The report of data quality can be read: every finding, in a terminal and in the UI."""
+
+import re
+from io import BytesIO
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.reports.coverage import (
+    CLASSES,
+    classes_of,
+    coverage_markdown,
+    draw_coverage,
+    least_covered,
+)
+from trading_pipeline.adapters.reports.quality import quality_markdown, quality_text
+from trading_pipeline.adapters.reports.sparkline import SHOWN_AT_ONCE
+from trading_pipeline.core.market.quality import examine
+from trading_pipeline_tests.core.market.planted import (
+    CALENDAR,
+    clean_bars,
+    panel_of,
+    scaled,
+    without,
+)
+
+
+@pytest.fixture(scope="module")
+def quality():
+    """A change of unit, a gap of five sessions, and a repeated bar."""
+    bars = without(scaled(clean_bars(240), "BBB", 100, 100), "CCC", 50, 55)
+    return examine(panel_of(bars), CALENDAR, "planted")
+
+
+def table_of(symbols, months=120, seed=0):
+    """Coverage of many symbols, most of them listed late, some with a hole."""
+    rng = np.random.default_rng(seed)
+    share = np.ones((symbols, months))
+    for row in range(symbols):
+        share[row, : rng.integers(0, months // 2)] = np.nan
+        share[row, rng.integers(months // 2, months)] = rng.choice([1, 0.995, 0.95, 0.7, 0.0])
+    names = [f"S{n:03}" for n in range(symbols)]
+    labels = [str(each) for each in pd.period_range("2010-01", periods=months, freq="M")]
+    return pd.DataFrame(share, names, labels)
+
+
+def test_the_text_says_what_how_bad_and_what_to_do(quality):
+    text = quality_text(quality)
+    flat = " ".join(text.split())
+    assert text.startswith("planted: 4 symbols, 955 bars of 1d, 2015-01-02 to 2015-12-")
+    assert "2 severe; 0 warnings, 1 note. 5 of 960 expected bars are missing (0.52%)." in flat
+    assert "the unit of the price" in flat
+    assert "5 sessions missing" in flat
+    assert flat.index("severe gap CCC") < flat.index("severe unit BBB") < flat.index("info")
+    assert max(map(len, text.splitlines())) <= 110
+    assert "\x1b" not in text
+
+
+def test_a_clean_panel_says_that_nothing_is_missing():
+    text = quality_text(examine(panel_of(clean_bars(240)), CALENDAR, "clean"))
+    assert "Nothing severe" in text
+    assert "No bar that the calendar expects is missing." in text
+
+
+def test_markdown_escapes_what_would_end_a_cell(quality):
+    lines = quality_markdown(quality).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + len(quality.findings)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {7}
+
+
+def test_the_classes_tell_a_missing_hour_from_a_missing_month():
+    table = pd.DataFrame([[1.0, 0.9999, 0.95, 0.5, 0.1, np.nan]])
+    assert classes_of(table).tolist() == [[0, 1, 2, 3, 4, len(CLASSES)]]
+
+
+@pytest.mark.parametrize("symbols", [1, 30, 300])
+def test_the_picture_is_drawn_for_few_and_many(symbols):
+    import matplotlib.image
+
+    picture = draw_coverage(table_of(symbols), "coverage of $ALL")
+    pixels = matplotlib.image.imread(BytesIO(picture), format="png")
+    assert pixels.shape[1] == 1210
+    assert 150 < pixels.shape[0] < 1800  # of 300 symbols the 60 least covered have a row each
+
+
+def test_the_least_covered_are_those_that_lack_most():
+    table = table_of(100)
+    chosen = least_covered(table, 10)
+    lost = (1 - table).sum(axis=1)
+    assert lost[chosen.index].min() >= lost.drop(chosen.index).max()
+    assert list(chosen.index) == sorted(chosen.index)
+
+
+@pytest.mark.parametrize("symbols", [1, 4, 30, 500])
+def test_the_small_picture_is_shown_at_once(symbols):
+    """Dagster hides Markdown of 1,000 characters or more behind a link."""
+    markdown = coverage_markdown(table_of(symbols))
+    assert 0 < len(markdown) < SHOWN_AT_ONCE
+    source = re.match(r"!\[coverage\]\(data:image/svg\+xml,(.*?)\)\n", markdown).group(1)
+    ElementTree.fromstring(unquote(source))
