@@ -116,6 +116,39 @@ def test_an_ex_date_earns_what_its_holder_gets(panel):
         np.testing.assert_allclose(adjusted[1:] / adjusted[:-1], held, rtol=1e-9)
 
 
+@few
+@given(bars_and_actions())
+def test_adjusted_prices_tell_what_an_owner_of_shares_has(drawn):
+    """Over the whole history: shares multiply, cash buys more of them at that day's raw close."""
+    table, actions = drawn
+    panel = Panel.of(table, actions)
+    for n in range(len(panel.symbols)):
+        shares = 1.0
+        own = np.flatnonzero(panel.traded[:, n])
+        for t in own[1:]:
+            shares *= panel.split[t, n]
+            shares += shares * panel.dividend[t, n] / panel.close[t, n]
+        wealth = shares * panel.close[own[-1], n] / panel.close[own[0], n]
+        adjusted = panel.adjusted_close[own[-1], n] / panel.adjusted_close[own[0], n]
+        assert adjusted == pytest.approx(wealth, rel=1e-9)
+
+
+@few
+@given(bars_and_actions(), st.data())
+def test_factors_go_on_from_where_they_were(drawn, data):
+    """Those of the bars since then, times the last one known, are those of the whole history."""
+    table, actions = drawn
+    panel = Panel.of(table, actions)
+    t = data.draw(st.integers(1, len(panel.timestamps))) - 1
+    for n in np.flatnonzero(panel.traded[t]):
+        symbol = panel.symbols[n]
+        since = (table["timestamp"] >= panel.timestamps[t]) & (table["symbol"] == symbol)
+        rest = Panel.of(table[since].reset_index(drop=True), actions)
+        later = panel.timestamps.get_indexer(rest.timestamps)
+        went_on = panel.factor[t, n] * rest.factor[:, 0]
+        np.testing.assert_allclose(went_on, panel.factor[later, n], rtol=1e-9)
+
+
 def test_a_panel_by_hand():
     """Two symbols, one listed a day later; 2 for 1 on the last day."""
     days = pd.date_range("2024-01-01", periods=3, tz="UTC", unit="us")
