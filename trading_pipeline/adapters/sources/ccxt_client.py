@@ -48,10 +48,11 @@ class CcxtClient:
         self._ccxt = _ccxt_exchange(exchange, self.timeframe)
         if url:
             self._ccxt.urls["api"] = _moved(self._ccxt.urls["api"], url)
-        pace = Pace(self._ccxt.rateLimit / 1000 / _SHARE, patience)
+        self._patience = patience
+        self._pace = Pace(self._ccxt.rateLimit / 1000 / _SHARE, patience)
         # ccxt's own throttle forgets other threads; it still says what each request costs.
-        self._ccxt.throttle = pace.price
-        self._ccxt.session = PatientSession(exchange, pace, patience)
+        self._ccxt.throttle = self._pace.price
+        self._ccxt.session = PatientSession(exchange, self._pace, patience)
         self.step = 1000 * int(self._ccxt.parse_timeframe(self.timeframe))
         self.skips_gaps = exchange.startswith("binance")
         self.columns = KLINE if self.skips_gaps else CANDLE
@@ -116,7 +117,7 @@ class CcxtClient:
 
         where = f"{self.exchange} {what}"
         try:
-            return call(*args)
+            return self._patiently(call, *args)
         except SourceUnavailable as error:
             raise SourceUnavailable(f"{where}: {self._text(error)}") from error
         except ccxt.BaseError as error:
@@ -127,6 +128,20 @@ class CcxtClient:
                     "networks. Set another `exchange`, or a mirror of it as `url`"
                 ) from error
             raise SourceError(f"{where}: {self._text(error)}") from error
+
+    def _patiently(self, call: Callable[..., T], *args: Any) -> T:
+        """The answer; asked again where 'too busy' came with HTTP 200, as at Kraken."""
+        import ccxt
+
+        for attempt in range(self._patience.tries):
+            try:
+                return call(*args)
+            except ccxt.OperationFailed as error:
+                if _status_of(error) is not None:
+                    raise
+                text = f"{self._text(error)} ({attempt + 1} tries)"
+            self._pace.hold(self._patience.pause(attempt))
+        raise SourceUnavailable(f"{text}; run it again later: what is stored stays")
 
     def _text(self, error: Exception) -> str:
         """What an error says; most begin with the name of the venue, as ours do already."""
