@@ -55,10 +55,27 @@ def slstm_scan(inputs: Tensor, recurrent: Tensor, state: SLSTMState) -> tuple[Te
         hidden (T, N, d, B), each in [-1, 1], and the state after the last bar. Differentiable once,
         in everything but the peaks.
     """
+    if torch.compiler.is_exporting():
+        return _plain_scan(inputs, recurrent, state)
     # Memories add up over many bars: in bfloat16 they would lose what is small.
     with torch.autocast(inputs.device.type, enabled=False):
         hidden, cell, norm, peak = _Recurrence.apply(inputs.to(recurrent.dtype), recurrent, *state)  # type: ignore[no-untyped-call]
     return hidden, SLSTMState(hidden[-1], cell, norm, peak)
+
+
+def _plain_scan(inputs: Tensor, recurrent: Tensor, state: SLSTMState) -> tuple[Tensor, SLSTMState]:
+    """The same bar by bar in plain operations, which a graph can be made of."""
+    hiddens = []
+    for bar in inputs.unbind(0):
+        i, f, z, o = (bar + recurrent @ state.hidden).chunk(4, dim=1)
+        carried = F.logsigmoid(f) + state.peak
+        peak = torch.maximum(carried, i)
+        keep, write = (carried - peak).exp(), (i - peak).exp()
+        cell = keep * state.cell + write * z.tanh()
+        norm = keep * state.norm + write
+        state = SLSTMState(o.sigmoid() * cell / norm, cell, norm, peak)
+        hiddens.append(state.hidden)
+    return torch.stack(hiddens), state
 
 
 class _Recurrence(torch.autograd.Function):
