@@ -62,7 +62,6 @@ class CcxtSource:
         """
         self._patience, self._now = patience or Patience(), now
         self._client = CcxtClient(exchange, timeframe, url, self._patience)
-        self._step = pd.Timedelta(self._client.step, unit="ms")
         self._listed: dict[str, pd.Timestamp] = {}
 
     def identity(self) -> dict[str, str]:
@@ -146,8 +145,13 @@ class CcxtSource:
 
     def _end(self, symbol: str, clock: int) -> pd.Timestamp:
         """The end of its last closed bar; long ago if it has none."""
-        ends = [_stamp(row[0]) + self._step for row in self._client.latest(symbol)]
-        return max((end for end in ends if end <= _stamp(clock)), default=_GENESIS)
+        step, closed = self._client.step, clock - self._client.step + 1
+        opens = [int(row[0]) for row in self._client.latest(symbol) if row[0] < closed]
+        last = max(opens, default=_ms(_GENESIS) - step)
+        # Nothing after it, says the next answer; of a pair that is traded it need not be asked.
+        for page in self._pages(symbol, last + step, closed, once=True):
+            last = int(page[-1][0])
+        return _stamp(last + step)
 
     # Bars
 

@@ -5,6 +5,7 @@ It answers rate limits, server errors, time-outs, broken connections and truncat
 a client, and the source that uses it, sees either a whole answer or `SourceUnavailable`.
 """
 
+import logging
 import random
 import ssl
 import threading
@@ -26,6 +27,7 @@ from requests.exceptions import (
 
 from trading_pipeline.errors import SourceUnavailable
 
+_LOG = logging.getLogger(__name__)
 # Asked too often: all threads must hold. 418 is Binance's ban of those who ignored a 429.
 _TOO_MANY = frozenset({418, 429})
 # Fails now, may work in a moment: the server, or Cloudflare in front of it (520 to 524).
@@ -135,6 +137,7 @@ class PatientSession(requests.Session):
         raise ValueError(f"patience must have at least one try, had {tries}")
 
     def _wait(self, setback: _Setback, pause: float) -> None:
+        _LOG.info("%s %s; asked again in %.0f s", self.venue, setback.reason, pause)
         if setback.too_many or setback.retry_after:
             self.pace.hold(pause)
         else:

@@ -54,6 +54,22 @@ def test_a_fault_of_the_venue_does_not_show_in_the_bars(venue, truth, name, afte
     pd.testing.assert_frame_equal(bars, truth)
 
 
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_does_not_show_in_listings_and_spans(venue, name):
+    names = ["ADA/USDT", "LUNA/USDT"]
+    good = source_of(venue)
+    listings, span = good.listings(names), good.span(names)
+    source = source_of(venue)
+    # The page that may be repeated is one from the middle of the history.
+    middle = [pd.Timestamp(day, tz="UTC") for day in ("2021-03-01", "2021-03-09")]
+    source.bars(names, *middle)
+    FAULTS[name](venue)
+    pd.testing.assert_frame_equal(source.listings(names), listings)
+    source.bars(names, *middle)
+    FAULTS[name](venue)
+    assert source.span(names) == span
+
+
 def test_faults_while_several_symbols_are_fetched_at_once_do_not_show_either(venue, truth):
     clock = TestClock()
     patience = Patience(tries=60, limit=1e9, sleep=clock.sleep, clock=clock.time, timeout=0.2)
