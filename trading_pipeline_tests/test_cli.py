@@ -15,7 +15,10 @@ from trading_pipeline.defs.instance import local_instance
 from trading_pipeline_tests.synthetic import panel
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "model", "home")
+COMMANDS = (
+    *("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "check-leakage"),
+    *("model", "home"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +146,7 @@ def test_an_out_that_cannot_be_written_is_named(run, folder, place):
     assert (folder / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward", "model"}))  # which need none
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward", "model"}))  # need none
 def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, command):
     (folder / "file").write_text("precious")
     monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))

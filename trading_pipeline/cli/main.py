@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import chain, data, features, model, paper, quality
+from trading_pipeline.cli import chain, data, features, leakage, model, paper, quality
 from trading_pipeline.errors import TradingPipelineError
 
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
@@ -53,6 +53,7 @@ app.command()(chain.train)
 app.command()(chain.backtest)
 app.command("walk-forward")(chain.walk_forward)
 app.command("paper-trade")(paper.paper_trade)
+app.command("check-leakage")(leakage.check_leakage)
 app.command()(features.features)
 app.command()(model.model)
 app.command()(paper.home)

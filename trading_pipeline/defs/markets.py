@@ -33,6 +33,7 @@ def market_definitions(plan: Plan) -> dg.Definitions:
             market_checks.no_session_is_missing(plan.market),
             feature_checks.features_do_not_look_ahead(plan.market),
             model_checks.checkpoints_load_and_agree(plan),
+            model_checks.predictions_do_not_look_ahead(plan),
             report_checks.accounts_balance(plan.market),
         ],
         jobs=[*jobs.values(), paper_job(plan)],

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.core.market.bars import content_hash
+from trading_pipeline.defs.checks.models import look_ahead_ruled_out
 from trading_pipeline.defs.inputs import (
     Plan,
     bars_of_features,
@@ -149,7 +150,8 @@ def train(run: Runner, plan: Plan) -> list[str]:
     data, recipe = read_dataset(run.home, plan), recipe_of(plan)
     done = []
     for key, fold in folds_of(data, recipe).items():
-        if not _is_trained(run.home, plan, data, fold):
+        checked = look_ahead_ruled_out(run.instance, plan.market, key)
+        if not checked or not _is_trained(run.home, plan, data, fold):
             run.run(job_name(plan.market, "train"), partition_key=key)
             done.append(key)
     return done

@@ -7,7 +7,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.features import leakage
+from trading_pipeline.core.features.leakage import Examined, Leak
+from trading_pipeline.core.learning import bar_leakage
 from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
 from trading_pipeline.defs.markets import market_definitions
@@ -23,6 +24,10 @@ from trading_pipeline_tests.defs.conftest import MARKET, FakeSources, TableSourc
 
 PLAN = Plan(MARKET, preset="tiny")
 ALL_DAYS = ("2000-03-01", "2000-08-31")
+DAY = pd.Timestamp("2000-06-01", tz="UTC")
+LEAKING = Examined(
+    "features", "scrambling", "", 1, (Leak("features", "scrambling", "x", "A", DAY, 1, 2, DAY, 1),)
+)
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def test_what_failed_its_checks_is_not_up_to_date(run_on, sample_bars, monkeypat
     """Features are recorded before their check runs: the next command must not take them."""
     run = run_on(sample_bars)
     with monkeypatch.context() as patch:
-        patch.setattr(leakage, "find_leaks", lambda *_, **__: ["a leak"])
+        patch.setattr(bar_leakage, "examine_bars", lambda *_, **__: [LEAKING])
         for _ in range(2):
             with pytest.raises(TradingPipelineError, match="features_do_not_look_ahead"):
                 download(run, PLAN)

@@ -50,29 +50,23 @@ def between(
     return rows[inside].reset_index(drop=True)
 
 
-def stretch(bars: pd.DataFrame, last: int, count: int) -> pd.DataFrame:
-    """The bars of `count` dates, the newest of which is the date number `last` (negative: from
-    the end, as Python counts)."""
-    stamps = dates_of(bars)
-    end = last % len(stamps)
-    first = stamps[max(0, end + 1 - count)]
-    inside = bars["timestamp"].between(first, stamps[end])
-    return bars[inside].reset_index(drop=True)
-
-
 def scrambled(bars: pd.DataFrame, cut: pd.Timestamp, seed: int) -> pd.DataFrame:
-    """Bars with random prices, volumes and actions from `cut` on; still possible, same keys."""
+    """Bars with random prices, volumes and actions from `cut` on; still possible, same keys.
+
+    Each symbol also gets another level of both, so that who is large or dear later changes.
+    """
     later = (bars["timestamp"] >= cut).to_numpy()
     noise = np.random.default_rng(seed)
-    size = int(later.sum())
-    prices = ["open", "high", "low", "close"]
+    size, (codes, names) = int(later.sum()), pd.factorize(bars.loc[later, "symbol"])
+    dear, busy = np.exp(noise.normal(size=(2, len(names))) * [[1.0], [2.0]])[:, codes]
     paths = np.sort(np.exp(noise.normal(size=(size, 4))), axis=1)  # low, two between, high
-    factors = paths[:, [1, 3, 0, 2]] * bars.loc[later, ["close"]].to_numpy()
+    level = bars.loc[later, "close"].to_numpy() * dear
+    prices = paths[:, [1, 3, 0, 2]] * level[:, None]
     mixed = bars.copy()
-    mixed.loc[later, prices] = factors
-    mixed.loc[later, "volume"] = bars.loc[later, "volume"] * np.exp(noise.normal(size=size))
+    mixed.loc[later, ["open", "high", "low", "close"]] = prices
+    mixed.loc[later, "volume"] = bars.loc[later, "volume"] * busy * np.exp(noise.normal(size=size))
     if "split" in bars:
         happens = noise.random((2, size)) < _ACTIONS_AT
         mixed.loc[later, "split"] = np.where(happens[0], 2.0, 1.0)
-        mixed.loc[later, "dividend"] = np.where(happens[1], 0.01 * factors[:, 3], 0.0)
+        mixed.loc[later, "dividend"] = np.where(happens[1], 0.01 * prices[:, 3], 0.0)
     return mixed

@@ -11,6 +11,7 @@ the orders that follow are stages, each a table with `timestamp`, `symbol` and c
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +45,25 @@ class Leak:
     values: int  # how many of the column's values changed
 
     def __str__(self) -> str:
+        how = _OTHERWISE.get(self.check, "").format(f"{self.cut:%Y-%m-%d %H:%M}")
         return (
             f"{self.stage}, {self.check}: {self.column} of {self.symbol} at "
-            f"{self.timestamp:%Y-%m-%d %H:%M} is {self.expected:.9g} on all bars and "
-            f"{self.got:.9g} when they are cut at {self.cut:%Y-%m-%d %H:%M} "
+            f"{self.timestamp:%Y-%m-%d %H:%M} is {self.expected:.9g}, but {self.got:.9g}{how} "
             f"({self.values} values differ)"
         )
+
+
+_NOISE = " when the bars from {} on are noise"
+_OTHERWISE = {
+    "truncation": " when the bars end before {}",
+    "scrambling": _NOISE,
+    "start": " when the bars begin at {}",
+    "stored": " as stored",
+    "targets": _NOISE,
+    "window": _NOISE,
+    "scaler": _NOISE,
+    "fit": " in the checkpoint",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,22 @@ class Examined:
     def clean(self) -> bool:
         """Whether something was compared, and none of it had changed."""
         return self.values > 0 and not self.leaks
+
+
+def merged(examined: Iterable[Examined]) -> list[Examined]:
+    """One for each stage and check, in the order they were first seen."""
+    groups: dict[tuple[str, str], list[Examined]] = {}
+    for each in examined:
+        groups.setdefault((each.stage, each.check), []).append(each)
+    return [
+        Examined(
+            *place,
+            group[0].done + (f"; and {len(group) - 1} more such" if len(group) > 1 else ""),
+            sum(each.values for each in group),
+            tuple(leak for each in group for leak in each.leaks),
+        )
+        for place, group in groups.items()
+    ]
 
 
 def find_leaks(
@@ -128,16 +158,19 @@ def examine(
         bars: in the data format, sorted by (timestamp, symbol), perhaps with actions.
         truncate, scramble, starts: where to cut the future off, turn it into noise, begin.
         lookbacks: bars that a column is made of; only those columns are compared by `starts`.
-        seed: of the noise.
+        seed: of the noise of the first date; each has its own.
     """
     experiments = [
-        *(("truncation", cut, lambda cut: between(bars, None, cut)) for cut in truncate),
-        *(("scrambling", cut, lambda cut: scrambled(bars, cut, seed)) for cut in scramble),
-        *(("start", cut, lambda cut: between(bars, cut, None)) for cut in starts),
+        *(("truncation", cut, partial(between, bars, None, cut)) for cut in truncate),
+        *(
+            ("scrambling", cut, partial(scrambled, bars, cut, seed + place))
+            for place, cut in enumerate(scramble)
+        ),
+        *(("start", cut, partial(between, bars, cut, None)) for cut in starts),
     ]
     whole, found = stages(bars), _Tally()
     for place, (check, cut, change) in enumerate(experiments, start=1):
-        changed = change(cut)
+        changed = change()
         ages = _settled_bars(bars, changed) if check == "start" else None
         found.add(check, cut, _comparisons(check, cut, whole, stages(changed), ages, lookbacks))
         watch(place, len(experiments), f"{check} at {cut:%Y-%m-%d}")
@@ -187,7 +220,7 @@ def differences(
     names, leaks = [name for name in expected.columns if name not in KEY], []
     for name in names:
         ours, theirs = _numbers(expected[name]), _numbers(got[name])
-        wrong = _far_apart(ours, theirs, tolerance) if tolerance else _other_bits(ours, theirs)
+        wrong = _far_apart(ours, theirs, tolerance) if tolerance else other_bits(ours, theirs)
         if wrong.any():
             leaks.append(_leak(stage, check, name, expected, ours, theirs, wrong, cut))
     return len(expected) * len(names), leaks
@@ -208,7 +241,9 @@ def _comparisons(
             yield stage, *differences(stage, check, expected, theirs, cut)
         elif lookbacks:
             expected = between(table, cut, None)
-            yield stage, *_settled_differences(stage, expected, got[stage], cut, ages, lookbacks)
+            if any(name in lookbacks for name in expected.columns):
+                theirs = got[stage]
+                yield stage, *_settled_differences(stage, expected, theirs, cut, ages, lookbacks)
 
 
 def _settled_differences(
@@ -283,17 +318,21 @@ def _leaks(examined: Iterable[Examined]) -> list[Leak]:
 
 
 def _numbers(column: pd.Series) -> Array:
-    return column.to_numpy(np.float64)
+    values: Array = column.to_numpy(np.float64)
+    return values
 
 
-def _other_bits(ours: Array, theirs: Array) -> Mask:
+def other_bits(ours: Array, theirs: Array) -> Mask:
+    """Where two arrays of one shape are not the same; NaN is NaN."""
     same: Mask = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-    return ~same
+    different: Mask = ~same
+    return different
 
 
 def _far_apart(ours: Array, theirs: Array, tolerance: float) -> Mask:
     near: Mask = np.isclose(theirs, ours, rtol=tolerance, atol=tolerance, equal_nan=True)
-    return ~near
+    far: Mask = ~near
+    return far
 
 
 def _leak(

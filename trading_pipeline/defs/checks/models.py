@@ -1,11 +1,18 @@
-"""Does a checkpoint load, and is it of the recipe that the settings ask for?"""
+"""Does a checkpoint load, is it of the recipe that the settings ask for, and does it look ahead?"""
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from trading_pipeline.defs.inputs import Plan, recipe_of
-from trading_pipeline.defs.resources import Home
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.checks.leakage import verdict_of
+from trading_pipeline.defs.inputs import Plan, checkpoint_of, fold_of, read_dataset, recipe_of
+from trading_pipeline.defs.partitions import folds
+from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 from trading_pipeline.errors import CheckpointError
+
+NO_LOOK_AHEAD = "predictions_do_not_look_ahead"
 
 
 def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
@@ -38,3 +45,42 @@ def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
         )
 
     return load_and_agree
+
+
+def predictions_do_not_look_ahead(plan: Plan) -> dg.AssetChecksDefinition:
+    """Nothing between raw bars and orders changes when the future does, and training knew none."""
+    market = plan.market
+
+    @dg.asset_check(
+        asset=[market.name, "predictions"],
+        name=NO_LOOK_AHEAD,
+        partitions_def=folds(market),
+        blocking=True,
+        pool=DUCKDB_POOL,
+    )
+    def no_look_ahead(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
+        """Of the fold: targets, gaps, scaler, and all that training is given; then what its
+        networks are asked and say, and the orders of its first 12 dates, on at most 24 symbols;
+        and on its first 5 dates, of all symbols, whether the stored predictions are the same.
+        """
+        from trading_pipeline.core.learning.leakage import examine_model
+
+        recipe, data = recipe_of(plan), read_dataset(home, plan)
+        fold = fold_of(data, recipe, context.partition_key)
+        checkpoint = checkpoint_of(home, plan, data, fold)
+        stored = home.predictions(market).read([fold.key])
+        return verdict_of(examine_model(data, fold, recipe, checkpoint, stored))
+
+    return no_look_ahead
+
+
+def look_ahead_ruled_out(instance: dg.DagsterInstance, market: Market, fold: str) -> bool:
+    """Whether the newest check of a fold's predictions was a pass.
+
+    They are recorded as materialized before it runs, so that they exist says nothing.
+    """
+    key = dg.AssetCheckKey(dg.AssetKey([market.name, "predictions"]), NO_LOOK_AHEAD)
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [key], partition_filter=PartitionKeyFilter(key=fold)
+    )
+    return key in newest and newest[key].status == AssetCheckExecutionRecordStatus.SUCCEEDED

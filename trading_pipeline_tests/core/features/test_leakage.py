@@ -132,7 +132,7 @@ def test_a_leak_says_what_where_and_how_much():
     assert leak.values == 3
     text = str(leak)
     assert text.startswith("features, truncation: ret of S0 at 2020-07-23 00:00 is ")
-    assert "and nan when they are cut at 2020-07-24 00:00 (3 values differ)" in text
+    assert "but nan when the bars end before 2020-07-24 00:00 (3 values differ)" in text
 
 
 def test_the_noise_is_possible_bars_and_leaves_the_past():

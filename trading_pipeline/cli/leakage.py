@@ -1,0 +1,107 @@
+"""The command that looks for look-ahead, on whatever is stored."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trading_pipeline.adapters.terminal import Bars, say
+from trading_pipeline.cli.context import runner_of, settings_of
+from trading_pipeline.errors import HistoryTooShort
+
+LEAK = 1  # exit code
+
+
+def check_leakage(
+    market: Annotated[
+        str | None,
+        typer.Option("--market", "-m", help="An entry of pipeline.toml.", show_default="sample"),
+    ] = None,
+    data_path: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file or folder: features, universe and targets of it alone."),
+    ] = None,
+    cuts: Annotated[
+        int, typer.Option(min=1, help="Dates at which bars end, become noise, or begin.")
+    ] = 3,
+) -> None:
+    """Look for look-ahead in features, training, predictions and orders, on real stored bars.
+
+    Cuts off and scrambles the future, and computes all stages again: nothing of the past may
+    change. Exit code 0: clean. 1: a leak was found. 2: refused, for example because no bars are
+    stored.
+    """
+    if data_path is None:
+        examined, skipped = _of_market(market or "sample", cuts)
+    else:
+        examined, skipped = _of_panel(data_path, market, cuts)
+    _print(examined, skipped)
+    if any(each.leaks for each in examined):
+        raise typer.Exit(LEAK)
+
+
+def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
+    """What all stages of a stored market came to, and what was skipped and why."""
+    settings = settings_of(name)
+    with runner_of(settings) as run, Bars() as bars:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs.leakage import examine_market
+
+        return examine_market(run.home, plan_of(settings, name), cuts, _watching(bars, name))
+
+
+def _of_panel(path: Path, template: str | None, cuts: int) -> tuple[list[Any], dict[str, str]]:
+    """The stages that need no model, on a panel of one's own; nothing is stored."""
+    from trading_pipeline.adapters.sources.parquet import ParquetSource
+    from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
+    from trading_pipeline.core.learning.bar_leakage import N_STEPS, examine_bars
+    from trading_pipeline.core.market.calendar import infer_calendar
+    from trading_pipeline.core.market.panel import Panel
+    from trading_pipeline.defs.inputs import Plan
+    from trading_pipeline.defs.leakage import MODEL, examine_trainings
+
+    settings, source, name = settings_of(), ParquetSource(path), market_name(path.resolve().stem)
+    symbols = source.symbols()
+    rows = source.bars(symbols, *source.span(symbols))
+    panel, skipped = Panel.of(rows, source.actions(symbols)), {MODEL: "a panel has no checkpoint"}
+    with Bars() as bars:
+        watching = _watching(bars, name)
+        examined = examine_bars(
+            panel, infer_calendar(rows), cuts=cuts, watch=watching("bars to features")
+        )
+        try:
+            terms = settings.market(template) if template else None
+            market, notes = market_of_panel(rows, name, N_STEPS, terms, where=str(path))
+        except HistoryTooShort as error:
+            return examined, {"training": str(error)} | skipped
+        for note in notes:
+            say(f"note: {note}")
+        trained, why = examine_trainings(panel, Plan(market), watching)
+    return examined + trained, why | skipped
+
+
+def _watching(bars: Bars, name: str) -> Callable[[str], Any]:
+    """Progress of one piece of work after the other, as lines or bars."""
+    return lambda label: bars.start(f"{name}: {label}", say)
+
+
+def _print(examined: list[Any], skipped: dict[str, str]) -> None:
+    from trading_pipeline.core.features.leakage import merged
+    from trading_pipeline.defs.checks.leakage import verdict
+
+    rows = merged(examined)
+    width = max([len(f"{each.stage} {each.check}") for each in rows], default=0) + 2
+    for each in rows:
+        place = f"{each.stage}, {each.check}"
+        typer.echo(f"{place:<{width}} {each.values:>12,}  {verdict(each):<8}  {each.done}")
+        for leak in each.leaks[:3]:
+            typer.echo(f"    {leak}")
+    for stage, why in skipped.items():
+        typer.echo(f"{stage:<{width}} {'':>12}  skipped   {why}")
+    leaks = sum(len(each.leaks) for each in rows)
+    values = sum(each.values for each in rows)
+    if leaks:
+        typer.echo(f"\n{leaks} leaks found among {values:,} values")
+    else:
+        typer.echo(f"\nNo leak found: {values:,} values compared, none had changed")

@@ -1,0 +1,38 @@
+"""What came of looking for leaks, as Dagster shows it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from trading_pipeline.core.features.leakage import Examined
+
+_SHOWN = 5
+
+
+def verdict_of(examined: Sequence["Examined"]) -> dg.AssetCheckResult:
+    """Passed where values were compared and none leaked; the table says what was done."""
+    leaks = [leak for each in examined for leak in each.leaks]
+    values = sum(each.values for each in examined)
+    complaints = [str(leak) for leak in leaks[:_SHOWN]] or (
+        [] if values else ["no bars to compare"]
+    )
+    rows = [f"| {e.stage} | {e.check} | {e.done} | {e.values:,} | {verdict(e)} |" for e in examined]
+    head = ["| stage | check | what was done | values | verdict |", "|---|---|---|---:|---|"]
+    return dg.AssetCheckResult(
+        passed=not complaints,
+        description="; ".join(complaints) or None,
+        metadata={
+            "leaks": len(leaks),
+            "values": values,
+            "examined": dg.MetadataValue.md("\n".join(head + rows)),
+        },
+    )
+
+
+def verdict(examined: "Examined") -> str:
+    """In a word or two, for a table."""
+    if examined.leaks:
+        return f"LEAK ({len(examined.leaks)})"
+    return "clean" if examined.values else "nothing to compare"
