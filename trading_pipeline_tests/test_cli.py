@@ -167,7 +167,10 @@ def test_an_empty_home_says_what_to_run_first(run, folder, command):
     ("arguments", "complaint"),
     [
         (["train", "--market=nope"], "no market 'nope': "),
-        (["backtest", "--market=nope"], "has sample. Add a [markets.nope] entry"),
+        (
+            ["backtest", "--market=nope"],
+            "has crypto, sample, us_equities. Add a [markets.nope] entry",
+        ),
         (["download", "--market=nope"], "no market 'nope': "),
         (["walk-forward", "--data-path=panel.parquet", "--market=nope"], "no market 'nope': "),
         (["walk-forward", "--data-path=panel.parquet", "--preset=huge"], "tiny, small or full"),
@@ -175,6 +178,11 @@ def test_an_empty_home_says_what_to_run_first(run, folder, command):
         (["train", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
         (["backtest", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
         (["download", "--source=nope"], "no market of source 'nope' in pipeline.toml; it has"),
+        (["download", "--source=ccxt"], '[markets.ccxt] source = "ccxt" exchange = "kraken" sym'),
+        (["download", "--source=all", "--interval=1m"], "add [markets.binance_1m]"),
+        (["download", "--source=binance", "--interval=1h"], "it has crypto of 1d. A market has"),
+        (["download", "--timeframe=2h"], "must be one of 1d, 4h, 1h, 30m, 15m, 5m, 1m, 1Day,"),
+        (["download", "--start=soon"], "Invalid value for '--start'"),
         (["paper-trade", "--source=nope"], "no market of source 'nope' in pipeline.toml; it has"),
         (["demo", "--capital=0"], "Invalid value for '--capital'"),
         (["demo", "--capital=nan"], "Invalid value for '--capital'"),

@@ -1,6 +1,7 @@
 """The command line. Every command runs the same Dagster jobs as the web UI, on the same data.
 
-Exit codes: 0 done, 2 refused with one line that says why, 130 stopped by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 2 refused with one line that says why, 3 downloaded in part, 130 stopped by
+Ctrl-C or SIGTERM.
 """
 
 import signal

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.core.market.bars import content_hash
-from trading_pipeline.defs.checks.models import look_ahead_ruled_out
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.checks.models import cleared_of_leaks
 from trading_pipeline.defs.inputs import (
     Plan,
     bars_of_features,
@@ -27,6 +28,7 @@ from trading_pipeline.defs.inputs import (
 )
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import job_name
+from trading_pipeline.defs.partitions import DAY
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home, Sources
 from trading_pipeline.defs.schedules import missing_days, range_tags
 from trading_pipeline.errors import CheckpointError, StoreError, TradingPipelineError
@@ -135,23 +137,69 @@ def _name_holder(instance: dg.DagsterInstance, say: Callable[[str], object]) -> 
         )
 
 
-def download(run: Runner, plan: Plan) -> tuple[str, str] | None:
-    """Bars, actions and features of the days that are missing or changed; their range, or None."""
-    market = plan.market
-    wanted = _changed_days(run, plan)
+@dataclass(frozen=True)
+class Landed:
+    """What the newest download of a market did, in bars; `failed` says why by symbol."""
+
+    added: int
+    changed: int
+    removed: int
+    rows: int  # stored by now
+    last: str  # stamp of the newest stored bar
+    failed: Mapping[str, str]
+
+
+def download(
+    run: Runner, plan: Plan, start: date | None = None, refetch: bool = False
+) -> tuple[str, str] | None:
+    """Bars, actions and features of the days that are missing or changed; their range, or None.
+
+    A venue is always asked: what it may still correct is known to nobody else.
+
+    Args:
+        start: earlier days are left alone; those before the market's own start always are.
+        refetch: ask a venue for everything again.
+    """
+    market, now = plan.market, datetime.now(UTC)
+    if run.sources.open(market).live:
+        wanted = _days_of_venue(run, plan, now, refetch)
+    else:
+        wanted = _changed_days(run, plan)
+    if wanted is not None and start is not None:
+        first = max(wanted[0], f"{start:{DAY}}")
+        wanted = missing_days(market, set(), now, first)
     if wanted is None:
         return None
-    run.run(job_name(market, "download"), tags=range_tags(*wanted))
+    config = {"refetch": refetch, "start": f"{start:{DAY}}" if start else ""}
+    run.run(
+        job_name(market, "download"),
+        tags=range_tags(*wanted),
+        ops={f"{market.name}__raw_bars": {"config": config}},
+    )
     return wanted
+
+
+def landed(run: Runner, market: Market) -> Landed:
+    """What the newest download did, as its asset says."""
+    event = run.instance.get_latest_materialization_event(dg.AssetKey([market.name, "raw_bars"]))
+    if event is None or event.asset_materialization is None:
+        raise StoreError(f"{market.name}: nothing was ever downloaded")
+    told = {name: each.value for name, each in event.asset_materialization.metadata.items()}
+    failed = told["failed"]
+    reasons = {str(k): str(v) for k, v in failed.items()} if isinstance(failed, Mapping) else {}
+    added, changed, removed, rows = (
+        int(str(told[name])) for name in ("added", "changed", "removed", "rows")
+    )
+    return Landed(added, changed, removed, rows, str(told["last"]), reasons)
 
 
 def train(run: Runner, plan: Plan) -> list[str]:
     """Checkpoints and predictions of all folds that lack them or have become stale; their keys."""
     data, recipe = read_dataset(run.home, plan), recipe_of(plan)
-    done = []
+    cleared, done = cleared_of_leaks(run.instance, plan.market), []
     for key, fold in folds_of(data, recipe).items():
-        checked = look_ahead_ruled_out(run.instance, plan.market, key)
-        if not checked or not _is_trained(run.home, plan, data, fold):
+        fine = run.home.predictions(plan.market).fingerprint(key) in cleared
+        if not fine or not _is_trained(run.home, plan, data, fold):
             run.run(job_name(plan.market, "train"), partition_key=key)
             done.append(key)
     return done
@@ -174,21 +222,39 @@ def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
     All: the source says something else, features are of other bars or another catalog, or the
     newest checks of either did not pass: what a failed check let be stored is not 'up to date'.
     """
-    from trading_pipeline.core.features.catalog import catalog_hash
-
     market, now = plan.market, datetime.now(UTC)
     bars, source = run.home.bars(market), run.sources.open(market)
     theirs = source.bars(list(market.symbols), *span_of(market, now))
     ours = content_hash(bars.read(*span_of(market, now)), bars.read_actions())
-    if (
-        content_hash(theirs, source.actions(list(market.symbols))) != ours
-        or run.home.features(market).catalog_hash() != catalog_hash()
-        or bars_of_features(run.instance, market) != bars.data_hash()
-        or not checks_passed(run.instance, market)
-    ):
+    if content_hash(
+        theirs, source.actions(list(market.symbols))
+    ) != ours or not _features_are_of_bars(run, market):
         return missing_days(market, set(), now)
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
     return missing_days(market, stored, now)
+
+
+def _days_of_venue(run: Runner, plan: Plan, now: datetime, refetch: bool) -> tuple[str, str] | None:
+    """The same for a venue, which is not asked yet: the newest day at least, so that it is."""
+    market = plan.market
+    if refetch or not _features_are_of_bars(run, market):
+        return missing_days(market, set(), now)
+    stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
+    if missing := missing_days(market, stored, now):
+        return missing
+    everything = missing_days(market, set(), now)
+    return (everything[1], everything[1]) if everything else None
+
+
+def _features_are_of_bars(run: Runner, market: Market) -> bool:
+    """Whether the features are this catalog's, of the stored bars, and all checks passed."""
+    from trading_pipeline.core.features.catalog import catalog_hash
+
+    return (
+        run.home.features(market).catalog_hash() == catalog_hash()
+        and bars_of_features(run.instance, market) == run.home.bars(market).data_hash()
+        and checks_passed(run.instance, market)
+    )
 
 
 def _is_trained(home: Home, plan: Plan, data: Any, fold: Any) -> bool:

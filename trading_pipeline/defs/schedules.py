@@ -45,10 +45,29 @@ def nightly(
     return night
 
 
-def missing_days(market: Market, stored: set[str], now: datetime) -> tuple[str, str] | None:
-    """First and last day that have closed by `now` and are not stored; None if there is none."""
+def weekly_quality(
+    market: Market, job: UnresolvedAssetJobDefinition, running: bool
+) -> dg.ScheduleDefinition:
+    """Every weekend, the quality of the whole history: sources correct what is long past."""
+    return dg.ScheduleDefinition(
+        name=f"{market.name}_weekly_quality",
+        job=job,
+        cron_schedule="0 9 * * 6",
+        execution_timezone=_CRON[market.calendar][1],
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="All checks of the stored bars, the day after the week's last session.",
+    )
+
+
+def missing_days(
+    market: Market, stored: set[str], now: datetime, first: str = ""
+) -> tuple[str, str] | None:
+    """First and last day from `first` on that have closed by `now` and are not stored, if any."""
     last = last_closed_day(market, now)
-    closed = [day for day in days(market).get_partition_keys(current_time=now) if day <= last]
+    known = days(market).get_partition_keys(current_time=now)
+    closed = [day for day in known if first <= day <= last]
     missing = [day for day in closed if day not in stored]
     return (missing[0], missing[-1]) if missing else None
 
