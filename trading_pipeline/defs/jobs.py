@@ -55,3 +55,13 @@ def asset_jobs(market: Market) -> dict[str, UnresolvedAssetJobDefinition]:
         )
         for job, (assets, partitions, description) in _JOBS.items()
     }
+
+
+def quality_job(market: Market, checks: tuple[str, ...]) -> UnresolvedAssetJobDefinition:
+    """The checks of the stored bars alone, by their names; nothing is downloaded."""
+    bars = dg.AssetKey([market.name, "raw_bars"])
+    return dg.define_asset_job(
+        f"{market.name}_weekly_quality",
+        selection=dg.AssetSelection.checks(*(dg.AssetCheckKey(bars, name) for name in checks)),
+        description="The quality of all stored bars: findings, coverage, revisions.",
+    )

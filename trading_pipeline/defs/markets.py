@@ -8,15 +8,15 @@ from trading_pipeline.defs.checks import market as market_checks
 from trading_pipeline.defs.checks import models as model_checks
 from trading_pipeline.defs.checks import report as report_checks
 from trading_pipeline.defs.inputs import Plan
-from trading_pipeline.defs.jobs import asset_jobs
+from trading_pipeline.defs.jobs import asset_jobs, quality_job
 from trading_pipeline.defs.paper import paper_account, paper_job
-from trading_pipeline.defs.schedules import nightly
+from trading_pipeline.defs.schedules import nightly, weekly_quality
 from trading_pipeline.defs.sensors import new_bars
 
 
 def market_definitions(plan: Plan) -> dg.Definitions:
     """Everything that Dagster knows of a market, under its own key prefix and group."""
-    jobs = asset_jobs(plan.market)
+    jobs, quality = asset_jobs(plan.market), quality_job(plan.market, market_checks.CHECKS)
     return dg.Definitions(
         assets=[
             market.raw_bars(plan.market),
@@ -29,14 +29,16 @@ def market_definitions(plan: Plan) -> dg.Definitions:
             paper_account(plan.market),
         ],
         asset_checks=[
-            market_checks.bars_obey_market_invariants(plan.market),
-            market_checks.no_session_is_missing(plan.market),
+            *market_checks.market_checks(plan.market),
             feature_checks.features_do_not_look_ahead(plan.market),
             model_checks.checkpoints_load_and_agree(plan),
             model_checks.predictions_do_not_look_ahead(plan),
             report_checks.accounts_balance(plan.market),
         ],
-        jobs=[*jobs.values(), paper_job(plan)],
-        schedules=[nightly(plan.market, jobs["nightly"], plan.nightly)],
+        jobs=[*jobs.values(), quality, paper_job(plan)],
+        schedules=[
+            nightly(plan.market, jobs["nightly"], plan.nightly),
+            weekly_quality(plan.market, quality, plan.nightly),
+        ],
         sensors=[new_bars(plan.market, jobs, plan.nightly)],
     )

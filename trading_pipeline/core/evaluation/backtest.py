@@ -10,6 +10,7 @@ from trading_pipeline.core.evaluation.performance import daily_returns, day_clos
 from trading_pipeline.core.evaluation.summary import BookView
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.quality import held_out
 from trading_pipeline.core.trading.backtest import Backtest
 from trading_pipeline.core.trading.book import Book
 
@@ -39,6 +40,12 @@ def coefficient_table(
     return pd.DataFrame({"date": panel.timestamps[rows][known], "ic": coefficients[known]})
 
 
+def shortened(lines: list[str], shown: int = 10) -> list[str]:
+    """The first lines, and how many there are more."""
+    more = len(lines) - shown
+    return lines if more <= 0 else [*lines[:shown], f"and {more} symbols more are held out in part"]
+
+
 def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
     """What a reader must know before believing the numbers."""
     warnings = [HINDSIGHT] if never_delisted(panel) else []
@@ -47,6 +54,7 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
             "no corporate actions are known: prices are taken as total-return units, pay no "
             "dividends, and lots and minimum orders are not those of the time"
         )
+    warnings += shortened(held_out(panel))
     if len(panel.symbols) < 20:
         warnings.append(
             f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"

@@ -1,15 +1,41 @@
 """Is the market data fit to learn from and trade on?"""
 
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
 import dagster as dg
-import pandas as pd
+import numpy as np
 
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.calendar import trading_calendar
+from trading_pipeline.core.market.breaks import GAP_SHARE
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.inputs import span_of
 from trading_pipeline.defs.resources import Home
-from trading_pipeline.errors import BarsError
+from trading_pipeline.errors import BarsError, StoreError
 
+if TYPE_CHECKING:
+    from trading_pipeline.core.market.presence import Presence
+    from trading_pipeline.core.market.quality import Quality
+
+# In this order a person reads them; the first two are blocking.
+CHECKS = (
+    "bars_obey_market_invariants",
+    "no_session_is_missing",
+    "bars_are_plausible",
+    "history_has_not_changed",
+)
 _SHOWN = 5
+_NEW = timedelta(days=7)  # revisions that are older have been seen
+
+
+def market_checks(market: Market) -> list[dg.AssetChecksDefinition]:
+    """All checks of a market's bars."""
+    return [
+        bars_obey_market_invariants(market),
+        no_session_is_missing(market),
+        bars_are_plausible(market),
+        history_has_not_changed(market),
+    ]
 
 
 def bars_obey_market_invariants(market: Market) -> dg.AssetChecksDefinition:
@@ -31,51 +57,142 @@ def bars_obey_market_invariants(market: Market) -> dg.AssetChecksDefinition:
 
 
 def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
-    """Between a symbol's first and last bar there is one for every session of the calendar."""
+    """Symbols that lack bars of their own are quarantined; all of them at once is no market."""
 
     @dg.asset_check(asset=[market.name, "raw_bars"], name="no_session_is_missing", blocking=True)
     def no_missing_session(home: Home) -> dg.AssetCheckResult:
-        """Blocks when more than 1 % of a symbol's bars are missing; names the first ones."""
-        gaps = missing_bars(home.bars(market).read(), market)
-        many = {symbol: stamps for symbol, (stamps, share) in gaps.items() if share > TOLERATED}
-        found = {symbol: len(stamps) for symbol, (stamps, _) in gaps.items() if len(stamps)}
+        """Blocks when every symbol lacks more than 1 % of the bars that the calendar expects."""
+        from trading_pipeline.core.market.finding import told
+        from trading_pipeline.core.market.quality import held_out
+
+        presence = _presence(home, market)
+        if presence is None:
+            return dg.AssetCheckResult(passed=True, metadata={"missing": "no bars yet"})
+        panel, gaps = presence.panel, presence.due & ~presence.here
+        missing = {
+            panel.symbols[n]: f"{gaps[:, n].sum()}: {told(presence.expected[gaps[:, n]], _SHOWN)}"
+            for n in np.flatnonzero(gaps.any(axis=0))
+        }
+        held = [line for line in held_out(panel) if "quarantine" in line]
+        nobody_left = bool((presence.missing_share()[panel.traded.any(axis=0)] > GAP_SHARE).all())
         return dg.AssetCheckResult(
-            passed=not many,
-            description=_complaint(home, market, many) if many else None,
-            metadata={"missing": found or "none"},
+            passed=not nobody_left,
+            severity=dg.AssetCheckSeverity.ERROR if nobody_left else dg.AssetCheckSeverity.WARN,
+            description=_complaint(home, market, missing, nobody_left, held),
+            metadata={
+                "missing": missing or "none",
+                "quarantined": dg.MetadataValue.md(
+                    "\n".join(f"- {line}" for line in held) or "none"
+                ),
+            },
         )
 
     return no_missing_session
 
 
-TOLERATED = 0.01  # share of a symbol's bars: halts and outages happen
+def _presence(home: Home, market: Market) -> "Presence | None":
+    """The stored bars over their calendar; None while there are none."""
+    from trading_pipeline.core.market.calendar import trading_calendar
+    from trading_pipeline.core.market.panel import Panel
+    from trading_pipeline.core.market.presence import Presence
+
+    store = home.bars(market)
+    panel = Panel.of(store.read(), store.read_actions(), market.symbols)
+    if not len(panel.timestamps):
+        return None
+    return Presence(panel, trading_calendar(market.calendar, market.timeframe))
 
 
-def _complaint(home: Home, market: Market, gaps: dict[str, pd.DatetimeIndex]) -> str:
-    """Which bars are missing, and what can be done about it."""
-    names = "; ".join(
-        f"{symbol}: {len(stamps)} bars, first "
-        f"{', '.join(f'{stamp:%Y-%m-%d %H:%M}' for stamp in stamps[:_SHOWN])}"
-        for symbol, stamps in gaps.items()
+def _complaint(
+    home: Home, market: Market, missing: dict[str, str], nobody_left: bool, held: list[str]
+) -> str | None:
+    """Which bars are missing, and what can be done about it; None where nobody suffers."""
+    remedy = "Download again, fill them in the source, or leave the symbol out."
+    if nobody_left:
+        named = "; ".join(f"{symbol}: {text}" for symbol, text in list(missing.items())[:_SHOWN])
+        return (
+            f"{home.bars(market).folder}: every symbol lacks more than {GAP_SHARE:.0%} of the bars "
+            f"that the calendar {market.calendar} expects ({named}). {remedy}"
+        )
+    return f"{'; '.join(held[:_SHOWN])}. {remedy}" if held else None
+
+
+def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:
+    """What obeys every rule and is wrong all the same: found and shown, for a person to judge."""
+
+    @dg.asset_check(asset=[market.name, "raw_bars"], name="bars_are_plausible")
+    def plausible_bars(home: Home) -> dg.AssetCheckResult:
+        """Warns of whatever is more than a note; severe findings hold their own symbol out."""
+        from trading_pipeline.adapters.quality import examine_store
+
+        now = datetime.now(UTC)
+        try:
+            quality = examine_store(
+                home.bars(market), market, span_of(market, now), None if market.end else now
+            )
+        except StoreError as error:
+            return dg.AssetCheckResult(
+                passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error)
+            )
+        return _judged(quality)
+
+    return plausible_bars
+
+
+def _judged(quality: "Quality") -> dg.AssetCheckResult:
+    from trading_pipeline.adapters.reports.coverage import coverage_markdown, draw_coverage
+    from trading_pipeline.adapters.reports.pictures import as_markdown
+    from trading_pipeline.adapters.reports.quality import (
+        explained,
+        headline,
+        missing,
+        quality_markdown,
+        verdict,
     )
-    return (
-        f"{home.bars(market).folder}: more than {TOLERATED:.0%} of the bars that the calendar "
-        f"{market.calendar} expects are missing ({names}). Fill them in the source, leave the "
-        "symbol out, or let the history start after the gap."
+
+    worst = [each for each in quality.findings if each.severity != "info"]
+    named = [f"{each.symbol or 'all'}: {explained(each)}" for each in worst[:_SHOWN]]
+    picture = draw_coverage(quality.coverage, f"{quality.name}: share of the expected bars")
+    return dg.AssetCheckResult(
+        passed=not worst,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join([verdict(quality), missing(quality), *named]),
+        metadata={
+            "data": headline(quality),
+            "coverage": dg.MetadataValue.md(coverage_markdown(quality.coverage)),
+            "findings": dg.MetadataValue.md(quality_markdown(quality)),
+            "coverage_by_month": dg.MetadataValue.md(as_markdown(picture, "coverage")),
+            "severe": quality.count("severe"),
+            "warnings": quality.count("warning"),
+            "missing": quality.missing,
+        },
     )
 
 
-def missing_bars(bars: pd.DataFrame, market: Market) -> dict[str, tuple[pd.DatetimeIndex, float]]:
-    """Stamps that the calendar expects and a symbol lacks, with their share; by symbol."""
-    if bars.empty:
-        return {}
-    calendar = trading_calendar(market.calendar, market.timeframe)
-    step = pd.Timedelta(microseconds=1)
-    expected = calendar.sessions(bars["timestamp"].min(), bars["timestamp"].max() + step)
-    gaps = {}
-    for symbol, rows in bars.groupby("symbol"):
-        stamps = pd.DatetimeIndex(rows["timestamp"])
-        due = expected[(expected >= stamps[0]) & (expected <= stamps[-1])]
-        lacking = due.difference(stamps)
-        gaps[str(symbol)] = (lacking, len(lacking) / max(1, len(due)))
-    return gaps
+def history_has_not_changed(market: Market) -> dg.AssetChecksDefinition:
+    """Whether the source has said something else lately about bars that were stored."""
+
+    @dg.asset_check(asset=[market.name, "raw_bars"], name="history_has_not_changed")
+    def unchanged_history(home: Home) -> dg.AssetCheckResult:
+        """Warns for a week; old and new values stay in the store for ever."""
+        from trading_pipeline.core.market.revisions import newest_changes
+        from trading_pipeline.core.market.versions import REVISED
+
+        revisions = home.bars(market).revisions()
+        lately = revisions[revisions[REVISED] > datetime.now(UTC) - _NEW]
+        who = ", ".join(sorted(lately["symbol"].unique())[:_SHOWN])
+        table = newest_changes(revisions, limit=30).to_markdown(index=False)
+        return dg.AssetCheckResult(
+            passed=lately.empty,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=None
+            if lately.empty
+            else f"{len(lately):,} bars of {who} were revised or removed in the last week; "
+            "features, models and reports made before are of the old ones",
+            metadata={
+                "revisions": len(revisions),
+                "newest": dg.MetadataValue.md(table if len(revisions) else "none"),
+            },
+        )
+
+    return unchanged_history
