@@ -26,6 +26,9 @@ DAY = 86_400_000  # ms
 _SHARE = 0.8
 _PAGE = 300  # rows, of venues of which ccxt does not know the limit
 _CLOSED_HERE = (403, 451)
+# What ccxt, or we, stumble over in an answer that is JSON and something else than documented.
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError)
+_SHOWN = 300  # characters of an error, that may be a page of HTML
 
 
 class CcxtClient:
@@ -40,8 +43,10 @@ class CcxtClient:
         """Nothing is asked yet.
 
         Raises:
-            SettingsError: ccxt has no such exchange, or that has no such candles.
+            SettingsError: ccxt has no such exchange, or that has no such candles, or `url` is none.
         """
+        if url and not url.startswith(("https://", "http://")):
+            raise SettingsError(f"url must begin with https:// or http://, was {url!r}")
         self.exchange, self.url = exchange, url
         self.timeframe = TIMEFRAMES.get(timeframe, timeframe)
         self._lock = threading.RLock()
@@ -63,7 +68,7 @@ class CcxtClient:
         """The venue's own time in ms; `now` of those that do not tell it."""
         if not self._ccxt.has["fetchTime"]:
             return int(now().timestamp() * 1000)
-        return int(self._ask("clock", self._ccxt.fetch_time))
+        return self._ask("clock", lambda: int(self._ccxt.fetch_time()))
 
     def markets(self, *, anew: bool = False) -> dict[str, Any]:
         """ccxt's spot markets by symbol; asked for once, or `anew`.
@@ -103,13 +108,7 @@ class CcxtClient:
 
     def _rows(self, symbol: str, call: Callable[..., Any], *args: Any) -> list[Row]:
         read = _of_kline if self.skips_gaps else _of_candle
-        try:
-            return [read(row) for row in self._ask(symbol, call, *args)]
-        except (TypeError, LookupError) as error:
-            raise SourceError(
-                f"{self.exchange} {symbol}: sent candles that cannot be read ({error}); "
-                "if that stays so, its format has changed: try a newer ccxt"
-            ) from error
+        return self._ask(symbol, lambda: [read(row) for row in call(*args)])
 
     def _ask(self, what: str, call: Callable[..., T], *args: Any) -> T:
         """The client's answer, or its error in our words, that begin with venue and `what`."""
@@ -128,6 +127,11 @@ class CcxtClient:
                     "networks. Set another `exchange`, or a mirror of it as `url`"
                 ) from error
             raise SourceError(f"{where}: {self._text(error)}") from error
+        except _UNREADABLE as error:
+            raise SourceError(
+                f"{where}: sent something that cannot be read ({error}); if that stays so, its "
+                "format has changed: try a newer ccxt"
+            ) from error
 
     def _patiently(self, call: Callable[..., T], *args: Any) -> T:
         """The answer; asked again where 'too busy' came with HTTP 200, as at Kraken."""
@@ -145,7 +149,8 @@ class CcxtClient:
 
     def _text(self, error: Exception) -> str:
         """What an error says; most begin with the name of the venue, as ours do already."""
-        return str(error).removeprefix(f"{self.exchange} ") or type(error).__name__
+        text = " ".join(str(error).removeprefix(f"{self.exchange} ").split())
+        return text[:_SHOWN] or type(error).__name__
 
 
 def _ccxt_exchange(exchange: str, timeframe: str) -> Any:

@@ -58,7 +58,7 @@ class CcxtSource:
             patience: how long to wait for the venue.
 
         Raises:
-            SettingsError: ccxt has no such exchange, or that has no such bars.
+            SettingsError: ccxt has no such exchange, or that has no such bars, or `url` is none.
         """
         self._patience, self._now = patience or Patience(), now
         self._client = CcxtClient(exchange, timeframe, url, self._patience)

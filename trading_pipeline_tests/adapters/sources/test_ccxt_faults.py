@@ -17,6 +17,7 @@ from trading_pipeline_tests.fakes.venue import (
     FAULTS,
     FOREVER,
     HTML,
+    Answer,
     Fault,
     TestClock,
     refusal,
@@ -198,11 +199,41 @@ def test_an_impossible_kline_is_named(venue, column, value, rule):
         source_of(venue).bars(["BTC/USDT"], START, pd.Timestamp("2020-02-01", tz="UTC"))
 
 
-@pytest.mark.parametrize("rows", [[[1577836800000, "1.0"]], [5], [None]])
-def test_candles_in_another_format_are_named(venue, rows):
-    venue.edit = lambda _: rows
-    with pytest.raises(SourceError, match=r"binance BTC/USDT: sent candles that cannot be read"):
+@pytest.mark.parametrize(
+    ("path", "payload", "what"),
+    [
+        ("klines", [[1577836800000, "1.0"]], "BTC/USDT"),
+        ("klines", [5], "BTC/USDT"),
+        ("klines", [None], "BTC/USDT"),
+        ("klines", [["soon", *"123456789", "0", "0"]], "BTC/USDT"),
+        ("time", {"time": 1}, "clock"),
+        ("time", [], "clock"),
+        ("exchangeInfo", [5], "markets"),
+        ("exchangeInfo", {"symbols": [5]}, "markets"),
+    ],
+)
+def test_answers_in_another_format_are_named(venue, path, payload, what):
+    venue.misbehave(Fault(answer=Answer(payload)), FOREVER, path)
+    # ccxt has words of its own for some markets.
+    with pytest.raises(
+        SourceError, match=f"binance {what}: .*(cannot be read|missing id|no spot pairs)"
+    ):
         source_of(venue).bars(["BTC/USDT"], START, END)
+
+
+def test_quiet_bars_that_come_twice_are_one_each(venue):
+    """Their VWAP is NaN, which equals nothing."""
+    venue.edit = lambda rows: [[*row[:5], "0.0", row[6], "0.0", 0, *row[9:]] for row in rows] * 2
+    bars = source_of(venue).bars(["BTC/USDT"], START, pd.Timestamp("2020-02-01", tz="UTC"))
+    assert len(bars) == 31
+
+
+def test_a_page_of_html_is_not_a_message(venue):
+    page = Answer(b"<html>" + b"<p>Not here</p>\n" * 999, 404, {"Content-Type": "text/html"})
+    venue.misbehave(Fault(answer=page), FOREVER)
+    with pytest.raises(SourceError, match=r"binance markets: .*404") as error:
+        source_of(venue).symbols()
+    assert len(str(error.value)) < 400
 
 
 def test_a_server_that_is_no_exchange_is_named(venue):

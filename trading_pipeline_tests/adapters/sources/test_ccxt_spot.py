@@ -12,6 +12,7 @@ import pytest
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.errors import (
     SettingsError,
+    SourceError,
     UnknownSymbol,
 )
 from trading_pipeline_tests.adapters.sources.contract import BarSourceContract
@@ -211,3 +212,17 @@ def test_an_exchange_that_does_not_exist_is_answered_with_similar_ones():
 def test_a_timeframe_that_the_exchange_lacks_is_answered_with_those_it_has():
     with pytest.raises(SettingsError, match=r"coinbase has no bars of '4h'; it has 1m, 5m, .* 1d"):
         CcxtSource("coinbase", "4h")
+
+
+def test_an_address_that_is_none_is_named():
+    with pytest.raises(SettingsError, match=r"url must begin with https:// .* was 'api\.binance"):
+        CcxtSource("binance", url="api.binance.us")
+
+
+def test_the_path_below_another_address_stays():
+    """A proxy may serve a venue below a path of its own."""
+    with FakeBinance() as venue:
+        source = CcxtSource("binance", url=f"{venue.url}/mirror/")
+        with pytest.raises(SourceError, match=r"binance markets: .*404"):
+            source.symbols()
+        assert venue.requests[0].path == "/mirror/api/v3/exchangeInfo"
