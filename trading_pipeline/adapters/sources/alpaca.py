@@ -182,13 +182,14 @@ class AlpacaSource:
         return first
 
     def _last_stamp(self, months: pd.DataFrame) -> pd.Timestamp:
-        """Stamp of the last bar of all symbols."""
-        month = months["opened"].max()
-        symbols = sorted(months.loc[months["opened"] == month, "symbol"].unique())
-        now = self._known_until()
-        day = self._rows("1Day", symbols, month, now)["opened"].max().normalize()
-        starts = (day, day - 7 * _DAY, month - 31 * _DAY, _DAWN)
-        answers = (self.bars(symbols, start, now) for start in starts)
+        """Stamp of the last bar of all symbols, of which one has a bar at least."""
+        month, now = months["opened"].max(), self._known_until()
+        newest = months.loc[months["opened"] == month, "symbol"].unique()
+        day = self._rows("1Day", newest, month, now)["opened"].max().normalize()
+        # Most often it is that day; but its bars may be open still, or before the bell.
+        starts = (day, day - 7 * _DAY, month - 31 * _DAY)
+        questions = [*((newest, start) for start in starts), (months["symbol"].unique(), _DAWN)]
+        answers = (self.bars(symbols, start, now) for symbols, start in questions)
         return next(bars["timestamp"].iloc[-1] for bars in answers if not bars.empty)
 
     def _rows(

@@ -8,7 +8,8 @@ the cause of ours; an answer that sends us to another address is refused; nothin
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from urllib.parse import urlsplit
 
 import pandas as pd
 from pydantic import SecretStr
@@ -29,7 +30,7 @@ KEY_NAMES = "TP_ALPACA_KEY and TP_ALPACA_SECRET"
 _ASSET = {"symbol", "status", "tradable"}
 # Pages in vain: empty, seen before, or of another question. Some may come, but not for ever.
 _WASTED = 10
-_SHOWN = 200
+_SHOWN, _NAMED = 200, 5
 
 
 class AlpacaApi:
@@ -104,8 +105,8 @@ class AlpacaApi:
     def assets(self) -> list[Asset]:
         """All US equities, delisted ones included; raises as `bars` does."""
         answer = self._get("trading", "/assets", {"asset_class": "us_equity"})
-        if not isinstance(answer, list) or not all(set(asset) >= _ASSET for asset in answer):
-            raise _strange("/assets", answer)
+        if not isinstance(answer, list) or not all(map(_is_asset, answer)):
+            raise _strange("/assets", answer, {})
         return answer
 
     def _pages(
@@ -120,27 +121,28 @@ class AlpacaApi:
 
         The client can do so too, but for ever where a token comes again, and with all in memory.
         """
-        used: set[str | None] = set()
+        seen: set[str | None] = {None}  # tokens, and what pages began and ended with
         token: str | None = None
         wasted = 0
         while wasted <= _WASTED:
             answer = self._get(client, path, fields | ({"page_token": token} if token else {}))
             payload = answer.get(content) if isinstance(answer, dict) else None
-            if not isinstance(payload, dict):
-                raise _strange(path, answer)
+            if not _is_page(payload):
+                raise _strange(path, answer, fields)
             following = answer.get("next_page_token")
             if (page := read(payload)) is not None:
                 yield page
                 if not following:
                     return
-            if page is None or following in used | {token}:
-                wasted += 1  # another question's page, or one once more: ask again
-            else:
-                wasted += not any(payload.values())
-                used, token = used | {token}, following
+            outline = _outline(payload)
+            # Empty, there before, or of another question: the next may be right all the same.
+            wasted += page is None or following in seen or outline in seen
+            if page is not None and following not in seen:
+                token = following
+                seen |= {following, outline}
         raise SourceError(
             f"{VENUE} answers {path} with pages that lead nowhere (asked {wasted} times in vain); "
-            "run it again later: what is stored stays"
+            f"run it again later: what is stored stays{_asked(fields)}"
         )
 
     def _get(self, client: str, path: str, fields: dict[str, Any]) -> Any:
@@ -151,19 +153,13 @@ class AlpacaApi:
         try:
             return self._client(client).get(path, fields)
         except SourceError as error:
-            complaint = type(error)(self._without_keys(str(error)))
+            complaint = type(error)(f"{error}{_asked(fields)}")
         except APIError as error:
-            complaint = _refused(client, error.status_code, self._without_keys(str(error)))
+            complaint = _refused(client, error.status_code, str(error), _asked(fields))
         except RequestException as error:  # its text may quote a header
             complaint = SourceError(f"{VENUE} cannot be asked: {type(error).__name__}")
         # Outside the block, so that nothing that holds the request is chained to it.
         raise complaint
-
-    def _without_keys(self, text: str) -> str:
-        for secret in (self._key, self._secret):
-            if secret:
-                text = text.replace(secret.get_secret_value(), "***")
-        return text
 
     def _client(self, name: str) -> "RESTClient":
         with self._lock:
@@ -190,8 +186,24 @@ class AlpacaApi:
         # The client has no way to be given a session, and its own would wait 3 seconds three
         # times where the venue says how long. Ours never hands it an answer that it would retry.
         client._session = PatientSession(VENUE, self._pace, self._patience)
-        client._session.hooks["response"].append(_refuse_redirect)
+        client._session.hooks["response"].append(self._look_at)
         return client
+
+    def _look_at(self, answer: "requests.Response", **_: Any) -> None:
+        """Refuse what would take the keys elsewhere: to another address, or into a message."""
+        if answer.is_redirect:
+            host = urlsplit(answer.headers["location"]).hostname
+            raise SourceError(
+                f"{VENUE} sends us to {host} instead of answering; "
+                "set the address of its API to one that answers"
+            )
+        if any(
+            key and key.get_secret_value().encode() in answer.content
+            for key in (self._key, self._secret)
+        ):
+            raise SourceError(
+                f"{VENUE}'s answer repeats our keys (HTTP {answer.status_code}); is this its API?"
+            )
 
 
 def _checked(*keys: SecretStr | None) -> list[str]:
@@ -208,18 +220,9 @@ def _checked(*keys: SecretStr | None) -> list[str]:
     return texts
 
 
-def _refuse_redirect(answer: "requests.Response", **_: Any) -> None:
-    """Keys are for the address that they were given for."""
-    if answer.is_redirect:
-        raise SourceError(
-            f"{VENUE} sends us to {answer.headers['location'][:_SHOWN]!r} instead of answering; "
-            "set the address of its API to the one that you trust"
-        )
-
-
-def _refused(client: str, status: int | None, text: str) -> SourceError:
+def _refused(client: str, status: int | None, text: str, asked: str) -> SourceError:
     """What an answer of 400 to 499 means, and what to do."""
-    said = f"{VENUE} answered HTTP {status}: {' '.join(text[:_SHOWN].split())}"
+    said = f"{VENUE} answered HTTP {status}: {' '.join(text[:_SHOWN].split())}{asked}"
     if "subscription" in text:
         return SourceError(
             f"{said}. Your plan does not include this: take the feed iex, or leave the delay of "
@@ -239,6 +242,29 @@ def _refused(client: str, status: int | None, text: str) -> SourceError:
     return SourceError(said)
 
 
-def _strange(path: str, answer: object) -> SourceError:
+def _strange(path: str, answer: object, fields: dict[str, Any]) -> SourceError:
     shown = " ".join(repr(answer)[:_SHOWN].split())
-    return SourceError(f"{VENUE} answered {path} with something unknown: {shown}")
+    return SourceError(f"{VENUE} answered {path} with something unknown: {shown}{_asked(fields)}")
+
+
+def _is_page(payload: object) -> TypeGuard[dict[str, list[dict[str, Any]]]]:
+    if not isinstance(payload, dict) or not all(isinstance(x, list) for x in payload.values()):
+        return False
+    return all(isinstance(row, dict) for rows in payload.values() for row in rows)
+
+
+def _is_asset(answer: object) -> bool:
+    return isinstance(answer, dict) and set(answer) >= _ASSET
+
+
+def _asked(fields: dict[str, Any]) -> str:
+    """Which symbols the question was about."""
+    names = fields["symbols"].split(",") if "symbols" in fields else []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" (asked for {', '.join(names[:_NAMED])}{more})" if names else ""
+
+
+def _outline(payload: dict[str, list[dict[str, Any]]]) -> str | None:
+    """What tells a page from others; None of an empty one."""
+    ends = [(name, len(rows), rows[0], rows[-1]) for name, rows in payload.items() if rows]
+    return str(ends) if ends else None

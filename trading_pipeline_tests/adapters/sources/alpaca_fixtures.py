@@ -14,10 +14,12 @@ from trading_pipeline_tests.fakes.venue import TestClock
 NOW = pd.Timestamp("2024-12-02 19:30:20", tz="UTC")
 
 
-def source_at(venue: FakeAlpaca, timeframe: str = "1d", **settings: Any) -> AlpacaSource:
-    """A source with the right keys, that is patient without ever waiting."""
+def source_at(
+    venue: FakeAlpaca, timeframe: str = "1d", *, timeout: float = 10.0, **settings: Any
+) -> AlpacaSource:
+    """A source with the right keys, that never waits, but `timeout` seconds for a silent venue."""
     clock = TestClock()
-    patience = Patience(sleep=clock.sleep, clock=clock.time, timeout=0.5)
+    patience = Patience(sleep=clock.sleep, clock=clock.time, timeout=timeout)
     usual = {"key": SecretStr(KEY), "secret": SecretStr(SECRET), "patience": patience}
     addresses = {"url": venue.url, "trading_url": venue.url, "now": lambda: venue.now}
     return AlpacaSource(timeframe=timeframe, **(usual | addresses | settings))

@@ -221,6 +221,20 @@ def test_the_delisted_keep_their_history(venue):
     assert listings["listed"].tolist() == first
 
 
+@pytest.mark.parametrize(
+    ("until", "timeframe"), [("15:00", "1d"), ("14:30", "1h"), ("13:00", "1m")]
+)
+def test_the_newest_listing_may_have_no_bar_yet(venue, until, timeframe):
+    """On its first day, before its first bar is over, or before the bell."""
+    venue.now = pd.Timestamp(f"2024-11-07 {until}", tz="UTC")
+    source = source_at(venue, timeframe, feed="sip", delay=timedelta(0))
+    venue.subscribed = True
+    assert source.span(["DEAD", "NEWCO"]) == source.span(["DEAD"])
+    assert source.listings(["NEWCO"])["listed"].isna().all()
+    with pytest.raises(SourceError, match="Alpaca has no bars of NEWCO"):
+        source.span(["NEWCO"])
+
+
 def test_a_ticker_that_trades_again_is_not_delisted(venue):
     """The list has both companies; the venue's bars are those of the one that has it now."""
     venue.assets = {"now": alpaca.asset("AAPL"), "before": alpaca.asset("AAPL", active=False)}
