@@ -5,7 +5,12 @@ It describes the past: returns to come are known here, so nothing of it may ente
 Where eight symbols or more were ranked against each other it is the information coefficient.
 Features that are the same for all symbols, and panels of fewer symbols, have no cross-section:
 there it is each symbol's rank correlation over time, averaged over the symbols. It says something
-else (when to hold, not what), from far fewer independent values, and is labelled so.
+else (when to hold, not what), from far fewer independent values, and is labelled so. A single year
+of it has no interval: within so short a span what is made of a price leans to negative
+correlations with the price's own future (Kendall 1954; Stambaugh 1999). On random walks, one
+year and 21 bars ahead, the mean is -0.03 for a return of one bar and -0.3 for a distance to an
+average of 200, and intervals would exclude zero in 12 to 56 % of the years; over ten years they
+do in 7 to 18 %, where 5 % would be right.
 """
 
 from typing import NamedTuple
@@ -47,7 +52,8 @@ def predictive(
         common: the feature is the same for all symbols of a date.
 
     Returns:
-        Means over dates with 95 % intervals that know of the overlap of the targets.
+        Means over dates with 95 % intervals that know of the overlap of the targets; those of
+        single years over time have none.
     """
     known = np.isfinite(feature) & np.isfinite(target)
     ranked = not common and (known.sum(axis=1) >= MINIMUM_SYMBOLS).any()
@@ -55,7 +61,8 @@ def predictive(
     if not ranked:
         whole = _over_time(feature, target, horizon)
         by_year = {
-            year: _over_time(feature[rows], target[rows], horizon) for year, rows in spans.items()
+            year: Estimate(_over_time(feature[rows], target[rows], horizon).value)
+            for year, rows in spans.items()
         }
         return Predictive(OVER_TIME, whole, by_year)
     daily = information_coefficients(feature, target)
@@ -70,7 +77,8 @@ def _over_time(feature: Floats, target: Floats, horizon: int) -> Estimate:
 
     A rank correlation is the mean of the products of standardised ranks, so the interval of a mean
     of dependent values holds for it: simulations of features and targets that have nothing to do
-    with one another put 0 into it 90-97 % of the time, over one year and over ten.
+    with one another put 0 into it 90-97 % of the time. It knows nothing of the lean that a
+    feature made of the price itself has in a short span.
     """
     products = np.full(feature.shape, np.nan)
     for symbol in range(feature.shape[1]):

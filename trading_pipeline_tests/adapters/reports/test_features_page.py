@@ -98,7 +98,7 @@ def test_the_sentences_name_what_stands_out():
     assert coverage_sentence(found) == "75.0 % of all values are known; least of never, 0.0 %."
     assert drift_sentence(found).endswith("(PSI above 0.25), most of all late.")
     assert "1 of 4 features" in drift_sentence(found)
-    assert re.match(r"\d of 6 yearly coefficients", chance_sentence(found))
+    assert re.match(r"\d of 4 yearly coefficients", chance_sentence(found))
 
 
 def test_a_market_without_folds_or_labels_has_a_page_too():
@@ -106,7 +106,7 @@ def test_a_market_without_folds_or_labels_has_a_page_too():
     found = diagnostics(folds={}, target=nothing, market_target=nothing[:, 0])
     html = own_part(features_page("new", found))
     assert html.count("There is no fold to compare.") == 2
-    assert "No year has enough labelled dates" in html
+    assert "No yearly coefficient has an interval" in html
     assert 'id="chart-ic-0"' not in html
 
 

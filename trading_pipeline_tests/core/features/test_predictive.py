@@ -39,6 +39,20 @@ def test_fewer_than_eight_symbols_have_a_correlation_over_time_instead(symbols):
     assert found.kind == OVER_TIME
     each = [stats.spearmanr(feature[252:, n], target[252:, n]).statistic for n in range(symbols)]
     np.testing.assert_allclose(found.by_year[2002].value, np.mean(each), atol=1e-12)
+    assert found.whole.low < found.whole.value < found.whole.high
+    assert np.isnan(found.by_year[2002].low)  # see the next test
+
+
+def test_within_a_year_a_random_walk_seems_to_revert():
+    """Why a year over time has no interval: there is nothing to find, and it leans."""
+    noise, found = np.random.default_rng(0), []
+    for _ in range(60):
+        price = noise.normal(size=(700, 1)).cumsum(axis=0)
+        target = price[322:574] - price[301:553]
+        past = price[300:552] - price[174:426]
+        found.append(predictive(past, target, YEARS[:252], HORIZON, common=False).whole)
+    assert np.mean([each.value for each in found]) < -0.15
+    assert np.mean([each.high < 0 for each in found]) > 0.1
 
 
 def test_what_all_symbols_share_has_no_cross_section():
@@ -82,7 +96,7 @@ def slow_series(noise, memory, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.9, 0.98])
 @pytest.mark.parametrize("symbols", [1, 4])
-def test_unrelated_features_are_called_unrelated_in_nineteen_years_of_twenty(memory, symbols):
+def test_unrelated_features_are_called_unrelated_nineteen_times_of_twenty(memory, symbols):
     """One year, targets that overlap by 21 bars, features that move as slowly as ours do."""
     noise = np.random.default_rng(0)
     covered = 0
@@ -90,6 +104,6 @@ def test_unrelated_features_are_called_unrelated_in_nineteen_years_of_twenty(mem
         moves = slow_series(noise, 0.0, (252 + HORIZON + 1, symbols)).cumsum(axis=0)
         target = (moves[HORIZON:] - moves[:-HORIZON])[:252]
         feature = slow_series(noise, memory, (1252, symbols))[-252:]
-        year = predictive(feature, target, YEARS[:252], HORIZON, common=False).by_year[2001]
-        covered += year.low <= 0 <= year.high
+        whole = predictive(feature, target, YEARS[:252], HORIZON, common=False).whole
+        covered += whole.low <= 0 <= whole.high
     assert 0.88 <= covered / 300 <= 0.98
