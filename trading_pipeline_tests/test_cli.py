@@ -12,12 +12,13 @@ import pytest
 
 from trading_pipeline.cli import chain, main
 from trading_pipeline.defs.instance import local_instance
+from trading_pipeline_tests.core.market.planted import clean_bars
 from trading_pipeline_tests.synthetic import panel
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     *("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "check-leakage"),
-    *("model", "home"),
+    *("quality", "model", "home"),
 )
 
 
@@ -272,3 +273,33 @@ def test_the_network_of_a_preset_can_be_seen(run):
 def test_a_preset_that_does_not_exist_is_refused(run):
     code, said = run("model", "--preset", "huge")
     assert (code, "must be tiny, small or full, was 'huge'" in said) == (2, True)
+
+
+def test_quality_says_that_a_clean_panel_is_clean(run, folder):
+    clean_bars(240).to_parquet(folder / "panel.parquet", index=False)
+    code, said = run("quality", "--data-path", "panel.parquet", "--out", "found")
+    assert code == 0
+    assert "panel: 4 symbols, 960 bars of 1d" in said
+    assert "Nothing severe" in said
+    assert "No bar that the calendar expects is missing." in said
+    assert (folder / "found" / "coverage.png").stat().st_size > 5_000
+
+
+def test_quality_names_every_broken_rule_and_ends_with_1(run, folder):
+    broken = clean_bars(240)
+    broken.loc[7, "volume"] = -1
+    broken.loc[9, "high"] = broken.loc[9, "low"] / 2
+    broken.to_parquet(folder / "panel.parquet", index=False)
+    code, said = run("quality", "--data-path", "panel.parquet")
+    assert code == 1
+    assert "panel.parquet: row 7 (" in said
+    assert "1 row: high < low" in said
+
+
+def test_quality_of_what_is_not_there_is_refused(run, folder):
+    code, said = run("quality", "--data-path", "panel.parquet")
+    assert code == 2
+    assert "panel.parquet does not exist" in said
+    code, said = run("quality", "--market", "sample")
+    assert code == 2
+    assert "run `trading-pipeline download --market sample`" in said

@@ -87,7 +87,7 @@ class Runner:
             f"check {each.check_name} of {each.asset_key.to_user_string()} failed: "
             f"{each.description}"
             for each in evaluations
-            if not each.passed
+            if each.blocking and not each.passed
         )
 
 

@@ -9,6 +9,7 @@ from trading_pipeline.core.evaluation.backtest import (
     annual_sharpe,
     coefficient_table,
     never_delisted,
+    shortened,
     view_of,
     warnings_of,
 )
@@ -83,6 +84,17 @@ def test_a_reader_is_warned(backtest):
     assert any("filled one bar later the Sharpe ratio is" in each for each in warnings)
     adjusted = replace(panel(), total_return_units=True)
     assert any("total-return units" in each for each in warnings_of(adjusted, backtest, MARKET))
+
+
+def test_who_is_held_out_is_named(backtest):
+    """IBM in cents for its last hundred bars; ten symbols are named, and the rest counted."""
+    cents = {name: getattr(panel(), name).copy() for name in ("open", "high", "low", "close")}
+    for grid in cents.values():
+        grid[-100:, 1] *= 100
+    warnings = warnings_of(replace(panel(), **cents), backtest, MARKET)
+    assert f"IBM: history restarts at {panel().timestamps[-100]:%Y-%m-%d}" in warnings
+    assert not any("restarts" in each for each in warnings_of(panel(), backtest, MARKET))
+    assert shortened(["a"] * 12)[10:] == ["and 2 symbols more are held out in part"]
 
 
 def test_a_symbol_that_stops_trading_is_not_hindsight():
