@@ -17,6 +17,7 @@ from trading_pipeline.errors import (
 )
 from trading_pipeline_tests.adapters.sources.contract import BarSourceContract
 from trading_pipeline_tests.fakes.binance import PAIRS, FakeBinance, Pair, ms, source_of
+from trading_pipeline_tests.fakes.venue import TestClock
 
 START, END = (pd.Timestamp(day, tz="UTC") for day in ("2020-01-01", "2030-01-01"))
 
@@ -193,6 +194,14 @@ def test_threads_stay_within_the_rate_limit_together():
         assert sum(len(part) for part in parts) == 40
         assert max(used for _, used in venue.weights) <= 50
         assert len(venue.requests) == 1 + 80
+
+
+def test_each_request_pays_what_it_costs_at_the_venue(venue):
+    """At 80 % of 20 requests a second: exchangeInfo costs 4 of them, the time 0.2."""
+    clock = TestClock()
+    source = source_of(venue, clock=clock)
+    source.bars(["BTC/USDT"], pd.Timestamp("2021-06-14", tz="UTC"), END)
+    assert clock.slept == pytest.approx([4 / 16, 0.2 / 16])
 
 
 # Configuration
