@@ -13,18 +13,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from trading_pipeline.adapters.store import history
 from trading_pipeline.adapters.store.commit import Writer, commit, read_whole, writing
 from trading_pipeline.adapters.store.files import remove_file
-from trading_pipeline.adapters.store.tables import read_arrow, read_table, table_writer
+from trading_pipeline.adapters.store.tables import (
+    as_frame,
+    read_all,
+    read_arrow,
+    read_table,
+    table_writer,
+)
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import (
     COLUMNS,
     KEY,
     OPTIONAL,
+    PRICES,
     check_bars,
     content_hash,
     empty_bars,
@@ -35,10 +43,12 @@ from trading_pipeline.core.market.versions import (
     Span,
     VersionMerge,
     as_known,
-    joined,
     merge_versions,
 )
 from trading_pipeline.errors import StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ACTIONS_FILE = "corporate_actions.parquet"
 MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
@@ -112,7 +122,7 @@ class BarStore:
         Raises:
             StoreError: a month's file cannot be read.
         """
-        return read_whole(self.folder, lambda: joined(self._parts(start, end)))
+        return read_whole(self.folder, lambda: self._read(start, end, verify=False))
 
     def read_as_known(
         self, at: datetime, start: datetime | None = None, end: datetime | None = None
@@ -125,7 +135,8 @@ class BarStore:
 
         def read() -> pd.DataFrame:
             revisions = _between(history.read_revisions(self.folder), start, end)
-            return as_known(self._parts(start, end, INGESTED), revisions, at)
+            stored = [_between(_read_month(path), start, end) for path in self._months(start, end)]
+            return as_known(stored, revisions, at)
 
         return read_whole(self.folder, read)
 
@@ -136,11 +147,7 @@ class BarStore:
             StoreError: a month's file cannot be read.
         """
 
-        def read() -> pd.DataFrame:
-            parts = [_read_month(path, KEY) for path in self._months(start, end)]
-            return _between(pd.concat(parts or [empty_bars()[KEY]], ignore_index=True), start, end)
-
-        return read_whole(self.folder, read)
+        return read_whole(self.folder, lambda: self._read(start, end, KEY, verify=False))
 
     def revisions(self) -> pd.DataFrame:
         """Versions of bars that were changed or removed; columns as in `core/market/versions.py`.
@@ -209,8 +216,16 @@ class BarStore:
         return read_table(path, REPAIR) if path.exists() else None
 
     def data_hash(self) -> str:
-        """What all stored bars and actions say, as 64 hex digits; independent of file bytes."""
-        return content_hash(self.read(), self.read_actions())
+        """What all stored bars and actions say, as 64 hex digits; independent of file bytes.
+
+        Raises:
+            StoreError: a file cannot be read, or a checksum in it is wrong.
+        """
+
+        def read() -> tuple[pd.DataFrame, pd.DataFrame | None]:
+            return self._read(verify=True), self.read_actions()
+
+        return content_hash(*read_whole(self.folder, read))
 
     def _months(self, start: datetime | None = None, end: datetime | None = None) -> list[Path]:
         """Files of the months that [start, end) touches, in order."""
@@ -218,12 +233,27 @@ class BarStore:
         last = "9999-99" if end is None else f"{in_utc(end):%Y-%m}"
         return sorted(path for path in self.folder.glob(MONTH_FILES) if first <= path.stem <= last)
 
-    def _parts(
-        self, start: datetime | None, end: datetime | None, *more: str
-    ) -> list[pd.DataFrame]:
-        """The bars in [start, end), month by month."""
-        columns = [*COLUMNS, *OPTIONAL, *more]
-        return [_between(_read_month(p, columns), start, end) for p in self._months(start, end)]
+    def _read(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        columns: Sequence[str] = (*COLUMNS, *OPTIONAL),
+        *,
+        verify: bool,
+    ) -> pd.DataFrame:
+        """These columns of the bars in [start, end): months and their rows are in order."""
+        import pyarrow as pa
+
+        paths = self._months(start, end)
+        tables = read_all(paths, columns, verify=verify, hint=REPAIR)
+        tables = [_cut(_typed(*pair), start, end) for pair in zip(tables, paths, strict=True)]
+        filled = [table for table in tables if len(table)]
+        # Months may differ in their optional columns: what some lack, the whole cannot have.
+        shared = [name for name in columns if all(name in t.column_names for t in filled)]
+        if not filled:
+            return empty_bars()[[name for name in columns if name in COLUMNS]]
+        parts = [table.select(shared) for table in filled]
+        return as_frame(pa.concat_tables(parts, promote_options="default"))
 
     def _refuse_other(self, identity: Mapping[str, str]) -> None:
         if self._months():
@@ -239,8 +269,7 @@ class BarStore:
             names |= {path.stem for path in self._months(*span)}
         for name in sorted(names):
             path = self.folder / f"{name}.parquet"
-            columns = [*COLUMNS, *OPTIONAL, INGESTED]
-            stored = _read_month(path, columns) if path.exists() else _nothing_stored()
+            stored = _read_month(path) if path.exists() else _nothing_stored()
             yield path, stored, given.get(name, bars.iloc[:0])
 
     def _changed_files(
@@ -292,14 +321,38 @@ def _merged(months: list[VersionMerge]) -> Merged:
     )
 
 
-def _read_month(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """The columns that a month's file has; `ingested_at` is NaT where it lacks it."""
-    table: pd.DataFrame = read_arrow(path, columns, REPAIR).to_pandas()
-    if missing := [name for name in columns if name in COLUMNS and name not in table]:
-        raise StoreError(f"{path} lacks column {', '.join(missing)}. {REPAIR}")
-    if INGESTED in columns and INGESTED not in table:
+def _read_month(path: Path) -> pd.DataFrame:
+    """A month's bars with `ingested_at`, which is NaT throughout where the file lacks it."""
+    columns = (*COLUMNS, *OPTIONAL, INGESTED)
+    table = as_frame(_typed(read_arrow(path, columns, hint=REPAIR), path))
+    if INGESTED not in table:
         table[INGESTED] = pd.Series(pd.NaT, index=table.index, dtype=_STAMPS)
     return table
+
+
+def _typed(table: "pa.Table", path: Path) -> "pa.Table":
+    """A month's table in the types of canonical bars, whoever wrote it."""
+    import pyarrow as pa
+
+    types = {name: pa.float64() for name in (*PRICES, "volume", "vwap")}
+    types |= {name: pa.timestamp("us", "UTC") for name in ("timestamp", INGESTED)}
+    types |= {"symbol": pa.dictionary(pa.int32(), pa.string()), "trade_count": pa.int64()}
+    if all(field.type == types[field.name] for field in table.schema):
+        return table
+    try:
+        return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
+    except pa.ArrowException as error:
+        raise StoreError(f"{path} does not hold bars: {error}. {REPAIR}") from error
+
+
+def _cut(table: "pa.Table", start: datetime | None, end: datetime | None) -> "pa.Table":
+    """The rows of an ordered table that open in [start, end)."""
+    stamps = pd.DatetimeIndex(table["timestamp"].to_pandas()) if start or end else None
+    if stamps is None:
+        return table
+    first = 0 if start is None else stamps.searchsorted(in_utc(start))
+    last = len(stamps) if end is None else stamps.searchsorted(in_utc(end))
+    return table.slice(first, max(0, last - first))
 
 
 def _nothing_stored() -> pd.DataFrame:

@@ -54,8 +54,9 @@ def requests_for(
     first = pd.Series(listed or {}, dtype=_STAMPS).reindex(row)
 
     needed = _ticks(expected) >= _ticks(first)[:, None]
-    needed[_places(_settled_absences(absent, calendar), row, expected)] = False
-    here = _places(stored, row, expected)
+    gone = _places(absent, row, expected)
+    needed[gone[:2]] &= ~_is_settled(absent[gone[2]], calendar)
+    here = _places(stored, row, expected)[:2]
     needed[here] &= ~settled[here]
     return _ranges(needed, row, expected, calendar.step)
 
@@ -94,7 +95,7 @@ def absences_of(
     first, last = (expected.searchsorted(requests[name]) for name in ("start", "end"))
     for n, a, b in zip(row.get_indexer(requests["symbol"]), first, last, strict=True):
         lacking[n, a:b] = True
-    lacking[_places(bars, row, expected)] = False
+    lacking[_places(bars, row, expected)[:2]] = False
     n, t = np.nonzero(lacking)
     return pd.DataFrame({"symbol": pd.Series(row[n], dtype="str"), "timestamp": expected[t]})
 
@@ -108,16 +109,16 @@ def _ticks(stamps: pd.DatetimeIndex | pd.Series) -> np.ndarray:
     return ticks
 
 
-def _settled_absences(absent: pd.DataFrame, calendar: TradingCalendar) -> pd.DataFrame:
-    """Those that were still absent when the bar, had there been one, would have been settled."""
+def _is_settled(absent: pd.DataFrame, calendar: TradingCalendar) -> np.ndarray:
+    """Which were still absent when the bar, had there been one, would have been settled."""
     closes = calendar.closes_of(pd.DatetimeIndex(absent["timestamp"]))
-    return absent[_ticks(closes + SETTLE[calendar.name]) <= _ticks(absent["asked_at"])]
+    return _ticks(closes + SETTLE[calendar.name]) <= _ticks(absent["asked_at"])
 
 
 def _places(
     table: pd.DataFrame, row: pd.Index, expected: pd.DatetimeIndex
-) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column in (N, T) of each bar of a table; those outside are left out."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column in (N, T) of the bars of a table that have one, and which bars these are."""
     # Looking up each distinct symbol once is a hundred times faster than each bar's.
     codes, names = pd.factorize(table["symbol"])
     n = row.get_indexer(pd.Index(names))[codes] if len(codes) else codes
@@ -126,7 +127,7 @@ def _places(
     there = n >= 0
     there[there] = t[there] < len(grid)
     there[there] = grid[t[there]] == stamps[there]
-    return n[there], t[there]
+    return n[there], t[there], there
 
 
 def _ranges(

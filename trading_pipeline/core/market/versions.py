@@ -103,10 +103,13 @@ def as_known(bars: list[pd.DataFrame], revisions: pd.DataFrame, at: datetime) ->
 
 
 def joined(parts: list[pd.DataFrame], *more: str) -> pd.DataFrame:
-    """Bars in several parts as one table: of the optional columns those that every bar has."""
+    """Bars in several parts as one table: of the optional columns those that every bar has.
+
+    `more` names columns of instants that all parts have beside those of bars.
+    """
     filled = [part for part in parts if len(part)]
     if not filled:
-        return empty_bars()
+        return empty_bars().assign(**{name: pd.Series([], dtype=_STAMPS) for name in more})
     columns = [*common_columns(filled), *more]
     return pd.concat([part[columns] for part in filled], ignore_index=True)
 
@@ -139,7 +142,7 @@ def _equal(
     stored: pd.DataFrame, place: np.ndarray, given: pd.DataFrame, columns: list[str]
 ) -> np.ndarray:
     """Which given rows say the same as the stored ones in their place; missing equals missing."""
-    if stored.empty:
+    if stored.empty or given.empty:
         return np.zeros(len(given), dtype=bool)
     equal = np.ones(len(given), dtype=bool)
     for name in columns[len(KEY) :]:

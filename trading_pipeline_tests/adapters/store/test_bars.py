@@ -5,6 +5,7 @@ import threading
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -186,3 +187,48 @@ def test_the_data_hash_sees_actions(store):
     store.write_actions(None)
     hashes.add(store.data_hash())
     assert len(hashes) == 2
+
+
+def test_a_flipped_bit_is_found_by_its_checksum(store):
+    """By whatever builds on the month: a merge into it, and the hash that features record."""
+    store.merge(days("2024-01-01", 20), NOW)
+    path = store.folder / "2024-01.parquet"
+    whole = path.read_bytes()
+    place = whole.index(np.float64(10.0).tobytes())
+    path.write_bytes(whole[:place] + b"\x01" + whole[place + 1 :])
+    for touch in (store.data_hash, lambda: store.merge(days("2024-01-02", 1), NOW)):
+        with pytest.raises(StoreError, match=r"2024-01\.parquet.*Delete it"):
+            touch()
+
+
+def test_bars_of_another_feed_are_refused(store):
+    """IEX volume is a fiftieth of SIP's: one panel must not hold both."""
+    feeds = [{"source": "alpaca", "feed": feed, "timeframe": "1d"} for feed in ("iex", "sip")]
+    store.check_identity(feeds[0])
+    store.merge(days("2024-01-01", 3), NOW, identity=feeds[0])
+    store.check_identity(feeds[0])
+    for refused in (
+        store.check_identity,
+        lambda it: store.merge(days("2024-02-01", 1), NOW, identity=it),
+    ):
+        with pytest.raises(
+            StoreError, match=r"bars of feed iex, and these are of feed sip.*another name"
+        ):
+            refused(feeds[1])
+    assert len(store.read()) == 3
+
+
+def test_an_absence_ends_when_the_bar_is_stored(store):
+    absent = days("2024-01-01", 3)[["symbol", "timestamp"]]
+    store.merge(days("2024-01-01", 1), NOW, absences=absent)
+    assert store.absences()["timestamp"].dt.day.tolist() == [2, 3]  # the first one is stored
+    later = NOW + pd.Timedelta(days=1)
+    store.merge(days("2024-01-02", 1), later, absences=absent[2:])
+    assert store.absences()["timestamp"].dt.day.tolist() == [3]
+    assert store.absences()["asked_at"].tolist() == [later]
+
+
+def test_what_was_asked_never_goes_back(store):
+    for at in (NOW, NOW - pd.Timedelta(days=9)):
+        store.merge(empty_bars(), at, asked=pd.DataFrame({"symbol": ["AAA"], "asked_at": [at]}))
+    assert store.asked().to_dict("list") == {"symbol": ["AAA"], "asked_at": [NOW]}
