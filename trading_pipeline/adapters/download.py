@@ -135,6 +135,17 @@ class _NotAsked(SourceUnavailable):
     """A request that was not made, since the venue is down."""
 
 
+def first_changed_action(
+    stored: pd.DataFrame | None, actions: pd.DataFrame | None
+) -> pd.Timestamp | None:
+    """The earliest ex-date that only one of two tables of actions has so; None if they agree."""
+    tables = [table for table in (stored, actions) if table is not None and len(table)]
+    if not tables:
+        return None
+    differing = pd.concat(tables, ignore_index=True).drop_duplicates(keep=False)
+    return None if differing.empty else differing["timestamp"].min()
+
+
 @dataclass
 class _Request:
     """Some symbols, for the same span."""

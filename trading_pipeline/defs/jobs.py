@@ -29,6 +29,7 @@ _JOBS = {
         folds,
         "A fold that has become possible: checkpoint, predictions, report.",
     ),
+    "predict": (("predictions",), folds, "A fold whose bars were changed, with the model it has."),
     "refresh": (
         ("predictions", "backtest_report"),
         folds,
@@ -40,7 +41,7 @@ _JOBS = {
 
 
 def job_name(market: Market, job: str) -> str:
-    """`job` is one of download, nightly, train, retrain, refresh, backtest, production."""
+    """`job` is one of download, nightly, train, retrain, predict, refresh, backtest, production."""
     return f"{market.name}_{job}"
 
 

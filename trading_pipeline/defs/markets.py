@@ -40,5 +40,5 @@ def market_definitions(plan: Plan) -> dg.Definitions:
             nightly(plan.market, jobs["nightly"], plan.nightly),
             weekly_quality(plan.market, quality, plan.nightly),
         ],
-        sensors=[new_bars(plan.market, jobs, plan.nightly)],
+        sensors=[new_bars(plan, jobs)],
     )

@@ -104,29 +104,129 @@ def test_a_night_cannot_be_one_run():
         )
 
 
-def test_new_bars_refresh_the_running_fold_once():
-    with dg.DagsterInstance.ephemeral() as instance:
-        land(instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
-        land(instance, "features", ["2015-03-05", "2015-03-06"])
-        first = evaluate_sensor(instance)
-        assert [(each.job_name, each.partition_key) for each in first.run_requests] == [
-            ("live_refresh", "2014-01-01"),
-            ("live_refresh", "2015-01-01"),
-        ]
-        assert not evaluate_sensor(instance, first.cursor).run_requests
-        land(instance, "features", ["2015-03-09"])
-        assert len(evaluate_sensor(instance, first.cursor).run_requests) == 2
+def bars_land(instance, day, first_changed=None, first="2008-01-02 00:00:00+00:00", **more):
+    """A night: bars with what they say of themselves, then their features."""
+    told = {"first_changed": first_changed or f"{day} 00:00:00+00:00", "first": first}
+    for asset, metadata in (("raw_bars", told), ("features", more)):
+        key = dg.AssetKey(["live", asset])
+        event = dg.AssetMaterialization(key, partition=day, metadata=metadata)
+        instance.report_runless_asset_event(event)
 
 
-def test_new_bars_of_a_new_year_train_its_fold():
+class Daemon:
+    """Ticks of the sensor, whose runs end as they are told to."""
+
+    def __init__(self, instance):
+        self.instance, self.cursor = instance, None
+
+    def tick(self, status=dg.DagsterRunStatus.SUCCESS):
+        """What was asked for, as (job, fold); its run has the status at once."""
+        done = evaluate_sensor(self.instance, self.cursor)
+        self.cursor = done.cursor
+        for request in done.run_requests or ():
+            tags = {"dagster/run_key": request.run_key, "dagster/sensor_name": "live_new_bars"}
+            run = dg.DagsterRun(job_name=request.job_name, tags=tags, status=status)
+            self.instance.add_run(run)
+        return [(each.job_name, each.partition_key) for each in done.run_requests or ()]
+
+    def all(self, status=dg.DagsterRunStatus.SUCCESS):
+        """All runs of one landing, in their order."""
+        found = []
+        while asked := self.tick(status):
+            assert len(asked) == 1
+            found += asked
+        return found
+
+
+@pytest.fixture
+def daemon():
     with dg.DagsterInstance.ephemeral() as instance:
-        land(instance, "model_checkpoint", ["2013-01-01", "2014-01-01"])
-        land(instance, "features", ["2015-01-02"])
-        tick = evaluate_sensor(instance)
-    assert [(each.job_name, each.partition_key) for each in tick.run_requests] == [
-        ("live_refresh", "2014-01-01"),
+        yield Daemon(instance)
+
+
+def test_new_bars_refresh_the_running_fold_once(daemon):
+    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
+    bars_land(daemon.instance, "2015-03-06")
+    assert daemon.all() == [("live_refresh", "2015-01-01")]
+    assert daemon.all() == []
+    bars_land(daemon.instance, "2015-03-09")
+    assert daemon.all() == [("live_refresh", "2015-01-01")]
+
+
+def test_bars_of_a_release_that_said_less_refresh_the_last_two(daemon):
+    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
+    land(daemon.instance, "features", ["2015-03-05", "2015-03-06"])
+    daemon.cursor = "123"  # of that release
+    assert daemon.all() == [("live_predict", "2014-01-01"), ("live_refresh", "2015-01-01")]
+
+
+def test_new_bars_of_a_new_year_train_its_fold(daemon):
+    """The last bars of the old year land with the first of the new one."""
+    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01"])
+    bars_land(daemon.instance, "2015-01-02", first_changed="2014-12-31 00:00:00+00:00")
+    assert daemon.all() == [("live_train", "2015-01-01"), ("live_refresh", "2014-01-01")]
+
+
+def test_a_first_landing_trains_one_fold_after_the_other_and_reports_once(daemon):
+    bars_land(daemon.instance, "2015-03-06", first_changed="2008-01-02 00:00:00+00:00")
+    assert daemon.all() == [
+        ("live_train", "2013-01-01"),
+        ("live_train", "2014-01-01"),
         ("live_retrain", "2015-01-01"),
     ]
+
+
+def test_a_run_is_waited_for(daemon):
+    bars_land(daemon.instance, "2015-03-06")
+    assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("live_train", "2013-01-01")]
+    assert daemon.tick() == []
+    bars_land(daemon.instance, "2015-03-09")
+    assert daemon.tick() == []
+    (run,) = daemon.instance.get_runs()
+    daemon.instance.report_run_failed(run)
+    assert daemon.tick() == [("live_train", "2013-01-01")]  # a new night tries it again
+
+
+def test_a_fold_that_fails_does_not_stop_the_others_and_is_tried_again(daemon):
+    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01"])
+    bars_land(daemon.instance, "2015-03-06", first_changed="2014-06-02 00:00:00+00:00")
+    assert daemon.tick(dg.DagsterRunStatus.FAILURE) == [("live_train", "2015-01-01")]
+    assert daemon.all() == [("live_refresh", "2014-01-01")]
+    bars_land(daemon.instance, "2015-03-09")
+    assert daemon.all() == [("live_retrain", "2015-01-01")]
+
+
+def test_a_revised_bar_trains_what_learned_from_it_and_predicts_what_saw_it(daemon):
+    folds_of_years = [f"{year}-01-01" for year in range(2013, 2016)]
+    land(daemon.instance, "model_checkpoint", folds_of_years)
+    bars_land(daemon.instance, "2015-03-06", first_changed="2014-06-02 00:00:00+00:00")
+    assert daemon.all() == [("live_train", "2015-01-01"), ("live_refresh", "2014-01-01")]
+    bars_land(daemon.instance, "2015-03-09", first_changed="2009-06-02 00:00:00+00:00")
+    assert [fold for _, fold in daemon.all()] == folds_of_years
+
+
+def test_a_new_catalog_trains_everything(daemon):
+    folds_of_years = [f"{year}-01-01" for year in range(2013, 2016)]
+    land(daemon.instance, "model_checkpoint", folds_of_years)
+    bars_land(daemon.instance, "2015-03-06", rebuilt="the catalog has changed")
+    assert [fold for _, fold in daemon.all()] == folds_of_years
+
+
+def test_a_late_split_is_a_change_too(daemon):
+    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
+    key = dg.AssetKey(["live", "corporate_actions"])
+    told = {"first_changed": "2014-06-02 00:00:00+00:00"}
+    daemon.instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=told))
+    bars_land(daemon.instance, "2015-03-06")
+    assert daemon.all() == [("live_train", "2015-01-01"), ("live_refresh", "2014-01-01")]
+
+
+def test_folds_that_the_first_bars_are_too_late_for_are_not_asked_for(daemon):
+    """The market starts in 2008, and what its source has in 2012."""
+    bars_land(daemon.instance, "2015-03-06", first="2012-01-03 00:00:00+00:00")
+    assert daemon.all() == []
+    bars_land(daemon.instance, "2019-03-06", first="2012-01-03 00:00:00+00:00")
+    assert [fold for _, fold in daemon.all()][:2] == ["2017-01-01", "2018-01-01"]
 
 
 def test_what_failed_its_checks_is_not_traded_on(passed):
@@ -144,9 +244,23 @@ def test_nothing_happens_before_bars_land():
         assert not evaluate_sensor(instance).run_requests
 
 
-def test_folds_without_a_model_are_all_trained():
-    assert folds_to_run(LIVE, {"2014-02-03"}, set()) == ["2013-01-01", "2014-01-01"]
-    assert folds_to_run(LIVE, {"2010-02-03"}, set()) == []  # too early for any
+@pytest.mark.parametrize(
+    ("trained", "changed", "train", "predict"),
+    [
+        ((), "2014-02-03", "abc", ""),
+        ("abc", "9999", "", ""),  # nothing has changed
+        ("abc", "2012-12-31 00:00", "abc", ""),
+        ("abc", "2013-01-01 00:00", "bc", "a"),  # the first bar of a fold is not trained on
+        ("abc", "2014-12-31 20:30", "c", "b"),
+        ("abc", "2015-01-01 00:00", "", "c"),
+        ("abc", None, "", "bc"),
+        ("b", "2015-06-01", "ac", ""),
+    ],
+)
+def test_which_folds_a_change_concerns(trained, changed, train, predict):
+    names = {"a": "2013-01-01", "b": "2014-01-01", "c": "2015-01-01"}
+    told = folds_to_run(list(names.values()), {names[each] for each in trained}, changed)
+    assert told == ([names[each] for each in train], [names[each] for each in predict])
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -7,7 +7,12 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from trading_pipeline.adapters.download import Downloaded, actions_of, download
+from trading_pipeline.adapters.download import (
+    Downloaded,
+    actions_of,
+    download,
+    first_changed_action,
+)
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.revisions import newest_changes
@@ -132,14 +137,18 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         sources: dg.ResourceParam[Sources], home: Home
     ) -> dg.MaterializeResult[None]:
         """A source without them leaves the market in total-return units."""
-        actions, unknown = actions_of(sources.open(market), home.bars(market), market)
-        home.bars(market).write_actions(actions)
+        store = home.bars(market)
+        actions, unknown = actions_of(sources.open(market), store, market)
+        changed = first_changed_action(store.read_actions(), actions)
+        store.write_actions(actions)
+        news: dict[str, Any] = {"first_changed": "none" if changed is None else str(changed)}
         if actions is None:
             note = "none known: prices are taken as total-return units and pay no dividends"
-            return dg.MaterializeResult(metadata={"rows": 0, "note": note})
+            return dg.MaterializeResult(metadata=news | {"rows": 0, "note": note})
         counts = actions.groupby(["symbol", "kind"]).size().reset_index(name="events")
         return dg.MaterializeResult(
-            metadata={
+            metadata=news
+            | {
                 "rows": len(actions),
                 "events": dg.MetadataValue.md(counts.to_markdown(index=False)),
                 "unknown_to_the_source": ", ".join(unknown) or "none",
