@@ -206,16 +206,20 @@ class _VenueDownload:
         return self.done
 
     def _listed(self) -> dict[str, pd.Timestamp]:
-        """The first stamp of each symbol; one that the venue does not know fails alone."""
+        """The first stamp of each symbol; one that cannot be told, or is unknown, fails alone."""
         symbols = list(self.market.symbols)
         try:
             return self._known_listings(symbols)
-        except UnknownSymbol:
+        except (CredentialsError, SourceUnavailable):
+            raise
+        except (SourceError, BarsError):
             found: dict[str, pd.Timestamp] = {}
             for symbol in symbols:
                 try:
                     found |= self._known_listings([symbol])
-                except UnknownSymbol as error:
+                except (CredentialsError, SourceUnavailable):
+                    raise
+                except (SourceError, BarsError) as error:
                     self.errors[symbol] = error
             return found
 
