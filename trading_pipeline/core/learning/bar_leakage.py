@@ -139,17 +139,20 @@ def examine_bars(
 
     Args:
         cuts: dates of each stretch at which bars end, begin or become noise; truncation adds the
-            first ones, and those on which a symbol returns after a gap.
+            first ones, those on which a symbol returns after a gap, and those around which one
+            becomes eligible or ceases to be.
     """
     found = []
     for rows in _stretches(len(panel.timestamps), seed):
         symbols = sampled(panel, rows, seed)
         bars = raw_bars(panel, symbols, rows)
-        dates = cut_dates(bars, cuts)
+        dates, stages = cut_dates(bars, cuts), BarStages(symbols, calendar, n_steps)
         found += examine(
-            BarStages(symbols, calendar, n_steps),
+            stages,
             bars,
-            truncate=[*dates, *telling_dates(bars, cuts)],
+            truncate=sorted(
+                {*dates, *telling_dates(bars, cuts), *turning_dates(stages(bars)[UNIVERSE], cuts)}
+            ),
             scramble=dates,
             seed=seed,
             watch=watch,
@@ -162,6 +165,18 @@ def examine_bars(
             watch=watch,
         )
     return found
+
+
+def turning_dates(universe: pd.DataFrame, count: int) -> list[pd.Timestamp]:
+    """Up to `count` dates on which a symbol becomes eligible or ceases to be, and those after.
+
+    A universe that is a bar ahead looks the same when the cut is anywhere else.
+    """
+    able = universe.pivot(index="timestamp", columns="symbol", values="eligible").astype(int)
+    turns = np.flatnonzero((able.diff().fillna(0) != 0).any(axis=1))
+    chosen = turns[np.linspace(0, len(turns) - 1, min(count, len(turns))).astype(int)]
+    places = np.unique([*chosen, *(chosen + 1)]).astype(int)
+    return list(able.index[places[places < len(able)]])
 
 
 def _stretches(dates: int, seed: int) -> list[Rows]:

@@ -1,7 +1,7 @@
 """What came of looking for leaks, as Dagster shows it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def verdict_of(examined: Sequence["Examined"]) -> dg.AssetCheckResult:
+def verdict_of(
+    examined: Sequence["Examined"], also: Mapping[str, dg.MetadataValue[Any]] | None = None
+) -> dg.AssetCheckResult:
     """Passed where values were compared and none leaked; the table says what was done."""
     leaks = [leak for each in examined for leak in each.leaks]
     values = sum(each.values for each in examined)
@@ -26,6 +28,7 @@ def verdict_of(examined: Sequence["Examined"]) -> dg.AssetCheckResult:
         metadata={
             "leaks": len(leaks),
             "values": values,
+            **(also or {}),
             "examined": dg.MetadataValue.md("\n".join(head + rows)),
         },
     )

@@ -1,18 +1,19 @@
 """Does a checkpoint load, is it of the recipe that the settings ask for, and does it look ahead?"""
 
+from typing import cast
+
 import dagster as dg
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.checks.leakage import verdict_of
 from trading_pipeline.defs.inputs import Plan, checkpoint_of, fold_of, read_dataset, recipe_of
-from trading_pipeline.defs.partitions import folds
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 from trading_pipeline.errors import CheckpointError
 
 NO_LOOK_AHEAD = "predictions_do_not_look_ahead"
+CHECKED = "checked"  # by fold, what its predictions were made from
+_REMEMBERED = 1000  # evaluations
 
 
 def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
@@ -54,33 +55,41 @@ def predictions_do_not_look_ahead(plan: Plan) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=[market.name, "predictions"],
         name=NO_LOOK_AHEAD,
-        partitions_def=folds(market),
         blocking=True,
         pool=DUCKDB_POOL,
     )
     def no_look_ahead(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
-        """Of the fold: targets, gaps, scaler, and all that training is given; then what its
-        networks are asked and say, and the orders of its first 12 dates, on at most 24 symbols;
-        and on its first 5 dates, of all symbols, whether the stored predictions are the same.
+        """Of the fold of the run, or of all that are stored: targets, gaps, scaler, and all that
+        training is given; then what its networks are asked and say, and the orders of its first
+        12 dates, on at most 24 symbols; and on its first 5 dates, of all symbols, whether the
+        stored predictions are the same.
         """
+        from trading_pipeline.core.features.leakage import merged
         from trading_pipeline.core.learning.leakage import examine_model
 
-        recipe, data = recipe_of(plan), read_dataset(home, plan)
-        fold = fold_of(data, recipe, context.partition_key)
-        checkpoint = checkpoint_of(home, plan, data, fold)
-        stored = home.predictions(market).read([fold.key])
-        return verdict_of(examine_model(data, fold, recipe, checkpoint, stored))
+        store, recipe, data = home.predictions(market), recipe_of(plan), read_dataset(home, plan)
+        key = context.run.tags.get(PARTITION_NAME_TAG)
+        keys, examined = [key] if key else store.folds(), []
+        for fold in (fold_of(data, recipe, each) for each in keys):
+            checkpoint = checkpoint_of(home, plan, data, fold)
+            examined += examine_model(data, fold, recipe, checkpoint, store.read([fold.key]))
+        of = dg.MetadataValue.json({each: store.fingerprint(each) for each in keys})
+        return verdict_of(merged(examined), {CHECKED: of})
 
     return no_look_ahead
 
 
-def look_ahead_ruled_out(instance: dg.DagsterInstance, market: Market, fold: str) -> bool:
-    """Whether the newest check of a fold's predictions was a pass.
+def cleared_of_leaks(instance: dg.DagsterInstance, market: Market) -> set[str]:
+    """Fingerprints of the predictions whose newest check was a pass.
 
-    They are recorded as materialized before it runs, so that they exist says nothing.
+    Predictions are recorded as materialized before they are checked, so that they are stored says
+    nothing.
     """
     key = dg.AssetCheckKey(dg.AssetKey([market.name, "predictions"]), NO_LOOK_AHEAD)
-    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(
-        [key], partition_filter=PartitionKeyFilter(key=fold)
-    )
-    return key in newest and newest[key].status == AssetCheckExecutionRecordStatus.SUCCEEDED
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_REMEMBERED)
+    verdicts: dict[str, bool] = {}
+    for record in reversed(records):  # the newest come first
+        if record.evaluation and CHECKED in record.evaluation.metadata:
+            checked = cast(dict[str, str], record.evaluation.metadata[CHECKED].value)
+            verdicts |= dict.fromkeys(checked.values(), record.evaluation.passed)
+    return {made_from for made_from, passed in verdicts.items() if passed}

@@ -146,6 +146,18 @@ def test_a_universe_chosen_by_future_volume_is_caught(monkeypatch):
     assert found(leaks) == {("universe", "scrambling")}  # MSFT is the busiest at every cut
 
 
+def test_a_universe_that_is_a_bar_ahead_is_caught(monkeypatch):
+    true_eligible = dataset_module.eligible
+
+    def ahead(of, lookback):
+        able = true_eligible(of, lookback)
+        return np.vstack([able[1:], able[-1:]])
+
+    monkeypatch.setattr(dataset_module, "eligible", ahead)
+    leaks = examine_bars(panel().until(700), MARKET.calendar)
+    assert ("universe", "truncation") in found(leaks)
+
+
 @pytest.mark.parametrize(
     ("shifts", "checks"),
     [
