@@ -40,7 +40,7 @@ def find_jumps(panel: Panel) -> list[Finding]:
     known = np.isfinite(change) & (np.cumsum(traded, axis=0) > 5) & ~_around(panel.breaks)
     far = np.minimum(np.abs(change), np.abs(excess))
     spike = known & (far >= SPIKE) & (far >= SPIKE_SIGMAS * night.sigma) & _undone(change)
-    split = known & _like_split(night, panel.split) & ~spike
+    split = known & _like_split(night) & ~spike
     jump = known & (far >= JUMP) & (far >= JUMP_SIGMAS * night.sigma) & ~spike & ~split
     return (
         _of_each(panel, spike, lambda n, rows: _spike(panel, change, n, rows))
@@ -85,12 +85,12 @@ def _undone(change: Array) -> Mask:
     return back
 
 
-def _like_split(night: Nights, split: Array) -> Mask:
-    """(T, N) bool: the night's jump is a split's, far beyond σ, and no split is known there."""
+def _like_split(night: Nights) -> Mask:
+    """(T, N) bool: the night's jump is a split's, and far beyond σ."""
     size = np.abs(night.jump)
     nearest = SPLITS[np.abs(size[..., None] - SPLITS).argmin(axis=-1)]
     near = np.abs(size - nearest) <= NEAR_SPLIT
-    found: Mask = near & (size >= JUMP_SIGMAS * night.sigma) & (split == 1)
+    found: Mask = near & (size >= JUMP_SIGMAS * night.sigma)
     return found
 
 
@@ -132,7 +132,7 @@ def _split(panel: Panel, night: Nights, n: int, rows: NDArray[np.int_]) -> Findi
         figure=f"opens at {times(night.jump[worst, n])} the last close",
         limit=f"a whole-number ratio, {JUMP_SIGMAS:.0f} σ",
         text=f"looks like a split that the corporate actions lack: {told(panel.timestamps[rows])}. "
-        "Add it, or use adjusted prices.",
+        "Add it, or use adjusted prices. If they have it, the prices are adjusted already.",
         **_at(panel, n, rows),  # type: ignore[arg-type]
     )
 

@@ -90,10 +90,20 @@ def test_a_split_that_nobody_announced_and_one_that_was():
     assert examine(explained, CALENDAR, "explained").findings == ()
 
 
+def test_a_split_that_is_in_the_prices_already_is_found():
+    """Adjusted prices with the actions of raw ones: each split would count twice."""
+    action = {"timestamp": [DAYS[100]], "symbol": ["BBB"], "kind": ["split"], "value": [4.0]}
+    twice = Panel.of(CLEAN, check_actions(pd.DataFrame(action)))
+    finding = only(examine(twice, CALENDAR, "twice").findings)
+    assert (finding.kind, finding.first) == ("split", DAYS[100])
+    assert "the prices are adjusted already" in finding.text
+
+
 def test_a_jump_that_stays_is_unexplained():
     finding = only(found(scaled(CLEAN, "BBB", 100, 3.6)))
     assert (finding.kind, finding.severity, finding.first) == ("jump", "warning", DAYS[100])
     assert "+2" in finding.figure
+    assert int(finding.figure.split(", ")[1].split()[0]) > 50  # σ of the days before it
 
 
 def test_a_crash_of_the_whole_market_is_no_jump():
