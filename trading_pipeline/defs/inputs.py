@@ -46,19 +46,6 @@ def span_of(market: Market, now: datetime) -> tuple[datetime, datetime]:
     return first, datetime.combine(last, time(), UTC)
 
 
-def bars_of_features(instance: dg.DagsterInstance, market: Market) -> str | None:
-    """Hash of the stored bars that the newest features were computed from; None if there are none.
-
-    Bars are stored before their features: a kill in between leaves features of older bars.
-    """
-    key = dg.AssetKey([market.name, "features"])
-    event = instance.get_latest_materialization_event(key)
-    if event is None or event.asset_materialization is None:
-        return None
-    entry = event.asset_materialization.metadata.get("bars_hash")
-    return str(entry.value) if entry else None
-
-
 def checks_passed(instance: dg.DagsterInstance, market: Market) -> bool:
     """Whether the newest evaluation of every blocking check of bars and features was a pass.
 

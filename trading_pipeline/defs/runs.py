@@ -12,13 +12,13 @@ import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 from sqlalchemy.exc import SQLAlchemyError
 
+from trading_pipeline.adapters.feature_update import is_current
 from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.checks.models import cleared_of_leaks
 from trading_pipeline.defs.inputs import (
     Plan,
-    bars_of_features,
     checks_passed,
     folds_of,
     predictions_fingerprint,
@@ -248,13 +248,8 @@ def _days_of_venue(run: Runner, plan: Plan, now: datetime, refetch: bool) -> tup
 
 def _features_are_of_bars(run: Runner, market: Market) -> bool:
     """Whether the features are this catalog's, of the stored bars, and all checks passed."""
-    from trading_pipeline.core.features.catalog import catalog_hash
-
-    return (
-        run.home.features(market).catalog_hash() == catalog_hash()
-        and bars_of_features(run.instance, market) == run.home.bars(market).data_hash()
-        and checks_passed(run.instance, market)
-    )
+    stores = run.home.bars(market), run.home.features(market)
+    return is_current(*stores, market) and checks_passed(run.instance, market)
 
 
 def _is_trained(home: Home, plan: Plan, data: Any, fold: Any) -> bool:

@@ -4,12 +4,14 @@ DuckDB lets one process write a file, and then no other process even read it. So
 opened for one call and closed before the call returns, and reads are read-only, which may overlap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from trading_pipeline.errors import FeatureError, StoreError
@@ -22,7 +24,10 @@ _SETUP = """
     CREATE SCHEMA IF NOT EXISTS market;
     CREATE SCHEMA IF NOT EXISTS meta;
     CREATE TABLE IF NOT EXISTS meta.catalogs (market VARCHAR PRIMARY KEY, hash VARCHAR NOT NULL);
+    CREATE TABLE IF NOT EXISTS meta.sources (market VARCHAR, part VARCHAR, fingerprint VARCHAR);
 """
+Span = tuple[datetime | None, datetime | None]
+_BATCH = 8192  # rows whose columns stay in cache while they are turned into rows of the grid
 
 
 class Written(NamedTuple):
@@ -45,12 +50,22 @@ class FeatureStore:
         self.path, self.market = path, market
         self._table = 'market."' + market.replace('"', '""') + '"'
 
-    def write(self, features: pd.DataFrame, catalog_hash: str) -> Written:
-        """Replace the span of `features`, all symbols in it, in one transaction.
+    def write(
+        self,
+        features: pd.DataFrame,
+        catalog_hash: str,
+        span: Span | None = None,
+        made_of: Mapping[str, str] | None = None,
+    ) -> Written:
+        """Replace a span, all symbols in it, in one transaction.
 
         Args:
-            features: `timestamp`, `symbol` and float columns. No rows change nothing.
+            features: `timestamp`, `symbol` and float columns, stored as FLOAT.
             catalog_hash: of the catalog that made them. A table of another catalog is dropped.
+            span: what is replaced, [start, end), None for an open end; without it the span of
+                the rows, so that no rows change nothing.
+            made_of: a fingerprint of every part of the data that the whole table is now of; see
+                `made_of()`. Without it what the table is of is no longer known.
 
         Raises:
             FeatureError: a key column is missing, a (timestamp, symbol) repeats, or another
@@ -58,13 +73,19 @@ class FeatureStore:
             StoreError: the file is locked, damaged or not writable; the table is as it was.
         """
         _check_keys(features)
-        if features.empty:
+        if features.empty and span is None:
             return Written(0, rebuilt=False)
         with self._connection(read_only=False) as connection:
             stored = self._hash(connection)
             self._check_name(connection)
             rebuilt = stored is not None and stored != catalog_hash
-            self._replace(connection, features, catalog_hash, fresh=stored != catalog_hash)
+            connection.execute("BEGIN")
+            connection.execute(_SETUP)
+            if stored != catalog_hash:
+                self._create(connection, features, catalog_hash)
+            self._replace(connection, features, span)
+            self._note_sources(connection, made_of)
+            connection.execute("COMMIT")
         return Written(len(features), rebuilt)
 
     def read(
@@ -87,15 +108,13 @@ class FeatureStore:
             FeatureError: there is no table yet, or it is of another catalog.
             StoreError: the file is locked or damaged.
         """
-        bounds = {"timestamp >= ?": start, "timestamp < ?": end}
-        given = {rule: instant for rule, instant in bounds.items() if instant is not None}
-        where = " AND ".join(given) or "true"
+        where, given = _within((start, end))
         query = f"SELECT * FROM {self._table} WHERE {where} ORDER BY timestamp, symbol"
         if not self.path.exists():
             raise self._absent()
         with self._connection(read_only=True) as connection:
             self._check_hash(connection, catalog_hash)
-            table = connection.sql(query, params=list(given.values())).to_arrow_table()
+            table = connection.sql(query, params=given).to_arrow_table()
         rows = table.to_pandas()
         return rows.assign(timestamp=rows["timestamp"].astype("datetime64[us, UTC]"))
 
@@ -110,27 +129,120 @@ class FeatureStore:
         with self._connection(read_only=True) as connection:
             return self._hash(connection)
 
-    def _replace(
+    def read_grid(
         self,
-        connection: "duckdb.DuckDBPyConnection",
-        features: pd.DataFrame,
-        catalog_hash: str,
-        fresh: bool,
+        timestamps: pd.DatetimeIndex,
+        symbols: Sequence[str],
+        catalog_hash: str | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Features as one dense array: what `feature_grid` makes of `read`, without the detour.
+
+        Args:
+            timestamps: the T dates wanted, unique, tz-aware UTC.
+            symbols: the N symbols wanted, unique.
+            catalog_hash: what the table must have been made by; None accepts any.
+
+        Returns:
+            float32 (T, N, F), contiguous, features in the order of their columns; NaN where the
+            table has no such row.
+
+        Raises:
+            FeatureError: there is no table yet, or it is of another catalog.
+            StoreError: the file is locked or damaged.
+        """
+        if not self.path.exists():
+            raise self._absent()
+        with self._connection(read_only=True) as connection:
+            self._check_hash(connection, catalog_hash)
+            names = [name for name in _columns(connection, self._table) if name not in KEY]
+            grid = np.full((len(timestamps), len(symbols), len(names)), np.nan, np.float32)
+            _register_places(connection, timestamps, symbols)
+            columns = ", ".join(f'"{name}"' for name in names)
+            rows = connection.sql(
+                f"SELECT date * {len(symbols)} + place AS row, {columns} FROM {self._table} "
+                "JOIN wanted_dates USING (timestamp) JOIN wanted_symbols USING (symbol)"
+            )
+            flat = grid.reshape(-1, len(names))
+            for batch in rows.to_arrow_reader(_BATCH):
+                row, *values = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+                flat[row] = np.stack(values, axis=1)
+        return grid
+
+    def made_of(self, catalog_hash: str) -> dict[str, str]:
+        """Fingerprints of the data that the table was computed from, as given to `write`.
+
+        Empty if that is not known, or if the table is of another catalog.
+
+        Raises:
+            StoreError: the file is locked or damaged.
+        """
+        if not self.path.exists():
+            return {}
+        with self._connection(read_only=True) as connection:
+            if self._hash(connection) != catalog_hash or "sources" not in _tables(connection):
+                return {}
+            query = "SELECT part, fingerprint FROM meta.sources WHERE market = ?"
+            return dict(connection.execute(query, [self.market]).fetchall())
+
+    def first_bars(self, symbols: Sequence[str], before: datetime) -> pd.Series:
+        """The first bar of each of these symbols that has one before an instant, by symbol.
+
+        Raises:
+            FeatureError: there is no table yet.
+            StoreError: the file is locked or damaged.
+        """
+        if not self.path.exists():
+            raise self._absent()
+        with self._connection(read_only=True) as connection:
+            self._check_hash(connection, None)
+            rows = connection.execute(
+                f"SELECT symbol, min(timestamp) FROM {self._table} "
+                "WHERE timestamp < ? AND symbol IN (SELECT unnest(?)) GROUP BY symbol",
+                [before, list(symbols)],
+            ).fetchall()
+        stamps = pd.DatetimeIndex([stamp for _, stamp in rows], dtype="datetime64[us, UTC]")
+        return pd.Series(stamps, index=[symbol for symbol, _ in rows])
+
+    def _create(
+        self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, catalog_hash: str
+    ) -> None:
+        """An empty table whose columns say in DuckDB itself what they mean."""
+        names = [name for name in features.columns if name not in KEY]
+        columns = ", ".join(f'"{name}" FLOAT' for name in names)
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {self._table} "
+            f"(timestamp TIMESTAMPTZ NOT NULL, symbol VARCHAR NOT NULL, {columns})"
+        )
+        comments = {"timestamp": "the instant the bar opens, UTC", **_descriptions()}
+        for name in ("timestamp", *names):
+            if name in comments:
+                text = comments[name].replace("'", "''")
+                connection.execute(f"COMMENT ON COLUMN {self._table}.\"{name}\" IS '{text}'")
+        values = [self.market, catalog_hash]
+        connection.execute("INSERT OR REPLACE INTO meta.catalogs VALUES (?, ?)", values)
+
+    def _replace(
+        self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, span: Span | None
     ) -> None:
         import pyarrow as pa
 
+        if span is None:
+            last = features["timestamp"].max()
+            span = features["timestamp"].min(), last + pd.Timedelta(microseconds=1)
+        where, given = _within(span)
+        connection.execute(f"DELETE FROM {self._table} WHERE {where}", given)
         connection.register("rows", pa.Table.from_pandas(features, preserve_index=False))
-        connection.execute("BEGIN")
-        connection.execute(_SETUP)
-        if fresh:
-            connection.execute(f"CREATE OR REPLACE TABLE {self._table} AS SELECT * FROM rows")
-            values = [self.market, catalog_hash]
-            connection.execute("INSERT OR REPLACE INTO meta.catalogs VALUES (?, ?)", values)
-        else:
-            span = [features["timestamp"].min(), features["timestamp"].max()]
-            connection.execute(f"DELETE FROM {self._table} WHERE timestamp BETWEEN ? AND ?", span)
-            connection.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM rows")
-        connection.execute("COMMIT")
+        connection.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM rows")
+
+    def _note_sources(
+        self, connection: "duckdb.DuckDBPyConnection", made_of: Mapping[str, str] | None
+    ) -> None:
+        connection.execute("DELETE FROM meta.sources WHERE market = ?", [self.market])
+        if made_of:
+            connection.execute(
+                "INSERT INTO meta.sources SELECT ?, unnest(?), unnest(?)",
+                [self.market, list(made_of), list(made_of.values())],
+            )
 
     def _hash(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
         return _catalogs(connection).get(self.market)
@@ -176,10 +288,46 @@ class FeatureStore:
             raise StoreError(f"{self.path}: {_next_step(str(error))}") from error
 
 
+def _tables(connection: "duckdb.DuckDBPyConnection") -> set[str]:
+    """Tables of the schema `meta`; a file may be older than some of them."""
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'meta'"
+    return {name for (name,) in connection.execute(query).fetchall()}
+
+
+def _within(span: Span) -> tuple[str, list[datetime]]:
+    """A condition on `timestamp`, and its parameters."""
+    bounds = dict(zip(("timestamp >= ?", "timestamp < ?"), span, strict=True))
+    given = {rule: instant for rule, instant in bounds.items() if instant is not None}
+    return " AND ".join(given) or "true", list(given.values())
+
+
+def _descriptions() -> dict[str, str]:
+    """What each column of the catalog means."""
+    from trading_pipeline.core.features.catalog import CATALOG
+
+    return {feature.name: feature.in_words() for feature in CATALOG}
+
+
+def _columns(connection: "duckdb.DuckDBPyConnection", table: str) -> list[str]:
+    return [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
+
+
+def _register_places(
+    connection: "duckdb.DuckDBPyConnection", timestamps: pd.DatetimeIndex, symbols: Sequence[str]
+) -> None:
+    """The dates and symbols wanted, each with its place in the grid."""
+    import pyarrow as pa
+
+    dates = pa.array(timestamps.as_unit("us"))
+    dated = {"timestamp": dates, "date": np.arange(len(timestamps), dtype=np.int64)}
+    named = {"symbol": pa.array(list(symbols), pa.string()), "place": np.arange(len(symbols))}
+    connection.register("wanted_dates", pa.table(dated))
+    connection.register("wanted_symbols", pa.table(named))
+
+
 def _catalogs(connection: "duckdb.DuckDBPyConnection") -> dict[str, str]:
     """Hash of the catalog of every market in the file."""
-    known = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'meta'"
-    if not connection.execute(known).fetchall()[0][0]:
+    if "catalogs" not in _tables(connection):
         return {}
     return dict(connection.execute("SELECT market, hash FROM meta.catalogs").fetchall())
 

@@ -47,6 +47,15 @@ class Feature:
         """The feature's values on the family's input, not yet clipped."""
         return self.of(source, **self.parameters)
 
+    def in_words(self) -> str:
+        """Formula, parameters, unit, range and lookback on one line, as a column's comment."""
+        given = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        formula = f"{self.formula}, {given}" if given else self.formula
+        return (
+            f"{formula}; {self.unit}, {self.low:g} to {self.high:g}; "
+            f"NaN before {self.lookback} bars exist"
+        )
+
     def described(self) -> dict[str, Any]:
         """Everything a reader of the column needs to know, as plain types."""
         return {

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.store.features import FeatureStore, Written
+from trading_pipeline.core.features.grid import feature_grid
 from trading_pipeline.errors import FeatureError, StoreError
 
 HASH, OTHER = "a" * 64, "b" * 64
@@ -252,3 +253,54 @@ def test_the_module_loads_without_duckdb():
     code = "import sys, trading_pipeline.adapters.store.features; print('duckdb' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "False\n"
+
+
+def test_a_grid_is_the_table_laid_out(store):
+    """In any order of dates and symbols, with those that the table lacks and without others."""
+    given = features(days=300, symbols=("AAA", "BBB", "CCC")).drop(index=[4, 10])
+    store.write(given, HASH)
+    stamps = pd.date_range(FIRST + timedelta(days=20), periods=290, unit="us")[::-1]
+    symbols = ["CCC", "none", "AAA"]
+    grid = store.read_grid(stamps, symbols, HASH)
+    np.testing.assert_array_equal(grid, feature_grid(given, stamps, symbols))
+    assert grid.flags.c_contiguous
+    assert grid.dtype == np.float32
+    with pytest.raises(FeatureError, match="made by another catalog"):
+        store.read_grid(stamps, symbols, OTHER)
+
+
+def test_columns_say_in_the_database_what_they_mean(store):
+    import duckdb
+
+    store.write(features().rename(columns={"one": "ret_5"}), HASH)
+    query = "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = ?"
+    with duckdb.connect(store.path, read_only=True) as connection:
+        columns = {row[0]: row[1:] for row in connection.execute(query, ["market"]).fetchall()}
+    kind, comment = columns["ret_5"]
+    assert kind == "FLOAT"
+    assert comment.startswith("log(C[t] / C[t-bars]) / (σ √bars), bars 5; σ√bars, -5 to 5; NaN")
+    assert columns["two"] == ("FLOAT", None)
+
+
+def test_a_span_without_rows_empties_it(store):
+    store.write(features(days=5), HASH)
+    start, end = FIRST + timedelta(days=1), FIRST + timedelta(days=3)
+    assert store.write(features(days=0), HASH, (start, end)) == Written(0, rebuilt=False)
+    assert store.read()["timestamp"].dt.day.unique().tolist() == [6, 9, 10]
+    store.write(features(days=1), HASH, (None, None))
+    pd.testing.assert_frame_equal(store.read(), features(days=1))
+
+
+def test_what_a_table_is_of_is_known_while_all_of_it_is(store):
+    assert store.made_of(HASH) == {}
+    store.write(features(), HASH, made_of={"2020-01": "x"})
+    assert store.made_of(HASH) == {"2020-01": "x"}
+    assert store.made_of(OTHER) == {}
+    store.write(features(), HASH)
+    assert store.made_of(HASH) == {}
+
+
+def test_the_first_bars_of_symbols(store):
+    store.write(features(days=5).drop(index=[0]), HASH)
+    got = store.first_bars(["AAA", "BBB", "none"], FIRST + timedelta(days=3))
+    assert got.to_dict() == {"AAA": FIRST + timedelta(days=1), "BBB": FIRST}
