@@ -61,6 +61,7 @@ def read_arrow(
             read_dictionary=["symbol"],
             page_checksum_verification=verify,
             pre_buffer=False,
+            memory_map=True,  # files are replaced whole, so what is mapped never changes
         ) as file:
             return file.read(columns=wanted, use_threads=False)
     except (OSError, pa.ArrowException) as error:
