@@ -147,7 +147,7 @@ def test_an_out_that_cannot_be_written_is_named(run, folder, place):
     assert (folder / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward", "model"}))  # need none
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward", "model", "quality"}))
 def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, command):
     (folder / "file").write_text("precious")
     monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))
