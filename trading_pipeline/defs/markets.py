@@ -21,6 +21,7 @@ def market_definitions(plan: Plan) -> dg.Definitions:
         assets=[
             market.raw_bars(plan.market),
             market.corporate_actions(plan.market),
+            market.revised_bars(plan.market),
             features.features(plan.market),
             models.model_checkpoint(plan),
             models.predictions(plan),

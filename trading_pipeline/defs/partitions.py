@@ -51,6 +51,27 @@ def folds(market: Market, now: datetime | None = None) -> dg.TimeWindowPartition
     )
 
 
+def windows(market: Market) -> dg.TimeWindowPartitionsDefinition:
+    """Spans like those of the folds, from the start of the history on."""
+    months = market.walk_forward.test
+    first = market.start.replace(month=(market.start.month - 1) // months * months + 1, day=1)
+    like = folds(market)
+    return dg.TimeWindowPartitionsDefinition(
+        start=f"{first:{DAY}}",
+        end=like.end if market.end else None,
+        cron_schedule=like.cron_schedule,
+        fmt=DAY,
+        end_offset=1,
+    )
+
+
+def window_before() -> dg.PartitionMapping:
+    """From a fold to the window that ends where the fold begins."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+
+
 def training_days(market: Market) -> dg.PartitionMapping:
     """From a fold to the days it may have learned from."""
     spans = market.walk_forward

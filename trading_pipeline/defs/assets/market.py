@@ -1,11 +1,13 @@
 """Market data: from a source into the store. Raw bars stay raw; adjustment happens on read."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from trading_pipeline.adapters.download import (
     Downloaded,
@@ -14,11 +16,12 @@ from trading_pipeline.adapters.download import (
     first_changed_action,
 )
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.revisions import newest_changes
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import span_of
-from trading_pipeline.defs.partitions import days
+from trading_pipeline.defs.partitions import days, fold_days, windows
 from trading_pipeline.defs.resources import Home, Sources
 
 FETCHED = "every_symbol_was_fetched"
@@ -66,11 +69,58 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         # What is long is told of the newest day alone: a first download has thousands of them.
         table = {"newest_revisions": dg.MetadataValue.md(revisions_text(store.revisions()))}
         context.add_asset_metadata(table, partition_key=context.partition_key_range.end)
+        for observation in revisions_observed(context.instance, market, store):
+            context.log_event(observation)
         return dg.MaterializeResult(
             metadata=_metadata(market, store, done), check_results=[_fetched(done)]
         )
 
     return bars_of_days
+
+
+def revised_bars(market: Market) -> dg.AssetSpec:
+    """What was revised, by the windows of the folds: what makes models and predictions stale.
+
+    Dagster compares data versions across an edge only where a partition has fewer than a hundred
+    upstream ones, and a fold has thousands of days; it has one window of these.
+    """
+    return dg.AssetSpec(
+        [market.name, "revised_bars"],
+        deps=[dg.AssetDep([market.name, "raw_bars"], partition_mapping=fold_days())],
+        partitions_def=windows(market),
+        group_name=market.name,
+        kinds={"parquet"},
+        description="Bars that the source corrected, up to the end of each window: old values and "
+        "new ones. Models and predictions of later folds are stale when this changes.",
+    )
+
+
+def revisions_observed(
+    instance: dg.DagsterInstance, market: Market, store: BarStore
+) -> Iterator[dg.AssetObservation]:
+    """An observation for each window before whose end a bar was revised since the last one."""
+    key, revisions = dg.AssetKey([market.name, "revised_bars"]), store.revisions()
+    spans = windows(market)
+    for window in spans.get_partition_keys():
+        end = spans.time_window_for_partition_key(window).end
+        before = revisions[revisions["timestamp"] < end]
+        version = content_hash(before) if len(before) else "none"
+        known = instance.get_latest_data_version_record(key, True, window)
+        if known is None or version != _version_of(known):
+            yield dg.AssetObservation(
+                key,
+                partition=window,
+                tags={DATA_VERSION_TAG: version},
+                metadata={
+                    "revisions": len(before),
+                    "newest_revisions": dg.MetadataValue.md(revisions_text(before)),
+                },
+            )
+
+
+def _version_of(record: dg.EventLogRecord) -> str | None:
+    observation = record.asset_observation
+    return observation.tags.get(DATA_VERSION_TAG) if observation and observation.tags else None
 
 
 def _since(market: Market, config: DownloadConfig) -> Market:

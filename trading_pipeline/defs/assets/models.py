@@ -16,7 +16,7 @@ from trading_pipeline.defs.inputs import (
     recipe_of,
     short,
 )
-from trading_pipeline.defs.partitions import fold_days, folds, training_days
+from trading_pipeline.defs.partitions import fold_days, folds, training_days, window_before
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 
 if TYPE_CHECKING:  # it loads torch, which the code location must not
@@ -31,7 +31,10 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=[market.name, "model_checkpoint"],
-        deps=[dg.AssetDep([market.name, "features"], partition_mapping=training_days(market))],
+        deps=[
+            dg.AssetDep([market.name, "features"], partition_mapping=training_days(market)),
+            dg.AssetDep([market.name, "revised_bars"], partition_mapping=window_before()),
+        ],
         partitions_def=folds(market),
         pool=DUCKDB_POOL,
         group_name=market.name,
@@ -71,6 +74,7 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
         deps=[
             [market.name, "model_checkpoint"],
             dg.AssetDep([market.name, "features"], partition_mapping=fold_days()),
+            dg.AssetDep([market.name, "revised_bars"], partition_mapping=fold_days()),
         ],
         partitions_def=folds(market),
         pool=DUCKDB_POOL,

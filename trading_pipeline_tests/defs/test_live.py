@@ -1,0 +1,138 @@
+"""Markets of venues through Dagster: what fails is said, and keys are said nowhere."""
+
+from base64 import b64encode
+from dataclasses import replace
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.assets.market import FETCHED, corporate_actions, raw_bars
+from trading_pipeline.defs.instance import local_instance
+from trading_pipeline.defs.resources import ConfiguredSources, Home, Origin
+from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.errors import CredentialsError, SourceError
+from trading_pipeline_tests.adapters.test_download import BARS, NOW
+from trading_pipeline_tests.defs.conftest import sources_of
+from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
+from trading_pipeline_tests.fakes.table import TableVenue
+from trading_pipeline_tests.fakes.venue import FOREVER, refusal
+
+COINS = Market(
+    name="coins",
+    source="ccxt",
+    symbols=("AAA", "BBB", "CCC"),
+    start=date(2020, 1, 1),
+    end=date(2020, 4, 30),
+    calendar="24/7",
+)
+CANARY = SecretStr("PKcanary2718281828"), SecretStr("canarysecret3141592653")
+# As they are, and as the client sends them.
+SECRETS = (
+    "canary",
+    b64encode(":".join(key.get_secret_value() for key in CANARY).encode()).decode(),
+)
+
+
+def land(market, home, instance, sources, first="2020-01-01", last="2020-04-29", **config):
+    return dg.materialize(
+        [raw_bars(market), corporate_actions(market)],
+        tags=range_tags(first, last),
+        resources={
+            "home": home,
+            "sources": sources,
+            "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
+        },
+        run_config={"ops": {f"{market.name}__raw_bars": {"config": config}}} if config else {},
+        instance=instance,
+        raise_on_error=False,
+    )
+
+
+@pytest.fixture
+def venue():
+    return TableVenue(BARS, NOW)
+
+
+def test_a_symbol_that_fails_is_red_and_stops_nothing(home, instance, venue):
+    venue.errors, venue.forever = {"BBB": [SourceError("BBB is broken")]}, True
+    done = land(COINS, home, instance, sources_of(venue))
+    assert done.success
+    (told,) = done.get_asset_check_evaluations()
+    assert (told.check_name, told.passed, told.blocking) == (FETCHED, False, False)
+    assert told.severity == dg.AssetCheckSeverity.ERROR
+    assert told.description == "BBB: BBB is broken"
+    metadata = done.asset_materializations_for_node("coins__raw_bars")[-1].metadata
+    assert metadata["failed"].value == {"BBB": "BBB is broken"}
+    assert set(home.bars(COINS).read()["symbol"]) == {"AAA", "CCC"}
+
+
+def test_one_night_repairs_what_is_missing_anywhere(home, instance, venue):
+    land(COINS, home, instance, sources_of(venue))
+    (home.bars(COINS).folder / "2020-02.parquet").unlink()
+    venue.asked.clear()
+    assert land(COINS, home, instance, sources_of(venue), first="2020-04-29").success
+    pd.testing.assert_frame_equal(home.bars(COINS).read(), BARS)
+    assert venue.bars_asked() == 29 * 3
+
+
+def test_fetching_again_is_a_setting_of_the_run(home, instance, venue):
+    land(COINS, home, instance, sources_of(venue))
+    venue.table = BARS.assign(volume=BARS["volume"].where(BARS.index != 9, 1.0))
+    done = land(COINS, home, instance, sources_of(venue), first="2020-04-29")
+    assert (
+        done.asset_materializations_for_node("coins__raw_bars")[-1].metadata["changed"].value == 0
+    )
+    done = land(COINS, home, instance, sources_of(venue), first="2020-04-29", refetch=True)
+    metadata = done.asset_materializations_for_node("coins__raw_bars")[-1].metadata
+    assert (metadata["changed"].value, metadata["revisions"].value) == (1, 1)
+    assert "volume" in metadata["newest_revisions"].value
+
+
+def test_a_start_leaves_what_is_before_it(home, instance, venue):
+    land(COINS, home, instance, sources_of(venue), first="2020-04-01", start="2020-04-01")
+    assert home.bars(COINS).read()["timestamp"].min() == pd.Timestamp("2020-04-01", tz="UTC")
+
+
+def test_a_market_without_keys_fails_only_when_it_downloads(home, instance):
+    shares = replace(COINS, name="shares", source="alpaca", calendar="XNYS", symbols=("AAPL",))
+    sources = ConfiguredSources({})
+    assert sources.open(shares).live
+    with pytest.raises(CredentialsError, match="TP_ALPACA_KEY"):
+        sources.open(shares).listings(["AAPL"])
+
+
+@pytest.mark.parametrize("fault", [None, refusal(422), refusal(403)])
+def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, capfd, fault):
+    """The venue refuses, or answers with nonsense: events, logs, database and output are read."""
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
+    market = replace(
+        COINS, name="shares", source="alpaca", calendar="XNYS", symbols=("AAPL", "MSFT"),
+        start=date(2024, 11, 1), end=date(2024, 11, 20),
+    )  # fmt: skip
+    now = pd.Timestamp("2024-12-02 19:30:20", tz="UTC")
+    with FakeAlpaca(now) as venue, local_instance(tmp_path) as instance:
+        if fault is not None:
+            venue.misbehave(fault, FOREVER)
+        origin = Origin(url=venue.url, trading_url=venue.url)
+        sources = ConfiguredSources({"shares": origin}, *CANARY)
+        resource = dg.ResourceDefinition.hardcoded_resource(sources)
+        done = land(
+            market, Home(root=str(tmp_path)), instance, resource, "2024-11-01", "2024-11-19"
+        )
+        assert not done.success  # the venue does not know these keys
+        sent = str([each.headers for each in venue.requests])
+        assert any(secret in sent for secret in SECRETS)
+        failures = [each.event_specific_data for each in done.all_events if each.is_failure]
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(left) > 5
+    said = capfd.readouterr()
+    texts = [path.read_bytes() for path in left]
+    texts += [said.out.encode(), said.err.encode(), repr((sources, origin, failures)).encode()]
+    assert not [text for text in texts for secret in SECRETS if secret.encode() in text]
+    assert b"CredentialsError" in b"".join(texts) or b"SourceError" in b"".join(texts)
