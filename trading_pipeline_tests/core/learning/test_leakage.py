@@ -74,7 +74,7 @@ def test_the_pipeline_raises_no_alarm_on_the_sample_market(checkpoint, stored):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 20))]
+    "seed", [13, *(pytest.param(k, marks=pytest.mark.slow) for k in range(20) if k != 13)]
 )
 def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     """With gaps, late listings, splits and dividends; all stages, an untrained network."""
