@@ -6,7 +6,6 @@ may still correct (`core/market/coverage.py`). What came is stored in batches, s
 of them at most; a symbol that fails twice is reported, and the others go on.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -37,7 +36,6 @@ from trading_pipeline.errors import (
     CredentialsError,
     SourceError,
     SourceUnavailable,
-    UnknownSymbol,
 )
 
 WORKERS = 4  # requests under way; the clients keep the venue's rate limit between them
@@ -46,8 +44,6 @@ WINDOW = 1_000_000  # bars of all symbols that one look at the store is about
 SHORTEST_WINDOW = 5_000  # bars of one symbol
 GIVE_UP = 2 * WORKERS  # symbols in a row that a venue left without an answer: it is down
 _KEYS = empty_bars()[["timestamp", "symbol"]]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -105,45 +101,8 @@ def download(
     return done
 
 
-def actions_of(
-    source: BarSource, store: BarStore, market: Market
-) -> tuple[pd.DataFrame | None, dict[str, str]]:
-    """Splits and dividends of a market, and why by symbol where the source has none to tell.
-
-    A symbol that it does not know keeps those that are stored: without them its adjusted prices
-    would jump. None: the source's prices are adjusted already.
-    """
-    try:
-        return source.actions(list(market.symbols)), {}
-    except UnknownSymbol:
-        if not source.live:
-            raise
-    tables, failures = [], {}
-    for symbol in market.symbols:
-        try:
-            tables.append(source.actions([symbol]))
-        except UnknownSymbol as error:
-            failures[symbol] = str(error)
-    stored = store.read_actions()
-    if stored is not None:
-        tables.append(stored[stored["symbol"].isin(list(failures))])
-    known = [table for table in tables if table is not None]
-    return (pd.concat(known, ignore_index=True) if known else None), failures
-
-
 class _NotAsked(SourceUnavailable):
     """A request that was not made, since the venue is down."""
-
-
-def first_changed_action(
-    stored: pd.DataFrame | None, actions: pd.DataFrame | None
-) -> pd.Timestamp | None:
-    """The earliest ex-date that only one of two tables of actions has so; None if they agree."""
-    tables = [table for table in (stored, actions) if table is not None and len(table)]
-    if not tables:
-        return None
-    differing = pd.concat(tables, ignore_index=True).drop_duplicates(keep=False)
-    return None if differing.empty else differing["timestamp"].min()
 
 
 @dataclass
@@ -201,8 +160,6 @@ class _VenueDownload:
         if self.errors and set(self.errors) == set(self.market.symbols):
             raise min(self.errors.values(), key=lambda error: isinstance(error, _NotAsked))
         self.done.failures = {symbol: str(self.errors[symbol]) for symbol in sorted(self.errors)}
-        for symbol, reason in self.done.failures.items():
-            logger.warning("%s: %s was not downloaded: %s", self.market.name, symbol, reason)
         return self.done
 
     def _listed(self) -> dict[str, pd.Timestamp]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_pipeline.adapters import download as module
-from trading_pipeline.adapters.download import actions_of, download
+from trading_pipeline.adapters.download import download
+from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.market import Market
@@ -368,6 +369,16 @@ def test_actions_of_an_unknown_symbol_stay(venue, store):
     assert actions.set_index("symbol")["value"].to_dict() == {"AAA": 3.0, "NOPE": 2.0}
     assert list(failures) == ["NOPE"]
     assert actions_of(TableVenue(BARS, NOW), store, market_of()) == (None, {})
+
+
+def test_the_earliest_ex_date_that_differs_is_what_changed():
+    days = pd.DatetimeIndex(["2020-02-03", "2020-03-03"], dtype="datetime64[us, UTC]")
+    one = pd.DataFrame({"timestamp": days, "symbol": "AAA", "kind": "dividend", "value": 0.5})
+    assert first_changed_action(one, one.copy()) is None
+    assert first_changed_action(None, None) is None
+    assert first_changed_action(None, one) == days[0]
+    assert first_changed_action(one.iloc[:1], one) == days[1]
+    assert first_changed_action(one, one.assign(value=[0.5, 0.6])) == days[1]
 
 
 def _actions_of(known):

@@ -9,12 +9,8 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from trading_pipeline.adapters.download import (
-    Downloaded,
-    actions_of,
-    download,
-    first_changed_action,
-)
+from trading_pipeline.adapters.download import Downloaded, download
+from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
