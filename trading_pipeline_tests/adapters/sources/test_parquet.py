@@ -13,6 +13,8 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import BarsError, SourceError
 from trading_pipeline_tests.adapters.sources.contract import BarSourceContract
 
+NOW = pd.Timestamp("2025-01-01", tz="UTC")
+
 
 def panel(days=12, symbols=("AAA", "BBB"), start="2024-01-01"):
     stamps = pd.date_range(start, periods=days, tz="UTC", unit="us").repeat(len(symbols))
@@ -45,7 +47,7 @@ class TestContractOfAFolder(BarSourceContract):
     def source(self, tmp_path_factory):
         store, sample = BarStore(tmp_path_factory.mktemp("raw")), SampleSource()
         end = pd.Timestamp("2001-01-01", tz="UTC")
-        store.write(sample.bars(["AAPL", "IBM"], sample.span(sample.symbols())[0], end))
+        store.merge(sample.bars(["AAPL", "IBM"], sample.span(sample.symbols())[0], end), NOW)
         store.write_actions(sample.actions(["AAPL", "IBM"]))
         return ParquetSource(store.folder)
 
@@ -54,7 +56,7 @@ def test_a_stored_market_is_the_same_market(tmp_path):
     """Raw bars and actions through the store and this source: the same total returns."""
     sample, store = SampleSource(), BarStore(tmp_path)
     span = (sample.span(sample.symbols())[0], pd.Timestamp("2001-01-01", tz="UTC"))
-    store.write(sample.bars(["AAPL", "IBM"], *span))
+    store.merge(sample.bars(["AAPL", "IBM"], *span), NOW)
     store.write_actions(sample.actions(["AAPL", "IBM"]))
     source = ParquetSource(tmp_path)
     stored = Panel.of(source.bars(["AAPL", "IBM"], *span), source.actions(["AAPL", "IBM"]))
