@@ -8,8 +8,6 @@ of them at most; a symbol that fails twice is reported, and the others go on.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -19,6 +17,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.sources.source import BarSource, LiveSource
 from trading_pipeline.adapters.store.bars import BarStore, Merged
+from trading_pipeline.adapters.threads import in_threads
 from trading_pipeline.core.market.bars import check_bars, empty_bars
 from trading_pipeline.core.market.calendar import check_weekdays, in_utc, trading_calendar
 from trading_pipeline.core.market.coverage import (
@@ -247,20 +246,15 @@ class _VenueDownload:
         self, requests: list[_Request]
     ) -> Iterator[tuple[_Request, pd.DataFrame | SourceError | BarsError]]:
         """Each request with its bars or what was wrong, in the order in which they come."""
-        with _workers() as pool:
-            running: dict[Future[pd.DataFrame], _Request] = {
-                pool.submit(self._ask, request): request for request in requests
-            }
-            for answered in as_completed(running):
-                request = running.pop(answered)  # or all answers stay in memory
-                try:
-                    answer = answered.result()
-                except CredentialsError:
-                    raise
-                except (SourceError, BarsError) as error:
-                    yield request, error
-                else:
-                    yield request, answer
+        for request, answered in in_threads(self._ask, requests, WORKERS):
+            try:
+                answer = answered.result()
+            except CredentialsError:
+                raise
+            except (SourceError, BarsError) as error:
+                yield request, error
+            else:
+                yield request, answer
 
     def _ask(self, request: _Request) -> pd.DataFrame:
         if self._is_down:
@@ -379,15 +373,3 @@ def _grouped(wanted: pd.DataFrame, at_once: int) -> Iterator[_Request]:
         symbols = rows["symbol"].tolist()
         for first in range(0, len(symbols), at_once):
             yield _Request(symbols[first : first + at_once], start, end)
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads; when something is wrong, what has not begun is dropped."""
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="download")
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()

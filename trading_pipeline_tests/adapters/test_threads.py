@@ -1,0 +1,56 @@
+"""Questions in threads: every answer once, errors where they are used, and no waiting at the end."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from trading_pipeline.adapters.threads import in_threads
+
+STOPPED_EARLY = """
+import time
+from trading_pipeline.adapters.threads import in_threads
+for _ in in_threads(time.sleep, [0, 60, 60], 3):
+    raise KeyboardInterrupt  # as after Ctrl-C, while others pause before they ask again
+"""
+
+
+def halved(number):
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return number // 2
+
+
+def test_every_question_is_answered_once_and_an_error_is_its_own():
+    answers = dict(in_threads(halved, list(range(20)), 3))
+    assert sorted(answers) == list(range(20))
+    assert [answers[n].result() for n in range(0, 20, 2)] == list(range(10))
+    with pytest.raises(ValueError, match="7 is odd"):
+        answers[7].result()
+    assert not list(in_threads(halved, [], 3))
+
+
+def test_what_has_not_begun_is_dropped_when_the_caller_stops():
+    asked, begun = [], threading.Barrier(2)
+
+    def ask(question):
+        asked.append(question)
+        if question:
+            begun.wait(5)
+
+    answers = in_threads(ask, [0, 1, 2], 1)
+    next(answers)
+    answers.close()
+    begun.wait(5)
+    for thread in threading.enumerate():
+        if thread.name.startswith("asking"):
+            thread.join(5)
+    assert asked == [0, 1]
+
+
+def test_the_program_ends_while_a_thread_still_waits():
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_EARLY], capture_output=True, timeout=30, check=False
+    )
+    assert b"KeyboardInterrupt" in done.stderr
