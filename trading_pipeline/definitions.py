@@ -4,6 +4,7 @@ Run from the folder of pipeline.toml, or set TP_CONFIG.
 """
 
 import warnings
+from datetime import timedelta
 
 import dagster as dg
 
@@ -40,6 +41,8 @@ def sources_of(settings: Settings) -> ConfiguredSources:
             feed=each.feed or Origin.feed,
             url=each.url,
             trading_url=each.trading_url,
+            delay=None if each.delay is None else timedelta(minutes=each.delay),
+            per_minute=each.per_minute or Origin.per_minute,
         )
         for name, each in settings.markets.items()
     }

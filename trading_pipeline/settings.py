@@ -45,6 +45,8 @@ _OF_SOURCE = {  # settings that only some sources read
     "feed": ("alpaca",),
     "url": ("alpaca", *COIN_SOURCES),
     "trading_url": ("alpaca",),
+    "delay": ("alpaca",),
+    "per_minute": ("alpaca",),
 }
 _SECRETS = ("alpaca_key", "alpaca_secret")
 _MARKET_NAME = r"[A-Za-z0-9_]+"  # also a folder, a table, and part of Dagster's names
@@ -121,7 +123,10 @@ class MarketSettings(_Section):
     exchange: str | None = None  # of a ccxt source, as ccxt spells it: "kraken"
     feed: Literal["iex", "sip"] | None = None  # of Alpaca; iex, the free one, if not given
     url: Url | None = None  # a mirror or proxy of the venue's data
-    trading_url: Url | None = None  # the same of Alpaca's calendar and assets
+    trading_url: Url | None = None  # of Alpaca: keys of a live account have another one
+    # Of Alpaca: minutes after a bar's close, and requests a minute, that a paid plan has otherwise.
+    delay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     symbols: tuple[str, ...]
     start: date
     end: date | None = None

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -66,6 +67,8 @@ class Origin:
     feed: str = "iex"  # of Alpaca
     url: str | None = None
     trading_url: str | None = None
+    delay: timedelta | None = None  # of Alpaca: after a bar's close; None: what free keys need
+    per_minute: float = 200.0  # of Alpaca: requests that free keys may send
 
 
 class ConfiguredSources(Sources):
@@ -114,6 +117,8 @@ def _alpaca(
         timeframe=market.timeframe,
         url=origin.url,
         trading_url=origin.trading_url,
+        delay=origin.delay,
+        per_minute=origin.per_minute,
     )
 
 

@@ -47,7 +47,6 @@ _MADE_FROM = {
 }
 # Before the first bar of either feed, and the first record of its corporate actions.
 _DAWN = pd.Timestamp("2000-01-01", tz="UTC")
-_AT_ONCE = 100  # symbols in one request: more make an address that servers refuse
 _RECENT_SIP = timedelta(minutes=15)
 _BY_MIDNIGHT = ("1Day", "1Month")
 _OLD_LIST = timedelta(hours=1)
@@ -69,6 +68,7 @@ class AlpacaSource:
     """
 
     live: ClassVar[bool] = True
+    at_once: ClassVar[int] = 100  # symbols in one request: more make an address too long
 
     def __init__(
         self,
@@ -203,8 +203,10 @@ class AlpacaSource:
         names = sorted(set(symbols))
         pages = [
             rows
-            for n in range(0, len(names), _AT_ONCE)
-            for rows in self._api.bars(timeframe, names[n : n + _AT_ONCE], first, last, self.feed)
+            for n in range(0, len(names), self.at_once)
+            for rows in self._api.bars(
+                timeframe, names[n : n + self.at_once], first, last, self.feed
+            )
         ]
         return pd.concat(pages, ignore_index=True)
 
@@ -216,8 +218,9 @@ class AlpacaSource:
         # Actions are dated by when they are paid, weeks after the ex-date.
         until = self.now() + timedelta(days=366)
         while missing := sorted((set(symbols) | former_names(records, symbols)) - asked):
-            for n in range(0, len(missing), _AT_ONCE):
-                for page in self._api.corporate_actions(missing[n : n + _AT_ONCE], _DAWN, until):
+            for n in range(0, len(missing), self.at_once):
+                some = missing[n : n + self.at_once]
+                for page in self._api.corporate_actions(some, _DAWN, until):
                     for kind, group in page.items():
                         records.setdefault(kind, []).extend(group)
             asked |= set(missing)
