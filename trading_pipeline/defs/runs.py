@@ -1,7 +1,7 @@
 """Running the jobs from this process, so that the UI shows what the command line did."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -27,7 +27,7 @@ from trading_pipeline.defs.inputs import (
     span_of,
 )
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
-from trading_pipeline.defs.jobs import job_name
+from trading_pipeline.defs.jobs import BY_DAY, job_name
 from trading_pipeline.defs.partitions import DAY
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home, Sources
 from trading_pipeline.defs.schedules import missing_days, range_tags
@@ -53,8 +53,9 @@ class Runner:
         partition_key: str | None = None,
         tags: Mapping[str, str] | None = None,
         ops: Mapping[str, Any] | None = None,
+        only: Sequence[dg.AssetKey] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Run a job to its end.
+        """Run a job to its end, or `only` some of its assets with their checks.
 
         Raises:
             TradingPipelineError: whatever stopped it on purpose, a failed check included.
@@ -65,6 +66,7 @@ class Runner:
             return resolved.execute_in_process(
                 instance=self.instance,
                 partition_key=partition_key,
+                asset_selection=only,
                 tags={PROCESS_TAG: this_process(), **(tags or {})},
                 run_config={**_QUIET, **({"ops": ops} if ops else {})},
             )
@@ -154,28 +156,31 @@ def download(
 ) -> tuple[str, str] | None:
     """Bars, actions and features of the days that are missing or changed; their range, or None.
 
-    A venue is always asked: what it may still correct is known to nobody else.
+    A venue is always asked: what it may still correct is known to nobody else. Where no day is
+    missing, features are computed, and looked over for leaks, only if it had news.
 
     Args:
         start: earlier days are left alone; those before the market's own start always are.
         refetch: ask a venue for everything again.
     """
     market, now = plan.market, datetime.now(UTC)
-    if run.sources.open(market).live:
-        wanted = _days_of_venue(run, plan, now, refetch)
-    else:
-        wanted = _changed_days(run, plan)
+    live = run.sources.open(market).live
+    wanted = _missing_days(run, plan, now) if live else _changed_days(run, plan)
+    is_whole = live and wanted is None
+    if is_whole:
+        wanted = _newest_day(market, now)
     if wanted is not None and start is not None:
         first = max(wanted[0], f"{start:{DAY}}")
         wanted = missing_days(market, set(), now, first)
     if wanted is None:
         return None
     config = {"refetch": refetch, "start": f"{start:{DAY}}" if start else ""}
-    run.run(
-        job_name(market, "download"),
-        tags=range_tags(*wanted),
-        ops={f"{market.name}__raw_bars": {"config": config}},
-    )
+    job, tags = job_name(market, "download"), range_tags(*wanted)
+    ops = {f"{market.name}__raw_bars": {"config": config}}
+    bars, actions, features = (dg.AssetKey([market.name, asset]) for asset in BY_DAY)
+    run.run(job, tags=tags, ops=ops, only=[bars, actions] if is_whole else None)
+    if is_whole and not _features_are_of_bars(run, market):
+        run.run(job, tags=tags, only=[features])
     return wanted
 
 
@@ -234,14 +239,16 @@ def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
     return missing_days(market, stored, now)
 
 
-def _days_of_venue(run: Runner, plan: Plan, now: datetime, refetch: bool) -> tuple[str, str] | None:
-    """The same for a venue, which is not asked yet: the newest day at least, so that it is."""
+def _missing_days(run: Runner, plan: Plan, now: datetime) -> tuple[str, str] | None:
+    """The same for a venue, which is not asked yet: as far as can be told without it."""
     market = plan.market
-    if refetch or not _features_are_of_bars(run, market):
+    if not _features_are_of_bars(run, market):
         return missing_days(market, set(), now)
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
-    if missing := missing_days(market, stored, now):
-        return missing
+    return missing_days(market, stored, now)
+
+
+def _newest_day(market: Market, now: datetime) -> tuple[str, str] | None:
     everything = missing_days(market, set(), now)
     return (everything[1], everything[1]) if everything else None
 

@@ -12,7 +12,7 @@ from trading_pipeline.core.learning import bar_leakage
 from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.runs import Runner, backtest, download, runner, train
+from trading_pipeline.defs.runs import Runner, backtest, download, landed, runner, train
 from trading_pipeline.errors import (
     BarsError,
     HistoryTooShort,
@@ -21,6 +21,7 @@ from trading_pipeline.errors import (
     UnknownSymbol,
 )
 from trading_pipeline_tests.defs.conftest import MARKET, FakeSources, TableSource
+from trading_pipeline_tests.fakes.table import TableVenue
 
 PLAN = Plan(MARKET, preset="tiny")
 ALL_DAYS = ("2000-03-01", "2000-08-31")
@@ -157,3 +158,52 @@ def test_who_holds_the_pool_is_named(home, sample_bars, monkeypatch):
         pass
     assert len(said) == 1
     assert "run 01234567 of the web UI" in said[0]
+
+
+def assets_made(run, since):
+    """Last parts of the keys of the assets that the runs after the first `since` made."""
+    runs = run.instance.get_runs()
+    return [
+        sorted(
+            {
+                record.event_log_entry.get_dagster_event().asset_key.path[-1]
+                for record in run.instance.get_records_for_run(
+                    each.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+                ).records
+            }
+        )
+        for each in runs[: len(runs) - since][::-1]
+    ]
+
+
+def test_a_venue_without_news_costs_no_features(run_on, sample_bars, home):
+    """Its bars are asked for and checked; what is computed from them is left as it is."""
+    run = run_on(sample_bars)
+    venue = TableVenue(sample_bars, datetime.now(UTC), calendar="XNYS")
+    run.sources.source = venue
+    assert download(run, PLAN) == ALL_DAYS
+    newest = (ALL_DAYS[1], ALL_DAYS[1])
+    assert download(run, PLAN) == newest
+    assert assets_made(run, since=1) == [["corporate_actions", "raw_bars"]]
+    assert download(run, PLAN, refetch=True) == newest
+
+    venue.table = sample_bars.assign(volume=sample_bars["volume"].where(sample_bars.index != 9, 1))
+    before = home.features(MARKET).read()
+    assert download(run, PLAN, refetch=True) == newest
+    assert assets_made(run, since=3) == [["corporate_actions", "raw_bars"], ["features"]]
+    assert not home.features(MARKET).read().equals(before)
+    assert landed(run, MARKET).changed == 1
+
+
+def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bars):
+    run = run_on(sample_bars)
+    venue = TableVenue(sample_bars, datetime.now(UTC), calendar="XNYS")
+    run.sources.source = venue
+    download(run, PLAN)
+    months = [path for path in run.home.bars(MARKET).folder.glob("2000-0[4-7].parquet")]
+    venue.table = sample_bars[sample_bars["timestamp"].dt.month.isin([3, 8])]
+    for month in months:
+        month.unlink()
+    with pytest.raises(TradingPipelineError, match="no_session_is_missing"):
+        download(run, PLAN)
+    assert assets_made(run, since=1)[-1][-1] == "raw_bars"
