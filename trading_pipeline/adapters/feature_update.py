@@ -58,8 +58,8 @@ def update_features(
 
     made_of = fingerprints(bars, market)  # before reading: a bar that comes in between is news
     work = _work(store.made_of(catalog_hash()), made_of, days)
-    features = _compute(bars, store, market, history, work)
-    written = store.write(features, catalog_hash(), (work.since, work.until), made_of)
+    features, units = _compute(bars, store, market, history, work)
+    written = store.write(features, catalog_hash(), (work.since, work.until), made_of, units)
     return Updated(features, written.rebuilt, work.reason)
 
 
@@ -108,27 +108,31 @@ def _work(before: dict[str, str], now: dict[str, str], days: Span) -> _Work:
 
 def _compute(
     bars: BarStore, store: FeatureStore, market: Market, history: Span, work: _Work
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The features of `work`, and the changes of unit in it."""
     from trading_pipeline.core.learning.dataset import features_of
 
-    table = _read(bars, store, market, history, work)
-    actions = bars.read_actions()
-    if actions is not None and len(table):
-        # Earlier ones only change the unit of price and volume, which no feature depends on.
-        actions = actions[actions["timestamp"] >= table["timestamp"].iloc[0]]
-    features = features_of(Panel.of(table, actions, market.symbols), market.calendar)
-    wanted = pd.Series(True, index=features.index)
+    table, whole = _read(bars, store, market, history, work)
+    actions, units = bars.read_actions(), None
+    if actions is not None and not whole:
+        units = store.units_at(table.groupby("symbol")["timestamp"].min())
+    panel = Panel.of(table, actions, market.symbols, units)
+    return _inside(features_of(panel, market.calendar), work), _inside(panel.unit_changes(), work)
+
+
+def _inside(rows: pd.DataFrame, work: _Work) -> pd.DataFrame:
+    wanted = pd.Series(True, index=rows.index)
     if work.since is not None:
-        wanted &= features["timestamp"] >= work.since
+        wanted &= rows["timestamp"] >= work.since
     if work.until is not None:
-        wanted &= features["timestamp"] < work.until
-    return features if wanted.all() else features[wanted].reset_index(drop=True)
+        wanted &= rows["timestamp"] < work.until
+    return rows if wanted.all() else rows[wanted].reset_index(drop=True)
 
 
 def _read(
     bars: BarStore, store: FeatureStore, market: Market, history: Span, work: _Work
-) -> pd.DataFrame:
-    """The bars that the features of `work` are made of."""
+) -> tuple[pd.DataFrame, bool]:
+    """The bars that the features of `work` are made of, and whether these are all."""
     from trading_pipeline.core.features.reach import first_needed
 
     start, end = history
@@ -139,7 +143,7 @@ def _read(
         table = table[table["symbol"].isin(market.symbols)].reset_index(drop=True)
         first_bars = partial(store.first_bars, before=work.since)
         if (first := first_needed(table, pd.Timestamp(work.since), first_bars)) is not None:
-            return table[table["timestamp"] >= first].reset_index(drop=True)
+            return table[table["timestamp"] >= first].reset_index(drop=True), False
         back *= 2
     table = bars.read(start, end)
     if table.empty:
@@ -147,4 +151,4 @@ def _read(
             f"{bars.folder} has no bars; run `trading-pipeline download --market {market.name}` "
             "or materialize raw_bars"
         )
-    return table
+    return table, True

@@ -12,6 +12,7 @@ from trading_pipeline.adapters.feature_update import is_current, update_features
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.core.features.catalog import NAMES
+from trading_pipeline.core.learning import dataset
 from trading_pipeline.core.learning.dataset import features_of
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Costs, Market
@@ -46,7 +47,7 @@ class Workshop:
     def check(self):
         rebuilt = Panel.of(self.bars.read(), self.bars.read_actions(), MARKET.symbols)
         expected, got = features_of(rebuilt, MARKET.calendar), self.features.read()
-        pd.testing.assert_frame_equal(got, expected, rtol=1e-6, atol=1e-6, check_exact=False)
+        pd.testing.assert_frame_equal(got, expected, check_exact=True)
         assert is_current(self.bars, self.features, MARKET)
 
 
@@ -86,14 +87,49 @@ def history():
 
 
 def test_a_new_day_costs_one_month_and_changes_no_bit(shop, history):
-    """Without corporate actions not even the unit of price differs."""
     shop.update(shop.store(history, 0, DAYS - 3))
     for day in (DAYS - 3, DAYS - 2, DAYS - 1):
         done = shop.update(shop.store(history, day, day + 1))
         assert done.reason.startswith("from 2022-")
         assert len(done.features) < 25 * len(SYMBOLS)
-    rebuilt = features_of(Panel.of(shop.bars.read(), None, SYMBOLS), MARKET.calendar)
-    pd.testing.assert_frame_equal(shop.features.read(), rebuilt, check_exact=True)
+    shop.check()
+
+
+def test_old_actions_are_remembered_in_the_unit_of_price(shop, history, monkeypatch):
+    """Bars of a part are adjusted as all of them are: not one bit of float64, seldom of float32."""
+    adjusted = []
+    monkeypatch.setattr(
+        dataset,
+        "features_of",
+        lambda panel, *rest: adjusted.append(panel) or features_of(panel, *rest),
+    )
+    shop.bars.write_actions(some_actions(history, 60, 1))
+    shop.update(shop.store(history, 0, DAYS - 2))
+    for day in (DAYS - 2, DAYS - 1):
+        shop.update(shop.store(history, day, day + 1))
+    shop.check()
+    part, whole = adjusted[-1], adjusted[0]
+    rows = whole.timestamps.get_indexer(part.timestamps)
+    here, there = rows >= 0, rows[rows >= 0]
+    assert not there[0] == 0
+    for name in ("adjusted_open", "adjusted_close", "adjusted_volume"):
+        ours, theirs = getattr(part, name)[here], getattr(whole, name)[there]
+        assert np.array_equal(ours, theirs, equal_nan=True)
+        assert (ours[0] != getattr(part, name.removeprefix("adjusted_"))[here][0]).any()
+
+
+def test_a_symbol_that_was_away_for_years_is_told_from_a_new_one(shop, history):
+    """Its bars of old, from before what is read, have split since: the unit must go on."""
+    row = history["timestamp"].rank(method="dense")
+    away = (history["symbol"] == SYMBOLS[0]) & (row > 60) & (row < DAYS - 2)
+    split = {"timestamp": history["timestamp"][row == 40].iloc[0], "symbol": SYMBOLS[0]}
+    action = pd.DataFrame([split | {"kind": "dividend", "value": 0.7}])
+    shop.bars.write_actions(pd.concat([empty_actions(), action]))
+    rest = history[~away].reset_index(drop=True)
+    shop.update(shop.store(rest, 0, DAYS - 3))
+    for day in (DAYS - 3, DAYS - 2, DAYS - 1):
+        shop.update(shop.store(rest, day, day + 1))
+        shop.check()
 
 
 def test_only_the_bars_needed_are_read(shop, history, monkeypatch):

@@ -14,19 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trading_pipeline.core.features.stored import KEY, check_keys
 from trading_pipeline.errors import FeatureError, StoreError
 
 if TYPE_CHECKING:
     import duckdb
 
-KEY = ["timestamp", "symbol"]
 _SETUP = """
     CREATE SCHEMA IF NOT EXISTS market;
     CREATE SCHEMA IF NOT EXISTS meta;
     CREATE TABLE IF NOT EXISTS meta.catalogs (market VARCHAR PRIMARY KEY, hash VARCHAR NOT NULL);
     CREATE TABLE IF NOT EXISTS meta.sources (market VARCHAR, part VARCHAR, fingerprint VARCHAR);
+    CREATE TABLE IF NOT EXISTS meta.units (
+        market VARCHAR, symbol VARCHAR, timestamp TIMESTAMPTZ, factor DOUBLE, shares DOUBLE
+    );
 """
 Span = tuple[datetime | None, datetime | None]
+_SOURCES = {"sources", "units"}  # tables that a file of an older release lacks
 _BATCH = 8192  # rows whose columns stay in cache while they are turned into rows of the grid
 
 
@@ -56,6 +60,7 @@ class FeatureStore:
         catalog_hash: str,
         span: Span | None = None,
         made_of: Mapping[str, str] | None = None,
+        units: pd.DataFrame | None = None,
     ) -> Written:
         """Replace a span, all symbols in it, in one transaction.
 
@@ -66,15 +71,17 @@ class FeatureStore:
                 the rows, so that no rows change nothing.
             made_of: a fingerprint of every part of the data that the whole table is now of; see
                 `made_of()`. Without it what the table is of is no longer known.
+            units: as `Panel.unit_changes` gives them, all of the span: what `units_at` tells.
 
         Raises:
             FeatureError: a key column is missing, a (timestamp, symbol) repeats, or another
                 market's name differs in case alone.
             StoreError: the file is locked, damaged or not writable; the table is as it was.
         """
-        _check_keys(features)
+        check_keys(features)
         if features.empty and span is None:
             return Written(0, rebuilt=False)
+        span = _span_of(features) if span is None else span
         with self._connection(read_only=False) as connection:
             stored = self._hash(connection)
             self._check_name(connection)
@@ -85,6 +92,7 @@ class FeatureStore:
                 self._create(connection, features, catalog_hash)
             self._replace(connection, features, span)
             self._note_sources(connection, made_of)
+            self._note_units(connection, span, units)
             connection.execute("COMMIT")
         return Written(len(features), rebuilt)
 
@@ -179,7 +187,7 @@ class FeatureStore:
         if not self.path.exists():
             return {}
         with self._connection(read_only=True) as connection:
-            if self._hash(connection) != catalog_hash or "sources" not in _tables(connection):
+            if self._hash(connection) != catalog_hash or _SOURCES - _tables(connection):
                 return {}
             query = "SELECT part, fingerprint FROM meta.sources WHERE market = ?"
             return dict(connection.execute(query, [self.market]).fetchall())
@@ -203,6 +211,37 @@ class FeatureStore:
         stamps = pd.DatetimeIndex([stamp for _, stamp in rows], dtype="datetime64[us, UTC]")
         return pd.Series(stamps, index=[symbol for symbol, _ in rows])
 
+    def units_at(self, firsts: pd.Series) -> pd.DataFrame:
+        """In what units prices and volumes of these symbols are at one bar of each.
+
+        Args:
+            firsts: the instant of the bar, by symbol.
+
+        Returns:
+            `factor` and `shares` by symbol, as `Panel.of` takes them; those that have only their
+            first units are left out.
+
+        Raises:
+            FeatureError: there is no table yet.
+            StoreError: the file is locked or damaged.
+        """
+        import pyarrow as pa
+
+        if not self.path.exists():
+            raise self._absent()
+        names, stamps = pa.array(firsts.index, pa.string()), pa.array(pd.DatetimeIndex(firsts))
+        with self._connection(read_only=True) as connection:
+            self._check_hash(connection, None)
+            connection.register("firsts", pa.table({"symbol": names, "first": stamps}))
+            rows = connection.execute(
+                "SELECT symbol, arg_max(factor, timestamp), arg_max(shares, timestamp) "
+                "FROM meta.units JOIN firsts USING (symbol) "
+                "WHERE market = ? AND timestamp <= first GROUP BY symbol",
+                [self.market],
+            ).fetchall()
+        known = pd.DataFrame(rows, columns=["symbol", "factor", "shares"])
+        return known.set_index("symbol").astype(float)
+
     def _create(
         self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, catalog_hash: str
     ) -> None:
@@ -222,13 +261,10 @@ class FeatureStore:
         connection.execute("INSERT OR REPLACE INTO meta.catalogs VALUES (?, ?)", values)
 
     def _replace(
-        self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, span: Span | None
+        self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, span: Span
     ) -> None:
         import pyarrow as pa
 
-        if span is None:
-            last = features["timestamp"].max()
-            span = features["timestamp"].min(), last + pd.Timedelta(microseconds=1)
         where, given = _within(span)
         connection.execute(f"DELETE FROM {self._table} WHERE {where}", given)
         connection.register("rows", pa.Table.from_pandas(features, preserve_index=False))
@@ -243,6 +279,20 @@ class FeatureStore:
                 "INSERT INTO meta.sources SELECT ?, unnest(?), unnest(?)",
                 [self.market, list(made_of), list(made_of.values())],
             )
+
+    def _note_units(
+        self, connection: "duckdb.DuckDBPyConnection", span: Span, units: pd.DataFrame | None
+    ) -> None:
+        import pyarrow as pa
+
+        where, given = _within(span)
+        connection.execute(
+            f"DELETE FROM meta.units WHERE market = ? AND {where}", [self.market, *given]
+        )
+        if units is not None and len(units):
+            rows = units.assign(market=self.market)
+            connection.register("units", pa.Table.from_pandas(rows, preserve_index=False))
+            connection.execute("INSERT INTO meta.units BY NAME SELECT * FROM units")
 
     def _hash(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
         return _catalogs(connection).get(self.market)
@@ -294,6 +344,11 @@ def _tables(connection: "duckdb.DuckDBPyConnection") -> set[str]:
     return {name for (name,) in connection.execute(query).fetchall()}
 
 
+def _span_of(features: pd.DataFrame) -> Span:
+    stamps = features["timestamp"]
+    return stamps.min(), stamps.max() + pd.Timedelta(microseconds=1)
+
+
 def _within(span: Span) -> tuple[str, list[datetime]]:
     """A condition on `timestamp`, and its parameters."""
     bounds = dict(zip(("timestamp >= ?", "timestamp < ?"), span, strict=True))
@@ -330,17 +385,6 @@ def _catalogs(connection: "duckdb.DuckDBPyConnection") -> dict[str, str]:
     if "catalogs" not in _tables(connection):
         return {}
     return dict(connection.execute("SELECT market, hash FROM meta.catalogs").fetchall())
-
-
-def _check_keys(features: pd.DataFrame) -> None:
-    if missing := [name for name in KEY if name not in features]:
-        raise FeatureError(f"features lack columns {missing}")
-    if (repeated := features.duplicated(KEY)).any():
-        first = features.loc[repeated, KEY].iloc[0]
-        raise FeatureError(
-            f"features of {first['symbol']} at {first['timestamp']} repeat "
-            f"({repeated.sum()} rows do)"
-        )
 
 
 def _next_step(complaint: str) -> str:

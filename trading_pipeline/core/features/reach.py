@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from trading_pipeline.core.features.catalog import LOOKBACK
+from trading_pipeline.core.market.breaks import LOOKS_BACK_DAYS, LOOKS_BACK_ROWS
 
-# The gap quarantine looks back over a year, and asks who was active in the 21 rows before that;
-# breaks compare 5 bars with the 63 before them and with the mean volume of 21.
-A_YEAR = pd.Timedelta(days=365)
-MARGIN = 5 + 63 + 22  # rows
+A_YEAR = pd.Timedelta(days=LOOKS_BACK_DAYS)
 
 
 def first_needed(
@@ -38,9 +36,10 @@ def first_needed(
     age = behind.groupby("symbol").cumcount(ascending=False)
     reach = behind[age < LOOKBACK].groupby("symbol")["timestamp"].agg(["min", "size"])
     earliest = behind.groupby("symbol")["timestamp"].min()
-    few = earliest[(reach["size"] < LOOKBACK) | (earliest > since - A_YEAR)]
+    enough = (reach["size"] >= LOOKBACK) & (earliest <= since - A_YEAR)
+    few = earliest.reindex(sorted(bars.loc[new, "symbol"].unique())).drop(enough.index[enough])
     if len(few) and not few.equals(first_bars(list(few.index)).reindex(few.index)):
         return None
     first = min([since - A_YEAR, *reach["min"]])
-    row = min(stamps.searchsorted(since) - LOOKBACK, stamps.searchsorted(first)) - MARGIN
+    row = min(stamps.searchsorted(since) - LOOKBACK, stamps.searchsorted(first)) - LOOKS_BACK_ROWS
     return stamps[row] if row >= 0 else None

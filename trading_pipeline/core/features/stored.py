@@ -1,25 +1,23 @@
-"""Are stored features still what the bars say?"""
+"""What a table of features must be before it is stored."""
 
-import numpy as np
 import pandas as pd
+
+from trading_pipeline.errors import FeatureError
 
 KEY = ["timestamp", "symbol"]
 
 
-def changed_rows(computed: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
-    """Keys of the stored rows that are not, bit for bit, what is computed now.
+def check_keys(features: pd.DataFrame) -> None:
+    """Whether every row is of one bar, and no bar has two.
 
-    Args:
-        computed: features of all bars; `stored`: those of any part of them, in any row order.
-
-    Returns:
-        timestamp, symbol, feature (the first that differs; 'row' where the bar itself is gone).
+    Raises:
+        FeatureError: a key column is missing, or a (timestamp, symbol) repeats.
     """
-    names = [name for name in computed.columns if name not in KEY]
-    both = stored[KEY].merge(computed, on=KEY, how="left", indicator=True, validate="1:1")
-    ours, theirs = both[names].to_numpy(np.float32), stored[names].to_numpy(np.float32)
-    differs = ~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
-    gone = (both["_merge"] == "left_only").to_numpy()
-    rows = np.flatnonzero(differs.any(axis=1) | gone)
-    first = np.where(gone[rows], "row", np.array(names, dtype=object)[differs[rows].argmax(axis=1)])
-    return stored.iloc[rows][KEY].assign(feature=first).reset_index(drop=True)
+    if missing := [name for name in KEY if name not in features]:
+        raise FeatureError(f"features lack columns {missing}")
+    if (repeated := features.duplicated(KEY)).any():
+        first = features.loc[repeated, KEY].iloc[0]
+        raise FeatureError(
+            f"features of {first['symbol']} at {first['timestamp']} repeat "
+            f"({repeated.sum()} rows do)"
+        )

@@ -168,19 +168,26 @@ def place_actions(
     return split, dividend
 
 
-def forward_factors(close: np.ndarray, split: np.ndarray, dividend: np.ndarray) -> np.ndarray:
+def forward_factors(
+    close: np.ndarray,
+    split: np.ndarray,
+    dividend: np.ndarray,
+    start: np.ndarray | float = 1.0,
+) -> np.ndarray:
     """Adjustment factors that only the past enters.
 
     Args:
         close: (T, N) raw closes, quote currency, NaN where there is no bar.
         split, dividend: (T, N) as from `place_actions`.
+        start: (N,) the factor at each symbol's first bar here, where older bars are left out.
 
     Returns:
-        (T, N): 1.0 from a symbol's first bar, multiplied by split × (1 + dividend / close) on
+        (T, N): `start` from a symbol's first bar, multiplied by split × (1 + dividend / close) on
         every later ex-date; held over missing bars; NaN before the first bar.
     """
     traded = ~np.isnan(close)
     step = split * (1 + dividend / np.where(traded, close, 1.0))
+    step[:1] *= start  # first, so that products round as those of the whole history do
     factor = np.cumprod(step, axis=0)
     factor[~np.logical_or.accumulate(traded, axis=0)] = np.nan
     return factor

@@ -41,6 +41,10 @@ VOLUME_SHIFT, VOLUME_BARS, VOLUME_HISTORY = 15.0, 5, 63
 # Own bars missing in the last year: more than 1 %, and at least three of them.
 GAP_SHARE, GAP_LEAST, GAP_SPAN = 0.01, 3, 365.0  # days
 ACTIVE_ROWS = 21  # a symbol with no bar in them has ended, or is halted
+# For whoever reads a part of a history: what is older changes neither breaks nor quarantine. Days
+# of the gap quarantine, and before them rows of all that looks back, one after the other.
+LOOKS_BACK_DAYS = max(GAP_SPAN, OTHER_COMPANY)
+LOOKS_BACK_ROWS = max(SIGMA_BARS, VOLUME_HISTORY) + VOLUME_BARS + max(FEW_RETURNS, ACTIVE_ROWS) + 1
 
 
 class Nights(NamedTuple):

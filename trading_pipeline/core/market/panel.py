@@ -43,6 +43,8 @@ class Panel:
     dividend: np.ndarray  # cash per share as held after that split, 0.0 where there is none
     factor: np.ndarray  # adjusted = raw × factor; held over missing bars, NaN before listing
     total_return_units: bool  # the source has no actions: its prices are adjusted already
+    # (N,) held before the first row for one share of the symbol's first bar, where that is older.
+    shares: np.ndarray | float = 1.0
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class Panel:
         bars: pd.DataFrame,
         actions: pd.DataFrame | None,
         symbols: tuple[str, ...] | None = None,
+        units: pd.DataFrame | None = None,
     ) -> Self:
         """The panel of canonical bars.
 
@@ -58,6 +61,9 @@ class Panel:
             actions: as `check_actions` returns them, or None if the source has none.
             symbols: the columns, in order; all symbols of `bars`, sorted, if None. Bars of other
                 symbols are left out, and a symbol without bars is a column without numbers.
+            units: `factor` and `shares` of symbols at their first bars here, by symbol, where a
+                history is older than the bars: they are adjusted as those of the whole are, bit
+                for bit. 1.0 for the others.
 
         Raises:
             ValueError: the bars are not in canonical order.
@@ -76,14 +82,16 @@ class Panel:
         known = empty_actions() if actions is None else actions
         close = grids["close"]
         split, dividend = place_actions(known, timestamps, names, ~np.isnan(close))
+        factor, shares = _units_of(names, units)
         return cls(
             timestamps=timestamps,
             symbols=names,
             **grids,
             split=split,
             dividend=dividend,
-            factor=forward_factors(close, split, dividend),
+            factor=forward_factors(close, split, dividend, factor),
             total_return_units=actions is None,
+            shares=shares,
         )
 
     @property
@@ -112,8 +120,16 @@ class Panel:
     @property
     def adjusted_volume(self) -> np.ndarray:
         """(T, N), in shares of the symbol's first bar: splits change it, dividends do not."""
-        shares: np.ndarray = self.volume / np.cumprod(self.split, axis=0)
-        return shares
+        adjusted: np.ndarray = self.volume / self._shares_held
+        return adjusted
+
+    @property
+    def _shares_held(self) -> np.ndarray:
+        """(T, N), for one share of the symbol's first bar."""
+        steps = self.split.copy()
+        steps[:1] *= self.shares
+        held: np.ndarray = np.cumprod(steps, axis=0)
+        return held
 
     def _adjusted(self, raw: np.ndarray) -> np.ndarray:
         adjusted: np.ndarray = raw * self.factor
@@ -173,13 +189,39 @@ class Panel:
 
     def until(self, t: int) -> "Panel":
         """The first `t` timestamps: what `of` makes of the bars up to there and these symbols."""
+        return self.stretch(0, t)
+
+    def stretch(self, first: int, end: int) -> "Panel":
+        """Rows `first` to `end`, the latter left out, adjusted as they are here."""
         rows = (*PRICES, "volume", "split", "dividend", "factor")
         return Panel(
-            timestamps=self.timestamps[:t],
+            timestamps=self.timestamps[first:end],
             symbols=self.symbols,
-            **{name: getattr(self, name)[:t] for name in rows},
+            **{name: getattr(self, name)[first:end] for name in rows},
             total_return_units=self.total_return_units,
+            shares=self._shares_held[first - 1] if first else self.shares,
         )
+
+    def unit_changes(self) -> pd.DataFrame:
+        """Bars at which a symbol's factor or shares change: timestamp, symbol, factor, shares."""
+        grids = {"factor": self.factor, "shares": self._shares_held}
+        changed = np.zeros(self.close.shape, dtype=bool)
+        for values in grids.values():
+            changed[1:] |= values[1:] != values[:-1]
+        changed[1:] &= ~np.isnan(self.factor[:-1])
+        t, n = np.nonzero(changed)
+        names = pd.Series(np.array(self.symbols, dtype=object)[n], dtype="str")
+        columns = {name: values[t, n] for name, values in grids.items()}
+        return pd.DataFrame({"timestamp": self.timestamps[t], "symbol": names} | columns)
+
+
+def _units_of(symbols: tuple[str, ...], units: pd.DataFrame | None) -> np.ndarray:
+    """(2, N): factor and shares at the first bars, 1.0 where nothing else is known."""
+    if units is None:
+        return np.ones((2, len(symbols)))
+    known = units[["factor", "shares"]].reindex(symbols).fillna(1.0)
+    values: np.ndarray = known.to_numpy(np.float64).T
+    return values
 
 
 def volatility(panel: Panel) -> np.ndarray:
