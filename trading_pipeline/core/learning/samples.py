@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning.dataset import Dataset
@@ -95,8 +96,23 @@ def block_outputs(
     length, width = windows.shape[:2]
     half = precision == "bfloat16"
     with torch.autocast(windows.device.type, torch.bfloat16, enabled=half):
-        encoded = network.encode(windows.flatten(0, 1)).view(length, width, -1)
+        encoded = _encode(network, windows.flatten(0, 1)).view(length, width, -1)
     return walk(network, samples, block, encoded.float())
+
+
+def _encode(network: TradingNetwork, windows: Tensor) -> Tensor:
+    """Encodings of (B, S, F) windows, with gradients, in memory for `ENCODED_AT_ONCE` of them.
+
+    A large block keeps nothing of its parts but their encodings; the backward pass encodes each
+    part once more, with the same dropout.
+    """
+    if len(windows) <= ENCODED_AT_ONCE:
+        return network.encode(windows)
+    parts = [
+        checkpoint(network.encode, part, use_reentrant=False)
+        for part in windows.split(ENCODED_AT_ONCE)
+    ]
+    return torch.cat(parts)
 
 
 def walk(network: TradingNetwork, samples: Samples, block: Block, encoded: Tensor) -> Outputs:

@@ -134,7 +134,9 @@ def train_network(
             f"{ranks.count} processes cannot share {training.blocks} blocks of a step: a rank "
             "takes whole ones. Start fewer processes, or choose a preset with more blocks"
         )
-    sampler = BlockSampler(samples.usable, fold.train, training.windows, training.min_dates)
+    sampler = BlockSampler(
+        samples.usable, fold.train, training.windows, training.min_dates, training.symbols
+    )
     forked = [device] if device.type == "cuda" else []
     # Dropout draws from the global generators, which are given back as they were.
     with torch.random.fork_rng(devices=forked), threads_for(model):

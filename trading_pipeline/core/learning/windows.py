@@ -41,19 +41,30 @@ class Block:
 
 
 class BlockSampler:
-    """Draws blocks of about `windows` windows from the rows that may be trained on.
+    """Draws blocks of at least `windows` windows from the rows that may be trained on.
 
-    Small markets give long blocks of all symbols; large ones give `min_dates` dates of a random
-    part of the cross-section, so that a step costs the same everywhere.
+    The book's loss is about a book: its dates are consecutive, and its symbols are the whole
+    cross-section. What a step costs grows with the market then, which a GPU bears; on a CPU,
+    markets of more than `symbols` symbols give a random part of that size, drawn anew for every
+    block, so that a step costs no more than `symbols` × `min_dates` windows anywhere.
     """
 
     def __init__(
-        self, usable: NDArray[np.bool_], rows: Rows, windows: int, min_dates: int = 8
+        self,
+        usable: NDArray[np.bool_],
+        rows: Rows,
+        windows: int,
+        min_dates: int = 8,
+        symbols: int = 0,
     ) -> None:
-        """`usable`: (T, N), whether a decision may be trained on; only `rows` are looked at."""
+        """`usable`: (T, N), whether a decision may be trained on; only `rows` are looked at.
+
+        `symbols`: how many of a date's at most; 0 means all.
+        """
         inside = usable[rows.first : rows.last + 1]
-        self.width = int(min(max(1, inside.any(axis=0).sum()), max(1, windows // min_dates)))
-        self.length = int(min(max(1, windows // self.width), len(rows)))
+        present = max(1, int(inside.any(axis=0).sum()))
+        self.width = min(present, symbols) if symbols else present
+        self.length = min(max(min_dates, windows // self.width), len(rows))
         starts = np.arange(rows.first, rows.last + 2 - self.length)
         # A block needs symbols at its first and its last date; holes between are masked.
         ready = usable[starts].any(axis=1) & usable[starts + self.length - 1].any(axis=1)

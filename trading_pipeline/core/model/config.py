@@ -89,7 +89,8 @@ class TrainingConfig:
     """The budget and the recipe of one training; spans are counted in optimizer steps."""
 
     steps: int = 1500  # per seed
-    windows: int = 64  # B: windows in one block of consecutive dates × their symbols
+    windows: int = 64  # in a block of consecutive dates × their symbols at least
+    symbols: int = 0  # of a date in a block at most, drawn anew for each; 0: all there are
     blocks: int = 1  # in one step, whose loss is their mean; several processes share them
     min_dates: int = 8  # consecutive dates in a block at least; the Sharpe ratio is over them
     learning_rate: float = 1e-3  # peak, AdamW
@@ -113,6 +114,8 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
         if not 2 <= self.min_dates <= self.windows:
             raise ValueError(f"min_dates must be in [2, windows], was {self.min_dates}")
+        if self.symbols < 0:
+            raise ValueError(f"symbols must be at least 0, which means all, was {self.symbols}")
         if self.weight_decay < 0 or self.warmup < 0:
             raise ValueError("weight_decay and warmup must be at least 0")
         if self.precision not in PRECISIONS:
@@ -156,13 +159,12 @@ _SIZES: dict[str, dict[str, Any]] = {
     "full": _sizes(xlstm=(512, 2), transformer=(256, 3, 8)),
 }
 _BUDGETS: dict[str, dict[str, Any]] = {
-    "tiny": {"steps": 300, "warmup": 30, "evaluate_every": 50},
-    "small": {"steps": 1500, "warmup": 100, "evaluate_every": 100},
+    "tiny": {"steps": 300, "symbols": 16, "warmup": 30, "evaluate_every": 50},
+    "small": {"steps": 1500, "symbols": 24, "warmup": 100, "evaluate_every": 100},
     "full": {
         "steps": 5000,
         "windows": 256,
         "blocks": 4,
-        "min_dates": 16,
         "learning_rate": 3e-4,
         "warmup": 250,
         "evaluate_every": 125,

@@ -104,16 +104,23 @@ class _Recurrence(torch.autograd.Function):
         steps, _, heads, width, batch = results.shape
         upstream, mixing = grads[0].contiguous(), recurrent.transpose(1, 2).contiguous()
         d_inputs = recurrent.new_empty(steps, heads, 4 * width, batch)
-        d_recurrent = torch.zeros_like(recurrent)
         d_hidden, d_cell, d_norm = upstream[-1].clone(), grads[1].clone(), grads[2].clone()
         for t in range(steps - 1, -1, -1):
             by_gate = d_inputs[t].view(heads, 4, width, batch).unbind(1)
             before, after = memory[t].unbind(0), memory[t + 1].unbind(0)
             _step_back((d_hidden, d_cell, d_norm), before, after, results[t].unbind(0), by_gate)
-            d_recurrent.baddbmm_(d_inputs[t], before[0].transpose(1, 2))
             earlier = upstream[t - 1] if t else torch.zeros_like(d_hidden)
             torch.baddbmm(earlier, mixing, d_inputs[t], out=d_hidden)
+        # One long product instead of one a bar, in the layout that the gates were made in.
+        flat = _time_last(d_inputs)
+        d_recurrent = flat @ _time_last(memory[:-1, 0]).transpose(1, 2)
+        d_inputs = flat.view(heads, 4 * width, steps, batch).permute(2, 0, 1, 3)
         return d_inputs, d_recurrent, d_hidden, d_cell, d_norm, None
+
+
+def _time_last(each: Tensor) -> Tensor:
+    """(T, N, C, B) -> (N, C, T * B)."""
+    return each.permute(1, 2, 0, 3).flatten(2)
 
 
 def _step(

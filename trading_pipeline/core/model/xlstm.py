@@ -75,28 +75,41 @@ class SLSTMLayer(nn.Module):
     def _inputs(self, x: Tensor, before: Tensor) -> Tensor:
         """What the bars contribute to the gates: (B, T, H) -> (T, N, 4 * d, B).
 
-        Input and forget gate read the convolved bars, cell and output gate the bars themselves: one
-        product with a matrix that is half zeros is faster than two products and a copy.
+        Input and forget gate read the convolved bars, cell and output gate the bars themselves.
         """
         batch, steps, _ = x.shape
-        read = torch.stack([self._convolved(x, before), x])  # (2, B, T, H)
-        read = read.view(2, batch, steps, self.heads, -1).permute(3, 0, 4, 2, 1)
-        read = read.reshape(self.heads, -1, steps * batch)  # (N, 2 * d, T * B)
-        input_forget = F.pad(self.input[:, :2], (0, self.input.shape[3]))  # (N, 2, d, 2 * d)
-        cell_output = F.pad(self.input[:, 2:], (self.input.shape[3], 0))
-        weight = torch.cat([input_forget, cell_output], dim=1).flatten(1, 2)  # (N, 4 * d, 2 * d)
-        gates = torch.baddbmm(self.bias.flatten(1).unsqueeze(2), weight, read)
+        bias, weight = self.bias.flatten(1).unsqueeze(2), self.input.flatten(1, 2)
+        bars = _batch_last(x)
+        read = bars.view(self.heads, -1, steps * batch)  # (N, d, T * B)
+        if not self.conv_kernel:
+            gates = torch.baddbmm(bias, weight, read)
+        else:
+            half = weight.shape[1] // 2
+            convolved = self._convolved(torch.cat([_batch_last(before), bars], dim=1))
+            gates = torch.cat(
+                [
+                    torch.baddbmm(bias[:, :half], weight[:, :half], convolved.view_as(read)),
+                    torch.baddbmm(bias[:, half:], weight[:, half:], read),
+                ],
+                dim=1,
+            )
         return gates.view(self.heads, -1, steps, batch).permute(2, 0, 1, 3)
 
-    def _convolved(self, x: Tensor, before: Tensor) -> Tensor:
-        """Each channel over its newest `conv_kernel` bars, then SiLU: (B, T, H) -> (B, T, H)."""
-        if not self.conv_kernel:
-            return x
-        padded = torch.cat([before, x], dim=1)
-        mixed = self.conv_bias.expand_as(x)
+    def _convolved(self, padded: Tensor) -> Tensor:
+        """Each channel over its newest `conv_kernel` bars, then SiLU.
+
+        (H, T + conv_kernel - 1, B) -> (H, T, B).
+        """
+        steps = padded.shape[1] - self.conv_kernel + 1
+        mixed = self.conv_bias[:, None, None].expand(-1, steps, padded.shape[2])
         for k, weight in enumerate(self.conv_weight):
-            mixed = torch.addcmul(mixed, weight, padded[:, k : k + x.shape[1]])
+            mixed = torch.addcmul(mixed, weight[:, None, None], padded[:, k : k + steps])
         return F.silu(mixed)
+
+
+def _batch_last(x: Tensor) -> Tensor:
+    """(B, T, H) -> (H, T, B), contiguous: the layout that the recurrence runs in."""
+    return x.permute(2, 1, 0).contiguous()
 
 
 class GatedFeedForward(nn.Module):

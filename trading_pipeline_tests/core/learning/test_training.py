@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,6 +212,38 @@ def test_half_precision_stays_near_the_whole_one(samples, block):
     for one, other in zip(whole, half, strict=True):
         torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
     assert not torch.equal(whole.price, half.price)
+
+
+def test_a_large_block_has_the_gradient_of_a_small_one(samples, block, monkeypatch):
+    """Encoded in parts that are forgotten and encoded again, dropout included."""
+    gradients = []
+    for at_once in (512, 10):
+        monkeypatch.setattr("trading_pipeline.core.learning.samples.ENCODED_AT_ONCE", at_once)
+        network = TradingNetwork(replace(recipe().model, dropout=0.0), seed=0).train()
+        outputs = block_outputs(network, samples, block)
+        block_loss(outputs, samples, block, recipe().training, 0.001).backward()
+        gradients.append([each.grad for each in network.parameters() if each.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_large_block_drops_the_same_twice(samples, block, monkeypatch):
+    """A part that is encoded again meets the dropout of the first time: the gradient is that of
+    parts which were kept."""
+    place = "trading_pipeline.core.learning.samples"
+    monkeypatch.setattr(f"{place}.ENCODED_AT_ONCE", 10)
+
+    def gradients():
+        network = TradingNetwork(recipe().model, seed=0).train()
+        torch.manual_seed(3)
+        outputs = block_outputs(network, samples, block)
+        block_loss(outputs, samples, block, recipe().training, 0.001).backward()
+        return [each.grad for each in network.parameters() if each.grad is not None]
+
+    forgotten = gradients()
+    monkeypatch.setattr(f"{place}.checkpoint", lambda encode, part, use_reentrant: encode(part))
+    for one, other in zip(forgotten, gradients(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
 
 
 def test_half_precision_trains(samples):

@@ -28,11 +28,32 @@ def test_blocks_stay_inside_the_training_rows():
     assert (blocks.length, blocks.width) == (16, 4)
 
 
-def test_a_large_market_gives_eight_dates_of_a_part_of_it():
+def test_a_block_is_eight_dates_of_the_whole_cross_section():
+    """However large: the Sharpe ratio of a part of a book is not that of the book."""
     blocks = sampler(np.ones((300, 100), bool), Rows(50, 290))
-    first = blocks.block(0, 1)
-    assert (blocks.length, len(first.symbols)) == (8, 8)
-    assert len(set(first.symbols.tolist())) == 8
+    block = blocks.block(0, 1)
+    assert block.dates.stop - block.dates.start == 8
+    assert block.symbols.tolist() == list(range(100))
+
+
+def test_a_symbol_that_is_present_at_any_date_of_a_block_is_in_it():
+    usable = np.ones((300, 20), bool)
+    usable[:, 3] = False
+    usable[::4, 5] = False
+    block = sampler(usable, Rows(50, 290)).block(0, 1)
+    assert block.symbols.tolist() == [n for n in range(20) if n != 3]
+
+
+def test_a_cap_gives_a_part_of_a_large_market_and_all_of_a_small_one():
+    """Another part for every block, so that each symbol is learned from."""
+    rows = Rows(50, 290)
+    capped = BlockSampler(np.ones((300, 100), bool), rows, 64, symbols=16)
+    drawn = [capped.block(0, step) for step in range(60)]
+    assert {len(set(block.symbols.tolist())) for block in drawn} == {16}
+    assert {block.dates.stop - block.dates.start for block in drawn} == {8}
+    assert len({n for block in drawn for n in block.symbols.tolist()}) == 100
+    small = BlockSampler(np.ones((300, 10), bool), rows, 64, symbols=16).block(0, 1)
+    assert small.symbols.tolist() == list(range(10))
 
 
 def test_a_key_has_one_block_whatever_was_drawn_before():
