@@ -64,9 +64,9 @@ def killing(operation, folder):
     return hook
 
 
-def die_at_every_step(origin, work, step):
-    """Fork a child for each operation, and let it merge until it dies; the last one does not."""
-    for operation in range(1, 1000):
+def die_at_steps(origin, work, step, stride):
+    """Fork a child for each stride-th operation, to merge until it dies; the last one does not."""
+    for operation in range(1, 1000, stride):
         folder = work / f"{operation}"
         shutil.copytree(origin, folder)
         if os.fork() == 0:
@@ -78,8 +78,12 @@ def die_at_every_step(origin, work, step):
     raise AssertionError("it never ended")
 
 
-@pytest.fixture(scope="module")
-def nights(tmp_path_factory):
+# Before every operation takes most of a minute; every seventh already falls into each phase.
+STRIDES = [pytest.param(1, marks=pytest.mark.slow), 7]
+
+
+@pytest.fixture(scope="module", params=STRIDES)
+def nights(tmp_path_factory, request):
     """The store before and after the second night, and one killed before each operation."""
     top = tmp_path_factory.mktemp("killed")
     first_night(BarStore(top / "before"))
@@ -87,18 +91,18 @@ def nights(tmp_path_factory):
     second_night(BarStore(top / "after"))
     # A process of its own, since a fork of one that has threads may hang.
     child = multiprocessing.get_context("spawn").Process(
-        target=die_at_every_step, args=(top / "before", top / "work", second_night)
+        target=die_at_steps, args=(top / "before", top / "work", second_night, request.param)
     )
     child.start()
     child.join(200)
     assert child.exitcode == 0
     folders = sorted((top / "work").iterdir(), key=lambda path: int(path.name))
-    return BarStore(top / "before"), BarStore(top / "after"), folders
+    return BarStore(top / "before"), BarStore(top / "after"), folders, request.param
 
 
 def test_a_merge_that_is_killed_is_done_or_not_begun(nights):
     """The reader comes first, then the same night again; both see one of two states."""
-    before, after, folders = nights
+    before, after, folders, stride = nights
     states = [said(before), said(after)]
     seen = []
     for folder in folders:
@@ -107,14 +111,14 @@ def test_a_merge_that_is_killed_is_done_or_not_begun(nights):
         second_night(store)
         assert said(store) == states[1]
         assert {path.name for path in folder.glob(".*")} == {".lock"}
-    assert len(folders) > 40
+    assert len(folders) > 40 / stride
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0, 1)
 
 
 def test_a_recovery_that_is_killed_is_taken_up_again(nights, tmp_path):
     """Killed a second time, while finishing what the first one decided."""
-    after = nights[1]
+    after, stride = nights[1], nights[3]
     first_night(BarStore(tmp_path / "decided"))
     store = BarStore(tmp_path / "decided")
     with pytest.MonkeyPatch.context() as patch:
@@ -122,13 +126,13 @@ def test_a_recovery_that_is_killed_is_taken_up_again(nights, tmp_path):
         second_night(store)
     assert (store.folder / DECIDED).is_dir()
     child = multiprocessing.get_context("spawn").Process(
-        target=die_at_every_step, args=(store.folder, tmp_path / "work", said)
+        target=die_at_steps, args=(store.folder, tmp_path / "work", said, stride)
     )
     child.start()
     child.join(200)
     assert child.exitcode == 0
     killed = list((tmp_path / "work").iterdir())
-    assert len(killed) > 10
+    assert len(killed) > 10 / stride
     for folder in killed:
         assert said(BarStore(folder)) == said(after)
 
