@@ -14,7 +14,11 @@ from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import inputs
 from trading_pipeline.defs import leakage as module
 from trading_pipeline.defs.checks import models
-from trading_pipeline.defs.checks.models import cleared_of_leaks, predictions_do_not_look_ahead
+from trading_pipeline.defs.checks.models import (
+    NO_LOOK_AHEAD,
+    cleared_of_leaks,
+    predictions_do_not_look_ahead,
+)
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.leakage import MODEL, examine_market
 from trading_pipeline_tests.core.learning.sample_market import (
@@ -121,3 +125,18 @@ def test_a_planted_leak_is_found_in_the_whole_market(stored, monkeypatch):
         *((stage, "scrambling") for stage in ("scaled inputs", "predictions")),
         ("training", "scaler"),
     }
+
+
+def test_a_check_that_a_failed_run_never_came_to_clears_nothing(instance):
+    """It was planned, which is recorded too, and the next command must not stumble over that."""
+
+    @dg.asset(key=[MARKET.name, "predictions"])
+    def broken() -> None:
+        raise RuntimeError("before the check")
+
+    @dg.asset_check(asset=broken, name=NO_LOOK_AHEAD)
+    def never() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    assert not dg.materialize([broken, never], instance=instance, raise_on_error=False).success
+    assert cleared_of_leaks(instance, MARKET) == set()

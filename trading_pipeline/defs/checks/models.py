@@ -89,7 +89,9 @@ def cleared_of_leaks(instance: dg.DagsterInstance, market: Market) -> set[str]:
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_REMEMBERED)
     verdicts: dict[str, bool] = {}
     for record in reversed(records):  # the newest come first
-        if record.evaluation and CHECKED in record.evaluation.metadata:
-            checked = cast(dict[str, str], record.evaluation.metadata[CHECKED].value)
-            verdicts |= dict.fromkeys(checked.values(), record.evaluation.passed)
+        # A check that was only planned, in a run that ended before it, has said nothing.
+        said = record.evaluation
+        if isinstance(said, dg.AssetCheckEvaluation) and CHECKED in said.metadata:
+            checked = cast(dict[str, str], said.metadata[CHECKED].value)
+            verdicts |= dict.fromkeys(checked.values(), said.passed)
     return {made_from for made_from, passed in verdicts.items() if passed}
