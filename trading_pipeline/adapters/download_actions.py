@@ -1,11 +1,15 @@
 """Splits and dividends from a source, and when they say something else than before."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import UnknownSymbol
+
+NOTICE_COLUMNS = ["timestamp", "symbol", "kind", "text"]
 
 
 def actions_of(
@@ -32,6 +36,16 @@ def actions_of(
         tables.append(stored[stored["symbol"].isin(list(failures))])
     known = [table for table in tables if table is not None]
     return (pd.concat(known, ignore_index=True) if known else None), failures
+
+
+def notices_of(source: BarSource, market: Market, unknown: Iterable[str]) -> pd.DataFrame:
+    """What happened to a market's symbols and its prices are not adjusted for, such as spin-offs.
+
+    Columns timestamp, symbol, kind, text; empty of a source that tells no such things.
+    """
+    symbols = [symbol for symbol in market.symbols if symbol not in set(unknown)]
+    tell = getattr(source, "notices", None)
+    return pd.DataFrame(columns=NOTICE_COLUMNS) if tell is None else tell(symbols)
 
 
 def first_changed_action(

@@ -34,6 +34,7 @@ from trading_pipeline.defs.schedules import missing_days, range_tags
 from trading_pipeline.errors import CheckpointError, StoreError, TradingPipelineError
 
 _LOG = logging.getLogger(__name__)
+_GRAVE = ("severe", "warnings")  # of the metadata of `bars_are_plausible`
 # Only what a person at a terminal needs; the rest is in the event log and the UI.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -149,6 +150,8 @@ class Landed:
     rows: int  # stored by now
     last: str  # stamp of the newest stored bar
     failed: Mapping[str, str]
+    severe: int = 0  # findings about all that is stored
+    warnings: int = 0
 
 
 def download(
@@ -195,7 +198,21 @@ def landed(run: Runner, market: Market) -> Landed:
     added, changed, removed, rows = (
         int(str(told[name])) for name in ("added", "changed", "removed", "rows")
     )
-    return Landed(added, changed, removed, rows, str(told["last"]), reasons)
+    severe, warnings = _findings(run, market)
+    return Landed(added, changed, removed, rows, str(told["last"]), reasons, severe, warnings)
+
+
+def _findings(run: Runner, market: Market) -> tuple[int, int]:
+    """How many severe findings and warnings the newest look at the bars' quality made."""
+    key = dg.AssetCheckKey(dg.AssetKey([market.name, "raw_bars"]), "bars_are_plausible")
+    storage = run.instance.event_log_storage
+    record = storage.get_latest_asset_check_execution_by_key([key]).get(key)
+    event = record.event.dagster_event if record and record.event else None
+    if event is None:
+        return 0, 0
+    told = event.asset_check_evaluation_data.metadata
+    severe, warnings = (int(str(told[name].value)) if name in told else 0 for name in _GRAVE)
+    return severe, warnings
 
 
 def train(run: Runner, plan: Plan) -> list[str]:

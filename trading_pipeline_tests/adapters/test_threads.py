@@ -1,4 +1,4 @@
-"""Questions in threads: every answer once, errors where they are used, and no waiting at the end."""
+"""Questions in threads: every answer once, errors where they are used, no waiting at the end."""
 
 import subprocess
 import sys

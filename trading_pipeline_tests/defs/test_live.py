@@ -2,13 +2,15 @@
 
 from base64 import b64encode
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
 import pytest
 from pydantic import SecretStr
 
+from trading_pipeline import definitions
+from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.market import FETCHED, corporate_actions, raw_bars
@@ -16,6 +18,7 @@ from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.resources import ConfiguredSources, Home, Origin
 from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
+from trading_pipeline.settings import MarketSettings, Settings
 from trading_pipeline_tests.adapters.test_download import BARS, NOW
 from trading_pipeline_tests.defs.conftest import sources_of
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
@@ -96,6 +99,41 @@ def test_fetching_again_is_a_setting_of_the_run(home, instance, venue):
 def test_a_start_leaves_what_is_before_it(home, instance, venue):
     land(COINS, home, instance, sources_of(venue), first="2020-04-01", start="2020-04-01")
     assert home.bars(COINS).read()["timestamp"].min() == pd.Timestamp("2020-04-01", tz="UTC")
+
+
+def test_what_no_price_is_adjusted_for_is_shown(home, instance, venue):
+    """A spin-off takes a part of the price away, and is neither a split nor a dividend."""
+    row = (pd.Timestamp("2020-02-03", tz="UTC"), "BBB", "spin_off", "4 BBB receive 1 NEW")
+    asked = []
+
+    def notices(symbols):
+        asked.append(list(symbols))
+        return pd.DataFrame([row], columns=["timestamp", "symbol", "kind", "text"])
+
+    venue.notices = notices
+    venue.actions = lambda symbols: empty_actions()
+    done = land(COINS, home, instance, sources_of(venue))
+    metadata = done.asset_materializations_for_node("coins__corporate_actions")[-1].metadata
+    assert metadata["notices"].value == 1
+    assert "| 2020-02-03  | BBB      | spin_off | 4 BBB receive 1 NEW |" in str(
+        metadata["newest_notices"].value
+    )
+    assert asked == [["AAA", "BBB", "CCC"]]
+
+
+def test_a_plan_of_alpaca_is_the_markets_own():
+    """SIP without the fifteen minutes that free keys wait, and more requests."""
+    entry = MarketSettings(
+        source="alpaca", symbols=("AAPL",), start=date(2020, 1, 1), feed="sip", delay=1.5,
+        per_minute=1000,
+    )  # fmt: skip
+    sources = definitions.sources_of(Settings(markets={"shares": entry}))
+    source = sources.open(entry.market("shares"))
+    assert (source.feed, source.delay, source.at_once) == ("sip", timedelta(minutes=1.5), 100)
+    assert source._api._pace.interval == 0.06
+    free = entry.model_copy(update={"delay": None, "per_minute": None})
+    source = definitions.sources_of(Settings(markets={"shares": free})).open(entry.market("shares"))
+    assert (source.delay, source._api._pace.interval) == (timedelta(minutes=15), 0.3)
 
 
 def test_a_market_without_keys_fails_only_when_it_downloads(home, instance):

@@ -193,6 +193,21 @@ def test_a_venue_without_news_costs_no_features(run_on, sample_bars, home):
     assert assets_made(run, since=3) == [["corporate_actions", "raw_bars"], ["features"]]
     assert not home.features(MARKET).read().equals(before)
     assert landed(run, MARKET).changed == 1
+    assert landed(run, MARKET).severe == 0
+    before = landed(run, MARKET).warnings
+
+    venue.table = with_a_tick(sample_bars)
+    download(run, PLAN, refetch=True)
+    assert landed(run, MARKET).severe == 2  # there and back
+    assert landed(run, MARKET).warnings == before
+
+
+def with_a_tick(bars):
+    """One bar of AAPL at a hundred times its price."""
+    prices = ["open", "high", "low", "close"]
+    stamp = pd.Timestamp("2000-07-05", tz="UTC")
+    bad = (bars["symbol"] == "AAPL") & (bars["timestamp"] == stamp)
+    return bars.assign(**{name: bars[name].where(~bad, bars[name] * 100) for name in prices})
 
 
 def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bars):
@@ -200,7 +215,7 @@ def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bar
     venue = TableVenue(sample_bars, datetime.now(UTC), calendar="XNYS")
     run.sources.source = venue
     download(run, PLAN)
-    months = [path for path in run.home.bars(MARKET).folder.glob("2000-0[4-7].parquet")]
+    months = list(run.home.bars(MARKET).folder.glob("2000-0[4-7].parquet"))
     venue.table = sample_bars[sample_bars["timestamp"].dt.month.isin([3, 8])]
     for month in months:
         month.unlink()

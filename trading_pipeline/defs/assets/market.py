@@ -10,7 +10,11 @@ import pandas as pd
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from trading_pipeline.adapters.download import Downloaded, download
-from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
+from trading_pipeline.adapters.download_actions import (
+    actions_of,
+    first_changed_action,
+    notices_of,
+)
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
@@ -183,8 +187,9 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         sources: dg.ResourceParam[Sources], home: Home
     ) -> dg.MaterializeResult[None]:
         """A source without them leaves the market in total-return units."""
-        store = home.bars(market)
-        actions, unknown = actions_of(sources.open(market), store, market)
+        store, source = home.bars(market), sources.open(market)
+        actions, unknown = actions_of(source, store, market)
+        notices = notices_of(source, market, unknown)
         changed = first_changed_action(store.read_actions(), actions)
         store.write_actions(actions)
         news: dict[str, Any] = {"first_changed": "none" if changed is None else str(changed)}
@@ -198,7 +203,18 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
                 "rows": len(actions),
                 "events": dg.MetadataValue.md(counts.to_markdown(index=False)),
                 "unknown_to_the_source": ", ".join(unknown) or "none",
+                "notices": len(notices),
+                "newest_notices": dg.MetadataValue.md(notices_text(notices)),
             }
         )
 
     return actions_of_symbols
+
+
+def notices_text(notices: pd.DataFrame) -> str:
+    """A Markdown table of what prices are not adjusted for, the newest first."""
+    if notices.empty:
+        return "none: splits and cash dividends are all that happened"
+    newest = notices.sort_values("timestamp", ascending=False)[:_SHOWN]
+    days = newest["timestamp"].dt.strftime("%Y-%m-%d")
+    return str(newest.assign(timestamp=days).to_markdown(index=False))
