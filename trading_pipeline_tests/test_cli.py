@@ -4,21 +4,24 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.cli import chain, main
+from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.cli import chain, data, main
 from trading_pipeline.defs.instance import local_instance
+from trading_pipeline.defs.runs import Landed
 from trading_pipeline_tests.core.market.planted import clean_bars
 from trading_pipeline_tests.synthetic import panel
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     *("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "check-leakage"),
-    *("quality", "model", "home"),
+    *("quality", "bars", "model", "home"),
 )
 
 
@@ -147,7 +150,10 @@ def test_an_out_that_cannot_be_written_is_named(run, folder, place):
     assert (folder / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward", "model", "quality"}))
+ONLY_READ = {"bars", "model", "quality"}
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward"} - ONLY_READ))
 def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, command):
     (folder / "file").write_text("precious")
     monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))
@@ -303,3 +309,32 @@ def test_quality_of_what_is_not_there_is_refused(run, folder):
     code, said = run("quality", "--market", "sample")
     assert code == 2
     assert "run `trading-pipeline download --market sample`" in said
+
+
+def test_what_is_wrong_with_downloaded_bars_is_said_in_a_line(capsys):
+    whole = Landed(added=3, changed=0, removed=0, rows=9, last="2024-01-02 00:00:00", failed={})
+    assert data._report("m", whole)
+    assert (
+        capsys.readouterr().err == "m: 3 bars added; 9 stored, the newest of 2024-01-02 00:00 UTC\n"
+    )
+    assert data._report("m", replace(whole, severe=1, warnings=2))
+    assert "m: 1 severe finding and 2 warnings about" in capsys.readouterr().err
+    assert not data._report("m", replace(whole, failed={"X": "no"}))
+
+
+def test_bars_are_written_as_they_are_and_as_they_were_known(run, folder):
+    first = pd.Timestamp("2024-01-01", tz="UTC")
+    bars = panel(30, ("AAPL",))
+    store = BarStore(folder / "home" / "raw" / "sample")
+    bars["timestamp"] += pd.Timestamp("2010-01-01", tz="UTC") - bars["timestamp"].min()
+    store.merge(bars, first)
+    store.merge(bars.assign(volume=bars["volume"] * 2), first + pd.Timedelta(days=9))
+    known = ("bars", "--out", "old.parquet", "--as-known")
+    assert run(*known, "2024-01-05") == (0, "written: old.parquet, 30 bars ")
+    assert run("bars", "--out", "new.parquet")[0] == 0
+    old, new = pd.read_parquet("old.parquet"), pd.read_parquet("new.parquet")
+    pd.testing.assert_frame_equal(old, store.read_as_known(first))
+    pd.testing.assert_series_equal(new["volume"], 2 * old["volume"])
+    code, said = run(*known, "2023-12-31")
+    assert code == 2
+    assert "held no bars of sample at 2023-12-31 00:00 UTC; give a later --as-known" in said

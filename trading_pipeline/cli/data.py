@@ -1,14 +1,16 @@
 """Commands about market data."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.context import MarketName, markets_of, runner_of, settings_of
+from trading_pipeline.core.market.finding import counted
 from trading_pipeline.core.market.market import TIMEFRAMES
-from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.errors import StoreError, TradingPipelineError
 
 IN_PART = 3  # exit code: what could be had is stored, and something could not
 
@@ -103,6 +105,49 @@ def _report(name: str, landed: Any) -> bool:
     ]
     until = f"; {landed.rows:,} stored, the newest of {landed.last[:16]} UTC"
     say(f"{name}: {', '.join(news) or 'no news'}{until}")
+    if landed.severe or landed.warnings:
+        found = counted(landed.severe, "severe finding"), counted(landed.warnings, "warning")
+        say(
+            f"{name}: {' and '.join(found)} about all of these bars; "
+            f"`trading-pipeline quality --market {name}` names them",
+            style="red" if landed.severe else "yellow",
+        )
     for symbol, reason in sorted(landed.failed.items()):
         say(f"failed: {name} {symbol}: {reason}", style="red")
     return not landed.failed
+
+
+def bars(
+    market: MarketName = "sample",
+    as_known: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="As the store held them at this instant, UTC; 2024-01-01 is its midnight.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")] = Path("bars.parquet"),
+) -> None:
+    """Write the raw bars of a market to one Parquet file, as they are or as they once were known.
+
+    With `--as-known`, what was stored later is left out, and what was corrected later has its old
+    values. `quality` and `walk-forward` read the file with `--data-path`.
+
+    - `trading-pipeline bars --market crypto --as-known 2026-01-01 --out crypto.parquet`
+    """
+    from trading_pipeline.adapters.store.files import replace_file
+    from trading_pipeline.defs.inputs import span_of
+    from trading_pipeline.defs.resources import Home
+
+    settings, now = settings_of(market), datetime.now(UTC)
+    terms = settings.market(market)
+    store, span = Home(root=str(settings.home.absolute())).bars(terms), span_of(terms, now)
+    at = now if as_known is None else as_known.replace(tzinfo=UTC)
+    table = store.read(*span) if as_known is None else store.read_as_known(at, *span)
+    if table.empty:
+        raise StoreError(
+            f"{store.folder} held no bars of {market} at {at:%Y-%m-%d %H:%M} UTC; give a later "
+            f"--as-known, or run `trading-pipeline download --market {market}`"
+        )
+    replace_file(out, lambda draft: table.to_parquet(draft, index=False))
+    say(f"written: {out}, {len(table):,} bars")

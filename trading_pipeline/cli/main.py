@@ -50,6 +50,7 @@ app = typer.Typer(
 app.command()(chain.demo)
 app.command()(data.download)
 app.command()(quality.quality)
+app.command()(data.bars)
 app.command()(chain.train)
 app.command()(chain.backtest)
 app.command("walk-forward")(chain.walk_forward)
