@@ -90,9 +90,8 @@ def empty_asked() -> pd.DataFrame:
 
 
 def merge_absences(known: pd.DataFrame, found: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
-    """Absences with those found now, later ones winning, without bars that are `stored` by now."""
-    both = pd.concat([known, found], ignore_index=True).sort_values("asked_at", kind="stable")
-    both = both.drop_duplicates(KEY, keep="last")
+    """Absences with those found now, which win, without bars that are `stored` by now."""
+    both = pd.concat([known, found], ignore_index=True).drop_duplicates(KEY, keep="last")
     there = pd.MultiIndex.from_frame(both[KEY]).isin(pd.MultiIndex.from_frame(stored[KEY]))
     return both[~there].sort_values(["symbol", "timestamp"], ignore_index=True)
 

@@ -49,7 +49,10 @@ def requests_for(
     """
     expected = expected_stamps(calendar, span, now)
     row = pd.Index(symbols)
-    limits = asked.set_index("symbol")["asked_at"].reindex(row) - SETTLE[calendar.name]
+    # Noted by a clock that was ahead: up to now they say so, of what is to come they know nothing.
+    known_until = asked.set_index("symbol")["asked_at"].clip(upper=in_utc(now))
+    absent = absent[absent["asked_at"] <= in_utc(now)]
+    limits = known_until.reindex(row) - SETTLE[calendar.name]
     settled = _ticks(calendar.closes_of(expected)) <= _ticks(limits)[:, None]
     first = pd.Series(listed or {}, dtype=_STAMPS).reindex(row)
 

@@ -166,3 +166,18 @@ def test_bars_of_others_and_outside_the_calendar_do_not_matter():
     absent = strange.assign(asked_at=NOW)
     asked = {"AAA": NOW, "ZZZ": NOW}
     assert due(calendar, strange, absent, asked)[1] == due(calendar, bars_at([], []))[1]
+
+
+def test_a_clock_that_was_ahead_does_not_hide_what_came_after():
+    """In the year 2030, so it said, nothing of these days was to be had; and all was settled."""
+    calendar = CALENDARS[0]
+    expected = expected_stamps(calendar, SPAN, NOW)
+    last, ahead = len(expected) - 1, utc("2030-01-01")
+    absent = bars_at([("AAA", last)], expected).assign(asked_at=ahead)
+    stored = bars_at([("AAA", t) for t in range(last)], expected)
+    _, found = due(calendar, stored, absent, {"AAA": ahead})
+    asked = {t for symbol, t in found if symbol == "AAA"}
+    unsettled = calendar.closes_of(expected) > NOW - SETTLE["XNYS"]
+    assert asked == set(np.flatnonzero(unsettled))
+    assert last in asked
+    assert 0 < len(asked) < len(expected)
