@@ -70,6 +70,7 @@ def test_what_failed_its_checks_is_not_up_to_date(run_on, sample_bars, monkeypat
     assert download(run, PLAN) is None
 
 
+@pytest.mark.slow
 def test_a_kill_between_bars_and_features_is_repaired(run_on, sample_bars, home):
     """Bars were replaced, their features were not: the bars alone look up to date."""
     download(run_on(sample_bars), PLAN)
@@ -80,6 +81,7 @@ def test_a_kill_between_bars_and_features_is_repaired(run_on, sample_bars, home)
     assert download(run, PLAN) is None
 
 
+@pytest.mark.slow
 def test_a_bar_that_the_source_took_back_is_removed(run_on, sample_bars, home):
     download(run_on(sample_bars), PLAN)
     fewer = sample_bars.drop(index=[40]).reset_index(drop=True)
@@ -210,6 +212,7 @@ def with_a_tick(bars):
     return bars.assign(**{name: bars[name].where(~bad, bars[name] * 100) for name in prices})
 
 
+@pytest.mark.slow
 def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bars):
     run = run_on(sample_bars)
     venue = TableVenue(sample_bars, datetime.now(UTC), calendar="XNYS")
