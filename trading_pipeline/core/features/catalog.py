@@ -7,7 +7,9 @@ a constant; and missing (NaN) where it cannot be known. Order here is the order 
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -58,7 +60,10 @@ def catalog_hash() -> str:
 
 
 def compute_features(
-    bars: pd.DataFrame, calendar: str | None = None, benchmark: pd.Series | None = None
+    bars: pd.DataFrame,
+    calendar: str | None = None,
+    benchmark: pd.Series | None = None,
+    threads: int | None = None,
 ) -> pd.DataFrame:
     """All features of all bars.
 
@@ -66,6 +71,7 @@ def compute_features(
         bars: adjusted bars in the data format, sorted by (timestamp, symbol); R rows.
         calendar: "XNYS" or "24/7", whose clock the calendar features read; None is UTC.
         benchmark: adjusted closes indexed by timestamp; None is the equally weighted market.
+        threads: how many share the symbols, which changes no bit; None is one for each core.
 
     Returns:
         R rows in the order of `bars`: timestamp, symbol, then one float32 column per feature, each
@@ -77,8 +83,8 @@ def compute_features(
     """
     rows = _Rows(bars)
     values = np.empty((len(CATALOG), len(bars)), dtype=np.float32)
+    _fill_symbols(values, rows, threads or os.cpu_count() or 1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        _fill_symbols(values, rows)
         _fill_dates(values, rows, benchmark, calendar)
     keys = bars[["timestamp", "symbol"]].reset_index(drop=True)
     return pd.concat([keys, pd.DataFrame(values.T, columns=list(NAMES), copy=False)], axis=1)
@@ -114,22 +120,30 @@ def _codes(symbols: pd.Series) -> tuple[Index, int]:
     return codes.astype(np.int64), len(names)
 
 
-def _fill_symbols(values: Values, rows: _Rows) -> None:
-    """Features of single symbols, computed symbol after symbol, then put in the order of bars.
-
-    Symbols follow one another in one series, as if they were one: what reaches back beyond its
-    symbol's first bar has not its whole lookback, and is missing anyway.
-    """
+def _fill_symbols(values: Values, rows: _Rows, threads: int) -> None:
+    """Features of single symbols, computed symbol after symbol, then put in the order of bars."""
     order = rows.by_symbol
     counts = np.bincount(rows.symbol)
     listed = np.cumsum(counts) - counts
-    for batch in _batches(counts):
-        series = SymbolSeries(Bars(*(column[order[batch]] for column in rows.prices)))
-        firsts = listed[(listed >= batch.start) & (listed < batch.stop)] - batch.start
+    batches = list(_batches(counts))
+    with ThreadPoolExecutor(max(1, min(threads, len(batches)))) as pool:
+        for done in [pool.submit(_fill_batch, values, rows, order, listed, b) for b in batches]:
+            done.result()
+    _reorder(values[: len(_OF_SYMBOLS)], order)
+
+
+def _fill_batch(values: Values, rows: _Rows, order: Index, listed: Index, batch: slice) -> None:
+    """Whole symbols, `batch` of `order`; `listed`: where in `order` each symbol begins, (n,).
+
+    They follow one another in one series, as if they were one: what reaches back beyond its
+    symbol's first bar has not its whole lookback, and is missing anyway.
+    """
+    series = SymbolSeries(Bars(*(column[order[batch]] for column in rows.prices)))
+    firsts = listed[(listed >= batch.start) & (listed < batch.stop)] - batch.start
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of this thread alone
         for feature, out in zip(_OF_SYMBOLS, values, strict=False):
             _settle(out[batch], feature.compute(series), feature.low, feature.high)
             _withhold(out[batch], firsts, feature.lookback - 1)
-    _reorder(values[: len(_OF_SYMBOLS)], order)
 
 
 def _batches(counts: Index) -> Iterator[slice]:

@@ -194,6 +194,16 @@ def test_a_new_day_from_the_lookback_alone_equals_a_rebuild():
     assert whole.to_numpy().tobytes() == day.to_numpy().tobytes()
 
 
+@pytest.mark.parametrize("threads", [2, 5, 64])
+def test_how_many_threads_share_the_symbols_changes_no_bit(threads):
+    """Several batches, of symbols of other lengths; one is longer than a batch."""
+    sizes = (9000, 3, 5000, 400)
+    bars = together([bars_of("calm", size, seed=size, symbol=f"S{size}") for size in sizes])
+    alone = compute_features(bars, "XNYS", threads=1)
+    shared = compute_features(bars, "XNYS", threads=threads)
+    pd.testing.assert_frame_equal(shared, alone, check_exact=True)
+
+
 def rescaled(bars, price, volume):
     """Bars with each symbol's prices and volumes in another unit."""
     place = pd.factorize(bars["symbol"])[0]
