@@ -1,6 +1,6 @@
 """What several assets read: a market's panel, its dataset, its folds, its recipe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ class Plan:
     market: Market
     preset: str = "small"
     nightly: bool = False  # schedule and sensor start by themselves
+    processes: int = 1  # that share one training
+    device: str = "cpu"  # to train on: cpu, cuda, cuda:1
+    precision: str = "float32"  # of the encoders' matrix products, or bfloat16
 
 
 def read_panel(home: Home, market: Market) -> Panel:
@@ -71,7 +74,11 @@ def recipe_of(plan: Plan) -> "Recipe":
     from trading_pipeline.core.features.catalog import NAMES
     from trading_pipeline.core.learning.recipe import Recipe
 
-    return Recipe.preset(plan.market, plan.preset, len(NAMES))
+    made = Recipe.preset(plan.market, plan.preset, len(NAMES))
+    # A process takes whole blocks of a step, so there is one for each of them at least.
+    blocks = max(made.training.blocks, plan.processes)
+    training = replace(made.training, blocks=blocks, precision=plan.precision)
+    return replace(made, training=training)
 
 
 def read_dataset(home: Home, plan: Plan) -> "Dataset":
@@ -80,8 +87,9 @@ def read_dataset(home: Home, plan: Plan) -> "Dataset":
     from trading_pipeline.core.learning.dataset import Dataset
 
     panel = read_panel(home, plan.market)
-    features = home.features(plan.market).read(catalog_hash=catalog_hash())
-    return Dataset.of(panel, features, recipe_of(plan).model.n_steps)
+    store = home.features(plan.market)
+    grid = store.read_grid(panel.timestamps, panel.symbols, catalog_hash())
+    return Dataset.of(panel, grid, recipe_of(plan).model.n_steps)
 
 
 def folds_of(data: "Dataset", recipe: "Recipe") -> dict[str, Fold]:

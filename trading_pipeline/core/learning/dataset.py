@@ -56,15 +56,19 @@ class Dataset:
     intraday: Array  # log(C[t] / O[t]), (T, N)
 
     @classmethod
-    def of(cls, panel: Panel, features: pd.DataFrame, n_steps: int) -> "Dataset":
-        """From a panel and its feature table."""
+    def of(
+        cls, panel: Panel, features: pd.DataFrame | NDArray[np.float32], n_steps: int
+    ) -> "Dataset":
+        """From a panel and its features: their table, or the grid that is made of it."""
+        if isinstance(features, pd.DataFrame):
+            features = feature_grid(features, panel.timestamps, panel.symbols)
         opens, closes = panel.adjusted_open, panel.adjusted_close
         overnight = np.full_like(opens, np.nan)
         overnight[1:] = np.log(opens[1:] / closes[:-1])
         overnight[panel.breaks] = np.nan
         return cls(
             panel=panel,
-            grid=feature_grid(features, panel.timestamps, panel.symbols),
+            grid=features,
             sigma=volatility(panel),
             eligible=eligible(panel, burn_in(n_steps)) & ~recent(panel.quarantined, n_steps),
             overnight=overnight,
