@@ -13,6 +13,7 @@ UNIT = "σ√bars"
 Price = partial(
     Feature, family="price", source="Jegadeesh and Titman (1993); Moskowitz et al. (2012)"
 )
+NIGHT_AND_DAY = "Lou, Polk and Skouras (2019), overnight and intraday returns"
 
 
 def scaled_return(series: SymbolSeries, bars: int, skip: int = 0) -> Array:
@@ -89,6 +90,7 @@ FEATURES = (
         low=-5,
         high=5,
         of=gap,
+        source=NIGHT_AND_DAY,
     ),
     Price(
         name="body",
@@ -98,6 +100,7 @@ FEATURES = (
         low=-5,
         high=5,
         of=body,
+        source=NIGHT_AND_DAY,
     ),
     Price(
         name="bar_range",
