@@ -45,6 +45,11 @@ def test_skewness_equals_scipy_and_a_constant_has_none(x, window):
         assert abs(got[t]) <= (window - 2) / np.sqrt(window - 1) + 1e-9
 
 
+def test_what_moves_by_its_rounding_alone_has_no_skewness():
+    noise = np.random.default_rng(0).normal(0, 1e-12, 100) ** 3
+    assert (windows.skewness(0.01 + noise, 63, 1e-9)[62:] == 0.0).all()
+
+
 @given(NUMBERS, st.integers(2, 5), st.integers(5, 20))
 def test_averages_restart_on_their_window(x, span, window):
     for average, alpha in ((windows.ema, 2 / (span + 1)), (windows.wilder, 1 / span)):
