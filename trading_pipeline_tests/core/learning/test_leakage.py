@@ -281,7 +281,11 @@ def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch
         return true_simulate(of, volatility=np.nan_to_num(ahead, nan=0.02) + 0.01, **settings)
 
     monkeypatch.setattr(fold_stages, "simulate", peeking)
-    assert leaks_of_fold(checkpoint) == {("orders", "truncation"), ("orders", "scrambling")}
+    # At every date, for on some of them nothing is ordered whatever the volatility.
+    assert leaks_of_fold(checkpoint, cuts=12) == {
+        ("orders", "truncation"),
+        ("orders", "scrambling"),
+    }
 
 
 def test_stored_predictions_that_are_not_the_checkpoints_are_caught(checkpoint, stored):
