@@ -1,6 +1,6 @@
 """How fast the features are: beside TA-Lib and two libraries, a day after a day, in memory, read.
 
-    python benchmarks/features_speed.py [--symbols 500] [--bars 1260] [--long 12600] [--rounds 5]
+    python benchmarks/features_speed.py [--symbols 500] [--bars 1260] [--long 12600] [--rounds 3]
 
 CPU seconds of one process are what counts (a shared machine stretches the clock). What is compared
 takes turns, and the median of the ratios is printed beside what is asked. Everything is warmed up
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--bars", type=int, default=1260)
     parser.add_argument("--long", type=int, default=12600)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.memory:
