@@ -53,7 +53,14 @@ def plan_of(settings: Settings, name: str) -> Plan:
     """What the settings say about one market."""
     market = settings.market(name)
     entry = settings.markets[name]
-    return Plan(market, preset=entry.preset, nightly=entry.nightly)
+    return Plan(
+        market,
+        preset=entry.preset,
+        nightly=entry.nightly,
+        processes=entry.processes,
+        device=entry.device,
+        precision=entry.precision,
+    )
 
 
 @dg.definitions

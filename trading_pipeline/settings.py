@@ -48,6 +48,7 @@ _OF_SOURCE = {  # settings that only some sources read
     "delay": ("alpaca",),
     "per_minute": ("alpaca",),
 }
+_OF_TRAINING = ("preset", "processes", "device", "precision")
 _SECRETS = ("alpaca_key", "alpaca_secret")
 _MARKET_NAME = r"[A-Za-z0-9_]+"  # also a folder, a table, and part of Dagster's names
 
@@ -138,6 +139,9 @@ class MarketSettings(_Section):
     horizon: int | None = None  # bars; if not given, usual for calendar and timeframe
     profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
     preset: Literal["tiny", "small", "full"] = "small"
+    processes: int = Field(default=1, ge=1)  # that share one training, a GPU each if there are any
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")  # to train on
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the encoders' matrix products
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
@@ -179,7 +183,7 @@ class MarketSettings(_Section):
 
     def _terms(self) -> dict[str, Any]:
         """All of a market but its name, with what is usual where nothing is said."""
-        plain = self.model_dump(exclude={*_OF_SOURCE, "preset", "nightly"})
+        plain = self.model_dump(exclude={*_OF_SOURCE, *_OF_TRAINING, "nightly"})
         calendar = self.calendar or ("24/7" if self.source in COIN_SOURCES else "XNYS")
         horizon, spans = usual_terms(calendar, self.timeframe)
         given = {name: each for name, each in plain["walk_forward"].items() if each is not None}

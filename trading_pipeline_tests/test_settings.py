@@ -1,11 +1,14 @@
 """Settings: what wins, and what is refused with words that help."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.definitions import plan_of
+from trading_pipeline.defs.inputs import recipe_of
 from trading_pipeline.errors import SettingsError, StoreError
 from trading_pipeline.settings import MarketSettings, Settings, months
 
@@ -90,6 +93,9 @@ def test_spans_are_months(span, expected):
         (MARKET + "delay = 0", "`delay` is for alpaca"),
         (ALPACA + 'timeframe = "2d"', r"markets\.mine: timeframe must be one of 1d, 4h"),
         (MARKET + 'preset = "huge"', r"markets\.mine\.preset: .*'tiny', 'small' or 'full'"),
+        (MARKET + "processes = 0", r"markets\.mine\.processes: .* greater than or equal to 1"),
+        (MARKET + 'device = "gpu"', r"markets\.mine\.device: .* pattern"),
+        (MARKET + 'precision = "int8"', r"markets\.mine\.precision: .*'float32' or 'bfloat16'"),
         (MARKET + 'calendar = "XMOON"', "calendar must be one of"),
         (MARKET + "end = 1999-01-01", "end 1999-01-01 is not after start 2000-03-01"),
         (MARKET + "[markets.mine.costs]\nfee = nan", "fee must be in"),
@@ -173,6 +179,16 @@ def test_what_is_not_said_is_usual_for_the_source(text, calendar, horizon, first
     assert (market.calendar, market.horizon) == (calendar, horizon)
     assert market.walk_forward.first_train == first_train
     assert market.walk_forward.test == (6 if "6mo" in text else market.walk_forward.test)
+
+
+def test_what_a_training_runs_on_reaches_the_plan():
+    """Processes take whole blocks of a step, so there are as many; the recipe says so."""
+    line = 'preset = "small"\nprocesses = 3\ndevice = "cuda"\nprecision = "bfloat16"'
+    plan = plan_of(read(MARKET + line), "mine")
+    assert (plan.processes, plan.device) == (3, "cuda")
+    assert recipe_of(plan).training.blocks == 3
+    assert recipe_of(plan).training.precision == "bfloat16"
+    assert recipe_of(replace(plan, preset="full")).training.blocks == 4
 
 
 @pytest.mark.parametrize(

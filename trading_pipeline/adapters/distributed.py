@@ -4,14 +4,21 @@
         -m trading_pipeline.adapters.distributed FOLDER
 
 Every process reads the job, takes its blocks of each step, and ends with the same weights; the
-first one writes the checkpoint into the folder. For several hosts the folder is one that all of
-them see, and `--nnodes`, `--node-rank` and `--rdzv-endpoint` take the place of `--standalone`.
-Reports to Dagster through Pipes where Dagster launched it.
+first one writes the checkpoint into the folder. Reports to Dagster through Pipes where Dagster
+launched it. For several hosts the folder is one that all of them see, and every host runs
+
+    python -m torch.distributed.run --nnodes=2 --node-rank=0 --nproc-per-node=8 \\
+        --rdzv-backend=c10d --rdzv-endpoint=FIRST_HOST:29500 \\
+        -m trading_pipeline.adapters.distributed FOLDER
+
+with its own `--node-rank`. A run that was killed goes on from `runs.pt` when it is started again.
 """
 
 import os
+import pickle
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -22,16 +29,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from trading_pipeline.adapters.store.files import replace_file
-from trading_pipeline.core.learning.checkpoint import train_fold
+from trading_pipeline.adapters.store.files import remove_file, replace_file
+from trading_pipeline.adapters.tensorboard import curves
+from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.recipe import Recipe
+from trading_pipeline.core.learning.training import Record, unrecorded
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.errors import StoreError
+from trading_pipeline.errors import StoreError, TradingPipelineError, TrainingError
 
 ARRAYS, JOB, RUNS, RESULT = "arrays.npz", "job.pt", "runs.pt", "result.pt"
+REFUSAL = "refusal.txt"
 _LABELS = ("timestamps", "symbols", "total_return_units")
 
 
@@ -58,8 +68,18 @@ def write_job(
     recipe: Recipe,
     runs: dict[int, Any],
     device: str = "cpu",
+    drawn: Path | None = None,
 ) -> None:
-    """All that a worker needs, in plain types; `runs` are those of an interrupted training."""
+    """All that a worker needs, in plain types.
+
+    Args:
+        folder: an empty one, or that of a job which was interrupted.
+        runs: of an interrupted training, by seed; the folder's own, if they are of the same
+            recipe and bars, go before.
+        device: "cpu", or "cuda" for a GPU of its own for each process.
+        drawn: where event files for TensorBoard go; None: nowhere.
+    """
+    fingerprint = model_fingerprint(data, fold, recipe)
     arrays = {
         **{
             f"panel_{name}": each
@@ -75,23 +95,54 @@ def write_job(
         "total_return_units": data.panel.total_return_units,
         "fold": asdict(fold),
         "recipe": recipe.to_plain(),
+        "fingerprint": fingerprint,
         "device": device,
-        "runs": runs,
+        "drawn": str(drawn) if drawn else None,
+        "runs": read_runs(folder, fingerprint) or runs,
     }
     replace_file(folder / ARRAYS, lambda draft: np.savez(draft, **arrays))
     replace_file(folder / JOB, lambda draft: torch.save(job, draft))
-    (folder / RESULT).unlink(missing_ok=True)
+    for stale in (RESULT, REFUSAL):
+        remove_file(folder / stale)
+
+
+def command(folder: Path, processes: int) -> list[str]:
+    """What starts the workers of a job on this host."""
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        f"--nproc-per-node={processes}",
+        *("-m", "trading_pipeline.adapters.distributed", str(folder)),
+    ]
+
+
+def read_runs(folder: Path, fingerprint: str) -> dict[int, Any]:
+    """The runs that workers of the same recipe and bars have saved, by seed; {} if none."""
+    path = folder / RUNS
+    if not path.exists():
+        return {}
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError):
+        return {}  # nothing is lost but time: the training starts again
+    runs: dict[int, Any] = saved["runs"] if saved.get("fingerprint") == fingerprint else {}
+    return runs
 
 
 def read_result(folder: Path) -> dict[str, Any]:
     """The checkpoint that the workers made.
 
     Raises:
+        TrainingError: they refused, for the reason that it gives.
         StoreError: there is none: they were stopped, or could not be started.
     """
-    path = folder / RESULT
+    path, refusal = folder / RESULT, folder / REFUSAL
+    if refusal.exists():
+        raise TrainingError(refusal.read_text(encoding="utf-8"))
     if not path.exists():
-        raise StoreError(f"{path} does not exist: the training processes ended without a result")
+        raise StoreError(
+            f"{path} does not exist: the training processes ended without a result; what they "
+            "wrote is in the log of the run. Start the training again: it goes on where it was"
+        )
     checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
     return checkpoint
 
@@ -103,16 +154,18 @@ def work(folder: Path, log: Callable[[str], None]) -> None:
     ranks = ProcessGroup()
     first = ranks.rank == 0
     watch = Progress().start(f"fold {fold.key}, {ranks.count} processes", log)
-    checkpoint = train_fold(
-        data,
-        fold,
-        Recipe.from_plain(job["recipe"]),
-        watch if first else _unwatched,
-        saved=job["runs"],
-        save=(lambda runs: _save(folder / RUNS, runs)) if first else _unsaved,
-        device=_own_device(job["device"]),
-        ranks=ranks,
-    )
+    with _curves(job) if first else nullcontext(unrecorded) as record:
+        checkpoint = train_fold(
+            data,
+            fold,
+            Recipe.from_plain(job["recipe"]),
+            watch if first else _unwatched,
+            saved=job["runs"],
+            save=_keeper(folder, job["fingerprint"]) if first else _unsaved,
+            device=_own_device(job["device"]),
+            ranks=ranks,
+            record=record,
+        )
     if first:
         _save(folder / RESULT, checkpoint)
 
@@ -130,8 +183,22 @@ def main() -> None:
                 work(folder, pipes.log.info)
         else:
             work(folder, print)
+    except TradingPipelineError as error:
+        reason = str(error)
+        replace_file(folder / REFUSAL, lambda draft: draft.write_text(reason, encoding="utf-8"))
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def _curves(job: dict[str, Any]) -> AbstractContextManager[Record]:
+    if job["drawn"] is None:
+        return nullcontext(unrecorded)
+    return curves(Path(job["drawn"]), {seed: run["step"] for seed, run in job["runs"].items()})
+
+
+def _keeper(folder: Path, fingerprint: str) -> Callable[[dict[int, Any]], None]:
+    return lambda runs: _save(folder / RUNS, {"fingerprint": fingerprint, "runs": runs})
 
 
 def _own_device(device: str) -> str:

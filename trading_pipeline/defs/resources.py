@@ -42,6 +42,14 @@ class Home(dg.ConfigurableResource[None]):
     def predictions(self, market: Market) -> PredictionStore:
         return PredictionStore(self.path / "predictions" / market.name)
 
+    def training_job(self, market: Market, name: str) -> Path:
+        """What the processes of a training share, until it is done."""
+        return self.path / "models" / market.name / "unfinished" / name
+
+    def curves(self, market: Market, name: str) -> Path:
+        """Where TensorBoard finds the curves of a training."""
+        return self.path / "tensorboard" / market.name / name
+
     def report(self, market: Market) -> Path:
         return self.path / "reports" / market.name
 

@@ -16,8 +16,8 @@ from trading_pipeline.core.learning.recipe import Recipe, fingerprint
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
-from trading_pipeline.core.learning.threads import threads_for
-from trading_pipeline.core.learning.training import OnStep, Saved, train_network
+from trading_pipeline.core.learning.threads import threads_for, usable_device
+from trading_pipeline.core.learning.training import OnStep, Record, Saved, train_network, unrecorded
 from trading_pipeline.core.learning.validation import information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
 from trading_pipeline.core.learning.windows import Block
@@ -38,6 +38,7 @@ def train_fold(
     save: Callable[[dict[int, Saved]], None] = lambda runs: None,
     device: str = "cpu",
     ranks: Ranks = ALONE,
+    record: Record = unrecorded,
 ) -> dict[str, Any]:
     """Train a fold's networks on the rows before it; the checkpoint, as plain types and tensors.
 
@@ -48,9 +49,10 @@ def train_fold(
         save: called with the runs so far after every look at validation.
         device: "cpu", "cuda", "cuda:1", ...; the checkpoint is of the CPU all the same.
         ranks: the processes that share the work.
+        record: called after every step of every seed, for curves.
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
-    samples = samples.to(torch.device(device))
+    samples = samples.to(usable_device(device))
     costs = recipe.market.costs
     networks, curves, runs = [], [], dict(saved or {})
 
@@ -70,6 +72,7 @@ def train_fold(
             saved=runs.get(seed),
             save=keep,
             ranks=ranks,
+            record=record,
         )
         networks.append(network)
         curves.append([asdict(look) for look in looks])

@@ -110,7 +110,7 @@ def _encode(network: TradingNetwork, windows: Tensor) -> Tensor:
         return network.encode(windows)
     parts = [
         checkpoint(network.encode, part, use_reentrant=False)
-        for part in windows.split(ENCODED_AT_ONCE)
+        for part in torch.split(windows, ENCODED_AT_ONCE)
     ]
     return torch.cat(parts)
 

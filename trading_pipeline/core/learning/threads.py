@@ -1,4 +1,4 @@
-"""Threads: how many a network is worth."""
+"""What a training runs on: its device, and how many threads a network is worth."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.errors import TrainingError
 
 WORTH_SHARING = 256  # channels from which one multiplication is worth two threads
 
@@ -25,3 +26,15 @@ def threads_for(config: ModelConfig) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name, or TrainingError where this torch does not see it."""
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(
+            f"torch {torch.__version__} sees {torch.cuda.device_count()} GPUs, and none is {name}. "
+            'Set device = "cpu" for this market, or install a build of torch for your GPU '
+            "(the Makefile says how)"
+        )
+    return device

@@ -8,7 +8,7 @@ blocks of a step make the step of a single one.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import cos, isfinite, pi
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,23 @@ from trading_pipeline.errors import TrainingError
 
 OnStep = Callable[[int, int, str], None]
 Saved = dict[str, Any]  # a run so far: plain types and tensors
+
+
+class Moment(NamedTuple):
+    """A step of a training, for whoever draws its curves."""
+
+    seed: int
+    step: int  # of the seed, 1 first
+    loss: float  # mean over the blocks of the step
+    learning_rate: float  # that the step was made with
+    information: float | None  # validation information coefficient, where it was looked at
+
+
+Record = Callable[[Moment], None]
+
+
+def unrecorded(moment: Moment) -> None:
+    """Nobody draws curves."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,7 @@ class Run:
         self.recent: list[float] = []  # losses since the last look
         self.best: dict[str, Tensor] = {}  # weights of the best look
         self.worse = 0  # looks since then
+        self.rate = 0.0  # learning rate of the last step
 
     @property
     def information(self) -> float:
@@ -110,6 +128,7 @@ def train_network(
     saved: Saved | None = None,
     save: Callable[[Saved], None] = lambda saved: None,
     ranks: Ranks = ALONE,
+    record: Record = unrecorded,
 ) -> tuple[TradingNetwork, list[Look]]:
     """Train one network and keep the weights that did best on validation.
 
@@ -121,6 +140,7 @@ def train_network(
             that was not.
         save: called after every look at validation with the run so far.
         ranks: the processes that share the work; each ends with the same weights.
+        record: called after every step with its loss and rate, for curves.
 
     Raises:
         TrainingError: the loss or a gradient is not finite, or there is nothing to learn from.
@@ -143,12 +163,14 @@ def train_network(
         while not run.is_over:
             run.step += 1
             _take_step(run, samples, sampler, cost, ranks)
-            note = f"loss {run.recent[-1]:.3f}"
+            loss, information = run.recent[-1], None
+            note = f"loss {loss:.3f}"
             if run.step % training.evaluate_every == 0 or run.step == training.steps:
                 information = validation_information(run.network, samples, fold.validation)
                 run.look(information)
                 save(run.to_plain())
                 note = f"validation IC {information:+.3f}"
+            record(Moment(seed, run.step, loss, run.rate, information))
             on_step(run.step, training.steps, note)
     on_step(training.steps, training.steps, f"validation IC {run.information:+.3f}")
     run.network.load_state_dict(run.best)
@@ -176,6 +198,7 @@ def _take_step(
     norm = float(nn.utils.clip_grad_norm_(parameters, run.training.clip))
     if not isfinite(norm):
         raise TrainingError(_diverged(run, samples, block, f"the gradient became {norm}"))
+    run.rate = float(run.optimizer.param_groups[0]["lr"])
     run.optimizer.step()
     run.schedule.step()
     run.recent.append(total.item())

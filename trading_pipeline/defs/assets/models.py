@@ -1,11 +1,9 @@
 """Models: a checkpoint and its out-of-sample predictions for every fold, and one for production."""
 
-from typing import TYPE_CHECKING, Any
-
 import dagster as dg
 
-from trading_pipeline.core.learning.walkforward import Fold
-from trading_pipeline.core.progress import Advance, Progress
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.assets.training import trained
 from trading_pipeline.defs.inputs import (
     Plan,
     checkpoint_of,
@@ -18,9 +16,6 @@ from trading_pipeline.defs.inputs import (
 )
 from trading_pipeline.defs.partitions import fold_days, folds, training_days, window_before
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
-
-if TYPE_CHECKING:  # it loads torch, which the code location must not
-    from trading_pipeline.core.learning.dataset import Dataset
 
 PRODUCTION = "best_model"
 
@@ -51,7 +46,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
         data = read_dataset(home, plan)
         fold = fold_of(data, recipe_of(plan), context.partition_key)
         watch = progress.start(f"{market.name} fold {fold.key}: training", context.log.info)
-        checkpoint, digest = _trained(home, plan, data, fold, fold.key, watch)
+        checkpoint, digest = trained(context, home, plan, data, fold, fold.key, watch)
         return dg.MaterializeResult(
             metadata={
                 **metadata_of(checkpoint),
@@ -131,26 +126,7 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         data = read_dataset(home, plan)
         fold = production_fold(data, recipe_of(plan))
         watch = progress.start(f"{market.name} production model: training", context.log.info)
-        checkpoint, digest = _trained(home, plan, data, fold, PRODUCTION, watch)
+        checkpoint, digest = trained(context, home, plan, data, fold, PRODUCTION, watch)
         return dg.MaterializeResult(metadata={**metadata_of(checkpoint), "sha256": short(digest)})
 
     return model_of_today
-
-
-def _trained(
-    home: Home, plan: Plan, data: "Dataset", fold: Fold, name: str, watch: Advance
-) -> tuple[dict[str, Any], str]:
-    """The checkpoint of a fold and its digest; a training that was killed goes on where it was."""
-    from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
-
-    store, recipe = home.checkpoints(plan.market), recipe_of(plan)
-    fingerprint = model_fingerprint(data, fold, recipe)
-    checkpoint = train_fold(
-        data,
-        fold,
-        recipe,
-        watch,
-        saved=store.read_unfinished(name, fingerprint),
-        save=lambda runs: store.write_unfinished(name, fingerprint, runs),
-    )
-    return checkpoint, store.write(name, checkpoint)
