@@ -276,6 +276,11 @@ def test_the_network_of_a_preset_can_be_seen(run):
     assert "parameters. Trained for 300 steps of 64 windows, 1 seed averaged" in said
 
 
+def test_a_model_that_was_not_trained_cannot_be_exported(run):
+    code, said = run("model", "--onnx", "out", "--market", "sample")
+    assert (code, "best_model.pt does not exist; run `trading-pipeline train`" in said) == (2, True)
+
+
 def test_a_preset_that_does_not_exist_is_refused(run):
     code, said = run("model", "--preset", "huge")
     assert (code, "must be tiny, small or full, was 'huge'" in said) == (2, True)

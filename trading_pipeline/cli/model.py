@@ -1,20 +1,51 @@
 """Commands about the network."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trading_pipeline.cli.context import known_preset
+from trading_pipeline.cli.context import MarketName, known_preset, settings_of
 
 
 def model(
     preset: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
+    onnx: Annotated[
+        Path | None,
+        typer.Option(help="Instead, write a trained model into this folder as ONNX files."),
+    ] = None,
+    market: MarketName = "sample",
+    fold: Annotated[
+        str, typer.Option(help="With --onnx: the first day of a fold, or best_model.")
+    ] = "best_model",
 ) -> None:
     """Show the network of a preset: its boxes, the shapes that pass them, and their weights.
 
     B is the batch, the windows of all symbols at once. Shapes are those of a real pass. Lay it
     beside the drawing in the README and `core/model/network.py`, which is where to begin reading.
+
+    With --onnx FOLDER a model that was trained is exported, one file for each seed; it takes a
+    minute or two, since all 60 bars are unrolled. `best_model` is the one of the nightly job.
     """
+    if onnx:
+        _export(onnx, market, fold)
+    else:
+        _show(preset)
+
+
+def _export(folder: Path, market: str, fold: str) -> None:
+    from trading_pipeline.adapters.onnx import export_onnx
+    from trading_pipeline.adapters.terminal import say
+    from trading_pipeline.defs.resources import Home
+
+    settings = settings_of()
+    store = Home(root=str(settings.home.absolute())).checkpoints(settings.market(market))
+    checkpoint = store.read(fold)
+    for file in export_onnx(checkpoint, folder, f"{market}-{fold}"):
+        say(f"wrote {file}")
+
+
+def _show(preset: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
