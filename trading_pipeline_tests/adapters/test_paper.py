@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -115,6 +116,29 @@ def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, che
     steps = trade(ledger, checkpoints, FIRST, last)
     assert [step.at for step in steps] == list(panel().timestamps[FIRST + 11 : last + 1])
     assert_same_orders(ledger, checkpoints, last)
+
+
+def test_accounts_with_different_histories_get_the_same_predictions(ledger, checkpoints):
+    """Bit for bit: one is ten times as large, began earlier and trades; the other begins now.
+
+    The book that the network sees is its own, from the fold's first decision on, and never theirs.
+    """
+    old = paper(ledger, checkpoints, "old", capital=10 * CAPITAL)
+    new = paper(ledger, checkpoints, "new")
+    lived = list(old.run(FIRST, FIRST + 12))
+    assert sum(len(step.filled.fills) for step in lived) > 0
+    for row in (FIRST + 13, FIRST + 14):
+        begun = list(new.run(row, row))
+        assert len(begun) == 1
+        (theirs, _), (ours, _) = old.forecaster.scores(row), _again(new, row)
+        assert np.isfinite(theirs).sum() >= 3
+        assert theirs.tobytes() == ours.tobytes()
+
+
+def _again(session, row):
+    """What a fresh forecaster of the session says, as after a restart."""
+    asked = session.forecaster
+    return Forecaster(asked.panel, asked.market, asked.folds, asked.load).scores(row)
 
 
 def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(ledger, checkpoints, monkeypatch):

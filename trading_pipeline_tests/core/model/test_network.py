@@ -119,6 +119,20 @@ def test_a_window_does_not_depend_on_its_batch():
     torch.testing.assert_close(network.encode(x)[1:2], network.encode(x[1:2]), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_five_hundred_symbols_at_once_are_answered_like_each_alone(preset):
+    """To 1e-6: other kernels add in another order, and no symbol reads another's window."""
+    config = ModelConfig.preset(preset)
+    network = TradingNetwork(config).eval()
+    x, book = windows(config, batch=500), books(500)
+    with torch.inference_mode():
+        together = network(x, book)
+        for symbol in (0, 251, 499):
+            one = slice(symbol, symbol + 1)
+            for all_of_them, alone in zip(together, network(x[one], book[one]), strict=True):
+                torch.testing.assert_close(all_of_them[one], alone, rtol=1e-6, atol=1e-6)
+
+
 def test_the_order_of_bars_matters_to_the_transformer():
     """Without positions, attention from the newest bar would not see the order of the others."""
     network = TradingNetwork(TINY).eval()
