@@ -23,7 +23,7 @@ PORT ?= 3000
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench lock docs clean
+.PHONY: help demo ui install test test-slow check bench learning lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' Makefile
@@ -54,7 +54,10 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster de
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
 bench: $(STAMP) ## time what has to be fast
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out benchmarks/learning.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+learning: $(STAMP) ## ask the network to find a planted signal, and nothing in noise; two minutes
+	@$(BIN)/python benchmarks/learning.py
 
 lock: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@grep '^#' constraints.txt > $(VENV)/constraints.txt

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from trading_pipeline.adapters.distributed import (
+    JOB,
+    REFUSAL,
     RUNS,
     command,
     read_result,
     read_runs,
     write_job,
 )
-from trading_pipeline.core.learning.checkpoint import train_fold
+from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.errors import StoreError, TrainingError
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, fold, recipe
@@ -77,6 +79,31 @@ def test_workers_that_left_no_result_are_an_error(tmp_path):
     write_job(tmp_path, dataset(), fold(), recipe(), runs={})
     with pytest.raises(StoreError, match="ended without a result"):
         read_result(tmp_path)
+
+
+def test_workers_that_refused_say_why(tmp_path):
+    """Until the job is written again: what was in the way may be gone."""
+    write_job(tmp_path, dataset(), fold(), recipe(), runs={})
+    (tmp_path / REFUSAL).write_text("the loss became nan")
+    with pytest.raises(TrainingError, match="the loss became nan"):
+        read_result(tmp_path)
+    write_job(tmp_path, dataset(), fold(), recipe(), runs={})
+    assert not (tmp_path / REFUSAL).exists()
+
+
+def test_a_job_goes_on_from_what_its_workers_saved(tmp_path):
+    """Of the same recipe and bars only; a file cut short costs time and nothing else."""
+
+    def taken(of):
+        write_job(tmp_path, dataset(), fold(), of, runs={})
+        return torch.load(tmp_path / JOB, weights_only=True)["runs"]
+
+    ours = model_fingerprint(dataset(), fold(), SHARED)
+    torch.save({"fingerprint": ours, "runs": {0: {"step": 3}}}, tmp_path / RUNS)
+    assert taken(SHARED) == {0: {"step": 3}}
+    assert taken(recipe(blocks=3)) == {}
+    (tmp_path / RUNS).write_bytes((tmp_path / RUNS).read_bytes()[:100])
+    assert taken(SHARED) == {}
 
 
 def test_a_recipe_survives_the_way_to_another_process():

@@ -1,0 +1,18 @@
+"""The network finds what is planted, and nothing in noise: the short form of `make learning`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "learning.py"
+
+
+@pytest.mark.slow
+def test_a_planted_signal_is_found_and_noise_is_not():
+    """One market of each; two noises vary more than ten, and the script widens its bar for it."""
+    command = [sys.executable, str(SCRIPT), "--planted", "1", "--noise", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "asked for more than 0.035" in done.stdout
