@@ -14,11 +14,11 @@ laps is taken, and laps alternate, so that what is compared meets the same neigh
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -207,8 +207,9 @@ def noise_samples() -> Samples:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever had (Linux counts it in kB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most memory that this process ever had. `getrusage` would count its parent's as well."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 def main() -> None:
