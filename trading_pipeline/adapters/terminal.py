@@ -1,5 +1,6 @@
 """What a person at a terminal sees while something runs: messages, spinners, progress bars."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,25 @@ def working(text: str) -> Iterator[None]:
     else:
         say(text)
         yield
+
+
+class _Teller(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
+@contextmanager
+def telling(logger_name: str) -> Iterator[None]:
+    """Say what a module logs: why nothing seems to happen while it waits for somebody."""
+    logger, teller = logging.getLogger(logger_name), _Teller()
+    before = logger.level
+    logger.addHandler(teller)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
+        logger.setLevel(before)
 
 
 class Bars(Progress):

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import Bars, say
+from trading_pipeline.adapters.terminal import Bars, say, telling
 from trading_pipeline.errors import SettingsError
+
+VENUES = "trading_pipeline.adapters.sources.retry"  # logs why it asks a venue again, and when
 
 
 def _finite(amount: float) -> float:
@@ -40,7 +42,7 @@ def runner_of(settings: Any, alone: bool = True) -> Iterator[Any]:
     from trading_pipeline.defs.resources import Home
     from trading_pipeline.defs.runs import runner
 
-    with Bars() as bars:
+    with Bars() as bars, telling(VENUES):
         definitions = build(settings, bars)
         located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
         with runner(definitions, located, sources_of(settings), say, alone) as run:

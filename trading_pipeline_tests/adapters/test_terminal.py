@@ -1,3 +1,4 @@
+import logging
 import sys
 
 from rich.console import Console
@@ -36,3 +37,14 @@ def test_in_a_terminal_it_is_bars_whatever_becomes_of_stderr(capfd, monkeypatch)
 def test_messages_are_one_line_however_long(capfd):
     terminal.say("word " * 60)
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_what_a_module_logs_is_said_while_it_is_listened_to(capfd):
+    """A venue that does not answer must not look like a command that hangs."""
+    logger = logging.getLogger("trading_pipeline.waiting")
+    with terminal.telling("trading_pipeline.waiting"):
+        logger.info("binance asks for patience; asked again in %d s", 30)
+    logger.info("nobody listens")
+    said = capfd.readouterr().err
+    assert "binance asks for patience; asked again in 30 s" in said
+    assert "nobody listens" not in said
