@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import dagster as dg
 
+from trading_pipeline.adapters.sources.origin import Origin
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.resources import ConfiguredSources, Home, Origin
+from trading_pipeline.defs.resources import ConfiguredSources, Home
 from trading_pipeline.settings import Settings
 
 # backfill_policy and pools are what this product stands on; that they may change is our worry.
@@ -43,10 +44,12 @@ def sources_of(settings: Settings) -> ConfiguredSources:
             trading_url=each.trading_url,
             delay=None if each.delay is None else timedelta(minutes=each.delay),
             per_minute=each.per_minute or Origin.per_minute,
+            key=settings.alpaca_key,
+            secret=settings.alpaca_secret,
         )
         for name, each in settings.markets.items()
     }
-    return ConfiguredSources(origins, settings.alpaca_key, settings.alpaca_secret)
+    return ConfiguredSources(origins)
 
 
 def plan_of(settings: Settings, name: str) -> Plan:

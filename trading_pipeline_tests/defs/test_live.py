@@ -10,12 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from trading_pipeline import definitions
+from trading_pipeline.adapters.sources.origin import Origin
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.market import FETCHED, corporate_actions, raw_bars
 from trading_pipeline.defs.instance import local_instance
-from trading_pipeline.defs.resources import ConfiguredSources, Home, Origin
+from trading_pipeline.defs.resources import ConfiguredSources, Home
 from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
 from trading_pipeline.settings import MarketSettings, Settings
@@ -157,8 +158,9 @@ def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, cap
     with FakeAlpaca(now) as venue, local_instance(tmp_path) as instance:
         if fault is not None:
             venue.misbehave(fault, FOREVER)
-        origin = Origin(url=venue.url, trading_url=venue.url)
-        sources = ConfiguredSources({"shares": origin}, *CANARY)
+        key, secret = CANARY
+        origin = Origin(url=venue.url, trading_url=venue.url, key=key, secret=secret)
+        sources = ConfiguredSources({"shares": origin})
         resource = dg.ResourceDefinition.hardcoded_resource(sources)
         done = land(
             market, Home(root=str(tmp_path)), instance, resource, "2024-11-01", "2024-11-19"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date
 
-# As this product and Binance write them, longest first, and as Alpaca does.
+# As this product writes them, longest first, and as some venues do.
 _ALIASES = {
     "1d": "1Day",
     "4h": "4Hour",
@@ -61,9 +61,8 @@ class WalkForward:
             raise ValueError(f"spans must be positive, were {self}")
 
 
-# Horizon in bars, then months of first training, of a fold and of the training window. Daily and
-# hourly ones are explained in the README; shorter bars keep the horizon at days, since at minutes
-# costs eat any forecast.
+# Horizon in bars, then months of first training, of a fold and of the training window. Bars of
+# hours and minutes keep the horizon at days: over less, costs eat any forecast.
 _USUAL_TERMS = {
     "XNYS": {
         "1d": (21, 60, 12, 60),
