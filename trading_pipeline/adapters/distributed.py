@@ -15,7 +15,6 @@ with its own `--node-rank`. A run that was killed goes on from `runs.pt` when it
 """
 
 import os
-import pickle
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -29,6 +28,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from trading_pipeline.adapters.store.checkpoints import read_runs, write_runs
 from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.adapters.tensorboard import curves
 from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
@@ -98,7 +98,7 @@ def write_job(
         "fingerprint": fingerprint,
         "device": device,
         "drawn": str(drawn) if drawn else None,
-        "runs": read_runs(folder, fingerprint) or runs,
+        "runs": read_runs(folder / RUNS, fingerprint) or runs,
     }
     replace_file(folder / ARRAYS, lambda draft: np.savez(draft, **arrays))
     replace_file(folder / JOB, lambda draft: torch.save(job, draft))
@@ -113,19 +113,6 @@ def command(folder: Path, processes: int) -> list[str]:
         f"--nproc-per-node={processes}",
         *("-m", "trading_pipeline.adapters.distributed", str(folder)),
     ]
-
-
-def read_runs(folder: Path, fingerprint: str) -> dict[int, Any]:
-    """The runs that workers of the same recipe and bars have saved, by seed; {} if none."""
-    path = folder / RUNS
-    if not path.exists():
-        return {}
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError):
-        return {}  # nothing is lost but time: the training starts again
-    runs: dict[int, Any] = saved["runs"] if saved.get("fingerprint") == fingerprint else {}
-    return runs
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -198,7 +185,7 @@ def _curves(job: dict[str, Any]) -> AbstractContextManager[Record]:
 
 
 def _keeper(folder: Path, fingerprint: str) -> Callable[[dict[int, Any]], None]:
-    return lambda runs: _save(folder / RUNS, {"fingerprint": fingerprint, "runs": runs})
+    return lambda runs: write_runs(folder / RUNS, fingerprint, runs)
 
 
 def _own_device(device: str) -> str:

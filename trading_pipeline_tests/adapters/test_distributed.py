@@ -13,9 +13,9 @@ from trading_pipeline.adapters.distributed import (
     RUNS,
     command,
     read_result,
-    read_runs,
     write_job,
 )
+from trading_pipeline.adapters.store.checkpoints import read_runs, write_runs
 from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.errors import StoreError, TrainingError
@@ -71,8 +71,8 @@ def test_processes_go_on_with_an_interrupted_training(tmp_path, whole):
     ended = torchrun(tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert_alike(read_result(tmp_path), checkpoint)
-    assert read_runs(tmp_path, checkpoint["fingerprint"])[0]["step"] == 6
-    assert read_runs(tmp_path, "another") == {}
+    assert read_runs(tmp_path / RUNS, checkpoint["fingerprint"])[0]["step"] == 6
+    assert read_runs(tmp_path / RUNS, "another") == {}
 
 
 def test_workers_that_left_no_result_are_an_error(tmp_path):
@@ -99,7 +99,7 @@ def test_a_job_goes_on_from_what_its_workers_saved(tmp_path):
         return torch.load(tmp_path / JOB, weights_only=True)["runs"]
 
     ours = model_fingerprint(dataset(), fold(), SHARED)
-    torch.save({"fingerprint": ours, "runs": {0: {"step": 3}}}, tmp_path / RUNS)
+    write_runs(tmp_path / RUNS, ours, {0: {"step": 3}})
     assert taken(SHARED) == {0: {"step": 3}}
     assert taken(recipe(blocks=3)) == {}
     (tmp_path / RUNS).write_bytes((tmp_path / RUNS).read_bytes()[:100])

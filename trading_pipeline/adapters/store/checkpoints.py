@@ -73,26 +73,11 @@ class CheckpointStore:
 
     def write_unfinished(self, name: str, fingerprint: str, runs: dict[int, Any]) -> None:
         """Keep a training so far, by seed, until the checkpoint of that name is written."""
-        import torch
-
-        whole = {"format": FORMAT, "fingerprint": fingerprint, "runs": runs}
-        replace_file(self._unfinished(name), lambda draft: torch.save(whole, draft))
+        write_runs(self._unfinished(name), fingerprint, runs)
 
     def read_unfinished(self, name: str, fingerprint: str) -> dict[int, Any]:
         """The runs of an interrupted training of the same fingerprint, by seed; {} if none."""
-        import torch
-
-        path = self._unfinished(name)
-        if not path.exists():
-            return {}
-        try:
-            whole = torch.load(path, weights_only=True, map_location="cpu")
-        except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError):
-            return {}  # nothing is lost but time: the training starts again
-        if (whole.get("format"), whole.get("fingerprint")) != (FORMAT, fingerprint):
-            return {}
-        runs: dict[int, Any] = whole["runs"]
-        return runs
+        return read_runs(self._unfinished(name), fingerprint)
 
     def _unfinished(self, name: str) -> Path:
         return self.folder / "unfinished" / f"{name}.pt"
@@ -100,6 +85,30 @@ class CheckpointStore:
     def names(self) -> list[str]:
         """Names of all checkpoints, in order."""
         return sorted(path.stem for path in self.folder.glob("*.pt"))
+
+
+def write_runs(path: Path, fingerprint: str, runs: dict[int, Any]) -> None:
+    """Replace the file of a training so far: its runs by seed, under what they are made of."""
+    import torch
+
+    whole = {"format": FORMAT, "fingerprint": fingerprint, "runs": runs}
+    replace_file(path, lambda draft: torch.save(whole, draft))
+
+
+def read_runs(path: Path, fingerprint: str) -> dict[int, Any]:
+    """The runs in such a file, by seed; {} if there are none, or none of this fingerprint."""
+    import torch
+
+    if not path.exists():
+        return {}
+    try:
+        whole = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError):
+        return {}  # nothing is lost but time: the training starts again
+    if (whole.get("format"), whole.get("fingerprint")) != (FORMAT, fingerprint):
+        return {}
+    runs: dict[int, Any] = whole["runs"]
+    return runs
 
 
 def _digest_path(path: Path) -> Path:
