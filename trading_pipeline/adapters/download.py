@@ -142,6 +142,7 @@ class _VenueDownload:
         self.asked, self.lock = count(), Lock()  # as several threads ask
 
     def run(self, span: Span) -> Downloaded:
+        """Ask for what is due in [start, end), window after window; raises as `download`."""
         self.store.check_identity(self.identity)
         started = self.now()
         self.noted = self._may_be_noted(in_utc(span[0]))
@@ -325,6 +326,7 @@ class _Batch:
         return sum(not self.left[symbol] for symbol in self.symbols)
 
     def add(self, request: _Request, bars: pd.DataFrame) -> None:
+        """Take the answer to a request; a full batch is stored."""
         self.left.subtract(request.symbols)
         self.ranges.append(request.ranges())
         if len(bars):  # none has no optional columns, and would take them from the others
