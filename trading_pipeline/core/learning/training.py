@@ -154,9 +154,7 @@ def train_network(
             f"{ranks.count} processes cannot share {training.blocks} blocks of a step: a rank "
             "takes whole ones. Start fewer processes, or choose a preset with more blocks"
         )
-    sampler = BlockSampler(
-        samples.usable, fold.train, training.windows, training.min_dates, training.symbols
-    )
+    sampler = sampler_of(samples, fold, training)
     forked = [device] if device.type == "cuda" else []
     # Dropout draws from the global generators, which are given back as they were.
     with torch.random.fork_rng(devices=forked), threads_for(model):
@@ -175,6 +173,13 @@ def train_network(
     on_step(training.steps, training.steps, f"validation IC {run.information:+.3f}")
     run.network.load_state_dict(run.best)
     return run.network.eval(), run.looks
+
+
+def sampler_of(samples: Samples, fold: Fold, training: TrainingConfig) -> BlockSampler:
+    """What draws the blocks of a fold's training; its leakage check asks the same one."""
+    return BlockSampler(
+        samples.usable, fold.train, training.windows, training.min_dates, training.symbols
+    )
 
 
 def _take_step(

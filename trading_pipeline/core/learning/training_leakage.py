@@ -27,8 +27,8 @@ from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.training import sampler_of
 from trading_pipeline.core.learning.walkforward import Fold, Rows
-from trading_pipeline.core.learning.windows import BlockSampler
 from trading_pipeline.core.market.panel import Panel
 
 TRAINING = "training"
@@ -90,8 +90,7 @@ def examine_fit(data: Dataset, fold: Fold, checkpoint: Mapping[str, Any]) -> Exa
 def _drawn_rows(panel: Panel, fold: Fold, recipe: Recipe) -> Rows:
     """The rows that training can draw, by the sampler that draws them."""
     samples = _arrays(panel, fold, recipe)[2]
-    budget = recipe.training
-    sampler = BlockSampler(samples.usable, fold.train, budget.windows, budget.min_dates)
+    sampler = sampler_of(samples, fold, recipe.training)
     return Rows(int(sampler.starts.min()), int(sampler.starts.max()) + sampler.length - 1)
 
 
