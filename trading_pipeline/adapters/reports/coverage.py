@@ -27,8 +27,6 @@ UNLISTED = ("#f1f3f6", "not listed")
 EACH = 60  # symbols that get a row each; of more, as many as this of the least covered do
 _ROW, _MONTHS_WIDE = 0.19, 11.0  # inches
 
-Shares = NDArray[np.float64]
-
 
 def draw_coverage(table: pd.DataFrame, title: str) -> bytes:
     """A PNG: a row a symbol and a column a month; of many symbols, the least covered and how many.
