@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_pipeline.core.evaluation.earnings import earnings_of
 from trading_pipeline.core.evaluation.information import information_coefficients
 from trading_pipeline.core.evaluation.metrics import max_drawdown, sharpe
 from trading_pipeline.core.evaluation.performance import daily_returns, day_closes
+from trading_pipeline.core.evaluation.portfolio import Holdings
+from trading_pipeline.core.evaluation.risk_events import risk_events
 from trading_pipeline.core.evaluation.summary import BookView
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -21,6 +24,16 @@ def view_of(book: Book) -> BookView:
     """A simulated book as the evaluation sees it."""
     return BookView(
         equity=book.equity, trades=book.trades(), turnover=book.turnover, exposure=book.exposure
+    )
+
+
+def holdings_of(book: Book) -> Holdings:
+    """What a simulated book earned and did, for the parts of a report that name symbols."""
+    name = "backtest"
+    return Holdings(
+        earnings=earnings_of(book),
+        trades=book.trades(),
+        events=risk_events(book.orders(name), book.fills(name), book.vetoes()),
     )
 
 

@@ -34,6 +34,18 @@ def day_closes(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
     return np.flatnonzero(last)
 
 
+def by_day(values: Floats, closes: NDArray[np.intp]) -> Floats:
+    """Sums over the bars of each day, along the last axis but one, or the only one.
+
+    (T,) -> (D,) and (..., T, N) -> (..., D, N); the first bar belongs to no day.
+
+    Args:
+        closes: (D,) from `day_closes`.
+    """
+    starts = np.append(1, closes[:-1] + 1)[: len(closes)]
+    return np.asarray(np.add.reduceat(values, starts, axis=max(values.ndim - 2, 0)))
+
+
 def solvent(equity: Floats) -> NDArray[np.bool_]:
     """True until equity first reaches zero or less, (..., T) -> (..., T): ruin is for good."""
     return np.asarray(np.minimum.accumulate(equity, axis=-1) > 0)
@@ -69,12 +81,11 @@ class DailyBook:
     ) -> Self:
         """Gather bars, all (T,), into days."""
         closes, alive = day_closes(timestamps), solvent(equity)
-        starts = np.append(1, closes[:-1] + 1)
         traded, held = (np.where(alive, share, 0.0) for share in (turnover, exposure))
         return cls(
             returns=daily_returns(equity, closes),
-            turnover=np.add.reduceat(traded, starts),
-            exposure=np.add.reduceat(held, starts) / (closes - starts + 1),
+            turnover=by_day(traded, closes),
+            exposure=by_day(held, closes) / by_day(np.ones(len(held)), closes),
             profits=profits,
         )
 
@@ -91,6 +102,14 @@ class Resampling:
     @property
     def widening(self) -> float:
         return widening(self.dates.shape[1], self.block)
+
+    @property
+    def drawn(self) -> Floats:
+        """How often each replication drew each day, (R, D)."""
+        replications, days = self.dates.shape
+        cells = self.dates + np.arange(replications)[:, None] * days
+        counts = np.bincount(cells.ravel(), minlength=replications * days)
+        return counts.reshape(replications, days).astype(np.float64)
 
 
 def sampled_metrics(book: DailyBook, resampling: Resampling) -> dict[str, Sampled]:

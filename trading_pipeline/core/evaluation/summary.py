@@ -26,6 +26,7 @@ from trading_pipeline.core.evaluation.performance import (
     share_beaten,
     solvent,
 )
+from trading_pipeline.core.evaluation.portfolio import Holdings, portfolio
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
 from trading_pipeline.core.evaluation.verdict import Evidence, reached
 from trading_pipeline.core.market.market import Market
@@ -67,6 +68,7 @@ class EvaluationInputs:
     warnings: Sequence[str] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     leaks: Sequence[str] = ()  # findings of the leakage checks
+    holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
     replications: int = 1000
     seed: int = 0
 
@@ -136,6 +138,14 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "strategy": _plain(strategy),
         "baselines": {name: _plain(estimates(sampled[name], resampling)) for name in baselines},
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
+        **portfolio(
+            inputs.timestamps,
+            inputs.strategy.equity,
+            books,
+            inputs.benchmark,
+            inputs.holdings,
+            resampling,
+        ),
         "warnings": list(inputs.warnings),
         "trials": inputs.trials,
         **{name: inputs.hashes.get(name) for name in _LINEAGE},
@@ -268,5 +278,6 @@ def _bootstrap(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, ob
         "confidence": CONFIDENCE,
         "replications": inputs.replications,
         "mean_block_days": resampling.block,
+        "days_per_year": resampling.days_per_year,
         "seed": inputs.seed,
     }

@@ -1,0 +1,104 @@
+"""How daily returns are distributed: their shape, their tails, and how sure these numbers are.
+
+Returns are (..., D), the last axis is time. Undefined is NaN: a book that never moved has no shape.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from trading_pipeline.core.evaluation.confidence import Estimate, Sampled, interval
+from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.performance import Resampling
+
+_STILL = 1e-12  # a standard deviation below this is rounding, not risk
+_FEWEST, _MOST = 15, 60  # bars of the histogram
+
+
+def skew(returns: Floats) -> Floats:
+    """Third standardised moment; 0 for a normal, below 0 when large losses outweigh: -> (...,)."""
+    return np.asarray((_standardised(returns) ** 3).mean(axis=-1))
+
+
+def excess_kurtosis(returns: Floats) -> Floats:
+    """Fourth standardised moment less 3, >= -2; 0 for a normal, above 0 for fat tails."""
+    return np.asarray((_standardised(returns) ** 4).mean(axis=-1) - 3)
+
+
+def _standardised(returns: Floats) -> Floats:
+    deviation = returns.std(axis=-1, keepdims=True)
+    moved = deviation > _STILL
+    centred = returns - returns.mean(axis=-1, keepdims=True)
+    return np.asarray(np.where(moved, centred / np.where(moved, deviation, 1.0), np.nan))
+
+
+def quantile(returns: Floats, share: float) -> Floats:
+    """The return that a `share` of days, in (0, 1), fell below; NaN below one day of them."""
+    if share * returns.shape[-1] < 1:
+        return np.full(returns.shape[:-1], np.nan)
+    return np.asarray(np.quantile(returns, share, axis=-1))
+
+
+def expected_shortfall(returns: Floats, share: float) -> Floats:
+    """Mean return of the worst `share` of days, in (0, 1), rounded up to whole days.
+
+    NaN when the share is less than a day. Source: Acerbi and Tasche, On the coherence of expected
+    shortfall (2002).
+    """
+    count = int(np.ceil(share * returns.shape[-1] - 1e-9))
+    if share * returns.shape[-1] < 1:
+        return np.full(returns.shape[:-1], np.nan)
+    return np.asarray(np.partition(returns, count - 1, axis=-1)[..., :count].mean(axis=-1))
+
+
+_SHAPES: dict[str, Callable[[Floats], Floats]] = {
+    "mean": lambda returns: np.asarray(returns.mean(axis=-1)),
+    "deviation": lambda returns: np.asarray(returns.std(axis=-1, ddof=1)),
+    "skew": skew,
+    "excess_kurtosis": excess_kurtosis,
+    "quantile_5": lambda returns: quantile(returns, 0.05),
+    "quantile_1": lambda returns: quantile(returns, 0.01),
+    "shortfall_5": lambda returns: expected_shortfall(returns, 0.05),
+    "shortfall_1": lambda returns: expected_shortfall(returns, 0.01),
+}
+SHAPES = tuple(_SHAPES)
+
+
+def shape_of(returns: Floats, resampling: Resampling) -> dict[str, Estimate]:
+    """Every number of SHAPES of daily returns (D,) with its interval, on the dates of the report.
+
+    All are of one day, fractions, but for skew and kurtosis, which have no unit.
+    """
+    again = returns[resampling.dates]
+    return {
+        name: interval(Sampled(float(of(returns)), of(again)), resampling.widening)
+        for name, of in _SHAPES.items()
+    }
+
+
+class Histogram(NamedTuple):
+    """Days by their return: B bars."""
+
+    edges: Floats  # (B + 1,), fractions
+    days: Floats  # (B,), how many
+    normal: Floats  # (B,), how many a normal of the same mean and deviation would have
+
+
+def histogram(returns: Floats) -> Histogram | None:
+    """Of daily returns (D,); None when they never moved.
+
+    The width of a bar follows Freedman and Diaconis (1981), but there are 15 to 60 of them.
+    """
+    from scipy.special import ndtr
+
+    deviation = returns.std(ddof=1) if len(returns) > 1 else 0.0
+    if not deviation > _STILL:
+        return None
+    low, high = float(returns.min()), float(returns.max())
+    quarters = np.quantile(returns, [0.25, 0.75])
+    width = 2 * float(np.diff(quarters)[0]) / len(returns) ** (1 / 3)
+    bars = int(np.clip((high - low) / width if width > 0 else _MOST, _FEWEST, _MOST))
+    days, edges = np.histogram(returns, bins=bars, range=(low, high))
+    below = ndtr((edges - returns.mean()) / deviation)
+    return Histogram(edges, days.astype(np.float64), len(returns) * np.diff(below))
