@@ -6,11 +6,12 @@ One folder a seed below MARKET/FOLD: `loss` and `learning_rate` at every step, a
 `validation_information` at every look at validation.
 """
 
+import os
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from trading_pipeline.adapters.store.files import naming
 from trading_pipeline.core.learning.training import Moment, Record
@@ -26,28 +27,63 @@ def curves(folder: Path, from_step: dict[int, int]) -> Iterator[Record]:
             there stays, and what a killed process drew beyond is replaced.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StoreError: the folder cannot be written, or the disk is full.
     """
-    from tensorboardX import SummaryWriter
-
-    writers: dict[int, Any] = {}
     with naming(folder):
         if not from_step:
             rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as closing:
+    with closing(_Curves(folder, from_step)) as drawn:
+        yield drawn.draw
 
-        def draw(moment: Moment) -> None:
-            if moment.seed not in writers:
-                done = from_step.get(moment.seed)
-                # What was written for this step and later ones is purged by the reader.
-                purge = None if done is None else done + 1
-                writer = SummaryWriter(str(folder / f"seed-{moment.seed}"), purge_step=purge)
-                writers[moment.seed] = closing.enter_context(writer)
-            for name in ("loss", "learning_rate"):
-                writers[moment.seed].add_scalar(name, getattr(moment, name), moment.step)
+
+class _Curves:
+    """An event file for each seed, written in the caller's own thread.
+
+    tensorboardX's SummaryWriter writes in another one, which dies of a full disk without a word,
+    and whoever hands it the next ten points waits for ever.
+    """
+
+    def __init__(self, folder: Path, from_step: dict[int, int]) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+
+        self.folder, self.from_step = folder, from_step
+        self.files: dict[int, EventsWriter] = {}
+
+    def draw(self, moment: Moment) -> None:
+        """One step; what was drawn so far is on the disk after every look at validation."""
+        with naming(self.folder):
+            if moment.seed not in self.files:
+                self._open(moment.seed)
+            self._point(moment, "loss", moment.loss)
+            self._point(moment, "learning_rate", moment.learning_rate)
             if moment.information is not None:
-                named = "validation_information"
-                writers[moment.seed].add_scalar(named, moment.information, moment.step)
+                self._point(moment, "validation_information", moment.information)
+                self.files[moment.seed].flush()
 
-        yield draw
+    def close(self) -> None:
+        with naming(self.folder):
+            for file in self.files.values():
+                file.close()
+
+    def _open(self, seed: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        folder = self.folder / f"seed-{seed}"
+        folder.mkdir(exist_ok=True)
+        # Files are named by the second: two processes of one second need names of their own.
+        self.files[seed] = EventsWriter(str(folder / "events"), f".{os.getpid()}")
+        if (done := self.from_step.get(seed)) is not None:
+            # What was written for the next step and later ones is purged by the reader.
+            begun = SessionLog(status=SessionLog.START)
+            event = Event(wall_time=time.time(), step=done + 1, session_log=begun)
+            self.files[seed].write_event(event)
+
+    def _point(self, moment: Moment, name: str, value: float) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        drawn = scalar(name, value)
+        event = Event(wall_time=time.time(), step=moment.step, summary=drawn)
+        self.files[moment.seed].write_event(event)
