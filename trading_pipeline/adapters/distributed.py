@@ -28,7 +28,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from trading_pipeline.adapters.store.checkpoints import read_runs, write_runs
+from trading_pipeline.adapters.store.checkpoints import load, read_runs, save, write_runs
 from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.adapters.tensorboard import curves
 from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
@@ -101,7 +101,7 @@ def write_job(
         "runs": read_runs(folder / RUNS, fingerprint) or runs,
     }
     replace_file(folder / ARRAYS, lambda draft: np.savez(draft, **arrays))
-    replace_file(folder / JOB, lambda draft: torch.save(job, draft))
+    save(job, folder / JOB)
     for stale in (RESULT, REFUSAL):
         remove_file(folder / stale)
 
@@ -130,13 +130,13 @@ def read_result(folder: Path) -> dict[str, Any]:
             f"{path} does not exist: the training processes ended without a result; what they "
             "wrote is in the log of the run. Start the training again: it goes on where it was"
         )
-    checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
+    checkpoint: dict[str, Any] = load(path)
     return checkpoint
 
 
 def work(folder: Path, log: Callable[[str], None]) -> None:
     """Train as one of the ranks; the first one saves the runs as they go, and the checkpoint."""
-    job = torch.load(folder / JOB, weights_only=True)
+    job = load(folder / JOB)
     data, fold = _read_data(folder, job), _fold_of(job["fold"])
     ranks = ProcessGroup()
     first = ranks.rank == 0
@@ -154,7 +154,7 @@ def work(folder: Path, log: Callable[[str], None]) -> None:
             record=record,
         )
     if first:
-        _save(folder / RESULT, checkpoint)
+        save(checkpoint, folder / RESULT)
 
 
 def main() -> None:
@@ -162,7 +162,7 @@ def main() -> None:
     from dagster_pipes import open_dagster_pipes
 
     folder = Path(sys.argv[1])
-    job = torch.load(folder / JOB, weights_only=True)
+    job = load(folder / JOB)
     dist.init_process_group("nccl" if job["device"].startswith("cuda") else "gloo")
     try:
         if dist.get_rank() == 0 and "DAGSTER_PIPES_CONTEXT" in os.environ:
@@ -217,10 +217,6 @@ def _read_data(folder: Path, job: dict[str, Any]) -> Dataset:
 def _fold_of(plain: dict[str, Any]) -> Fold:
     spans = {name: Rows(**plain[name]) for name in ("train", "validation", "test")}
     return Fold(plain["key"], **spans)
-
-
-def _save(path: Path, content: Any) -> None:
-    replace_file(path, lambda draft: torch.save(content, draft))
 
 
 def _unwatched(done: int, total: int, note: str) -> None:

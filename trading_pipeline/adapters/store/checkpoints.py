@@ -5,13 +5,19 @@ torch loads a file with a flipped byte without complaint, so the digest is verif
 
 import hashlib
 import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trading_pipeline.adapters.store.files import remove_file, replace_file
+from trading_pipeline.adapters.code import code_version
+from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
 from trading_pipeline.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
+_AGAIN = "run `trading-pipeline train`"
+# What torch raises for a file that is cut short, is no file of torch's, or is no plain data.
+_UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
 
 
 class CheckpointStore:
@@ -28,7 +34,12 @@ class CheckpointStore:
         import torch
 
         path = self.path(name)
-        replace_file(path, lambda draft: torch.save({"format": FORMAT, **checkpoint}, draft))
+        made_by = {
+            "format": FORMAT,
+            "code_version": code_version(),
+            "torch": str(torch.__version__),
+        }
+        save({**made_by, **checkpoint}, path)
         digest = _sha256(path)
         replace_file(_digest_path(path), lambda draft: draft.write_text(digest + "\n"))
         remove_file(self._unfinished(name))
@@ -38,38 +49,53 @@ class CheckpointStore:
         """The checkpoint of that name.
 
         Raises:
-            CheckpointError: it is missing, truncated, altered, or of another format.
+            CheckpointError: it is missing, truncated, altered, of another format, or not sound.
         """
-        import torch
+        from trading_pipeline.core.learning.contents import check_contents
 
         path = self.path(name)
         self.verify(name)
         try:
-            checkpoint: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            checkpoint: dict[str, Any] = load(path)
+        except _UNREADABLE as error:
+            raise CheckpointError(f"{path} cannot be read ({_first(error)}); {_AGAIN}") from error
+        found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
+        if found != FORMAT:
             raise CheckpointError(
-                f"{path} cannot be read ({error}); run `trading-pipeline train`"
-            ) from error
-        if checkpoint.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path} has format {checkpoint.get('format')}, this version reads {FORMAT}; "
-                "run `trading-pipeline train`"
+                f"{path} has format {found}, this version reads {FORMAT}; {_AGAIN}"
             )
+        try:
+            check_contents(checkpoint)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} {error}; {_AGAIN}") from error
         return checkpoint
 
     def verify(self, name: str) -> str:
         """The SHA-256 of a checkpoint, after comparing it with the one written beside it."""
         path = self.path(name)
         if not path.exists():
-            raise CheckpointError(f"{path} does not exist; run `trading-pipeline train`")
-        digest = _sha256(path)
+            raise CheckpointError(f"{path} does not exist; {_AGAIN}")
         beside = _digest_path(path)
-        if not beside.exists() or beside.read_text().strip() != digest:
+        try:
+            digest = _sha256(path)
+            said = beside.read_text(errors="replace").strip() if beside.exists() else ""
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read ({error})") from error
+        if said != digest:
             raise CheckpointError(
                 f"{path} is not the file that was written (its SHA-256 is {digest[:12]}..., "
-                f"{beside.name} says otherwise or is missing); run `trading-pipeline train`"
+                f"{beside.name} says {said[:12] + '...' if said else 'nothing'}); {_AGAIN}"
             )
         return digest
+
+    @contextmanager
+    def one_training(self, name: str, waiting: Callable[[], object]) -> Iterator[None]:
+        """One training of that name at a time: two would share curves and unfinished runs.
+
+        `waiting` is called once if another process is at it.
+        """
+        with one_writer(self.folder / "unfinished" / "locks" / name, waiting):
+            yield
 
     def write_unfinished(self, name: str, fingerprint: str, runs: dict[int, Any]) -> None:
         """Keep a training so far, by seed, until the checkpoint of that name is written."""
@@ -89,26 +115,53 @@ class CheckpointStore:
 
 def write_runs(path: Path, fingerprint: str, runs: dict[int, Any]) -> None:
     """Replace the file of a training so far: its runs by seed, under what they are made of."""
-    import torch
-
-    whole = {"format": FORMAT, "fingerprint": fingerprint, "runs": runs}
-    replace_file(path, lambda draft: torch.save(whole, draft))
+    save({"format": FORMAT, "fingerprint": fingerprint, "runs": runs}, path)
 
 
 def read_runs(path: Path, fingerprint: str) -> dict[int, Any]:
     """The runs in such a file, by seed; {} if there are none, or none of this fingerprint."""
-    import torch
-
     if not path.exists():
         return {}
     try:
-        whole = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError):
+        whole = load(path)
+    except _UNREADABLE:
         return {}  # nothing is lost but time: the training starts again
+    if not isinstance(whole, dict):
+        return {}
     if (whole.get("format"), whole.get("fingerprint")) != (FORMAT, fingerprint):
         return {}
     runs: dict[int, Any] = whole["runs"]
     return runs
+
+
+def save(content: Any, path: Path) -> None:
+    """Replace a file of torch's in one step.
+
+    Raises:
+        StoreError: it cannot be written. Given a path, torch would say of a full disk something
+            about a position in a file; given an open file, it passes on what the system says.
+    """
+    import torch
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:
+            torch.save(content, file)
+
+    replace_file(path, write)
+
+
+def load(path: Path) -> Any:
+    """What is in a file of torch's: plain types and tensors, on the CPU; nothing is executed."""
+    import torch
+
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def _first(error: Exception) -> str:
+    """The first sentence, without the advice that torch has for files that one trusts."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is not a file of torch's, or holds more than plain data and weights"
+    return str(error).partition(". ")[0].partition("\n")[0]
 
 
 def _digest_path(path: Path) -> Path:

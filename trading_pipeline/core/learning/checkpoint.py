@@ -82,6 +82,7 @@ def train_fold(
         "model": recipe.model.to_plain(),
         "recipe": recipe.to_plain(),
         "fingerprint": model_fingerprint(data, fold, recipe),
+        "data_hash": data.data_hash(fold.test.first),
         "features": list(NAMES),
         "catalog_hash": catalog_hash(),
         "symbols": list(data.panel.symbols),
@@ -141,25 +142,34 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
         known = set(checkpoint["features"])
         raise CheckpointError(
             "the checkpoint was trained on another feature catalog "
-            f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}); "
-            "train it again"
+            f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}; "
+            "none on either side: another computation of the same names); train it again"
         )
     ours, theirs = recipe.to_plain(), checkpoint["recipe"]
     for section in ("model", "training"):
-        if ours[section] != theirs[section]:
-            changed = [
-                key for key, value in ours[section].items() if theirs[section].get(key) != value
-            ]
-            raise CheckpointError(
-                f"the checkpoint's {section} settings differ in {changed}; train it again"
-            )
+        _refuse_other(f"{section} settings differ", ours[section], theirs[section])
+    then, now = set(checkpoint["symbols"]), set(recipe.market.symbols)
     if checkpoint["symbols"] != list(recipe.market.symbols):
-        raise CheckpointError("the checkpoint was trained on other symbols; train it again")
+        raise CheckpointError(
+            f"the checkpoint was trained on other symbols (only there: {sorted(then - now)}, only "
+            f"here: {sorted(now - then)}; none on either side: another order); train it again"
+        )
     # Profile and benchmark shape no model; what else a market says does.
     free = ("profile", "benchmark", "symbols")
-    now, then = ours["market"], theirs["market"]
-    if changed := sorted(key for key in now if key not in free and then.get(key) != now[key]):
-        raise CheckpointError(f"the checkpoint's market differs in {changed}; train it again")
+    _refuse_other("market differs", ours["market"], theirs["market"], free)
+
+
+def _refuse_other(
+    what: str, ours: dict[str, Any], theirs: dict[str, Any], free: tuple[str, ...] = ()
+) -> None:
+    """Raise CheckpointError that lists the entries which differ, and how."""
+    names = sorted((ours.keys() | theirs.keys()) - set(free))
+    changed = [name for name in names if ours.get(name) != theirs.get(name)]
+    if changed:
+        how = ", ".join(
+            f"{name} was {theirs.get(name)} and is {ours.get(name)}" for name in changed
+        )
+        raise CheckpointError(f"the checkpoint's {what} in {changed}: {how}; train it again")
 
 
 def choose_blend(

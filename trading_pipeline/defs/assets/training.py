@@ -26,14 +26,17 @@ def trained(
 ) -> tuple[dict[str, Any], str]:
     """The checkpoint of a fold, stored, and its digest.
 
-    A training that was killed goes on where it was.
+    A training that was killed goes on where it was; a second one of the same fold waits its turn.
     """
-    if plan.processes > 1:
-        checkpoint = _in_processes(context, home, plan, data, fold, name)
-    else:
-        checkpoint = _here(home, plan, data, fold, name, watch)
-    digest = home.checkpoints(plan.market).write(name, checkpoint)
-    rmtree(home.training_job(plan.market, name), ignore_errors=True)
+    store = home.checkpoints(plan.market)
+    busy = f"another process trains {plan.market.name} {name}; waiting until it ends"
+    with store.one_training(name, lambda: context.log.warning(busy)):
+        if plan.processes > 1:
+            checkpoint = _in_processes(context, home, plan, data, fold, name)
+        else:
+            checkpoint = _here(home, plan, data, fold, name, watch)
+        digest = store.write(name, checkpoint)
+        rmtree(home.training_job(plan.market, name), ignore_errors=True)
     return checkpoint, digest
 
 

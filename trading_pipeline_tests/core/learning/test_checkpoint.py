@@ -149,3 +149,19 @@ def test_a_production_model_uses_every_known_target():
 def test_curves_are_kept_for_people(trained):
     assert [look["step"] for look in trained["curves"][0]] == [3, 6]
     assert all(np.isfinite(look["loss"]) for look in trained["curves"][0])
+
+
+def test_what_differs_is_said_with_both_values(trained):
+    """Also where only the checkpoint, or only the settings, know of an entry."""
+    with pytest.raises(CheckpointError, match="steps was 6 and is 7; train it again"):
+        check_checkpoint(trained, recipe(steps=7))
+    older = copy.deepcopy(trained)
+    older["recipe"]["training"]["momentum"] = 0.9
+    with pytest.raises(CheckpointError, match=r"in \['momentum'\]: momentum was 0.9 and is None"):
+        check_checkpoint(older, recipe())
+    fewer = replace(recipe(), market=replace(MARKET, symbols=("AAPL", "XOM")))
+    with pytest.raises(CheckpointError, match=r"only there: \['GOOG', .*only here: \['XOM'\]"):
+        check_checkpoint(trained, fewer)
+    turned = replace(recipe(), market=replace(MARKET, symbols=MARKET.symbols[::-1]))
+    with pytest.raises(CheckpointError, match="another order"):
+        check_checkpoint(trained, turned)
