@@ -20,13 +20,19 @@ TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 # Of the web UI: `make ui PORT=3001` where 3000 is taken.
 PORT ?= 3000
 
+# What the backtest engine is timed beside, with what they need and we do not have. backtesting is AGPL
+# and backtrader GPL: so they are in no list of dependencies, and in a folder of their own that only
+# the benchmark looks into.
+RIVALS := backtesting==0.6.6 backtrader==1.9.78.123 bokeh==3.9.2 tornado==6.6.1 xyzservices==2026.9.1
+RIVALS_STAMP := $(VENV)/rivals/.installed
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench learning lock docs clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning lock docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP) ## run everything on the embedded sample market, down to the report
 	@$(BIN)/trading-pipeline demo
@@ -54,7 +60,10 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster de
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
 bench: $(STAMP) ## time what has to be fast
-	@set -e; for script in $(filter-out benchmarks/learning.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out benchmarks/learning.py benchmarks/engine_speed.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+bench-engine: $(STAMP) $(RIVALS_STAMP) ## time the backtest engine beside vectorbt, backtesting.py, backtrader
+	@$(BIN)/python benchmarks/engine_speed.py
 
 learning: $(STAMP) ## ask the network to find a planted signal, and nothing in noise; two minutes
 	@$(BIN)/python benchmarks/learning.py
@@ -85,6 +94,11 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@$(PIP) install --quiet --no-deps --constraint constraints.txt $(TORCH)
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
+
+$(RIVALS_STAMP): Makefile | $(STAMP)
+	@rm -rf $(VENV)/rivals
+	@$(PIP) install --quiet --no-deps --target $(VENV)/rivals $(RIVALS)
+	@touch $@
 
 .PHONY: always
 always:

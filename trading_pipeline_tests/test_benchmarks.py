@@ -22,3 +22,22 @@ def test_the_benchmark_of_the_features_runs():
         "peak",
     ):
         assert line in out
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_engine_runs_with_or_without_its_rivals():
+    sizes = ["--symbols", "3", "--bars", "150", "--rounds", "1"]
+    sizes += ["--universe", "4", "--history", "150"]
+    command = [sys.executable, str(FOLDER / "engine_speed.py"), *sizes]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for line in (
+        "vectorbt / ours, 3 x 150",
+        "orders filled",
+        "backtesting / ours, 1 x 150",
+        "backtrader / ours, 3 x 150",
+        "strategy, variants, baselines",
+        "1,000 random portfolios",
+        "compilation included",
+        "peak memory",
+    ):
+        assert line in out
