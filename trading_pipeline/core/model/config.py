@@ -30,17 +30,16 @@ class ModelConfig:
     dropout: float = 0.1  # probability, [0, 1)
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if name not in ("conv_kernel", "dropout") and value < 1 and value is not False:
-                raise ValueError(f"{name} must be at least 1, was {value}")
+        if not isinstance(self.position_state, bool):
+            raise ValueError(f"position_state must be true or false, was {self.position_state!r}")
+        for name in _SIZE_NAMES:
+            _check_whole(name, getattr(self, name), 0 if name == "conv_kernel" else 1)
         for branch in ("xlstm", "transformer"):
             width, heads = getattr(self, f"{branch}_width"), getattr(self, f"{branch}_heads")
             if width % heads:
                 raise ValueError(f"{branch}_width {width} is not divisible by {heads} heads")
         if self.xlstm_width == self.xlstm_heads:
             raise ValueError("an sLSTM head needs at least 2 channels: its output is normalised")
-        if self.conv_kernel < 0:
-            raise ValueError(f"conv_kernel must be at least 0 bars, was {self.conv_kernel}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), was {self.dropout}")
 
@@ -82,6 +81,8 @@ class LossWeights:
         for name, value in asdict(self).items():
             if not 0 <= value < float("inf"):
                 raise ValueError(f"weight of {name} must be finite and >= 0, was {value}")
+        if not any(asdict(self).values()):
+            raise ValueError("all weights are 0: there is nothing to learn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,24 +107,23 @@ class TrainingConfig:
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "windows", "blocks", "evaluate_every", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, was {getattr(self, name)}")
+        for name, least in _COUNTS.items():
+            _check_whole(name, getattr(self, name), least)
         for name in ("learning_rate", "clip", "direction_band"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
         if not 2 <= self.min_dates <= self.windows:
             raise ValueError(f"min_dates must be in [2, windows], was {self.min_dates}")
-        if self.symbols < 0:
-            raise ValueError(f"symbols must be at least 0, which means all, was {self.symbols}")
-        if self.weight_decay < 0 or self.warmup < 0:
-            raise ValueError("weight_decay and warmup must be at least 0")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be finite and >= 0, was {self.weight_decay}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, was {self.precision!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), was {self.label_smoothing}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must be one or more, each once, were {self.seeds}")
+        for seed in self.seeds:
+            _check_whole("each of seeds", seed, 0)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Self:
@@ -140,6 +140,27 @@ class TrainingConfig:
         known = _exactly(cls, plain)
         loss = LossWeights(**_exactly(LossWeights, known["loss"]))
         return cls(**{**known, "seeds": tuple(known["seeds"]), "loss": loss})
+
+
+_SIZE_NAMES = tuple(each.name for each in fields(ModelConfig) if each.type is int)
+_COUNTS = {  # and the least of each
+    "steps": 1,
+    "windows": 1,
+    "symbols": 0,
+    "blocks": 1,
+    "min_dates": 2,
+    "warmup": 0,
+    "evaluate_every": 1,
+    "patience": 1,
+}
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    """Raise ValueError unless a value is a whole number, and large enough."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number, was {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, was {value}")
 
 
 def _sizes(xlstm: tuple[int, int], transformer: tuple[int, int, int]) -> dict[str, Any]:

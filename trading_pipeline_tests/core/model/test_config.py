@@ -49,8 +49,15 @@ def test_configs_are_frozen():
         ({"xlstm_width": 4}, "at least 2 channels"),
         ({"n_features": 0}, "n_features must be at least 1, was 0"),
         ({"xlstm_layers": -1}, "xlstm_layers must be at least 1, was -1"),
-        ({"conv_kernel": -1}, "conv_kernel must be at least 0 bars"),
+        ({"conv_kernel": -1}, "conv_kernel must be at least 0, was -1"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), was 1.0"),
+        ({"dropout": 1.5}, r"dropout must be in \[0, 1\), was 1.5"),
+        ({"dropout": float("nan")}, r"dropout must be in \[0, 1\), was nan"),
+        ({"xlstm_heads": 7}, "xlstm_width 64 is not divisible by 7 heads"),
+        ({"xlstm_heads": 0}, "xlstm_heads must be at least 1, was 0"),
+        ({"xlstm_width": False}, "xlstm_width must be a whole number, was False"),
+        ({"n_steps": 60.0}, "n_steps must be a whole number, was 60.0"),
+        ({"position_state": 1}, "position_state must be true or false, was 1"),
     ],
 )
 def test_model_config_names_the_bad_size(changes, message):
@@ -63,9 +70,15 @@ def test_model_config_names_the_bad_size(changes, message):
     [
         ({"steps": 0}, "steps must be at least 1, was 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive"),
-        ({"min_dates": 1}, "min_dates must be in"),
+        ({"steps": 1.5}, "steps must be a whole number, was 1.5"),
+        ({"min_dates": 1}, "min_dates must be at least 2, was 1"),
         ({"min_dates": 65}, "min_dates must be in"),
-        ({"warmup": -1}, "weight_decay and warmup"),
+        ({"symbols": -1}, "symbols must be at least 0, was -1"),
+        ({"warmup": -1}, "warmup must be at least 0, was -1"),
+        ({"weight_decay": -1.0}, "weight_decay must be finite and >= 0, was -1.0"),
+        ({"weight_decay": float("nan")}, "weight_decay must be finite and >= 0, was nan"),
+        ({"seeds": (0, -1)}, "each of seeds must be at least 0, was -1"),
+        ({"seeds": ("0",)}, "each of seeds must be a whole number, was '0'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be in"),
         ({"seeds": ()}, "seeds must be one or more"),
         ({"seeds": (1, 1)}, "each once"),
@@ -81,6 +94,13 @@ def test_training_config_names_the_bad_value(changes, message):
 def test_loss_weights_refuse_a_negative_weight():
     with pytest.raises(ValueError, match="weight of risk must be finite and >= 0, was -1"):
         LossWeights(risk=-1)
+    with pytest.raises(ValueError, match="weight of price must be finite and >= 0, was nan"):
+        LossWeights(price=float("nan"))
+
+
+def test_loss_weights_refuse_to_switch_everything_off():
+    with pytest.raises(ValueError, match="nothing to learn"):
+        LossWeights(**dict.fromkeys(LossWeights().__dict__, 0.0))
 
 
 def test_an_unknown_preset_lists_the_known_ones():
