@@ -7,6 +7,7 @@ import hashlib
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from trading_pipeline.adapters.store.files import one_writer, remove_file, repla
 from trading_pipeline.errors import CheckpointError
 
 FORMAT = 2
+_DIGEST_BYTES = 32
 _AGAIN = "run `trading-pipeline train`"
 # What torch raises for a file that is cut short, is no file of torch's, or is no plain data.
 _UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
@@ -114,21 +116,29 @@ class CheckpointStore:
 
 
 def write_runs(path: Path, fingerprint: str, runs: dict[int, Any]) -> None:
-    """Replace the file of a training so far: its runs by seed, under what they are made of."""
-    save({"format": FORMAT, "fingerprint": fingerprint, "runs": runs}, path)
+    """Replace the file of a training so far: its runs by seed, under what they are made of.
+
+    Their SHA-256 comes first, in the same file: a kill between two files would lose the training.
+    """
+    import torch
+
+    whole = BytesIO()
+    torch.save({"format": FORMAT, "fingerprint": fingerprint, "runs": runs}, whole)
+    content = whole.getvalue()
+    replace_file(path, lambda draft: draft.write_bytes(_digest_of(content) + content))
 
 
 def read_runs(path: Path, fingerprint: str) -> dict[int, Any]:
     """The runs in such a file, by seed; {} if there are none, or none of this fingerprint."""
-    if not path.exists():
-        return {}
     try:
-        whole = load(path)
-    except _UNREADABLE:
-        return {}  # nothing is lost but time: the training starts again
-    if not isinstance(whole, dict):
+        stored = path.read_bytes()
+    except OSError:
         return {}
-    if (whole.get("format"), whole.get("fingerprint")) != (FORMAT, fingerprint):
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if digest != _digest_of(content):
+        return {}  # damaged: nothing is lost but time, and the training starts again
+    whole = load(BytesIO(content))
+    if (whole["format"], whole["fingerprint"]) != (FORMAT, fingerprint):
         return {}
     runs: dict[int, Any] = whole["runs"]
     return runs
@@ -150,11 +160,11 @@ def save(content: Any, path: Path) -> None:
     replace_file(path, write)
 
 
-def load(path: Path) -> Any:
+def load(file: Path | BytesIO) -> Any:
     """What is in a file of torch's: plain types and tensors, on the CPU; nothing is executed."""
     import torch
 
-    return torch.load(path, weights_only=True, map_location="cpu")
+    return torch.load(file, weights_only=True, map_location="cpu")
 
 
 def _first(error: Exception) -> str:
@@ -162,6 +172,10 @@ def _first(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):
         return "it is not a file of torch's, or holds more than plain data and weights"
     return str(error).partition(". ")[0].partition("\n")[0]
+
+
+def _digest_of(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _digest_path(path: Path) -> Path:

@@ -172,10 +172,21 @@ def test_a_damaged_unfinished_training_starts_again(store, damage):
     assert store.read_unfinished("fold", "abc") == {}
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"format": 0}, {}])
-def test_another_file_in_its_place_starts_again(tmp_path, content):
-    save(content, tmp_path / "runs.pt")
+def test_a_flipped_byte_of_an_unfinished_training_starts_it_again(store):
+    """torch would go on from it, and end with other weights."""
+    store.write_unfinished("fold", "abc", RUNS)
+    path = store.folder / "unfinished" / "fold.pt"
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.ones(2).numpy().tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    assert store.read_unfinished("fold", "abc") == {}
+
+
+def test_another_file_in_its_place_starts_again(tmp_path):
+    save({"format": checkpoints.FORMAT, "fingerprint": "abc", "runs": RUNS}, tmp_path / "runs.pt")
     assert read_runs(tmp_path / "runs.pt", "abc") == {}
+    (tmp_path / "folder").mkdir()
+    assert read_runs(tmp_path / "folder", "abc") == {}
 
 
 def test_a_second_training_of_a_fold_waits_for_the_first(store):
