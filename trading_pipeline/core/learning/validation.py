@@ -9,12 +9,17 @@ from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.model.position import NotionalBook
+from trading_pipeline.errors import TrainingError
 
-VALIDATION_WINDOWS = 512  # looked at each time; the blend is chosen on all of them
+VALIDATION_WINDOWS = 4096  # looked at each time; the blend is chosen on all of them
 
 
 def validation_information(network: TradingNetwork, samples: Samples, rows: Rows) -> float:
-    """Information coefficient of the price head with empty books, on evenly spread dates."""
+    """Information coefficient of the price head with empty books, on evenly spread dates.
+
+    Raises:
+        TrainingError: the network answers with something that is no number.
+    """
     per_date = max(1, int(samples.usable[rows.first : rows.last + 1].sum(axis=1).max(initial=1)))
     count = min(len(rows), max(2, VALIDATION_WINDOWS // per_date))
     chosen = np.unique(np.linspace(rows.first, rows.last, count).round().astype(int))
@@ -23,6 +28,13 @@ def validation_information(network: TradingNetwork, samples: Samples, rows: Rows
         encoded = encode_dates(network, samples, chosen).flatten(0, 1)
         empty = NotionalBook.empty(len(encoded), encoded.device).features()
         price = network.heads(encoded, empty).price.view(len(chosen), -1).cpu().numpy()
+    if len(broken := np.argwhere(~np.isfinite(price))):
+        date, symbol = broken[0]
+        raise TrainingError(
+            f"the network answers {price[date, symbol]} for {samples.symbols[symbol]} at "
+            f"{samples.timestamps[chosen[date]]:%Y-%m-%d %H:%M}, a date of validation, though its "
+            "loss was a number: the training diverged; lower the learning rate"
+        )
     target = np.where(samples.usable, samples.price.cpu().numpy(), np.nan)[chosen]
     return information_coefficient(price, target)
 

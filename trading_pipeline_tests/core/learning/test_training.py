@@ -79,6 +79,13 @@ def test_a_training_that_diverges_is_stopped(samples):
         train_network(samples, fold(), recipe().model, wild, 0.001, seed=0)
 
 
+def test_weights_that_blow_up_in_the_last_step_are_no_checkpoint(samples):
+    """No later loss would tell: what validation hears does."""
+    wild = recipe(steps=1, learning_rate=1e30, warmup=0).training
+    with pytest.raises(TrainingError, match=r"answers nan for .* a date of validation"):
+        train_network(samples, fold(), recipe().model, wild, 0.001, seed=0)
+
+
 class Killed(Exception):
     pass
 
