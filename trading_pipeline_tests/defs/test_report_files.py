@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
-from trading_pipeline.adapters.reports.series import ReportSeries, accounts
+from trading_pipeline.adapters.reports.series import accounts
+from trading_pipeline.core.evaluation.backtest import holdings_of
 from trading_pipeline.core.trading.backtest import book_settings
 from trading_pipeline.core.trading.book import Book
 from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline.defs.assets.report import report_series
 from trading_pipeline_tests.core.learning.sample_market import MARKET, panel
 
 
@@ -26,20 +29,10 @@ def write_small_report(folder: Path) -> None:
     import numpy as np
 
     book = small_book()
-    series = ReportSeries(
-        timestamps=book.timestamps,
-        equity=book.equity,
-        baselines={},
-        random_equity=np.zeros((0, len(book.equity))),
-        weights=book.weight,
-        symbols=book.symbols,
-        orders=book.orders("backtest"),
-        fills=book.fills("backtest"),
-        vetoes=book.vetoes(),
-        predictions=book.orders("backtest"),
-        cash_flows=book.cash_flows(),
-        cash=book.cash,
+    backtest = SimpleNamespace(
+        strategy=book, baselines={}, random_equity=np.zeros((0, len(book.equity)))
     )
+    series = report_series(backtest, book.orders("backtest"), holdings_of(book), MARKET)
     folder.mkdir(parents=True)
     accounts(series).to_csv(folder / "equity.csv", index=False)
     series.fills.to_csv(folder / "fills.csv", index=False)

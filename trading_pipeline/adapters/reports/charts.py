@@ -3,17 +3,18 @@
 All are of daily closes, whatever the timeframe, so that the page stays small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
-from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.palette import (
     BAND,
     BASELINES,
+    DIVERGING,
     GAIN,
     INK,
     LOSS,
@@ -22,22 +23,18 @@ from trading_pipeline.adapters.reports.palette import (
     STRATEGY,
 )
 from trading_pipeline.adapters.reports.series import (
-    RISK_RULES,
     Floats,
     ReportSeries,
-    drawdowns,
+    day_ends,
     money_ticks,
     monthly_returns,
 )
-from trading_pipeline.adapters.reports.text import Summary
-from trading_pipeline.core.evaluation.performance import day_closes
+from trading_pipeline.adapters.reports.text import MONTHS, Summary
+from trading_pipeline.core.evaluation.drawdowns import fall_from_peak
+from trading_pipeline.core.evaluation.risk_events import in_order
 from trading_pipeline.core.evaluation.verdict import titled
 
 Figure = Any  # plotly.graph_objects.Figure, which is imported only when a chart is drawn
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_AREAS = 8  # more symbols than this are a heat map, not a stack of areas
-_ROWS = 20  # of the heat map of positions: the largest ones
 
 
 def label(name: str) -> str:
@@ -52,6 +49,8 @@ def figure_of(height: int, **layout: Any) -> Figure:
     axis = {"gridcolor": RULE, "linecolor": RULE, "zerolinecolor": NEUTRAL, "automargin": True}
     figure = go.Figure()
     figure.update_layout(
+        template="none",  # the usual one is 6 kB of settings that nothing here uses
+        autotypenumbers="strict",  # a symbol may be a number
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
@@ -113,32 +112,28 @@ def _verdict_colour(numbers: Mapping[str, float]) -> str:
 def equity_chart(series: ReportSeries) -> Figure:
     """Equity on a log scale, the baselines, and the band of random portfolios behind."""
     figure = figure_of(440, hovermode="x unified")
-    days = _days(series.timestamps)
+    days = day_ends(series.timestamps)
     dates = series.timestamps[days]
     if len(series.random_equity):
         _add_band(figure, dates, np.quantile(series.random_equity[:, days], [0.05, 0.95], axis=0))
-    for (name, equity), colour in zip(series.baselines.items(), cycle(BASELINES), strict=False):
-        _add_line(figure, dates, np.round(equity[days], 2), label(name), colour, 1.2)
-    _add_line(figure, dates, np.round(series.equity[days], 2), "strategy", STRATEGY, 2.8)
+    for name, equity in series.baselines.items():
+        add_line(figure, dates, equity[days], label(name), colour_of(series, name), 1.2)
+    add_line(figure, dates, series.equity[days], "strategy", STRATEGY, 2.8)
     figure.data[-1].legendrank = 1  # drawn last, to lie on top, but named first
     figure.update_yaxes(type="log", tickformat=",~s", tickvals=money_ticks(series))
     return figure
 
 
-def _days(timestamps: pd.DatetimeIndex) -> Any:
-    """Positions of the first bar and of each day's last one."""
-    return np.append(0, day_closes(timestamps))
-
-
-def _add_line(
+def add_line(
     figure: Figure, x: pd.DatetimeIndex, y: Floats, name: str, colour: str, width: float
 ) -> None:
+    """A curve over dates; `name` is HTML already."""
     import plotly.graph_objects as go
 
     figure.add_trace(
         go.Scatter(
-            x=_stamps(x),
-            y=y,
+            x=stamps_of(x),
+            y=small(y),
             name=name,
             mode="lines",
             line={"color": colour, "width": width},
@@ -146,18 +141,29 @@ def _add_line(
     )
 
 
-def _stamps(dates: pd.DatetimeIndex) -> list[str]:
+def colour_of(series: ReportSeries, baseline: str) -> str:
+    """The colour of a baseline, the same in every chart."""
+    return BASELINES[list(series.baselines).index(baseline) % len(BASELINES)]
+
+
+def small(values: Floats) -> NDArray[np.float32]:
+    """Numbers of seven digits, which is more than a screen shows, in half the bytes."""
+    return np.asarray(values, dtype=np.float32)
+
+
+def stamps_of(dates: pd.DatetimeIndex) -> list[str]:
+    """Dates as Plotly reads them."""
     return list(dates.strftime("%Y-%m-%d"))
 
 
 def _add_band(figure: Figure, dates: pd.DatetimeIndex, ends: Floats) -> None:
     import plotly.graph_objects as go
 
-    shared = {"x": _stamps(dates), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_trace(go.Scatter(y=np.round(ends[0], 2), showlegend=False, **shared))
+    shared = {"x": stamps_of(dates), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(y=small(ends[0]), showlegend=False, **shared))
     figure.add_trace(
         go.Scatter(
-            y=np.round(ends[1], 2),
+            y=small(ends[1]),
             fill="tonexty",
             fillcolor=BAND,
             name="random, 5-95 %",
@@ -171,12 +177,12 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     import plotly.graph_objects as go
 
     figure = figure_of(280, hovermode="x unified")
-    days = _days(series.timestamps)
+    days = day_ends(series.timestamps)
     dates = series.timestamps[days]
     figure.add_trace(
         go.Scatter(
-            x=_stamps(dates),
-            y=np.round(drawdowns(series.equity)[days], 4),
+            x=stamps_of(dates),
+            y=small(fall_from_peak(series.equity)[days]),
             name="strategy",
             mode="lines",
             fill="tozeroy",
@@ -185,8 +191,8 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
         )
     )
     if benchmark in series.baselines:
-        fall = np.round(drawdowns(series.baselines[benchmark])[days], 4)
-        _add_line(figure, dates, fall, label(benchmark), BASELINES[0], 1.2)
+        fall = fall_from_peak(series.baselines[benchmark])[days]
+        add_line(figure, dates, fall, label(benchmark), colour_of(series, benchmark), 1.2)
     figure.update_yaxes(tickformat=".0%")
     return figure
 
@@ -201,12 +207,12 @@ def monthly_chart(series: ReportSeries) -> Figure:
     figure = figure_of(60 + 30 * len(table))
     figure.add_trace(
         go.Heatmap(
-            z=np.round(values, 4),
-            x=_MONTHS,
+            z=small(values),
+            x=MONTHS,
             y=[str(year) for year in table.index],
             zmin=-reach,
             zmax=reach,
-            colorscale=[[0, LOSS], [0.5, "#ffffff"], [1, GAIN]],
+            colorscale=DIVERGING,
             showscale=False,
             text=[[_percent(value) for value in row] for row in values],
             texttemplate="%{text}",
@@ -226,78 +232,27 @@ def _percent(value: float) -> str:
     return "" if np.isnan(value) else str(round(100 * value))
 
 
-def positions_chart(series: ReportSeries) -> Figure:
-    """Weights over time: stacked areas of a few long positions, else the largest as a heat map."""
-    days = _days(series.timestamps)
-    weights, dates = series.weights[days], series.timestamps[days]
-    if len(series.symbols) <= _AREAS and (weights >= 0).all():
-        return _stacked(weights, dates, series.symbols)
-    return _heated(weights, dates, series.symbols)
-
-
-def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
-    import plotly.graph_objects as go
-
-    figure = figure_of(300, hovermode="x unified")
-    for column, (symbol, colour) in enumerate(zip(symbols, cycle(BASELINES), strict=False)):
-        figure.add_trace(
-            go.Scatter(
-                x=_stamps(dates),
-                y=np.round(weights[:, column], 4),
-                name=escape(symbol),
-                mode="lines",
-                line={"width": 0.5, "color": colour},
-                stackgroup="book",
-            )
-        )
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
-    return figure
-
-
-def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
-    """Week by week, so that 100 symbols over ten years stay a small picture."""
-    import plotly.graph_objects as go
-
-    largest = np.argsort(-np.abs(weights).mean(axis=0), kind="stable")[:_ROWS]
-    weeks = pd.DataFrame(weights[:, largest], index=dates).resample("W").last().dropna(how="all")
-    values = weeks.to_numpy(dtype=np.float64).T
-    reach = float(np.abs(values).max(initial=0.01))
-    figure = figure_of(90 + 20 * len(largest))
-    figure.add_trace(
-        go.Heatmap(
-            z=np.round(values, 4),
-            x=_stamps(pd.DatetimeIndex(weeks.index)),
-            y=[escape(symbols[column]) for column in largest],
-            zmin=-reach,
-            zmax=reach,
-            colorscale=[[0, LOSS], [0.5, "#ffffff"], [1, STRATEGY]],
-            colorbar={"tickformat": ".0%", "thickness": 10, "orientation": "h", "y": -0.25},
-            hovertemplate="%{y} %{x}: %{z:+.1%}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure
-
-
 def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     """When each risk rule acted, one row per rule, over the whole period."""
     import plotly.graph_objects as go
 
-    acted = set(events["rule"])
-    rules = [rule for rule in RISK_RULES if rule in acted]
-    figure = figure_of(80 + 32 * len(rules), showlegend=False)
-    figure.add_trace(
-        go.Scatter(
-            x=_stamps(pd.DatetimeIndex(events["at"])),
-            y=[label(rule) for rule in events["rule"]],
-            mode="markers",
-            marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
-            customdata=events["symbols"],
-            hovertemplate="%{x}: %{y}, %{customdata} symbols<extra></extra>",
+    rules = in_order(set(events["rule"]))
+    figure = figure_of(80 + 32 * len(rules), showlegend=False, hovermode="closest")
+    for rule in rules:
+        shown = events[events["rule"] == rule]
+        days = pd.DatetimeIndex(shown["at"]).normalize()
+        symbols = shown["symbols"].groupby(days).max()  # one mark a day, whatever the timeframe
+        figure.add_trace(
+            go.Scatter(
+                x=stamps_of(pd.DatetimeIndex(symbols.index)),
+                y=[label(rule)] * len(symbols),
+                mode="markers",
+                marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
+                customdata=symbols.to_numpy(np.int32),
+                hovertemplate="%{x}: %{y}, %{customdata} symbols<extra></extra>",
+            )
         )
-    )
-    ends = series.timestamps[[0, -1]]
-    figure.update_xaxes(range=_stamps(ends))
+    figure.update_xaxes(range=stamps_of(series.timestamps[[0, -1]]))
     figure.update_yaxes(
         showgrid=False,
         type="category",

@@ -9,8 +9,16 @@ from string import Template
 import pandas as pd
 
 from trading_pipeline.adapters.reports import charts
-from trading_pipeline.adapters.reports.parts import drawn, listed, minus, section, table
-from trading_pipeline.adapters.reports.series import RISK_RULES, ReportSeries, risk_events
+from trading_pipeline.adapters.reports import portfolio_page as portfolio
+from trading_pipeline.adapters.reports.parts import (
+    contents,
+    drawn,
+    listed,
+    minus,
+    section,
+    table,
+)
+from trading_pipeline.adapters.reports.series import ReportSeries, risk_events
 from trading_pipeline.adapters.reports.style import PAGE
 from trading_pipeline.adapters.reports.text import (
     LABELS,
@@ -26,6 +34,7 @@ from trading_pipeline.adapters.reports.text import (
     written,
 )
 from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.risk_events import in_order
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.verdict import titled
 
@@ -37,6 +46,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
     events = risk_events(series)
     sections = [
         _verdict(summary),
+        contents(_HEADINGS),
         section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
@@ -44,7 +54,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             drawn(charts.paired_chart(summary), "paired"),
             _paired_table(summary),
         ),
-        *_histories(series, summary["benchmark"]),
+        *_histories(series, summary),
         _risk(series, events),
         section(
             "Metrics",
@@ -52,13 +62,13 @@ def page(summary: Summary, series: ReportSeries) -> str:
             _metrics_table(summary),
         ),
         section(
-            "Expected performance: promised and measured",
-            "Met: the whole interval clears the easier end of the promised range. Not met: it "
-            "wholly misses it. The profile that ran is marked; the others hold the same run "
-            "against their promise.",
+            "Expected performance",
+            "Promised and measured. Met: the whole interval clears the easier end of the promised "
+            "range. Not met: it wholly misses it. The profile that ran is marked; the others hold "
+            "the same run against their promise.",
             _scoreboard(summary),
         ),
-        f'<div id="warnings">{_warnings(summary)}</div>',
+        _warnings(summary),
         section("How this was measured", "", listed(summary["assumptions"]), _lineage(summary)),
     ]
     return Template(PAGE).substitute(
@@ -71,8 +81,18 @@ def page(summary: Summary, series: ReportSeries) -> str:
     )
 
 
-def _histories(series: ReportSeries, benchmark: str) -> list[str]:
-    """Equity, drawdown, months and positions: what happened, in the order that it is asked for."""
+# Of the sections, as the links at the top of the page name them.
+_HEADINGS = (
+    *("Against every baseline", "Equity", "Rolling Sharpe ratio", "Drawdown", "Monthly returns"),
+    *("Exposure", "Positions", "Turnover and costs", "Attribution", "Trades on prices"),
+    *("Daily returns", "Worst and best days", "Risk events", "Metrics", "Expected performance"),
+    *("Warnings", "How this was measured"),
+)
+
+
+def _histories(series: ReportSeries, summary: Summary) -> list[str]:
+    """What happened, in the order that it is asked for."""
+    benchmark = summary["benchmark"]
     return [
         section(
             "Equity",
@@ -80,21 +100,24 @@ def _histories(series: ReportSeries, benchmark: str) -> list[str]:
             "same bars.",
             drawn(charts.equity_chart(series), "equity"),
         ),
+        portfolio.rolling(series, benchmark),
         section(
             "Drawdown",
-            "Loss from the highest equity so far.",
+            "Loss from the highest equity so far; below, the deepest falls of the strategy.",
             drawn(charts.drawdown_chart(series, benchmark), "drawdown"),
+            portfolio.falls(summary),
         ),
         section(
             "Monthly returns",
             "Per cent.",
             drawn(charts.monthly_chart(series), "monthly"),
         ),
-        section(
-            "Positions",
-            "Share of equity held at each close.",
-            drawn(charts.positions_chart(series), "positions"),
-        ),
+        portfolio.exposure(series),
+        portfolio.costs(summary, series),
+        portfolio.attribution(summary),
+        portfolio.trades(summary, series),
+        portfolio.distribution(summary, series),
+        portfolio.extreme_days(summary),
     ]
 
 
@@ -206,8 +229,8 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     rows = [
         [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
-        for rule in RISK_RULES
-        if len(bars := events[events["rule"] == rule])
+        for rule in in_order(set(events["rule"]))
+        for bars in [events[events["rule"] == rule]]
     ]  # fmt: skip
     chart = drawn(charts.risk_chart(series, events), "risk")
     return section("Risk events", said, chart, table(["Rule", "Bars", "First", "Last"], rows))

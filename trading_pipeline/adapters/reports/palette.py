@@ -7,6 +7,8 @@ STRATEGY = "#0b5cad"
 BAND = "#dfe5ec"
 GAIN = "#2e8b57"
 LOSS = "#c0392b"
+# From loss over nothing to gain: red and blue are told apart by nearly everyone.
+DIVERGING = ((0.0, LOSS), (0.5, "#ffffff"), (1.0, STRATEGY))
 # For baselines, in the order given: told apart by people who see few colours (Tol, muted).
 BASELINES = (
     "#cc6677",

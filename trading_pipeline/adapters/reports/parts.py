@@ -3,6 +3,7 @@
 Texts are escaped where they enter; cells of a table are HTML already.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -12,7 +13,24 @@ from trading_pipeline.adapters.reports import charts
 def section(heading: str, explanation: str, *parts: str) -> str:
     """A section of the page: its heading, a quiet sentence on how to read it, and its parts."""
     said = f'<p class="quiet">{escape(explanation)}</p>' if explanation else ""
-    return f"<section><h2>{escape(heading)}</h2>{said}{''.join(parts)}</section>"
+    body = f"<h2>{escape(heading)}</h2>{said}{''.join(parts)}"
+    return f'<section id="{anchor(heading)}">{body}</section>'
+
+
+def anchor(heading: str) -> str:
+    """What a link to a section points to: its heading in lower case, letters and hyphens only."""
+    return "-".join(re.findall(r"[a-z]+", heading.lower()))
+
+
+def contents(headings: Iterable[str]) -> str:
+    """Links to the sections of a page."""
+    links = (f'<a href="#{anchor(heading)}">{escape(heading)}</a>' for heading in headings)
+    return f'<nav aria-label="Contents">{" ".join(links)}</nav>'
+
+
+def folded(summary: str, *parts: str) -> str:
+    """What is shown on demand only."""
+    return f"<details><summary>{escape(summary)}</summary>{''.join(parts)}</details>"
 
 
 def drawn(figure: charts.Figure, name: str) -> str:
@@ -36,6 +54,24 @@ def listed(texts: Iterable[str]) -> str:
 def minus(number: str) -> str:
     """A number with a true minus sign, which lines up with the plus and the digits."""
     return escape(number.replace("-", "\N{MINUS SIGN}"))
+
+
+def signed(value: float, form: str) -> str:
+    """A number in Python's format `form`; what rounds to nothing has no sign."""
+    text = f"{value:{form}}"
+    if not any(digit in text for digit in "123456789"):
+        text = text.lstrip("+-")
+    return minus(text.replace("%", "\N{NO-BREAK SPACE}%"))
+
+
+def money(amount: float, sign: str = "+") -> str:
+    """An amount without cents: '+1,234'."""
+    return signed(amount, f"{sign},.0f")
+
+
+def per_cent(share: float | None, sign: str = "+", digits: int = 1) -> str:
+    """'+1.2 %'; undefined is n/a."""
+    return "n/a" if share is None else signed(share, f"{sign}.{digits}%")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from trading_pipeline.adapters.reports.palette import BAND, BASELINES, STRATEGY
-from trading_pipeline.adapters.reports.series import ReportSeries, money_ticks
+from trading_pipeline.adapters.reports.palette import BAND, BASELINES, DIVERGING, INK, STRATEGY
+from trading_pipeline.adapters.reports.series import ReportSeries, money_ticks, monthly_returns
+from trading_pipeline.adapters.reports.text import MONTHS
+from trading_pipeline.core.evaluation.drawdowns import fall_from_peak
 from trading_pipeline.core.evaluation.verdict import titled
 
 
@@ -28,8 +30,47 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
     ticks = money_ticks(series)
     axes.set_yticks(ticks, [f"{tick:,.10g}" for tick in ticks])
     axes.set_yticks([], minor=True)
-    axes.set_title(title.replace("$", r"\$"), loc="left")
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
+    _save(figure, axes, path, title)
+
+
+def draw_drawdown(path: Path, series: ReportSeries, benchmark: str, title: str) -> None:
+    """Write a PNG: the fall from the highest equity so far, and the benchmark's as a line."""
+    figure, axes = _empty(10, 3)
+    fall = 100 * fall_from_peak(series.equity)
+    axes.fill_between(series.timestamps, fall, 0, color=STRATEGY, alpha=0.35, label="strategy")
+    if benchmark in series.baselines:
+        other = 100 * fall_from_peak(series.baselines[benchmark])
+        label = titled(benchmark)
+        colour = BASELINES[list(series.baselines).index(benchmark) % len(BASELINES)]
+        axes.plot(series.timestamps, other, color=colour, linewidth=0.9, label=label)
+    axes.set_ylabel("per cent")
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower left")
+    _save(figure, axes, path, title)
+
+
+def draw_months(path: Path, series: ReportSeries, title: str) -> None:
+    """Write a PNG: returns of calendar months in per cent, years down, blue above zero."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    table = monthly_returns(series.timestamps, series.equity)
+    values = 100 * table.to_numpy(dtype=np.float64)
+    reach = float(np.nanmax(np.abs(values), initial=1.0))
+    figure, axes = _empty(10, 0.8 + 0.32 * len(table))
+    colours = LinearSegmentedColormap.from_list("returns", list(DIVERGING))
+    axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
+    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
+        value = values[row, column]
+        ink = "white" if abs(value) > 0.6 * reach else INK
+        axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
+    axes.grid(visible=False)
+    axes.set_xticks(range(12), MONTHS)
+    axes.set_yticks(range(len(table)), [str(year) for year in table.index])
+    _save(figure, axes, path, title)
+
+
+def _save(figure: Any, axes: Any, path: Path, title: str) -> None:
+    axes.set_title(title.replace("$", r"\$"), loc="left")
     figure.savefig(path, format="png", metadata={"Software": None})
 
 

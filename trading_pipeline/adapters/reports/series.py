@@ -7,21 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from trading_pipeline.core.evaluation import risk_events as events
+from trading_pipeline.core.evaluation.earnings import Earnings
+from trading_pipeline.core.evaluation.performance import day_closes, solvent
 
-# Rules that protect the account, in the order that the report lists them. Others (too small an
-# order, no score) are bookkeeping; they stand in vetoes.csv.
-RISK_RULES = (
-    "daily_loss",
-    "weekly_loss",
-    "monthly_loss",
-    "drawdown_half",
-    "drawdown_flat",
-    "stop_loss",
-    "take_profit",
-    "kill_switch",
-    "bankrupt",
-)
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +34,23 @@ class ReportSeries:
     predictions: pd.DataFrame
     cash_flows: pd.DataFrame  # at, symbol, kind, amount
     cash: Floats  # (T,), quote currency; equity is cash and holdings
+    trades: pd.DataFrame  # closed ones: symbol, side, opened_at, closed_at, pnl, exit, ...
+    price: Floats  # (T, N), raw, that each symbol is marked at; NaN before its first bar
+    split: Floats  # (T, N), new shares per old one
+    turnover: Floats  # (T,), value traded in the bar over the equity before it
+    earnings: Earnings  # by day
+    days_per_year: float
 
     def __post_init__(self) -> None:
         n_bars = len(self.timestamps)
         shapes = {
             "equity": (self.equity.shape, (n_bars,)),
             "cash": (self.cash.shape, (n_bars,)),
-            "weights": (self.weights.shape, (n_bars, len(self.symbols))),
+            "turnover": (self.turnover.shape, (n_bars,)),
+            **{
+                name: (getattr(self, name).shape, (n_bars, len(self.symbols)))
+                for name in ("weights", "price", "split")
+            },
             "random_equity": (self.random_equity.shape[1:], (n_bars,)),
             **{name: (equity.shape, (n_bars,)) for name, equity in self.baselines.items()},
         }
@@ -73,25 +73,27 @@ def accounts(series: ReportSeries) -> pd.DataFrame:
 
 
 def risk_events(series: ReportSeries) -> pd.DataFrame:
-    """When a rule of RISK_RULES acted: columns at, rule, symbols (how many); sorted, unique."""
-    parts = [
-        _acted(series.vetoes, "decided_at", "rule"),
-        _acted(series.orders, "decided_at", "reasons"),
-        _acted(series.fills, "filled_at", "reasons"),
-    ]
-    acted = pd.concat(parts, ignore_index=True)
-    events = acted.groupby(["at", "rule"], as_index=False)["symbol"].nunique()
-    return events.rename(columns={"symbol": "symbols"})
+    """When a rule that protects the account acted: columns at, rule, symbols (how many)."""
+    return events.risk_events(series.orders, series.fills, series.vetoes)
 
 
-def _acted(table: pd.DataFrame, at: str, names: str) -> pd.DataFrame:
-    """One row per bar, symbol and risk rule named in a column of names joined by '|'."""
-    if table.empty or names not in table:
-        return pd.DataFrame({"at": pd.DatetimeIndex([], tz="UTC"), "symbol": [], "rule": []})
-    rows = pd.DataFrame(
-        {"at": table[at], "symbol": table["symbol"], "rule": table[names].str.split("|")}
-    ).explode("rule")
-    return rows[rows["rule"].isin(RISK_RULES)]
+def day_ends(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
+    """Positions of the first bar and of each day's last one."""
+    return np.append(0, day_closes(timestamps))
+
+
+def held(series: ReportSeries) -> Floats:
+    """Weights (T, N), 0 from the ruin of the account on: a share of nothing is no number."""
+    alive = solvent(series.equity)[:, None]
+    return np.nan_to_num(np.where(alive, series.weights, 0.0), posinf=0.0, neginf=0.0)
+
+
+def by_month(values: Floats, days: pd.DatetimeIndex) -> tuple[list[str], Floats]:
+    """Sums of (D, ...) over calendar months: the first of each as ISO dates (M,), and (M, ...)."""
+    month = days.year.to_numpy() * 12 + days.month.to_numpy() - 1
+    starts = np.flatnonzero(np.diff(month, prepend=-1))
+    names = [f"{days[start]:%Y-%m}-01" for start in starts]
+    return names, np.add.reduceat(values, starts, axis=0)
 
 
 def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFrame:
@@ -106,11 +108,6 @@ def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFram
         returns, index=pd.MultiIndex.from_arrays([ends.index // 100, ends.index % 100])
     ).unstack()
     return table.reindex(columns=range(1, 13))
-
-
-def drawdowns(equity: Floats) -> Floats:
-    """Fall from the highest equity so far, (T,) in [-1, 0]."""
-    return np.maximum(equity, 0.0) / np.maximum.accumulate(equity) - 1
 
 
 def money_ticks(series: ReportSeries) -> list[float]:

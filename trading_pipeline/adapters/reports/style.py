@@ -40,6 +40,20 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
 .metrics td:nth-child(2) { font-weight: 600; }
 .lineage td:last-child, .lineage th:last-child { text-align: left; white-space: normal;
   overflow-wrap: anywhere; }
+nav { display: flex; flex-wrap: wrap; gap: 4px 14px; margin: 0 0 16px; font-size: .875rem; }
+nav a { padding: 2px 0; }
+section { scroll-margin-top: 8px; }
+h3 { font-size: 1rem; margin: 16px 0 0; overflow-wrap: anywhere; }
+.grid { display: grid; gap: 8px 24px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)); }
+.grid > * { min-width: 0; }
+.key span { display: inline-block; margin-right: 16px; }
+.days td:nth-child(4), .days th:nth-child(4), .days td:nth-child(5), .days th:nth-child(5)
+  { text-align: left; }
+.days td:first-child, .falls td:first-child { white-space: nowrap; }
+.total { font-weight: 600; }
+details { margin-top: 8px; }
+summary { cursor: pointer; color: var(--quiet); font-size: .875rem; }
 small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem; }
 .sortable th button { all: unset; cursor: pointer; font-weight: 600; }
 .sortable th button:focus-visible { outline: 2px solid var(--ink); }

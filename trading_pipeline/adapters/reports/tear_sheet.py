@@ -1,12 +1,16 @@
 """The report of a backtest as files: a page to read, and tables for whoever wants to check it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.adapters.reports.page import page
-from trading_pipeline.adapters.reports.pictures import draw_equity
+from trading_pipeline.adapters.reports.pictures import draw_drawdown, draw_equity, draw_months
 from trading_pipeline.adapters.reports.series import ReportSeries, accounts
 from trading_pipeline.adapters.reports.text import Summary
 from trading_pipeline.core.features.diagnostics import Diagnostics
@@ -16,14 +20,18 @@ FILES = {
     "features": "features.html",
     "json": "report.json",
     "png": "equity.png",
+    "drawdown": "drawdown.png",
+    "months": "months.png",
     "orders": "orders.csv",
     "fills": "fills.csv",
     "vetoes": "vetoes.csv",
     "predictions": "predictions.csv",
     "cash_flows": "cash_flows.csv",
     "equity": "equity.csv",
+    "trades": "trades.csv",
+    "attribution": "attribution.csv",
 }
-_TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows")
+_TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows", "trades")
 
 
 def write_report(
@@ -56,11 +64,43 @@ def _fill(draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diag
     (draft / FILES["html"]).write_text(page(summary, series), encoding="utf-8")
     shown = features_page(summary["market"], diagnostics)
     (draft / FILES["features"]).write_text(shown, encoding="utf-8")
-    title = f"{summary['market']}: equity after costs, out of sample"
-    draw_equity(draft / FILES["png"], series, title)
+    _draw(draft, summary, series)
     tables = {name: getattr(series, name) for name in _TABLES}
-    for name, table in {**tables, "equity": accounts(series)}.items():
+    tables |= {"equity": accounts(series), "attribution": attribution_table(summary)}
+    for name, table in tables.items():
         table.to_csv(draft / FILES[name], index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _draw(draft: Path, summary: Summary, series: ReportSeries) -> None:
+    market = summary["market"]
+    draw_equity(draft / FILES["png"], series, f"{market}: equity after costs, out of sample")
+    draw_drawdown(draft / FILES["drawdown"], series, summary["benchmark"], f"{market}: drawdown")
+    draw_months(draft / FILES["months"], series, f"{market}: returns of months, per cent")
+
+
+def attribution_table(summary: Summary) -> pd.DataFrame:
+    """What each symbol made on each side; a number's interval is in columns _low and _high."""
+    found = summary["attribution"] or {"symbols": []}
+    return pd.DataFrame([_flat(row) for row in found["symbols"]], columns=_columns(found))
+
+
+def _columns(found: Mapping[str, Any]) -> list[str]:
+    """Columns of the table, also when it has no row."""
+    return list(_flat(found["sides"][0])) if found.get("sides") else ["symbol", "side", "pnl"]
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= {
+                name: value["value"],
+                f"{name}_low": value["low"],
+                f"{name}_high": value["high"],
+            }
+        else:
+            flat[name] = value
+    return flat
 
 
 def as_json(summary: Summary) -> str:

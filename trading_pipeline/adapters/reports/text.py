@@ -15,6 +15,7 @@ Numbers = Mapping[str, float | None]  # {value, low, high}
 
 WIDTH = 96  # columns of the terminal text
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LABELS = {
     "annual_return": "Return a year",
     "annual_volatility": "Volatility a year",
@@ -179,6 +180,28 @@ def markdown_brief(summary: Summary) -> str:
         ]
         rows.append(_markdown_row([LABELS[name], *cells]))
     return "\n".join(rows) + "\n"
+
+
+def markdown_attribution(summary: Summary, symbols: int = 5) -> str:
+    """What sides and the largest symbols made, with the interval of a year: a Markdown table."""
+    found = summary["attribution"]
+    if found is None:
+        return "Not known: only the equity of this book was recorded.\n"
+    heads = ["", "P&L", "A year", "95 % interval", "Trades"]
+    rows = [_markdown_row(heads), _markdown_row(["---", *["---:"] * (len(heads) - 1)])]
+    rows += [_attributed(row["side"].capitalize(), row) for row in found["sides"]]
+    rows.append(_markdown_row(["Interest", f"{found['interest']:,.0f}", "", "", ""]))
+    rows.append(_markdown_row(["Total", f"{found['total']:,.0f}", "", "", ""]))
+    rows += [
+        _attributed(f"{row['symbol']} {row['side']}", row) for row in found["symbols"][:symbols]
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _attributed(name: str, row: Mapping[str, Any]) -> str:
+    yearly = row["a_year"]
+    share, ends = (written("annual_return", yearly["value"]), between("annual_return", yearly))
+    return _markdown_row([name, f"{row['pnl']:,.0f}", share, ends, f"{row['trades']:,}"])
 
 
 def _markdown_row(cells: list[str]) -> str:

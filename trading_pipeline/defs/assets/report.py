@@ -52,7 +52,11 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
         from trading_pipeline.adapters.reports.pictures import as_markdown
         from trading_pipeline.adapters.reports.sparkline import equity_markdown
         from trading_pipeline.adapters.reports.tear_sheet import write_report
-        from trading_pipeline.adapters.reports.text import markdown_brief, markdown_table
+        from trading_pipeline.adapters.reports.text import (
+            markdown_attribution,
+            markdown_brief,
+            markdown_table,
+        )
 
         summary, series, diagnostics = _evaluated(home, plan, config.capital)
         files = write_report(home.report(market), summary, series, diagnostics)
@@ -64,6 +68,11 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
                 "equity": dg.MetadataValue.md(curve),
                 "summary": dg.MetadataValue.md(markdown_brief(summary)),
                 "chart": dg.MetadataValue.md(as_markdown(files["png"].read_bytes(), "equity")),
+                **{
+                    name: dg.MetadataValue.md(as_markdown(files[name].read_bytes(), name))
+                    for name in ("drawdown", "months")
+                },
+                "attribution": dg.MetadataValue.md(markdown_attribution(summary)),
                 "all_metrics": dg.MetadataValue.md(markdown_table(summary)),
                 "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in verdict["reasons"])),
                 "report": dg.MetadataValue.path(str(files["html"].absolute())),
@@ -116,7 +125,12 @@ def hashes_of(
 
 def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], Any, Any]:
     """Simulate, journal the trial, evaluate; the summary, and what the two pages draw."""
-    from trading_pipeline.core.evaluation.backtest import coefficient_table, view_of, warnings_of
+    from trading_pipeline.core.evaluation.backtest import (
+        coefficient_table,
+        holdings_of,
+        view_of,
+        warnings_of,
+    )
     from trading_pipeline.core.evaluation.summary import EvaluationInputs, evaluate
     from trading_pipeline.core.features.catalog import CATALOG
     from trading_pipeline.core.features.diagnostics import diagnose
@@ -131,6 +145,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
     targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
     hashes = hashes_of(home, plan, data, folds, capital)
     trials, sharpes = _journal(home, plan, backtest, hashes["config_hash"])
+    holdings = holdings_of(backtest.strategy)
     summary = evaluate(
         EvaluationInputs(
             market=market,
@@ -144,11 +159,13 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
             capital=capital,
             warnings=warnings_of(panel, backtest, market),
             hashes=hashes,
+            holdings=holdings,
         )
     )
     possible = folds_of(data, recipe_of(plan))
     history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
-    return summary, _series(backtest, predictions), diagnose(history, CATALOG)
+    series = report_series(backtest, predictions, holdings, market)
+    return summary, series, diagnose(history, CATALOG)
 
 
 def _predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
@@ -200,7 +217,8 @@ def _journal(
     return len(trials), [each.sharpe for each in trials if each.sharpe is not None]
 
 
-def _series(backtest: Any, predictions: Any) -> Any:
+def report_series(backtest: Any, predictions: Any, holdings: Any, market: Any) -> Any:
+    """What the report draws and tables of a backtest."""
     from trading_pipeline.adapters.reports.series import ReportSeries
 
     book = backtest.strategy
@@ -217,4 +235,10 @@ def _series(backtest: Any, predictions: Any) -> Any:
         predictions=predictions,
         cash_flows=book.cash_flows(),
         cash=book.cash,
+        trades=holdings.trades,
+        price=book.price,
+        split=book.split,
+        turnover=book.turnover,
+        earnings=holdings.earnings,
+        days_per_year=market.bars_per_year / market.bars_per_day,
     )

@@ -1,9 +1,14 @@
 """Made-up series for the tests of the report."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.series import ReportSeries
+from trading_pipeline.adapters.reports.series import ReportSeries, risk_events
+from trading_pipeline.core.evaluation.earnings import Earnings
+from trading_pipeline.core.evaluation.performance import day_closes
+from trading_pipeline.core.evaluation.portfolio import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs
 from trading_pipeline.core.features.diagnostics import Diagnostics, History, diagnose
 from trading_pipeline.core.features.feature import Feature
@@ -11,8 +16,77 @@ from trading_pipeline.core.features.feature import Feature
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
 
+def earned(given: EvaluationInputs, symbols=SYMBOLS) -> Earnings:
+    """Random money of every kind, side, day and symbol."""
+    rng = np.random.default_rng(5)
+    closes = day_closes(given.timestamps)
+    days = len(closes)
+    money = rng.normal(2, 80, (4, 2, days, len(symbols)))
+    money[1:3] = -np.abs(money[1:3]) / 20
+    return Earnings(
+        days=given.timestamps[closes],
+        symbols=symbols,
+        kinds=("price", "slippage", "fees", "dividend"),
+        money=money,
+        interest=np.full(days, -0.5),
+        equity=given.strategy.equity[np.append(0, closes[:-1])],
+        unexplained=np.zeros(days),
+    )
+
+
+def closed_trades(given: EvaluationInputs, symbols=SYMBOLS) -> pd.DataFrame:
+    """Three closed trades: two long ones of the first symbol, a short one of the last."""
+    at = given.timestamps
+    return pd.DataFrame(
+        {
+            "symbol": [symbols[0], symbols[0], symbols[-1]],
+            "side": ["long", "long", "short"],
+            "opened_at": at[[3, 20, 30]],
+            "closed_at": at[[6, 25, 40]],
+            "bars": [3, 5, 10],
+            "invested": 1000.0,
+            "pnl": [50.0, -20.0, 10.0],
+            "fees": 1.0,
+            "exit": ["stop_loss", "order", "take_profit"],
+        }
+    )
+
+
+def fills(given: EvaluationInputs, symbol="AAPL") -> pd.DataFrame:
+    """A long that is raised and stopped, then a short that is bought back, and one still open."""
+    rows = [
+        (4, 3.0, 100.0, "order", ""),
+        (5, 2.0, 101.0, "order", ""),
+        (6, -5.0, 95.0, "stop_loss", "stop_loss"),
+        (20, -4.0, 90.0, "order", ""),
+        (25, 4.0, 80.0, "order", ""),
+        (30, 1.0, 85.0, "order", ""),
+    ]
+    bars, quantity, price, kind, reasons = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "client_order_id": [f"a-{bar}" for bar in bars],
+            "filled_at": given.timestamps[list(bars)],
+            "symbol": symbol,
+            "quantity": quantity,
+            "price": price,
+            "fee": 0.1,
+            "slippage": 0.1,
+            "kind": kind,
+            "reasons": reasons,
+        }
+    )
+
+
+def with_holdings(given: EvaluationInputs, symbols=SYMBOLS) -> EvaluationInputs:
+    """The same run, with what its symbols earned."""
+    drawn = series(given, symbols)
+    holdings = Holdings(earnings=drawn.earnings, trades=drawn.trades, events=risk_events(drawn))
+    return replace(given, holdings=holdings)
+
+
 def series(given: EvaluationInputs, symbols=SYMBOLS, **changes) -> ReportSeries:
-    """What is drawn of a run: three positions, one order, one stop, one loss limit."""
+    """What is drawn of a run: its positions, one order, six fills, a stop, one loss limit."""
     at, n_bars = given.timestamps, len(given.timestamps)
     weights = np.random.default_rng(0).uniform(0, 0.3, (n_bars, len(symbols)))
     row = {"client_order_id": ["a-1"], "symbol": [symbols[0]], "quantity": [3.0]}
@@ -24,7 +98,7 @@ def series(given: EvaluationInputs, symbols=SYMBOLS, **changes) -> ReportSeries:
         "weights": weights,
         "symbols": symbols,
         "orders": pd.DataFrame({**row, "decided_at": at[[5]], "reasons": "symbol_cap"}),
-        "fills": pd.DataFrame({**row, "filled_at": at[[6]], "reasons": "stop_loss"}),
+        "fills": fills(given, symbols[0]),
         "vetoes": pd.DataFrame(
             {
                 "decided_at": at[[8, 8]],
@@ -39,6 +113,12 @@ def series(given: EvaluationInputs, symbols=SYMBOLS, **changes) -> ReportSeries:
         ),
         "cash": given.strategy.equity * (1 - weights.sum(axis=1)),
         "predictions": pd.DataFrame({"timestamp": at[:3], "symbol": symbols[0], "score": 0.125}),
+        "trades": closed_trades(given, symbols),
+        "price": 100 + np.cumsum(np.random.default_rng(1).normal(size=weights.shape), axis=0),
+        "split": np.ones(weights.shape),
+        "turnover": given.strategy.turnover,
+        "earnings": earned(given, symbols),
+        "days_per_year": 252.0,
     }
     return ReportSeries(**known | changes)
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.series import (
-    drawdowns,
+    by_month,
+    held,
     money_ticks,
     monthly_returns,
     risk_events,
@@ -29,12 +30,6 @@ def test_a_ruined_account_has_no_months_after():
     at = pd.DatetimeIndex(["2012-01-31", "2012-02-28", "2012-03-30"], tz="UTC")
     table = monthly_returns(at, np.array([100.0, -5.0, -5.0]))
     assert table.loc[2012, [1, 2, 3]].tolist() == [0.0, -1.0, 0.0]
-
-
-def test_drawdowns_are_from_the_highest_so_far():
-    assert drawdowns(np.array([100.0, 120.0, 90.0, 120.0, -3.0])) == pytest.approx(
-        [0, 0, -0.25, 0, -1]
-    )
 
 
 def test_risk_events_are_gathered_from_vetoes_orders_and_fills():
@@ -66,6 +61,26 @@ def test_empty_tables_have_no_risk_events():
 def test_series_that_do_not_fit_together_are_refused():
     with pytest.raises(ValueError, match=r"weights has shape \(400, 3\), expected \(400, 2\)"):
         series(inputs(), symbols=("AAPL", "IBM"), weights=np.zeros((400, 3)))
+    with pytest.raises(ValueError, match=r"price has shape \(400, 1\), expected \(400, 3\)"):
+        series(inputs(), price=np.zeros((400, 1)))
+
+
+def test_sums_by_month_start_with_the_first_day_there_is():
+    days = pd.DatetimeIndex(["2019-12-30", "2019-12-31", "2020-02-03"], tz="UTC")
+    months, sums = by_month(np.array([1.0, 2.0, 4.0]), days)
+    assert months == ["2019-12-01", "2020-02-01"]
+    assert sums.tolist() == [3.0, 4.0]
+
+
+def test_weights_of_a_ruined_account_are_nothing():
+    given = inputs()
+    equity = given.strategy.equity.copy()
+    equity[200:] = -1.0
+    weights = np.full((400, 3), 0.3)
+    weights[250:] = np.inf
+    found = held(series(given, equity=equity, weights=weights))
+    assert (found[:200] == 0.3).all()
+    assert (found[200:] == 0).all()
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (98, 104), (60, 450), (0.5, 3e6)])

@@ -16,7 +16,7 @@ from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.pictures import loss_curve
 from trading_pipeline.adapters.reports.tear_sheet import FILES, is_whole, write_report
 from trading_pipeline.core.evaluation.summary import evaluate
-from trading_pipeline_tests.adapters.reports.histories import diagnostics, series
+from trading_pipeline_tests.adapters.reports.histories import diagnostics, series, with_holdings
 from trading_pipeline_tests.core.evaluation.books import inputs
 
 EVIL = "</script><img src=x onerror=alert(1)>"
@@ -24,7 +24,7 @@ EVIL = "</script><img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def given():
-    return inputs()
+    return with_holdings(inputs())
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,18 @@ def test_every_file_is_written_and_named(tmp_path, given, summary):
     predictions = pd.read_csv(paths["predictions"])
     assert predictions["score"].tolist() == [0.125] * 3
     assert pd.read_csv(paths["vetoes"])["rule"].tolist() == ["weekly_loss"] * 2
+    assert pd.read_csv(paths["trades"])["pnl"].tolist() == [50.0, -20.0, 10.0]
+    attribution = pd.read_csv(paths["attribution"])
+    earned = attribution["pnl"].sum() + summary["attribution"]["interest"]
+    assert earned == pytest.approx(summary["attribution"]["total"])
+    assert {"symbol", "side", "a_year", "a_year_low", "a_year_high", "price"} <= set(attribution)
 
 
 def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, given, summary):
     first = write_report(tmp_path / "first", summary, series(given), diagnostics())
-    again = write_report(tmp_path / "again", evaluate(inputs()), series(inputs()), diagnostics())
+    again = write_report(
+        tmp_path / "again", evaluate(with_holdings(inputs())), series(inputs()), diagnostics()
+    )
     for name in FILES:
         assert first[name].read_bytes() == again[name].read_bytes(), name
 
@@ -73,7 +80,7 @@ def test_a_report_that_lacks_a_page_is_not_whole(tmp_path, given, summary):
     """One of an earlier version, say."""
     paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
     assert is_whole(tmp_path / "sample")
-    paths["features"].unlink()
+    paths["attribution"].unlink()
     assert not is_whole(tmp_path / "sample")
     assert not is_whole(tmp_path / "other")
 
@@ -90,13 +97,15 @@ def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(giv
         "The strategy&#x27;s Sharpe ratio is",
         "The edge is not proven.",
         "Against every baseline",
-        'id="chart-equity"',
-        'id="chart-drawdown"',
-        'id="chart-monthly"',
-        'id="chart-positions"',
-        'id="chart-risk"',
-        "Metrics",
-        "promised and measured",
+        *(
+            f'id="chart-{name}"'
+            for name in (
+                *("equity", "rolling", "drawdown", "monthly", "exposure", "positions"),
+                *("turnover", "costs", "attribution", "price-0", "distribution", "risk"),
+            )
+        ),
+        "<h2>Metrics",
+        "Promised and measured",
         "survivorship-biased",
         "<code>d1</code>",
     )
@@ -134,14 +143,19 @@ def test_names_and_texts_from_outside_are_escaped_everywhere(given):
         hashes={"data_hash": EVIL, EVIL: EVIL},
         leaks=[EVIL],
     )
-    html = own_part(page(evaluate(evil), series(evil, symbols=(EVIL, "IBM"))))
+    symbols = (EVIL, "IBM")
+    evil = with_holdings(evil, symbols)
+    drawn = series(evil, symbols=symbols)
+    drawn = replace(drawn, fills=drawn.fills.assign(kind=EVIL, reasons=EVIL))
+    html = own_part(page(evaluate(evil), drawn))
     elements = Elements()
     elements.feed(html)
     assert "img" not in elements.seen
     assert elements.handlers == []
     assert EVIL not in html
     assert "\\u003cimg" not in html  # Plotly would read it as a tag of its own
-    assert elements.seen.count("script") == 8  # plotly.js, six charts and the one for the mouse
+    # plotly.js, twelve charts, the prices of both symbols, and the one for the mouse
+    assert elements.seen.count("script") == 1 + 12 + 2 + 1
 
 
 def test_a_long_short_book_of_many_symbols_is_a_heat_map_of_the_largest(given, summary):
@@ -155,7 +169,9 @@ def test_a_long_short_book_of_many_symbols_is_a_heat_map_of_the_largest(given, s
 
 def test_a_quiet_run_has_a_report_too(tmp_path, given):
     nothing = pd.DataFrame({"decided_at": [], "symbol": []})
-    quiet = replace(given, random_equity=np.empty((0, 400)), warnings=(), trials=None)
+    quiet = replace(
+        given, random_equity=np.empty((0, 400)), warnings=(), trials=None, holdings=None
+    )
     drawn = series(quiet, orders=nothing, fills=nothing, vetoes=nothing)
     paths = write_report(tmp_path / "quiet", evaluate(quiet), drawn, diagnostics())
     html = own_part(paths["html"].read_text(encoding="utf-8"))

@@ -24,13 +24,13 @@ DEAR = Costs(fee=0.004, slippage=0.003, borrow=0.2, debit=0.3, leverage=2.0)
 SEEDS = st.integers(0, 10**6)
 
 
-def of_weights(seed, until=160):
+def of_weights(seed):
     """Longs and shorts that flip, through splits, dividends and missing bars."""
     panel = random_panel(seed)
     rng = np.random.default_rng(seed + 7)
     weights = rng.normal(0, 0.3, panel.close.shape)
     weights[rng.random(len(weights)) < 0.8] = np.nan
-    weights[until:] = 0.0
+    weights[140:] = 0.0
     return simulate(panel, start=0, stop=160, weights=weights, costs=DEAR, **TERMS)
 
 
@@ -69,11 +69,11 @@ def test_each_kind_is_what_the_tables_of_the_book_say(seed):
     )
 
 
-@settings(max_examples=40)
-@given(SEEDS)
-def test_a_side_earns_what_its_closed_trades_earned(seed):
+@settings(max_examples=60)
+@given(SEEDS, st.sampled_from([of_weights, of_scores]))
+def test_a_side_earns_what_its_closed_trades_earned(seed, make):
     """Of symbols that are flat in the end, so that all of their trades are closed."""
-    book = of_weights(seed, until=140)
+    book = make(seed)
     pnl = earnings_of(book).money.sum(axis=(0, 2))
     trades = book.trades()
     for n in np.flatnonzero(book.quantity[-1] == 0):
@@ -99,6 +99,20 @@ def test_a_flip_worked_by_hand():
     price, _, fees = (earned.money[kind].sum(axis=(1, 2)) for kind in range(3))
     assert price == pytest.approx([long * 2, short * 1])
     assert fees == pytest.approx([-0.01 * long * (10 + 12), -0.01 * short * (12 + 11)])
+
+
+def test_a_position_stopped_on_its_first_bar_was_long():
+    """Bought at 100 and stopped at 95 within one bar."""
+    panel = panel_of([100.0, 96.0, 96.0])
+    held = np.zeros((3, 1))
+    book = simulate(panel, start=0, stop=3, weights=held, costs=DEAR, **TERMS)
+    fills, log = book.fills_made.copy(), book.log.copy()
+    fills["quantity"][1, 0] = [10.0, -10.0]
+    fills["price"][1, 0] = [100.0, 95.0]
+    log["equity"][1:] -= 50.0
+    earned = earnings_of(replace(book, fills_made=fills, log=log))
+    assert earned.money[0].sum(axis=(1, 2)).tolist() == [-50.0, 0.0]
+    assert earned.unexplained.tolist() == [0.0, 0.0]
 
 
 def test_a_cash_flow_of_a_new_kind_is_a_part_of_its_own():

@@ -1,0 +1,207 @@
+"""What a portfolio manager reads: every number is in the page, and empty parts say so."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.reports import price_charts as prices
+from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.adapters.reports.portfolio_charts import costs_chart, rolling_chart
+from trading_pipeline.adapters.reports.tear_sheet import write_report
+from trading_pipeline.adapters.reports.text import markdown_attribution
+from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline_tests.adapters.reports.histories import (
+    diagnostics,
+    fills,
+    series,
+    with_holdings,
+)
+from trading_pipeline_tests.adapters.reports.test_tear_sheet import own_part
+from trading_pipeline_tests.core.evaluation.books import book, inputs
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def given():
+    return with_holdings(inputs())
+
+
+@pytest.fixture(scope="module")
+def summary(given):
+    return evaluate(given)
+
+
+@pytest.fixture(scope="module")
+def html(given, summary):
+    return own_part(page(summary, series(given)))
+
+
+def test_every_section_is_linked_and_every_link_leads_somewhere(html):
+    links = re.findall(r'href="#([a-z-]+)"', html)
+    sections = re.findall(r'<section id="([a-z-]+)"', html)
+    assert set(sections) == set(links)
+    assert len(sections) == len(set(sections)) == 17
+
+
+def test_tables_state_what_the_summary_holds(html, summary):
+    costs = {row["kind"]: row for row in summary["costs"]}
+    assert f"{costs['total']['money']:+,.0f}".replace("-", "\N{MINUS SIGN}") in html
+    for fall in summary["drawdowns"]:
+        assert f"<td>{fall['start']}</td><td>{fall['trough']}</td>" in html
+    for row in (*summary["worst_days"], *summary["best_days"]):
+        assert f"<td>{row['date']}</td>" in html
+    assert "weekly loss" in html
+    value = summary["distribution"]["strategy"]["skew"]["value"]
+    assert f"{value:+.2f}".replace("-", "\N{MINUS SIGN}") in html
+
+
+def test_the_summary_is_plain_and_its_attribution_adds_up(summary):
+    json.dumps(summary, allow_nan=False)
+    found = summary["attribution"]
+    for rows in (found["sides"], found["symbols"]):
+        total = sum(row["pnl"] for row in rows) + found["interest"]
+        assert total == pytest.approx(found["total"])
+
+
+def test_marks_are_told_apart_by_their_shape(given):
+    drawn = series(given)
+    table = fills(given).assign(kind=["order", "order", "trailing_stop", "order", "new", "other"])
+    drawn = replace(drawn, fills=table)
+    marks = prices.marks_of(drawn, "AAPL")
+    roles = prices.roles_in_order([marks])
+    assert roles == ["resized", "opened long", "opened short", "trailing_stop", "new", "other"]
+    shapes = [prices.mark_of(role, roles).symbol for role in roles]
+    assert len(set(shapes)) == len(shapes)
+    known = [mark.symbol for mark in prices._MARKS.values()]
+    assert len(set(known)) == len(known)
+    figure = prices.price_chart(drawn, "AAPL", marks, roles)
+    assert len(figure.data) == 1 + len(roles)
+
+
+def test_only_the_symbols_that_mattered_most_have_a_chart():
+    rows = [{"symbol": f"S{k}", "pnl": (-1.0) ** k * k} for k in range(20)]
+    rows.append({"symbol": "S1", "pnl": 100.0})
+    found = prices.biggest(rows, [f"S{k}" for k in range(20)])
+    assert found[:2] == ["S1", "S19"]
+    assert len(found) == prices.CHARTS
+
+
+def test_many_bars_are_drawn_by_the_day_and_the_largest_marks_only():
+    hours = 24 * 400
+    given = inputs(
+        n_bars=hours, timestamps=pd.date_range("2020", periods=hours, freq="h", tz="UTC")
+    )
+    drawn = series(given)
+    count = 1000
+    table = pd.DataFrame(
+        {
+            "filled_at": given.timestamps[:count],
+            "symbol": "AAPL",
+            "quantity": np.append(1.0, np.full(count - 1, 0.5)),
+            "price": np.linspace(100, 200, count),
+            "kind": "order",
+        }
+    )
+    drawn = replace(drawn, fills=table)
+    marks = prices.marks_of(drawn, "AAPL")
+    figure = prices.price_chart(drawn, "AAPL", marks, prices.roles_in_order([marks]))
+    assert len(figure.data[0].x) <= 401
+    assert figure.data[0].x[-1] == f"{given.timestamps[-1]:%Y-%m-%d}"
+    assert len(figure.data[1].x) == prices.MARKS
+
+
+def test_a_symbol_that_was_never_listed_is_drawn_without_prices(given):
+    drawn = series(given)
+    drawn = replace(drawn, price=np.full(drawn.price.shape, np.nan))
+    figure = prices.price_chart(drawn, "AAPL", prices.marks_of(drawn, "AAPL"), [])
+    assert len(figure.data[0].x) == 0
+
+
+def test_a_script_in_a_symbol_and_quotes_in_a_market_stay_text(tmp_path, given):
+    symbols = (SCRIPT, 'A"B', "C'D")
+    market = replace(given.market, name="""my "best" 'market' & <b>""", symbols=symbols)
+    evil = with_holdings(replace(given, market=market), symbols)
+    summary = evaluate(evil)
+    paths = write_report(tmp_path / "evil", summary, series(evil, symbols), diagnostics())
+    html = own_part(paths["html"].read_text(encoding="utf-8"))
+    assert SCRIPT not in html
+    assert "\\u003cscript" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert "my &quot;best&quot; &#x27;market&#x27; &amp; &lt;b&gt;" in html
+    assert "<script" not in markdown_attribution(summary)
+
+
+@pytest.mark.parametrize("equity_ends", ["ruined", "still"])
+def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_ends):
+    known = inputs()
+    equity = known.strategy.equity.copy()
+    if equity_ends == "ruined":
+        equity[200:] = -50.0
+        strategy = replace(known.strategy, equity=equity)
+    else:
+        strategy = book(np.random.default_rng(0), deviation=0)
+        strategy = replace(strategy, trades=pd.DataFrame({"pnl": []}))
+    given = replace(known, strategy=strategy)
+    drawn = series(given, weights=np.full((400, 3), np.nan))
+    earnings = drawn.earnings
+    if equity_ends == "still":
+        earnings = replace(earnings, money=0 * earnings.money, interest=0 * earnings.interest)
+    empty = {
+        name: getattr(drawn, name).iloc[:0] for name in ("fills", "orders", "vetoes", "trades")
+    }
+    drawn = replace(drawn, earnings=earnings, **empty)
+    given = with_holdings(given)
+    given = replace(given, holdings=replace(given.holdings, earnings=earnings, trades=drawn.trades))
+    summary = evaluate(given)
+    json.dumps(summary, allow_nan=False)
+    paths = write_report(tmp_path / "report", summary, drawn, diagnostics())
+    html = own_part(paths["html"].read_text(encoding="utf-8"))
+    assert "Nothing was traded." in html
+    assert "No rule acted." in html
+    if equity_ends == "still":
+        assert "No costs were paid." in html
+        assert "The account never moved." in html
+        assert "The account never fell" in html
+        assert "No symbol was ever traded." in html
+    assert pd.read_csv(paths["attribution"]).columns[0] == "symbol"
+
+
+def test_one_symbol_and_a_short_history_have_a_report():
+    given = with_holdings(inputs(n_bars=100), ("AAA",))
+    drawn = series(given, ("AAA",))
+    assert rolling_chart(drawn, "buy_and_hold") is None
+    html = own_part(page(evaluate(given), drawn))
+    assert "too short for a window" in html
+    assert 'id="chart-price-0"' in html
+    assert 'id="chart-price-1"' not in html
+
+
+def test_a_book_of_which_only_the_equity_is_known_says_so():
+    given = inputs()
+    html = own_part(page(evaluate(given), series(given)))
+    assert html.count("only the equity of this book was recorded") == 3
+    assert "Nothing was traded." in html
+
+
+def test_costs_are_drawn_by_kind_and_dividends_are_none(given):
+    names = [trace.name for trace in costs_chart(series(given)).data]
+    assert names == ["slippage", "fees", "interest"]
+
+
+def test_the_markdown_names_sides_and_the_largest_symbols(summary):
+    text = markdown_attribution(summary, symbols=2)
+    assert len(text) < 1000
+    lines = text.splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:6]] == [
+        "Long",
+        "Short",
+        "Interest",
+        "Total",
+    ]
+    assert len(lines) == 8
+    assert "Not known" in markdown_attribution({"attribution": None})
