@@ -37,9 +37,14 @@ from trading_pipeline.core.evaluation.verdict import titled
 Figure = Any  # plotly.graph_objects.Figure, which is imported only when a chart is drawn
 
 
+def plain(text: str) -> str:
+    """A text for a chart: Plotly reads tags in its texts, and knows no entity for a quote."""
+    return escape(text, quote=False)
+
+
 def label(name: str) -> str:
-    """A name for a chart: Plotly reads some HTML in its texts, so names are escaped."""
-    return escape(titled(name))
+    """A name for a chart, as a sentence says it."""
+    return plain(titled(name))
 
 
 def figure_of(height: int, **layout: Any) -> Figure:

@@ -61,7 +61,7 @@ def draw_months(path: Path, series: ReportSeries, title: str) -> None:
     axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
     for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
         value = values[row, column]
-        ink = "white" if abs(value) > 0.6 * reach else INK
+        ink = "white" if abs(value) > 0.7 * reach else INK
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
     axes.grid(visible=False)
     axes.set_xticks(range(12), MONTHS)

@@ -1,7 +1,6 @@
 """Charts of what a portfolio manager asks: risk over time, holdings, costs, attribution, shape."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import cycle
 from typing import Any
 
@@ -14,6 +13,7 @@ from trading_pipeline.adapters.reports.charts import (
     colour_of,
     figure_of,
     label,
+    plain,
     small,
     stamps_of,
 )
@@ -135,7 +135,7 @@ def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -
             go.Scatter(
                 x=stamps_of(dates),
                 y=small(weights[:, column]),
-                name=escape(symbol),
+                name=plain(symbol),
                 mode="lines",
                 line={"width": 0.5, "color": colour},
                 stackgroup="book",
@@ -158,7 +158,7 @@ def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) ->
         go.Heatmap(
             z=small(values),
             x=stamps_of(pd.DatetimeIndex(weeks.index)),
-            y=[escape(symbols[column]) for column in largest],
+            y=[plain(symbols[column]) for column in largest],
             zmin=-reach,
             zmax=reach,
             colorscale=DIVERGING,
@@ -238,7 +238,7 @@ def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     figure.add_trace(
         go.Scatter(
             x=values,
-            y=[f"{escape(row['symbol'])} {row['side']}" for row in shown],
+            y=[f"{plain(row['symbol'])} {row['side']}" for row in shown],
             mode="markers",
             marker={
                 "size": 10,
@@ -258,7 +258,7 @@ def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    figure.update_xaxes(title="share of mean equity, a year", tickformat=".1%")
+    figure.update_xaxes(title="part of mean equity, a year", tickformat=".1%")
     return figure
 
 

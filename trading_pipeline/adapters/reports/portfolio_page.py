@@ -140,8 +140,9 @@ def attribution(summary: Summary) -> str:
         return section("Attribution", "", _UNKNOWN)
     said = (
         "Profit and loss of open and closed positions, after costs and with cash flows. Sides, or "
-        "symbols, and interest add up to the change of equity. A year: share of mean equity, its "
-        "95 % interval below. Win rates are of closed trades, and have an interval from 20 on."
+        "symbols, and interest add up to the change of equity. Share: of that change, so below "
+        "zero where it went the other way. A year: part of mean equity, its 95 % interval below. "
+        "Win rates are of closed trades, and have an interval from 20 on."
     )
     kinds = _kinds(found["sides"])
     rows = [_contribution(row, kinds, row["side"].capitalize()) for row in found["sides"]]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.charts import Figure, figure_of, small, stamps_of
+from trading_pipeline.adapters.reports.charts import Figure, figure_of, label, small, stamps_of
 from trading_pipeline.adapters.reports.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
 from trading_pipeline.adapters.reports.series import Floats, ReportSeries, day_ends
 from trading_pipeline.core.evaluation.trade_marks import (
@@ -129,7 +129,7 @@ def _marked(shown: pd.DataFrame, role: str, mark: Mark) -> Any:
             "color": mark.colour,
             "line": {"width": 1.5 if "open" in mark.symbol else 0.5, "color": _edge(mark)},
         },
-        hovertemplate=f"%{{x}}: {escape(titled(role))} at %{{y:.5~g}}<extra></extra>",
+        hovertemplate=f"%{{x}}: {label(role)} at %{{y:.5~g}}<extra></extra>",
     )
 
 

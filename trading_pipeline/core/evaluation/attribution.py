@@ -95,8 +95,8 @@ def a_year(money: Floats, equity: Floats, resampling: Resampling) -> list[Estima
     Args:
         money: (D, G) of each day; equity: (D,) before it, >= 0.
     """
-    drawn, year = resampling.drawn, resampling.days_per_year
-    held = _divided(year * (drawn @ money), (drawn @ equity)[:, None])
+    year, totals = resampling.days_per_year, resampling.totals
+    held = _divided(year * totals(money), totals(equity[:, None]))
     values = _divided(year * money.sum(axis=0), np.full(money.shape[1], equity.sum()))
     return [
         interval(Sampled(float(value), again), resampling.widening)
@@ -112,8 +112,7 @@ def win_rates(closed: Floats, won: Floats, resampling: Resampling) -> list[Estim
     Args:
         closed: (D, G) how many were closed; won: (D, G) how many of them made money.
     """
-    drawn = resampling.drawn
-    again = _divided(drawn @ won, drawn @ closed)
+    again = _divided(resampling.totals(won), resampling.totals(closed))
     values = _divided(won.sum(axis=0), closed.sum(axis=0))
     enough = closed.sum(axis=0) >= _FEWEST_TRADES
     return [

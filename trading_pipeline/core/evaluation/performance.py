@@ -103,13 +103,14 @@ class Resampling:
     def widening(self) -> float:
         return widening(self.dates.shape[1], self.block)
 
-    @property
-    def drawn(self) -> Floats:
-        """How often each replication drew each day, (R, D)."""
+    def totals(self, values: Floats) -> Floats:
+        """Sum of G columns over the days of each replication: (D, G) -> (R, G)."""
         replications, days = self.dates.shape
         cells = self.dates + np.arange(replications)[:, None] * days
-        counts = np.bincount(cells.ravel(), minlength=replications * days)
-        return counts.reshape(replications, days).astype(np.float64)
+        drawn = np.bincount(cells.ravel(), minlength=replications * days)
+        # No matrix product: its last digits depend on how many threads there are.
+        counts = drawn.reshape(replications, days).astype(np.float64)
+        return np.asarray(np.einsum("rd,dg->rg", counts, values))
 
 
 def sampled_metrics(book: DailyBook, resampling: Resampling) -> dict[str, Sampled]:

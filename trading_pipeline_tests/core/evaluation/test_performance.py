@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.evaluation.confidence import resampled_dates
 from trading_pipeline.core.evaluation.performance import (
     DailyBook,
+    Resampling,
+    by_day,
     daily_returns,
     day_closes,
     share_beaten,
@@ -64,3 +67,21 @@ def test_share_beaten_counts_ties_half_and_undefined_as_nothing():
     assert share_beaten(0.5, np.array([0.1, 0.5, 0.9, np.nan])) == pytest.approx(2.5 / 4)
     assert share_beaten(float("nan"), np.array([-1.0, 0.0, 1.0])) == pytest.approx(0.5)
     assert share_beaten(0.5, np.array([])) is None
+
+
+def test_totals_are_sums_over_the_days_of_each_replication():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 3))
+    resampling = Resampling(dates=resampled_dates(50, 5, 20, 0), block=5, days_per_year=252, seed=0)
+    expected = [values[row].sum(axis=0) for row in resampling.dates]
+    np.testing.assert_allclose(resampling.totals(values), expected, atol=1e-12)
+
+
+def test_sums_by_day_leave_the_first_bar_out():
+    at = pd.DatetimeIndex(
+        ["2020-01-01", "2020-01-01 12:00", "2020-01-02", "2020-01-02 12:00"], tz="UTC"
+    )
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    assert by_day(values, day_closes(at)).tolist() == [2.0, 12.0]
+    grid = np.stack([values, -values], axis=1)[None]
+    assert by_day(grid, day_closes(at)).tolist() == [[[2.0, -2.0], [12.0, -12.0]]]
