@@ -125,7 +125,9 @@ def equity_chart(series: ReportSeries) -> Figure:
         add_line(figure, dates, equity[days], label(name), colour_of(series, name), 1.2)
     add_line(figure, dates, series.equity[days], "strategy", STRATEGY, 2.8)
     figure.data[-1].legendrank = 1  # drawn last, to lie on top, but named first
-    figure.update_yaxes(type="log", tickformat=",~s", tickvals=money_ticks(series))
+    figure.update_yaxes(
+        type="log", tickformat=",~s", hoverformat=",.0f", tickvals=money_ticks(series)
+    )
     return figure
 
 
@@ -198,7 +200,7 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     if benchmark in series.baselines:
         fall = fall_from_peak(series.baselines[benchmark])[days]
         add_line(figure, dates, fall, label(benchmark), colour_of(series, benchmark), 1.2)
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure
 
 

@@ -17,6 +17,7 @@ from trading_pipeline.core.evaluation.performance import Resampling
 
 INTEREST = "interest"
 _NOTHING = 1e-9  # of the capital: less than this is rounding
+_UNEXPLAINED = 1e-6  # of the capital: more than this is an error, and is said
 _FEWEST_TRADES = 20  # with fewer an interval of their win rate says nothing
 
 Plain = dict[str, Any]
@@ -153,15 +154,18 @@ def _closed(
 def money_table(earnings: Earnings, resampling: Resampling) -> list[Plain]:
     """Where the money went: rows of kind, money, a_year; the last one is the total.
 
-    Kinds: what prices moved (before slippage), slippage, fees, each cash flow, interest.
+    Kinds: what prices moved (before slippage), slippage, fees, each cash flow, interest; and
+    'unexplained' if the book does not add up.
     """
-    kinds = [*earnings.kinds, INTEREST]
-    money = np.vstack([earnings.money.sum(axis=(1, 3)), earnings.interest]).T  # (D, P + 1)
-    money = np.column_stack([money, money.sum(axis=1) + earnings.unexplained])
-    yearly = a_year(money, earnings.equity, resampling)
+    parts = dict(zip(earnings.kinds, earnings.money.sum(axis=(1, 3)), strict=True))
+    parts[INTEREST] = earnings.interest
+    if np.abs(earnings.unexplained).sum() > _UNEXPLAINED * earnings.equity[0]:
+        parts["unexplained"] = earnings.unexplained
+    parts["total"] = earnings.money.sum(axis=(0, 1, 3)) + earnings.interest + earnings.unexplained
+    yearly = a_year(np.stack(list(parts.values()), axis=1), earnings.equity, resampling)
     return [
-        {"kind": kind, "money": float(amount), "a_year": estimate.to_plain()}
-        for kind, amount, estimate in zip([*kinds, "total"], money.sum(axis=0), yearly, strict=True)
+        {"kind": kind, "money": float(amount.sum()), "a_year": estimate.to_plain()}
+        for (kind, amount), estimate in zip(parts.items(), yearly, strict=True)
     ]
 
 

@@ -45,7 +45,8 @@ def test_every_file_is_written_and_named(tmp_path, given, summary):
     assert {name: path.name for name, path in paths.items()} == FILES
     assert {file.name for file in (tmp_path / "sample").iterdir()} == set(FILES.values())
     assert json.loads(paths["json"].read_text(encoding="utf-8")) == summary
-    assert paths["png"].read_bytes().startswith(b"\x89PNG")
+    for name in ("png", "drawdown", "months"):
+        assert paths[name].read_bytes().startswith(b"\x89PNG")
     predictions = pd.read_csv(paths["predictions"])
     assert predictions["score"].tolist() == [0.125] * 3
     assert pd.read_csv(paths["vetoes"])["rule"].tolist() == ["weekly_loss"] * 2

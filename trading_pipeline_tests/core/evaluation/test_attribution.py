@@ -68,6 +68,14 @@ def test_sides_symbols_and_kinds_add_up_to_the_total():
     )
 
 
+def test_money_that_has_no_source_has_a_row_of_its_own():
+    given = earned(unexplained=np.full(300, 2.0))
+    costs = money_table(given, resampling(300))
+    assert [row["kind"] for row in costs[-2:]] == ["unexplained", "total"]
+    assert costs[-2]["money"] == pytest.approx(600.0)
+    assert sum(row["money"] for row in costs[:-1]) == pytest.approx(given.total)
+
+
 def test_only_what_took_part_is_listed_and_the_largest_comes_first():
     given = earned()
     rows = attribution(given, closed(given), resampling(300))["symbols"]

@@ -23,11 +23,11 @@ def test_every_window_is_a_sharpe_ratio_of_its_days():
 
 def test_the_band_covers_the_truth():
     """On independent days of a known Sharpe ratio, in windows that do not overlap."""
-    returns = np.random.default_rng(1).normal(0.001, 0.01, 252 * 400)
+    returns = np.random.default_rng(1).normal(0.001, 0.01, 252 * 200)
     found = rolling_sharpe(returns, 252, 252)
     truth, ends = 0.1 * np.sqrt(252), slice(251, None, 252)
     held = (found.low[ends] <= truth) & (truth <= found.high[ends])
-    assert 0.92 <= held.mean() <= 0.98
+    assert 0.91 <= held.mean() <= 0.985
 
 
 def test_a_window_that_never_moved_is_undefined():
