@@ -101,9 +101,10 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
         score=score,
         eligible=able,
         profile=profile_of(market),
+        everything=True,
         **book_settings(market, CAPITAL),
     )
-    decided, account = book.decisions[:-1].ravel(), book.log[:-1]
+    decided, account = book.decisions[: -len(panel.symbols)], book.log[:-1]
     columns = {name: decided[name] for name in decided.dtype.names or ()}
     for name in account.dtype.names or ():
         columns[f"account {name}"] = np.repeat(account[name], len(panel.symbols))

@@ -24,25 +24,50 @@ _BARS_PER_DAY = {  # of a full session: 6.5 hours in New York, of which the last
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What trading costs. Fractions of notional; rates are a year's; money is quote currency."""
+    """What trading costs. Fractions of notional; rates are a year's; money is quote currency.
 
-    fee: float = 0.001
+    The square-root law of impact: Almgren, Thum, Hauptmann and Li, Direct Estimation of Equity
+    Market Impact (2005); its coefficient is of order one in many markets (Tóth et al., Anomalous
+    Price Impact, 2011). Losses at delisting: Shumway, The Delisting Bias in CRSP Data (1997).
+    """
+
+    fee: float = 0.001  # of orders that take liquidity: at the open, and stops
+    maker_fee: float | None = None  # of resting limit orders and take-profits; None: as `fee`
+    fee_per_share: float = 0.0  # money per unit traded, beside the fraction
+    minimum_fee: float = 0.0  # money per order that fills
     slippage: float = 0.0005
+    impact: float = 0.0  # × σ of a bar × √(quantity / volume of the bar), beside the slippage
+    participation: float = 0.1  # share of a bar's volume that one symbol's orders may be; inf: any
     borrow: float = 0.005  # a year, on the value of short positions
+    funding: float = 0.0  # a year, paid by longs and earned by shorts (perpetuals); may be < 0
     debit: float = 0.06  # a year, on negative cash
     leverage: float = 1.0  # gross exposure allowed per unit of equity
     lot: float = 0.0  # smallest tradable step in units; 0 is any fraction
     min_notional: float = 1.0
+    delisting_loss: float = 0.3  # of the last price, for longs; shorts get no gain
+    delisted_after: int = 30  # calendar days without a bar
 
     def __post_init__(self) -> None:
-        for name in ("fee", "slippage"):
-            if not 0 <= getattr(self, name) < 0.05:
-                raise ValueError(f"{name} must be in [0, 0.05), was {getattr(self, name)}")
-        for name in ("borrow", "debit", "lot", "min_notional"):
+        maker = self.fee if self.maker_fee is None else self.maker_fee
+        for name, value in {"fee": self.fee, "maker_fee": maker, "slippage": self.slippage}.items():
+            if not 0 <= value < 0.05:
+                raise ValueError(f"{name} must be in [0, 0.05), was {value}")
+        finite = ("borrow", "debit", "lot", "min_notional", "fee_per_share", "minimum_fee")
+        for name in finite:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be >= 0, was {getattr(self, name)}")
+        if not 0 <= self.impact <= 10:
+            raise ValueError(f"impact must be in [0, 10], was {self.impact}")
+        if not self.participation > 0:
+            raise ValueError(f"participation must be > 0 (inf is no cap), was {self.participation}")
+        if not -1 <= self.funding <= 1:
+            raise ValueError(f"funding must be in [-1, 1] a year, was {self.funding}")
         if not 0 < self.leverage <= 10:
             raise ValueError(f"leverage must be in (0, 10], was {self.leverage}")
+        if not 0 <= self.delisting_loss < 1:
+            raise ValueError(f"delisting_loss must be in [0, 1), was {self.delisting_loss}")
+        if self.delisted_after < 1:
+            raise ValueError(f"delisted_after must be >= 1 day, was {self.delisted_after}")
 
 
 @dataclass(frozen=True, kw_only=True)

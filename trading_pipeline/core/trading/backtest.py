@@ -13,6 +13,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.baselines import RULE_BASELINES
 from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.grids import prepare
 from trading_pipeline.core.trading.profiles import profile_of, without_stops
 from trading_pipeline.core.trading.random_portfolios import random_portfolios
 from trading_pipeline.core.trading.simulate import simulate
@@ -60,9 +61,10 @@ def run_backtest(
     settings = book_settings(market, capital)
     profile = profile_of(market)
     rows: dict[str, Any] = {"start": start, "stop": stop}
+    prepared = prepare(panel)
 
     def trade(**inputs: Any) -> Book:
-        return simulate(panel, eligible=eligible, **rows, **settings, **inputs)
+        return simulate(panel, eligible=eligible, prepared=prepared, **rows, **settings, **inputs)
 
     weights = {
         name: rule(panel, eligible, **rows, bars_per_year=market.bars_per_year)
@@ -88,6 +90,7 @@ def run_backtest(
             bars_per_year=market.bars_per_year,
             seed=seed,
             count=RANDOM_PORTFOLIOS,
+            prepared=prepared,
         ),
         score=score,
     )

@@ -1,10 +1,12 @@
 """A book: everything a simulation wrote down, and the tables and totals made from it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.breaks import hold_over_gaps
 from trading_pipeline.core.trading.records import (
     cash_flows_of,
     fills_of,
@@ -12,6 +14,7 @@ from trading_pipeline.core.trading.records import (
     orders_of,
     vetoes_of,
 )
+from trading_pipeline.core.trading.state import FILL, FLOWS, paid_in
 from trading_pipeline.core.trading.trades import trades_of
 
 
@@ -23,9 +26,11 @@ class Book:
     symbols: tuple[str, ...]  # N
     rules: np.ndarray  # (1,) parameters of costs and limits
     log: np.ndarray  # (K,) ACCOUNT, after the decision of each close
-    decisions: np.ndarray  # (K, N) DECISION
-    fills_made: np.ndarray  # (K, N, 2) FILL: order at the open, then stop or take-profit
-    flows: np.ndarray  # (K, N) FLOW
+    quantity: np.ndarray  # (K, N) units held at each close, negative is short
+    decisions: np.ndarray  # (D,) DECISION: with an order or a veto, or every one
+    events: np.ndarray  # (F,) FILL: fills, and orders that lapsed
+    payments: np.ndarray  # (P,) FLOW
+    close: np.ndarray  # (K, N) raw, as the panel had it
     split: np.ndarray  # (K, N) new shares per old one, as the panel had them
 
     @property
@@ -76,29 +81,42 @@ class Book:
         """(K,) volatility per bar that the target book would have had; 0 for an unmanaged one."""
         return self._of("forecast")
 
-    @property
-    def quantity(self) -> np.ndarray:
-        """(K, N) units held at each close, negative is short."""
-        held: np.ndarray = self.decisions["quantity"].copy()
-        return held
+    @cached_property
+    def price(self) -> np.ndarray:
+        """(K, N) raw price that each symbol is marked at; NaN before its first bar."""
+        shares = np.cumprod(self.split, axis=0)
+        held = hold_over_gaps(self.close * shares) / shares
+        return np.where(np.isnan(self.close), held, self.close)
 
     @property
     def weight(self) -> np.ndarray:
-        """(K, N) fractions of equity held at each close."""
-        held: np.ndarray = self.decisions["weight"].copy()
+        """(K, N) fractions of equity held at each close; 0 without equity."""
+        equity = np.where(self.equity > 0, self.equity, np.inf)[:, None]
+        held: np.ndarray = self.quantity * np.nan_to_num(self.price) / equity
         return held
 
     @property
-    def price(self) -> np.ndarray:
-        """(K, N) raw price that each symbol is marked at; NaN before its first bar."""
-        marks: np.ndarray = self.decisions["price"].copy()
-        return marks
-
-    @property
     def reasons(self) -> np.ndarray:
-        """(K, N) uint32 bits of `reasons`, for the decision at each close."""
+        """(D,) uint32 bits of `reasons`, for each of the decisions."""
         bits: np.ndarray = self.decisions["reasons"].copy()
         return bits
+
+    @cached_property
+    def fills_made(self) -> np.ndarray:
+        """(K, N, 2) FILL: the order, then a barrier or settlement; price NaN where none filled."""
+        grid = np.zeros((*self.quantity.shape, 2), FILL)
+        grid["price"] = np.nan
+        at = self.events[self.events["quantity"] != 0]
+        grid[at["bar"], at["symbol"], at["slot"]] = at
+        return grid
+
+    @cached_property
+    def flows(self) -> np.ndarray:
+        """(K, N) money of each kind in FLOWS."""
+        grid = np.zeros(self.quantity.shape, [(kind, "f8") for kind in FLOWS])
+        for kind in FLOWS:
+            grid[kind][self.payments["bar"], self.payments["symbol"]] = self.payments[kind]
+        return grid
 
     def _of(self, name: str) -> np.ndarray:
         values: np.ndarray = self.log[name].copy()
@@ -117,15 +135,16 @@ class Book:
     def fills(self, session: str) -> pd.DataFrame:
         """client_order_id, filled_at, symbol, quantity (signed), price, fee, slippage, kind,
         reasons."""
-        return fills_of(session, self._decided, self.timestamps, self.symbols, self.fills_made)
+        return fills_of(session, self._decided, self.timestamps, self.symbols, self.events)
 
     def lapsed(self, session: str) -> pd.DataFrame:
-        """client_order_id, lapsed_at, symbol of the orders that found no bar."""
-        return lapsed_of(session, self._decided, self.timestamps, self.symbols, self.fills_made)
+        """client_order_id, lapsed_at, symbol of the orders that did not fill whole in time."""
+        return lapsed_of(session, self._decided, self.timestamps, self.symbols, self.events)
 
     def cash_flows(self) -> pd.DataFrame:
-        """at, symbol, kind (dividend, borrow, interest), amount."""
-        return cash_flows_of(self.timestamps, self.symbols, self.flows, self._of("interest"))
+        """at, symbol, kind (dividend, borrow, funding, interest), amount."""
+        interest = self._of("interest")
+        return cash_flows_of(self.timestamps, self.symbols, self.payments, interest)
 
     def vetoes(self) -> pd.DataFrame:
         """decided_at, symbol, rule, figure, limit."""
@@ -133,7 +152,7 @@ class Book:
 
     def trades(self) -> pd.DataFrame:
         """Closed round trips, from flat to flat: see `trades_of`."""
-        return trades_of(self.timestamps, self.symbols, self.fills_made, self.flows, self.split)
+        return trades_of(self.timestamps, self.symbols, self.events, self.payments, self.split)
 
 
 def accounting_error(book: Book) -> float:
@@ -142,12 +161,16 @@ def accounting_error(book: Book) -> float:
     Checks, at every bar, that cash moved by fills, fees and cash flows and nothing else, that
     quantities moved by fills and splits, and that equity is cash plus quantity × price.
     """
-    fills = book.fills_made
-    paid = np.nansum(fills["quantity"] * fills["price"] + fills["fee"], axis=(1, 2))
-    flowed = (book.flows["dividend"] + book.flows["borrow"]).sum(axis=1) + book.log["interest"]
+    fills, K = book.events, len(book.timestamps)
+    spent = fills["quantity"] * fills["price"] + fills["fee"]
+    paid = np.bincount(fills["bar"], weights=spent, minlength=K)
+    flowed = np.bincount(book.payments["bar"], weights=paid_in(book.payments), minlength=K)
+    flowed = flowed + book.log["interest"]
     cash = np.diff(book.cash) - (flowed - paid)[1:]
     held, price = book.quantity, np.nan_to_num(book.price)
-    moved = held[1:] - held[:-1] * book.split[1:] - fills["quantity"].sum(axis=2)[1:]
+    traded = np.zeros(held.shape)
+    np.add.at(traded, (fills["bar"], fills["symbol"]), fills["quantity"])
+    moved = held[1:] - held[:-1] * book.split[1:] - traded[1:]
     equity = book.equity - book.cash - (held * price).sum(axis=1)
     worst = [np.abs(part).max(initial=0.0) for part in (cash, moved * price[1:], equity)]
     return float(max(worst) / book.equity[0])

@@ -22,6 +22,8 @@ class Profile:
     symbol_cap: float  # absolute weight; small universes get 1.5 × gross_cap / eligible symbols
     kelly_fraction: float  # of full Kelly, once there is evidence
     starting_cap: float = 0.5  # share of gross_cap while there is no evidence to size by
+    kelly_floor: float = 0.25  # share of gross_cap that is left when the evidence is bad
+    group_cap: float = inf  # gross weight of a sector or cluster, as a share of gross_cap
     daily_loss: float  # against the close of the previous day, ISO week, month
     weekly_loss: float
     monthly_loss: float
@@ -31,6 +33,9 @@ class Profile:
     half_days: int = 63  # full size after this, or at a new peak
     stop_loss: float  # in units of σ√h from the average entry
     take_profit: float
+    trailing_stop: float = inf  # in units of σ√h from the best price since entry
+    breaker: float = inf  # no new exposure while the market is this many times as volatile as usual
+    limit_entry: float = 0.0  # σ per bar that new exposure waits for a better price; 0: at the open
     span: int = 10  # bars over which scores are smoothed
     band: float = 0.2  # no trade within this fraction of the target
     band_floor: float = 0.01  # nor within this weight; less where many symbols share the book
@@ -38,7 +43,13 @@ class Profile:
     def __post_init__(self) -> None:
         for name in ("volatility_target", "gross_cap", "net_cap", "symbol_cap", "kelly_fraction"):
             _require(getattr(self, name) > 0, f"{name} must be > 0, was {getattr(self, name)}")
-        _require(0 < self.starting_cap <= 1, f"starting_cap must be in (0, 1], {self}")
+        for name in ("starting_cap", "kelly_floor"):
+            share = getattr(self, name)
+            _require(0 < share <= 1, f"{name} must be in (0, 1], was {share}")
+        for name in ("group_cap", "trailing_stop"):
+            _require(getattr(self, name) > 0, f"{name} must be > 0, was {getattr(self, name)}")
+        _require(self.breaker > 1, f"breaker must be > 1, was {self.breaker}")
+        _require(0 <= self.limit_entry < inf, f"limit_entry must be >= 0, was {self.limit_entry}")
         losses = (self.daily_loss, self.weekly_loss, self.monthly_loss)
         _require(0 < losses[0] <= losses[1] <= losses[2], f"loss limits must rise, were {losses}")
         _require(0 < self.halve <= self.flat, f"halve {self.halve} must be in (0, {self.flat}]")

@@ -5,17 +5,11 @@ import numpy as np
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.baselines import month_starts
+from trading_pipeline.core.trading.grids import Prepared, known_grids, prepare
 from trading_pipeline.core.trading.loop import run_portfolios
 from trading_pipeline.core.trading.rules import rules_of
-from trading_pipeline.core.trading.simulate import price_grids
-from trading_pipeline.core.trading.state import (
-    DECISION,
-    FILL,
-    FLOW,
-    new_account,
-    new_positions,
-    periods_of,
-)
+from trading_pipeline.core.trading.simulate import new_scratch
+from trading_pipeline.core.trading.state import new_account, new_positions, periods_of
 
 _BLOCK = 50  # portfolios whose weights are in memory at once
 
@@ -31,6 +25,7 @@ def random_portfolios(
     bars_per_year: int,
     seed: int,
     count: int = 1000,
+    prepared: Prepared | None = None,
 ) -> np.ndarray:
     """Equity (count, stop - start) of fully invested long-only books, simulated with all costs.
 
@@ -39,6 +34,7 @@ def random_portfolios(
 
     Args:
         eligible: (T, N) bool. start, stop: rows of the panel. capital: quote currency.
+        prepared: `prepare` of the panel, if it is at hand.
     """
     rows, N = month_starts(panel, start, stop), len(panel.symbols)
     asked = np.full(stop - start, -1)
@@ -53,16 +49,15 @@ def random_portfolios(
         scored=False,
     )
     fresh = (new_account(capital), new_positions(N), periods_of(panel.timestamps))
-    prices, nothing = price_grids(panel), np.full((1, N), np.nan)
-    scratch = (np.zeros(N, DECISION), np.zeros((N, 2), FILL), np.zeros(N, FLOW))
+    shared = prepare(panel) if prepared is None else prepared
+    prices, known = shared.prices, known_grids(panel, shared, eligible=eligible)
+    scratch = new_scratch(N)
     equity = np.zeros((count, stop - start))
     generator = np.random.default_rng(seed)
     for first in range(0, count, _BLOCK):
         part = equity[first : first + _BLOCK]
         weights = _draw(generator, len(part), eligible[rows])
-        run_portfolios(
-            rules, *fresh, prices, eligible, weights, asked, nothing, start, scratch, part
-        )
+        run_portfolios(rules, *fresh, prices, known, weights, asked, start, scratch, part)
     return equity
 
 

@@ -7,35 +7,41 @@ A bit says that a rule changed something for this symbol at this bar, not merely
 LONG_ONLY = 1 << 0  # a negative signal in a book that may not be short
 VOLATILITY_TARGET = 1 << 1  # scaled to the profile's volatility
 SYMBOL_CAP = 1 << 2
-GROSS_CAP = 1 << 3
-KELLY_CAP = 1 << 4
-LEVERAGE_CAP = 1 << 5
-NET_CAP = 1 << 6
-DRAWDOWN_HALF = 1 << 7
-NO_TRADE_BAND = 1 << 8  # too close to the target to be worth the cost
-LOT = 1 << 9  # rounded towards zero
+GROUP_CAP = 1 << 3  # of a sector, or of symbols that move together
+GROSS_CAP = 1 << 4
+KELLY_CAP = 1 << 5
+LEVERAGE_CAP = 1 << 6
+NET_CAP = 1 << 7
+DRAWDOWN_HALF = 1 << 8
+NO_TRADE_BAND = 1 << 9  # too close to the target to be worth the cost
+LOT = 1 << 10  # rounded towards zero
 # What refused an order, or part of it.
-MIN_NOTIONAL = 1 << 10
-INELIGIBLE = 1 << 11
-NO_BAR = 1 << 12
-NO_SCORE = 1 << 13
-COOLING_OFF = 1 << 14  # blocked after a stop
-DAILY_LOSS = 1 << 15
-WEEKLY_LOSS = 1 << 16
-MONTHLY_LOSS = 1 << 17
-DRAWDOWN_FLAT = 1 << 18
-KILL_SWITCH = 1 << 19
-BANKRUPT = 1 << 20
+MIN_NOTIONAL = 1 << 11
+INELIGIBLE = 1 << 12
+NO_BAR = 1 << 13
+NO_SCORE = 1 << 14
+COOLING_OFF = 1 << 15  # blocked after a stop
+DAILY_LOSS = 1 << 16
+WEEKLY_LOSS = 1 << 17
+MONTHLY_LOSS = 1 << 18
+TURBULENCE = 1 << 19  # the volatility circuit breaker
+DRAWDOWN_FLAT = 1 << 20
+KILL_SWITCH = 1 << 21
+BANKRUPT = 1 << 22
 # What happened at the fill.
-BUYING_POWER = 1 << 21  # cut to what cash and leverage allow at the open
-LAPSED = 1 << 22  # no bar to fill it on
-STOP_LOSS = 1 << 23
-TAKE_PROFIT = 1 << 24
+BUYING_POWER = 1 << 23  # cut to what cash and leverage allow
+PARTICIPATION = 1 << 24  # cut to a share of the bar's volume
+LAPSED = 1 << 25  # no bar, no volume, or its price was not reached in time
+STOP_LOSS = 1 << 26
+TRAILING_STOP = 1 << 27
+TAKE_PROFIT = 1 << 28
+DELISTED = 1 << 29  # settled, for its bars ended
 
 NAMES: dict[int, str] = {
     LONG_ONLY: "long_only",
     VOLATILITY_TARGET: "volatility_target",
     SYMBOL_CAP: "symbol_cap",
+    GROUP_CAP: "group_cap",
     GROSS_CAP: "gross_cap",
     KELLY_CAP: "kelly_cap",
     LEVERAGE_CAP: "leverage_cap",
@@ -51,13 +57,17 @@ NAMES: dict[int, str] = {
     DAILY_LOSS: "daily_loss",
     WEEKLY_LOSS: "weekly_loss",
     MONTHLY_LOSS: "monthly_loss",
+    TURBULENCE: "turbulence",
     DRAWDOWN_FLAT: "drawdown_flat",
     KILL_SWITCH: "kill_switch",
     BANKRUPT: "bankrupt",
     BUYING_POWER: "buying_power",
+    PARTICIPATION: "participation",
     LAPSED: "lapsed",
     STOP_LOSS: "stop_loss",
+    TRAILING_STOP: "trailing_stop",
     TAKE_PROFIT: "take_profit",
+    DELISTED: "delisted",
 }
 # Rules that refuse: each of these on an order is a veto with a figure and a limit.
 VETOES = (
@@ -69,10 +79,20 @@ VETOES = (
     DAILY_LOSS,
     WEEKLY_LOSS,
     MONTHLY_LOSS,
+    TURBULENCE,
     DRAWDOWN_FLAT,
     KILL_SWITCH,
     BANKRUPT,
 )
+
+VETO_BITS = sum(VETOES)
+
+_EXITS = (STOP_LOSS, TRAILING_STOP, TAKE_PROFIT, DELISTED)
+
+
+def kind_of(bits: int) -> str:
+    """What filled: 'order', or the barrier that it was, or 'delisted'."""
+    return next((NAMES[exit_] for exit_ in _EXITS if int(bits) & exit_), "order")
 
 
 def names_of(bits: int) -> str:

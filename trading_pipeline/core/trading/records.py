@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.trading import reasons
-from trading_pipeline.core.trading.reasons import LAPSED, STOP_LOSS, TAKE_PROFIT, names_of
+from trading_pipeline.core.trading.reasons import LAPSED, kind_of, names_of
+from trading_pipeline.core.trading.state import FLOWS, KINDS, LIMIT, STOP
 
 _RULE_FIELDS = {
     reasons.DAILY_LOSS: ("day_loss", "daily_loss"),
@@ -27,11 +28,10 @@ def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int)
 def orders_of(
     session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: np.ndarray
 ) -> pd.DataFrame:
-    """One row per order of (K, N) decisions; quantity > 0 in units, on the side named."""
-    k, n = np.nonzero(decisions["order"])
-    rows = decisions[k, n]
-    stamps = timestamps[k]
-    names = _names(symbols, n)
+    """One row per order of (D,) decisions; quantity > 0 in units, on the side named."""
+    rows = decisions[decisions["order"] != 0]
+    stamps = timestamps[rows["bar"]]
+    names = _names(symbols, rows["symbol"])
     keys = zip(stamps, names, strict=True)
     return pd.DataFrame(
         {
@@ -40,9 +40,9 @@ def orders_of(
             "symbol": names,
             "side": _text(np.where(rows["order"] > 0, "buy", "sell")),
             "quantity": np.abs(rows["order"]),
-            "type": _text(["market"] * len(k)),
-            "limit_price": np.full(len(k), np.nan),
-            "stop_price": np.full(len(k), np.nan),
+            "type": _text(np.array(KINDS, dtype=object)[rows["kind"]]),
+            "limit_price": np.where(rows["kind"] == LIMIT, rows["level"], np.nan),
+            "stop_price": np.where(rows["kind"] == STOP, rows["level"], np.nan),
             "reasons": _text([names_of(bits) for bits in rows["reasons"]]),
         }
     )
@@ -55,30 +55,30 @@ def fills_of(
     symbols: tuple[str, ...],
     fills: np.ndarray,
 ) -> pd.DataFrame:
-    """One row per fill of (K, N, 2) records, in the order in which they happened within a bar.
+    """One row per fill of (F,) events: by bar, orders before barriers, then by symbol.
 
     Args:
         decided: (K,) the bar decided on before each bar; `filled`: (K,) the bars themselves.
 
     Returns:
         quantity is signed; price includes slippage; fee and slippage are money; a protective
-        order that filled has sequence 1 and is named in `kind`, the others are 'order'.
+        order that filled has sequence 1 and is named in `kind` (stop_loss, trailing_stop,
+        take_profit, or delisted for a settlement), the others are 'order'.
     """
-    k, slot, n = np.nonzero(fills["quantity"].transpose(0, 2, 1))
-    rows = fills[k, n, slot]
-    names = _names(symbols, n)
-    keys = zip(decided[k], names, slot, strict=True)
-    kind = np.where(rows["reasons"] & STOP_LOSS, "stop_loss", "order")
+    rows = fills[fills["quantity"] != 0]
+    rows = rows[np.lexsort((rows["symbol"], rows["slot"], rows["bar"]))]
+    names = _names(symbols, rows["symbol"])
+    keys = zip(_decided(decided, rows), names, rows["slot"], strict=True)
     return pd.DataFrame(
         {
             "client_order_id": _text([order_id(session, at, name, int(i)) for at, name, i in keys]),
-            "filled_at": filled[k],
+            "filled_at": filled[rows["bar"]],
             "symbol": names,
             "quantity": rows["quantity"],
             "price": rows["price"],
             "fee": rows["fee"],
             "slippage": rows["slippage"],
-            "kind": _text(np.where(rows["reasons"] & TAKE_PROFIT, "take_profit", kind)),
+            "kind": _text([kind_of(bits) for bits in rows["reasons"]]),
             "reasons": _text([names_of(bits) for bits in rows["reasons"]]),
         }
     )
@@ -91,12 +91,17 @@ def lapsed_of(
     symbols: tuple[str, ...],
     fills: np.ndarray,
 ) -> pd.DataFrame:
-    """Orders that found no bar to fill on: client_order_id, lapsed_at, symbol."""
-    k, n = np.nonzero(fills["reasons"][:, :, 0] & LAPSED)
-    names = _names(symbols, n)
-    keys = zip(decided[k], names, strict=True)
+    """Orders that did not fill, or not whole, while they were good.
+
+    Returns:
+        client_order_id, lapsed_at, symbol.
+    """
+    rows = fills[(fills["reasons"] & LAPSED != 0) & (fills["slot"] == 0)]
+    rows = rows[np.lexsort((rows["symbol"], rows["bar"]))]
+    names = _names(symbols, rows["symbol"])
+    keys = zip(_decided(decided, rows), names, strict=True)
     ids = _text([order_id(session, at, name, 0) for at, name in keys])
-    return pd.DataFrame({"client_order_id": ids, "lapsed_at": filled[k], "symbol": names})
+    return pd.DataFrame({"client_order_id": ids, "lapsed_at": filled[rows["bar"]], "symbol": names})
 
 
 def cash_flows_of(
@@ -105,12 +110,12 @@ def cash_flows_of(
     """One row per payment: at, symbol ('' for interest), kind, amount (negative: paid).
 
     Args:
-        flows: (K, N) FLOW; interest: (K,) money.
+        flows: (P,) FLOW; interest: (K,) money.
     """
-    parts = [
-        (*np.nonzero(flows[kind]), kind, flows[kind][np.nonzero(flows[kind])])
-        for kind in ("dividend", "borrow")
-    ]
+    parts = []
+    for kind in FLOWS:
+        rows = flows[flows[kind] != 0]
+        parts.append((rows["bar"], rows["symbol"], kind, rows[kind]))
     k = np.flatnonzero(interest)
     parts.append((k, np.full(len(k), -1), "interest", interest[k]))
     k, n, kinds, amounts = (
@@ -136,17 +141,16 @@ def vetoes_of(
     """One row per rule that refused an order or part of it: what it measured, and its limit.
 
     Args:
-        rules: (1,) parameters; log: (K,) ACCOUNT; decisions: (K, N) DECISION.
+        rules: (1,) parameters; log: (K,) ACCOUNT; decisions: (D,) DECISION.
 
     Returns:
         decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
     """
-    bits = decisions["reasons"]
     parts = []
     for bit in reasons.VETOES:
-        k, n = np.nonzero(bits & bit)
-        figure, limit = _figures(bit, rules[0], log[k], decisions[k, n])
-        parts.append((k, n, reasons.NAMES[bit], figure, limit))
+        rows = decisions[decisions["reasons"] & bit != 0]
+        figure, limit = _figures(bit, rules[0], log[rows["bar"]], rows)
+        parts.append((rows["bar"], rows["symbol"], reasons.NAMES[bit], figure, limit))
     k, n = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     table = pd.DataFrame(
         {
@@ -172,6 +176,8 @@ def _figures(
         return np.abs(rows["notional"]), _filled(rules["min_notional"], nothing)
     if bit == reasons.COOLING_OFF:
         return rows["cooling"].astype(float), _filled(0.0, nothing)
+    if bit == reasons.TURBULENCE:
+        return log["turbulence"].copy(), _filled(rules["breaker"], nothing)
     if bit == reasons.BANKRUPT:
         return log["equity"].copy(), _filled(0.0, nothing)
     return nothing, nothing
@@ -180,6 +186,11 @@ def _figures(
 def _filled(value: float, like: np.ndarray) -> np.ndarray:
     """One number in every row."""
     return np.full(len(like), float(value))
+
+
+def _decided(decided: pd.DatetimeIndex, rows: np.ndarray) -> pd.DatetimeIndex:
+    """The bars that the orders behind (F,) events were decided on."""
+    return decided[np.maximum(rows["bar"] - (rows["age"] - 1), 0)]
 
 
 def _names(symbols: tuple[str, ...], n: np.ndarray) -> pd.Series:

@@ -1,8 +1,9 @@
-"""Limits on the whole book: losses by period, drawdown, kill switch, bankruptcy.
+"""Limits on the whole book: losses by period, drawdown, turbulence, kill switch, bankruptcy.
 
 Everything is looked at once a bar, at its close, and acts on the decision of that close. A loss
-limit makes the book reduce-only for the rest of its period; drawdown and the kill switch close
-positions. The kernels change the account's record in place.
+limit makes the book reduce-only for the rest of its period, a turbulent market for as long as it
+lasts; drawdown and the kill switch close positions. The kernels change the account's record in
+place.
 """
 
 import math
@@ -16,9 +17,12 @@ from trading_pipeline.core.trading.reasons import (
     DRAWDOWN_FLAT,
     KILL_SWITCH,
     MONTHLY_LOSS,
+    TURBULENCE,
     WEEKLY_LOSS,
 )
-from trading_pipeline.core.trading.state import FLAT, FULL, HALF, Record
+from trading_pipeline.core.trading.state import FLAT, FULL, HALF, VOLATILITY_WINDOW, Record
+
+_LATELY = 5  # bars that the circuit breaker looks at
 
 
 @kernel
@@ -83,6 +87,29 @@ def _resize(account: Record, size: int) -> None:
 
 
 @kernel
+def watch_turbulence(rules: Record, account: Record, market: np.ndarray) -> None:
+    """Trip the circuit breaker while the market moves far more than it usually does.
+
+    The root mean square return of the market's last 5 bars is compared with that of the 58 before.
+    market: (K,), K <= 63; without 63 bars nothing trips.
+    """
+    before = account.turbulent
+    account.turbulence, account.turbulent = 0.0, 0
+    if math.isinf(rules.breaker) or len(market) < VOLATILITY_WINDOW:
+        return
+    usual, now = 0.0, 0.0
+    for k in range(VOLATILITY_WINDOW - _LATELY):
+        usual += market[k] * market[k]
+    for k in range(VOLATILITY_WINDOW - _LATELY, VOLATILITY_WINDOW):
+        now += market[k] * market[k]
+    if usual > 0:
+        account.turbulence = math.sqrt(now / _LATELY / (usual / (VOLATILITY_WINDOW - _LATELY)))
+    if account.turbulence >= rules.breaker:
+        account.turbulent = 1
+        account.breaks += 1 - before
+
+
+@kernel
 def watch(rules: Record, account: Record) -> None:
     """All account rules at one close."""
     if account.equity <= 0:
@@ -122,6 +149,8 @@ def reducing_reasons(account: Record) -> int:
         bits |= WEEKLY_LOSS
     if account.month_breached:
         bits |= MONTHLY_LOSS
+    if account.turbulent:
+        bits |= TURBULENCE
     return bits
 
 

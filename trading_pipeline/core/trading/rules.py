@@ -12,17 +12,25 @@ from trading_pipeline.core.trading.profiles import Profile
 
 _NUMBERS = (
     "fee",  # fraction of notional
+    "maker_fee",
+    "fee_per_share",
+    "minimum_fee",
     "slippage",
+    "impact",
+    "participation",
     "borrow",  # per bar, on the value of shorts
+    "funding",  # per bar, on the value of what is held
     "debit",  # per bar, on negative cash
     "leverage",
     "lot",
     "min_notional",
+    "delisting_loss",
     "volatility_target",  # per bar
     "gross_cap",
     "net_cap",
     "symbol_cap",
-    "starting_cap",  # weight: share of the gross cap × the gross cap
+    "group_cap",  # weight: share of the gross cap × the gross cap
+    "starting_cap",  # the same
     "daily_loss",
     "weekly_loss",
     "monthly_loss",
@@ -30,16 +38,27 @@ _NUMBERS = (
     "flat",
     "stop_loss",  # × σ per bar: σ√h units × √h
     "take_profit",
+    "trailing_stop",
+    "breaker",
+    "limit_entry",  # × σ per bar
     "alpha",  # of the smoothing
     "band",
     "band_floor",
 )
-_SWITCHES = ("horizon", "flat_days", "half_days", "managed", "scored", "shorts", "neutral")
+_SWITCHES = (
+    *("horizon", "flat_days", "half_days", "delisted_after"),
+    *("managed", "scored", "shorts", "neutral"),
+)
 # Limits that the profile states as the kernels read them.
 _SAME = (
     *("gross_cap", "net_cap", "symbol_cap", "daily_loss", "weekly_loss", "monthly_loss"),
-    *("halve", "flat", "flat_days", "half_days", "band", "band_floor"),
+    *("halve", "flat", "flat_days", "half_days", "band", "band_floor", "breaker", "limit_entry"),
 )
+_COSTS = (  # that the kernels read as they are
+    *("fee", "fee_per_share", "minimum_fee", "slippage", "impact", "participation", "leverage"),
+    *("lot", "min_notional", "delisting_loss", "delisted_after"),
+)
+_BARRIERS = ("stop_loss", "take_profit", "trailing_stop")  # in units of σ√h
 _FIELDS = [(name, "f8") for name in _NUMBERS] + [(name, "i8") for name in _SWITCHES]
 # The name of the empty last field makes compiled kernels recognise their own version.
 RULES = np.dtype([*_FIELDS, (f"kernels_{VERSION}", "i8")])
@@ -95,25 +114,19 @@ def rules_of_plain(plain: dict[str, Any]) -> np.ndarray:
 
 
 def _costs(costs: Costs, bars_per_year: int) -> dict[str, float]:
-    return {
-        "fee": costs.fee,
-        "slippage": costs.slippage,
-        "borrow": costs.borrow / bars_per_year,
-        "debit": costs.debit / bars_per_year,
-        "leverage": costs.leverage,
-        "lot": costs.lot,
-        "min_notional": costs.min_notional,
-    }
+    rates = {name: getattr(costs, name) / bars_per_year for name in ("borrow", "funding", "debit")}
+    maker = costs.fee if costs.maker_fee is None else costs.maker_fee
+    return {name: getattr(costs, name) for name in _COSTS} | rates | {"maker_fee": maker}
 
 
 def _limits(profile: Profile | None, bars_per_year: int, horizon: int) -> dict[str, float]:
     if profile is None:
         off = ("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat", "net_cap", "gross_cap")
-        return dict.fromkeys((*off, "stop_loss", "take_profit"), inf)
+        return dict.fromkeys((*off, *_BARRIERS, "group_cap", "breaker"), inf)
     return {name: getattr(profile, name) for name in _SAME} | {
         "volatility_target": profile.volatility_target / sqrt(bars_per_year),
         "starting_cap": profile.starting_cap * profile.gross_cap,
-        "stop_loss": profile.stop_loss * sqrt(horizon),
-        "take_profit": profile.take_profit * sqrt(horizon),
+        "group_cap": profile.group_cap * profile.gross_cap,
         "alpha": 2 / (profile.span + 1),
+        **{name: getattr(profile, name) * sqrt(horizon) for name in _BARRIERS},
     }

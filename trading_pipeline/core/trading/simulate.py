@@ -1,16 +1,24 @@
-"""Backtests: a history of bars and of predictions or weights in, a book out."""
+"""Backtests: a history of bars and of predictions, weights or orders in, a book out."""
+
+from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
-from trading_pipeline.core.market.breaks import hold_over_gaps
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.panel import volatility as panel_volatility
+from trading_pipeline.core.trading.asked import orders_from
 from trading_pipeline.core.trading.book import Book
-from trading_pipeline.core.trading.loop import run_history
+from trading_pipeline.core.trading.grids import (
+    Prepared,
+    grid_of,
+    known_grids,
+    numbers,
+    prepare,
+)
+from trading_pipeline.core.trading.loop import Records, Scratch, run_history, run_orders
 from trading_pipeline.core.trading.profiles import Profile
 from trading_pipeline.core.trading.rules import rules_of
-from trading_pipeline.core.trading.sizing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.state import (
     ACCOUNT,
     DECISION,
@@ -18,9 +26,9 @@ from trading_pipeline.core.trading.state import (
     FLOW,
     new_account,
     new_positions,
+    paid_in,
     periods_of,
 )
-from trading_pipeline.errors import TradingError
 
 
 def simulate(
@@ -39,6 +47,10 @@ def simulate(
     volatility: np.ndarray | None = None,
     weights: np.ndarray | None = None,
     eligible: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    kelly: np.ndarray | None = None,
+    everything: bool = False,
+    prepared: Prepared | None = None,
 ) -> Book:
     """Trade rows [start, stop) of a panel: decided at each close, filled at the next open.
 
@@ -54,18 +66,22 @@ def simulate(
         volatility: (T, N) σ per bar; the panel's own 63-bar one if None.
         weights: (T, N) target fractions of equity.
         eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
+        groups: (T, N) int in [-1, N), symbols that share the profile's cap per group; none if None.
+        kelly: (T,) gross weight that past evidence allows, of `kelly_caps`; NaN, or None, where
+            there is none yet: the profile's starting cap holds.
+        everything: keep what was decided on every symbol at every bar, and not only orders and
+            vetoes: `Book.decisions` has K × N rows then, for whoever asks why.
+        prepared: `prepare` of the panel, for whoever simulates many books on it.
 
     Raises:
         ValueError: rows, shapes or options that make no sense.
-        TradingError: a score or weight is infinite.
+        TradingError: a score or weight is infinite, or a price is not positive.
     """
     if (score is None) == (weights is None):
         raise ValueError("give either scores or weights")
     if score is not None and profile is None:
         raise ValueError("scores are sized by a profile: give one")
-    T = len(panel.timestamps)
-    if not 0 <= start < stop <= T:
-        raise ValueError(f"rows [{start}, {stop}) are not within the panel's {T}")
+    _check_rows(panel, start, stop)
     rules = rules_of(
         costs=costs,
         bars_per_year=bars_per_year,
@@ -75,86 +91,161 @@ def simulate(
         profile=profile,
         scored=score is not None,
     )
-    inputs = (
-        panel.traded if eligible is None else _grid(panel, eligible, "eligible", bool),
-        _numbers(panel, score, "score"),
-        _numbers(panel, weights, "weights"),
-        panel_volatility(panel)
-        if volatility is None
-        else _numbers(panel, volatility, "volatility"),
-        recent_returns(panel),
+    shared = prepare(panel) if prepared is None else prepared
+    known = known_grids(
+        panel,
+        shared,
+        score=score,
+        weights=weights,
+        volatility=volatility,
+        eligible=eligible,
+        groups=groups,
+        kelly=kelly,
     )
-    return _run(panel, rules, new_account(capital), inputs, start, stop)
+    prices, periods = shared.prices, periods_of(panel.timestamps)
+    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    scratch = new_scratch(len(panel.symbols))
+
+    def run(now: int, records: Records) -> int:
+        rows = (start, now, stop)
+        return run_history(
+            rules, account, positions, periods, prices, known, rows, everything, scratch, records
+        )
+
+    every = (stop - start) * len(panel.symbols) if everything else 0
+    return _book(panel, rules, _recorded(run, panel, start, stop, every), start, stop)
 
 
-def recent_returns(panel: Panel) -> np.ndarray:
-    """(T, N) simple close-to-close returns, adjusted; 0 where a symbol has no bar, or no past."""
-    close = hold_over_gaps(panel.adjusted_close)
-    returns = np.zeros(close.shape)
-    returns[1:] = close[1:] / close[:-1] - 1
-    returns[panel.breaks] = 0.0
-    return np.nan_to_num(returns)
-
-
-def recent_rows(panel: Panel, row: int) -> np.ndarray:
-    """(K, N) of `recent_returns` that a decision at the close of `row` looks at, K <= 63."""
-    return recent_returns(panel)[max(1, row + 1 - VOLATILITY_WINDOW) : row + 1]
-
-
-def price_grids(panel: Panel) -> tuple[np.ndarray, ...]:
-    """Open, high, low, close, split, dividend (T, N), as kernels take them."""
-    grids = (panel.open, panel.high, panel.low, panel.close, panel.conversion, panel.dividend)
-    return tuple(np.ascontiguousarray(grid, dtype=float) for grid in grids)
-
-
-def _run(
+def simulate_orders(
     panel: Panel,
-    rules: np.ndarray,
-    account: np.ndarray,
-    inputs: tuple[np.ndarray, ...],
+    orders: pd.DataFrame | np.ndarray,
+    *,
     start: int,
     stop: int,
+    capital: float,
+    costs: Costs,
+    bars_per_year: int,
+    shortable: bool,
+    horizon: int = 1,
+    profile: Profile | None = None,
+    volatility: np.ndarray | None = None,
+    eligible: np.ndarray | None = None,
+    prepared: Prepared | None = None,
 ) -> Book:
-    K, N = stop - start, len(panel.symbols)
-    log, decisions = np.zeros(K, ACCOUNT), np.zeros((K, N), DECISION)
-    fills, flows = np.zeros((K, N, 2), FILL), np.zeros((K, N), FLOW)
-    records = (log, decisions, fills, flows)
-    run_history(
-        rules,
-        account,
-        new_positions(N),
-        periods_of(panel.timestamps),
-        price_grids(panel),
-        inputs,
-        start,
-        stop,
-        records,
+    """Trade a table of orders: market, limit, stop, each with a bracket if it has levels for one.
+
+    They pass the same account rules, lots, costs and fills as orders that `decide` makes: a profile
+    refuses new exposure after a loss limit and closes everything at its drawdown, its stops hold
+    for orders without levels of their own, and nothing is resized but for cash, leverage and
+    volume.
+
+    Args:
+        panel: T rows, N symbols; rows [start, stop) are traded.
+        orders: as `orders_from` takes them, or as it gives them.
+        shortable: whether orders may go short; otherwise they end at a position of nothing.
+        horizon: bars; a profile's stops are in units of σ√horizon.
+        volatility: (T, N) σ per bar, of stops and impact; the panel's own 63-bar one if None.
+        eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
+        prepared: `prepare` of the panel, for whoever simulates many books on it.
+
+    Raises:
+        ValueError: rows or shapes that make no sense.
+        TradingError: an order that cannot be one; the message names its row and rule.
+    """
+    _check_rows(panel, start, stop)
+    rules = rules_of(
+        costs=costs,
+        bars_per_year=bars_per_year,
+        horizon=horizon,
+        book="long_only",
+        shortable=shortable,
+        profile=profile,
+        scored=False,
     )
+    rules["managed"], rules["shorts"] = 0, shortable
+    able = panel.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
+    shared = prepare(panel) if prepared is None else prepared
+    sigma = shared.volatility if volatility is None else numbers(panel, volatility, "volatility")
+    prices, periods = shared.prices, periods_of(panel.timestamps)
+    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    scratch = new_scratch(len(panel.symbols))
+    asked = orders if isinstance(orders, np.ndarray) else orders_from(orders, panel)
+
+    def run(now: int, records: Records) -> int:
+        rows = (start, now, stop)
+        return run_orders(
+            rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
+        )
+
+    return _book(panel, rules, _recorded(run, panel, start, stop, 0), start, stop)
+
+
+def new_scratch(N: int) -> Scratch:
+    """Blank rows for one bar of N symbols."""
+    return Scratch(
+        np.zeros(N, DECISION), np.zeros((N, 2), FILL), np.zeros(N, FLOW), np.zeros(N, np.int64)
+    )
+
+
+def happened(scratch: Scratch, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fills (F,) and cash flows (P,) of a single bar that concerned `count` symbols."""
+    active = scratch.active[:count]
+    fills, flows = scratch.fills[active], scratch.flows[active]
+    fills["symbol"], fills["slot"], flows["symbol"] = active[:, None], [0, 1], active
+    fills = fills.reshape(-1)
+    return fills[(fills["reasons"] != 0) | (fills["quantity"] != 0)], flows[paid_in(flows) != 0]
+
+
+def _check_rows(panel: Panel, start: int, stop: int) -> None:
+    if not 0 <= start < stop <= len(panel.timestamps):
+        raise ValueError(
+            f"rows [{start}, {stop}) are not within the panel's {len(panel.timestamps)}"
+        )
+
+
+def _recorded(
+    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, every: int
+) -> Records:
+    """All that a run writes down, with room that doubles as often as it has to."""
+    K, N = stop - start, len(panel.symbols)
+    # Room that nothing is written to costs nothing.
+    least = min(2 * K * N, 1 << 20) + 2 * N
+    records = Records(
+        log=np.zeros(K, ACCOUNT),
+        held=np.zeros((K, N)),
+        decisions=np.zeros(max(every, least), DECISION),
+        fills=np.zeros(least, FILL),
+        flows=np.zeros(least, FLOW),
+        counts=np.zeros(3, np.int64),
+    )
+    now = start
+    while (now := run(now, records)) < stop:
+        names = ("decisions", "fills", "flows")
+        records = records._replace(**{name: _doubled(getattr(records, name)) for name in names})
+    decided, filled, flowed = records.counts
+    return records._replace(
+        decisions=records.decisions[:decided],
+        fills=records.fills[:filled],
+        flows=records.flows[:flowed],
+    )
+
+
+def _doubled(events: np.ndarray) -> np.ndarray:
+    room = np.zeros(2 * len(events), events.dtype)
+    room[: len(events)] = events
+    return room
+
+
+def _book(panel: Panel, rules: np.ndarray, records: Records, start: int, stop: int) -> Book:
     return Book(
         timestamps=panel.timestamps[start:stop],
         symbols=panel.symbols,
         rules=rules,
-        log=log,
-        decisions=decisions,
-        fills_made=fills,
-        flows=flows,
+        log=records.log,
+        quantity=records.held,
+        decisions=records.decisions,
+        events=records.fills,
+        payments=records.flows,
+        close=panel.close[start:stop],
         split=panel.conversion[start:stop],
     )
-
-
-def _numbers(panel: Panel, values: np.ndarray | None, name: str) -> np.ndarray:
-    """A (T, N) grid of float64 that is finite or NaN; all NaN if there is none."""
-    if values is None:
-        return np.full(panel.close.shape, np.nan)
-    grid = _grid(panel, values, name, float)
-    if np.isinf(grid).any():
-        t, n = (int(index[0]) for index in np.nonzero(np.isinf(grid)))
-        where = f"{panel.symbols[n]} at {panel.timestamps[t]}"
-        raise TradingError(f"{name} of {where} is infinite; use NaN for 'none'")
-    return grid
-
-
-def _grid(panel: Panel, values: np.ndarray, name: str, kind: type) -> np.ndarray:
-    if values.shape != panel.close.shape:
-        raise ValueError(f"{name} has shape {values.shape}, the panel {panel.close.shape}")
-    return np.ascontiguousarray(values, dtype=kind)

@@ -14,6 +14,7 @@ from trading_pipeline.core.trading.compiled import kernel
 from trading_pipeline.core.trading.reasons import (
     COOLING_OFF,
     GROSS_CAP,
+    GROUP_CAP,
     INELIGIBLE,
     KELLY_CAP,
     LEVERAGE_CAP,
@@ -23,9 +24,7 @@ from trading_pipeline.core.trading.reasons import (
     SYMBOL_CAP,
     VOLATILITY_TARGET,
 )
-from trading_pipeline.core.trading.state import Record
-
-VOLATILITY_WINDOW = 63  # bars
+from trading_pipeline.core.trading.state import VOLATILITY_WINDOW, Record
 
 
 @kernel
@@ -88,27 +87,33 @@ def demean(rows: np.ndarray) -> None:
 
 
 @kernel
-def book_volatility(rows: np.ndarray, recent: np.ndarray, volatility: np.ndarray) -> float:
+def book_volatility(
+    rows: np.ndarray, recent: np.ndarray, span: tuple[int, int], volatility: np.ndarray
+) -> float:
     """Per-bar volatility of the target book: deviation (ddof = 1) of its last 63 returns.
 
-    With a shorter history, the bound that holds for any correlation: Σ |w| σ.
+    That is √(w'Σw) of the sample covariance, without the matrix. With a shorter history, the bound
+    that holds for any correlation: Σ |w| σ. recent: (N, T), of which `span` is looked at.
     """
-    T = len(recent)
-    if T < VOLATILITY_WINDOW:
+    if span[1] - span[0] < VOLATILITY_WINDOW:
         bound = 0.0
         for n in range(len(rows)):
             if rows[n].target != 0 and not math.isnan(volatility[n]):
                 bound += abs(rows[n].target) * volatility[n]
         return bound
+    earned = np.zeros(VOLATILITY_WINDOW)
+    for n in range(len(rows)):
+        weight = rows[n].target
+        if weight != 0:
+            returns = recent[n, span[0] : span[1]]  # contiguous, so that the loop is vectorised
+            for k in range(VOLATILITY_WINDOW):
+                earned[k] += weight * returns[k]
     mean, squares = 0.0, 0.0
-    for t in range(T):
-        earned = 0.0
-        for n in range(len(rows)):
-            earned += rows[n].target * recent[t, n]
-        change = earned - mean  # Welford: stable in one pass
-        mean += change / (t + 1)
-        squares += change * (earned - mean)
-    return math.sqrt(squares / (T - 1))
+    for k in range(VOLATILITY_WINDOW):
+        mean += earned[k] / VOLATILITY_WINDOW
+    for k in range(VOLATILITY_WINDOW):
+        squares += (earned[k] - mean) ** 2
+    return math.sqrt(squares / (VOLATILITY_WINDOW - 1))
 
 
 @kernel
@@ -134,19 +139,25 @@ def scale(rows: np.ndarray, factor: float, side: float, reason: int) -> None:
 
 @kernel
 def scale_to_volatility(
-    rules: Record, rows: np.ndarray, recent: np.ndarray, volatility: np.ndarray
+    rules: Record,
+    rows: np.ndarray,
+    recent: np.ndarray,
+    span: tuple[int, int],
+    volatility: np.ndarray,
 ) -> None:
     """Scale the book to the profile's volatility; a book that never moved, to its gross cap."""
     longs, shorts = sums(rows)
     if longs + shorts == 0:
         return
-    forecast = book_volatility(rows, recent, volatility)
-    if math.isinf(rules.volatility_target) and not rules.scored:
-        return
     factor = rules.gross_cap / (longs + shorts)
-    # Only above rounding: a constant return has no volatility to scale by.
-    if forecast > 1e-9 * (longs + shorts) and not math.isinf(rules.volatility_target):
-        factor = rules.volatility_target / forecast
+    if math.isinf(rules.volatility_target):
+        if not rules.scored:
+            return
+    else:
+        forecast = book_volatility(rows, recent, span, volatility)
+        # Only above rounding: a constant return has no volatility to scale by.
+        if forecast > 1e-9 * (longs + shorts):
+            factor = rules.volatility_target / forecast
     scale(rows, factor, 0.0, VOLATILITY_TARGET)
 
 
@@ -159,11 +170,41 @@ def cap_symbols(rows: np.ndarray, cap: float) -> None:
 
 
 @kernel
-def cap_gross(rules: Record, rows: np.ndarray) -> None:
-    """Scale down to the tightest of the gross cap, the starting Kelly cap and the leverage."""
+def cap_groups(rules: Record, rows: np.ndarray, groups: np.ndarray, eligible: np.ndarray) -> None:
+    """Scale down each group of symbols to its share of the gross cap.
+
+    Where there are few groups, a group may have 1.5 times an equal share, as a symbol may. A
+    symbol of no group (below 0) is one by itself, which the cap per symbol covers.
+    """
+    if math.isinf(rules.group_cap):
+        return
+    gross = np.zeros(len(rows))
+    known = np.zeros(len(rows), np.int64)
+    count = 0
+    for n in range(len(rows)):
+        group = groups[n]
+        if group < 0:
+            count += eligible[n]
+            continue
+        gross[group] += abs(rows[n].target)
+        if eligible[n] and known[group] == 0:
+            known[group] = 1
+            count += 1
+    cap = max(rules.group_cap, 1.5 * rules.gross_cap / max(count, 1))
+    for n in range(len(rows)):
+        group = groups[n]
+        if group >= 0 and gross[group] > cap:
+            rows[n].target *= cap / gross[group]
+            if rows[n].target != 0:
+                rows[n].reasons |= GROUP_CAP
+
+
+@kernel
+def cap_gross(rules: Record, rows: np.ndarray, kelly: float) -> None:
+    """Scale down to the tightest of the gross cap, the cap by evidence and the leverage."""
     cap, reason = rules.gross_cap, GROSS_CAP
-    if rules.starting_cap < cap:
-        cap, reason = rules.starting_cap, KELLY_CAP
+    if kelly < cap:
+        cap, reason = kelly, KELLY_CAP
     if rules.leverage < cap:
         cap, reason = rules.leverage, LEVERAGE_CAP
     longs, shorts = sums(rows)

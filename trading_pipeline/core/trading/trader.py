@@ -9,6 +9,7 @@ Its state is plain data that survives a restart exactly: floats come back to the
 """
 
 from dataclasses import dataclass
+from math import nan
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.decide import decide_bar
 from trading_pipeline.core.trading.fill import fill_bar
+from trading_pipeline.core.trading.grids import market_returns, recent_returns, recent_rows
 from trading_pipeline.core.trading.plain import (
     number_of,
     plain_number,
@@ -33,12 +35,10 @@ from trading_pipeline.core.trading.records import (
     vetoes_of,
 )
 from trading_pipeline.core.trading.rules import plain_rules, rules_of, rules_of_plain
-from trading_pipeline.core.trading.simulate import recent_rows
+from trading_pipeline.core.trading.simulate import happened, new_scratch
 from trading_pipeline.core.trading.state import (
     ACCOUNT,
     DECISION,
-    FILL,
-    FLOW,
     POSITION,
     new_account,
     new_positions,
@@ -56,6 +56,7 @@ class Bar:
     high: np.ndarray
     low: np.ndarray
     close: np.ndarray
+    volume: np.ndarray  # units traded in the bar
     split: np.ndarray  # new shares per old one, 1.0 for none
     dividend: np.ndarray  # cash per share, 0.0 for none
 
@@ -63,7 +64,8 @@ class Bar:
     def of(cls, panel: Panel, row: int) -> Self:
         """The bar of one row of a panel."""
         grids = {
-            name: getattr(panel, name) for name in ("open", "high", "low", "close", "dividend")
+            name: getattr(panel, name)
+            for name in ("open", "high", "low", "close", "volume", "dividend")
         }
         grids["split"] = panel.conversion
         values = {name: np.array(grid[row], dtype=float) for name, grid in grids.items()}
@@ -77,6 +79,9 @@ class Signals:
     eligible: np.ndarray  # (N,) bool
     volatility: np.ndarray  # (N,) σ per bar
     recent: np.ndarray  # (K, N) simple returns of the last bars, K <= 63: `recent_rows`
+    market: np.ndarray | None = None  # (K,) mean return of the symbols that had those bars
+    groups: np.ndarray | None = None  # (N,) int in [-1, N), symbols that share a cap; -1: none
+    kelly: float = nan  # gross weight that past evidence allows; NaN: none yet
     score: np.ndarray | None = None  # (N,) expected return in units of σ√h; NaN: none
     weights: np.ndarray | None = None  # (N,) fractions of equity asked for; NaN: hold
 
@@ -90,14 +95,19 @@ class Signals:
         volatility: np.ndarray,
         score: np.ndarray | None = None,
         weights: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+        kelly: float = nan,
     ) -> Self:
         """Signals (N,) at the close of one row of a panel, with the returns up to there."""
         return cls(
             eligible=eligible,
             volatility=volatility,
-            recent=recent_rows(panel, row),
+            recent=(returns := recent_returns(panel))[recent_rows(row)],
+            market=market_returns(panel, returns)[recent_rows(row)],
             score=score,
             weights=weights,
+            groups=groups,
+            kelly=kelly,
         )
 
 
@@ -162,9 +172,9 @@ class Trader:
                 f"bar {bar.timestamp} came after {self.last_bar}; send bars in order"
             )
         stamp, N = pd.DatetimeIndex([bar.timestamp]), len(self.symbols)
-        fills, flows = np.zeros((N, 2), FILL), np.zeros(N, FLOW)
+        scratch = new_scratch(N)
         close = np.ascontiguousarray(bar.close, dtype=float)
-        fill_bar(
+        count = fill_bar(
             self.rules,
             self.account,
             self.positions,
@@ -173,19 +183,22 @@ class Trader:
             np.ascontiguousarray(bar.high, dtype=float),
             np.ascontiguousarray(bar.low, dtype=float),
             close,
+            np.ascontiguousarray(bar.volume, dtype=float),
             np.ascontiguousarray(bar.split, dtype=float),
             np.ascontiguousarray(bar.dividend, dtype=float),
-            fills,
-            flows,
+            scratch.fills,
+            scratch.flows,
+            scratch.active,
         )
         self.last_bar, self._close = bar.timestamp, close
         decided = stamp if self.decided_at is None else pd.DatetimeIndex([self.decided_at])
-        records = (self.session, decided, stamp, self.symbols, fills[None])
+        fills, flows = happened(scratch, count)
+        records = (self.session, decided, stamp, self.symbols, fills)
         interest = self.account["interest"]
         return Filled(
             fills=fills_of(*records),
             lapsed=lapsed_of(*records),
-            cash_flows=cash_flows_of(stamp, self.symbols, flows[None], interest),
+            cash_flows=cash_flows_of(stamp, self.symbols, flows, interest),
         )
 
     def decide(self, signals: Signals) -> Decided:
@@ -198,21 +211,25 @@ class Trader:
             raise TradingError("a decision needs a new bar: call fill() first, once for each")
         N = len(self.symbols)
         rows, nothing = np.zeros(N, DECISION), np.full(N, np.nan)
+        rows["symbol"] = np.arange(N)
         known = (signals.score, signals.weights, signals.volatility)
         score, weights, volatility = (
             nothing if row is None else np.ascontiguousarray(row, dtype=float) for row in known
         )
         eligible = np.ascontiguousarray(signals.eligible, dtype=bool)
-        recent = np.ascontiguousarray(signals.recent, dtype=float)
+        recent = np.ascontiguousarray(signals.recent.T, dtype=float)
+        market = np.zeros(0) if signals.market is None else np.ascontiguousarray(signals.market)
+        shared = np.full(N, -1) if signals.groups is None else signals.groups
+        groups = np.ascontiguousarray(shared, dtype=np.int64)
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
-            volatility, recent, rows,
+            volatility, recent, (0, recent.shape[1]), market, groups, float(signals.kelly), rows,
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])
         return Decided(
-            orders=orders_of(self.session, stamp, self.symbols, rows[None]),
-            vetoes=vetoes_of(stamp, self.symbols, self.rules, self.account, rows[None]),
+            orders=orders_of(self.session, stamp, self.symbols, rows),
+            vetoes=vetoes_of(stamp, self.symbols, self.rules, self.account, rows),
             decisions=rows,
         )
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.trading.reasons import STOP_LOSS, TAKE_PROFIT
+from trading_pipeline.core.trading.reasons import kind_of
+from trading_pipeline.core.trading.state import paid_in
 
 _ALL = 1 - 1e-9  # of a position: less than this left is rounding
 _COLUMNS = {
@@ -32,17 +33,23 @@ def trades_of(
     cash is divided by quantity.
 
     Args:
-        fills: (K, N, 2) FILL; flows: (K, N) FLOW; split: (K, N).
+        fills: (F,) FILL; flows: (P,) FLOW; split: (K, N).
 
     Returns:
         symbol, side (long, short), opened_at, closed_at, bars between the two, invested (money
         that opened and raised it, > 0), pnl (money, after fees, with dividends and borrow), fees,
-        exit (order, stop_loss, take_profit).
+        exit (as `kind` of a fill).
     """
-    rows = []
-    active = np.flatnonzero((fills["quantity"] != 0).any(axis=(0, 2)))
-    for n in active:
-        rows += _round_trips(fills[:, n], flows[:, n], split[:, n], symbols[n])
+    rows, K = [], len(timestamps)
+    filled = fills[fills["quantity"] != 0]
+    filled = filled[np.lexsort((filled["slot"], filled["bar"], filled["symbol"]))]
+    money = paid_in(flows)
+    for part in np.split(filled, np.flatnonzero(np.diff(filled["symbol"])) + 1):
+        if len(part):
+            n = int(part["symbol"][0])
+            own = flows["symbol"] == n
+            flowed = np.bincount(flows["bar"][own], weights=money[own], minlength=K).cumsum()
+            rows += _round_trips(part, flowed, np.cumprod(split[:, n]), symbols[n])
     if not rows:
         stamps = {"opened_at": timestamps[:0], "closed_at": timestamps[:0]}
         empty = {name: pd.Series(dtype=kind) for name, kind in _COLUMNS.items() if kind}
@@ -81,16 +88,14 @@ class _Open:
 
 
 def _round_trips(
-    fills: np.ndarray, flows: np.ndarray, split: np.ndarray, symbol: str
+    fills: np.ndarray, flowed: np.ndarray, shares: np.ndarray, symbol: str
 ) -> list[dict[str, object]]:
-    """The closed round trips of one symbol; fills (K, 2), flows (K,), split (K,)."""
-    flowed = np.cumsum(flows["dividend"] + flows["borrow"])
-    shares = np.cumprod(split)
+    """The closed round trips of one symbol: its fills, cash that flowed and shares so far (K,)."""
     done: list[dict[str, object]] = []
     trip: _Open | None = None
     held, last = 0.0, 0
-    for k, slot in zip(*np.nonzero(fills["quantity"]), strict=True):
-        fill = fills[k, slot]
+    for fill in fills:
+        k = int(fill["bar"])
         quantity, price, fee = (float(fill[name]) for name in ("quantity", "price", "fee"))
         held *= shares[k] / shares[last]
         if trip is not None and quantity * trip.side < 0 and abs(quantity) >= abs(held) * _ALL:
@@ -98,20 +103,14 @@ def _round_trips(
             trip.trade(-held, price, fee * part)
             # Cash flows come before the open, so those of its first bar are not its own.
             earned = float(flowed[k] - flowed[trip.bar])
-            done.append(trip.closed(int(k), earned, _exit(fill)))
+            done.append(trip.closed(k, earned, kind_of(fill["reasons"])))
             quantity, fee, trip = quantity + held, fee * (1 - part), None
             held = 0.0
             if abs(quantity) <= (1 - _ALL) * abs(float(fill["quantity"])):
                 quantity = 0.0
         if quantity != 0:
-            trip = trip or _Open(symbol, int(k), float(np.sign(quantity)))
+            trip = trip or _Open(symbol, k, float(np.sign(quantity)))
             trip.trade(quantity, price, fee)
             held += quantity
         last = k
     return done
-
-
-def _exit(fill: np.void) -> str:
-    if fill["reasons"] & STOP_LOSS:
-        return "stop_loss"
-    return "take_profit" if fill["reasons"] & TAKE_PROFIT else "order"

@@ -1,5 +1,6 @@
 """Small markets for the tests of trading: panels from a few numbers, and random ones."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions, 
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 
-FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0)
+FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0, participation=inf)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
 
 

@@ -29,7 +29,8 @@ def trader_of(profile=OPEN, costs=FREE, N=4, **terms):
 def live(trader, day, price=100.0):
     N = len(trader.symbols)
     prices = {name: np.broadcast_to(price, N) for name in ("open", "high", "low", "close")}
-    bar = Bar(timestamp=stamps(400)[day], split=np.ones(N), dividend=np.zeros(N), **prices)
+    prices |= {"volume": np.full(N, 1e9), "split": np.ones(N), "dividend": np.zeros(N)}
+    bar = Bar(timestamp=stamps(400)[day], **prices)
     return trader.fill(bar)
 
 

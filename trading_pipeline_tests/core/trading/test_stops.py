@@ -159,9 +159,10 @@ def test_a_signal_that_turns_ends_the_block():
 def test_an_order_that_was_pending_when_the_stop_gapped_lapses():
     """The target rises at the close before the gap: the stop sells, the order must not buy."""
     book = run(**bars(CALM, CALM, (60, 60, 60, 60)), weight=[0.2, 0.5, 0.5])
-    assert book.decisions["order"][1, 0] > 0
+    assert book.orders("s")["decided_at"].iloc[-1] == book.timestamps[1]
     assert book.quantity[2, 0] == 0
     assert len(book.fills("s")) == 2
+    assert list(book.lapsed("s")["lapsed_at"]) == [book.timestamps[2]]
 
 
 def test_an_order_that_closes_anyway_needs_no_stop():

@@ -56,13 +56,15 @@ def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile):
     rules = PROFILES.get(profile) if profile else None
     inputs = {"score": scores} if rules else {"weights": np.clip(scores, -3, 3) / 12}
     terms = TERMS | {"profile": rules}
-    book = simulate(panel, start=70, stop=240, volatility=sigma, **inputs, **terms)
+    rows = {"start": 70, "stop": 240}
+    book = simulate(panel, volatility=sigma, everything=True, **rows, **inputs, **terms)
     trader = Trader(panel.symbols, session="s", scored=rules is not None, **terms)
     trader, filled, decided = walk(
         panel, trader, start=70, stop=240, restart=restart, volatility=sigma, **inputs
     )
-    got = np.stack([each.decisions for each in decided])
-    assert got.tobytes() == book.decisions[:-1].tobytes()
+    got = np.concatenate([each.decisions for each in decided])
+    got["bar"] = np.repeat(np.arange(169), len(panel.symbols))
+    assert got.tobytes() == book.decisions[: len(got)].tobytes()
     assert trader.account.tobytes() == book.log[-1:].tobytes()
     pd.testing.assert_frame_equal(joined(decided, "orders"), book.orders("s"), check_exact=True)
     pd.testing.assert_frame_equal(joined(filled, "fills"), book.fills("s"), check_exact=True)

@@ -1,0 +1,104 @@
+"""One trade of one symbol: what it costs, and what it makes of the position and its barriers."""
+
+import math
+
+import numpy as np
+
+from trading_pipeline.core.trading.compiled import kernel
+from trading_pipeline.core.trading.state import Record
+
+
+@kernel
+def fee_of(rules: Record, quantity: float, paid: float, rate: float) -> float:
+    """Money, for |quantity| units at `paid`: a fraction, and so much a unit; at least a minimum."""
+    units = abs(quantity)
+    return float(max(units * paid * rate + units * rules.fee_per_share, rules.minimum_fee))
+
+
+@kernel
+def slippage_of(rules: Record, quantity: float, sigma: float, volume: float) -> float:
+    """The fraction that an order of this size loses: fixed, and the square root of its share.
+
+    Without a volatility or a volume there is nothing to measure impact in, and none is charged.
+    """
+    if rules.impact == 0 or not sigma > 0 or not volume > 0:
+        return float(rules.slippage)
+    return float(rules.slippage + rules.impact * sigma * math.sqrt(abs(quantity) / volume))
+
+
+@kernel
+def whole_lots(rules: Record, quantity: float) -> float:
+    """Rounded towards zero; a whole number of lots may lie one rounding below itself."""
+    if rules.lot == 0:
+        return quantity
+    return float(math.trunc(quantity / rules.lot * (1 + 1e-12)) * rules.lot)
+
+
+@kernel
+def execute(
+    rules: Record,
+    book: Record,
+    position: Record,
+    quantity: float,
+    price: float,
+    slippage: float,
+    rate: float,
+    row: Record,
+) -> None:
+    """Trade `quantity` (signed, not 0) at `price` made worse by `slippage`, a fraction."""
+    paid = price * (1 + math.copysign(slippage, quantity))
+    fee = fee_of(rules, quantity, paid, rate)
+    book.cash -= quantity * paid + fee
+    book.fees += fee
+    book.traded += abs(quantity) * paid
+    row.quantity += quantity
+    row.price = paid
+    row.fee += fee
+    row.slippage += abs(quantity) * price * slippage
+    position.capacity -= abs(quantity)
+    position.noted = 1
+    _hold(position, quantity, paid)
+    set_levels(rules, position)
+
+
+@kernel
+def _hold(position: Record, quantity: float, paid: float) -> None:
+    """The position after a trade: average entry, and σ frozen when it was opened."""
+    before, after = position.quantity, position.quantity + quantity
+    if after == 0:
+        forget(position)
+    elif before * after <= 0:
+        position.entry, position.best, position.sigma = paid, paid, position.order_sigma
+        position.own_stop, position.own_take = position.order_stop, position.order_take
+        position.triggered = 0
+    elif abs(after) > abs(before):
+        position.entry = (position.entry * before + paid * quantity) / after
+    position.quantity = after
+
+
+@kernel
+def forget(position: Record) -> None:
+    """Nothing of a position that is closed guides the next one."""
+    position.entry, position.best, position.sigma = np.nan, np.nan, np.nan
+    position.own_stop, position.own_take = np.nan, np.nan
+    position.triggered = 0
+
+
+@kernel
+def set_levels(rules: Record, position: Record) -> None:
+    """Stop and take-profit of the position as it is; NaN, which nothing touches, for none.
+
+    Levels that came with the order hold instead of the profile's; a trailing stop only tightens.
+    """
+    position.stop, position.take, position.trailed = position.own_stop, position.own_take, 0
+    if position.quantity == 0 or not position.sigma > 0:
+        return
+    side = math.copysign(1.0, position.quantity)
+    if math.isnan(position.stop) and not math.isinf(rules.stop_loss):
+        position.stop = position.entry * math.exp(-side * rules.stop_loss * position.sigma)
+    if math.isnan(position.take) and not math.isinf(rules.take_profit):
+        position.take = position.entry * math.exp(side * rules.take_profit * position.sigma)
+    if not math.isinf(rules.trailing_stop):
+        trail = position.best * math.exp(-side * rules.trailing_stop * position.sigma)
+        if math.isnan(position.stop) or (trail - position.stop) * side > 0:
+            position.stop, position.trailed = trail, 1
