@@ -101,6 +101,13 @@ def test_a_flip_worked_by_hand():
     assert fees == pytest.approx([-0.01 * long * (10 + 12), -0.01 * short * (12 + 11)])
 
 
+def altered(book, log, **grids):
+    """The book with another log, and with grids that its events do not say."""
+    other = replace(book, log=log)
+    vars(other).update(grids)
+    return other
+
+
 def test_a_position_stopped_on_its_first_bar_was_long():
     """Bought at 100 and stopped at 95 within one bar."""
     panel = panel_of([100.0, 96.0, 96.0])
@@ -110,7 +117,7 @@ def test_a_position_stopped_on_its_first_bar_was_long():
     fills["quantity"][1, 0] = [10.0, -10.0]
     fills["price"][1, 0] = [100.0, 95.0]
     log["equity"][1:] -= 50.0
-    earned = earnings_of(replace(book, fills_made=fills, log=log))
+    earned = earnings_of(altered(book, log, fills_made=fills))
     assert earned.money[0].sum(axis=(1, 2)).tolist() == [-50.0, 0.0]
     assert earned.unexplained.tolist() == [0.0, 0.0]
 
@@ -125,7 +132,7 @@ def test_a_cash_flow_of_a_new_kind_is_a_part_of_its_own():
     flows["gift"][k, 1] = 100.0
     log = book.log.copy()
     log["equity"][k:] += 100.0
-    earned = earnings_of(replace(book, flows=flows, log=log))
+    earned = earnings_of(altered(book, log, flows=flows))
     assert earned.kinds[-1] == "gift"
     assert earned.money[-1].sum(axis=(1, 2)).tolist() == [0.0, 100.0]  # it was short
     assert np.abs(earned.unexplained).max() < 1e-4
