@@ -11,6 +11,7 @@ import pytest
 from trading_pipeline.adapters.reports import price_charts as prices
 from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.portfolio_charts import costs_chart, rolling_chart
+from trading_pipeline.adapters.reports.portfolio_page import extreme_days
 from trading_pipeline.adapters.reports.tear_sheet import write_report
 from trading_pipeline.adapters.reports.text import markdown_attribution
 from trading_pipeline.core.evaluation.summary import evaluate
@@ -134,6 +135,11 @@ def test_a_script_in_a_symbol_and_quotes_in_a_market_stay_text(tmp_path, given):
     assert "&lt;script&gt;alert(1)" in html
     assert "my &quot;best&quot; &#x27;market&#x27; &amp; &lt;b&gt;" in html
     assert "<script" not in markdown_attribution(summary)
+
+
+def test_a_rule_that_is_named_like_a_script_stays_text(summary):
+    day = summary["worst_days"][0] | {"rules": [SCRIPT]}
+    assert SCRIPT not in extreme_days({**summary, "worst_days": [day]})
 
 
 @pytest.mark.parametrize("equity_ends", ["ruined", "still"])

@@ -17,7 +17,7 @@ def test_days_are_ordered_and_name_their_symbols():
     given = earned(n_days=30)
     money = np.zeros_like(given.money)
     money[0, 0, 7] = [-500.0, 100.0, -1500.0]
-    money[0, 0, 9] = [50.0, 0.0, 0.0]
+    money[0, 0, 9] = [50.0, 20.0, -10.0]
     given = earned(n_days=30, money=money)
     returns = np.zeros(30)
     returns[7], returns[8], returns[9] = -0.04, -0.01, 0.001
@@ -35,7 +35,7 @@ def test_days_are_ordered_and_name_their_symbols():
     assert worst["rules"] == ["stop_loss", "weekly_loss"]
     assert (other["contributors"], other["rules"]) == ([], [])
     (best,) = found["best"]
-    assert [each["symbol"] for each in best["contributors"]] == ["AAA"]
+    assert [each["symbol"] for each in best["contributors"]] == ["AAA", "BBB"]
 
 
 def test_there_are_ten_of_each_at_most_and_none_of_a_book_that_never_moved():
