@@ -16,6 +16,8 @@ with its own `--node-rank`. A run that was killed goes on from `runs.pt` when it
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
@@ -42,6 +44,7 @@ from trading_pipeline.errors import StoreError, TradingPipelineError, TrainingEr
 
 ARRAYS, JOB, RUNS, RESULT = "arrays.npz", "job.pt", "runs.pt", "result.pt"
 REFUSAL = "refusal.txt"
+WORKER = "trading_pipeline.adapters.distributed"  # this module, also when it is run as one
 _LABELS = ("timestamps", "symbols", "total_return_units")
 
 
@@ -107,12 +110,8 @@ def write_job(
 
 
 def command(folder: Path, processes: int) -> list[str]:
-    """What starts the workers of a job on this host."""
-    return [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        f"--nproc-per-node={processes}",
-        *("-m", "trading_pipeline.adapters.distributed", str(folder)),
-    ]
+    """What starts the workers of a job on this host, and ends with whoever started it."""
+    return [sys.executable, "-m", WORKER, str(folder), str(processes)]
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -158,10 +157,42 @@ def work(folder: Path, log: Callable[[str], None]) -> None:
 
 
 def main() -> None:
-    """The worker: what `torch.distributed.run` starts, once for each rank."""
+    """`FOLDER PROCESSES` launches workers; `FOLDER` is one, started by `torch.distributed.run`."""
+    _leave_with_parent()
+    folder = Path(sys.argv[1])
+    if len(sys.argv) > 2:
+        _launch(folder, int(sys.argv[2]))
+    else:
+        _join(folder)
+
+
+def _launch(folder: Path, processes: int) -> None:
+    from torch.distributed.run import main as run
+
+    worker = ("-m", WORKER, str(folder))
+    run(["--standalone", f"--nproc-per-node={processes}", *worker])
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that started it has ended, however that did.
+
+    `torch.distributed.run` gives each worker a session of its own, which no kill reaches that is
+    meant for the run: workers would train on, and write beside those of the next run.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _join(folder: Path) -> None:
+    """Be one of the workers."""
     from dagster_pipes import open_dagster_pipes
 
-    folder = Path(sys.argv[1])
     job = load(folder / JOB)
     dist.init_process_group("nccl" if job["device"].startswith("cuda") else "gloo")
     try:
