@@ -35,6 +35,7 @@ from pydantic_settings import (
 
 from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
+from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError, StoreError
 
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
@@ -93,15 +94,23 @@ class _Section(BaseModel):
 
 
 class CostSettings(_Section):
-    """`[markets.NAME.costs]`: fractions of notional; borrow and debit are rates a year."""
+    """`[markets.NAME.costs]`: what `Costs` says of each; borrow, funding and debit are a year's."""
 
     fee: float = 0.001
+    maker_fee: float | None = None
+    fee_per_share: float = 0.0
+    minimum_fee: float = 0.0
     slippage: float = 0.0005
+    impact: float = 0.0
+    participation: float = 0.1
     borrow: float = 0.005
+    funding: float = 0.0
     debit: float = 0.06
     leverage: float = 1.0
     lot: float = 0.0
     min_notional: float = 1.0
+    delisting_loss: float = 0.3
+    delisted_after: int = 30
 
 
 class WalkForwardSettings(_Section):
@@ -145,6 +154,8 @@ class MarketSettings(_Section):
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
+    limits: dict[str, float] = Field(default_factory=dict)  # that differ from the profile's
+    sectors: dict[str, str] = Field(default_factory=dict)  # symbol -> name; else clusters are found
 
     @classmethod
     def of(cls, market: Market, *, path: Path, preset: str) -> "MarketSettings":
@@ -165,7 +176,9 @@ class MarketSettings(_Section):
             )
         self._check_source(name)
         try:
-            return Market(name=name, **self._terms())
+            market = Market(name=name, **self._terms())
+            profile_of(market)  # its limits are checked now, and not in the middle of a night
+            return market
         except ValueError as error:
             raise SettingsError(f"markets.{name}: {error}") from error
 

@@ -20,7 +20,9 @@ from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.backtest import book_settings
+from trading_pipeline.core.trading.backtest import book_settings, evidence_of
+from trading_pipeline.core.trading.groups import groups_at
+from trading_pipeline.core.trading.plain import plain_number
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
 from trading_pipeline.errors import LedgerError
@@ -52,10 +54,17 @@ class Forecaster:
     """Features and predictions of one bar at a time, from the bars up to it and no others."""
 
     def __init__(
-        self, panel: Panel, market: Market, folds: list[Fold], load: Callable[[str], Any]
+        self,
+        panel: Panel,
+        market: Market,
+        folds: list[Fold],
+        load: Callable[[str], Any],
+        history: np.ndarray | None = None,
     ) -> None:
-        """`load` gives the checkpoint of a fold's key."""
+        """`load` gives the checkpoint of a fold's key; `history` (T, N) are scores of bars before
+        the session, NaN where there are none: past predictions are evidence to size by."""
         self.panel, self.market, self.folds, self.load = panel, market, folds, load
+        self.history = np.full(panel.close.shape, np.nan) if history is None else history.copy()
         self.fold: Fold | None = None
         self.predictor: Predictor | None = None
         self.next_row = 0
@@ -73,10 +82,25 @@ class Forecaster:
             self.next_row = fold.test.first
         assert self.predictor is not None
         data = self._dataset(row)
-        for earlier in range(self.next_row, row):
-            self.predictor.step(data, earlier)
+        for earlier in range(self.next_row, row + 1):
+            self.history[earlier] = self.predictor.step(data, earlier).score
         self.next_row = row + 1
-        return self.predictor.step(data, row).score, data
+        return self.history[row], data
+
+    def signals(self, row: int) -> Signals:
+        """All that is decided on at the close of `row`, from the bars up to there."""
+        score, data = self.scores(row)
+        known = self.history[: row + 1]
+        evidence = evidence_of(data.panel, known, data.sigma, data.eligible, self.market)
+        return Signals.of(
+            data.panel,
+            row,
+            eligible=data.eligible[row],
+            volatility=data.sigma[row],
+            score=score,
+            groups=groups_at(data.panel, self.market, row),
+            kelly=float(evidence.cap[row]),
+        )
 
     def _dataset(self, row: int) -> Dataset:
         assert self.predictor is not None
@@ -115,7 +139,9 @@ class ReplaySession:
             "horizon": market.horizon,
             "book": market.book,
             "shortable": market.shortable,
-            "costs": asdict(market.costs),
+            "costs": {name: _plain_term(value) for name, value in asdict(market.costs).items()},
+            "limits": {name: _plain_term(value) for name, value in market.limits.items()},
+            "sectors": dict(market.sectors),
         }
         newest = ledger.last(self.stream)
         self.seq = newest.seq if newest else 0
@@ -160,11 +186,7 @@ class ReplaySession:
 
     def _step(self, row: int) -> Step:
         filled = self.trader.fill(Bar.of(self.panel, row))
-        score, data = self.forecaster.scores(row)
-        signals = Signals.of(
-            data.panel, row, eligible=data.eligible[row], volatility=data.sigma[row], score=score
-        )
-        decided = self.trader.decide(signals)
+        decided = self.trader.decide(self.forecaster.signals(row))
         at = self.panel.timestamps[row]
         self._journal(
             [
@@ -213,6 +235,11 @@ def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """A table's row as JSON takes it: instants as ISO text, missing numbers as null."""
     return {name: _plain_value(value) for name, value in row.items()}
+
+
+def _plain_term(value: float | None) -> float | str | None:
+    """A number of the terms as JSON takes it: no infinity."""
+    return None if value is None else plain_number(value)
 
 
 def _plain_value(value: Any) -> Any:

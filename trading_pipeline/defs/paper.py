@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.learning.walkforward import Fold
@@ -96,10 +97,11 @@ def _replay(ledger: Any, home: Home, plan: Plan, config: PaperConfig, watch: Any
 
     panel, folds = read_panel(home, plan.market), _trained_folds(home, plan)
     first, last = _rows(panel, folds, config)
+    history = _past_scores(home, plan, panel, first)
     session = ReplaySession(
         ledger,
         plan.market,
-        Forecaster(panel, plan.market, folds, _loader(home, plan)),
+        Forecaster(panel, plan.market, folds, _loader(home, plan), history),
         session=config.session,
         capital=config.capital,
         clock=lambda: datetime.now(UTC),
@@ -115,6 +117,16 @@ def _replay(ledger: Any, home: Home, plan: Plan, config: PaperConfig, watch: Any
             time.sleep(1 / config.bars_per_second)
     if not done:
         yield _account(session, session.resumed_at, 0, 0, 0)
+
+
+def _past_scores(home: Home, plan: Plan, panel: Panel, first: int) -> np.ndarray:
+    """(T, N) scores stored of bars before row `first`: the evidence that a session starts with."""
+    from trading_pipeline.core.trading.backtest import score_grid
+
+    store, scores = home.predictions(plan.market), np.full(panel.close.shape, np.nan)
+    if folds := store.folds():
+        scores[:first] = score_grid(panel, store.read(folds))[:first]
+    return scores
 
 
 def _account(

@@ -16,6 +16,8 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality import held_out
 from trading_pipeline.core.trading.backtest import Backtest
 from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, caps_in_force
+from trading_pipeline.core.trading.profiles import profile_of
 
 HINDSIGHT = "the symbols were chosen with hindsight: survivors only, so results are too good"
 
@@ -72,10 +74,7 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         warnings.append(
             f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
         )
-    warnings.append(
-        "Kelly: the starting cap (half the profile's gross cap) was in force throughout; sizing by "
-        "measured evidence does not exist yet"
-    )
+    warnings.append(_sizing(backtest, market))
     warnings += [
         f"risk rule {rule} tripped {count} times" for rule, count in _trips(backtest.strategy)
     ]
@@ -89,6 +88,23 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
     return warnings
 
 
+def _sizing(backtest: Backtest, market: Market) -> str:
+    """Which cap on the gross weight held, and how often: what past predictions allowed."""
+    profile = profile_of(market)
+    decided = slice(backtest.start, backtest.stop - 1)
+    held = caps_in_force(backtest.evidence, profile)[decided]
+    words = {
+        "starting": f"the starting cap ({profile.starting_cap:.0%} of the gross cap, for want of "
+        f"{MINIMUM_DAYS} days or {MINIMUM_SYMBOLS} symbols)",
+        "evidence": "what past predictions allowed",
+        "floor": f"the floor ({profile.kelly_floor:.0%} of it, for their evidence was bad)",
+        "gross": "the gross cap itself",
+    }
+    shares = {text: float((held == name).mean()) for name, text in words.items()}
+    parts = [f"{text} on {share:.0%}" for text, share in shares.items() if share > 0]
+    return f"Kelly: of the bars, {', '.join(parts)}" if parts else "Kelly: no bar was decided on"
+
+
 def never_delisted(panel: Panel) -> bool:
     """Whether every symbol trades until the end: a universe of survivors."""
     return bool(panel.traded[-5:].any(axis=0).all())
@@ -96,8 +112,12 @@ def never_delisted(panel: Panel) -> bool:
 
 def _trips(book: Book) -> list[tuple[str, int]]:
     final = book.log[-1]
-    trips = [(name, int(final[name])) for name in ("halvings", "flattenings")]
-    return [(f"maximum drawdown ({name})", count) for name, count in trips if count]
+    trips = [
+        ("maximum drawdown (halvings)", int(final["halvings"])),
+        ("maximum drawdown (flattenings)", int(final["flattenings"])),
+        ("volatility circuit breaker", int(final["breaks"])),
+    ]
+    return [(name, count) for name, count in trips if count]
 
 
 def annual_sharpe(book: Book, market: Market) -> float:

@@ -20,7 +20,9 @@ from trading_pipeline.core.learning.inference import Ensemble, HeadValues, Predi
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.backtest import book_settings, score_grid
+from trading_pipeline.core.market.panel import volatility as panel_volatility
+from trading_pipeline.core.trading.backtest import book_settings, evidence_of, score_grid
+from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.simulate import simulate
 
@@ -101,6 +103,8 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
         score=score,
         eligible=able,
         profile=profile_of(market),
+        groups=groups_of(panel, market),
+        kelly=evidence_of(panel, score, panel_volatility(panel), able, market).cap,
         everything=True,
         **book_settings(market, CAPITAL),
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import date
+from math import inf
 from typing import Any
 
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
@@ -27,6 +28,8 @@ class Recipe:
     def to_plain(self) -> dict[str, Any]:
         """Plain types, for a checkpoint and for the hash."""
         market = asdict(self.market)
+        for name in ("costs", "limits"):
+            market[name] = {key: _finite(value) for key, value in market[name].items()}
         market["start"] = self.market.start.isoformat()
         # Where the history ends today is the data's business: a new bar is not a new recipe.
         del market["end"]
@@ -43,7 +46,8 @@ class Recipe:
         parts = {
             "symbols": tuple(market["symbols"]),
             "start": date.fromisoformat(market["start"]),
-            "costs": Costs(**market["costs"]),
+            "costs": Costs(**_numbers(market["costs"])),
+            "limits": _numbers(market.get("limits", {})),
             "walk_forward": WalkForward(**market["walk_forward"]),
         }
         return cls(
@@ -53,15 +57,27 @@ class Recipe:
         )
 
     def training_hash(self, catalog_hash: str) -> str:
-        """Of what a checkpoint depends on: costs count (they shape the losses), risk does not."""
+        """Of what a checkpoint depends on: a round trip counts (it shapes the losses), risk does
+        not."""
         plain = self.to_plain()
-        for name in ("profile", "benchmark"):
+        for name in ("profile", "benchmark", "limits", "sectors"):
             del plain["market"][name]
+        costs = plain["market"]["costs"]
+        plain["market"]["costs"] = {name: costs[name] for name in ("fee", "slippage")}
         return fingerprint(plain, catalog_hash)
 
     def config_hash(self, catalog_hash: str) -> str:
         """Of all that a backtest depends on beside the data and the code."""
         return fingerprint(self.to_plain(), catalog_hash)
+
+
+def _finite(value: Any) -> Any:
+    """A number as JSON takes it: infinity is 'inf'."""
+    return "inf" if value == inf else value
+
+
+def _numbers(plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: inf if value == "inf" else value for name, value in plain.items()}
 
 
 def fingerprint(*parts: Any) -> str:

@@ -1,5 +1,6 @@
 """What a market is: its symbols, clock, book, costs and walk-forward spans, as one frozen value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -146,6 +147,8 @@ class Market:
     profile: str = "moderate"
     costs: Costs = field(default_factory=Costs)
     walk_forward: WalkForward = field(default_factory=WalkForward)
+    limits: Mapping[str, float] = field(default_factory=dict)  # that differ from the profile's
+    sectors: Mapping[str, str] = field(default_factory=dict)  # symbol -> name, for a shared cap
 
     def __post_init__(self) -> None:
         _check_clock(self.calendar, self.timeframe)
@@ -163,6 +166,8 @@ class Market:
             )
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
+        if strangers := sorted(set(self.sectors) - set(self.symbols)):
+            raise ValueError(f"{self.name}: sectors name {', '.join(strangers)}, not in symbols")
 
     @property
     def bars_per_day(self) -> int:

@@ -14,6 +14,8 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.baselines import RULE_BASELINES
 from trading_pipeline.core.trading.book import Book
 from trading_pipeline.core.trading.grids import prepare
+from trading_pipeline.core.trading.groups import groups_of
+from trading_pipeline.core.trading.kelly import Evidence, kelly_caps
 from trading_pipeline.core.trading.profiles import profile_of, without_stops
 from trading_pipeline.core.trading.random_portfolios import random_portfolios
 from trading_pipeline.core.trading.simulate import simulate
@@ -35,6 +37,7 @@ class Backtest:
     baselines: dict[str, Book]
     random_equity: np.ndarray  # (R, K), quote currency
     score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
+    evidence: Evidence  # that sized the managed books
 
 
 def run_backtest(
@@ -62,9 +65,12 @@ def run_backtest(
     profile = profile_of(market)
     rows: dict[str, Any] = {"start": start, "stop": stop}
     prepared = prepare(panel)
+    evidence = evidence_of(panel, score, prepared.volatility, eligible, market)
+    shared: dict[str, Any] = {"kelly": evidence.cap, "prepared": prepared}
+    shared["groups"] = groups_of(panel, market)
 
     def trade(**inputs: Any) -> Book:
-        return simulate(panel, eligible=eligible, prepared=prepared, **rows, **settings, **inputs)
+        return simulate(panel, eligible=eligible, **shared, **rows, **settings, **inputs)
 
     weights = {
         name: rule(panel, eligible, **rows, bars_per_year=market.bars_per_year)
@@ -93,6 +99,24 @@ def run_backtest(
             prepared=prepared,
         ),
         score=score,
+        evidence=evidence,
+    )
+
+
+def evidence_of(
+    panel: Panel, score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, market: Market
+) -> Evidence:
+    """What past predictions allow a market to hold, in a backtest and on paper."""
+    return kelly_caps(
+        panel,
+        score,
+        volatility,
+        eligible,
+        horizon=market.horizon,
+        book=market.book,
+        shortable=market.shortable,
+        profile=profile_of(market),
+        costs=market.costs,
     )
 
 

@@ -1,7 +1,9 @@
 """Risk profiles: every limit a book trades under, as one frozen value."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from math import inf
+from typing import Any
 
 from trading_pipeline.core.market.market import Market
 
@@ -77,6 +79,8 @@ PROFILES: dict[str, Profile] = {
         monthly_loss=0.05,
         halve=0.07,
         flat=0.12,
+        group_cap=0.3,
+        breaker=2.5,
         stop_loss=2.5,
         take_profit=4.0,
     ),
@@ -93,6 +97,8 @@ PROFILES: dict[str, Profile] = {
         monthly_loss=0.08,
         halve=0.12,
         flat=0.18,
+        group_cap=0.4,
+        breaker=3.0,
         stop_loss=3.0,
         take_profit=5.0,
     ),
@@ -109,6 +115,8 @@ PROFILES: dict[str, Profile] = {
         monthly_loss=0.12,
         halve=0.18,
         flat=0.28,
+        group_cap=0.5,
+        breaker=4.0,
         stop_loss=3.5,
         take_profit=7.0,
     ),
@@ -117,19 +125,35 @@ _CRYPTO_SYMBOL_CAP = {"conservative": 0.15, "moderate": 0.20, "aggressive": 0.30
 
 
 def profile_of(market: Market) -> Profile:
-    """The profile a market trades under: crypto gets its own cap per symbol.
+    """The profile a market trades under: crypto gets its own cap per symbol, then come `limits`.
 
     Raises:
-        ValueError: the market names a profile that does not exist.
+        ValueError: the market names a profile or limit that does not exist, or an absurd number.
     """
     if market.profile not in PROFILES:
         raise ValueError(f"profile must be one of {list(PROFILES)}, was {market.profile!r}")
     profile = PROFILES[market.profile]
-    if market.calendar != "24/7":
-        return profile
-    return replace(profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name])
+    if market.calendar == "24/7":
+        profile = replace(profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name])
+    return with_limits(profile, market.limits)
+
+
+def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:
+    """The profile with some of its numbers replaced.
+
+    Raises:
+        ValueError: no such limit, one that is not a whole number but has to be, or an absurd one.
+    """
+    kinds = {each.name: each.type for each in fields(Profile) if each.type in (int, float)}
+    if unknown := sorted(set(limits) - set(kinds)):
+        raise ValueError(f"no such limit: {', '.join(unknown)}; there are {', '.join(kinds)}")
+    for name, value in limits.items():
+        if kinds[name] is int and value != int(value):
+            raise ValueError(f"{name} must be a whole number, was {value}")
+    numbers: dict[str, Any] = {name: kinds[name](value) for name, value in limits.items()}
+    return replace(profile, **numbers)
 
 
 def without_stops(profile: Profile) -> Profile:
-    """The same limits without stop-loss and take-profit, to show what those cost or save."""
-    return replace(profile, stop_loss=inf, take_profit=inf)
+    """The same limits without stops and take-profit, to show what those cost or save."""
+    return replace(profile, stop_loss=inf, take_profit=inf, trailing_stop=inf)

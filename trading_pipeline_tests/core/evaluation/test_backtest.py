@@ -80,7 +80,7 @@ def test_a_reader_is_warned(backtest):
     warnings = warnings_of(panel(), backtest, MARKET)
     assert warnings[0] == HINDSIGHT
     assert any("4 symbols are too few" in each for each in warnings)
-    assert any("Kelly: the starting cap" in each for each in warnings)
+    assert any("the starting cap (50% of the gross cap" in each for each in warnings)
     assert any("filled one bar later the Sharpe ratio is" in each for each in warnings)
     adjusted = replace(panel(), total_return_units=True)
     assert any("total-return units" in each for each in warnings_of(adjusted, backtest, MARKET))

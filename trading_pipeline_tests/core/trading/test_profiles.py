@@ -37,6 +37,32 @@ def test_an_unknown_profile_is_named():
         profile_of(replace(MARKET, profile="reckless"))
 
 
+def test_a_market_can_have_limits_of_its_own():
+    market = replace(MARKET, calendar="24/7", limits={"trailing_stop": 2, "flat_days": 5.0})
+    profile = profile_of(market)
+    assert (profile.trailing_stop, profile.flat_days) == (2.0, 5)
+    assert profile == replace(PROFILES["moderate"], symbol_cap=0.2, trailing_stop=2.0, flat_days=5)
+
+
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        ({"recklessness": 1}, "no such limit: recklessness; there are volatility_target"),
+        ({"long_only": 1}, "no such limit: long_only"),
+        ({"flat_days": 2.5}, "flat_days must be a whole number, was 2.5"),
+        ({"halve": 0.3}, r"halve 0.3 must be in \(0, 0.18\]"),
+        ({"daily_loss": 0.2}, "loss limits must rise"),
+        ({"gross_cap": float("nan")}, "gross_cap must be > 0, was nan"),
+        ({"breaker": 1.0}, "breaker must be > 1"),
+        ({"kelly_floor": 0.0}, r"kelly_floor must be in \(0, 1\]"),
+        ({"limit_entry": -1}, "limit_entry must be >= 0"),
+    ],
+)
+def test_absurd_limits_are_refused(limits, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        profile_of(replace(MARKET, limits=limits))
+
+
 def test_stops_can_be_left_out():
     bare = without_stops(PROFILES["moderate"])
     assert isinf(bare.stop_loss)

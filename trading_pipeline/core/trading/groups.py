@@ -1,0 +1,77 @@
+"""Groups of symbols that share a cap: sectors that the market names, or clusters that move alike.
+
+Two shares of one industry are nearly one position. Where no sectors are given, symbols are grouped
+by the correlation of what their returns have beyond the market's.
+"""
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.grids import market_returns, recent_returns
+from trading_pipeline.core.trading.state import periods_of
+
+LOOKBACK = 252  # bars of returns
+LEAST = 126  # bars of them that a symbol needs
+FEWEST = 8  # symbols; fewer have no market to differ from
+ALIKE = 0.5  # mean correlation within a cluster
+
+
+def groups_of(panel: Panel, market: Market) -> np.ndarray:
+    """(T, N) int in [-1, N): the group of each symbol at each close, -1 for none.
+
+    Clusters are found anew at the first bar of every month, from the bars up to it.
+    """
+    T, N = panel.close.shape
+    if market.sectors:
+        return np.broadcast_to(_sectors(panel, market), (T, N)).copy()
+    month = periods_of(panel.timestamps)[:, 2]
+    starts = np.flatnonzero(np.diff(month, prepend=-1))
+    groups = np.full((T, N), -1, dtype=np.int64)
+    returns = recent_returns(panel)
+    for start, stop in zip(starts, [*starts[1:], T], strict=True):
+        groups[start:stop] = _clusters(panel, returns, int(start))
+    return groups
+
+
+def groups_at(panel: Panel, market: Market, row: int) -> np.ndarray:
+    """(N,) the row of `groups_of`, without the others."""
+    if market.sectors:
+        return _sectors(panel, market)
+    month = periods_of(panel.timestamps)[:, 2]
+    start = int(np.searchsorted(month, month[row]))
+    return _clusters(panel, recent_returns(panel), start)
+
+
+def _sectors(panel: Panel, market: Market) -> np.ndarray:
+    """(N,) place of each symbol's sector among the names; -1 for a symbol without one."""
+    names = {name: place for place, name in enumerate(dict.fromkeys(market.sectors.values()))}
+    places = [names.get(market.sectors.get(symbol, ""), -1) for symbol in panel.symbols]
+    return np.array(places, dtype=np.int64)
+
+
+def _clusters(panel: Panel, returns: np.ndarray, row: int) -> np.ndarray:
+    """(N,) clusters by what is known at the close of `row`; -1 for too short a history.
+
+    Average linkage on 1 - correlation, cut where the mean correlation falls below `ALIKE`.
+    """
+    first = max(1, row + 1 - LOOKBACK)
+    part = panel.traded[first : row + 1]
+    enough = np.flatnonzero(part.sum(axis=0) >= LEAST)
+    groups = np.full(len(panel.symbols), -1, dtype=np.int64)
+    if len(enough) < FEWEST:
+        return groups
+    window = returns[first : row + 1]
+    beyond = window[:, enough] - market_returns(panel, returns)[first : row + 1, None]
+    deviation = beyond.std(axis=0)
+    moving = deviation > 0
+    if moving.sum() < FEWEST:
+        return groups
+    correlation = np.corrcoef(beyond[:, moving], rowvar=False)
+    distance = np.clip(1 - correlation, 0.0, 2.0)
+    np.fill_diagonal(distance, 0.0)
+    tree = linkage(squareform(distance, checks=False), method="average")
+    groups[enough[moving]] = fcluster(tree, t=1 - ALIKE, criterion="distance") - 1
+    return groups
