@@ -167,7 +167,7 @@ class Market:
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
         if strangers := sorted(set(self.sectors) - set(self.symbols)):
-            raise ValueError(f"{self.name}: sectors name {', '.join(strangers)}, not in symbols")
+            raise ValueError(f"sectors name {', '.join(strangers)}, not in symbols")
 
     @property
     def bars_per_day(self) -> int:

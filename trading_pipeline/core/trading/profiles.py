@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from math import inf
+from math import inf, isinf
 from typing import Any
 
 from trading_pipeline.core.market.market import Market
@@ -43,21 +43,26 @@ class Profile:
     band_floor: float = 0.01  # nor within this weight; less where many symbols share the book
 
     def __post_init__(self) -> None:
-        for name in ("volatility_target", "gross_cap", "net_cap", "symbol_cap", "kelly_fraction"):
+        for name in _POSITIVE:
             _require(getattr(self, name) > 0, f"{name} must be > 0, was {getattr(self, name)}")
         for name in ("starting_cap", "kelly_floor"):
             share = getattr(self, name)
             _require(0 < share <= 1, f"{name} must be in (0, 1], was {share}")
-        for name in ("group_cap", "trailing_stop"):
-            _require(getattr(self, name) > 0, f"{name} must be > 0, was {getattr(self, name)}")
-        _require(self.breaker > 1, f"breaker must be > 1, was {self.breaker}")
-        _require(0 <= self.limit_entry < inf, f"limit_entry must be >= 0, was {self.limit_entry}")
+        for name in ("limit_entry", "band", "band_floor"):
+            value = getattr(self, name)
+            _require(0 <= value < inf, f"{name} must be >= 0 and finite, was {value}")
+        for name in ("flat_days", "half_days", "span"):
+            _require(getattr(self, name) >= 1, f"{name} must be >= 1, was {getattr(self, name)}")
         losses = (self.daily_loss, self.weekly_loss, self.monthly_loss)
         _require(0 < losses[0] <= losses[1] <= losses[2], f"loss limits must rise, were {losses}")
         _require(0 < self.halve <= self.flat, f"halve {self.halve} must be in (0, {self.flat}]")
-        _require(self.stop_loss > 0 and self.take_profit > 0, f"stops must be > 0, {self}")
-        _require(self.span >= 1 and self.flat_days >= 1 and self.half_days >= 1, f"days: {self}")
-        _require(self.band >= 0 and self.band_floor >= 0, f"bands must be >= 0, {self}")
+        _require(self.breaker > 1, f"breaker must be > 1, was {self.breaker}")
+
+
+_POSITIVE = (
+    *("volatility_target", "gross_cap", "net_cap", "symbol_cap", "group_cap", "kelly_fraction"),
+    *("stop_loss", "take_profit", "trailing_stop"),
+)
 
 
 def _require(valid: bool, complaint: str) -> None:
@@ -135,7 +140,10 @@ def profile_of(market: Market) -> Profile:
     profile = PROFILES[market.profile]
     if market.calendar == "24/7":
         profile = replace(profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name])
-    return with_limits(profile, market.limits)
+    profile = with_limits(profile, market.limits)
+    if isinf(profile.gross_cap):
+        raise ValueError("gross_cap must be finite: scores are sized up to it")
+    return profile
 
 
 def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:

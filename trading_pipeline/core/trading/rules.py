@@ -1,6 +1,6 @@
 """Costs and limits as the one record that the kernels read."""
 
-from math import inf, sqrt
+from math import inf, isinf, sqrt
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,8 @@ def rules_of(
         raise ValueError(f"book must be one of {BOOKS}, was {book!r}")
     if book == "neutral" and not (shortable and (profile is None or not profile.long_only)):
         raise ValueError("a neutral book needs a shortable market and a profile that may be short")
+    if scored and profile is not None and isinf(profile.gross_cap):
+        raise ValueError("scores are sized up to the gross cap, so gross_cap must be finite")
     if bars_per_year < 1 or horizon < 1:
         raise ValueError(f"bars_per_year {bars_per_year} and horizon {horizon} must be >= 1")
     values = _costs(costs, bars_per_year) | _limits(profile, bars_per_year, horizon)

@@ -54,8 +54,11 @@ def test_a_market_can_have_limits_of_its_own():
         ({"daily_loss": 0.2}, "loss limits must rise"),
         ({"gross_cap": float("nan")}, "gross_cap must be > 0, was nan"),
         ({"breaker": 1.0}, "breaker must be > 1"),
+        ({"gross_cap": float("inf")}, "gross_cap must be finite"),
         ({"kelly_floor": 0.0}, r"kelly_floor must be in \(0, 1\]"),
         ({"limit_entry": -1}, "limit_entry must be >= 0"),
+        ({"stop_loss": -1}, "stop_loss must be > 0, was -1"),
+        ({"span": 0}, "span must be >= 1, was 0"),
     ],
 )
 def test_absurd_limits_are_refused(limits, complaint):
@@ -76,10 +79,10 @@ def test_stops_can_be_left_out():
         ({"daily_loss": 0.06}, "loss limits must rise"),
         ({"halve": 0.2}, "halve 0.2 must be in"),
         ({"gross_cap": 0}, "gross_cap must be > 0, was 0"),
-        ({"stop_loss": -1}, "stops must be > 0"),
+        ({"stop_loss": -1}, "stop_loss must be > 0"),
         ({"starting_cap": 1.5}, "starting_cap must be in"),
-        ({"span": 0}, "days"),
-        ({"band": -0.1}, "bands must be >= 0"),
+        ({"span": 0}, "span must be >= 1"),
+        ({"band": -0.1}, "band must be >= 0"),
         ({"volatility_target": float("nan")}, "volatility_target must be > 0"),
     ],
 )
