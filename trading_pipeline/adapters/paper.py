@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.adapters.operator import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
@@ -186,6 +187,10 @@ class ReplaySession:
 
     def _step(self, row: int) -> Step:
         filled = self.trader.fill(Bar.of(self.panel, row))
+        if is_halted(self.ledger, self.forecaster.market.name):
+            self.trader.kill()
+        else:
+            self.trader.revive()
         decided = self.trader.decide(self.forecaster.signals(row))
         at = self.panel.timestamps[row]
         self._journal(

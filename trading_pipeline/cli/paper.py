@@ -1,6 +1,6 @@
 """Commands about paper trading, and about the place where Dagster keeps its records."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -47,6 +47,38 @@ def paper_trade(
             },
         )
     typer.echo(summary)
+
+
+def halt(
+    market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the order.")] = "",
+) -> None:
+    """The kill switch: close every position of a market's paper sessions, and open none.
+
+    It holds from the next decision on, of sessions that run and of those that start later, until
+    `trading-pipeline resume`.
+    """
+    _tell(market, "halted", reason)
+
+
+def resume(
+    market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept with the order.")] = "",
+) -> None:
+    """Undo `halt`: from the next decision on, a market's paper sessions trade again."""
+    _tell(market, "trading", reason)
+
+
+def _tell(market: str, intent: str, reason: str) -> None:
+    from trading_pipeline.adapters.operator import want
+    from trading_pipeline.defs.resources import Home
+
+    settings = settings_of()
+    name = next(iter(markets_of(settings, market, None)))
+    home = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+    with home.ledger() as ledger:
+        want(ledger, name, intent, reason, datetime.now(UTC))
+    typer.echo(f"{name}: {intent} from the next decision on")
 
 
 def home() -> None:

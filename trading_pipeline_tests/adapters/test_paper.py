@@ -3,23 +3,27 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.operator import HALTED, TRADING, want
 from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
-from trading_pipeline.core.trading.backtest import book_settings, score_grid
+from trading_pipeline.core.trading.backtest import book_settings, evidence_of, score_grid
+from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.errors import LedgerError
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel, recipe
+from trading_pipeline_tests.core.trading.test_kelly import panel_of_opens
 
 CAPITAL = 100_000.0
 # Small orders are refused, so that there are vetoes in quiet years too.
@@ -212,3 +216,50 @@ def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
         **book_settings(MARKET, CAPITAL),
     )
     assert again.equity[-1] != book.equity[-1]
+
+
+def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledger, checkpoints):
+    """Halted from another process between two bars, and undone later."""
+    now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)
+    list(session.run(FIRST, FIRST + 60))
+    assert len(session.trader.holdings())
+    want(ledger, MARKET.name, HALTED, "", now)
+    halted = list(session.run(FIRST + 61, FIRST + 75))
+    assert session.trader.holdings().empty
+    assert sum(len(step.decided.orders) for step in halted[1:]) == 0
+    assert set(halted[0].decided.vetoes["rule"]) >= {"kill_switch"}
+    resumed = paper(ledger, checkpoints)
+    list(resumed.run(FIRST + 76, FIRST + 78))
+    assert resumed.trader.holdings().empty, "a restart does not forget it"
+    want(ledger, MARKET.name, TRADING, "", now)
+    list(resumed.run(FIRST + 79, FIRST + 110))
+    assert len(resumed.trader.holdings())
+
+
+def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch):
+    """Evidence of past scores and clusters of 24 symbols, bar by bar and as a whole: the same."""
+    rng = np.random.default_rng(7)
+    returns = rng.normal(0, 0.02, (620, 24)) + rng.normal(0, 0.01, (620, 1))
+    wide = panel_of_opens(100 * np.exp(np.cumsum(returns, axis=0)))
+    score, able = rng.normal(size=returns.shape), rng.random(returns.shape) < 0.99
+    score[:150] = np.nan
+    sigma = np.full(returns.shape, 0.02)
+    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.1})
+    evidence = evidence_of(wide, score, sigma, able, market)
+    assert 0.375 < evidence.cap[-1] < 1.5, "the panel is made for this"
+    groups = groups_of(wide, market)
+    forecaster = Forecaster(wide, market, [], {}.__getitem__, score)
+    monkeypatch.setattr(
+        forecaster,
+        "scores",
+        lambda row: (
+            score[row],
+            SimpleNamespace(
+                panel=wide.until(row + 1), sigma=sigma[: row + 1], eligible=able[: row + 1]
+            ),
+        ),
+    )
+    for row in (420, 500, 618, 619):
+        signals = forecaster.signals(row)
+        assert signals.kelly == evidence.cap[row]
+        assert signals.groups.tolist() == groups[row].tolist()
