@@ -244,7 +244,7 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     score, able = rng.normal(size=returns.shape), rng.random(returns.shape) < 0.99
     score[:150] = np.nan
     sigma = np.full(returns.shape, 0.02)
-    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.1})
+    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.2})
     evidence = evidence_of(wide, score, sigma, able, market)
     assert 0.375 < evidence.cap[-1] < 1.5, "the panel is made for this"
     groups = groups_of(wide, market)
