@@ -208,8 +208,7 @@ def _recorded(
 ) -> Records:
     """All that a run writes down, with room that doubles as often as it has to."""
     K, N = stop - start, len(panel.symbols)
-    # Room that nothing is written to costs nothing.
-    least = min(2 * K * N, 1 << 20) + 2 * N
+    least = 2 * N + K * N // 4
     records = Records(
         log=np.zeros(K, ACCOUNT),
         held=np.zeros((K, N)),
@@ -224,9 +223,9 @@ def _recorded(
         records = records._replace(**{name: _doubled(getattr(records, name)) for name in names})
     decided, filled, flowed = records.counts
     return records._replace(
-        decisions=records.decisions[:decided],
-        fills=records.fills[:filled],
-        flows=records.flows[:flowed],
+        decisions=records.decisions[:decided].copy(),  # a view would keep the unused room
+        fills=records.fills[:filled].copy(),
+        flows=records.flows[:flowed].copy(),
     )
 
 
