@@ -65,7 +65,7 @@ bench: $(STAMP) ## time what has to be fast
 bench-engine: $(STAMP) $(RIVALS_STAMP) ## time the backtest engine beside vectorbt, backtesting.py, backtrader
 	@$(BIN)/python benchmarks/engine_speed.py
 
-learning: $(STAMP) ## ask the network to find a planted signal, and nothing in noise; two minutes
+learning: $(STAMP) ## ask the network to find a planted signal, and nothing in noise; five minutes
 	@$(BIN)/python benchmarks/learning.py
 
 lock: $(STAMP) ## write constraints.txt anew from what .venv holds
