@@ -51,6 +51,10 @@ class Records(NamedTuple):
     counts: np.ndarray  # (3,) int64, how many events of each there are
 
 
+# What remains of each bar where a whole account would be too much to keep for many books.
+PATH = np.dtype([(name, "f8") for name in ("equity", "gross", "traded", "fees")])
+
+
 class Scratch(NamedTuple):
     """Rows of one bar; `fills` and `flows` are zero between bars."""
 
@@ -144,14 +148,22 @@ def run_books(
     periods: np.ndarray,
     prices: Prices,
     known: Known,
+    kelly: np.ndarray,
     rows: tuple[int, int],
     scratch: Scratch,
-    log: np.ndarray,
+    paths: np.ndarray,
+    accounts: np.ndarray,
 ) -> None:
-    """Many managed books over the same rows, one for each of `rules` (R,), into `log` (R, K)."""
-    account, positions = fresh_account.copy(), fresh_positions.copy()
+    """Many managed books over the same rows, one for each of `rules` (R,).
+
+    Args:
+        kelly: (R, T) the cap of each book, in place of that of `known`.
+        paths: (R, K) PATH, written to. accounts: (R,) ACCOUNT as the last bar left them, as well.
+    """
+    positions = fresh_positions.copy()
     start, stop = rows
     for r in range(len(rules)):
+        account = accounts[r : r + 1]
         account[:] = fresh_account
         positions[:] = fresh_positions
         for t in range(start, stop):
@@ -160,9 +172,9 @@ def run_books(
                 decide_bar(
                     rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
                     known.score[t], known.weight[t], known.volatility[t], known.recent, _span(t),
-                    known.market, known.groups[t], known.kelly[t], scratch.decisions,
+                    known.market, known.groups[t], kelly[r, t], scratch.decisions,
                 )  # fmt: skip
-            log[r, t - start] = account[0]
+            _keep(account[0], paths[r, t - start])
 
 
 @entry_point
@@ -266,6 +278,12 @@ def _live_unseen(
         _clear_fill(fills[n, 0])
         _clear_fill(fills[n, 1])
         flows[n].dividend, flows[n].borrow, flows[n].funding = 0.0, 0.0, 0.0
+
+
+@kernel
+def _keep(book: Record, path: Record) -> None:
+    path.equity, path.gross = book.equity, book.gross
+    path.traded, path.fees = book.traded, book.fees
 
 
 @kernel
