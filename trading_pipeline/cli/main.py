@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import chain, data, features, leakage, model, paper, quality
+from trading_pipeline.cli import chain, data, features, leakage, model, paper, quality, sweep
 from trading_pipeline.errors import TradingPipelineError
 
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
@@ -53,6 +53,7 @@ app.command()(quality.quality)
 app.command()(data.bars)
 app.command()(chain.train)
 app.command()(chain.backtest)
+app.command(epilog=sweep.lesson())(sweep.sweep)
 app.command("walk-forward")(chain.walk_forward)
 app.command("paper-trade")(paper.paper_trade)
 app.command()(paper.halt)

@@ -10,7 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from trading_pipeline.adapters.store.ledger import Event, Ledger, canonical_json
+from trading_pipeline.adapters.store.ledger import (
+    Entry,
+    Event,
+    Ledger,
+    Payload,
+    canonical_json,
+)
 
 STREAM = "trials"
 
@@ -37,12 +43,15 @@ def record_trial(ledger: Ledger, trial: Trial, *, at: datetime, recorded_at: dat
     Raises:
         LedgerError: the Sharpe ratio is NaN or infinite (undefined is None), or the ledger fails.
     """
-    payload = {
-        "config_hash": trial.config_hash,
-        "panel": trial.panel,
-        "sharpe": None if trial.sharpe is None else float(trial.sharpe),
-    }
-    return ledger.append(STREAM, trial.kind, at, payload, recorded_at)
+    return record_trials(ledger, [trial], at=at, recorded_at=recorded_at)[0]
+
+
+def record_trials(
+    ledger: Ledger, trials: Iterable[Trial], *, at: datetime, recorded_at: datetime
+) -> list[Event]:
+    """Journal evaluations of the same bars, all of them or none; otherwise as `record_trial`."""
+    entries = [Entry(each.kind, at, _payload(each)) for each in trials]
+    return ledger.append_many(STREAM, entries, recorded_at)
 
 
 def distinct_trials(ledger: Ledger) -> list[Trial]:
@@ -57,3 +66,11 @@ def distinct_trials(ledger: Ledger) -> list[Trial]:
 def count_trials(ledger: Ledger) -> int | None:
     """How many trials there were; None, 'unknown', where none was ever journalled."""
     return len(distinct_trials(ledger)) or None
+
+
+def _payload(trial: Trial) -> Payload:
+    return {
+        "config_hash": trial.config_hash,
+        "panel": trial.panel,
+        "sharpe": None if trial.sharpe is None else float(trial.sharpe),
+    }

@@ -6,7 +6,7 @@ a thousand of them fit into memory. Letters: R books, K bars, T rows of the pane
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -15,14 +15,15 @@ import pandas as pd
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.backtest import book_settings, scored_rows
+from trading_pipeline.core.trading.backtest import MANAGED, book_settings, scored_rows
+from trading_pipeline.core.trading.baselines import RULE_BASELINES
 from trading_pipeline.core.trading.grids import Prepared, known_grids, prepare
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.loop import PATH, run_books
-from trading_pipeline.core.trading.profiles import Profile, with_limits
+from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.rules import rules_of
-from trading_pipeline.core.trading.simulate import new_scratch
+from trading_pipeline.core.trading.simulate import new_scratch, simulate
 from trading_pipeline.core.trading.state import (
     ACCOUNT,
     new_account,
@@ -79,6 +80,7 @@ class Sweep:
 class Grid(NamedTuple):
     """Every combination of some limits."""
 
+    limits: tuple[str, ...]
     profiles: dict[str, Profile]  # by name, such as "halve=0.08 stop_loss=2"
     left_out: dict[str, str]  # combinations that are no profile, and why
 
@@ -115,7 +117,23 @@ def grid_of_limits(profile: Profile, limits: Mapping[str, Sequence[float]]) -> G
     for (limit, value), complaint in complaints.items():
         if (limit, value) not in fits:
             raise ValueError(f"{limit}={value:g} fits no combination: {complaint}")
-    return Grid(profiles, left_out)
+    return Grid(tuple(limits), profiles, left_out)
+
+
+def market_under(market: Market, profile: Profile) -> Market:
+    """The market whose own limits make it trade under `profile`, written in one way only.
+
+    Two ways to the same limits are one configuration, so that trials of it count once.
+
+    Args:
+        profile: the market's own with other numbers.
+    """
+    if profile == profile_of(market):
+        return market
+    usual = profile_of(replace(market, limits={}))
+    names = [each.name for each in fields(Profile)]
+    changed = [name for name in names if getattr(profile, name) != getattr(usual, name)]
+    return replace(market, limits={name: float(getattr(profile, name)) for name in changed})
 
 
 def sweep(
@@ -196,6 +214,35 @@ def sweep(
         paths=paths,
         accounts=accounts,
     )
+
+
+def baseline_equity(
+    panel: Panel,
+    score: np.ndarray,
+    eligible: np.ndarray,
+    market: Market,
+    capital: float,
+    *,
+    prepared: Prepared,
+    groups: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Equity (K,) of the rule baselines of a backtest, on the bars that a sweep has.
+
+    The managed ones are under the market's own profile; arguments are those of `sweep`.
+    """
+    start, stop = scored_rows(score, len(panel.timestamps))
+    profile, rows = profile_of(market), {"start": start, "stop": stop}
+    (kelly,) = _caps(panel, score, eligible, market, prepared, [profile])
+    shared: dict[str, Any] = {"kelly": kelly, "prepared": prepared, "groups": groups, **rows}
+    shared |= {"eligible": eligible, **book_settings(market, capital)}
+    equity = {}
+    for name, rule in RULE_BASELINES.items():
+        weights = rule(panel, eligible, **rows, bars_per_year=market.bars_per_year)
+        equity[name] = simulate(panel, weights=weights, **shared).equity
+        if name in MANAGED:
+            managed = simulate(panel, weights=weights, profile=profile, **shared)
+            equity[f"{name}_managed"] = managed.equity
+    return equity
 
 
 def _caps(

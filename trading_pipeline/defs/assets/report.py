@@ -100,7 +100,7 @@ def is_current(home: Home, plan: Plan, capital: float) -> bool:
         stored = json.loads(path.read_text(encoding="utf-8"))["lineage"][INPUTS]
     except (FileNotFoundError, ValueError, LookupError, TypeError):  # damaged: made anew
         return False
-    data, folds = _predicted(home, plan)
+    data, folds = predicted(home, plan)
     return bool(stored == hashes_of(home, plan, data, folds, capital)[INPUTS])
 
 
@@ -138,7 +138,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
     from trading_pipeline.core.learning.targets import make_targets
     from trading_pipeline.core.trading.backtest import run_backtest
 
-    data, folds = _predicted(home, plan)
+    data, folds = predicted(home, plan)
     market, panel = plan.market, data.panel
     predictions = home.predictions(market).read(folds)
     backtest = run_backtest(panel, predictions, data.eligible, market, capital)
@@ -168,7 +168,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
     return summary, series, diagnose(history, CATALOG)
 
 
-def _predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
+def predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
     """The dataset, and the folds whose stored predictions are those of their checkpoints."""
     data, recipe = read_dataset(home, plan), recipe_of(plan)
     store, checkpoints = home.predictions(plan.market), home.checkpoints(plan.market)

@@ -1,0 +1,130 @@
+"""The table of a sweep as text, and as a picture where two limits were swept."""
+
+from collections.abc import Hashable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.adapters.reports.palette import DIVERGING, INK, NEUTRAL
+from trading_pipeline.core.evaluation.sweep import Luck
+from trading_pipeline.core.evaluation.verdict import MINIMUM_DEFLATED_SHARPE, titled
+from trading_pipeline.errors import StoreError
+
+_MEASURES = ("return", "volatility", "Sharpe", "95 % interval", "drawdown", "turnover")
+_TRIPS = ("halved", "flat")
+
+
+def sweep_text(table: pd.DataFrame, limits: tuple[str, ...]) -> str:
+    """One line a variant, in the order swept; the market's own profile is marked with a star.
+
+    Args:
+        table: limits swept, columns of `sweep_table`, `own`.
+    """
+    lines = [("", *limits, *_MEASURES, *_TRIPS)]
+    lines += [_cells(row, limits) for row in table.to_dict("records")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    spread = [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
+    return "\n".join(line.rstrip() for line in spread)
+
+
+def _cells(row: Mapping[Hashable, Any], limits: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        "*" if row["own"] else "",
+        *(f"{row[name]:.12g}" for name in limits),
+        f"{row['annual_return']:+.1%}",
+        f"{row['annual_volatility']:.1%}",
+        _decimal(row["sharpe"]),
+        f"[{_decimal(row['sharpe_low'])}, {_decimal(row['sharpe_high'])}]",
+        f"{row['max_drawdown']:.1%}",
+        f"{row['turnover']:.1f}",
+        str(row["halvings"]),
+        str(row["flattenings"]),
+    )
+
+
+def luck_text(variants: int, new: int, luck: Luck) -> str:
+    """What has to be said below such a table."""
+    over = "a rule baseline"
+    deflated = "not available"
+    if luck.deflated is not None:
+        over, deflated = titled(luck.hardest), f"{luck.deflated:.2f}"
+    return (
+        f"{variants} variants were tried, {new} of them for the first time; {luck.trials} trials "
+        "are journalled by now.\n"
+        f"The best of {luck.trials} trials without any skill is expected to show a Sharpe ratio of "
+        f"{luck.expected_maximum:.2f} (were they independent;\nvariants of one book are not, so "
+        f"this is a high hurdle). The best row is {luck.best}, with {luck.sharpe:.2f}.\n"
+        f"Its deflated Sharpe ratio is {deflated}, of the return over {over} at equal volatility; "
+        f"at least {MINIMUM_DEFLATED_SHARPE} is needed.\n"
+        "Choosing by this table is fitting. Reports made from now on count these trials."
+    )
+
+
+def write_sweep(path: Path, table: pd.DataFrame) -> None:
+    """Write the table as CSV; the first column is the name of the variant.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def draw_sweep(path: Path, table: pd.DataFrame, limits: tuple[str, ...], title: str) -> None:
+    """Write a PNG: the Sharpe ratio over two limits, with its interval; the own profile is framed.
+
+    A combination that was left out stays empty. Colours are the same on both sides of zero.
+
+    Raises:
+        ValueError: other than two limits. StoreError: the file cannot be written.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    if len(limits) != 2:
+        raise ValueError(f"a picture has two limits, not {len(limits)}: {', '.join(limits)}")
+    down, across = (sorted(set(table[name])) for name in limits)
+    values = np.full((len(down), len(across)), np.nan)
+    figure = Figure(
+        figsize=(2.4 + 1.1 * len(across), 1.4 + 0.6 * len(down)), dpi=110, layout="constrained"
+    )
+    axes = figure.subplots()
+    cells = [(down.index(r[limits[0]]), across.index(r[limits[1]]), r) for _, r in table.iterrows()]
+    for y, x, row in cells:
+        values[y, x] = row["sharpe"]
+    reach = float(np.nanmax(np.abs(values), initial=0.5))
+    colours = LinearSegmentedColormap.from_list("sharpe", list(DIVERGING))
+    axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
+    for y, x, row in cells:
+        text = (
+            f"{row['sharpe']:.2f}\n[{_decimal(row['sharpe_low'])}, {_decimal(row['sharpe_high'])}]"
+        )
+        ink = "white" if abs(row["sharpe"]) > 0.7 * reach else INK
+        axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
+        if row["own"]:
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=INK, lw=2))
+    axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
+    axes.set_yticks(range(len(down)), [f"{value:g}" for value in down])
+    axes.set_xlabel(limits[1])
+    axes.set_ylabel(limits[0])
+    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=10)
+    figure.text(0.01, -0.02, "Choosing a cell is fitting.", color=NEUTRAL, fontsize=8, va="top")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="png", metadata={"Software": None}, bbox_inches="tight")
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.2f}" if isfinite(value) else "n/a"

@@ -1,0 +1,155 @@
+"""What the books of a sweep came to, and how much of the best one is luck.
+
+The best of many variants looks good even if none is: what it shows has to be deflated by how many
+were tried. Source: Bailey and Lopez de Prado, The Deflated Sharpe Ratio (2014).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.evaluation.confidence import (
+    Sampled,
+    block_length,
+    interval,
+    resampled_dates,
+    widening,
+)
+from trading_pipeline.core.evaluation.metrics import (
+    Floats,
+    annual_return,
+    annual_volatility,
+    max_drawdown,
+    sharpe,
+    turnover,
+)
+from trading_pipeline.core.evaluation.performance import DailyBook, daily_returns, day_closes
+from trading_pipeline.core.evaluation.significance import (
+    SharpeMoments,
+    deflated_sharpe,
+    expected_maximum_sharpe,
+    trial_variance,
+)
+from trading_pipeline.core.evaluation.verdict import active_returns
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.sweep import Sweep
+from trading_pipeline.errors import EvaluationError
+
+MINIMUM_DAYS = 20  # of returns; fewer say nothing at all
+_WATCHED = 25  # books; every so many, whoever watches is told
+
+
+class Luck(NamedTuple):
+    """What chance alone gives the best of all trials, and the best book beside it."""
+
+    trials: int
+    expected_maximum: float  # Sharpe ratio a year of the best of as many worthless ones
+    best: str  # name of the book with the highest Sharpe ratio
+    sharpe: float  # of it, a year, over a zero rate
+    deflated: float | None  # probability in [0, 1] that it has an edge; None: never moves
+    hardest: str  # the baseline over which that is the lowest
+
+
+def sweep_table(
+    sweep: Sweep,
+    market: Market,
+    replications: int = 1000,
+    seed: int = 0,
+    watch: Callable[[int, int, str], None] | None = None,
+) -> pd.DataFrame:
+    """One row a book, in the order of the sweep; the index holds their names.
+
+    Returns:
+        annual_return, annual_volatility, sharpe with the ends of its 95 % interval (sharpe_low,
+        sharpe_high; stationary bootstrap, the same dates for all books), max_drawdown, turnover (a
+        year), fees (quote currency), halvings and flattenings. Undefined is NaN.
+
+    Raises:
+        EvaluationError: fewer than 20 days of returns.
+    """
+    returns, a_year = daily_books(sweep, market), _days_per_year(market)
+    horizon = -(-market.horizon // market.bars_per_day)
+    block = block_length(returns.T, horizon)
+    dates = resampled_dates(returns.shape[1], block, replications, seed)
+    factor = widening(returns.shape[1], block)
+    rows = []
+    for r, own in enumerate(returns):
+        sampled = Sampled(float(sharpe(own, a_year)), sharpe(own[dates], a_year))
+        value, low, high = interval(sampled, factor)
+        book = DailyBook.of(
+            sweep.timestamps, sweep.equity[r], sweep.turnover[r], sweep.exposure[r], None
+        )
+        rows.append(
+            {
+                "annual_return": float(annual_return(own, a_year)),
+                "annual_volatility": float(annual_volatility(own, a_year)),
+                "sharpe": value,
+                "sharpe_low": low,
+                "sharpe_high": high,
+                "max_drawdown": float(max_drawdown(own)),
+                "turnover": float(turnover(book.turnover, a_year)),
+                "fees": float(sweep.paths["fees"][r].sum()),
+                "halvings": int(sweep.accounts["halvings"][r]),
+                "flattenings": int(sweep.accounts["flattenings"][r]),
+            }
+        )
+        if watch is not None and (r % _WATCHED == 0 or r + 1 == len(returns)):
+            watch(r + 1, len(returns), "")
+    return pd.DataFrame(rows, index=pd.Index(sweep.names, name="variant"))
+
+
+def daily_books(sweep: Sweep, market: Market) -> Floats:
+    """(R, D) daily returns of the books of a sweep.
+
+    Raises:
+        EvaluationError: fewer than 20 days.
+    """
+    returns = daily_returns(sweep.equity, day_closes(sweep.timestamps))
+    if returns.shape[1] < MINIMUM_DAYS:
+        raise EvaluationError(
+            f"{market.name}: {returns.shape[1]} days of out-of-sample returns, at least "
+            f"{MINIMUM_DAYS} are needed. Give the walk-forward a longer history or shorter spans."
+        )
+    return returns
+
+
+def luck_of(
+    sweep: Sweep,
+    market: Market,
+    baselines: Mapping[str, Floats],
+    trials: int,
+    trial_sharpes: Sequence[float],
+) -> Luck:
+    """How the best book stands beside what the best of `trials` worthless ones would show.
+
+    Args:
+        baselines: equity (K,) of each, on the bars of the sweep.
+        trials: distinct ones so far, those of the sweep included.
+        trial_sharpes: of them, a year, where they are known.
+    """
+    returns, a_year = daily_books(sweep, market), _days_per_year(market)
+    known = np.asarray(trial_sharpes, dtype=np.float64) / np.sqrt(a_year)
+    variance = trial_variance(known, returns.shape[1])
+    own = sharpe(returns, a_year)
+    best = int(np.argmax(np.where(np.isfinite(own), own, -np.inf)))
+    deflated = {}
+    for name, equity in baselines.items():
+        other = daily_returns(equity, day_closes(sweep.timestamps))
+        moments = SharpeMoments.of(active_returns(returns[best], other))
+        if moments is not None:
+            deflated[name] = deflated_sharpe(moments, trials, variance)
+    hardest = min(deflated, key=lambda name: deflated[name], default="")
+    return Luck(
+        trials=trials,
+        expected_maximum=expected_maximum_sharpe(trials, variance) * float(np.sqrt(a_year)),
+        best=sweep.names[best],
+        sharpe=float(own[best]),
+        deflated=deflated.get(hardest),
+        hardest=hardest,
+    )
+
+
+def _days_per_year(market: Market) -> float:
+    return market.bars_per_year / market.bars_per_day
