@@ -51,13 +51,12 @@ def main() -> None:
     loop = looped(inputs, shared, profiles)
     same = np.array_equal(np.stack(loop()), many().equity)
     laps = [[timed(each) for each in (loop, one, many)] for _ in range(given.rounds)]
-    for place, name in enumerate(
-        ("loop over simulate", "sweep", f"sweep, {given.threads} threads")
-    ):
+    threaded = f"sweep, {given.threads} threads"
+    for place, name in enumerate(("loop over simulate", "sweep", threaded)):
         cpu, wall = (median(lap[place][clock] for lap in laps) for clock in (0, 1))
         rate = len(profiles) * bars / wall
         print(f"  {name:<24} {cpu:7.2f} s CPU {wall:7.2f} s wall {rate:12,.0f} books x bars / s")
-    for place, name in ((1, "sweep"), (2, f"sweep, {given.threads} threads")):
+    for place, name in ((1, "sweep"), (2, threaded)):
         ratios = [median(lap[0][clock] / lap[place][clock] for lap in laps) for clock in (0, 1)]
         print(f"  loop / {name:<17} {ratios[0]:7.2f} of CPU {ratios[1]:7.2f} of wall")
     print(f"  every book the same to the last bit: {'yes' if same else 'NO'}")
@@ -117,7 +116,8 @@ def many_profiles(books: int) -> dict[str, Profile]:
 def swept(
     inputs: tuple[Any, ...], shared: dict[str, Any], profiles: dict[str, Profile], threads: int
 ) -> Callable[[], Any]:
-    return lambda: sweep(*inputs, profiles, CAPITAL, threads=threads, **shared)
+    panel, score, able, market = inputs
+    return lambda: sweep(panel, score, able, market, profiles, CAPITAL, threads=threads, **shared)
 
 
 def looped(

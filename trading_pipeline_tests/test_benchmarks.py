@@ -41,3 +41,12 @@ def test_the_benchmark_of_the_engine_runs_with_or_without_its_rivals():
         "peak memory",
     ):
         assert line in out
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_sweeps_runs():
+    sizes = ["--books", "5", "--symbols", "4", "--bars", "400", "--rounds", "1"]
+    command = [sys.executable, str(FOLDER / "sweep_speed.py"), *sizes]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "every book the same to the last bit: yes" in out
+    assert "loop / sweep, 2 threads" in out

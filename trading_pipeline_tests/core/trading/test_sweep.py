@@ -5,15 +5,17 @@ from datetime import date
 from math import inf
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trading_pipeline.core.market.market import Costs, Market
-from trading_pipeline.core.trading.backtest import book_settings
+from trading_pipeline.core.trading.backtest import book_settings, run_backtest
 from trading_pipeline.core.trading.grids import prepare
+from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.kelly import kelly_caps
-from trading_pipeline.core.trading.profiles import PROFILES, with_limits
+from trading_pipeline.core.trading.profiles import PROFILES, profile_of, with_limits
 from trading_pipeline.core.trading.simulate import simulate
-from trading_pipeline.core.trading.sweep import grid_of_limits, sweep
+from trading_pipeline.core.trading.sweep import baseline_equity, grid_of_limits, market_under, sweep
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.markets import random_scores, stamps
 from trading_pipeline_tests.core.trading.test_kelly import panel_of_opens
@@ -183,3 +185,38 @@ def test_stamps_of_a_sweep_are_those_of_its_rows(history):
     got = sweep(panel, score, able, market(), {"one": MODERATE}, CAPITAL)
     assert (got.start, got.stop) == (20, 420)
     assert got.timestamps.equals(stamps(420)[20:])
+
+
+@pytest.mark.parametrize("calendar", ["24/7", "XNYS"])
+def test_a_profile_has_one_way_to_be_written_into_a_market(calendar):
+    """Whatever the market says already, equal limits are one configuration."""
+    plain = market(calendar=calendar, symbols=("S00",))
+    told = replace(plain, limits={"stop_loss": 2.0, "halve": 0.12})
+    wanted = with_limits(profile_of(plain), {"stop_loss": 2, "take_profit": inf})
+    for start in (plain, told):
+        under = market_under(start, wanted)
+        assert profile_of(under) == wanted
+        assert dict(under.limits) == {"stop_loss": 2.0, "take_profit": inf}
+    assert market_under(told, profile_of(told)) is told
+    assert market_under(told, profile_of(plain)).limits == {}
+
+
+def test_baselines_are_those_of_the_backtest(history):
+    panel, score, able = history
+    t, n = np.nonzero(np.isfinite(score))
+    predictions = pd.DataFrame(
+        {
+            "timestamp": panel.timestamps[t],
+            "symbol": np.array(panel.symbols)[n],
+            "score": score[t, n],
+        }
+    )
+    terms = market(limits={"stop_loss": 0.5})
+    expected = run_backtest(panel, predictions, able, terms, CAPITAL)
+    shared = {"prepared": prepare(panel), "groups": groups_of(panel, terms)}
+    got = baseline_equity(panel, score, able, terms, CAPITAL, **shared)
+    assert set(got) == set(expected.baselines)
+    for name, book in expected.baselines.items():
+        assert got[name].tobytes() == book.equity.tobytes(), name
+    own = sweep(panel, score, able, terms, {"own": profile_of(terms)}, CAPITAL)
+    assert own.equity[0].tobytes() == expected.strategy.equity.tobytes()

@@ -1,0 +1,107 @@
+"""The table of a sweep as a person reads it."""
+
+from math import inf, nan
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.reports.sweep import draw_sweep, luck_text, sweep_text, write_sweep
+from trading_pipeline.core.evaluation.sweep import Luck
+from trading_pipeline.errors import StoreError
+
+
+def table(sharpes=(0.5, 0.7, nan, -0.1), own=1):
+    rows = [
+        {
+            "stop_loss": stop,
+            "trailing_stop": trail,
+            "annual_return": 0.051,
+            "annual_volatility": 0.1,
+            "sharpe": sharpe,
+            "sharpe_low": sharpe - 0.5,
+            "sharpe_high": sharpe + 0.5,
+            "max_drawdown": -0.123,
+            "turnover": 9.41,
+            "fees": 1.0,
+            "halvings": 2,
+            "flattenings": 1,
+            "own": False,
+        }
+        for (stop, trail), sharpe in zip(
+            [(2.0, 3.0), (2.0, inf), (4.0, 3.0), (4.0, inf)], sharpes, strict=True
+        )
+    ]
+    rows[own]["own"] = True
+    return pd.DataFrame(rows, index=[f"variant {n}" for n in range(4)])
+
+
+LIMITS = ("stop_loss", "trailing_stop")
+
+
+def test_rows_stay_in_their_order_and_the_own_one_has_a_star():
+    head, *lines = sweep_text(table(), LIMITS).splitlines()
+    assert head.split()[:3] == ["stop_loss", "trailing_stop", "return"]
+    cells = [
+        "*",
+        "2",
+        "inf",
+        "+5.1%",
+        "10.0%",
+        "0.70",
+        "[0.20,",
+        "1.20]",
+        "-12.3%",
+        "9.4",
+        "2",
+        "1",
+    ]
+    assert lines[1].split() == cells
+    assert [line.split()[0] for line in lines] == ["2", "*", "4", "4"]
+    assert "n/a" in lines[2]
+    assert len({len(line) for line in [head, *lines]}) == 1
+
+
+def test_luck_is_said_in_full():
+    luck = Luck(12, 0.61, "stop_loss=2", 0.63, 0.07, "buy_and_hold_managed")
+    said = luck_text(9, 8, luck)
+    for part in (
+        "9 variants were tried, 8 of them for the first time; 12 trials",
+        "The best of 12 trials without any skill is expected to show a Sharpe ratio of 0.61",
+        "The best row is stop_loss=2, with 0.63",
+        "deflated Sharpe ratio is 0.07, of the return over buy-and-hold (managed)",
+        "Choosing by this table is fitting",
+    ):
+        assert part in said
+    assert "ratio is not available" in luck_text(1, 1, luck._replace(deflated=None))
+
+
+def test_the_file_reads_back_as_the_table(tmp_path):
+    path = tmp_path / "new" / "sweep.csv"
+    write_sweep(path, table())
+    pd.testing.assert_frame_equal(pd.read_csv(path, index_col=0), table())
+
+
+def test_a_picture_needs_two_limits_and_leaves_out_what_was_left_out(tmp_path):
+    draw_sweep(tmp_path / "whole.png", table(), LIMITS, "title with $ and $")
+    draw_sweep(tmp_path / "part.png", table().iloc[:3], LIMITS, "title")
+    draw_sweep(tmp_path / "none.png", table(sharpes=[nan] * 4), LIMITS, "title")
+    for name in ("whole", "part", "none"):
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(ValueError, match="two limits, not 1"):
+        draw_sweep(tmp_path / "one.png", table(), LIMITS[:1], "title")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(StoreError, match=r"cannot write .*file/sweep.csv"):
+        write_sweep(tmp_path / "file" / "sweep.csv", table())
+    with pytest.raises(StoreError, match=r"cannot write .*file/sweep.png"):
+        draw_sweep(tmp_path / "file" / "sweep.png", table(), LIMITS, "title")
+
+
+def test_pictures_are_the_same_each_time(tmp_path):
+    for name in ("a", "b"):
+        draw_sweep(tmp_path / name, table(), LIMITS, "title")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert np.isfinite(table()["turnover"]).all()
