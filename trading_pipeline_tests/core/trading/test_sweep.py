@@ -168,7 +168,7 @@ def test_equal_values_count_once():
         ({"halve": []}, "one value at least"),
         ({"halves": [0.1]}, "no such limit: halves"),
         ({"long_only": [1]}, "no such limit: long_only"),
-        ({"stop_loss": [2, -1]}, "stop_loss=-1 fits no combination: stops must be > 0"),
+        ({"stop_loss": [2, -1]}, "stop_loss=-1 fits no combination: stop_loss must be > 0"),
         ({"halve": [0.1, np.nan]}, "halve=nan fits no combination"),
         ({"halve": [0.1, 0.5], "stop_loss": [2, 3]}, r"halve=0.5 fits no combination: halve 0.5"),
         ({"flat_days": [21, 1.5]}, "flat_days must be a whole number"),
