@@ -42,19 +42,23 @@ def stop_within(
     position: Record,
     high: float,
     low: float,
+    since: float,
     volume: float,
     row: Record,
 ) -> None:
-    """Barriers touched after the open; the stop first when one bar touches both.
+    """Barriers touched after the market stood at `since`; the stop first when a bar touches both.
 
-    Where a limit order opened the position within this bar, the profitable end of the bar may lie
-    before it, so only the stop counts.
+    A level that lay beyond `since` when the position was made fills there: nobody pays more for it.
+    Where a limit order opened or enlarged the position within this bar, the profitable end of the
+    bar may lie before it, so only the stop counts.
     """
     long = position.quantity > 0
     if low <= position.stop if long else high >= position.stop:
-        _leave(rules, book, position, position.stop, volume, True, row)
+        price = min(position.stop, since) if long else max(position.stop, since)
+        _leave(rules, book, position, price, volume, True, row)
     elif position.within == 0 and (high >= position.take if long else low <= position.take):
-        _leave(rules, book, position, position.take, volume, False, row)
+        price = max(position.take, since) if long else min(position.take, since)
+        _leave(rules, book, position, price, volume, False, row)
 
 
 @kernel
@@ -77,10 +81,8 @@ def _leave(
     cancel(position)
     position.noted = 1
     row.age = 1
-    if stopped:
-        row.reasons |= TRAILING_STOP if position.trailed else STOP_LOSS
-    else:
-        row.reasons |= TAKE_PROFIT
+    if row.quantity == 0:  # else the volume is gone already, and the fill keeps its name
+        row.reasons |= _name_of(position, stopped)
     quantity = -position.quantity
     if abs(quantity) > position.capacity:
         row.reasons |= PARTICIPATION
@@ -93,3 +95,10 @@ def _leave(
         execute(rules, book, position, quantity, price, slippage, rules.fee, row)
     else:
         execute(rules, book, position, quantity, price, 0.0, rules.maker_fee, row)
+
+
+@kernel
+def _name_of(position: Record, stopped: bool) -> int:
+    if stopped:
+        return int(TRAILING_STOP if position.trailed else STOP_LOSS)
+    return int(TAKE_PROFIT)

@@ -7,6 +7,8 @@ import numpy as np
 from trading_pipeline.core.trading.compiled import kernel
 from trading_pipeline.core.trading.state import Record
 
+_WORST = 0.9  # fraction that an order may lose to impact: a sale brings something
+
 
 @kernel
 def fee_of(rules: Record, quantity: float, paid: float, rate: float) -> float:
@@ -20,10 +22,12 @@ def slippage_of(rules: Record, quantity: float, sigma: float, volume: float) -> 
     """The fraction that an order of this size loses: fixed, and the square root of its share.
 
     Without a volatility or a volume there is nothing to measure impact in, and none is charged.
+    The law says nothing of orders many times the volume; no order loses more than nine tenths.
     """
     if rules.impact == 0 or not sigma > 0 or not volume > 0:
         return float(rules.slippage)
-    return float(rules.slippage + rules.impact * sigma * math.sqrt(abs(quantity) / volume))
+    impact = rules.impact * sigma * math.sqrt(abs(quantity) / volume)
+    return float(min(rules.slippage + impact, _WORST))
 
 
 @kernel
@@ -45,9 +49,12 @@ def execute(
     rate: float,
     row: Record,
 ) -> None:
-    """Trade `quantity` (signed, not 0) at `price` made worse by `slippage`, a fraction."""
+    """Trade `quantity` (signed, not 0) at `price` made worse by `slippage`, a fraction.
+
+    What one order trades in a bar, as it closes one position and opens the next, pays one fee.
+    """
     paid = price * (1 + math.copysign(slippage, quantity))
-    fee = fee_of(rules, quantity, paid, rate)
+    fee = fee_of(rules, row.quantity + quantity, paid, rate) - row.fee
     book.cash -= quantity * paid + fee
     book.fees += fee
     book.traded += abs(quantity) * paid

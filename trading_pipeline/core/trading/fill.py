@@ -24,7 +24,7 @@ from trading_pipeline.core.trading.pending import (
 )
 from trading_pipeline.core.trading.reasons import DELISTED
 from trading_pipeline.core.trading.risk import roll_periods
-from trading_pipeline.core.trading.state import MARKET, Record
+from trading_pipeline.core.trading.state import MARKET, OPENED, Record
 
 
 @entry_point
@@ -90,7 +90,7 @@ def fill_bar(
     for n in active[:held]:
         position = positions[n]
         if position.quantity != 0 and not waiting and not math.isnan(close[n]):
-            stop_within(rules[0], book, position, high[n], low[n], volume[n], fills[n, 1])
+            stop_within(rules[0], book, position, high[n], low[n], open_[n], volume[n], fills[n, 1])
         if position.order != 0 or position.order_left != 0:
             let_wait(position, fills[n, 0])
         if position.quantity != 0:
@@ -113,8 +113,11 @@ def _trade_within(
 ) -> None:
     """Barriers, limit and stop orders at their levels, then the barriers of what those changed."""
     for n in active:
-        if positions[n].quantity != 0 and not math.isnan(close[n]):
-            stop_within(rules, book, positions[n], high[n], low[n], volume[n], fills[n, 1])
+        position = positions[n]
+        if position.quantity != 0 and not math.isnan(close[n]):
+            stop_within(
+                rules, book, position, high[n], low[n], position.mark, volume[n], fills[n, 1]
+            )
     book.open_gross, book.open_net = 0.0, 0.0
     for n in active:
         positions[n].due = np.nan
@@ -126,8 +129,11 @@ def _trade_within(
             book.open_gross += abs(positions[n].quantity) * positions[n].mark
     raise_exposure(rules, book, positions, active, True, fills)
     for n in active:
-        if not math.isnan(positions[n].due) and positions[n].quantity != 0:
-            stop_within(rules, book, positions[n], high[n], low[n], volume[n], fills[n, 1])
+        position = positions[n]
+        if not math.isnan(position.due) and position.quantity != 0:
+            stop_within(
+                rules, book, position, high[n], low[n], position.due, volume[n], fills[n, 1]
+            )
 
 
 @kernel
@@ -239,7 +245,7 @@ def _trail(rules: Record, position: Record, high: float, low: float, close: floa
     """Let the trailing stop of the next bar follow this bar's best price."""
     side = math.copysign(1.0, position.quantity)
     best = high if side > 0 else low
-    if position.within:  # the bar's best price may lie before the entry
+    if position.within == OPENED:  # the bar's best price may lie before the entry
         best = close
     if (best - position.best) * side > 0:
         position.best = best

@@ -13,7 +13,14 @@ from trading_pipeline.core.trading.compiled import kernel
 from trading_pipeline.core.trading.execute import execute, fee_of, slippage_of, whole_lots
 from trading_pipeline.core.trading.reasons import BUYING_POWER, LAPSED, PARTICIPATION
 from trading_pipeline.core.trading.risk import reduced
-from trading_pipeline.core.trading.state import LIMIT, MARKET, STOP, Record
+from trading_pipeline.core.trading.state import (
+    ENLARGED,
+    LIMIT,
+    MARKET,
+    OPENED,
+    STOP,
+    Record,
+)
 
 
 @kernel
@@ -112,7 +119,8 @@ def raise_exposure(
             opened = position.quantity == 0
             fills[n, 0].age = position.age
             execute(rules, book, position, quantity, position.due, position.slip, rate, fills[n, 0])
-            position.within = 1 if opened and within and position.kind == LIMIT else 0
+            if within and position.kind == LIMIT:
+                position.within = OPENED if opened else ENLARGED
 
 
 @kernel

@@ -16,6 +16,7 @@ FULL, HALF, FLAT = 0, 1, 2  # size allowed by the drawdown rule
 VOLATILITY_WINDOW = 63  # bars of returns that a decision looks back on
 MARKET, LIMIT, STOP = 0, 1, 2  # kinds of orders
 KINDS = ("market", "limit", "stop")
+OPENED, ENLARGED = 1, 2
 NO_PERIOD = -1  # before the first bar
 
 ACCOUNT = np.dtype(
@@ -71,7 +72,7 @@ POSITION = np.dtype(
         ("capacity", "f8"),  # units that the bar's volume still allows
         ("order_left", "f8"),  # part of the order that the volume does not allow
         ("noted", "i8"),  # 1: this bar did something to the symbol
-        ("within", "i8"),  # 1: opened within this bar by a limit order, after its high or low
+        ("within", "i8"),  # what a limit order did after the bar's high or low: OPENED, ENLARGED
         ("triggered", "i8"),  # 1: a stop that could fill only in part goes on at the next open
         ("kind", "i8"),  # of the order: MARKET, LIMIT or STOP
         ("due", "f8"),  # within a bar: the price at which the order executes now; NaN: not now
