@@ -27,6 +27,7 @@ def panel_of(
     split: dict[tuple[int, int], float] | None = None,
     dividend: dict[tuple[int, int], float] | None = None,
     start: str = "2024-01-01",
+    volume: Any = None,
 ) -> Panel:
     """A panel of (T,) or (T, N) closes; other prices span open and close unless given."""
     close = np.array(close, dtype=float).reshape(len(close), -1)
@@ -35,7 +36,8 @@ def panel_of(
     high = np.fmax(open_, close) if high is None else np.array(high, dtype=float).reshape(shape)
     low = np.fmin(open_, close) if low is None else np.array(low, dtype=float).reshape(shape)
     grids = {"open": open_, "high": high, "low": low, "close": close}
-    grids["volume"] = np.where(np.isnan(close), np.nan, 1e6)
+    traded = np.full(shape, 1e6) if volume is None else np.array(volume, float).reshape(shape)
+    grids["volume"] = np.where(np.isnan(close), np.nan, traded)
     t, n = np.nonzero(~np.isnan(close))
     at = stamps(len(close), start)
     names = np.array(SYMBOLS, dtype=object)[n]
@@ -75,6 +77,36 @@ def random_panel(
             for grid in (close, open_, high, low):
                 grid[t:, n] /= ratio
     return panel_of(close, open_, high, low, splits, dividends)
+
+
+def rough_panel(seed: int, T: int = 100, N: int = 4, start: str = "2024-01-01") -> Panel:
+    """As `random_panel`, and worse: crashes and squeezes overnight and within the bar, symbols that
+    vanish for good, volume that is tiny, zero or unknown."""
+    rng = np.random.default_rng(seed)
+    calm = random_panel(seed, T, N, missing=rng.choice([0.0, 0.03, 0.15]))
+    grids = {name: getattr(calm, name).copy() for name in ("open", "high", "low", "close")}
+    for n in range(N):
+        for t in rng.choice(T, 3, replace=False):  # the night before bar t
+            jump = rng.choice([0.4, 0.7, 1.4, 2.2])
+            for grid in grids.values():
+                grid[t:, n] *= jump
+        for t in rng.choice(T, 4, replace=False):  # and reversals within a bar
+            grids["high"][t, n] *= rng.choice([1.0, 1.3])
+            grids["low"][t, n] *= rng.choice([1.0, 0.75])
+    for n in range(1, N):
+        end = int(rng.integers(T // 3, T)) if rng.random() < 0.4 else T
+        for grid in grids.values():
+            grid[end:, n] = np.nan
+    volume = 10 ** rng.uniform(1, 6, (T, N))
+    volume[rng.random((T, N)) < 0.05] = 0.0
+    volume[rng.random((T, N)) < 0.02] = np.nan
+    listed = ~np.isnan(grids["close"])
+    t, n = np.nonzero((calm.split != 1) & listed)
+    splits = {(int(i), int(j)): float(calm.split[i, j]) for i, j in zip(t, n, strict=True)}
+    t, n = np.nonzero((calm.dividend != 0) & listed)
+    paid = {(int(i), int(j)): float(calm.dividend[i, j]) for i, j in zip(t, n, strict=True)}
+    prices = [grids[name] for name in ("close", "open", "high", "low")]
+    return panel_of(*prices, splits, paid, start=start, volume=volume)
 
 
 def random_scores(seed: int, panel: Panel, missing: float = 0.05) -> np.ndarray:

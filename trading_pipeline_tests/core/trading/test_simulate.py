@@ -22,7 +22,6 @@ from trading_pipeline_tests.core.trading.markets import (
     random_scores,
     stamps,
 )
-from trading_pipeline_tests.core.trading.reference import reference_equity
 
 TERMS = {
     "start": 0,
@@ -50,17 +49,6 @@ def managed(seed, profile="moderate", costs=DEAR, capital=1e5, **changes):
     terms = TERMS | {"start": 64, "capital": capital} | changes
     scores = random_scores(seed, panel)
     return simulate(panel, stop=160, score=scores, profile=PROFILES[profile], costs=costs, **terms)
-
-
-@settings(max_examples=40)
-@given(SEEDS)
-def test_books_of_weights_equal_the_obvious_reference(seed):
-    """Splits, dividends, gaps, missing bars, flips, borrow, interest, leverage, minimum."""
-    panel = random_panel(seed)
-    weights = asked(seed, panel)
-    book = simulate(panel, stop=160, weights=weights, costs=DEAR, **TERMS)
-    expected = reference_equity(panel, weights, DEAR, 252, 1e5)
-    np.testing.assert_allclose(book.equity, expected, rtol=1e-10)
 
 
 @settings(max_examples=40)
