@@ -46,6 +46,9 @@ from trading_pipeline.core.trading.state import (
 )
 from trading_pipeline.errors import TradingError
 
+_PRICES = ("open", "high", "low", "close")
+_GRIDS = (*_PRICES, "volume", "split", "dividend")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bar:
@@ -165,8 +168,10 @@ class Trader:
         """Live through a bar: pending orders, stops, cash flows, the new close.
 
         Raises:
-            TradingError: the bar is not later than the last one.
+            TradingError: the bar is not later than the last one, or not one of a market: the
+                message names symbol and stamp.
         """
+        _check_bar(bar, self.symbols)
         if self.last_bar is not None and bar.timestamp <= self.last_bar:
             raise TradingError(
                 f"bar {bar.timestamp} came after {self.last_bar}; send bars in order"
@@ -284,6 +289,32 @@ class Trader:
         trader.last_bar = _stamp(plain["last_bar"])
         trader.decided_at = _stamp(plain["decided_at"])
         return trader
+
+
+def _check_bar(bar: Bar, symbols: tuple[str, ...]) -> None:
+    """Four prices or none, positive, in order; actions that can be applied; volume may be NaN."""
+    for name in _GRIDS:
+        shape = np.shape(getattr(bar, name))
+        if shape != (len(symbols),):
+            raise TradingError(
+                f"{name} of the bar {bar.timestamp} has shape {shape}, not ({len(symbols)},)"
+            )
+    prices = np.array([getattr(bar, name) for name in _PRICES], dtype=float)
+    open_, high, low, close = prices
+    missing = np.isnan(prices).all(axis=0)
+    ordered = (low <= np.minimum(open_, close)) & (high >= np.maximum(open_, close))
+    sound = ((prices > 0) & (prices < np.inf)).all(axis=0) & ordered
+    rules = {
+        "needs four positive prices within [low, high], or none": ~(sound | missing),
+        "has a volume below 0 or infinite": (bar.volume < 0) | np.isinf(bar.volume),
+        "has a split that is not > 0": ~((bar.split > 0) & np.isfinite(bar.split)),
+        "has a dividend that is not >= 0": ~((bar.dividend >= 0) & np.isfinite(bar.dividend)),
+    }
+    for rule, broken in rules.items():
+        if broken.any():
+            n = int(np.flatnonzero(broken)[0])
+            given = {name: float(getattr(bar, name)[n]) for name in _GRIDS}
+            raise TradingError(f"the bar of {symbols[n]} at {bar.timestamp} {rule}: {given}")
 
 
 def _iso(stamp: pd.Timestamp | None) -> str | None:
