@@ -28,19 +28,19 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> np.ndarray:
     missing = [name for name in ("decided_at", "symbol", "side", "quantity") if name not in table]
     if missing:
         raise TradingError(f"orders lack the columns {', '.join(missing)}")
-    bar = panel.timestamps.get_indexer(pd.DatetimeIndex(table["decided_at"]))
+    bar = _rows(table["decided_at"], panel.timestamps)
     symbol = _codes(table["symbol"], panel.symbols)
     side = _codes(table["side"], ("buy", "sell"))
     kind = _codes(table["type"], KINDS) if "type" in table else np.zeros(len(table), np.int64)
-    bars = table["bars"].to_numpy(float) if "bars" in table else np.ones(len(table))
-    quantity = table["quantity"].to_numpy(float)
-    prices = {name: _prices(table, name) for name in _OPTIONAL}
+    bars = _numbers(table, "bars") if "bars" in table else np.ones(len(table))
+    quantity = _numbers(table, "quantity")
+    prices = {name: _numbers(table, name) for name in _OPTIONAL}
     _refuse(table, bar < 0, "decided_at", "is not a bar of the panel")
     _refuse(table, symbol < 0, "symbol", "is not in the panel")
     _refuse(table, side < 0, "side", "is not buy or sell")
     _refuse(table, kind < 0, "type", f"is not one of {', '.join(KINDS)}")
     _refuse(table, ~((quantity >= 0) & np.isfinite(quantity)), "quantity", "is not >= 0")
-    _refuse(table, ~(bars >= 1), "bars", "is not >= 1")
+    _refuse(table, ~((bars >= 1) & (bars == np.floor(bars))), "bars", "is not a whole number >= 1")
     for code, name in _LEVELS.items():
         lacking = (kind == code) & np.isnan(prices[name])
         _refuse(table, lacking, name, f"is missing in a {KINDS[code]} order")
@@ -69,11 +69,24 @@ def _codes(values: pd.Series, known: tuple[str, ...]) -> np.ndarray:
     return codes
 
 
-def _prices(table: pd.DataFrame, name: str) -> np.ndarray:
+def _rows(stamps: pd.Series, timestamps: pd.DatetimeIndex) -> np.ndarray:
+    """(M,) row of each stamp; -1 for others, and for what is no stamp with a time zone."""
+    if getattr(stamps.dtype, "tz", None) is None:
+        stamps = pd.to_datetime(stamps, errors="coerce", utc=True).where(stamps.map(_has_zone))
+    rows: np.ndarray = timestamps.get_indexer(pd.DatetimeIndex(stamps))
+    return rows
+
+
+def _has_zone(stamp: object) -> bool:
+    return getattr(stamp, "tzinfo", None) is not None
+
+
+def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
     """(M,) float64, NaN where there is none."""
     if name not in table:
         return np.full(len(table), np.nan)
-    values: np.ndarray = table[name].to_numpy(float)
+    values: np.ndarray = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
+    _refuse(table, np.isnan(values) & table[name].notna().to_numpy(), name, "is not a number")
     return values
 
 
@@ -81,4 +94,5 @@ def _refuse(table: pd.DataFrame, wrong: np.ndarray, column: str, rule: str) -> N
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         value = table[column].iloc[row] if column in table else None
+        value = value.item() if isinstance(value, np.generic) else value
         raise TradingError(f"order {row}: {column} {value!r} {rule}")
