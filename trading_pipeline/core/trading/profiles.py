@@ -156,7 +156,7 @@ def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:
     if unknown := sorted(set(limits) - set(kinds)):
         raise ValueError(f"no such limit: {', '.join(unknown)}; there are {', '.join(kinds)}")
     for name, value in limits.items():
-        if kinds[name] is int and value != int(value):
+        if kinds[name] is int and not float(value).is_integer():
             raise ValueError(f"{name} must be a whole number, was {value}")
     numbers: dict[str, Any] = {name: kinds[name](value) for name, value in limits.items()}
     return replace(profile, **numbers)

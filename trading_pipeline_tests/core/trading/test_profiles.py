@@ -50,6 +50,8 @@ def test_a_market_can_have_limits_of_its_own():
         ({"recklessness": 1}, "no such limit: recklessness; there are volatility_target"),
         ({"long_only": 1}, "no such limit: long_only"),
         ({"flat_days": 2.5}, "flat_days must be a whole number, was 2.5"),
+        ({"flat_days": float("inf")}, "flat_days must be a whole number, was inf"),
+        ({"flat_days": float("nan")}, "flat_days must be a whole number, was nan"),
         ({"halve": 0.3}, r"halve 0.3 must be in \(0, 0.18\]"),
         ({"daily_loss": 0.2}, "loss limits must rise"),
         ({"gross_cap": float("nan")}, "gross_cap must be > 0, was nan"),
