@@ -14,21 +14,28 @@ from typing import Any, TypeVar, cast
 import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+_MAKE = {"zeros", "full", "copy"}  # what makes an array that has to be freed
 _SOURCES: dict[str, Callable[..., Any]] = {}
 
 
 def kernel(function: Kernel) -> Kernel:
     """Compile an inner kernel. It becomes part of the entry points that call it."""
     _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled: Any = numba.njit(**_options(function))(function)
     return cast(Kernel, compiled)
 
 
 def entry_point(function: Kernel) -> Kernel:
     """Compile a kernel that Python calls, and keep the result on disk."""
     _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
-    compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    compiled: Any = numba.njit(cache=True, **_options(function))(function)
     return cast(Kernel, compiled)
+
+
+def _options(function: Callable[..., Any]) -> dict[str, Any]:
+    """Without counts of references, which cost more than the arithmetic, where nothing is made."""
+    makes = not _MAKE.isdisjoint(function.__code__.co_names)
+    return {"nogil": True, "error_model": "numpy", "_nrt": makes}
 
 
 def fingerprint() -> str:
@@ -39,7 +46,7 @@ def fingerprint() -> str:
         digest.update(repr((name, code.co_code, _constants(code), code.co_names)).encode())
         numbers = {key: function.__globals__.get(key) for key in code.co_names}
         used = {key: value for key, value in numbers.items() if isinstance(value, int | float)}
-        digest.update(repr(sorted(used.items())).encode())
+        digest.update(repr((sorted(used.items()), sorted(_options(function).items()))).encode())
     return digest.hexdigest()[:12]
 
 

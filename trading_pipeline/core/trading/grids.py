@@ -11,7 +11,7 @@ from trading_pipeline.core.market.breaks import hold_over_gaps
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
 from trading_pipeline.core.trading.loop import Known, Prices
-from trading_pipeline.core.trading.state import VOLATILITY_WINDOW
+from trading_pipeline.core.trading.state import VOLATILITY_WINDOW, periods_of
 from trading_pipeline.errors import TradingError
 
 
@@ -19,6 +19,8 @@ class Prepared(NamedTuple):
     """What all books over a panel have in common."""
 
     prices: Prices
+    periods: np.ndarray  # (T, 3) `periods_of`
+    traded: np.ndarray  # (T, N) where there is a bar
     recent: np.ndarray  # (N, T) `recent_returns`
     market: np.ndarray  # (T,) `market_returns`
     volatility: np.ndarray  # (T, N) the panel's own
@@ -33,6 +35,8 @@ def prepare(panel: Panel) -> Prepared:
     returns = recent_returns(panel)
     return Prepared(
         price_grids(panel),
+        periods_of(panel.timestamps),
+        panel.traded,
         np.ascontiguousarray(returns.T),
         market_returns(panel, returns),
         panel_volatility(panel),
@@ -79,8 +83,9 @@ def known_grids(
     """
     T = len(panel.timestamps)
     sigma = prepared.volatility if volatility is None else volatility
+    able = prepared.traded if eligible is None else eligible
     return Known(
-        eligible=panel.traded if eligible is None else grid_of(panel, eligible, "eligible", bool),
+        eligible=grid_of(panel, able, "eligible", bool),
         score=numbers(panel, score, "score"),
         weight=numbers(panel, weights, "weights"),
         volatility=numbers(panel, sigma, "volatility"),

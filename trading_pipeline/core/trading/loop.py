@@ -12,6 +12,7 @@ from trading_pipeline.core.trading.compiled import entry_point, fingerprint, ker
 from trading_pipeline.core.trading.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.fill import fill_bar
 from trading_pipeline.core.trading.reasons import VETO_BITS
+from trading_pipeline.core.trading.risk import closing_reasons
 from trading_pipeline.core.trading.state import VOLATILITY_WINDOW, Record
 
 
@@ -121,7 +122,9 @@ def run_orders(
 ) -> int:
     """As `run_history`, for orders that are given: (M,) ORDER by rising bar, a row of the panel."""
     start, now, stop = rows
-    m = np.searchsorted(orders["bar"], now)
+    m = 0
+    while m < len(orders) and orders[m].bar < now:
+        m += 1
     for t in range(now, stop):
         if not _has_room(records, len(positions)):
             return t
@@ -134,7 +137,11 @@ def run_orders(
                 rules, account, positions, prices.close[t], eligible[t], volatility[t],
                 orders[m:after], scratch.decisions,
             )  # fmt: skip
-            _note_decisions(scratch.decisions, t - start, False, records)
+            if closing_reasons(account[0]):  # everything, asked for or not
+                _note_decisions(scratch.decisions, t - start, False, records)
+            else:
+                for n in orders[m:after]["symbol"]:
+                    _note_decision(scratch.decisions, n, t - start, False, records)
         m = after
         records.log[t - start] = account[0]
     return stop
@@ -238,6 +245,7 @@ def _live(
         prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], fills, flows,
         scratch.active,
     )  # fmt: skip
+    records.held[k] = 0.0
     for n in scratch.active[:count]:
         records.held[k, n] = positions[n].quantity
         if not positions[n].noted:
@@ -296,11 +304,17 @@ def _clear_fill(row: Record) -> None:
 def _note_decisions(rows: np.ndarray, k: int, everything: bool, records: Records) -> None:
     """Keep the rows with an order or a veto, or all of them."""
     for n in range(len(rows)):
-        if everything or rows[n].order != 0 or rows[n].reasons & VETO_BITS:
-            rows[n].bar, rows[n].symbol = k, n
-            records.decisions[records.counts[0]] = rows[n]
-            records.counts[0] += 1
-            rows[n].order, rows[n].reasons = 0.0, 0
+        _note_decision(rows, n, k, everything, records)
+
+
+@kernel
+def _note_decision(rows: np.ndarray, n: int, k: int, everything: bool, records: Records) -> None:
+    """Keep the row if it is asked for, or has an order or a veto."""
+    if everything or rows[n].order != 0 or rows[n].reasons & VETO_BITS:
+        rows[n].bar, rows[n].symbol = k, n
+        records.decisions[records.counts[0]] = rows[n]
+        records.counts[0] += 1
+        rows[n].order, rows[n].reasons = 0.0, 0
 
 
 @kernel

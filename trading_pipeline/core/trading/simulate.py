@@ -27,7 +27,6 @@ from trading_pipeline.core.trading.state import (
     new_account,
     new_positions,
     paid_in,
-    periods_of,
 )
 
 
@@ -102,7 +101,7 @@ def simulate(
         groups=groups,
         kelly=kelly,
     )
-    prices, periods = shared.prices, periods_of(panel.timestamps)
+    prices, periods = shared.prices, shared.periods
     account, positions = new_account(capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
 
@@ -163,10 +162,10 @@ def simulate_orders(
         scored=False,
     )
     rules["managed"], rules["shorts"] = 0, shortable
-    able = panel.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
     shared = prepare(panel) if prepared is None else prepared
+    able = shared.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
     sigma = shared.volatility if volatility is None else numbers(panel, volatility, "volatility")
-    prices, periods = shared.prices, periods_of(panel.timestamps)
+    prices, periods = shared.prices, shared.periods
     account, positions = new_account(capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
     asked = orders if isinstance(orders, np.ndarray) else orders_from(orders, panel)
@@ -210,11 +209,11 @@ def _recorded(
     K, N = stop - start, len(panel.symbols)
     least = 2 * N + K * N // 4
     records = Records(
-        log=np.zeros(K, ACCOUNT),
-        held=np.zeros((K, N)),
-        decisions=np.zeros(max(every, least), DECISION),
-        fills=np.zeros(least, FILL),
-        flows=np.zeros(least, FLOW),
+        log=np.empty(K, ACCOUNT),
+        held=np.empty((K, N)),
+        decisions=np.empty(max(every, least), DECISION),
+        fills=np.empty(least, FILL),
+        flows=np.empty(least, FLOW),
         counts=np.zeros(3, np.int64),
     )
     now = start
@@ -230,7 +229,7 @@ def _recorded(
 
 
 def _doubled(events: np.ndarray) -> np.ndarray:
-    room = np.zeros(2 * len(events), events.dtype)
+    room = np.empty(2 * len(events), events.dtype)
     room[: len(events)] = events
     return room
 

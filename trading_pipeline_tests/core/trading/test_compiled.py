@@ -35,3 +35,14 @@ def test_the_fingerprint_follows_code_constants_and_globals(monkeypatch):
 def test_entry_points_are_cached_on_disk():
     for entry in (loop.run_history, loop.run_portfolios, loop.decide_bar, loop.fill_bar):
         assert entry._cache.cache_path
+
+
+def test_only_kernels_that_make_arrays_count_references():
+    assert _counts(loop.run_portfolios)
+    assert not _counts(loop.run_history)
+    assert not _counts(loop.run_orders)
+    assert not _counts(loop.fill_bar)
+
+
+def _counts(kernel_):
+    return kernel_.targetoptions["_nrt"]
