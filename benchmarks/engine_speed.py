@@ -9,14 +9,20 @@ CPU seconds of one process are what counts (a shared machine stretches the clock
 takes turns after a warm-up, and the median of the ratios is printed beside what is asked.
 
 All engines trade the same random walks by the same plan: each symbol is wanted for some 20 bars and
-not for some 20; what becomes wanted at a close is bought at the next open with an equal share of
-the capital, and sold at the open after it stops being wanted, or before at 5 % below or 10 % above
-its price, and then not bought again until it is wanted anew. 10 bp of fees, 5 bp of slippage, one
-account for all symbols. How many orders each of them filled is printed as well. What differs:
+not for some 20; what becomes wanted at a close is bought at the next open, and sold at the open
+after it stops being wanted, or before at a stop 5 % below or a take-profit 10 % above its price,
+and then not bought again until it is wanted anew. Equal shares of the capital, 10 bp of fees, 5 bp
+of slippage, one account for all symbols. How many orders each of them filled is printed as well.
+No engine but ours knows a share of the volume that is not to be exceeded, so it is off here.
 
-ours            decides, caps and guards every bar, and writes down positions, reasons, costs and
-                equity; its share is of equity, not of the first capital
-vectorbt        `Portfolio.from_signals` writes down orders; its equity is another call
+Ours is given a table of orders with brackets, under a profile whose rules are all worked out but so
+far off that none refuses. Every engine has its inputs prepared beforehand; what it costs to check
+the table of orders, and to prepare the panel, is printed beside. What differs:
+
+ours            writes down positions, orders, fills, reasons, costs and equity; stops are set from
+                the close that decides
+vectorbt        `Portfolio.from_signals` writes down orders; its equity is another call; stops are
+                set from the fill
 backtesting.py  `Backtest.run` makes its statistics as well (also timed without); stops are set from
                 the close that decides; spread for slippage; whole units; all sold at the end
 backtrader      feeds of pandas, brackets of stop and limit orders, no observers; stops are set from
@@ -29,66 +35,67 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
-from math import inf, log
+from math import inf
 from pathlib import Path
 from statistics import median
-from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from engine_rivals import (
+    CAPITAL,
+    FEE,
+    INVESTED,
+    SLIPPAGE,
+    STOP,
+    TAKE,
+    Rival,
+    backtesting_run,
+    backtrader_run,
+    cpu,
+    timed,
+    vectorbt_run,
+)
 
-from trading_pipeline.core.market.bars import PRICES
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading import backtest
+from trading_pipeline.core.trading.asked import orders_from
 from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.grids import Prepared, prepare
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline.core.trading.simulate import simulate, simulate_orders
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")  # backtesting.py would draw a progress bar
 RIVALS = Path(sys.prefix) / "rivals"  # where `make bench-engine` installs them
 sys.path.append(str(RIVALS))
 
-CAPITAL, INVESTED = 1_000_000.0, 0.95
-FEE, SLIPPAGE, STOP, TAKE = 0.001, 0.0005, 0.05, 0.10
 HOLDING = 20  # bars, on average
 ASKED = {"vectorbt": 10, "backtesting": 50, "backtrader": 1000}
+PREPARED = "all inputs prepared"
 
-# What the others have of our rules: stops, and nothing else. Stops are in units of σ√h; a long h
-# keeps a symbol that was stopped out blocked until its signal turns.
-HORIZON = 10_000
-OFF = ("volatility_target", "gross_cap", "net_cap", "symbol_cap", "daily_loss", "weekly_loss")
-LIMITLESS: dict[str, Any] = dict.fromkeys((*OFF, "monthly_loss", "halve", "flat"), inf)
-ONLY_STOPS = replace(
+# All rules of the account are worked out, but none refuses or closes anything, and the levels of a
+# bracket stay as they are.
+FAR = replace(
     PROFILES["moderate"],
-    **LIMITLESS,
-    starting_cap=1.0,
-    stop_loss=-log(1 - STOP) / HORIZON**0.5,
-    take_profit=log(1 + TAKE) / HORIZON**0.5,
-    band=0.99,  # buys and sells, but does not restore weights
-    band_floor=0.0,
+    **dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve"), 0.98),
+    flat=0.99,
+    trailing_stop=inf,
 )
 SETTINGS: dict[str, Any] = {
     "start": 0,
     "capital": CAPITAL,
-    "costs": Costs(fee=FEE, slippage=SLIPPAGE, min_notional=0.0),
+    "costs": Costs(fee=FEE, slippage=SLIPPAGE, min_notional=0.0, participation=inf),
     "bars_per_year": 252,
-    "book": "long_only",
     "shortable": False,
 }
 
 Line = tuple[str, str, str]
-# Orders filled, and CPU seconds of parts that may be counted too, or (negative) left out.
-Run = tuple[int, dict[str, float]]
-Rival = Callable[[Panel, np.ndarray], Callable[[], Run]]
 
 
 def main() -> None:
@@ -98,7 +105,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--universe", type=int, default=100, help="symbols of the whole backtest")
     parser.add_argument("--history", type=int, default=2769, help="bars of the whole backtest")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--alone", choices=("scores", "orders"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.alone:
         print(json.dumps(alone(given)))
@@ -119,151 +126,80 @@ def results(given: argparse.Namespace) -> Iterator[Line]:
 
 
 def against(package: str, rival: Rival, symbols: int, given: argparse.Namespace) -> Iterator[Line]:
-    """One rival beside ours: the ratio, what both spent, and how many orders both filled."""
+    """One rival beside ours: the ratios, what both spent, and how many orders both filled."""
     title = f"{package} / ours, {symbols} x {given.bars}"
     asked = f"at least {ASKED[package]}"
     if find_spec(package) is None:
         yield title, asked, "not installed: make bench-engine"
         return
     panel, wanted = random_panel(symbols, given.bars), random_plan(symbols, given.bars)
-    engine, theirs = our_engine(panel, wanted), rival(panel, wanted)
-    book, (fills, _) = engine(), theirs()
+    ways, theirs = order_engines(panel, planned_orders(panel, wanted)), rival(panel, wanted)
+    filled, fills = len(ways[PREPARED]().fills("bench")), theirs()[0]
     many = max(1, 200_000 // wanted.size)  # a run of a millisecond is timed as one of many
     laps = []
     for _ in range(given.rounds):
         spent, (_, parts) = cpu(theirs)
-        laps.append((cpu(lambda: [engine() for _ in range(many)])[0] / many, spent, parts))
-    ours, others = (median(lap[side] for lap in laps) for side in (0, 1))
-    yield title, asked, f"{median(spent / mine for mine, spent, _ in laps):.1f}"
-    for name, part in laps[0][2].items():
-        ratio = median((spent + parts[name]) / mine for mine, spent, parts in laps)
-        yield f"    {'with' if part > 0 else 'without'} {name}", "", f"{ratio:.1f}"
-    filled = len(book.fills("bench"))
+        laps.append((spent, parts, {way: each_of(many, run) for way, run in ways.items()}))
+    yield (
+        f"{title}, {PREPARED}",
+        asked,
+        ratio_of((spent, mine[PREPARED]) for spent, _, mine in laps),
+    )
+    for way in list(ways)[1:]:
+        yield f"    {way}", "", ratio_of((spent, mine[way]) for spent, _, mine in laps)
+    for name, part in laps[0][1].items():
+        pairs = ((spent + parts[name], mine[PREPARED]) for spent, parts, mine in laps)
+        word = "with" if part > 0 else "without"
+        yield f"    {PREPARED}, {package} {word} {name}", "", ratio_of(pairs)
+    ours, others = median(mine[PREPARED] for *_, mine in laps), median(lap[0] for lap in laps)
     for name, seconds, count in (("ours", ours, filled), (package, others, fills)):
         each = f"{1e9 * seconds / wanted.size:,.0f} ns a bar and symbol, {count:,} orders filled"
         yield f"    {name}: {each}", "", f"{1e3 * seconds:.1f} ms"
 
 
-def our_engine(panel: Panel, wanted: np.ndarray) -> Callable[[], Book]:
-    """Equal weights where wanted; a negative weight is none in a long-only book, and a turn."""
-    share = INVESTED / wanted.shape[1]
-    weights, sigma = np.where(wanted, share, -share), np.ones(wanted.shape)
-    stops = {"profile": ONLY_STOPS, "horizon": HORIZON, "volatility": sigma}
-    given = SETTINGS | stops | {"weights": weights}
-    return lambda: simulate(panel, stop=len(panel.timestamps), **given)
+def ratio_of(pairs: Iterable[tuple[float, float]]) -> str:
+    """The median ratio of what was spent side by side."""
+    return f"{median(theirs / ours for theirs, ours in pairs):.1f}"
 
 
-def vectorbt_run(panel: Panel, wanted: np.ndarray) -> Callable[[], Run]:
-    """Its equity is a part to be counted too: `from_signals` leaves it for later."""
-    import vectorbt
+def each_of(many: int, run: Callable[[], Any]) -> float:
+    """CPU seconds of one of many runs."""
+    return cpu(lambda: [run() for _ in range(many)])[0] / many
 
-    before = np.vstack([np.zeros_like(wanted[:1]), wanted[:-1]])
-    decided = {"entries": wanted & ~before, "exits": before & ~wanted}
-    late = {name: np.vstack([np.zeros_like(at[:1]), at[:-1]]) for name, at in decided.items()}
-    prices = {name: getattr(panel, name) for name in PRICES}
-    tables = {
-        name: pd.DataFrame(values, index=panel.timestamps, columns=panel.symbols)
-        for name, values in (prices | late).items()
+
+def order_engines(panel: Panel, table: pd.DataFrame) -> dict[str, Callable[[], Book]]:
+    """Ours, by how much of its inputs is prepared beforehand."""
+    shared, orders, rows = prepare(panel), orders_from(table, panel), len(panel.timestamps)
+    options: dict[str, Any] = {**SETTINGS, "stop": rows, "profile": FAR}
+    return {
+        PREPARED: lambda: simulate_orders(panel, orders, prepared=shared, **options),
+        "table of orders checked anew": lambda: simulate_orders(
+            panel, table, prepared=shared, **options
+        ),
+        # A copy has to look for breaks and volatility again.
+        "panel prepared anew as well": lambda: simulate_orders(replace(panel), table, **options),
     }
 
-    def run() -> Run:
-        portfolio = vectorbt.Portfolio.from_signals(
-            **tables,
-            price=tables["open"],
-            size=INVESTED * CAPITAL / wanted.shape[1],
-            size_type="value",
-            stop_entry_price="fillprice",
-            sl_stop=STOP,
-            tp_stop=TAKE,
-            fees=FEE,
-            slippage=SLIPPAGE,
-            init_cash=CAPITAL,
-            cash_sharing=True,
-            group_by=True,
-            freq="1D",
-        )
-        return len(portfolio.orders.records), {"its equity": cpu(portfolio.value)[0]}
 
-    return run
-
-
-def backtesting_run(panel: Panel, wanted: np.ndarray) -> Callable[[], Run]:
-    """Its statistics are a part that may be left out."""
-    from backtesting import Backtest, Strategy, backtesting
-
-    plan = wanted[:, 0]
-
-    class Planned(Strategy):
-        def init(self) -> None: ...
-
-        def next(self) -> None:
-            t = len(self.data) - 1
-            if plan[t] and not plan[t - 1] and not self.position:
-                price = self.data.Close[-1]
-                self.buy(size=INVESTED, sl=price * (1 - STOP), tp=price * (1 + TAKE))
-            elif not plan[t] and self.position:
-                self.position.close()
-
-    bars = feed(panel, 0).rename(columns=str.capitalize)
-
-    def run() -> Run:
-        costs = {"commission": FEE, "spread": 2 * SLIPPAGE}
-        test = Backtest(bars, Planned, cash=CAPITAL, **costs, finalize_trades=True)
-        with timed(backtesting, "compute_stats") as spent:
-            trades = test.run()["_trades"]
-        return 2 * len(trades), {"its statistics": -sum(spent)}
-
-    return run
-
-
-def backtrader_run(panel: Panel, wanted: np.ndarray) -> Callable[[], Run]:
-    """A strategy of brackets; it has no parts to tell apart."""
-    import backtrader
-
+def planned_orders(panel: Panel, wanted: np.ndarray) -> pd.DataFrame:
+    """Buys with a bracket where symbols become wanted, and sells of as much where they no longer
+    are."""
+    turns = np.zeros_like(wanted)
+    turns[1:] = wanted[1:] != wanted[:-1]
     share = INVESTED * CAPITAL / wanted.shape[1]
-
-    class Planned(backtrader.Strategy):
-        def __init__(self) -> None:
-            self.filled = 0
-            self.brackets: dict[int, list[Any]] = {}
-
-        def notify_order(self, order: Any) -> None:
-            self.filled += order.status == order.Completed
-
-        def next(self) -> None:
-            t = len(self) - 1
-            for n, bars in enumerate(self.datas):
-                held = self.getposition(bars).size
-                if wanted[t, n] and not wanted[t - 1, n] and not held:
-                    self.brackets[n] = self.enter(bars, bars.close[0])
-                elif not wanted[t, n] and held:
-                    self.close(data=bars)
-                    self.cancel(self.brackets[n][1])  # and with it the other one
-
-        def enter(self, bars: Any, price: float) -> list[Any]:
-            levels = {"stopprice": price * (1 - STOP), "limitprice": price * (1 + TAKE)}
-            market = {"size": share / price, "exectype": backtrader.Order.Market}
-            return self.buy_bracket(data=bars, **market, **levels)
-
-    feeds = [feed(panel, n) for n in range(wanted.shape[1])]
-
-    def run() -> Run:
-        cerebro = backtrader.Cerebro(stdstats=False)
-        for bars in feeds:
-            cerebro.adddata(backtrader.feeds.PandasData(dataname=bars))
-        cerebro.addstrategy(Planned)
-        cerebro.broker.setcash(CAPITAL)
-        cerebro.broker.setcommission(FEE)
-        cerebro.broker.set_slippage_perc(SLIPPAGE)
-        return cerebro.run()[0].filled, {}
-
-    return run
-
-
-def feed(panel: Panel, n: int) -> pd.DataFrame:
-    """Bars of one symbol, as both libraries take them: without a time zone."""
-    columns = {name: getattr(panel, name)[:, n] for name in (*PRICES, "volume")}
-    return pd.DataFrame(columns, index=panel.timestamps.tz_localize(None))
+    bought = np.where(turns & wanted, share / panel.close, np.nan)
+    quantity = pd.DataFrame(bought).ffill().to_numpy()
+    t, n = np.nonzero(turns)
+    buys, close = wanted[t, n], panel.close[t, n]
+    columns = {
+        "decided_at": panel.timestamps[t],
+        "symbol": np.array(panel.symbols)[n],
+        "side": np.where(buys, "buy", "sell"),
+        "quantity": quantity[t, n],
+        "stop_loss": np.where(buys, close * (1 - STOP), np.nan),
+        "take_profit": np.where(buys, close * (1 + TAKE), np.nan),
+    }
+    return pd.DataFrame(columns)
 
 
 def all_rules(given: argparse.Namespace) -> Iterator[Line]:
@@ -271,15 +207,18 @@ def all_rules(given: argparse.Namespace) -> Iterator[Line]:
     panel = random_panel(given.symbols, given.bars)
     spent, _ = cpu(lambda: (panel.breaks, panel.conversion))
     yield "breaks in the data, looked for once a panel", "", f"{1e3 * spent:.1f} ms"
-    engine = scored_engine(panel)
+    spent, shared = cpu(lambda: prepare(panel))
+    yield "the rest that books on a panel share", "", f"{1e3 * spent:.1f} ms"
+    engine = scored_engine(panel, shared)
     count = len(engine().fills("bench"))
     spent = median(cpu(engine)[0] for _ in range(given.rounds))
-    yield f"ours with all rules of `moderate`, {count:,} orders filled", "", f"{1e3 * spent:.1f} ms"
+    title = f"ours from scores, with all rules of `moderate`, prepared, {count:,} orders filled"
+    yield title, "", f"{1e3 * spent:.1f} ms"
 
 
-def scored_engine(panel: Panel) -> Callable[[], Book]:
-    rules = {"profile": PROFILES["moderate"], "horizon": 21, "score": random_scores(panel)}
-    given = SETTINGS | rules
+def scored_engine(panel: Panel, shared: Prepared | None = None) -> Callable[[], Book]:
+    rules = {"profile": PROFILES["moderate"], "horizon": 21, "book": "long_only"}
+    given = SETTINGS | rules | {"score": random_scores(panel), "prepared": shared}
     return lambda: simulate(panel, stop=len(panel.timestamps), **given)
 
 
@@ -309,28 +248,39 @@ def whole_backtest(given: argparse.Namespace) -> Iterator[Line]:
 
 
 def first_calls(given: argparse.Namespace) -> Iterator[Line]:
-    """Two processes that do nothing else, one after the other, from an empty cache of kernels."""
+    """Processes that do nothing else, each kind twice, from an empty cache of kernels."""
+    for kind in ("scores", "orders"):
+        compiling, cached = first_and_next(kind, given)
+        yield f"first call from {kind}, compiled", "under 10 s", f"{compiling['first']:.2f} s"
+        yield "    in the next process, from the cache", "", f"{cached['first']:.2f} s"
+        yield "    peak memory of that process", "under 500 MB", f"{cached['peak']:.0f} MB"
+        yield "    after imports alone", "", f"{cached['imports']:.0f} MB"
+        yield "    with the panel", "", f"{cached['panel']:.0f} MB"
+        yield "    at the peak, where it compiles first", "", f"{compiling['peak']:.0f} MB"
+
+
+def first_and_next(kind: str, given: argparse.Namespace) -> list[dict[str, float]]:
+    """What `alone` says with no compiled kernels, and with them."""
+    sizes = ["--symbols", str(given.symbols), "--bars", str(given.bars)]
+    command = [sys.executable, __file__, "--alone", kind, *sizes]
     with tempfile.TemporaryDirectory() as cache:
-        sizes = ["--symbols", str(given.symbols), "--bars", str(given.bars)]
-        command = [sys.executable, __file__, "--alone", *sizes]
         options: dict[str, Any] = {"env": os.environ | {"NUMBA_CACHE_DIR": cache}, "check": True}
         runs = [subprocess.run(command, stdout=subprocess.PIPE, **options) for _ in range(2)]
-    compiling, cached = (json.loads(run.stdout) for run in runs)
-    yield "first call, compilation included", "under 10 s", f"{compiling['first']:.2f} s"
-    yield "first call of the next process, compiled code cached", "", f"{cached['first']:.2f} s"
-    yield "peak memory of a process that simulates", "under 500 MB", f"{cached['peak']:.0f} MB"
-    yield "    after imports alone", "", f"{cached['imports']:.0f} MB"
-    yield "    with the panel", "", f"{cached['panel']:.0f} MB"
-    yield "    at the peak, where it compiles first", "", f"{compiling['peak']:.0f} MB"
+    return [json.loads(run.stdout) for run in runs]
 
 
 def alone(given: argparse.Namespace) -> dict[str, float]:
     """Build a panel and simulate: CPU seconds of the first call, peaks of memory in MB."""
     imports = peak_megabytes()
-    engine = scored_engine(random_panel(given.symbols, given.bars))
-    panel = peak_megabytes()
+    panel = random_panel(given.symbols, given.bars)
+    table = planned_orders(panel, random_plan(given.symbols, given.bars))
+    options: dict[str, Any] = {**SETTINGS, "stop": given.bars, "profile": FAR}
+    engine = scored_engine(panel)
+    if given.alone == "orders":
+        engine = partial(simulate_orders, panel, table, **options)
+    built = peak_megabytes()
     first, _ = cpu(engine)
-    return {"first": first, "imports": imports, "panel": panel, "peak": peak_megabytes()}
+    return {"first": first, "imports": imports, "panel": built, "peak": peak_megabytes()}
 
 
 def peak_megabytes() -> float:
@@ -373,27 +323,6 @@ def random_scores(panel: Panel, seed: int = 2) -> np.ndarray:
     score: np.ndarray = pd.DataFrame(noise).ewm(halflife=HOLDING).mean().to_numpy(copy=True)
     score[: min(63, len(score) // 2)] = np.nan
     return score
-
-
-@contextmanager
-def timed(module: ModuleType, name: str) -> Iterator[list[float]]:
-    """CPU seconds of each call of a function that a module knows by this name."""
-    function, spent = getattr(module, name), []
-
-    def measured(*args: Any, **options: Any) -> Any:
-        seconds, made = cpu(lambda: function(*args, **options))
-        spent.append(seconds)
-        return made
-
-    with patch.object(module, name, measured):
-        yield spent
-
-
-def cpu(step: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of one step, all threads together, and what it returned."""
-    start = time.process_time()
-    made = step()
-    return time.process_time() - start, made
 
 
 if __name__ == "__main__":

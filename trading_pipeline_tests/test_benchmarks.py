@@ -37,7 +37,9 @@ def test_the_benchmark_of_the_engine_runs_with_or_without_its_rivals():
         "backtrader / ours, 3 x 150",
         "strategy, variants, baselines",
         "1,000 random portfolios",
-        "compilation included",
+        "all rules of `moderate`",
+        "first call from scores",
+        "first call from orders",
         "peak memory",
     ):
         assert line in out
