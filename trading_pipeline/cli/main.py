@@ -11,7 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import chain, data, features, leakage, model, paper, quality, sweep
+from trading_pipeline.cli import (
+    chain,
+    data,
+    explain,
+    features,
+    leakage,
+    model,
+    paper,
+    quality,
+    sweep,
+)
 from trading_pipeline.errors import TradingPipelineError
 
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
@@ -58,6 +68,7 @@ app.command("walk-forward")(chain.walk_forward)
 app.command("paper-trade")(paper.paper_trade)
 app.command()(paper.halt)
 app.command()(paper.resume)
+app.command()(explain.explain)
 app.command("check-leakage")(leakage.check_leakage)
 app.command()(features.features)
 app.command()(model.model)

@@ -1,5 +1,7 @@
 """Eligibility: which symbols may be traded at a date, by what was known at that date."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from trading_pipeline.core.market.panel import Panel
@@ -8,6 +10,16 @@ LIQUIDITY_WINDOW = 21  # bars of the dollar-volume median, and rows of the gap r
 MIN_PRESENCE = 0.8  # share of those rows that need a bar, since listing
 STALE_AFTER = 5  # bars in a row without volume
 RAW_PRICE_FLOOR = 1.0  # quote currency; below it a tick is a large part of the price
+
+
+class Condition(NamedTuple):
+    """One rule of eligibility for one symbol at one bar."""
+
+    rule: str
+    met: bool
+    figure: float  # what was measured
+    limit: float
+    text: str  # what the two are, and which way they have to lie
 
 
 def eligible(
@@ -36,8 +48,7 @@ def eligible(
     """
     if lookback < 1:
         raise ValueError(f"lookback must be at least 1 bar, was {lookback}")
-    if min_price is None:
-        min_price = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
+    min_price = _floor(panel, min_price)
     traded = panel.traded
     able: np.ndarray = traded & (_bars_so_far(panel) >= lookback) & ~panel.quarantined
     able &= ~_stale(panel) & ~_gappy(traded)
@@ -45,6 +56,95 @@ def eligible(
     if min_dollar_volume > 0:
         able &= _median_dollar_volume(panel) >= min_dollar_volume
     return able
+
+
+def eligibility_at(
+    panel: Panel,
+    row: int,
+    n: int,
+    lookback: int,
+    window: int = 1,
+    min_price: float | None = None,
+    min_dollar_volume: float = 0.0,
+) -> tuple[Condition, ...]:
+    """Every rule of `eligible` for one symbol at one bar; it is eligible if all are met.
+
+    Args:
+        row, n: of the panel. The others as in `eligible`.
+        window: bars that a prediction looks at; one of them in quarantine holds the symbol out.
+
+    Raises:
+        ValueError: `lookback` or `window` is below 1.
+    """
+    if lookback < 1 or window < 1:
+        raise ValueError(f"lookback {lookback} and window {window} must be at least 1 bar")
+    traded = panel.traded
+    listed = np.logical_or.accumulate(traded, axis=0)
+    expected = int(_trailing_count(listed)[row, n])
+    guarded = panel.quarantined[max(0, row + 1 - window) : row + 1, n]
+    stale, busy = bool(_stale(panel)[row, n]), _busy_bars(panel, row, n)
+    conditions = [
+        _at_least("bar", float(traded[row, n]), 1.0, "a bar of this date"),
+        _at_least(
+            "history",
+            float(_bars_so_far(panel)[row, n]),
+            float(lookback),
+            "bars since listing or its last break; the features need so many",
+        ),
+        Condition(
+            "quarantine",
+            not guarded.any(),
+            float(guarded.sum()),
+            0.0,
+            f"bars in quarantine for missing too many, of the last {window}; at most",
+        ),
+        Condition(
+            "stale",
+            not stale,
+            float(busy),
+            float(stale or busy > 0),
+            f"bars with volume among its last {STALE_AFTER}",
+        ),
+        _at_least(
+            "gappy",
+            float(_trailing_count(traded)[row, n]),
+            MIN_PRESENCE * expected,
+            f"bars at the last {expected} dates; {MIN_PRESENCE:.0%} have to be there",
+        ),
+        _at_least(
+            "price_floor",
+            float(np.nan_to_num(panel.close[row, n])),
+            _floor(panel, min_price),
+            "raw close, quote currency",
+        ),
+    ]
+    if min_dollar_volume > 0:
+        conditions.append(
+            _at_least(
+                "liquidity",
+                float(_median_dollar_volume(panel)[row, n]),
+                min_dollar_volume,
+                f"median of close × volume of its last {LIQUIDITY_WINDOW} bars",
+            )
+        )
+    return tuple(conditions)
+
+
+def _at_least(rule: str, figure: float, limit: float, text: str) -> Condition:
+    return Condition(rule, figure >= limit, figure, limit, text)
+
+
+def _floor(panel: Panel, min_price: float | None) -> float:
+    """The price floor: quote currency."""
+    if min_price is not None:
+        return min_price
+    return 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
+
+
+def _busy_bars(panel: Panel, row: int, n: int) -> int:
+    """How many of the symbol's last `STALE_AFTER` bars up to `row` have volume."""
+    rows = np.flatnonzero(panel.traded[: row + 1, n])[-STALE_AFTER:]
+    return int((panel.volume[rows, n] > 0).sum())
 
 
 def _bars_so_far(panel: Panel) -> np.ndarray:

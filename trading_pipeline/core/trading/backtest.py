@@ -13,7 +13,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.baselines import RULE_BASELINES
 from trading_pipeline.core.trading.book import Book
-from trading_pipeline.core.trading.grids import prepare
+from trading_pipeline.core.trading.grids import Prepared, prepare
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.kelly import Evidence, kelly_caps
 from trading_pipeline.core.trading.profiles import profile_of, without_stops
@@ -40,6 +40,60 @@ class Backtest:
     evidence: Evidence  # that sized the managed books
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Basis:
+    """What the strategy is decided on, over rows [start, stop) of the panel."""
+
+    start: int
+    stop: int
+    score: np.ndarray  # (T, N), NaN where nothing was predicted
+    eligible: np.ndarray  # (T, N) bool
+    prepared: Prepared
+    groups: np.ndarray  # (T, N) int
+    evidence: Evidence
+
+
+def basis_of(
+    panel: Panel, predictions: pd.DataFrame, eligible: np.ndarray, market: Market
+) -> Basis:
+    """What the books of a backtest have in common; arguments as those of `run_backtest`.
+
+    Raises:
+        TradingError: no prediction is of a bar of the panel.
+    """
+    score = score_grid(panel, predictions)
+    start, stop = scored_rows(score, len(panel.timestamps))
+    prepared = prepare(panel)
+    return Basis(
+        start=start,
+        stop=stop,
+        score=score,
+        eligible=eligible,
+        prepared=prepared,
+        groups=groups_of(panel, market),
+        evidence=evidence_of(panel, score, prepared.volatility, eligible, market),
+    )
+
+
+def strategy_book(
+    panel: Panel, basis: Basis, market: Market, capital: float, everything: bool = False
+) -> Book:
+    """The strategy's book of a backtest; with `everything` as `simulate` explains it."""
+    return simulate(
+        panel,
+        start=basis.start,
+        stop=basis.stop,
+        score=basis.score,
+        eligible=basis.eligible,
+        groups=basis.groups,
+        kelly=basis.evidence.cap,
+        prepared=basis.prepared,
+        profile=profile_of(market),
+        everything=everything,
+        **book_settings(market, capital),
+    )
+
+
 def run_backtest(
     panel: Panel,
     predictions: pd.DataFrame,
@@ -59,15 +113,12 @@ def run_backtest(
     Raises:
         TradingError: no prediction is of a bar of the panel.
     """
-    score = score_grid(panel, predictions)
-    start, stop = scored_rows(score, len(panel.timestamps))
+    basis = basis_of(panel, predictions, eligible, market)
+    score, prepared, profile = basis.score, basis.prepared, profile_of(market)
     settings = book_settings(market, capital)
-    profile = profile_of(market)
-    rows: dict[str, Any] = {"start": start, "stop": stop}
-    prepared = prepare(panel)
-    evidence = evidence_of(panel, score, prepared.volatility, eligible, market)
-    shared: dict[str, Any] = {"kelly": evidence.cap, "prepared": prepared}
-    shared["groups"] = groups_of(panel, market)
+    rows: dict[str, Any] = {"start": basis.start, "stop": basis.stop}
+    shared: dict[str, Any] = {"kelly": basis.evidence.cap, "prepared": prepared}
+    shared["groups"] = basis.groups
 
     def trade(**inputs: Any) -> Book:
         return simulate(panel, eligible=eligible, **shared, **rows, **settings, **inputs)
@@ -81,9 +132,9 @@ def run_backtest(
         baselines[f"{name}_managed"] = trade(weights=weights[name], profile=profile)
     late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
     return Backtest(
-        start=start,
-        stop=stop,
-        strategy=trade(score=score, profile=profile),
+        start=basis.start,
+        stop=basis.stop,
+        strategy=strategy_book(panel, basis, market, capital),
         without_stops=trade(score=score, profile=without_stops(profile)),
         one_bar_late=trade(score=late, profile=profile),
         baselines=baselines,
@@ -99,7 +150,7 @@ def run_backtest(
             prepared=prepared,
         ),
         score=score,
-        evidence=evidence,
+        evidence=basis.evidence,
     )
 
 
