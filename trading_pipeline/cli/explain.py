@@ -106,7 +106,7 @@ def _print_bar(run: Any, k: int, as_json: bool) -> None:
     log = run.book.log[k]
     title = (
         f"{run.market.name}, decided at the close of {instant(bar)}: equity {log['equity']:,.2f}, "
-        f"drawdown {log['drawdown']:.1%}, gross cap by evidence {log['kelly_cap']:.0%}"
+        f"drawdown {log['drawdown']:.1%}, Kelly cap {log['kelly_cap']:.0%}"
     )
     if as_json:
         _print_json({"market": run.market.name, "bar": bar, "symbols": [asdict(x) for x in lines]})

@@ -250,8 +250,10 @@ def _trades(trades: Sequence[Any]) -> Section:
 
 def plain_text(section: Section) -> str:
     """The section as aligned lines of text, for a pipe: nothing is folded or cut."""
+    if not section.rows:
+        return f"{section.title}\n  none"
     rows = [section.header, *section.rows] if any(section.header) else section.rows
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [section.title]
     for row in rows:
         cells = [
@@ -259,7 +261,7 @@ def plain_text(section: Section) -> str:
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append(f"  {'  '.join(cells)}".rstrip())
-    return "\n".join(lines if rows else [*lines, "  none"])
+    return "\n".join(lines)
 
 
 def rich_table(section: Section) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.features.catalog import CATALOG
+from trading_pipeline.core.features.feature import Feature
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.eligibility import Condition, eligibility_at
 from trading_pipeline.core.trading.explain_account import Account, account_of
@@ -166,9 +167,15 @@ def _priced(run: Rerun, row: int, n: int) -> Priced:
 def _features(values: np.ndarray, year: int) -> tuple[FeatureValue, ...]:
     """(T, F) values up to the bar, each feature beside its own past year."""
     return tuple(
-        _feature(feature.name, feature.family, f"{feature.formula} ({feature.unit})", own)
+        _feature(feature.name, feature.family, _meaning(feature), own)
         for feature, own in zip(CATALOG, values[-year:].T.astype(float), strict=True)
     )
+
+
+def _meaning(feature: Feature) -> str:
+    """Formula, parameters and unit."""
+    given = "".join(f", {name} {value}" for name, value in feature.parameters.items())
+    return f"{feature.formula}{given} ({feature.unit})"
 
 
 def _feature(name: str, family: str, meaning: str, year: np.ndarray) -> FeatureValue:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.eligibility import eligible
+from trading_pipeline.core.market.breaks import recent
+from trading_pipeline.core.market.eligibility import eligibility_at, eligible
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline_tests.strategies import panels
 
@@ -135,3 +136,27 @@ def test_a_symbol_that_stopped_trading_is_stale():
 def test_a_lookback_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1 bar, was 0"):
         eligible(panel_of(*steady(3)), lookback=0)
+
+
+@settings(max_examples=60)
+@given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8), st.sampled_from([0.0, 1e6]))
+def test_the_conditions_of_a_symbol_are_the_rule_for_all(panel, lookback, window, floor):
+    """Explained one by one, the rules give what the universe was made by."""
+    able = eligible(panel, lookback, 50.0, floor) & ~recent(panel.quarantined, window)
+    for row in range(0, len(panel.timestamps), 7):
+        for n in range(len(panel.symbols)):
+            conditions = eligibility_at(panel, row, n, lookback, window, 50.0, floor)
+            assert all(each.met for each in conditions) == able[row, n]
+
+
+def test_each_rule_that_fails_is_named_with_figure_and_limit():
+    close, volume = steady(30, price=0.5)
+    volume[24:] = 0.0
+    conditions = eligibility_at(panel_of(close, volume), 29, 0, lookback=40)
+    broken = {each.rule: (each.figure, each.limit) for each in conditions if not each.met}
+    assert broken == {"history": (30.0, 40.0), "stale": (0.0, 1.0), "price_floor": (0.5, 1.0)}
+
+
+def test_conditions_refuse_a_history_of_nothing():
+    with pytest.raises(ValueError, match="at least 1 bar"):
+        eligibility_at(panel_of(*steady(5)), 4, 0, lookback=0)
