@@ -105,6 +105,8 @@ def _volatility_step(run: Rerun, k: int, n: int, raw: np.ndarray) -> Step:
         target = float(run.book.rules[0]["volatility_target"])
         year = target * math.sqrt(run.market.bars_per_year)
         text = f"× {factor:.3g}: the book, on its last 63 bars, would move by {year:.1%} a year"
+        if math.isinf(year):
+            text = f"× {factor:.3g}: up to the gross cap, for the profile has no volatility target"
     gross = float(np.abs(wish).sum())
     return _step("volatility target", wish[n], "weight", wish[n] != 0, text, gross)
 
