@@ -83,7 +83,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
     from trading_pipeline.adapters.terminal import working
     from trading_pipeline.core.trading.rerun import Rerun
     from trading_pipeline.definitions import plan_of
-    from trading_pipeline.defs.assets.report import _predicted
+    from trading_pipeline.defs.assets.report import predicted
     from trading_pipeline.defs.inputs import recipe_of
     from trading_pipeline.defs.resources import Home
 
@@ -91,7 +91,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
     plan = plan_of(settings, name)
     home = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
     with working(f"{name}: the strategy once more"):
-        data, folds = _predicted(home, plan)
+        data, folds = predicted(home, plan)
         predictions = home.predictions(plan.market).read(folds)
         run = Rerun.of(data.panel, predictions, data.eligible, plan.market, capital)
     return run, data, recipe_of(plan).model.n_steps
