@@ -160,3 +160,15 @@ def test_each_rule_that_fails_is_named_with_figure_and_limit():
 def test_conditions_refuse_a_history_of_nothing():
     with pytest.raises(ValueError, match="at least 1 bar"):
         eligibility_at(panel_of(*steady(5)), 4, 0, lookback=0)
+
+
+def test_a_bar_in_quarantine_holds_its_symbol_out_while_a_window_sees_it():
+    close, volume = steady(80, symbols=3)
+    close[[20, 30, 40, 50], 0] = np.nan
+    panel, window = panel_of(close, volume), 6
+    able = eligible(panel, 1) & ~recent(panel.quarantined, window)
+    row = int(np.flatnonzero(panel.quarantined[:, 0])[0])
+    for n, expected in ((0, {"quarantine"}), (1, set())):
+        conditions = eligibility_at(panel, row, n, 1, window)
+        assert {each.rule for each in conditions if not each.met} == expected
+        assert able[row, n] == (not expected)
