@@ -221,3 +221,10 @@ def test_cash_alone_never_goes_below_zero_but_for_a_minimum_fee():
     book = run([order(quantity=50)], CALM, CALM, CALM, costs=replace(SLIP, fee=0.02), capital=1000)
     assert book.quantity[1, 0] == pytest.approx(1000 / (101 * 1.02))
     assert book.cash[1] == pytest.approx(0, abs=1e-9)
+
+
+def test_an_order_whose_costs_are_more_than_the_money_is_cut_by_them():
+    """10 at 100 are 1,000, but with 1 % slippage and a fee of 2 % of 101 each takes 103.02."""
+    book = run([order()], CALM, CALM, CALM, costs=replace(SLIP, fee=0.02), capital=1000)
+    assert book.quantity[1, 0] == pytest.approx(1000 / 103.02)
+    assert book.cash[1] == pytest.approx(0, abs=1e-9)
