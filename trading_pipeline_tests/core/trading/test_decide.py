@@ -1,7 +1,7 @@
 """From scores to orders: every step of the sizing against numbers worked out beside it."""
 
 from dataclasses import replace
-from math import inf, sqrt
+from math import exp, inf, sqrt
 
 import numpy as np
 import pytest
@@ -224,3 +224,17 @@ def test_a_weight_asked_for_without_a_profile_is_traded_as_it_is():
     assert trader.positions["quantity"] == pytest.approx([4, -500, 0, 0])
     live(trader, 2, price=120.0)
     assert decide(trader, weights=np.full(4, np.nan)).orders.empty
+
+
+def test_new_exposure_waits_for_a_better_price_and_old_leaves_at_the_open():
+    """Half a σ below the close for a purchase, above for a short; sales and turns do not wait."""
+    profile = replace(OPEN, volatility_target=inf, limit_entry=0.5)
+    trader = trader_of(profile, scored=False, N=2)
+    live(trader, 0)
+    rows = decide(trader, weights=np.array([0.5, -0.5])).orders
+    assert rows["type"].tolist() == ["limit", "limit"]
+    assert rows["limit_price"].tolist() == pytest.approx([100 * exp(-0.005), 100 * exp(0.01)])
+    live(trader, 1, price=np.array([99.0, 102.0]))
+    rows = decide(trader, weights=np.array([0.2, 0.5])).orders
+    assert rows["side"].tolist() == ["sell", "buy"]
+    assert rows["type"].tolist() == ["market", "market"]
