@@ -67,8 +67,10 @@ class Costs:
             raise ValueError(f"leverage must be in (0, 10], was {self.leverage}")
         if not 0 <= self.delisting_loss < 1:
             raise ValueError(f"delisting_loss must be in [0, 1), was {self.delisting_loss}")
-        if self.delisted_after < 1:
-            raise ValueError(f"delisted_after must be >= 1 day, was {self.delisted_after}")
+        if not (self.delisted_after >= 1 and float(self.delisted_after).is_integer()):
+            raise ValueError(
+                f"delisted_after must be a whole number of days >= 1, was {self.delisted_after}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

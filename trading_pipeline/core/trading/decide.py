@@ -18,6 +18,7 @@ from trading_pipeline.core.trading.reasons import (
     MIN_NOTIONAL,
     NO_BAR,
     NO_SCORE,
+    NO_SHORTS,
     NO_TRADE_BAND,
 )
 from trading_pipeline.core.trading.risk import (
@@ -130,17 +131,22 @@ def place_bar(
     book = account[0]
     watch(rules[0], book)
     closing = closing_reasons(book)
-    if closing:
-        for n in range(len(rows)):
-            rest(positions[n], -positions[n].quantity, MARKET, np.nan, 1)
+    refusing = reducing_reasons(book)
+    for n in range(len(rows)):
+        if closing:
+            positions[n].order_sigma = volatility[n]
+            _close_out(book, positions[n], closing, close[n], rows[n])
+        elif refusing and reduced(positions[n].order, positions[n].quantity) != positions[n].order:
+            # What rests may not open in a period that is over what could not be ordered in it.
             describe(book, positions[n], close[n], rows[n])
-            if positions[n].quantity != 0:
-                rows[n].reasons |= closing
-                rows[n].order = positions[n].order
-        return
+            rows[n].reasons |= refusing
+            positions[n].order = reduced(positions[n].order, positions[n].quantity)
     for order in orders:
         n = order.symbol
         position, row = positions[n], rows[n]
+        if closing:
+            row.reasons |= closing
+            continue
         position.order_sigma = volatility[n]
         rest(position, 0.0, MARKET, np.nan, 1)
         describe(book, position, close[n], row)
@@ -150,12 +156,22 @@ def place_bar(
         wanted = order.quantity
         if wanted < -max(position.quantity, 0.0) and not rules[0].shorts:
             wanted = -max(position.quantity, 0.0)
-            row.reasons |= LONG_ONLY
+            row.reasons |= LONG_ONLY if wanted < 0 else NO_SHORTS
         row.notional = wanted * close[n]
         allowed = _permitted(rules[0], book, position, close[n], eligible[n], wanted, row)
         rest(position, allowed, order.kind, order.level, order.bars)
         position.order_stop, position.order_take = order.stop_loss, order.take_profit
         row.order, row.kind, row.level = position.order, position.kind, position.level
+
+
+@kernel
+def _close_out(book: Record, position: Record, closing: int, close: float, row: Record) -> None:
+    """Sell or cover all that is held at the next open, in place of any other order."""
+    rest(position, -position.quantity, MARKET, np.nan, 1)
+    describe(book, position, close, row)
+    if position.quantity != 0:
+        row.reasons |= closing
+        row.order = position.order
 
 
 @kernel

@@ -87,6 +87,7 @@ _SENTENCES = {
     reasons.NO_BAR: "refused: the symbol has no bar now, so its price is not known",
     reasons.NO_SCORE: "refused: nothing was predicted, so nothing new is bought, and after "
     "{horizon} such bars nothing is held",
+    reasons.NO_SHORTS: "refused: nothing is held, and this book may not be short",
     reasons.COOLING_OFF: "refused: a stop closed it lately; it stays blocked for {cooling} bars, "
     "this one included, or until its signal turns",
     reasons.DAILY_LOSS: "nothing new today: the book's loss is {day_loss:.2%} since yesterday's "

@@ -92,7 +92,7 @@ def known_grids(
         recent=prepared.recent,
         market=prepared.market,
         groups=_groups(panel, groups),
-        kelly=np.full(T, np.nan) if kelly is None else np.ascontiguousarray(kelly, dtype=float),
+        kelly=_caps(T, kelly),
     )
 
 
@@ -148,3 +148,13 @@ def _groups(panel: Panel, groups: np.ndarray | None) -> np.ndarray:
     if grid.min(initial=0) < -1 or grid.max(initial=0) >= len(panel.symbols):
         raise ValueError(f"groups must be in [-1, {len(panel.symbols)})")
     return grid
+
+
+def _caps(T: int, kelly: np.ndarray | None) -> np.ndarray:
+    """(T,) gross weights >= 0, or NaN; all NaN if there are none."""
+    if kelly is None:
+        return np.full(T, np.nan)
+    caps = np.ascontiguousarray(kelly, dtype=float)
+    if caps.shape != (T,) or (caps < 0).any():
+        raise ValueError(f"kelly must be ({T},) gross weights >= 0, or NaN; was {caps.shape}")
+    return caps

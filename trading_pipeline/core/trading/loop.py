@@ -12,7 +12,7 @@ from trading_pipeline.core.trading.compiled import entry_point, fingerprint, ker
 from trading_pipeline.core.trading.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.fill import fill_bar
 from trading_pipeline.core.trading.reasons import VETO_BITS
-from trading_pipeline.core.trading.risk import closing_reasons
+from trading_pipeline.core.trading.risk import closing_reasons, reducing_reasons
 from trading_pipeline.core.trading.state import VOLATILITY_WINDOW, Record
 
 
@@ -137,7 +137,7 @@ def run_orders(
                 rules, account, positions, prices.close[t], eligible[t], volatility[t],
                 orders[m:after], scratch.decisions,
             )  # fmt: skip
-            if closing_reasons(account[0]):  # everything, asked for or not
+            if closing_reasons(account[0]) or reducing_reasons(account[0]):  # what rests as well
                 _note_decisions(scratch.decisions, t - start, False, records)
             else:
                 for n in orders[m:after]["symbol"]:

@@ -52,7 +52,8 @@ class Profile:
             value = getattr(self, name)
             _require(0 <= value < inf, f"{name} must be >= 0 and finite, was {value}")
         for name in ("flat_days", "half_days", "span"):
-            _require(getattr(self, name) >= 1, f"{name} must be >= 1, was {getattr(self, name)}")
+            bars = getattr(self, name)
+            _require(1 <= bars < inf, f"{name} must be >= 1 and finite, was {bars}")
         losses = (self.daily_loss, self.weekly_loss, self.monthly_loss)
         _require(0 < losses[0] <= losses[1] <= losses[2], f"loss limits must rise, were {losses}")
         _require(0 < self.halve <= self.flat, f"halve {self.halve} must be in (0, {self.flat}]")

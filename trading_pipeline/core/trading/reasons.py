@@ -20,22 +20,23 @@ MIN_NOTIONAL = 1 << 11
 INELIGIBLE = 1 << 12
 NO_BAR = 1 << 13
 NO_SCORE = 1 << 14
-COOLING_OFF = 1 << 15  # blocked after a stop
-DAILY_LOSS = 1 << 16
-WEEKLY_LOSS = 1 << 17
-MONTHLY_LOSS = 1 << 18
-TURBULENCE = 1 << 19  # the volatility circuit breaker
-DRAWDOWN_FLAT = 1 << 20
-KILL_SWITCH = 1 << 21
-BANKRUPT = 1 << 22
+NO_SHORTS = 1 << 15  # a sale of more than is held, in a book that may not be short
+COOLING_OFF = 1 << 16  # blocked after a stop
+DAILY_LOSS = 1 << 17
+WEEKLY_LOSS = 1 << 18
+MONTHLY_LOSS = 1 << 19
+TURBULENCE = 1 << 20  # the volatility circuit breaker
+DRAWDOWN_FLAT = 1 << 21
+KILL_SWITCH = 1 << 22
+BANKRUPT = 1 << 23
 # What happened at the fill.
-BUYING_POWER = 1 << 23  # cut to what cash and leverage allow
-PARTICIPATION = 1 << 24  # cut to a share of the bar's volume
-LAPSED = 1 << 25  # no bar, no volume, or its price was not reached in time
-STOP_LOSS = 1 << 26
-TRAILING_STOP = 1 << 27
-TAKE_PROFIT = 1 << 28
-DELISTED = 1 << 29  # settled, for its bars ended
+BUYING_POWER = 1 << 24  # cut to what cash and leverage allow
+PARTICIPATION = 1 << 25  # cut to a share of the bar's volume
+LAPSED = 1 << 26  # no bar, no volume, or its price was not reached in time
+STOP_LOSS = 1 << 27
+TRAILING_STOP = 1 << 28
+TAKE_PROFIT = 1 << 29
+DELISTED = 1 << 30  # settled, for its bars ended
 
 NAMES: dict[int, str] = {
     LONG_ONLY: "long_only",
@@ -53,6 +54,7 @@ NAMES: dict[int, str] = {
     INELIGIBLE: "ineligible",
     NO_BAR: "no_bar",
     NO_SCORE: "no_score",
+    NO_SHORTS: "no_shorts",
     COOLING_OFF: "cooling_off",
     DAILY_LOSS: "daily_loss",
     WEEKLY_LOSS: "weekly_loss",
@@ -75,6 +77,7 @@ VETOES = (
     INELIGIBLE,
     NO_BAR,
     NO_SCORE,
+    NO_SHORTS,
     COOLING_OFF,
     DAILY_LOSS,
     WEEKLY_LOSS,

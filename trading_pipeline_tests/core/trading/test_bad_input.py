@@ -259,7 +259,6 @@ def test_no_cost_is_unknown(name):
         Costs(**{name: nan})
 
 
-@pytest.mark.xfail(strict=True, reason="Costs takes a delisted_after that is no whole number")
 @pytest.mark.parametrize("days", [nan, inf, 1.5])
 def test_days_until_a_delisting_are_a_whole_number(days):
     with pytest.raises(ValueError, match="delisted_after"):
@@ -276,14 +275,12 @@ def test_no_limit_is_below_zero_or_unknown(name, value):
         replace(MODERATE, **{name: value})
 
 
-@pytest.mark.xfail(strict=True, reason="Profile takes infinite days and spans")
 @pytest.mark.parametrize("name", ["flat_days", "half_days", "span"])
 def test_days_and_bars_are_finite(name):
     with pytest.raises(ValueError, match=name):
         replace(MODERATE, **{name: inf})
 
 
-@pytest.mark.xfail(strict=True, reason="known_grids does not look at kelly")
 @pytest.mark.parametrize("kelly", [np.full(160, -1.0), np.full(3, 1.0), np.full((160, 4), 1.0)])
 def test_evidence_is_one_number_per_row_and_not_negative(kelly):
     """A cap below zero turns longs into shorts; a short array is read beyond its end."""

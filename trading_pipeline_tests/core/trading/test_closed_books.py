@@ -91,7 +91,6 @@ def test_a_loss_limit_refuses_what_rises_and_serves_what_falls():
         assert ("daily_loss" in set(book.vetoes()["rule"])) == (side == "buy")
 
 
-@pytest.mark.xfail(strict=True, reason="place_bar drops orders of a closed book without a veto")
 def test_an_order_that_a_closed_book_refuses_leaves_a_veto():
     fall = (94, 94, 94, 94)
     orders = [order(quantity=900), order(day=3)]
@@ -99,7 +98,6 @@ def test_an_order_that_a_closed_book_refuses_leaves_a_veto():
     assert book.timestamps[3] in set(book.vetoes()["decided_at"])
 
 
-@pytest.mark.xfail(strict=True, reason="place_bar closes with the σ of the order before")
 def test_closing_a_book_has_the_impact_of_the_volatility_known_then():
     """σ is 4 % when 900 are bought and 8 % when they are sold: 0.08 × √(900 / 10,000) = 2.4 %."""
     fall = (94, 94, 94, 94)
@@ -112,7 +110,6 @@ def test_closing_a_book_has_the_impact_of_the_volatility_known_then():
     assert fills(book)[1][3] == pytest.approx(94 * (1 - 0.08 * 0.3))
 
 
-@pytest.mark.xfail(strict=True, reason="_permitted notes no reason for what is cut to nothing")
 def test_an_order_to_go_short_where_none_may_leaves_a_veto():
     panel = panel_of(np.full((3, 1), 100.0))
     book = simulate_orders(

@@ -60,7 +60,7 @@ def test_a_market_can_have_limits_of_its_own():
         ({"kelly_floor": 0.0}, r"kelly_floor must be in \(0, 1\]"),
         ({"limit_entry": -1}, "limit_entry must be >= 0"),
         ({"stop_loss": -1}, "stop_loss must be > 0, was -1"),
-        ({"span": 0}, "span must be >= 1, was 0"),
+        ({"span": 0}, "span must be >= 1 and finite, was 0"),
     ],
 )
 def test_absurd_limits_are_refused(limits, complaint):

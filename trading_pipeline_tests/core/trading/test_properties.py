@@ -5,7 +5,6 @@ from math import inf
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,9 +74,6 @@ def test_nothing_opens_while_a_rule_forbids_it(seed, costs):
         assert not (opened | turned)[forbidden[:-1]].any()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="place_bar leaves a resting order alone in a breached period"
-)
 def test_an_order_that_rests_opens_nothing_in_a_period_that_is_over():
     """400 lose 2.4 % of 50,000 on a day; the limit order of the day before must not buy on it."""
     profile = replace(BARE, daily_loss=0.02)

@@ -40,7 +40,14 @@ def place_table(account, limits, rows, closes, eligible, sigmas, shorts):
     account.bankrupt = limits.bankrupt
     if limits.closing():
         close_all(account, limits, sigmas)
+        for row in rows:
+            key = (account.row, row["symbol"])
+            account.outcome.vetoes |= {(*key, rule) for rule in limits.closing()}
         return
+    asked = {row["symbol"] for row in rows}
+    for symbol, holding in account.holdings.items():
+        if limits.refusing() and holding.order is not None and symbol not in asked:
+            lower_what_rests(account, limits, symbol)
     for row in rows:
         symbol, outcome = row["symbol"], account.outcome
         holding = account.holdings[symbol]
@@ -50,7 +57,10 @@ def place_table(account, limits, rows, closes, eligible, sigmas, shorts):
             continue
         quantity = row["quantity"] if row["side"] == "buy" else -row["quantity"]
         if not shorts:
-            quantity = max(quantity, -max(holding.quantity, 0.0))
+            cut = max(quantity, -max(holding.quantity, 0.0))
+            if quantity < 0 and cut == 0:
+                outcome.vetoes.add((account.row, symbol, "no_shorts"))
+            quantity = cut
         refused_by = limits.refusing() | (set() if eligible[symbol] else {"ineligible"})
         kind = row.get("type", "market")
         place(
@@ -66,6 +76,20 @@ def place_table(account, limits, rows, closes, eligible, sigmas, shorts):
             take=known(row.get("take_profit")),
             sigma=known(sigmas[symbol]),
         )
+
+
+def lower_what_rests(account, limits, symbol):
+    """In a period that is over, an order that rests may only lower what is held."""
+    order, held = account.holdings[symbol].order, account.holdings[symbol].quantity
+    allowed = 0.0
+    if order.quantity * held < 0:
+        allowed = -held if abs(order.quantity) > abs(held) else order.quantity
+    if allowed != order.quantity:
+        key = (account.row, symbol)
+        account.outcome.vetoes |= {(*key, rule) for rule in limits.refusing()}
+        order.quantity = allowed
+        if not allowed:
+            account.holdings[symbol].order = None
 
 
 def close_all(account, limits, sigmas):
