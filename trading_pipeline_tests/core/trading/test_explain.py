@@ -49,7 +49,11 @@ def rerun_of(market, seed=3, T=260):
     return Rerun.of(panel, table.assign(score=scores[t, n]), able, market, 1e5)
 
 
-@pytest.fixture(scope="module", params=[LONG_ONLY, NEUTRAL], ids=["long only", "neutral"])
+@pytest.fixture(
+    scope="module",
+    params=[LONG_ONLY, pytest.param(NEUTRAL, marks=pytest.mark.slow)],
+    ids=["long only", "neutral"],
+)
 def run(request):
     return rerun_of(request.param)
 
