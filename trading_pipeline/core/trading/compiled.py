@@ -15,20 +15,32 @@ import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _MAKE = {"zeros", "full", "copy"}  # what makes an array that has to be freed
+_njit: Any = numba.njit  # whose stubs lack some of the options
 _SOURCES: dict[str, Callable[..., Any]] = {}
 
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile an inner kernel. It becomes part of the entry points that call it."""
+    """Compile an inner kernel. It becomes part of the entry points that call it.
+
+    Python cannot call it: the wrappers that this takes are a fifth of the time to compile.
+    """
     _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
-    compiled: Any = numba.njit(**_options(function))(function)
+    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled: Any = _njit(**bare, **_options(function))(function)
+    return cast(Kernel, compiled)
+
+
+def open_kernel(function: Kernel) -> Kernel:
+    """Compile an inner kernel that Python calls as well, to show a step on its own."""
+    _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
+    compiled: Any = _njit(no_cfunc_wrapper=True, **_options(function))(function)
     return cast(Kernel, compiled)
 
 
 def entry_point(function: Kernel) -> Kernel:
     """Compile a kernel that Python calls, and keep the result on disk."""
     _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
-    compiled: Any = numba.njit(cache=True, **_options(function))(function)
+    compiled: Any = _njit(cache=True, no_cfunc_wrapper=True, **_options(function))(function)
     return cast(Kernel, compiled)
 
 

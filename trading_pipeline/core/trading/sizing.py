@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from trading_pipeline.core.trading.compiled import kernel
+from trading_pipeline.core.trading.compiled import kernel, open_kernel
 from trading_pipeline.core.trading.reasons import (
     COOLING_OFF,
     GROSS_CAP,
@@ -128,7 +128,7 @@ def sums(rows: np.ndarray) -> tuple[float, float]:
     return longs, shorts
 
 
-@kernel
+@open_kernel
 def scale(rows: np.ndarray, factor: float, side: float, reason: int) -> None:
     """Multiply the targets of one side (0: both) and note the reason."""
     for n in range(len(rows)):
@@ -161,7 +161,7 @@ def scale_to_volatility(
     scale(rows, factor, 0.0, VOLATILITY_TARGET)
 
 
-@kernel
+@open_kernel
 def cap_symbols(rows: np.ndarray, cap: float) -> None:
     for n in range(len(rows)):
         if abs(rows[n].target) > cap:
@@ -169,7 +169,7 @@ def cap_symbols(rows: np.ndarray, cap: float) -> None:
             rows[n].reasons |= SYMBOL_CAP
 
 
-@kernel
+@open_kernel
 def cap_groups(rules: Record, rows: np.ndarray, groups: np.ndarray, eligible: np.ndarray) -> None:
     """Scale down each group of symbols to its share of the gross cap.
 
@@ -199,7 +199,7 @@ def cap_groups(rules: Record, rows: np.ndarray, groups: np.ndarray, eligible: np
                 rows[n].reasons |= GROUP_CAP
 
 
-@kernel
+@open_kernel
 def cap_gross(rules: Record, rows: np.ndarray, kelly: float) -> None:
     """Scale down to the tightest of the gross cap, the cap by evidence and the leverage."""
     cap, reason = rules.gross_cap, GROSS_CAP
@@ -212,7 +212,7 @@ def cap_gross(rules: Record, rows: np.ndarray, kelly: float) -> None:
         scale(rows, cap / (longs + shorts), 0.0, reason)
 
 
-@kernel
+@open_kernel
 def cap_net(rules: Record, rows: np.ndarray) -> None:
     """Scale down the heavier side until the two differ by the net cap."""
     longs, shorts = sums(rows)

@@ -15,18 +15,19 @@ from trading_pipeline_tests.core.trading.obvious.runs import agree, run_book
 from trading_pipeline_tests.core.trading.test_obvious_orders import BARRIERS, COSTS, LOOSE
 
 T = 95
+# No number is a round share of another: what ties at a limit may be rounded to either side.
 SETTINGS = BARRIERS | {
     "volatility_target": st.sampled_from([0.05, 0.3, inf]),
     "gross_cap": st.sampled_from([0.4, 1.5]),
-    "net_cap": st.sampled_from([0.1, 1.0]),
-    "symbol_cap": st.sampled_from([0.02, 0.5]),
+    "net_cap": st.sampled_from([0.103, 1.0]),
+    "symbol_cap": st.sampled_from([0.0211, 0.5]),
     "starting_cap": st.sampled_from([0.3, 1.0]),
     "group_cap": st.sampled_from([inf, 0.3]),
     "breaker": st.sampled_from([inf, 1.1, 1.5]),
     "limit_entry": st.sampled_from([0.0, 0.3]),
     "span": st.sampled_from([1, 10]),
-    "band": st.sampled_from([0.0, 0.2]),
-    "band_floor": st.sampled_from([0.0, 0.01]),
+    "band": st.sampled_from([0.0, 0.193]),
+    "band_floor": st.sampled_from([0.0, 0.0107]),
 }
 LIMITS = st.sampled_from(
     [
@@ -90,7 +91,7 @@ def test_books_trade_as_the_obvious_desk_does(seed, costs, profile, inputs):
 
 
 @pytest.mark.slow
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_books_trade_as_the_obvious_desk_does_at_length(seed, costs, profile, inputs):
     """The same, for longer."""
