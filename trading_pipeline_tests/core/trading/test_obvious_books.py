@@ -91,7 +91,7 @@ def test_books_trade_as_the_obvious_desk_does(seed, costs, profile, inputs):
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_books_trade_as_the_obvious_desk_does_at_length(seed, costs, profile, inputs):
     """The same, for longer."""

@@ -120,7 +120,7 @@ def test_orders_trade_as_the_obvious_account_does(seed, costs, profile, shortabl
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
 def test_orders_trade_as_the_obvious_account_does_at_length(seed, costs, profile, shortable):
     """The same, for longer."""
