@@ -12,7 +12,6 @@ import pytest
 from trading_pipeline.adapters.operator import HALTED, TRADING, want
 from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline.adapters.store.ledger import Ledger
-from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
@@ -21,8 +20,9 @@ from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.errors import LedgerError
+from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
-from trading_pipeline_tests.core.learning.sample_market import dataset, panel, recipe
+from trading_pipeline_tests.core.learning.sample_market import dataset, panel
 from trading_pipeline_tests.core.trading.test_kelly import panel_of_opens
 
 CAPITAL = 100_000.0
@@ -34,8 +34,8 @@ FIRST = FOLDS["2006-01-01"].test.first
 
 @pytest.fixture(scope="module")
 def checkpoints():
-    """Barely trained, so that they trade a lot; a model for each year."""
-    return {key: train_fold(dataset(), fold, recipe()) for key, fold in FOLDS.items()}
+    """Never trained, so that they trade a lot; a model for each year."""
+    return {key: untrained(its_fold=fold) for key, fold in FOLDS.items()}
 
 
 @pytest.fixture

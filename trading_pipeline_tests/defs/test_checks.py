@@ -4,12 +4,12 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.defs.checks import models as module
 from trading_pipeline.defs.checks.models import checkpoints_load_and_agree
 from trading_pipeline.defs.checks.report import accounts_balance
 from trading_pipeline.defs.inputs import Plan
-from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, fold, recipe
+from trading_pipeline_tests.core.learning.checkpoints import untrained
+from trading_pipeline_tests.core.learning.sample_market import MARKET, recipe
 from trading_pipeline_tests.defs.test_report_files import write_small_report
 
 PLAN = Plan(MARKET, preset="tiny")
@@ -17,7 +17,7 @@ PLAN = Plan(MARKET, preset="tiny")
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    return train_fold(dataset(), fold(), recipe())
+    return untrained()
 
 
 @pytest.fixture

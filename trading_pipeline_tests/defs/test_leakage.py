@@ -6,7 +6,6 @@ import pytest
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.features.leakage import FEATURES
 from trading_pipeline.core.learning import dataset as dataset_module
-from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.dataset import features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Rows
@@ -21,6 +20,7 @@ from trading_pipeline.defs.checks.models import (
 )
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.leakage import MODEL, examine_market
+from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import (
     KEY,
     MARKET,
@@ -36,7 +36,7 @@ PLAN = Plan(MARKET, preset="tiny")
 @pytest.fixture(scope="module")
 def model():
     """A checkpoint, and what it says of the first days of its fold."""
-    checkpoint = train_fold(dataset(), fold(), recipe())
+    checkpoint = untrained()
     rows = Rows(fold().test.first, fold().test.first + 6)
     return checkpoint, predict_rows(Predictor(checkpoint), dataset(), rows, KEY)
 

@@ -1,11 +1,18 @@
-"""A checkpoint that was never trained: everything in it is sound, and nothing means anything."""
+"""Checkpoints that were never trained: sound, and the same on every machine.
+
+A training ends on other bits where a processor adds in another order, and a test of what is
+traded must not hang on them. These have the weights that a network begins with.
+"""
 
 from typing import Any
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
+from trading_pipeline.core.learning.checkpoint import model_fingerprint, training_arrays
+from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.recipe import Recipe
+from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline_tests.core.learning.sample_market import recipe
+from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 
 
 def made_up(made: Recipe | None = None) -> dict[str, Any]:
@@ -20,7 +27,7 @@ def made_up(made: Recipe | None = None) -> dict[str, Any]:
         "catalog_hash": catalog_hash(),
         "symbols": list(made.market.symbols),
         "scaler": {"center": [0.0] * len(NAMES), "scale": [1.0] * len(NAMES)},
-        "blend": {"weight": 0.5, "position_scale": 1.0, "market": 0.1},
+        "blend": {"weight": 0.5, "position_scale": 1.0, "market": 0.2},
         "train_start": "2001-01-02T00:00:00+00:00",
         "train_end": "2005-11-28T00:00:00+00:00",
         "last_target": "2005-12-30T00:00:00+00:00",
@@ -29,4 +36,22 @@ def made_up(made: Recipe | None = None) -> dict[str, Any]:
         "states": [
             dict(TradingNetwork(made.model, seed=seed).state_dict()) for seed in made.training.seeds
         ],
+    }
+
+
+def untrained(
+    data: Dataset | None = None, its_fold: Fold | None = None, made: Recipe | None = None
+) -> dict[str, Any]:
+    """Of a fold, 2006 of the short sample market if none is given: with the scaler of its bars."""
+    data, made = data or dataset(), made or recipe()
+    its_fold = its_fold or fold(data)
+    stamps = data.panel.timestamps
+    last_target = stamps[its_fold.validation.last + made.market.horizon + 1]
+    return made_up(made) | {
+        "fingerprint": model_fingerprint(data, its_fold, made),
+        "data_hash": data.data_hash(its_fold.test.first),
+        "scaler": training_arrays(data, its_fold, made)[0].to_plain(),
+        "train_start": stamps[its_fold.train.first].isoformat(),
+        "train_end": stamps[its_fold.validation.last].isoformat(),
+        "last_target": last_target.isoformat(),
     }

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.features.catalog import NAMES, catalog_hash
-from trading_pipeline.core.learning.checkpoint import training_arrays
+from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.walkforward import Fold, fold_rows
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.trading.markets import random_panel
 
 ROWS, FIRST_TEST = 560, 500  # bars of the panel, and the fold's first decision
@@ -29,29 +28,20 @@ def market_of(panel: Panel) -> Market:
     )
 
 
-def recipe_for(panel: Panel) -> Recipe:
+def recipe_for(panel: Panel, seed: int) -> Recipe:
     made = Recipe.preset(market_of(panel), "tiny", len(NAMES))
-    return replace(made, training=replace(made.training, steps=2, warmup=1, evaluate_every=1))
+    budget = {"steps": 2, "warmup": 1, "evaluate_every": 1, "seeds": (seed,)}
+    return replace(made, training=replace(made.training, **budget))
 
 
 def random_market(seed: int) -> tuple[Dataset, Fold, Recipe, dict[str, Any]]:
     """A dataset, a fold of it, a recipe, and a checkpoint whose weights are as they began."""
     panel = on_weekdays(random_panel(seed, T=ROWS, N=5, missing=0.004))
-    recipe = recipe_for(panel)
+    recipe = recipe_for(panel, seed)
     data = Dataset.of(panel, features_of(panel, "XNYS"), recipe.model.n_steps)
     earliest = burn_in(recipe.model.n_steps)
     fold = fold_rows("f", earliest, FIRST_TEST, ROWS - 1, recipe.market.horizon)
-    scaler, _, _ = training_arrays(data, fold, recipe)
-    last_target = panel.timestamps[fold.validation.last + recipe.market.horizon + 1]
-    checkpoint = {
-        "model": recipe.model.to_plain(),
-        "scaler": scaler.to_plain(),
-        "blend": {"weight": 0.5, "position_scale": 1.0, "market": 0.1},
-        "last_target": last_target.isoformat(),
-        "catalog_hash": catalog_hash(),
-        "states": [dict(TradingNetwork(recipe.model, seed=seed).state_dict())],
-    }
-    return data, fold, recipe, checkpoint
+    return data, fold, recipe, untrained(data, fold, recipe)
 
 
 def on_weekdays(panel: Panel) -> Panel:

@@ -130,15 +130,17 @@ def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
 
-def test_patience_ends_a_training_that_does_not_improve(samples):
+def test_patience_ends_a_training_that_does_not_improve(samples, monkeypatch):
+    """A tie is no improvement, and two looks without any are enough."""
     calls = []
+    said = iter([0.1, 0.3, *[0.2, 0.3] * 20])
+    place = "trading_pipeline.core.learning.validation.information_coefficient"
+    monkeypatch.setattr(place, lambda *_: next(said))
     budget = recipe(steps=40, evaluate_every=1, patience=2).training
     _, looks = train_network(
         samples, fold(), recipe().model, budget, 0.001, 0, lambda *call: calls.append(call)
     )
-    assert len(looks) < 40
-    best = int(np.argmax([look.information for look in looks]))
-    assert len(looks) == best + 1 + 2
+    assert [look.information for look in looks] == [0.1, 0.3, 0.2, 0.3]
     assert calls[-1][:2] == (40, 40)
 
 
