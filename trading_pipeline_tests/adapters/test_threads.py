@@ -11,7 +11,7 @@ from trading_pipeline.adapters.threads import in_threads
 STOPPED_EARLY = """
 import time
 from trading_pipeline.adapters.threads import in_threads
-for _ in in_threads(time.sleep, [0, 60, 60], 3):
+for _ in in_threads(time.sleep, [0, 600, 600], 3):
     raise KeyboardInterrupt  # as after Ctrl-C, while others pause before they ask again
 """
 
@@ -37,20 +37,20 @@ def test_what_has_not_begun_is_dropped_when_the_caller_stops():
     def ask(question):
         asked.append(question)
         if question:
-            begun.wait(5)
+            begun.wait(60)
 
     answers = in_threads(ask, [0, 1, 2], 1)
     next(answers)
     answers.close()
-    begun.wait(5)
+    begun.wait(60)
     for thread in threading.enumerate():
         if thread.name.startswith("asking"):
-            thread.join(5)
+            thread.join(60)
     assert asked == [0, 1]
 
 
 def test_the_program_ends_while_a_thread_still_waits():
     done = subprocess.run(
-        [sys.executable, "-c", STOPPED_EARLY], capture_output=True, timeout=30, check=False
+        [sys.executable, "-c", STOPPED_EARLY], capture_output=True, timeout=300, check=False
     )
     assert b"KeyboardInterrupt" in done.stderr

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
+from trading_pipeline_tests.core.learning.checkpoints import assert_same_answers
 
 pytestmark = pytest.mark.slow
 
@@ -116,9 +117,8 @@ def test_a_run_that_is_killed_ends_with_the_weights_of_one_that_is_not(home, pro
     )
     drawn = home / "tensorboard" / "sample" / FOLD / "seed-0"
     assert len(list(drawn.iterdir())) == 2  # it went on: a training from the start draws anew
-    # One process goes on bit for bit; two may add in another order.
-    tolerance = {"rtol": 0, "atol": 0} if processes == 1 else {"rtol": 1e-4, "atol": 1e-5}
-    for mine, theirs in zip(checkpoint["states"], alone["states"], strict=True):
-        for name in theirs:
-            torch.testing.assert_close(mine[name], theirs[name], **tolerance)
+    assert_same_answers(checkpoint, alone)
+    if processes == 1:  # bit for bit; two may add in another order
+        for mine, theirs in zip(checkpoint["states"], alone["states"], strict=True):
+            assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     assert [path.name for path in (store.folder / "unfinished").iterdir()] == ["locks"]

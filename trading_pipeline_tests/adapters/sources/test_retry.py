@@ -156,22 +156,21 @@ def test_a_rate_limit_holds_all_threads(venue, clock, patience):
 
 def test_threads_share_one_pace(patience):
     """Six threads that want four turns each, of 10 ms: in real time, since it is about threads."""
-    pace, turns = Pace(0.01, Patience()), []
+    pace, turns, began = Pace(0.01, Patience()), [], time.monotonic()
 
     def work():
         for _ in range(4):
             pace.turn()
-            turns.append(time.monotonic())
+            turns.append(time.monotonic() - began)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    turns.sort()
+    # However late a thread is told of its turn, none is told before it is due.
+    assert all(at >= nth * 0.01 - 1e-6 for nth, at in enumerate(sorted(turns)))
     assert len(turns) == 24
-    assert turns[-1] - turns[0] >= 23 * 0.01 - 0.005
-    assert turns[-1] - turns[0] < 2
 
 
 def test_a_request_may_cost_more(clock, patience):

@@ -225,7 +225,7 @@ def check_that_writers_take_turns(url: str) -> None:
     command = [sys.executable, "-c", APPEND_20, url]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
     for process in processes:
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=600)
         assert process.returncode == 0, stderr.decode()
     with Ledger(url) as ledger:
         assert ledger.verify("trials") == 80

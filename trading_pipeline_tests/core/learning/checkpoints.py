@@ -4,13 +4,22 @@ A training ends on other bits where a processor adds in another order, and a tes
 traded must not hang on them. These have the weights that a network begins with.
 """
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+import torch
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.checkpoint import model_fingerprint, training_arrays
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.recipe import Recipe
+from trading_pipeline.core.learning.samples import Samples, block_outputs
+from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.walkforward import Fold
+from trading_pipeline.core.learning.windows import Block
+from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 
@@ -55,3 +64,27 @@ def untrained(
         "train_end": stamps[its_fold.validation.last].isoformat(),
         "last_target": last_target.isoformat(),
     }
+
+
+def assert_same_answers(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Two checkpoints of the short sample market answer alike, to a thousandth.
+
+    Not their weights: Adam moves one whose gradient is nothing but rounding by a whole step, in
+    whatever direction it was rounded, and such a weight means nothing.
+    """
+    assert one["scaler"] == other["scaler"]
+    for mine, theirs in zip(_answers(one), _answers(other), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def _answers(checkpoint: Mapping[str, Any]) -> list[torch.Tensor]:
+    """All heads of all seeds on sixteen dates of the sample market."""
+    data, said = dataset(), []
+    targets = make_targets(data.panel, data.sigma, data.eligible, 21)
+    samples = Samples.of(data, targets, Scaler.from_plain(checkpoint["scaler"]))
+    for state in checkpoint["states"]:
+        network = TradingNetwork(ModelConfig(**checkpoint["model"])).eval()
+        network.load_state_dict(state)
+        with torch.inference_mode():
+            said += block_outputs(network, samples, Block(slice(900, 916), np.arange(4)))
+    return said
