@@ -13,7 +13,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionI
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.feature_update import is_current
-from trading_pipeline.adapters.store.files import one_writer
+from trading_pipeline.adapters.store.files import clear_drafts, one_writer
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.checks.models import cleared_of_leaks
@@ -114,7 +114,7 @@ def runner(
     """
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     root = Path(home.root)
-    prepare_home(root)
+    clear_drafts(root, leave=prepare_home(root).name)
     busy = f"another command works in {root}; waiting until it ends (Ctrl-C gives up)"
     with one_writer(root, lambda: say(busy)) if alone else nullcontext():
         try:

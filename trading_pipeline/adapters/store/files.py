@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trading_pipeline.errors import StoreError
+
+_DRAFT = ".draft-"
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -20,16 +22,41 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         StoreError: the folder or file cannot be written.
     """
     # A leading dot hides the draft from readers that list the folder by pattern.
-    draft = path.with_name(f".draft-{os.getpid()}-{path.name}")
+    draft = path.with_name(f"{_DRAFT}{os.getpid()}-{path.name}")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
         try:
+            _lock(handle)  # says that it is being written, to whoever clears drafts away
             write(draft)
             flush(draft)
             draft.replace(path)
         finally:
+            os.close(handle)
             draft.unlink(missing_ok=True)
         flush(path.parent)
+
+
+def clear_drafts(folder: Path, leave: str) -> list[Path]:
+    """Remove the drafts that killed processes left anywhere below a folder; those removed.
+
+    A draft that somebody is writing is locked, and stays. `leave` names a folder directly below
+    that is not looked into, as it is another's.
+    """
+    removed = []
+    for place, folders, files in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = [name for name in folders if name != leave]
+        for draft in (Path(place) / name for name in files if name.startswith(_DRAFT)):
+            with suppress(OSError):  # gone meanwhile, or not ours to remove
+                handle = os.open(draft, os.O_RDWR)
+                try:
+                    if _lock(handle):
+                        draft.unlink()
+                        removed.append(draft)
+                finally:
+                    os.close(handle)
+    return removed
 
 
 def remove_file(path: Path) -> None:
@@ -83,6 +110,19 @@ def readers(folder: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Take the lock of a file if nobody holds it; False if somebody does, or there are none."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _wait_for_lock(

@@ -133,6 +133,7 @@ def test_a_full_disk_is_called_one_and_leaves_the_old_file(store, monkeypatch):
 
     def onto_a_full_disk(path, write_draft):
         def full(draft):
+            draft.unlink(missing_ok=True)
             draft.symlink_to("/dev/full")
             write_draft(draft)
 

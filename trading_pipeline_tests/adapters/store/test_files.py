@@ -1,11 +1,18 @@
 """Replacing files whole, and one writer at a time."""
 
 import multiprocessing
+import os
+import signal
 import threading
 
 import pytest
 
-from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
+from trading_pipeline.adapters.store.files import (
+    clear_drafts,
+    one_writer,
+    remove_file,
+    replace_file,
+)
 from trading_pipeline.errors import StoreError
 
 
@@ -113,3 +120,30 @@ def test_a_killed_writer_leaves_no_lock(tmp_path):
     assert process.exitcode == 1
     with one_writer(tmp_path):
         pass
+
+
+def _killed_while_writing(path):
+    replace_file(path, lambda draft: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_the_draft_of_a_killed_process_is_cleared_away(tmp_path):
+    """And not one that somebody is writing, nor what another program keeps in its own folder."""
+    path, theirs = tmp_path / "models" / "fold.pt", tmp_path / "dagster" / ".draft-1-x"
+    killed = multiprocessing.get_context("spawn").Process(
+        target=_killed_while_writing, args=(path,)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    (left,) = path.parent.iterdir()
+    theirs.parent.mkdir()
+    theirs.touch()
+
+    def write(draft):
+        draft.write_text("whole")
+        assert clear_drafts(tmp_path, leave="dagster") == [left]
+        assert draft.exists()
+
+    replace_file(tmp_path / "models" / "other.pt", write)
+    assert names(path.parent) == ["other.pt"]
+    assert theirs.exists()
