@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.context import Capital, markets_of, runner_of, settings_of
 
 
@@ -24,13 +25,19 @@ def paper_trade(
         float, typer.Option(min=0.0, help="Speed of the replay; 0 is as fast as possible.")
     ] = 0.0,
 ) -> None:
-    """Trade the bars one by one through the same kernels as the backtest, journalled.
+    """Replay stored bars one by one through the same kernels as the backtest, journalled.
 
-    Every decision is in the ledger before it is acted on. Ctrl-C stops cleanly; the same command
+    A replay of the past, whatever the source: bars that `download` stored, fills that are
+    simulated, each bar with the model of its own fold. It does not wait for new bars of a venue,
+    and sends no order to anyone. Every decision is in the ledger before it is acted on. Ctrl-C stops cleanly; the same command
     resumes. The orders are those of the backtest of the same period and checkpoints.
     """
     settings = settings_of()
     name = next(iter(markets_of(settings, source, None if source in settings.markets else source)))
+    say(
+        f"note: a replay of the bars of {name} that are stored, with simulated fills: new bars are "
+        "not waited for, and no order is sent to a venue"
+    )
     with runner_of(settings, alone=False) as run:
         from trading_pipeline.definitions import plan_of
         from trading_pipeline.defs.paper import run_session
@@ -71,11 +78,11 @@ def resume(
 
 def _tell(market: str, intent: str, reason: str) -> None:
     from trading_pipeline.adapters.operator import want
-    from trading_pipeline.defs.resources import Home
+    from trading_pipeline.definitions import home_of
 
     settings = settings_of()
     name = next(iter(markets_of(settings, market, None)))
-    home = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+    home = home_of(settings)
     with home.ledger() as ledger:
         want(ledger, name, intent, reason, datetime.now(UTC))
     typer.echo(f"{name}: {intent} from the next decision on")
