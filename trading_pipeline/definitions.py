@@ -23,7 +23,7 @@ def build(settings: Settings, progress: Progress | None = None) -> dg.Definition
     """The definitions of all markets of the settings; `progress` watches long work."""
     shared = dg.Definitions(
         resources={
-            "home": Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url),
+            "home": dg.ResourceDefinition.hardcoded_resource(home_of(settings)),
             "sources": dg.ResourceDefinition.hardcoded_resource(sources_of(settings)),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or Progress()),
         },
@@ -31,6 +31,12 @@ def build(settings: Settings, progress: Progress | None = None) -> dg.Definition
     )
     markets = [market_definitions(plan_of(settings, name)) for name in settings.markets]
     return dg.Definitions.merge(shared, *markets)
+
+
+def home_of(settings: Settings) -> Home:
+    """Where the settings keep everything."""
+    url = settings.ledger_url.get_secret_value() if settings.ledger_url else None
+    return Home(root=str(settings.home.absolute()), ledger_url=url)
 
 
 def sources_of(settings: Settings) -> ConfiguredSources:

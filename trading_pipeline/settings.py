@@ -4,7 +4,6 @@ Order of precedence, strongest first: TP_* variables, .env, pipeline.toml, the d
 Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 """
 
-import json
 import os
 import re
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -33,10 +33,10 @@ from pydantic_settings import (
     SettingsError as SettingsParsingError,
 )
 
-from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.adapters.store.settings_file import write_settings
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
 from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.errors import SettingsError, StoreError
+from trading_pipeline.errors import SettingsError
 
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
 COIN_SOURCES = ("binance", "ccxt")
@@ -51,6 +51,7 @@ _OF_SOURCE = {  # settings that only some sources read
 }
 _OF_TRAINING = ("preset", "processes", "device", "precision")
 _SECRETS = ("alpaca_key", "alpaca_secret")
+ENV_FILE = ".env"
 _MARKET_NAME = r"[A-Za-z0-9_]+"  # also a folder, a table, and part of Dagster's names
 
 
@@ -248,7 +249,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TP_",
         env_nested_delimiter="__",
-        env_file=".env",
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",  # as some editors write it
         env_ignore_empty=True,  # compose hands on what is not set as an empty text
         extra="forbid",
         frozen=True,
@@ -256,7 +258,8 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default=Path("data_storage"), description="where everything is kept")
-    ledger_url: str | None = Field(default=None, description="default: SQLite below `home`")
+    # It may hold a password, so it is as secret as a key.
+    ledger_url: SecretStr | None = Field(default=None, description="default: SQLite below `home`")
     multiprocess: bool = Field(default=False, description="a process for each step of a run")
     alpaca_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
     alpaca_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
@@ -279,15 +282,20 @@ class Settings(BaseSettings):
         """The settings, or a SettingsError that names each bad one and where it comes from."""
         _refuse_unknown_variables(set(cls.model_fields))
         _refuse_missing_file()
+        _refuse_other_bytes()
         try:
             return cls(**overrides)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+            faults = (
+                f"{_place_of(fault['loc'])}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                for fault in error.errors()
             )
-            raise SettingsError(f"{config_path()}, .env or TP_*: {faults}") from error
-        except (SettingsParsingError, OSError) as error:
-            raise SettingsError(f"{config_path()}, .env or TP_*: {error}") from error
+            raise SettingsError("; ".join(faults)) from error
+        except SettingsParsingError as error:  # a variable that should hold JSON
+            place = "a TP_* variable" if "EnvSettingsSource" in str(error) else ENV_FILE
+            raise SettingsError(f"{place}: {error}") from error
+        except OSError as error:
+            raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise SettingsError(f"{config_path()} is not TOML in UTF-8: {error}") from error
 
@@ -299,31 +307,17 @@ class Settings(BaseSettings):
                 f"no market {name!r}: {config_path().absolute()} has {known}. Add a "
                 f"[markets.{name}] entry, run from the folder of pipeline.toml, or set TP_CONFIG."
             )
-        return self.markets[name].market(name)
+        try:
+            return self.markets[name].market(name)
+        except SettingsError as error:
+            raise SettingsError(f"{_places_of(name)}: {error}") from error
 
     def for_panel(self, home: Path, name: str, entry: MarketSettings) -> Path:
         """Write `home`/pipeline.toml with this one market; its path."""
-        path, text = home / "pipeline.toml", _as_toml(home, name, entry)
-        try:
-            replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-        except StoreError as error:
-            reason = error.__cause__ or error
-            raise StoreError(
-                f"cannot write {path} ({reason}); give a writable folder with --out"
-            ) from error
+        path = home / "pipeline.toml"
+        plain = entry.model_dump(mode="json", exclude_none=True)
+        write_settings(path, {"home": str(home), "markets": {name: plain}})
         return path
-
-
-def _as_toml(home: Path, name: str, entry: MarketSettings) -> str:
-    """Settings of one market; every plain JSON value but null is a TOML value."""
-    plain = entry.model_dump(mode="json", exclude_none=True)
-    sections = {key: plain.pop(key) for key in ("costs", "walk_forward")}
-    lines = [f"home = {json.dumps(str(home))}", "", f"[markets.{name}]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
-    for section, values in sections.items():
-        lines += ["", f"[markets.{name}.{section}]"]
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"
 
 
 def config_path() -> Path:
@@ -336,6 +330,44 @@ def _refuse_missing_file() -> None:
         raise SettingsError(
             f"TP_CONFIG is {config_path()}, which is not a file; give pipeline.toml"
         )
+
+
+def _refuse_other_bytes() -> None:
+    """Name .env where it is not in UTF-8: UTF-16, as PowerShell's `>` writes it, or Latin-1."""
+    path = Path(ENV_FILE)
+    content = path.read_bytes() if path.is_file() else b""
+    try:
+        readable = "\0" not in content.decode()
+    except UnicodeDecodeError:
+        readable = False
+    if not readable:
+        raise SettingsError(
+            f"{path} is not text in UTF-8; save it in UTF-8 (in PowerShell: "
+            "(Get-Content .env) | Set-Content -Encoding utf8 .env)"
+        )
+
+
+def _place_of(entry: tuple[int | str, ...]) -> str:
+    """Which source said a value that was refused: the strongest that says it, or what holds it."""
+    names = ["__".join(map(str, entry[:depth])).upper() for depth in range(len(entry), 0, -1)]
+    names = [full for name in names for full in (f"TP_{name}", name) if _is_ours(full)]
+    for place, said in (("", os.environ), (f"{ENV_FILE}: ", _in_env_file())):
+        variables = {name.upper() for name in said}
+        if found := next((name for name in names if name in variables), None):
+            return f"{place}{found}"
+    return str(config_path())
+
+
+def _places_of(market: str) -> str:
+    """Where the entry of a market is from: the file, and the variables that change it."""
+    said = {name.upper() for name in (*os.environ, *_in_env_file())}
+    changed = sorted(name for name in said if name.startswith(f"TP_MARKETS__{market.upper()}__"))
+    return ", ".join([str(config_path()), *changed])
+
+
+def _in_env_file() -> dict[str, str | None]:
+    path = Path(ENV_FILE)
+    return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
 
 
 def _refuse_unknown_variables(fields: set[str]) -> None:

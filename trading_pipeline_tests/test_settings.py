@@ -1,16 +1,26 @@
 """Settings: what wins, and what is refused with words that help."""
 
+import tomllib
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.definitions import plan_of
+from trading_pipeline.definitions import build, home_of, plan_of
 from trading_pipeline.defs.inputs import recipe_of
 from trading_pipeline.errors import SettingsError, StoreError
-from trading_pipeline.settings import MarketSettings, Settings, months
+from trading_pipeline.settings import (
+    CostSettings,
+    MarketSettings,
+    Settings,
+    WalkForwardSettings,
+    months,
+)
 
 START, END = date(2020, 1, 1), date(2021, 1, 1)
 MARKET = """
@@ -114,6 +124,36 @@ def test_a_file_of_other_bytes_is_refused():
         Settings.read()
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_an_env_file_of_other_bytes_is_the_one_that_is_named(encoding):
+    """PowerShell's `>` writes UTF-16, and pipeline.toml is not to blame for it."""
+    Path(".env").write_bytes("TP_HOME=größe\n".encode(encoding))
+    with pytest.raises(SettingsError, match=r"^\.env is not text in UTF-8; save it in UTF-8"):
+        read(MARKET)
+
+
+def test_an_env_file_with_a_byte_order_mark_is_read():
+    """Notepad begins with one, and the first variable must not be lost for it."""
+    Path(".env").write_bytes("TP_HOME=there\n".encode("utf-8-sig"))
+    assert read(MARKET).home == Path("there")
+
+
+def test_a_bad_value_is_told_with_the_source_that_says_it(monkeypatch):
+    """The strongest of those that say it, since that is the one to change."""
+    with pytest.raises(SettingsError, match=r"^pipeline\.toml: markets\.mine\.horizon: "):
+        read(MARKET.replace("5", '"x"'))
+    Path(".env").write_text("TP_MARKETS__MINE__HORIZON=y\n")
+    with pytest.raises(SettingsError, match=r"^\.env: TP_MARKETS__MINE__HORIZON: markets\.mine\."):
+        Settings.read()
+    monkeypatch.setenv("tp_markets__mine__horizon", "0")
+    complaint = r"^pipeline\.toml, TP_MARKETS__MINE__HORIZON: markets\.mine: horizon must be"
+    with pytest.raises(SettingsError, match=complaint):
+        Settings.read().market("mine")
+    monkeypatch.setenv("TP_MARKETS", '{"mine": {"processes": 0}}')
+    with pytest.raises(SettingsError, match=r"^TP_MARKETS: markets\.mine\.processes: "):
+        Settings.read()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "complaint"),
     [
@@ -153,6 +193,70 @@ def test_the_settings_of_a_panel_can_be_read_again(folder, monkeypatch):
     assert again.markets == {"mine": entry}
     assert again.market("mine") == market
     assert again.home == folder / "out"
+
+
+NAMES = st.text(
+    st.characters(codec="utf-8"), min_size=1, max_size=12
+)  # also quotes, newlines and characters beyond the basic plane
+
+
+@given(
+    symbols=st.lists(NAMES, min_size=1, max_size=4, unique=True),
+    path=NAMES,
+    sector=NAMES,
+    participation=st.sampled_from([0.1, float("inf")]),
+    stop=st.none() | st.floats(0.5, 20),
+)
+def test_whatever_a_market_says_is_written_so_that_it_reads_back_equal(
+    tmp_path_factory, symbols, path, sector, participation, stop
+):
+    """Every field, nested tables and infinity included; the reader is the one of Python itself."""
+    entry = MarketSettings(
+        source="parquet",
+        path=Path("panels") / path.replace("\0", "").replace("/", "|"),
+        symbols=tuple(symbols),
+        start=START,
+        end=END,
+        costs=CostSettings(participation=participation, maker_fee=0.0001),
+        walk_forward=WalkForwardSettings(test=6),
+        limits={} if stop is None else {"trailing_stop": stop},
+        sectors=dict.fromkeys(symbols, sector),
+    )
+    home = tmp_path_factory.mktemp("out")
+    written = Settings(_env_file=None).for_panel(home, "mine", entry)
+    said = tomllib.loads(written.read_text(encoding="utf-8"))
+    assert said["home"] == str(home)
+    assert MarketSettings.model_validate(said["markets"]["mine"]) == entry
+
+
+def test_settings_that_somebody_made_or_edited_are_never_written_over(folder):
+    """`walk-forward --out .` in the project's own folder, and a second run after an edit."""
+    settings = read(MARKET)
+    entry = settings.markets["mine"]
+    for place, theirs in (("own", MARKET.encode()), ("odd", b"\xff\xfe"), ("empty", b"")):
+        (folder / place).mkdir()
+        (folder / place / "pipeline.toml").write_bytes(theirs)
+        with pytest.raises(
+            SettingsError, match=rf"{place}/pipeline\.toml was not written by .*--out"
+        ):
+            settings.for_panel(folder / place, "mine", entry)
+        assert (folder / place / "pipeline.toml").read_bytes() == theirs
+    path = settings.for_panel(folder / "out", "mine", entry)
+    changed = entry.model_copy(update={"horizon": 9})
+    settings.for_panel(folder / "out", "mine", changed)  # ours, and as we wrote it
+    edited = path.read_text() + "# mine\n"
+    path.write_text(edited)
+    settings.for_panel(folder / "out", "mine", changed)  # says the same
+    with pytest.raises(SettingsError, match=r"edited since, and would be lost"):
+        settings.for_panel(folder / "out", "mine", entry)
+    assert path.read_text() == edited
+
+
+def test_a_name_that_is_no_text_is_refused(folder):
+    """A file name of other bytes than UTF-8, as Python hands it on."""
+    entry = read(MARKET).markets["mine"].model_copy(update={"path": Path("a\udcff")})
+    with pytest.raises(SettingsError, match="no Unicode text"):
+        Settings.read().for_panel(folder / "out", "mine", entry)
 
 
 def test_a_folder_that_cannot_be_written_is_named(folder):
@@ -237,3 +341,21 @@ def test_keys_are_not_written_for_a_panel(folder, monkeypatch):
     settings = read(MARKET)
     path = settings.for_panel(folder / "out", "mine", settings.markets["mine"])
     assert "canary" not in path.read_text()
+
+
+def test_no_secret_is_in_what_dagster_records_of_a_job(monkeypatch):
+    """It keeps a snapshot of every job, defaults of its configuration included, and shows it."""
+    for name in ("ALPACA_KEY", "ALPACA_SECRET"):
+        monkeypatch.setenv(f"TP_{name}", "canary")
+    url = "postgresql://trader:canary@localhost/book?sslpassword=canary"
+    monkeypatch.setenv("TP_LEDGER_URL", url)
+    settings = read(ALPACA)
+    assert home_of(settings).ledger_url == url
+    definitions = build(settings)
+    jobs = [job.name for job in definitions.resolve_all_job_defs()]
+    assert len(jobs) > 3
+    for name in jobs:
+        job = definitions.resolve_job_def(name)
+        assert "canary" not in dg.serialize_value(job.get_job_snapshot())
+    for shown in (repr(settings), settings.model_dump_json(), repr(home_of(settings))):
+        assert "canary" not in shown

@@ -38,13 +38,12 @@ def runner_of(settings: Any, alone: bool = True) -> Iterator[Any]:
 
     Commands that change bars, models or reports are `alone`: a second one waits for the first.
     """
-    from trading_pipeline.definitions import build, sources_of
-    from trading_pipeline.defs.resources import Home
+    from trading_pipeline.definitions import build, home_of, sources_of
     from trading_pipeline.defs.runs import runner
 
     with Bars() as bars, telling(VENUES):
         definitions = build(settings, bars)
-        located = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+        located = home_of(settings)
         with runner(definitions, located, sources_of(settings), say, alone) as run:
             yield run
 

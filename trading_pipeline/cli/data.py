@@ -136,12 +136,12 @@ def bars(
     - `trading-pipeline bars --market crypto --as-known 2026-01-01 --out crypto.parquet`
     """
     from trading_pipeline.adapters.store.files import replace_file
+    from trading_pipeline.definitions import home_of
     from trading_pipeline.defs.inputs import span_of
-    from trading_pipeline.defs.resources import Home
 
     settings, now = settings_of(market), datetime.now(UTC)
     terms = settings.market(market)
-    store, span = Home(root=str(settings.home.absolute())).bars(terms), span_of(terms, now)
+    store, span = home_of(settings).bars(terms), span_of(terms, now)
     at = now if as_known is None else as_known.replace(tzinfo=UTC)
     table = store.read(*span) if as_known is None else store.read_as_known(at, *span)
     if table.empty:

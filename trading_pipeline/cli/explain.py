@@ -82,14 +82,13 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
     """The strategy run again, the dataset it was decided on, and the bars of a window."""
     from trading_pipeline.adapters.terminal import working
     from trading_pipeline.core.trading.rerun import Rerun
-    from trading_pipeline.definitions import plan_of
+    from trading_pipeline.definitions import home_of, plan_of
     from trading_pipeline.defs.assets.report import predicted
     from trading_pipeline.defs.inputs import recipe_of
-    from trading_pipeline.defs.resources import Home
 
     settings = settings_of(name, preset)
     plan = plan_of(settings, name)
-    home = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+    home = home_of(settings)
     with working(f"{name}: the strategy once more"):
         data, folds = predicted(home, plan)
         predictions = home.predictions(plan.market).read(folds)

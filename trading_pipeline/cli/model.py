@@ -36,10 +36,10 @@ def model(
 def _export(folder: Path, market: str, fold: str) -> None:
     from trading_pipeline.adapters.onnx import export_onnx
     from trading_pipeline.adapters.terminal import say
-    from trading_pipeline.defs.resources import Home
+    from trading_pipeline.definitions import home_of
 
     settings = settings_of()
-    store = Home(root=str(settings.home.absolute())).checkpoints(settings.market(market))
+    store = home_of(settings).checkpoints(settings.market(market))
     checkpoint = store.read(fold)
     for file in export_onnx(checkpoint, folder, f"{market}-{fold}"):
         say(f"wrote {file}")

@@ -46,12 +46,12 @@ def quality(
 
 def _of_market(name: str) -> Any:
     from trading_pipeline.adapters.quality import examine_store
+    from trading_pipeline.definitions import home_of
     from trading_pipeline.defs.inputs import span_of
-    from trading_pipeline.defs.resources import Home
 
     settings, now = settings_of(name), datetime.now(UTC)
     market = settings.market(name)
-    store = Home(root=str(settings.home.absolute())).bars(market)
+    store = home_of(settings).bars(market)
     return examine_store(store, market, span_of(market, now), None if market.end else now)
 
 

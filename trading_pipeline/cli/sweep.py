@@ -121,11 +121,10 @@ def _grid(market: Any, limits: dict[str, list[float]]) -> Any:
 
 
 def _swept(settings: Any, market: str, grid: Any, capital: float) -> Any:
-    from trading_pipeline.definitions import plan_of
-    from trading_pipeline.defs.resources import Home
+    from trading_pipeline.definitions import home_of, plan_of
     from trading_pipeline.defs.sweep import sweep_market
 
-    home = Home(root=str(settings.home.absolute()), ledger_url=settings.ledger_url)
+    home = home_of(settings)
     with Bars() as bars:
         return sweep_market(
             home,

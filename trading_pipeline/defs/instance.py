@@ -1,5 +1,6 @@
 """The local Dagster instance: where it lives, how it is configured, and a faster event log."""
 
+import json
 import os
 import socket
 import threading
@@ -33,7 +34,7 @@ event_log_storage:
   module: trading_pipeline.defs.instance
   class: BatchedSqliteEventLog
   config:
-    base_dir: {home}/history
+    base_dir: {history}
 concurrency:
   pools:
     granularity: op
@@ -95,12 +96,18 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
 def prepare_home(root: Path) -> Path:
     """Create `root`/dagster with its dagster.yaml; return the absolute path, for DAGSTER_HOME."""
     home = root.absolute() / "dagster"
+    # Dagster puts the path into URLs of SQLite as it is, and alembic into templates.
+    if found := [each for each in "%?" if each in str(home)]:
+        raise StoreError(
+            f"{home} has {' and '.join(found)} in it, which Dagster cannot have in a path; "
+            "choose another folder with TP_HOME or --out"
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
         config = home / "dagster.yaml"
-        text = _YAML.format(home=home)
-        if not config.exists() or config.read_text() != text:
-            replace_file(config, lambda draft: draft.write_text(text))
+        text = _YAML.format(history=json.dumps(str(home / "history"), ensure_ascii=False))
+        if not config.exists() or config.read_bytes() != text.encode():
+            replace_file(config, lambda draft: draft.write_bytes(text.encode()))
     except OSError as error:
         raise StoreError(
             f"cannot write to {home} ({error.strerror}); set TP_HOME to a folder that is writable"

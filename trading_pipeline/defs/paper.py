@@ -53,7 +53,7 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
     @dg.op(name=f"{market.name}_paper_session")
     def paper_session(
         context: dg.OpExecutionContext,
-        home: Home,
+        home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
         config: PaperConfig,
     ) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import dagster as dg
 
 from trading_pipeline.adapters.sources.origin import Origin
 from trading_pipeline.adapters.sources.source import BarSource
@@ -18,11 +17,16 @@ from trading_pipeline.core.market.market import Market
 DUCKDB_POOL = "duckdb"  # one writer at a time, and no reader beside it
 
 
-class Home(dg.ConfigurableResource[None]):
-    """Where everything is kept; the stores themselves know nothing of Dagster."""
+@dataclass(frozen=True)
+class Home:
+    """Where everything is kept; the stores themselves know nothing of Dagster.
+
+    No configuration of Dagster, which records and shows what it is given: a database's address
+    may hold a password.
+    """
 
     root: str
-    ledger_url: str | None = None
+    ledger_url: str | None = field(default=None, repr=False)
 
     @property
     def path(self) -> Path:
@@ -53,7 +57,7 @@ class Home(dg.ConfigurableResource[None]):
 
     def ledger(self) -> Ledger:
         self.path.mkdir(parents=True, exist_ok=True)
-        return Ledger(self.ledger_url or f"sqlite:///{self.path.absolute() / 'ledger.sqlite'}")
+        return Ledger(self.ledger_url or self.path.absolute() / "ledger.sqlite")
 
 
 class Sources(ABC):

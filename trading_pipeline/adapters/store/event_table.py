@@ -34,15 +34,15 @@ _PATIENCE = 30  # seconds that a writer waits for its turn
 
 
 class EventTable:
-    """Rows of the table `events` at a database URL; the table is made where there is none.
+    """Rows of the table `events` in an SQLite file or at a URL; it is made where there is none.
 
     Raises:
         LedgerError: the database cannot be opened, read or written, or is not one of ours.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        self._where = self._engine.url.render_as_string(hide_password=True)
+    def __init__(self, place: Path | str) -> None:
+        self._engine = _engine(place)
+        self._where = self._engine.url.set(query={}).render_as_string(hide_password=True)
         with self.writing() as connection:
             connection.execute(CreateTable(EVENTS, if_not_exists=True))
 
@@ -121,9 +121,11 @@ def _chosen(
     return conditions
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(place: Path | str) -> sa.Engine:
+    if isinstance(place, Path):  # as a text it could not hold every character that a path may
+        return _sqlite(sa.URL.create("sqlite", database=str(place)))
     try:
-        parsed = sa.make_url(url)
+        parsed = sa.make_url(place)
     except sa.exc.ArgumentError as error:
         raise LedgerError(
             "the ledger's URL must read sqlite:///FILE or postgresql://..."

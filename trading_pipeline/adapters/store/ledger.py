@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_pipeline.errors import LedgerError
@@ -46,7 +47,7 @@ class Event:
 
 
 class Ledger:
-    """Append-only streams of events at a database URL: `sqlite:///FILE` or `postgresql://...`.
+    """Append-only streams of events in an SQLite file, or at a URL such as `postgresql://...`.
 
     Writers take turns, and what `append` returned survives a crash of the machine. A writer that
     has to be alone on a stream, as a trading session has, gives `after`, the `seq` of the last
@@ -56,10 +57,10 @@ class Ledger:
         LedgerError: the database cannot be opened, or holds something else.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, place: Path | str) -> None:
         from trading_pipeline.adapters.store.event_table import EventTable
 
-        self._table = EventTable(url)
+        self._table = EventTable(place)
 
     def __enter__(self) -> Self:
         return self

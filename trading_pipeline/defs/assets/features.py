@@ -28,7 +28,7 @@ def features(market: Market) -> dg.AssetsDefinition:
         description="Causal, scale-free features of adjusted bars, one row per symbol and bar.",
     )
     def features_of_days(
-        context: dg.AssetExecutionContext, home: Home
+        context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]
     ) -> dg.MaterializeResult[None]:
         """Of the days, and of all later ones if any bar before has changed since they were made."""
         from trading_pipeline.core.features.catalog import NAMES, catalog_hash

@@ -56,7 +56,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: DownloadConfig,
         sources: dg.ResourceParam[Sources],
-        home: Home,
+        home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster wants it bare beside a check
         """Fetching a day again replaces it; what it was is among the revisions."""
@@ -184,7 +184,7 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         description="Splits (new shares per old) and cash dividends, by ex-date.",
     )
     def actions_of_symbols(
-        sources: dg.ResourceParam[Sources], home: Home
+        sources: dg.ResourceParam[Sources], home: dg.ResourceParam[Home]
     ) -> dg.MaterializeResult[None]:
         """A source without them leaves the market in total-return units."""
         store, source = home.bars(market), sources.open(market)

@@ -37,7 +37,9 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
         description="xLSTM-Transformer trained strictly before the fold, with its scaler.",
     )
     def checkpoint_of_fold(
-        context: dg.AssetExecutionContext, home: Home, progress: dg.ResourceParam[Progress]
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult[None]:
         """Targets end before the fold's first decision; later bars are cut off first."""
         from trading_pipeline.adapters.reports.pictures import loss_curve
@@ -78,7 +80,9 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
         description="Out of sample by construction: each fold by the model trained before it.",
     )
     def predictions_of_fold(
-        context: dg.AssetExecutionContext, home: Home, progress: dg.ResourceParam[Progress]
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult[None]:
         """Every bar of the fold is predicted, the newest included."""
         from trading_pipeline.core.learning.inference import Predictor, predict_rows
@@ -118,7 +122,9 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         description="Trained on every bar whose target is known; it is never backtested.",
     )
     def model_of_today(
-        context: dg.AssetExecutionContext, home: Home, progress: dg.ResourceParam[Progress]
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult[None]:
         """Refused for every bar that it has seen, so it cannot be backtested by accident."""
         from trading_pipeline.core.learning.checkpoint import production_fold

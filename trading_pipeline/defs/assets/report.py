@@ -45,7 +45,7 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
         description="Out-of-sample predictions traded with costs and risk rules, beside baselines.",
     )
     def report_of_market(
-        context: dg.AssetExecutionContext, home: Home, config: BacktestConfig
+        context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], config: BacktestConfig
     ) -> dg.MaterializeResult[None]:
         """Simulated anew from all stored predictions; the evaluation is journalled as a trial."""
         from trading_pipeline.adapters.reports.features_page import drift_sentence

@@ -17,7 +17,7 @@ def features_do_not_look_ahead(market: Market) -> dg.AssetChecksDefinition:
         blocking=True,
         pool=DUCKDB_POOL,
     )
-    def no_look_ahead(home: Home) -> dg.AssetCheckResult:
+    def no_look_ahead(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Cuts, scrambles and shortens real raw bars, and computes features and universe again.
 
         On at most 24 symbols and two stretches of three lookbacks (the newest one, and one drawn

@@ -44,7 +44,7 @@ def bars_obey_market_invariants(market: Market) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=[market.name, "raw_bars"], name="bars_obey_market_invariants", blocking=True
     )
-    def obey_market_invariants(home: Home) -> dg.AssetCheckResult:
+    def obey_market_invariants(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Reads what is stored, not what was fetched."""
         bars = home.bars(market).read()
         try:
@@ -60,7 +60,7 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
     """Symbols that lack bars of their own are quarantined; all of them at once is no market."""
 
     @dg.asset_check(asset=[market.name, "raw_bars"], name="no_session_is_missing", blocking=True)
-    def no_missing_session(home: Home) -> dg.AssetCheckResult:
+    def no_missing_session(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Blocks when every symbol lacks more than 1 % of the bars that the calendar expects."""
         from trading_pipeline.core.market.finding import told
         from trading_pipeline.core.market.quality import held_out
@@ -121,7 +121,7 @@ def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:
     """What obeys every rule and is wrong all the same: found and shown, for a person to judge."""
 
     @dg.asset_check(asset=[market.name, "raw_bars"], name="bars_are_plausible")
-    def plausible_bars(home: Home) -> dg.AssetCheckResult:
+    def plausible_bars(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Warns of whatever is more than a note; severe findings hold their own symbol out."""
         from trading_pipeline.adapters.quality import examine_store
 
@@ -173,7 +173,7 @@ def history_has_not_changed(market: Market) -> dg.AssetChecksDefinition:
     """Whether the source has said something else lately about bars that were stored."""
 
     @dg.asset_check(asset=[market.name, "raw_bars"], name="history_has_not_changed")
-    def unchanged_history(home: Home) -> dg.AssetCheckResult:
+    def unchanged_history(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Warns for a week; old and new values stay in the store for ever."""
         from trading_pipeline.core.market.revisions import newest_changes
         from trading_pipeline.core.market.versions import REVISED

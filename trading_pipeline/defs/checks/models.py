@@ -24,7 +24,9 @@ def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
         name="checkpoints_load_and_agree",
         blocking=True,
     )
-    def load_and_agree(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
+    def load_and_agree(
+        context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]
+    ) -> dg.AssetCheckResult:
         """Checks the fold of the run, or all that are stored when run without one."""
         from trading_pipeline.core.learning.checkpoint import check_checkpoint
         from trading_pipeline.core.learning.inference import Predictor
@@ -58,7 +60,9 @@ def predictions_do_not_look_ahead(plan: Plan) -> dg.AssetChecksDefinition:
         blocking=True,
         pool=DUCKDB_POOL,
     )
-    def no_look_ahead(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
+    def no_look_ahead(
+        context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]
+    ) -> dg.AssetCheckResult:
         """Of the fold of the run, or of all that are stored: targets, gaps, scaler, and all that
         training is given; then what its networks are asked and say, and the orders of its first
         12 dates, on at most 24 symbols; and on its first 5 dates, of all symbols, whether the

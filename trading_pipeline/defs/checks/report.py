@@ -12,7 +12,7 @@ def accounts_balance(market: Market) -> dg.AssetChecksDefinition:
     """Capital + cash flows - what the fills cost = what is held, from the report's own files."""
 
     @dg.asset_check(asset=[market.name, "backtest_report"], name="accounts_balance", blocking=True)
-    def balance(home: Home) -> dg.AssetCheckResult:
+    def balance(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Reads the written tables, so that a damaged report fails too."""
         from trading_pipeline.adapters.reports.audit import audit
 
