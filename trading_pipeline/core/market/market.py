@@ -35,7 +35,7 @@ class Costs:
     fee: float = 0.001  # of orders that take liquidity: at the open, and stops
     maker_fee: float | None = None  # of resting limit orders and take-profits; None: as `fee`
     fee_per_share: float = 0.0  # money per unit traded, beside the fraction
-    minimum_fee: float = 0.0  # money per order that fills
+    minimum_fee: float = 0.0  # money per order, however many fills it takes
     slippage: float = 0.0005
     impact: float = 0.0  # × σ of a bar × √(quantity / volume of the bar), beside the slippage
     participation: float = 0.1  # share of a bar's volume that one symbol's orders may be; inf: any

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from trading_pipeline.core.trading.compiled import kernel
 from trading_pipeline.core.trading.execute import execute, slippage_of, whole_lots
 from trading_pipeline.core.trading.pending import cancel
@@ -74,12 +76,14 @@ def _leave(
     """Close the position at a barrier, as far as volume goes, and keep the symbol blocked.
 
     A stop becomes a market order: it slips, and goes on at the next open if volume was short. A
-    take-profit is a resting limit order and does neither.
+    take-profit is a resting limit order and does neither. They are two orders, each with its fees.
     """
     position.cooling = rules.horizon
     position.cooling_side = math.copysign(1.0, position.quantity)
     cancel(position)
     position.noted = 1
+    if stopped and position.triggered == 0:
+        position.exit_prepaid = np.nan
     row.age = 1
     if row.quantity == 0:  # else the volume is gone already, and the fill keeps its name
         row.reasons |= _name_of(position, stopped)
@@ -92,9 +96,9 @@ def _leave(
         return
     if stopped:
         slippage = slippage_of(rules, quantity, position.sigma, volume)
-        execute(rules, book, position, quantity, price, slippage, rules.fee, row)
+        execute(rules, book, position, quantity, price, slippage, rules.fee, True, row)
     else:
-        execute(rules, book, position, quantity, price, 0.0, rules.maker_fee, row)
+        execute(rules, book, position, quantity, price, 0.0, rules.maker_fee, True, row)
 
 
 @kernel

@@ -167,7 +167,7 @@ def place_bar(
 @kernel
 def _close_out(book: Record, position: Record, closing: int, close: float, row: Record) -> None:
     """Sell or cover all that is held at the next open, in place of any other order."""
-    rest(position, -position.quantity, MARKET, np.nan, 1)
+    rest(position, _to_nothing(position), MARKET, np.nan, 1)
     describe(book, position, close, row)
     if position.quantity != 0:
         row.reasons |= closing
@@ -178,7 +178,7 @@ def _close_out(book: Record, position: Record, closing: int, close: float, row: 
 def rest(position: Record, quantity: float, kind: int, level: float, bars: int) -> None:
     """Make this the position's pending order."""
     position.order, position.kind, position.level = quantity, kind, level
-    position.age, position.bars = 0, bars
+    position.age, position.bars, position.order_prepaid = 0, bars, np.nan
     position.order_stop, position.order_take = np.nan, np.nan
 
 
@@ -287,11 +287,17 @@ def _ask_for_better(rules: Record, position: Record, close: float, row: Record) 
 def _wanted(rules: Record, book: Record, position: Record, close: float, row: Record) -> float:
     """Quantity to the target, unless the target is what is held or too near to bother."""
     if row.target == 0:
-        return -float(position.quantity)
+        return _to_nothing(position)
     if rules.managed and _within_band(rules, book, row):
         row.reasons |= NO_TRADE_BAND
         return 0.0
     return float(row.target * book.equity / close - position.quantity)
+
+
+@kernel
+def _to_nothing(position: Record) -> float:
+    """What closes the position; a stop that is worked off does so already, as one order."""
+    return 0.0 if position.triggered else -float(position.quantity)
 
 
 @kernel

@@ -12,9 +12,21 @@ _WORST = 0.9  # fraction that an order may lose to impact: a sale brings somethi
 
 @kernel
 def fee_of(rules: Record, quantity: float, paid: float, rate: float) -> float:
-    """Money, for |quantity| units at `paid`: a fraction, and so much a unit; at least a minimum."""
+    """Money, for |quantity| units at `paid`: a fraction, and so much a unit."""
     units = abs(quantity)
-    return float(max(units * paid * rate + units * rules.fee_per_share, rules.minimum_fee))
+    return float(units * paid * rate + units * rules.fee_per_share)
+
+
+@kernel
+def charged(rules: Record, fee: float, prepaid: float) -> float:
+    """What a fill with this `fee` costs now: an order's first fill pays its minimum at least.
+
+    That minimum has `prepaid` fees of the fills that follow, so that all fills of an order together
+    pay the larger of its minimum and its fees.
+    """
+    if math.isnan(prepaid):
+        return float(max(fee, rules.minimum_fee))
+    return float(max(fee - prepaid, 0.0))
 
 
 @kernel
@@ -47,14 +59,15 @@ def execute(
     price: float,
     slippage: float,
     rate: float,
+    exits: bool,
     row: Record,
 ) -> None:
     """Trade `quantity` (signed, not 0) at `price` made worse by `slippage`, a fraction.
 
-    What one order trades in a bar, as it closes one position and opens the next, pays one fee.
+    `exits` says that the position's barrier trades and not the pending order.
     """
     paid = price * (1 + math.copysign(slippage, quantity))
-    fee = fee_of(rules, row.quantity + quantity, paid, rate) - row.fee
+    fee = _charge(rules, position, fee_of(rules, quantity, paid, rate), exits)
     book.cash -= quantity * paid + fee
     book.fees += fee
     book.traded += abs(quantity) * paid
@@ -69,6 +82,19 @@ def execute(
 
 
 @kernel
+def _charge(rules: Record, position: Record, fee: float, exits: bool) -> float:
+    """What this fill costs, noted with the order that it belongs to."""
+    prepaid = position.exit_prepaid if exits else position.order_prepaid
+    cost = charged(rules, fee, prepaid)
+    left = cost - fee if math.isnan(prepaid) else max(prepaid - fee, 0.0)
+    if exits:
+        position.exit_prepaid = left
+    else:
+        position.order_prepaid = left
+    return cost
+
+
+@kernel
 def _hold(position: Record, quantity: float, paid: float) -> None:
     """The position after a trade: average entry, and σ frozen when it was opened."""
     before, after = position.quantity, position.quantity + quantity
@@ -77,7 +103,7 @@ def _hold(position: Record, quantity: float, paid: float) -> None:
     elif before * after <= 0:
         position.entry, position.best, position.sigma = paid, paid, position.order_sigma
         position.own_stop, position.own_take = position.order_stop, position.order_take
-        position.triggered = 0
+        position.exit_prepaid, position.triggered = np.nan, 0
     elif abs(after) > abs(before):
         position.entry = (position.entry * before + paid * quantity) / after
     position.quantity = after
@@ -88,7 +114,7 @@ def forget(position: Record) -> None:
     """Nothing of a position that is closed guides the next one."""
     position.entry, position.best, position.sigma = np.nan, np.nan, np.nan
     position.own_stop, position.own_take = np.nan, np.nan
-    position.triggered = 0
+    position.exit_prepaid, position.triggered = np.nan, 0
 
 
 @kernel

@@ -10,7 +10,13 @@ import math
 import numpy as np
 
 from trading_pipeline.core.trading.compiled import kernel
-from trading_pipeline.core.trading.execute import execute, fee_of, slippage_of, whole_lots
+from trading_pipeline.core.trading.execute import (
+    charged,
+    execute,
+    fee_of,
+    slippage_of,
+    whole_lots,
+)
 from trading_pipeline.core.trading.reasons import BUYING_POWER, LAPSED, PARTICIPATION
 from trading_pipeline.core.trading.risk import reduced
 from trading_pipeline.core.trading.state import (
@@ -88,7 +94,7 @@ def lower(rules: Record, book: Record, position: Record, within: bool, row: Reco
         position.order -= quantity
         rate = rate_of(rules, position, within)
         row.age = position.age
-        execute(rules, book, position, quantity, position.due, position.slip, rate, row)
+        execute(rules, book, position, quantity, position.due, position.slip, rate, False, row)
 
 
 @kernel
@@ -117,8 +123,9 @@ def raise_exposure(
         if quantity != 0:
             rate = rate_of(rules, position, within)
             opened = position.quantity == 0
-            fills[n, 0].age = position.age
-            execute(rules, book, position, quantity, position.due, position.slip, rate, fills[n, 0])
+            row = fills[n, 0]
+            row.age = position.age
+            execute(rules, book, position, quantity, position.due, position.slip, rate, False, row)
             if within and position.kind == LIMIT:
                 position.within = OPENED if opened else ENLARGED
 
@@ -148,8 +155,9 @@ def _affordable(
             # side, and a minimum fee counts as if it shrank with the order.
             paid = position.due * (1 + position.slip)
             rate = rate_of(rules, position, within)
+            fee = fee_of(rules, position.order, paid, rate)
             wanted += value
-            cost += value * position.slip + fee_of(rules, position.order, paid, rate)
+            cost += value * position.slip + charged(rules, fee, position.order_prepaid)
     if wanted == 0:
         return -1.0
     room = rules.leverage * (book.cash + book.open_net) - book.open_gross

@@ -83,6 +83,8 @@ POSITION = np.dtype(
         ("order_stop", "f8"),  # levels that the position gets when the order opens it
         ("order_take", "f8"),
         ("order_sigma", "f8"),
+        ("order_prepaid", "f8"),  # fees of its next fills that its minimum has paid; NaN: no fill
+        ("exit_prepaid", "f8"),  # the same of the stop or take-profit that is worked off
         ("entry", "f8"),  # average price, less dividends since: what stops refer to
         ("sigma", "f8"),  # per bar, frozen at entry; NaN: no stops
         ("best", "f8"),  # most favourable price since entry: what a trailing stop follows
@@ -151,6 +153,7 @@ ORDER = np.dtype(
 _UNKNOWN = (
     *("last", "entry", "sigma", "stop", "take", "best", "own_stop", "own_take", "level"),
     *("order_stop", "order_take", "order_sigma", "due", "signal"),
+    *("order_prepaid", "exit_prepaid"),
 )
 
 

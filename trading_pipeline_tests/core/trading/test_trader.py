@@ -1,6 +1,7 @@
 """One decision path: the shell of one bar and the compiled loop are the same, bit for bit."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ TERMS = {
     "book": "neutral",
     "shortable": True,
 }
+# A stop takes several bars to fill, and has its minimum fee over all of them.
+THIN = replace(TERMS["costs"], participation=2e-4, minimum_fee=20.0)
 
 
 def walk(panel, trader, *, start, stop, restart, **inputs):
@@ -48,14 +51,18 @@ def joined(parts, name):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("profile", ["moderate", None])
-def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile):
+@pytest.mark.parametrize(
+    ("profile", "costs"),
+    [("moderate", TERMS["costs"]), (None, TERMS["costs"]), ("moderate", THIN)],
+    ids=["moderate", "bare", "thin"],
+)
+def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile, costs):
     """Also when the process dies after every single call and resumes from its stored state."""
     panel = random_panel(3, T=240)
     sigma, scores = volatility(panel), random_scores(3, panel)
     rules = PROFILES.get(profile) if profile else None
     inputs = {"score": scores} if rules else {"weights": np.clip(scores, -3, 3) / 12}
-    terms = TERMS | {"profile": rules}
+    terms = TERMS | {"profile": rules, "costs": costs}
     rows = {"start": 70, "stop": 240}
     book = simulate(panel, volatility=sigma, everything=True, **rows, **inputs, **terms)
     trader = Trader(panel.symbols, session="s", scored=rules is not None, **terms)

@@ -16,6 +16,23 @@ def known(number):
 
 
 @dataclass
+class Bill:
+    """What one order owes: a minimum, or the sum of its fills' fees if that is more."""
+
+    fees: float = 0.0
+    paid: float = 0.0
+
+    def due(self, fee, minimum):
+        return max(minimum, self.fees + fee) - self.paid
+
+    def settle(self, fee, minimum):
+        due = self.due(fee, minimum)
+        self.fees += fee
+        self.paid += due
+        return due
+
+
+@dataclass
 class Order:
     """What is still to be bought (> 0) or sold."""
 
@@ -28,6 +45,7 @@ class Order:
     take: float | None = None
     sigma: float | None = None
     dead: bool = False  # it lapses when the bar is over
+    bill: Bill = field(default_factory=Bill)
 
 
 @dataclass
@@ -44,6 +62,8 @@ class Holding:
     own_stop: float | None = None
     own_take: float | None = None
     goes_on: bool = False  # a stop that volume did not let out whole
+    stop_bill: Bill = field(default_factory=Bill)
+    take_bill: Bill = field(default_factory=Bill)
     cooling: int = 0
     cooling_side: float = 0.0
     signal: float | None = None
@@ -52,6 +72,7 @@ class Holding:
     def forget(self):
         self.entry = self.best = self.sigma = self.own_stop = self.own_take = None
         self.goes_on = False
+        self.stop_bill, self.take_bill = Bill(), Bill()
 
 
 @dataclass
@@ -99,7 +120,7 @@ class Account:
         rate = self.costs.fee
         if maker and self.costs.maker_fee is not None:
             rate = self.costs.maker_fee
-        return max(units * (paid * rate + self.costs.fee_per_share), self.costs.minimum_fee)
+        return units * (paid * rate + self.costs.fee_per_share)
 
     def slippage(self, units, sigma, volume):
         loss = self.costs.slippage
@@ -113,12 +134,12 @@ class Account:
             return quantity
         return trunc(quantity / self.costs.lot * (1 + 1e-12)) * self.costs.lot
 
-    def trade(self, symbol, slot, quantity, price, slippage, *, maker, why, order=None):
-        """Pay, and hold what comes of it. One order of one bar pays one fee."""
+    def trade(self, symbol, slot, quantity, price, slippage, *, maker, why, bill, order=None):
+        """Pay, and hold what comes of it; the fee goes on the bill of the order."""
         paid = price * (1 + slippage if quantity > 0 else 1 - slippage)
         nothing = {"quantity": 0.0, "price": paid, "fee": 0.0, "slippage": 0.0, "why": why}
         fill = self.outcome.fills.setdefault((self.row, symbol, slot), nothing)
-        fee = self.fee(abs(fill["quantity"] + quantity), paid, maker) - fill["fee"]
+        fee = bill.settle(self.fee(abs(quantity), paid, maker), self.costs.minimum_fee)
         self.cash -= quantity * paid
         self.cash -= fee
         fill["quantity"] += quantity

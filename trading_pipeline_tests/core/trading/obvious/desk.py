@@ -77,7 +77,7 @@ class Desk:
                     account.outcome.vetoes.add((account.row, symbol, "no_bar"))
                 continue
             if target == 0:
-                quantity = -holding.quantity
+                quantity = 0.0 if holding.goes_on else -holding.quantity
             elif limits.profile and self.near(limits.profile, target, held[symbol], count):
                 continue
             else:

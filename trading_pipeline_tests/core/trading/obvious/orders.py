@@ -98,6 +98,7 @@ def close_all(account, limits, sigmas):
         holding.order = None
         if holding.quantity:
             key = (account.row, symbol)
-            holding.order = Order(-holding.quantity, sigma=known(sigmas[symbol]))
-            account.outcome.orders[key] = (-holding.quantity, "market", None)
+            if not holding.goes_on:  # a stop that is worked off is that order
+                holding.order = Order(-holding.quantity, sigma=known(sigmas[symbol]))
+                account.outcome.orders[key] = (-holding.quantity, "market", None)
             account.outcome.vetoes |= {(*key, rule) for rule in limits.closing()}

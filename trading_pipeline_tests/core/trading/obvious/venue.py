@@ -157,7 +157,10 @@ class _Day:
             sigma, volume = holding.sigma, self.bars[symbol].volume
             slippage = account.slippage(abs(quantity), sigma, volume) if stopped else 0.0
             self.room[symbol] -= abs(quantity)
-            account.trade(symbol, "exit", quantity, price, slippage, maker=not stopped, why=why)
+            bill = holding.stop_bill if stopped else holding.take_bill
+            account.trade(
+                symbol, "exit", quantity, price, slippage, maker=not stopped, why=why, bill=bill
+            )
 
     def _part(self, symbol, quantity):
         units = self.account.lots(min(abs(quantity), max(self.room[symbol], 0.0)))
@@ -245,6 +248,7 @@ class _Day:
             order["slippage"],
             maker=order["maker"],
             why="order",
+            bill=order["order"].bill,
             order=order["order"],
         )
 
@@ -260,7 +264,8 @@ class _Day:
         for order in rising.values():
             units, price, lost = abs(order["now"]), order["price"], order["slippage"]
             wanted += units * price
-            cost += units * price * lost + account.fee(units, price * (1 + lost), order["maker"])
+            fee = account.fee(units, price * (1 + lost), order["maker"])
+            cost += units * price * lost + order["order"].bill.due(fee, account.costs.minimum_fee)
         room, need = leverage * equity - gross, wanted + leverage * cost
         return 1 if not rising or need <= room * (1 + 1e-12) else max(room, 0.0) / need
 
