@@ -102,10 +102,12 @@ def _hold(position: Record, quantity: float, paid: float) -> None:
         forget(position)
     elif before * after <= 0:
         position.entry, position.best, position.sigma = paid, paid, position.order_sigma
+        position.dividends = 0.0
         position.own_stop, position.own_take = position.order_stop, position.order_take
         position.exit_prepaid, position.triggered = np.nan, 0
     elif abs(after) > abs(before):
         position.entry = (position.entry * before + paid * quantity) / after
+        position.dividends *= before / after  # what was added got none of them
     position.quantity = after
 
 
@@ -113,6 +115,7 @@ def _hold(position: Record, quantity: float, paid: float) -> None:
 def forget(position: Record) -> None:
     """Nothing of a position that is closed guides the next one."""
     position.entry, position.best, position.sigma = np.nan, np.nan, np.nan
+    position.dividends = 0.0
     position.own_stop, position.own_take = np.nan, np.nan
     position.exit_prepaid, position.triggered = np.nan, 0
 
@@ -128,10 +131,20 @@ def set_levels(rules: Record, position: Record) -> None:
         return
     side = math.copysign(1.0, position.quantity)
     if math.isnan(position.stop) and not math.isinf(rules.stop_loss):
-        position.stop = position.entry * math.exp(-side * rules.stop_loss * position.sigma)
+        position.stop = _away(position, position.entry, -side * rules.stop_loss)
     if math.isnan(position.take) and not math.isinf(rules.take_profit):
-        position.take = position.entry * math.exp(side * rules.take_profit * position.sigma)
+        position.take = _away(position, position.entry, side * rules.take_profit)
     if not math.isinf(rules.trailing_stop):
-        trail = position.best * math.exp(-side * rules.trailing_stop * position.sigma)
+        trail = _away(position, position.best, -side * rules.trailing_stop)
         if math.isnan(position.stop) or (trail - position.stop) * side > 0:
             position.stop, position.trailed = trail, 1
+
+
+@kernel
+def _away(position: Record, price: float, distance: float) -> float:
+    """The price at which the total return since `price` is `distance` × σ; below 0: none is.
+
+    A unit is worth its price and the dividends that it has paid, which cannot fall any more.
+    """
+    value = (price + position.dividends) * math.exp(distance * position.sigma)
+    return float(value - position.dividends)

@@ -18,6 +18,7 @@ from trading_pipeline.core.trading.pending import (
     cancel,
     due_at_open,
     due_within,
+    filled_by_fall,
     let_wait,
     lower,
     raise_exposure,
@@ -180,20 +181,35 @@ def _adjust(rules: Record, position: Record, split: float, dividend: float, flow
         position.last /= split
         position.entry /= split
         position.best /= split
+        position.dividends /= split
         position.level /= split
         position.own_stop /= split
         position.own_take /= split
         position.order_stop /= split
         position.order_take /= split
-    if dividend != 0 and position.quantity != 0:
+    if dividend != 0:
+        _go_ex(position, dividend, flow)
+    set_levels(rules, position)
+
+
+@kernel
+def _go_ex(position: Record, dividend: float, flow: Record) -> None:
+    """The price drops by the dividend without a loss, so what refers to prices drops as well.
+
+    Of orders that wait, those at the market and those that a fall fills: bids, and stops to sell
+    (as at brokers, FINRA rule 5330).
+    """
+    if position.quantity != 0:
         flow.dividend = position.quantity * dividend
-        # The price drops by the dividend without a loss, so the references drop as well
-        # (as brokers lower resting stop orders, FINRA rule 5330).
         position.entry -= dividend
         position.best -= dividend
+        position.dividends += dividend
         position.own_stop -= dividend
         position.own_take -= dividend
-    set_levels(rules, position)
+    if position.kind == MARKET or filled_by_fall(position):
+        position.level -= dividend
+        position.order_stop -= dividend
+        position.order_take -= dividend
 
 
 @kernel

@@ -54,14 +54,19 @@ def due_within(
     position.due = np.nan
     if position.order == 0 or position.kind == MARKET:
         return
-    falls = (position.order > 0) == (position.kind == LIMIT)  # the price has to fall to the level
-    if low > position.level if falls else high < position.level:
+    if low > position.level if filled_by_fall(position) else high < position.level:
         return
     position.due = position.level
     _fit(rules, position, volume, row)
     position.slip = 0.0
     if position.kind == STOP:
         position.slip = slippage_of(rules, position.order, position.order_sigma, volume)
+
+
+@kernel
+def filled_by_fall(position: Record) -> bool:
+    """Whether the price has to fall to the level of a limit or stop order."""
+    return bool((position.order > 0) == (position.kind == LIMIT))
 
 
 @kernel

@@ -85,9 +85,10 @@ POSITION = np.dtype(
         ("order_sigma", "f8"),
         ("order_prepaid", "f8"),  # fees of its next fills that its minimum has paid; NaN: no fill
         ("exit_prepaid", "f8"),  # the same of the stop or take-profit that is worked off
-        ("entry", "f8"),  # average price, less dividends since: what stops refer to
+        ("entry", "f8"),  # average price, less dividends since
+        ("dividends", "f8"),  # a unit, since entry: levels compare the price with them added
         ("sigma", "f8"),  # per bar, frozen at entry; NaN: no stops
-        ("best", "f8"),  # most favourable price since entry: what a trailing stop follows
+        ("best", "f8"),  # most favourable price since entry, less dividends since
         ("trailed", "i8"),  # 1: the stop is the trailing one
         ("own_stop", "f8"),  # levels that came with the order; NaN: the profile's
         ("own_take", "f8"),

@@ -81,7 +81,7 @@ def random_panel(
 
 def rough_panel(seed: int, T: int = 100, N: int = 4, start: str = "2024-01-01") -> Panel:
     """As `random_panel`, and worse: crashes and squeezes overnight and within the bar, symbols that
-    vanish for good, volume that is tiny, zero or unknown."""
+    vanish for good, volume that is tiny, zero or unknown, dividends near the price and above it."""
     rng = np.random.default_rng(seed)
     calm = random_panel(seed, T, N, missing=rng.choice([0.0, 0.03, 0.15]))
     grids = {name: getattr(calm, name).copy() for name in ("open", "high", "low", "close")}
@@ -101,12 +101,26 @@ def rough_panel(seed: int, T: int = 100, N: int = 4, start: str = "2024-01-01") 
     volume[rng.random((T, N)) < 0.05] = 0.0
     volume[rng.random((T, N)) < 0.02] = np.nan
     listed = ~np.isnan(grids["close"])
-    t, n = np.nonzero((calm.split != 1) & listed)
-    splits = {(int(i), int(j)): float(calm.split[i, j]) for i, j in zip(t, n, strict=True)}
-    t, n = np.nonzero((calm.dividend != 0) & listed)
-    paid = {(int(i), int(j)): float(calm.dividend[i, j]) for i, j in zip(t, n, strict=True)}
+    split, dividend = calm.split.copy(), calm.dividend.copy()
+    pay_hugely(np.random.default_rng(seed + 77), grids, dividend)
+    t, n = np.nonzero((split != 1) & listed)
+    splits = {(int(i), int(j)): float(split[i, j]) for i, j in zip(t, n, strict=True)}
+    t, n = np.nonzero((dividend != 0) & listed)
+    paid = {(int(i), int(j)): float(dividend[i, j]) for i, j in zip(t, n, strict=True)}
     prices = [grids[name] for name in ("close", "open", "high", "low")]
     return panel_of(*prices, splits, paid, start=start, volume=volume)
+
+
+def pay_hugely(rng: Any, grids: dict[str, np.ndarray], dividend: np.ndarray) -> None:
+    """Three dividends of each symbol, some of nearly all that it is worth, some of more."""
+    T, N = dividend.shape
+    for n in range(N):
+        for t in np.sort(rng.choice(np.arange(1, T), 3, replace=False)):
+            part = rng.choice([0.1, 0.4, 0.97, 1.3])
+            if not np.isnan(grids["close"][t - 1, n]):
+                dividend[t, n] += part * grids["close"][t - 1, n]
+                for grid in grids.values():
+                    grid[t:, n] *= max(1 - part, 0.05)
 
 
 def random_scores(seed: int, panel: Panel, missing: float = 0.05) -> np.ndarray:

@@ -57,7 +57,8 @@ class Holding:
     seen: int = 0
     order: Order | None = None
     entry: float | None = None
-    best: float | None = None
+    best: float | None = None  # with the dividends until then
+    received: float = 0.0  # dividends a share since entry, of an average share
     sigma: float | None = None
     own_stop: float | None = None
     own_take: float | None = None
@@ -71,7 +72,7 @@ class Holding:
 
     def forget(self):
         self.entry = self.best = self.sigma = self.own_stop = self.own_take = None
-        self.goes_on = False
+        self.goes_on, self.received = False, 0.0
         self.stop_bill, self.take_bill = Bill(), Bill()
 
 
@@ -158,18 +159,25 @@ class Account:
             holding.own_stop, holding.own_take = order.stop, order.take
         elif abs(after) > abs(before):
             holding.entry = (before * holding.entry + quantity * paid) / after
+            diluted = holding.received * before / after
+            holding.best += diluted - holding.received
+            holding.received = diluted
 
     def barriers(self, holding):
-        """Stop, whether it is the trailing one, and take-profit of what is held; None for none."""
+        """Stop, whether it is the trailing one, and take-profit of what is held; None for none.
+
+        What a share has paid is added to what it is worth, so its price may be lower by that.
+        """
         side, stop, take = copysign(1, holding.quantity), holding.own_stop, holding.own_take
+        got = holding.received
         trailed = False
         if holding.sigma and holding.sigma > 0:
             if stop is None and self.stop_distance < inf:
-                stop = holding.entry * exp(-side * self.stop_distance * holding.sigma)
+                stop = holding.entry * exp(-side * self.stop_distance * holding.sigma) - got
             if take is None and self.take_distance < inf:
-                take = holding.entry * exp(side * self.take_distance * holding.sigma)
+                take = holding.entry * exp(side * self.take_distance * holding.sigma) - got
             if self.trail_distance < inf:
-                trail = holding.best * exp(-side * self.trail_distance * holding.sigma)
+                trail = holding.best * exp(-side * self.trail_distance * holding.sigma) - got
                 if stop is None or (trail > stop if side > 0 else trail < stop):
                     stop, trailed = trail, True
         return stop, trailed, take

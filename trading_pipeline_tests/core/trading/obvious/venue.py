@@ -64,7 +64,7 @@ def _night(account, symbol, holding, split, dividend):
         flows["funding"] = -value * costs.funding * years
     if split:
         holding.quantity *= split
-        for name in ("last", "entry", "best", "own_stop", "own_take"):
+        for name in ("last", "entry", "best", "received", "own_stop", "own_take"):
             _change(holding, name, lambda price: price / split)
         if holding.order:
             holding.order.quantity *= split
@@ -72,8 +72,15 @@ def _night(account, symbol, holding, split, dividend):
                 _change(holding.order, name, lambda price: price / split)
     if dividend and holding.quantity:
         flows["dividend"] = holding.quantity * dividend
-        for name in ("entry", "best", "own_stop", "own_take"):
+        holding.received += dividend
+        for name in ("own_stop", "own_take"):
             _change(holding, name, lambda price: price - dividend)
+    if dividend and holding.order:
+        bid = holding.order.kind == "limit" and holding.order.quantity > 0
+        stop_to_sell = holding.order.kind == "stop" and holding.order.quantity < 0
+        if bid or stop_to_sell or holding.order.kind == "market":
+            for name in ("level", "stop", "take"):
+                _change(holding.order, name, lambda price: price - dividend)
     for kind, money in flows.items():
         account.cash += money
         account.outcome.flows[account.row, symbol, kind] += money
@@ -284,6 +291,7 @@ def _evening(account, symbol, holding, bar, opened_by_limit):
     best = bar.high if holding.quantity > 0 else bar.low
     if opened_by_limit:
         best = bar.close
+    best += holding.received
     if holding.best is not None and account.trail_distance < inf:
         better = best > holding.best if holding.quantity > 0 else best < holding.best
         holding.best = best if better else holding.best
