@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.state import SLOTS
 
 # Cash that vectorbt may use freely and that is subtracted afterwards: with little of it, it would
 # fill buys before sells and refuse some. A multiple of the largest sum that ever changes hands.
@@ -19,7 +20,7 @@ _AMPLE = 4.0
 def replay_equity(book: Book) -> np.ndarray:
     """Equity (K,) at each close, in quote currency, by vectorbt's accounting.
 
-    Every bar becomes two rows, for the order at the open and for a stop, both valued at its close.
+    Every bar becomes a row for each slot of fills, all valued at its close.
     """
     import vectorbt
 
@@ -39,16 +40,17 @@ def replay_equity(book: Book) -> np.ndarray:
         group_by=True,
         freq="1D",
     )
-    value: np.ndarray = np.asarray(portfolio.value(), dtype=float).reshape(-1)[1::2]
+    value: np.ndarray = np.asarray(portfolio.value(), dtype=float).reshape(-1)
+    value = value[len(SLOTS) - 1 :: len(SLOTS)]
     return np.asarray(value - ample + book.equity[0] + _cash_flows(book))
 
 
 def _events(book: Book) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Price and quantity of each event and the close it is valued at, (2K, N), in first shares."""
-    shares = np.repeat(np.cumprod(book.split, axis=0), 2, axis=0)
+    """Price and quantity of each event and the close it is valued at, (3K, N), in first shares."""
+    shares = np.repeat(np.cumprod(book.split, axis=0), len(SLOTS), axis=0)
     quantities = _rows(book, "quantity") / shares
     prices = _rows(book, "price") * shares
-    closes = np.repeat(book.price, 2, axis=0) * shares
+    closes = np.repeat(book.price, len(SLOTS), axis=0) * shares
     # Before its listing a symbol has no price and no orders; vectorbt wants a number all the same.
     listed = pd.DataFrame(closes).bfill().fillna(1.0)
     return (
@@ -59,9 +61,8 @@ def _events(book: Book) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def _rows(book: Book, name: str) -> np.ndarray:
-    """A field of the (K, N, 2) fills as (2K, N), one row per slot."""
-    K, N = len(book.timestamps), len(book.symbols)
-    rows: np.ndarray = book.fills_made[name].transpose(0, 2, 1).reshape(2 * K, N)
+    """A field of the (K, N, 3) fills as (3K, N), one row per slot."""
+    rows: np.ndarray = book.fills_made[name].transpose(0, 2, 1).reshape(-1, len(book.symbols))
     return rows
 
 

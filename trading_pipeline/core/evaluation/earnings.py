@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from trading_pipeline.core.evaluation.metrics import Floats
 from trading_pipeline.core.evaluation.performance import by_day, day_closes
 from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.trading.state import SLOTS
 
 SIDES = ("long", "short")
 PRICE, SLIPPAGE, FEES = "price", "slippage", "fees"  # cash flows have the names of their fields
@@ -84,7 +85,8 @@ def _legs(book: Book) -> _Legs:
     before = np.vstack([np.zeros((1, len(book.symbols))), book.quantity[:-1]])
     held = before * book.split
     side = _first_side(before, book.fills_made["quantity"])
-    for fill in np.moveaxis(book.fills_made, 2, 0):
+    for slot in SLOTS:
+        fill = book.fills_made[:, :, slot]
         quantity = fill["quantity"]
         part = _shares(held, quantity)
         cost = np.where(quantity != 0, quantity * fill["price"] - fill["slippage"], 0.0)

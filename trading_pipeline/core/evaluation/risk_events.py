@@ -10,6 +10,7 @@ ORDINARY = frozenset(
         *("long_only", "volatility_target", "symbol_cap", "group_cap", "gross_cap", "net_cap"),
         *("kelly_cap", "leverage_cap", "no_trade_band", "lot", "min_notional", "buying_power"),
         *("ineligible", "no_bar", "no_score", "cooling_off", "lapsed", "order", ""),
+        "cash_in_lieu",
     )
 )
 # In this order; others follow in the order of their names.

@@ -14,7 +14,7 @@ from trading_pipeline.core.trading.records import (
     orders_of,
     vetoes_of,
 )
-from trading_pipeline.core.trading.state import FILL, FLOWS, paid_in
+from trading_pipeline.core.trading.state import FILL, FLOWS, SLOTS, paid_in
 from trading_pipeline.core.trading.trades import trades_of
 
 
@@ -103,8 +103,8 @@ class Book:
 
     @cached_property
     def fills_made(self) -> np.ndarray:
-        """(K, N, 2) FILL: the order, then a barrier or settlement; price NaN where none filled."""
-        grid = np.zeros((*self.quantity.shape, 2), FILL)
+        """(K, N, 3) FILL by slot, in the order of time that `SLOTS` has; price NaN: none filled."""
+        grid = np.zeros((*self.quantity.shape, len(SLOTS)), FILL)
         grid["price"] = np.nan
         at = self.events[self.events["quantity"] != 0]
         grid[at["bar"], at["symbol"], at["slot"]] = at

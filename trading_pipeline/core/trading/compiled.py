@@ -57,7 +57,9 @@ def fingerprint() -> str:
         code = function.__code__
         digest.update(repr((name, code.co_code, _constants(code), code.co_names)).encode())
         numbers = {key: function.__globals__.get(key) for key in code.co_names}
-        used = {key: value for key, value in numbers.items() if isinstance(value, int | float)}
+        used = {
+            key: value for key, value in numbers.items() if isinstance(value, int | float | tuple)
+        }
         digest.update(repr((sorted(used.items()), sorted(_options(function).items()))).encode())
     return digest.hexdigest()[:12]
 

@@ -51,6 +51,32 @@ def whole_lots(rules: Record, quantity: float) -> float:
 
 
 @kernel
+def after_split(rules: Record, quantity: float) -> float:
+    """What may be held of it: whole shares, or whole lots where a lot is less than a share.
+
+    An odd lot of whole shares is held, and can be closed; issuers pay cash for fractions alone.
+    """
+    if rules.lot < 1:
+        return whole_lots(rules, quantity)
+    return float(math.trunc(quantity * (1 + 1e-12)))
+
+
+@kernel
+def pay_out(
+    rules: Record, book: Record, position: Record, quantity: float, price: float, row: Record
+) -> None:
+    """Trade `quantity` (signed) that no order asks for, at `price` and free of cost."""
+    position.noted = 1
+    row.age, row.quantity, row.price = 1, quantity, price
+    book.cash -= quantity * price
+    book.traded += abs(quantity) * price
+    position.quantity += quantity
+    if position.quantity == 0:
+        forget(position)
+    set_levels(rules, position)
+
+
+@kernel
 def execute(
     rules: Record,
     book: Record,

@@ -18,7 +18,7 @@ class Filled:
     """A fill, or an order that lapsed (quantity 0)."""
 
     at: pd.Timestamp  # the bar in which it happened
-    kind: str  # order, stop_loss, trailing_stop, take_profit, delisted
+    kind: str  # order, stop_loss, trailing_stop, take_profit, delisted, cash_in_lieu
     quantity: float  # signed
     price: float  # slippage included; NaN: nothing filled
     open: float  # of that bar, raw
@@ -66,7 +66,7 @@ def became(run: Rerun, k: int, n: int) -> tuple[Filled, ...]:
     # An order that was cut to nothing has no age.
     decided = events["bar"] - np.maximum(events["age"], 1)
     of_order = (events["slot"] == 0) & (decided == k) & ordered
-    barrier = (events["slot"] == 1) & (events["bar"] == k + 1)
+    barrier = (events["slot"] != 0) & (events["bar"] == k + 1)
     rows = events[of_order | barrier]
     return tuple(_filled(run, k, n, event) for event in rows[np.argsort(rows["bar"])])
 

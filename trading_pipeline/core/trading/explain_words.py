@@ -111,4 +111,5 @@ _SENTENCES = {
     reasons.TAKE_PROFIT: "the take-profit was reached",
     reasons.DELISTED: "its bars ended: settled at the last price less {delisting_loss:.0%} for a "
     "long",
+    reasons.CASH_IN_LIEU: "a split left a fraction of a share, which was paid in cash at the open",
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from trading_pipeline.core.trading.barriers import stop_at_open, stop_within
 from trading_pipeline.core.trading.compiled import entry_point, kernel
-from trading_pipeline.core.trading.execute import forget, set_levels
+from trading_pipeline.core.trading.execute import after_split, pay_out, set_levels, whole_lots
 from trading_pipeline.core.trading.pending import (
     cancel,
     due_at_open,
@@ -23,7 +23,7 @@ from trading_pipeline.core.trading.pending import (
     lower,
     raise_exposure,
 )
-from trading_pipeline.core.trading.reasons import DELISTED
+from trading_pipeline.core.trading.reasons import CASH_IN_LIEU, DELISTED, LAPSED, LOT
 from trading_pipeline.core.trading.risk import roll_periods
 from trading_pipeline.core.trading.state import MARKET, OPENED, Record
 
@@ -54,7 +54,7 @@ def fill_bar(
         open_, high, low, close: (N,) raw prices > 0; NaN: no bar, so orders lapse.
         volume: (N,) units of the bar, >= 0.
         split, dividend: (N,) of this bar's date; 1.0 and 0.0 where there is none.
-        fills: (N, 2) FILL and flows: (N,) FLOW, all zero; rows of symbols concerned are written.
+        fills: (N, 3) FILL and flows: (N,) FLOW, all zero; rows of symbols concerned are written.
         active: (N,) int64, the symbols concerned: those that were held or had an order.
     """
     book = account[0]
@@ -70,6 +70,8 @@ def fill_bar(
         held += 1
         position.noted, position.age = 0, position.age + 1
         _carry(rules[0], book, position, split[n], dividend[n], flows[n])
+        if split[n] != 1 and rules[0].lot > 0:
+            _round(rules[0], book, position, open_[n], fills[n])
         if math.isnan(close[n]):
             position.mark, position.due = position.last, np.nan
             _settle(rules[0], book, position, periods[0], fills[n, 1])
@@ -193,6 +195,31 @@ def _adjust(rules: Record, position: Record, split: float, dividend: float, flow
 
 
 @kernel
+def _round(rules: Record, book: Record, position: Record, open_: float, rows: np.ndarray) -> None:
+    """After a split: an order of whole lots, towards zero, and cash for a fraction that is held.
+
+    An order for all that is held remains one. Cash in lieu is what the open brings, or the last
+    price where there is no bar.
+    """
+    closes = position.order == -position.quantity
+    whole = after_split(rules, position.quantity)
+    left = position.quantity - whole
+    if abs(left) > 1e-12 * abs(position.quantity):
+        rows[2].reasons |= CASH_IN_LIEU
+        price = position.last if math.isnan(open_) else open_
+        pay_out(rules, book, position, -left, price, rows[2])
+    position.quantity = whole
+    asked = position.order
+    position.order = -whole if closes else whole_lots(rules, asked)
+    if abs(position.order - asked) > 1e-12 * abs(asked):
+        rows[0].reasons |= LOT
+        position.noted = 1
+        if position.order == 0:
+            rows[0].reasons |= LAPSED
+            rows[0].age = position.age
+
+
+@kernel
 def _go_ex(position: Record, dividend: float, flow: Record) -> None:
     """The price drops by the dividend without a loss, so what refers to prices drops as well.
 
@@ -232,14 +259,8 @@ def _settle(rules: Record, book: Record, position: Record, day: int, row: Record
         return
     loss = rules.delisting_loss if position.quantity > 0 else 0.0
     cancel(position)
-    position.noted = 1
     row.reasons |= DELISTED
-    row.age, row.quantity, row.price = 1, -position.quantity, position.last * (1 - loss)
-    book.cash -= row.quantity * row.price
-    book.traded += abs(row.quantity) * row.price
-    position.quantity = 0.0
-    forget(position)
-    set_levels(rules, position)
+    pay_out(rules, book, position, -position.quantity, position.last * (1 - loss), row)
 
 
 @kernel

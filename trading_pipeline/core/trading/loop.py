@@ -13,7 +13,7 @@ from trading_pipeline.core.trading.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.fill import fill_bar
 from trading_pipeline.core.trading.reasons import VETO_BITS
 from trading_pipeline.core.trading.risk import closing_reasons, reducing_reasons
-from trading_pipeline.core.trading.state import VOLATILITY_WINDOW, Record
+from trading_pipeline.core.trading.state import SLOTS, VOLATILITY_WINDOW, Record
 
 
 class Prices(NamedTuple):
@@ -60,7 +60,7 @@ class Scratch(NamedTuple):
     """Rows of one bar; `fills` and `flows` are zero between bars."""
 
     decisions: np.ndarray  # (N,) DECISION
-    fills: np.ndarray  # (N, 2) FILL
+    fills: np.ndarray  # (N, 3) FILL
     flows: np.ndarray  # (N,) FLOW
     active: np.ndarray  # (N,) int64
 
@@ -250,7 +250,7 @@ def _live(
         records.held[k, n] = positions[n].quantity
         if not positions[n].noted:
             continue
-        for slot in range(2):
+        for slot in SLOTS:
             if fills[n, slot].reasons != 0 or fills[n, slot].quantity != 0:
                 fills[n, slot].bar, fills[n, slot].symbol, fills[n, slot].slot = k, n, slot
                 records.fills[records.counts[1]] = fills[n, slot]
@@ -283,8 +283,8 @@ def _live_unseen(
     for n in scratch.active[:count]:
         if not positions[n].noted:
             continue
-        _clear_fill(fills[n, 0])
-        _clear_fill(fills[n, 1])
+        for slot in SLOTS:
+            _clear_fill(fills[n, slot])
         flows[n].dividend, flows[n].borrow, flows[n].funding = 0.0, 0.0, 0.0
 
 
@@ -322,7 +322,7 @@ def _has_room(records: Records, symbols: int) -> bool:
     """Whether the events of one more bar fit, whatever happens in it."""
     return bool(
         len(records.decisions) - records.counts[0] >= symbols
-        and len(records.fills) - records.counts[1] >= 2 * symbols
+        and len(records.fills) - records.counts[1] >= len(SLOTS) * symbols
         and len(records.flows) - records.counts[2] >= symbols
     )
 

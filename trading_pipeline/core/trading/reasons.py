@@ -37,6 +37,7 @@ STOP_LOSS = 1 << 27
 TRAILING_STOP = 1 << 28
 TAKE_PROFIT = 1 << 29
 DELISTED = 1 << 30  # settled, for its bars ended
+CASH_IN_LIEU = 1 << 31  # of the fraction of a share that a split left
 
 NAMES: dict[int, str] = {
     LONG_ONLY: "long_only",
@@ -70,6 +71,7 @@ NAMES: dict[int, str] = {
     TRAILING_STOP: "trailing_stop",
     TAKE_PROFIT: "take_profit",
     DELISTED: "delisted",
+    CASH_IN_LIEU: "cash_in_lieu",
 }
 # Rules that refuse: each of these on an order is a veto with a figure and a limit.
 VETOES = (
@@ -90,11 +92,11 @@ VETOES = (
 
 VETO_BITS = sum(VETOES)
 
-_EXITS = (STOP_LOSS, TRAILING_STOP, TAKE_PROFIT, DELISTED)
+_EXITS = (STOP_LOSS, TRAILING_STOP, TAKE_PROFIT, DELISTED, CASH_IN_LIEU)
 
 
 def kind_of(bits: int) -> str:
-    """What filled: 'order', or the barrier that it was, or 'delisted'."""
+    """What filled: 'order', or the barrier that it was, or 'delisted' or 'cash_in_lieu'."""
     return next((NAMES[exit_] for exit_ in _EXITS if int(bits) & exit_), "order")
 
 

@@ -55,7 +55,7 @@ def fills_of(
     symbols: tuple[str, ...],
     fills: np.ndarray,
 ) -> pd.DataFrame:
-    """One row per fill of (F,) events: by bar, orders before barriers, then by symbol.
+    """One row per fill of (F,) events: by bar, by slot, then by symbol.
 
     Args:
         decided: (K,) the bar decided on before each bar; `filled`: (K,) the bars themselves.
@@ -63,7 +63,8 @@ def fills_of(
     Returns:
         quantity is signed; price includes slippage; fee and slippage are money; a protective
         order that filled has sequence 1 and is named in `kind` (stop_loss, trailing_stop,
-        take_profit, or delisted for a settlement), the others are 'order'.
+        take_profit, or delisted for a settlement), cash for the fraction of a share that a split
+        left has sequence 2 (cash_in_lieu), the others are 'order'.
     """
     rows = fills[fills["quantity"] != 0]
     rows = rows[np.lexsort((rows["symbol"], rows["slot"], rows["bar"]))]

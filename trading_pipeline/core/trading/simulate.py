@@ -24,6 +24,7 @@ from trading_pipeline.core.trading.state import (
     DECISION,
     FILL,
     FLOW,
+    SLOTS,
     new_account,
     new_positions,
     paid_in,
@@ -182,7 +183,10 @@ def simulate_orders(
 def new_scratch(N: int) -> Scratch:
     """Blank rows for one bar of N symbols."""
     return Scratch(
-        np.zeros(N, DECISION), np.zeros((N, 2), FILL), np.zeros(N, FLOW), np.zeros(N, np.int64)
+        np.zeros(N, DECISION),
+        np.zeros((N, len(SLOTS)), FILL),
+        np.zeros(N, FLOW),
+        np.zeros(N, np.int64),
     )
 
 
@@ -190,7 +194,7 @@ def happened(scratch: Scratch, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The fills (F,) and cash flows (P,) of a single bar that concerned `count` symbols."""
     active = scratch.active[:count]
     fills, flows = scratch.fills[active], scratch.flows[active]
-    fills["symbol"], fills["slot"], flows["symbol"] = active[:, None], [0, 1], active
+    fills["symbol"], fills["slot"], flows["symbol"] = active[:, None], range(len(SLOTS)), active
     fills = fills.reshape(-1)
     return fills[(fills["reasons"] != 0) | (fills["quantity"] != 0)], flows[paid_in(flows) != 0]
 
@@ -207,7 +211,7 @@ def _recorded(
 ) -> Records:
     """All that a run writes down, with room that doubles as often as it has to."""
     K, N = stop - start, len(panel.symbols)
-    least = 2 * N + K * N // 4
+    least = len(SLOTS) * N + K * N // 4
     records = Records(
         log=np.empty(K, ACCOUNT),
         held=np.empty((K, N)),

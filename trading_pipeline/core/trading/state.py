@@ -117,7 +117,9 @@ DECISION = np.dtype(
         ("reasons", "u4"),
     ]
 )
-# What happened to a symbol within a bar: slot 0 is the order, slot 1 a barrier or a settlement.
+# What happened to a symbol within a bar: slot 0 is the order, slot 1 a barrier or a settlement,
+# slot 2 cash in lieu of a fraction.
+SLOTS = (2, 0, 1)  # in the order of time
 FILL = np.dtype(
     [
         ("bar", "i4"),

@@ -42,7 +42,7 @@ def trades_of(
     """
     rows, K = [], len(timestamps)
     filled = fills[fills["quantity"] != 0]
-    filled = filled[np.lexsort((filled["slot"], filled["bar"], filled["symbol"]))]
+    filled = filled[np.argsort(filled["symbol"], kind="stable")]  # by time, as they were written
     money = paid_in(flows)
     for part in np.split(filled, np.flatnonzero(np.diff(filled["symbol"])) + 1):
         if len(part):

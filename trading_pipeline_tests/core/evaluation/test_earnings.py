@@ -114,8 +114,8 @@ def test_a_position_stopped_on_its_first_bar_was_long():
     held = np.zeros((3, 1))
     book = simulate(panel, start=0, stop=3, weights=held, costs=DEAR, **TERMS)
     fills, log = book.fills_made.copy(), book.log.copy()
-    fills["quantity"][1, 0] = [10.0, -10.0]
-    fills["price"][1, 0] = [100.0, 95.0]
+    fills["quantity"][1, 0, :2] = [10.0, -10.0]
+    fills["price"][1, 0, :2] = [100.0, 95.0]
     log["equity"][1:] -= 50.0
     earned = earnings_of(altered(book, log, fills_made=fills))
     assert earned.money[0].sum(axis=(1, 2)).tolist() == [-50.0, 0.0]

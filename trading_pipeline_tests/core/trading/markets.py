@@ -81,7 +81,8 @@ def random_panel(
 
 def rough_panel(seed: int, T: int = 100, N: int = 4, start: str = "2024-01-01") -> Panel:
     """As `random_panel`, and worse: crashes and squeezes overnight and within the bar, symbols that
-    vanish for good, volume that is tiny, zero or unknown, dividends near the price and above it."""
+    vanish for good, volume that is tiny, zero or unknown, dividends near the price and above it,
+    splits that do not divide."""
     rng = np.random.default_rng(seed)
     calm = random_panel(seed, T, N, missing=rng.choice([0.0, 0.03, 0.15]))
     grids = {name: getattr(calm, name).copy() for name in ("open", "high", "low", "close")}
@@ -103,6 +104,7 @@ def rough_panel(seed: int, T: int = 100, N: int = 4, start: str = "2024-01-01") 
     listed = ~np.isnan(grids["close"])
     split, dividend = calm.split.copy(), calm.dividend.copy()
     pay_hugely(np.random.default_rng(seed + 77), grids, dividend)
+    split_oddly(np.random.default_rng(seed + 78), grids, split)
     t, n = np.nonzero((split != 1) & listed)
     splits = {(int(i), int(j)): float(split[i, j]) for i, j in zip(t, n, strict=True)}
     t, n = np.nonzero((dividend != 0) & listed)
@@ -121,6 +123,18 @@ def pay_hugely(rng: Any, grids: dict[str, np.ndarray], dividend: np.ndarray) -> 
                 dividend[t, n] += part * grids["close"][t - 1, n]
                 for grid in grids.values():
                     grid[t:, n] *= max(1 - part, 0.05)
+
+
+def split_oddly(rng: Any, grids: dict[str, np.ndarray], split: np.ndarray) -> None:
+    """Two more splits of each symbol, most of them reverse or odd."""
+    T, N = split.shape
+    for n in range(N):
+        for t in rng.choice(np.arange(1, T), 2, replace=False):
+            ratio = rng.choice([3.0, 1.5, 1.1, 1 / 3, 0.1, 0.01])
+            if not np.isnan(grids["close"][t, n]):
+                split[t, n] *= ratio
+                for grid in grids.values():
+                    grid[t:, n] /= ratio
 
 
 def random_scores(seed: int, panel: Panel, missing: float = 0.05) -> np.ndarray:

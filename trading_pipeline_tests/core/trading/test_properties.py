@@ -113,12 +113,13 @@ def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
     """Market orders alone, so that the fills are the same; funding is a cost of longs."""
     panel = rough_panel(seed, T)
     table = random_orders(seed, panel).assign(type="market", stop_loss=np.nan, take_profit=np.nan)
-    table["quantity"] = np.minimum(table["quantity"], 3)  # far from any limit of money
+    table["quantity"] = np.minimum(table["quantity"], 3)
     if name == "funding":
         table["side"] = "buy"
     base = CHEAP if name == "minimum_fee" else replace(CHEAP, minimum_fee=0)
     dear = replace(base, **{name: getattr(base, name) * times})
-    cheap, costly = (ordered(seed, c, None, table, panel) for c in (base, dear))
+    rich = 1e9  # far from any limit of money, also where reverse splits have made prices high
+    cheap, costly = (ordered(seed, c, None, table, panel, rich) for c in (base, dear))
     assert len(cheap.fills("s")) > 5
     assert costly.equity[-1] < cheap.equity[-1]
 
@@ -126,8 +127,11 @@ def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
 @settings(max_examples=25)
 @given(SEEDS, COSTS, st.sampled_from([2.0, 4.0, 0.5]))
 def test_twice_of_everything_is_twice_to_the_last_bit(seed, costs, k):
-    """Capital, volume, lots and what is counted in money: powers of two round nothing."""
-    panel = rough_panel(seed, T)
+    """Capital, volume, lots and what is counted in money: powers of two round nothing.
+
+    Of lots below a share: a split leaves whole shares of larger ones, whatever the capital.
+    """
+    panel, costs = rough_panel(seed, T), replace(costs, lot=min(costs.lot, 0.1))
     more = replace(panel, volume=panel.volume * k)
     scaled = {name: getattr(costs, name) * k for name in ("lot", "min_notional", "minimum_fee")}
     many = replace(costs, **scaled)

@@ -92,7 +92,7 @@ class Outcome:
     """Everything that a run wrote down."""
 
     equity: list = field(default_factory=list)
-    fills: dict = field(default_factory=dict)  # (row, symbol, 'order' or 'exit')
+    fills: dict = field(default_factory=dict)  # (row, symbol, 'order', 'exit' or 'in_lieu')
     orders: dict = field(default_factory=dict)  # (row, symbol): quantity, kind, level
     vetoes: set = field(default_factory=set)  # (row, symbol, rule)
     lapsed: set = field(default_factory=set)  # (row, symbol)

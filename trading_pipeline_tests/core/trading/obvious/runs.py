@@ -72,7 +72,7 @@ def agree(book, outcome, tolerance=1e-10):
     names = book.symbols
     fills = {}
     for event in book.events[book.events["quantity"] != 0]:
-        slot = "exit" if event["slot"] else "order"
+        slot = ("order", "exit", "in_lieu")[event["slot"]]
         fills[int(event["bar"]), names[event["symbol"]], slot] = event
     assert fills.keys() == outcome.fills.keys()
     for key, expected in outcome.fills.items():

@@ -5,7 +5,7 @@ barriers that the open has passed; orders at the open, those that lower exposure
 within the bar; limit and stop orders at their levels; the barriers of what those made; the mark.
 """
 
-from math import inf, isnan
+from math import inf, isnan, trunc
 
 
 def live(account, row, day, bars, splits, dividends):
@@ -19,7 +19,8 @@ def live(account, row, day, bars, splits, dividends):
     _interest(account)
     for symbol, holding in account.holdings.items():
         if holding.quantity or holding.order:
-            _night(account, symbol, holding, splits.get(symbol), dividends.get(symbol))
+            split, dividend = splits.get(symbol), dividends.get(symbol)
+            _night(account, symbol, holding, split, dividend, bars.get(symbol))
             if holding.order:
                 holding.order.age += 1
             if symbol not in bars:
@@ -56,7 +57,7 @@ def _interest(account):
         account.outcome.flows[account.row, "", "interest"] += paid
 
 
-def _night(account, symbol, holding, split, dividend):
+def _night(account, symbol, holding, split, dividend, bar):
     flows, costs, years = {}, account.costs, 1 / account.bars_per_year
     if holding.quantity:
         value = holding.quantity * holding.last
@@ -81,9 +82,38 @@ def _night(account, symbol, holding, split, dividend):
         if bid or stop_to_sell or holding.order.kind == "market":
             for name in ("level", "stop", "take"):
                 _change(holding.order, name, lambda price: price - dividend)
+    if split:
+        _whole(account, symbol, holding, bar.open if bar else holding.last)
     for kind, money in flows.items():
         account.cash += money
         account.outcome.flows[account.row, symbol, kind] += money
+
+
+def _whole(account, symbol, holding, price):
+    """No order of fractions of a lot, no holding of fractions of a share (or of a finer lot)."""
+    order, lot = holding.order, account.costs.lot
+    if not lot:
+        return
+    closing = order and order.quantity == -holding.quantity
+    unit, held = min(lot, 1.0), holding.quantity
+    whole = trunc(held / unit * (1 + 1e-12)) * unit
+    if abs(held - whole) > 1e-12 * abs(held):
+        account.cash += (held - whole) * price
+        account.outcome.fills[account.row, symbol, "in_lieu"] = {
+            "quantity": whole - held,
+            "price": price,
+            "fee": 0.0,
+            "slippage": 0.0,
+            "why": "cash_in_lieu",
+        }
+    holding.quantity = whole
+    if held and not whole:
+        holding.forget()
+    if order:
+        order.quantity = -whole if closing else account.lots(order.quantity)
+        if not order.quantity:
+            account.outcome.lapsed.add((account.row, symbol))
+            holding.order = None
 
 
 def _change(thing, name, how):
