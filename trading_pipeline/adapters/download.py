@@ -3,7 +3,8 @@
 A source on this machine is the whole truth of what it has. A venue is asked, symbol by symbol and
 several at once, for the bars that the calendar expects and the store lacks, and for those that it
 may still correct (`core/market/coverage.py`). What came is stored in batches, so a kill loses one
-of them at most; a symbol that fails twice is reported, and the others go on.
+of them at most; a symbol that fails twice is reported, and the others go on. An answer that lacks
+more than a halt explains is such a failure, though what came of it is stored.
 """
 
 from collections import Counter
@@ -18,11 +19,12 @@ import pandas as pd
 from trading_pipeline.adapters.sources.source import BarSource, LiveSource
 from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.threads import in_threads
-from trading_pipeline.core.market.bars import check_bars, empty_bars
+from trading_pipeline.core.market.bars import KEY, check_bars, empty_bars
 from trading_pipeline.core.market.calendar import check_weekdays, in_utc, trading_calendar
 from trading_pipeline.core.market.coverage import (
+    NIGHTS,
     SETTLE,
-    absences_of,
+    Answers,
     asked_at,
     expected_stamps,
     requests_for,
@@ -42,7 +44,7 @@ BATCH = 250_000  # bars that are kept in memory before they are stored
 WINDOW = 1_000_000  # bars of all symbols that one look at the store is about
 SHORTEST_WINDOW = 5_000  # bars of one symbol
 GIVE_UP = 2 * WORKERS  # symbols in a row that a venue left without an answer: it is down
-_KEYS = empty_bars()[["timestamp", "symbol"]]
+_KEYS = empty_bars()[KEY]
 
 
 @dataclass
@@ -104,6 +106,10 @@ class _NotAsked(SourceUnavailable):
     """A request that was not made, since the venue is down."""
 
 
+class _Incomplete(SourceError):
+    """The venue answered, with less than there must be; what came is stored."""
+
+
 @dataclass
 class _Request:
     """Some symbols, for the same span."""
@@ -111,9 +117,6 @@ class _Request:
     symbols: list[str]
     start: pd.Timestamp
     end: pd.Timestamp
-
-    def ranges(self) -> pd.DataFrame:
-        return pd.DataFrame({"symbol": self.symbols, "start": self.start, "end": self.end})
 
     def one_by_one(self) -> "list[_Request]":
         return [_Request([symbol], self.start, self.end) for symbol in self.symbols]
@@ -137,6 +140,7 @@ class _VenueDownload:
         self.identity = source.identity()
         self.done = Downloaded()
         self.errors: dict[str, SourceError | BarsError] = {}
+        self.ended: set[str] = set()  # symbols that the venue does not trade now
         self.noted: set[str] = set()
         self.unanswered = 0  # requests in a row
         self.asked, self.lock = count(), Lock()  # as several threads ask
@@ -157,7 +161,9 @@ class _VenueDownload:
         return self._result()
 
     def _result(self) -> Downloaded:
-        if self.errors and set(self.errors) == set(self.market.symbols):
+        stored = [each for each in self.errors.values() if isinstance(each, _Incomplete)]
+        nothing = not (stored and self.done.rows)
+        if nothing and self.errors and set(self.errors) == set(self.market.symbols):
             raise min(self.errors.values(), key=lambda error: isinstance(error, _NotAsked))
         self.done.failures = {symbol: str(self.errors[symbol]) for symbol in sorted(self.errors)}
         return self.done
@@ -182,6 +188,7 @@ class _VenueDownload:
 
     def _known_listings(self, symbols: list[str]) -> dict[str, pd.Timestamp]:
         rows = self.source.listings(symbols)
+        self.ended |= set(rows.loc[rows["status"] != "trading", "symbol"])
         for row in rows[rows["listed"].isna()].itertuples():
             self.errors[row.symbol] = SourceError(
                 f"{self._where} lists {row.symbol} ({row.status}), and has no bars of it"
@@ -200,17 +207,27 @@ class _VenueDownload:
         """Fetch and store what is needed of a span, twice where it fails."""
         symbols = [symbol for symbol in self.market.symbols if symbol not in self.errors]
         wanted = self._wanted(span, symbols, started, listed)
-        batch = _Batch(self, span, started, symbols, wanted)
+        batch = _Batch(self, span, started, listed, symbols, wanted)
         failed: list[_Request] = []
         for request, answer in self._answers(list(_grouped(wanted, self._at_once))):
             self._take(batch, request, answer)
             if not isinstance(answer, pd.DataFrame):
                 failed.extend(request.one_by_one())
             self.progress(before + batch.complete, total, f"{span[0]:%Y-%m-%d}")
+        failed.extend(batch.doubtful())
         for request, answer in self._answers([] if self._is_down else failed):
             self._take(batch, request, answer)
             self.progress(before + batch.complete, total, f"{span[0]:%Y-%m-%d}")
         batch.store(last=True)
+        for symbol, lack in batch.doubts().items():
+            self.errors.setdefault(symbol, self._incomplete(symbol, lack))
+
+    def _incomplete(self, symbol: str, lack: str) -> _Incomplete:
+        return _Incomplete(
+            f"{self._where} answered twice with {lack} of {symbol}; what came is stored. Run it "
+            f"again: the rest is asked for each time, and called missing at the venue only when "
+            f"answers of {NIGHTS} days lack it. `--refetch` asks for everything"
+        )
 
     def _take(
         self, batch: "_Batch", request: _Request, answer: "pd.DataFrame | SourceError | BarsError"
@@ -311,14 +328,16 @@ class _Batch:
         run: _VenueDownload,
         span: tuple[pd.Timestamp, pd.Timestamp],
         started: datetime,
+        listed: dict[str, pd.Timestamp],
         symbols: list[str],
         wanted: pd.DataFrame,
     ) -> None:
-        self.run, self.span, self.started, self.symbols = run, span, started, symbols
-        self.expected = expected_stamps(run.calendar, span, started)
-        self.left = Counter(wanted["symbol"])
-        self.answers: list[pd.DataFrame] = []
-        self.ranges: list[pd.DataFrame] = []
+        self.run, self.span, self.started, self.listed = run, span, started, listed
+        self.symbols, self.left = symbols, Counter(wanted["symbol"])
+        expected = expected_stamps(run.calendar, span, started)
+        self.answered = Answers(symbols, expected, run.store.absences())
+        self.requests: list[_Request] = []
+        self.waiting: list[pd.DataFrame] = []
 
     @property
     def complete(self) -> int:
@@ -328,29 +347,47 @@ class _Batch:
     def add(self, request: _Request, bars: pd.DataFrame) -> None:
         """Take the answer to a request; a full batch is stored."""
         self.left.subtract(request.symbols)
-        self.ranges.append(request.ranges())
+        self.requests.append(request)
+        self.answered.add(request.symbols, request.start, request.end, bars)
         if len(bars):  # none has no optional columns, and would take them from the others
-            self.answers.append(bars)
-        if sum(map(len, self.answers)) >= BATCH:
+            self.waiting.append(bars)
+        if sum(map(len, self.waiting)) >= BATCH:
             self.store()
 
+    def doubts(self) -> dict[str, str]:
+        """What the answers lack and no halt explains, by symbol."""
+        told = {
+            name: self.answered.doubt(name, self.listed[name], name in self.run.ended)
+            for name in self.symbols
+        }
+        return {name: lack for name, lack in told.items() if lack}
+
+    def doubtful(self) -> list[_Request]:
+        """Requests to be made again, since their answers cannot be all; they are left again."""
+        doubts = self.doubts()
+        again = [
+            one
+            for request in self.requests
+            for one in request.one_by_one()
+            if one.symbols[0] in doubts and self.answered.lacks(one.symbols[0], one.start, one.end)
+        ]
+        self.left.update(one.symbols[0] for one in again)
+        return again
+
     def store(self, last: bool = False) -> None:
-        """One atomic merge; the last one notes all symbols that were asked for completely."""
-        if not (self.ranges or last):
-            return
+        """One atomic merge; the last one notes what was lacking, and who was asked completely."""
         run = self.run
-        bars = pd.concat(self.answers, ignore_index=True) if self.answers else empty_bars()
-        absences = None
-        if self.ranges:
-            absences = absences_of(pd.concat(self.ranges), bars, self.expected)
+        bars = pd.concat(self.waiting, ignore_index=True) if self.waiting else empty_bars()
+        bars = bars.drop_duplicates(KEY, keep="last")  # of what was asked for twice
         noted = [each for each in self.symbols if each in run.noted and not self.left[each]]
         until = asked_at(run.calendar, self.span[1], self.started)
         asked = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
+        absences = self.answered.absences() if last else None
         merged = run.store.merge(
             bars, run.now(), absences=absences, asked=asked, identity=run.identity
         )
         run.done.add(len(bars), merged)
-        self.answers, self.ranges = [], []
+        self.waiting = []
 
 
 def _checked(bars: pd.DataFrame, market: Market) -> pd.DataFrame:

@@ -136,13 +136,18 @@ def test_whatever_is_lost_comes_back(tmp_path_factory, lost):
     assert (done.added, done.changed) == (len(lost), 0)
 
 
-def test_what_the_venue_does_not_have_is_asked_for_until_it_is_settled(venue, store):
+def test_what_the_venue_does_not_have_is_asked_for_on_three_days(venue, store):
+    """And quietly: five days of one symbol may be a halt."""
     halted = (BARS["symbol"] == "BBB") & BARS["timestamp"].between("2020-02-03", "2020-02-07")
     venue.table = BARS[~halted].reset_index(drop=True)
-    fetch(venue, store)
-    assert len(store.absences()) == 5
-    fetch(venue, store)
-    assert venue.bars_asked() == UNSETTLED * len(NAMES)
+    end = BARS["timestamp"].max() + pd.Timedelta(days=1)
+    asked = []
+    for day in (0, 0, 1, 2, 3, 4, 5, 6, 8, 9, 12):
+        done = fetch(venue, store, now=NOW + timedelta(days=day), span=(SPAN[0], end))
+        assert not done.failures
+        assert len(store.absences()) == 5
+        asked.append(sum(start.month == 2 for _, start, _ in venue.asked))
+    assert asked == [0, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0]
 
 
 def test_before_its_listing_nothing_is_asked_of_a_symbol(venue, store):
@@ -220,9 +225,10 @@ def test_a_venue_that_is_down_is_not_asked_for_every_symbol(store):
 def test_a_venue_that_goes_down_keeps_what_it_gave(store):
     names = tuple(f"S{n:03}" for n in range(60))
     venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
+    span = (SPAN[0], SPAN[0] + timedelta(days=5))
     venue.errors = {name: [SourceUnavailable("it is down")] for name in names[30:]}
     venue.forever = True
-    done = fetch(venue, store, names=names)
+    done = fetch(venue, store, names=names, span=span)
     assert sorted(done.failures) == list(names[30:])
     assert any("was not made" in why for why in done.failures.values())
     assert sorted(store.read()["symbol"].unique()) == list(names[:30])
@@ -327,7 +333,8 @@ def test_symbols_are_asked_for_at_once_and_not_all(store):
     names = tuple(f"S{n}" for n in range(3 * module.WORKERS))
     venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
     venue.meeting = threading.Barrier(module.WORKERS)
-    assert not fetch(venue, store, names=names).failures
+    span = (SPAN[0], SPAN[0] + timedelta(days=5))
+    assert not fetch(venue, store, names=names, span=span).failures
     assert venue.most_at_once == module.WORKERS
 
 
@@ -388,6 +395,93 @@ def _actions_of(known):
         return pd.concat([known[symbol] for symbol in symbols])
 
     return actions
+
+
+def test_an_answer_that_lacks_most_is_asked_for_again_at_once(venue, store):
+    """`{"bars": {}}` with HTTP 200, once: it is neither believed nor noticed."""
+    answer, asked = venue.bars, []
+
+    def forgetful(symbols, start, end):
+        asked.append(symbols)
+        bars = answer(symbols, start, end)
+        return bars.iloc[:0] if len(asked) == 1 else bars
+
+    venue.at_once, venue.bars = 3, forgetful
+    done = fetch(venue, store)
+    assert asked == [list(NAMES), *([name] for name in NAMES)]
+    assert not done.failures
+    assert_whole(store)
+    assert store.absences().empty
+
+
+def test_answers_that_lack_most_are_a_failure_for_three_days(venue, store):
+    """Then they are believed; and whenever the venue has more, it is taken."""
+    few = (BARS["symbol"] != "BBB") | (BARS["timestamp"] < FIRST + pd.Timedelta(days=6))
+    venue.table = BARS[few].reset_index(drop=True)
+    failed = []
+    for day in range(5):
+        done = fetch(venue, store, now=NOW + timedelta(days=day), span=(SPAN[0], NOW))
+        failed.append(list(done.failures))
+        assert not store.read().empty
+        if day == 0:
+            assert done.failures["BBB"].startswith(
+                "table 1d answered twice with 6 of 120 bars, and not those of 2020-01-07, "
+            )
+            assert "`--refetch` asks for everything" in done.failures["BBB"]
+            assert_whole(store, venue.table)
+    assert failed == [["BBB"]] * 3 + [[]] * 2
+    venue.table = BARS
+    fetch(venue, store, now=NOW + timedelta(days=8), span=(SPAN[0], NOW))
+    assert_whole(store)
+
+
+def test_a_market_of_which_nothing_comes_is_refused_with_what_is_lacking(venue, store):
+    answer = venue.bars
+    venue.bars = lambda *asked: answer(*asked).iloc[:0]
+    with pytest.raises(SourceError, match=r"answered twice with 0 of 120 bars.* of AAA; what came"):
+        fetch(venue, store)
+    venue.bars = answer
+    assert not fetch(venue, store).failures
+    assert_whole(store)
+
+
+def test_most_of_what_came_is_stored_where_every_symbol_lacks_much(venue, store):
+    """A hole of a month that is common to all is healed by the next run."""
+    hole = BARS["timestamp"].between("2020-02-01", "2020-02-29")
+    venue.table = BARS[~hole].reset_index(drop=True)
+    assert list(fetch(venue, store).failures) == list(NAMES)
+    assert_whole(store, venue.table)
+    venue.table = BARS
+    assert not fetch(venue, store).failures
+    assert_whole(store)
+
+
+def test_a_correction_is_not_missed_for_an_answer_that_lacks_the_bar(venue, store):
+    """The one that would have settled it."""
+    fetch(venue, store)
+    answer = venue.bars
+    venue.bars = lambda *asked: answer(*asked).iloc[:0]
+    fetch(venue, store, now=NOW + timedelta(days=1), span=(SPAN[0], NOW))
+    venue.bars = answer
+    venue.table = BARS.assign(volume=BARS["volume"] * (1 + (BARS["timestamp"] > "2020-04-28")))
+    fetch(venue, store, now=NOW + timedelta(days=3), span=(SPAN[0], NOW))
+    assert_whole(store, venue.table)
+
+
+def test_the_delisted_ask_one_question_a_night_and_fail_nobody(venue, store):
+    """Every night there is another bar that they do not have."""
+    gone = (BARS["symbol"] == "CCC") & (BARS["timestamp"] >= "2020-01-20")
+    venue.table = BARS[~gone].reset_index(drop=True)
+    listings = venue.listings
+    venue.listings = lambda symbols: listings(symbols).assign(
+        status=["delisted" if each == "CCC" else "trading" for each in symbols]
+    )
+    for day in range(60, 72):
+        done = fetch(venue, store, now=(FIRST + pd.Timedelta(days=day, hours=1)).to_pydatetime())
+        assert not done.failures
+        assert sum(symbols == ("CCC",) for symbols, *_ in venue.asked) == 1
+    start = min(start for symbols, start, _ in venue.asked if symbols == ("CCC",))
+    assert start >= FIRST + pd.Timedelta(days=60)
 
 
 def test_a_bar_that_turns_up_late_is_taken(venue, store):

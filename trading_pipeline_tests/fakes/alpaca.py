@@ -29,6 +29,8 @@ class FakeAlpaca(Venue):
     now: the instant it is at the venue; minutes that begin later are not there yet.
     page: the most bars that it puts on one page. subscribed: SIP without its 15 minutes.
     actions: corporate actions by kind, records as the venue writes them.
+    withheld: by symbol, spans of days ("2024-11-05", "2024-11-08"), last one left out, of which it
+        says nothing; its months are told all the same.
     """
 
     def __init__(self, now: datetime, *, page: int = 10_000, subscribed: bool = False) -> None:
@@ -37,6 +39,7 @@ class FakeAlpaca(Venue):
         self.assets = {name: asset(name, active=name != "DEAD") for name in stocks.LIVES}
         self.actions = copy.deepcopy(ACTIONS)
         self.refused_tokens = False
+        self.withheld: dict[str, list[tuple[str, str]]] = {}
         self._revised = False
         self._kept: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
 
@@ -113,7 +116,11 @@ class FakeAlpaca(Venue):
             for symbol in sorted(set(query["symbols"].split(",")))
             for row in self._rows(symbol, query)[::order]
             if first <= row["t"] <= last
+            if query["timeframe"] == "1Month" or not self._withholds(symbol, row["t"])
         ]
+
+    def _withholds(self, symbol: str, stamp: str) -> bool:
+        return any(first <= stamp < end for first, end in self.withheld.get(symbol, ()))
 
     def _rows(self, symbol: str, query: dict[str, str]) -> list[dict[str, Any]]:
         """All bars of a symbol so far, the open one included."""

@@ -102,6 +102,7 @@ class FakeBinance(Venue):
         self.pairs = {pair.id: pair for pair in pairs}
         self.weight_limit, self.window, self.page_limit = weight_limit, window, page_limit
         self.weights: list[tuple[float, int]] = []  # (when, used so far in its window)
+        self.withheld: dict[str, list[tuple[str, str]]] = {}  # by pair, spans told nothing of
         self.edit: Callable[[Rows], Rows] | None = None  # what an answer's klines become
         self._begun, self._used, self._revision = 0.0, 0, 0
 
@@ -180,7 +181,7 @@ class FakeBinance(Venue):
         # The bar in which the first trade fell opened before it.
         begins = -(-first // step) if first > ms(pair.since) else first // step
         opens = np.arange(begins * step, last + 1, step)
-        for start, end in pair.halts:
+        for start, end in (*pair.halts, *self.withheld.get(pair.name, ())):
             opens = opens[(opens < ms(start)) | (opens + step > ms(end))]
         if self.given is None:
             return opens

@@ -75,6 +75,7 @@ class _Plan:
     fault: Fault
     times: int
     where: str
+    after: int
 
 
 class Venue:
@@ -114,13 +115,13 @@ class Venue:
 
     # What a test says to it
 
-    def misbehave(self, fault: Fault, times: int = 1, where: str = "") -> None:
-        """Do so at the next `times` requests whose target contains `where`.
+    def misbehave(self, fault: Fault, times: int = 1, where: str = "", after: int = 0) -> None:
+        """Do so at the next `times` requests whose target contains `where`, after so many others.
 
         Faults of rows wait for pages of bars. Several faults take their turns in order.
         """
         with self.lock:
-            self._plans.append(_Plan(fault, times, where))
+            self._plans.append(_Plan(fault, times, where, after))
 
     def behave(self) -> None:
         """Forget all misbehaviour that is still to come."""
@@ -163,6 +164,9 @@ class Venue:
             if plan.where in request.target and (is_page or not plan.fault.is_about_rows):
                 # A page cannot be repeated before there was one.
                 if plan.fault.repeat and _series(request) not in self._last_pages:
+                    continue
+                if plan.after:
+                    plan.after -= 1
                     continue
                 plan.times -= 1
                 self._plans = [each for each in self._plans if each.times > 0]

@@ -92,8 +92,8 @@ class BarStore:
             now: the instant at which this is stored; it should not go back.
             span: [start, end): the bars are all that there are in it, and what is stored there
                 and not given is removed. Without it nothing is removed.
-            absences: columns symbol, timestamp: bars that were asked for and that the venue does
-                not have, as of `now`. Those that are stored are left out.
+            absences: columns symbol, timestamp: bars that were asked for and that the answer
+                lacked, as of `now`; those that are stored stay.
             asked: columns symbol, asked_at: everything that had closed by `asked_at` has been
                 asked for, this answer included; see `core/market/coverage.py`.
             identity: what the bars are of, e.g. source, feed and timeframe; kept with them.
@@ -107,12 +107,11 @@ class BarStore:
         with writing(self.folder):
             if identity is not None:
                 self._refuse_other(identity)
-            found = _absences(absences, now)
             months = [
                 (path, merge_versions(stored, rows, span, now))
-                for path, stored, rows in self._months_of(checked, span, found)
+                for path, stored, rows in self._months_of(checked, span)
             ]
-            files = self._changed_files(months, found, asked, identity)
+            files = self._changed_files(months, checked, _absences(absences, now), asked, identity)
             commit(self.folder, files)
         return _merged([month for _, month in months])
 
@@ -160,7 +159,7 @@ class BarStore:
         return read_whole(self.folder, lambda: history.read_revisions(self.folder))
 
     def absences(self) -> pd.DataFrame:
-        """Bars that the venue does not have: columns symbol, timestamp, asked_at.
+        """Bars that answers lacked: columns symbol, timestamp, asked_at, nights; see `history.py`.
 
         Raises:
             StoreError: the file cannot be read.
@@ -260,11 +259,11 @@ class BarStore:
             history.refuse_other_identity(self.folder, identity)
 
     def _months_of(
-        self, bars: pd.DataFrame, span: Span | None, absences: pd.DataFrame
+        self, bars: pd.DataFrame, span: Span | None
     ) -> Iterator[tuple[Path, pd.DataFrame, pd.DataFrame]]:
         """Files of the months concerned, with what is stored in them and what is given."""
         given = dict(list(bars.groupby(bars["timestamp"].dt.strftime("%Y-%m"))))
-        names = {*given, *absences["timestamp"].dt.strftime("%Y-%m").unique()}
+        names = set(given)
         if span is not None:
             names |= {path.stem for path in self._months(*span)}
         for name in sorted(names):
@@ -275,6 +274,7 @@ class BarStore:
     def _changed_files(
         self,
         months: list[tuple[Path, VersionMerge]],
+        given: pd.DataFrame,
         found: pd.DataFrame,
         asked: pd.DataFrame | None,
         identity: Mapping[str, str] | None,
@@ -289,9 +289,8 @@ class BarStore:
         if revised:
             old = history.read_revisions(self.folder)
             files[history.REVISIONS] = table_writer(pd.concat([old, *revised], ignore_index=True))
-        stored = pd.concat([m.bars[KEY] for _, m in months] or [empty_bars()[KEY]])
         known = history.read_absences(self.folder)
-        absences = history.merge_absences(known, found, stored)
+        absences = history.merge_absences(known, found, given)
         if not absences.equals(known):
             files[history.ABSENCES] = table_writer(absences)
         if asked is not None and len(asked):
@@ -306,7 +305,7 @@ class BarStore:
 
 def _absences(absences: pd.DataFrame | None, now: datetime) -> pd.DataFrame:
     if absences is None or absences.empty:
-        return history.empty_absences()
+        return history.empty_absences().drop(columns="nights")
     return absences[["symbol", "timestamp"]].assign(asked_at=in_utc(now))
 
 

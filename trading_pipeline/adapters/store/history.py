@@ -1,7 +1,8 @@
 """What is known about stored bars beside their values; files in the folder `history`.
 
 revisions.parquet  versions of bars that were changed or removed; see `core/market/versions.py`
-absences.parquet   symbol, timestamp, asked_at: the venue was asked, and has no such bar
+absences.parquet   symbol, timestamp, asked_at, nights: bars that answers of the venue lacked, the
+                   last one at `asked_at`, on so many different days; a stored bar may be among them
 asked.parquet      symbol, asked_at: everything that had closed by then was asked for
 identity.json      what the bars are of, e.g. source, feed and timeframe, as text
 """
@@ -36,9 +37,13 @@ def read_revisions(folder: Path) -> pd.DataFrame:
 
 
 def read_absences(folder: Path) -> pd.DataFrame:
-    """All absences of a store, by (symbol, timestamp); empty if there are none."""
+    """All absences of a store, by (symbol, timestamp); empty if there are none.
+
+    Those of releases that did not count nights were told once at least.
+    """
     path = folder / ABSENCES
-    return read_table(path, _ASKED_AGAIN) if path.exists() else empty_absences()
+    known = read_table(path, _ASKED_AGAIN) if path.exists() else empty_absences()
+    return known if "nights" in known else known.assign(nights=1)
 
 
 def read_asked(folder: Path) -> pd.DataFrame:
@@ -81,7 +86,9 @@ def empty_absences() -> pd.DataFrame:
     """No absences: nothing that was asked for was lacking."""
     stamps = pd.Series([], dtype=_STAMPS)
     text = pd.Series([], dtype="str")
-    return pd.DataFrame({"symbol": text, "timestamp": stamps, "asked_at": stamps})
+    nights = pd.Series([], dtype="int64")
+    table = {"symbol": text, "timestamp": stamps, "asked_at": stamps, "nights": nights}
+    return pd.DataFrame(table)
 
 
 def empty_asked() -> pd.DataFrame:
@@ -89,10 +96,19 @@ def empty_asked() -> pd.DataFrame:
     return empty_absences()[["symbol", "asked_at"]]
 
 
-def merge_absences(known: pd.DataFrame, found: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
-    """Absences with those found now, which win, without bars that are `stored` by now."""
-    both = pd.concat([known, found], ignore_index=True).drop_duplicates(KEY, keep="last")
-    there = pd.MultiIndex.from_frame(both[KEY]).isin(pd.MultiIndex.from_frame(stored[KEY]))
+def merge_absences(known: pd.DataFrame, found: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
+    """Absences with those found now, without bars that are `given` now.
+
+    Args:
+        found: columns symbol, timestamp, asked_at; an answer of another day is another night.
+    """
+    found = found.rename(columns={"asked_at": "asked_at_now"})
+    both = known.merge(found, on=["symbol", "timestamp"], how="outer")
+    before, now = both["asked_at"], both.pop("asked_at_now")
+    another = now.notna() & (now.dt.normalize() != before.dt.normalize())
+    both["nights"] = (both["nights"].fillna(0) + another).astype("int64")
+    both["asked_at"] = now.fillna(before)
+    there = pd.MultiIndex.from_frame(both[KEY]).isin(pd.MultiIndex.from_frame(given[KEY]))
     return both[~there].sort_values(["symbol", "timestamp"], ignore_index=True)
 
 

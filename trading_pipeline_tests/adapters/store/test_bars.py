@@ -218,14 +218,29 @@ def test_bars_of_another_feed_are_refused(store):
     assert len(store.read()) == 3
 
 
-def test_an_absence_ends_when_the_bar_is_stored(store):
+def test_an_absence_ends_when_the_bar_comes(store):
+    """It is counted by days, also of a stored bar: the answer that should have confirmed it."""
     absent = days("2024-01-01", 3)[["symbol", "timestamp"]]
-    store.merge(days("2024-01-01", 1), NOW, absences=absent)
-    assert store.absences()["timestamp"].dt.day.tolist() == [2, 3]  # the first one is stored
+    store.merge(days("2024-01-01", 1), NOW, absences=absent[1:])
+    assert store.absences()["timestamp"].dt.day.tolist() == [2, 3]
+    store.merge(empty_bars(), NOW + pd.Timedelta(minutes=5), absences=absent)
+    assert store.absences()["nights"].tolist() == [1, 1, 1]
     later = NOW + pd.Timedelta(days=1)
     store.merge(days("2024-01-02", 1), later, absences=absent[2:])
-    assert store.absences()["timestamp"].dt.day.tolist() == [3]
-    assert store.absences()["asked_at"].tolist() == [later]
+    assert store.absences()["timestamp"].dt.day.tolist() == [1, 3]
+    assert store.absences()["nights"].tolist() == [1, 2]
+    assert store.absences()["asked_at"].tolist() == [NOW + pd.Timedelta(minutes=5), later]
+
+
+def test_absences_of_a_release_that_believed_one_answer_were_told_once(store):
+    """So what it lost is asked for again."""
+    absent = days("2024-01-01", 2)[["symbol", "timestamp"]]
+    store.merge(empty_bars(), NOW, absences=absent)
+    path = store.folder / "history/absences.parquet"
+    pd.read_parquet(path).drop(columns="nights").to_parquet(path)
+    assert store.absences()["nights"].tolist() == [1, 1]
+    store.merge(empty_bars(), NOW + pd.Timedelta(days=1), absences=absent[1:])
+    assert store.absences()["nights"].tolist() == [1, 2]
 
 
 def test_what_was_asked_never_goes_back(store):
