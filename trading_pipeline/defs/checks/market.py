@@ -107,7 +107,7 @@ def _complaint(
     home: Home, market: Market, missing: dict[str, str], nobody_left: bool, held: list[str]
 ) -> str | None:
     """Which bars are missing, and what can be done about it; None where nobody suffers."""
-    remedy = "Download again, fill them in the source, or leave the symbol out."
+    remedy = _remedy(home, market, list(missing))
     if nobody_left:
         named = "; ".join(f"{symbol}: {text}" for symbol, text in list(missing.items())[:_SHOWN])
         return (
@@ -115,6 +115,21 @@ def _complaint(
             f"that the calendar {market.calendar} expects ({named}). {remedy}"
         )
     return f"{'; '.join(held[:_SHOWN])}. {remedy}" if held else None
+
+
+def _remedy(home: Home, market: Market, lacking: list[str]) -> str:
+    """What to do about missing bars; a venue that was asked for them is asked again."""
+    told = home.bars(market).absences()
+    told = told[told["symbol"].isin(lacking)]
+    if told.empty:
+        return "Download again, fill them in the source, or leave the symbol out."
+    command = f"`trading-pipeline download --market {market.name}`"
+    return (
+        f"The venue did not have bars of {told['symbol'].nunique()} symbols when it was last asked "
+        f"on {told['asked_at'].max():%Y-%m-%d}. {command} asks for them again, every time on the "
+        "first days and then less and less; with `--refetch` it asks for all bars now. If they "
+        "never traded, let the market begin after them (`start` in pipeline.toml)."
+    )
 
 
 def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:

@@ -132,7 +132,7 @@ def answered(requests, bars, expected, absent=None):
 @settings(max_examples=40)
 @given(st.data(), st.sampled_from(CALENDARS))
 def test_once_believed_only_the_unsettled_is_asked_again(data, calendar):
-    """Whatever the venue lacks: asked again in the same minute, and the day after the last night."""
+    """Whatever the venue lacks: asked again in the same minute, after one night and after three."""
     expected = expected_stamps(calendar, SPAN, NOW)
     every = [(symbol, t) for symbol in SYMBOLS for t in range(len(expected))]
     venue = set(data.draw(st.lists(st.sampled_from(every), min_size=1)))
