@@ -125,3 +125,18 @@ def test_the_weekly_job_runs_the_checks_and_downloads_nothing(
     result = location.resolve_job_def("test_weekly_quality").execute_in_process(instance=instance)
     assert {each.check_name for each in result.get_asset_check_evaluations()} == set(CHECKS)
     assert not result.get_asset_materialization_events()
+
+
+def test_a_volume_that_still_grows_after_the_close_is_no_alarm(home, sample_bars):
+    """Alpaca's day goes on after hours: else every share of every night would be an alarm."""
+    bars = sample_bars.iloc[:1].assign(timestamp=pd.Timestamp(NOW).floor("D").as_unit("us"))
+    home.bars(MARKET).merge(bars, NOW - timedelta(hours=2))
+    home.bars(MARKET).merge(bars.assign(volume=bars["volume"] * 1.01), NOW - timedelta(hours=1))
+    result = history_has_not_changed(MARKET)(home=home)
+    assert (result.passed, result.description) == (True, None)
+    assert result.metadata["revisions"].value == 1
+    assert result.metadata["volumes_that_settled"].value == 1
+    home.bars(MARKET).merge(bars.assign(high=bars["high"] * 2), NOW)
+    result = history_has_not_changed(MARKET)(home=home)
+    assert not result.passed
+    assert result.description.startswith("1 bars of ")

@@ -2,9 +2,28 @@
 
 import pandas as pd
 
+from trading_pipeline.core.market.bars import PRICES
+from trading_pipeline.core.market.calendar import TradingCalendar
+from trading_pipeline.core.market.coverage import SETTLE
 from trading_pipeline.core.market.versions import INGESTED, REVISED, VALUES
 
 REMOVED = "whole bar"
+
+
+def contradictions(revisions: pd.DataFrame, calendar: TradingCalendar) -> pd.DataFrame:
+    """The revisions that take back what was believed: a price, a whole bar, a settled volume.
+
+    The volume of a day still grows after its close (late reports, trades after hours), and with it
+    `vwap` and `trade_count`: until a bar has settled that is what a venue is asked again for.
+
+    Args:
+        revisions: as `BarStore.revisions` returns them.
+    """
+    prices = revisions[list(PRICES)].to_numpy()
+    taken_back = (prices != revisions[[f"new_{name}" for name in PRICES]].to_numpy()).any(axis=1)
+    # The question that settles a bar comes after that time, over a long weekend by a day or two.
+    settled = revisions["timestamp"] + calendar.step + 2 * SETTLE[calendar.name]
+    return revisions[taken_back | (revisions[REVISED] > settled)]
 
 
 def newest_changes(revisions: pd.DataFrame, limit: int) -> pd.DataFrame:

@@ -185,27 +185,30 @@ def _judged(quality: "Quality") -> dg.AssetCheckResult:
 
 
 def history_has_not_changed(market: Market) -> dg.AssetChecksDefinition:
-    """Whether the source has said something else lately about bars that were stored."""
+    """Whether the source has taken back lately what it said about stored bars."""
 
     @dg.asset_check(asset=[market.name, "raw_bars"], name="history_has_not_changed")
     def unchanged_history(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Warns for a week; old and new values stay in the store for ever."""
-        from trading_pipeline.core.market.revisions import newest_changes
+        from trading_pipeline.core.market.calendar import trading_calendar
+        from trading_pipeline.core.market.revisions import contradictions, newest_changes
         from trading_pipeline.core.market.versions import REVISED
 
         revisions = home.bars(market).revisions()
         lately = revisions[revisions[REVISED] > datetime.now(UTC) - _NEW]
-        who = ", ".join(sorted(lately["symbol"].unique())[:_SHOWN])
+        wrong = contradictions(lately, trading_calendar(market.calendar, market.timeframe))
+        who = ", ".join(sorted(wrong["symbol"].unique())[:_SHOWN])
         table = newest_changes(revisions, limit=30).to_markdown(index=False)
         return dg.AssetCheckResult(
-            passed=lately.empty,
+            passed=wrong.empty,
             severity=dg.AssetCheckSeverity.WARN,
             description=None
-            if lately.empty
-            else f"{len(lately):,} bars of {who} were revised or removed in the last week; "
+            if wrong.empty
+            else f"{len(wrong):,} bars of {who} were revised or removed in the last week; "
             "features, models and reports made before are of the old ones",
             metadata={
                 "revisions": len(revisions),
+                "volumes_that_settled": len(lately) - len(wrong),
                 "newest": dg.MetadataValue.md(table if len(revisions) else "none"),
             },
         )
