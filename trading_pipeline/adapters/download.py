@@ -189,10 +189,17 @@ class _VenueDownload:
     def _known_listings(self, symbols: list[str]) -> dict[str, pd.Timestamp]:
         rows = self.source.listings(symbols)
         self.ended |= set(rows.loc[rows["status"] != "trading", "symbol"])
+        stored = set(self.store.asked()["symbol"])
         for row in rows[rows["listed"].isna()].itertuples():
-            self.errors[row.symbol] = SourceError(
-                f"{self._where} lists {row.symbol} ({row.status}), and has no bars of it"
+            untold = f"{self._where} lists {row.symbol} ({row.status}), and has no bars of it"
+            remedy = (
+                ", though some are stored; run it again"
+                if row.symbol in stored
+                else (
+                    " so far; leave it in the market, and they come by themselves, or take it out"
+                )
             )
+            self.errors[row.symbol] = SourceError(untold + remedy)
         rows = rows[rows["listed"].notna()]
         return dict(zip(rows["symbol"], rows["listed"], strict=True))
 
@@ -356,11 +363,7 @@ class _Batch:
 
     def doubts(self) -> dict[str, str]:
         """What the answers lack and no halt explains, by symbol."""
-        told = {
-            name: self.answered.doubt(name, self.listed[name], name in self.run.ended)
-            for name in self.symbols
-        }
-        return {name: lack for name, lack in told.items() if lack}
+        return self.answered.doubts(self.listed, self.run.ended)
 
     def doubtful(self) -> list[_Request]:
         """Requests to be made again, since their answers cannot be all; they are left again."""

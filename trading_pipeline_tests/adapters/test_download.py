@@ -188,10 +188,17 @@ def test_a_symbol_that_the_venue_does_not_know_fails_alone(venue, store):
 
 def test_a_symbol_without_bars_is_said_so(venue, store):
     never = pd.Series([pd.NaT], dtype="datetime64[us, UTC]")
+    listings = venue.listings
     venue.listings = lambda symbols: pd.DataFrame(
-        {"symbol": symbols, "listed": never.repeat(len(symbols)).array, "status": "halted"}
+        {"symbol": symbols, "listed": never.repeat(len(symbols)).array, "status": "not yet traded"}
     )
-    with pytest.raises(SourceError, match=r"table 1d lists AAA \(halted\), and has no bars"):
+    untraded = r"table 1d lists AAA \(not yet traded\), and has no bars of it"
+    with pytest.raises(SourceError, match=f"{untraded} so far; leave it in"):
+        fetch(venue, store)
+    venue.listings, told = listings, venue.listings
+    fetch(venue, store)
+    venue.listings = told
+    with pytest.raises(SourceError, match=f"{untraded}, though some are stored; run it again"):
         fetch(venue, store)
 
 

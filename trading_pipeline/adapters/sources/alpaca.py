@@ -146,12 +146,13 @@ class AlpacaSource:
     def listings(self, symbols: Sequence[str]) -> pd.DataFrame:
         """First bar and status of each symbol; see `LiveSource.listings`."""
         first = self._first_stamps(self._months(symbols)) if symbols else pd.Series(dtype=object)
-        assets = self._assets()
+        assets, listed = self._assets(), first.reindex(symbols)
+        status = [_status(assets[name], listed[name]) for name in symbols]
         return pd.DataFrame(
             {
                 "symbol": pd.Series(list(symbols), dtype="str"),
-                "listed": pd.DatetimeIndex(first.reindex(symbols), tz="UTC").as_unit("us"),
-                "status": pd.Series([_status(assets[name]) for name in symbols], dtype="str"),
+                "listed": pd.DatetimeIndex(listed, tz="UTC").as_unit("us"),
+                "status": pd.Series(status, dtype="str"),
             }
         )
 
@@ -247,9 +248,11 @@ def is_active(asset: Asset) -> bool:
     return bool(asset["status"] == "active")
 
 
-def _status(asset: Asset) -> str:
+def _status(asset: Asset, listed: pd.Timestamp) -> str:
     if not is_active(asset):
         return "delisted"
+    if pd.isna(listed):
+        return "not yet traded"
     return "trading" if asset["tradable"] else "halted"
 
 

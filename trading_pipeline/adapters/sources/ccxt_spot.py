@@ -99,7 +99,8 @@ class CcxtSource:
     def listings(self, symbols: Sequence[str]) -> pd.DataFrame:
         """See `LiveSource.listings`; what the venue trades is asked anew.
 
-        Not traded for a month is "delisted", for less "halted": venues use one word for both.
+        Not traded for a month is "delisted", for less "halted": venues use one word for both, and
+        for a pair before its first trade.
         """
         self._client.markets(anew=True)
         self._refuse_unknown(symbols)
@@ -109,7 +110,10 @@ class CcxtSource:
             {
                 "symbol": pd.Series(list(symbols), dtype="str"),
                 "listed": pd.Series(listed, dtype="datetime64[us, UTC]"),
-                "status": pd.Series([self._status(each, clock) for each in symbols], dtype="str"),
+                "status": pd.Series(
+                    [self._status(*each, clock) for each in zip(symbols, listed, strict=True)],
+                    dtype="str",
+                ),
             }
         )
 
@@ -122,7 +126,9 @@ class CcxtSource:
         # ccxt says None of venues that list only what they trade.
         return self._client.markets()[symbol]["active"] is not False
 
-    def _status(self, symbol: str, clock: int) -> str:
+    def _status(self, symbol: str, listed: pd.Timestamp, clock: int) -> str:
+        if pd.isna(listed):
+            return "not yet traded"
         if self._is_traded(symbol):
             return "trading"
         silence = _stamp(clock) - self._end(symbol, clock)

@@ -70,7 +70,8 @@ class LiveSource(BarSource, Protocol):
         """How the venue lists the symbols: one row each, in their order.
 
         Columns: `symbol`; `listed` (datetime64[us, UTC]: stamp of its first bar, NaT if it has
-        none); `status` ("trading", "halted" or "delisted"). History of the delisted stays.
+        none); `status` ("trading", "halted", "delisted", or "not yet traded": it has no bar so
+        far). History of the delisted stays.
 
         Raises:
             UnknownSymbol: it does not know one of the symbols.

@@ -10,7 +10,7 @@ and call it a success. A bar that an answer lacked is asked for by every downloa
 requests in three years, and a hole that the venue mends is mended here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -136,15 +136,19 @@ class Answers:
         n = self._row.get_loc(symbol)
         return bool((self._asked & ~self._came)[n, first:last].any())
 
-    def doubt(self, symbol: str, listed: datetime, ended: bool) -> str:
-        """What a symbol lacks and no halt explains, in words; empty if nothing.
+    def doubts(self, listed: Mapping[str, datetime], ended: Collection[str]) -> dict[str, str]:
+        """What symbols lack and no halt explains, in words; only of those that do.
 
         That is more than `LONGEST_HALT` days without a bar, in a row or more than half of all.
 
         Args:
-            listed: its first stamp. ended: it is not traded now, so that nothing is expected of it
-                after its last bar.
+            listed: first stamps. ended: symbols that are not traded now, so that nothing is
+                expected of them after their last bar.
         """
+        told = {name: self._doubt(name, listed[name], name in ended) for name in self._row}
+        return {name: text for name, text in told.items() if text}
+
+    def _doubt(self, symbol: str, listed: datetime, ended: bool) -> str:
         n, since = self._row.get_loc(symbol), in_utc(listed)
         life, believed = np.asarray(self.expected >= since), self._believed[n]
         lacking = self._asked[n] & ~self._came[n] & ~believed

@@ -126,7 +126,9 @@ class BarSourceContract:
         assert {"source", "timeframe"} <= set(source.identity())
         listings = source.listings(asked)
         assert listings["symbol"].tolist() == list(asked)
-        assert set(listings["status"]) <= {"trading", "halted", "delisted"}
+        assert set(listings["status"]) <= {"trading", "halted", "delisted", "not yet traded"}
+        never = listings["listed"].isna()
+        assert never.equals(listings["status"] == "not yet traded")
         assert str(listings["listed"].dtype) == "datetime64[us, UTC]"
         first = everything.groupby("symbol")["timestamp"].min()
         assert listings.set_index("symbol")["listed"].to_dict() == first.to_dict()

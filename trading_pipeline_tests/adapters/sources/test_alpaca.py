@@ -216,7 +216,7 @@ def test_the_delisted_keep_their_history(venue):
     venue.assets["MSFT"]["tradable"] = False
     venue.assets["NOBARS"] = alpaca.asset("NOBARS")
     listings = source_at(venue).listings(["NEWCO", "DEAD", "MSFT", "NOBARS"])
-    assert listings["status"].tolist() == ["trading", "delisted", "halted", "trading"]
+    assert listings["status"].tolist() == ["trading", "delisted", "halted", "not yet traded"]
     first = [stocks.LIVES["NEWCO"][0], stocks.FIRST, stocks.FIRST, pd.NaT]
     assert listings["listed"].tolist() == first
 

@@ -121,26 +121,30 @@ def test_what_is_asked_is_what_is_needed(venue):
 
 
 def test_listings_tell_halts_from_delistings():
+    """And both from a pair that is listed before its first trade, under the same word."""
     pairs = (
         Pair("BTC"),
         Pair("OLD", since="2020-02-03", until="2020-05-09 07:00", status="BREAK"),
         Pair("SICK", since="2020-04-01", until="2020-07-01 07:00", status="HALT"),
         Pair("NEXT", since="2020-07-08", status="TRADING"),
+        Pair("SOON", since="2021-06-01", until="2021-06-01", status="BREAK"),
     )
     with FakeBinance("2020-07-08 05:00:00", pairs) as venue:
         source = source_of(venue)
         listings = source.listings(source.symbols()).set_index("symbol")
         assert listings["status"].to_dict() == {
             "BTC/USDT": "trading",
-            "NEXT/USDT": "trading",
+            "NEXT/USDT": "not yet traded",
             "OLD/USDT": "delisted",
             "SICK/USDT": "halted",
+            "SOON/USDT": "not yet traded",
         }
         assert listings["listed"].dt.strftime("%Y-%m-%d").to_dict() == {
             "BTC/USDT": "2020-01-01",
             "NEXT/USDT": np.nan,
             "OLD/USDT": "2020-02-03",
             "SICK/USDT": "2020-04-01",
+            "SOON/USDT": np.nan,
         }
         # History stays, down to the day it ended.
         assert len(source.bars(["OLD/USDT"], START, END)) == 97
