@@ -41,6 +41,11 @@ class Quality:
     coverage: pd.DataFrame  # symbols × months, share of the expected bars; NaN: not listed
 
     @property
+    def late(self) -> int:
+        """Bars that have closed after a symbol's, or the market's, last one; not among `missing`."""
+        return sum(each.rows for each in self.findings if each.kind == "stale")
+
+    @property
     def severe(self) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.severity == "severe")
 

@@ -65,6 +65,22 @@ def test_a_clean_panel_says_that_nothing_is_missing():
     assert "No bar that the calendar expects is missing." in text
 
 
+def test_bars_that_lack_at_the_end_are_not_called_complete():
+    """One sentence, instead of 'no bar is missing' beside '6 bars behind the clock'."""
+    clean = clean_bars(240)
+    now = CALENDAR.close_of(clean["timestamp"].max()) + pd.Timedelta(days=9)
+    late = len(CALENDAR.sessions(clean["timestamp"].max(), now)) - 1
+    told = quality_text(examine(panel_of(clean), CALENDAR, "late", now))
+    assert (
+        f"No bar is missing up to each symbol's last one, but {late} newer bars should be there "
+        "(see stale)." in " ".join(told.split())
+    )
+    assert f"{late} bars behind the clock" in " ".join(told.split())
+    gappy = without(without(clean, "CCC", 50, 55), "BBB", 230, 240)
+    told = " ".join(quality_text(examine(panel_of(gappy), CALENDAR, "gappy")).split())
+    assert "5 of 950 expected bars are missing (0.53%), but 10 newer bars should be" in told
+
+
 def test_markdown_escapes_what_would_end_a_cell(quality):
     lines = quality_markdown(quality).splitlines()
     table = [line for line in lines if line.startswith("|")]
