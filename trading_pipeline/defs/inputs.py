@@ -5,9 +5,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pandas as pd
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_pipeline.core.learning.walkforward import Fold, folds
+from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.defs.resources import Home
@@ -31,15 +33,29 @@ class Plan:
 
 
 def read_panel(home: Home, market: Market) -> Panel:
-    """All stored bars on a grid, with their corporate actions."""
+    """All stored bars on a grid, with their corporate actions.
+
+    Where the source could not tell those when it was last asked, the bars end where it last did:
+    a later one may be of other shares than those before it.
+    """
     store = home.bars(market)
-    bars = store.read(*span_of(market, datetime.now(UTC)))
+    bars, stale = store.read(*span_of(market, datetime.now(UTC))), store.stale_actions()
     if bars.empty:
         raise StoreError(
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
             "or materialize raw_bars"
         )
+    if stale is not None:
+        if stale.since is None:
+            raise StoreError(f"splits and dividends of {market.name} {stale}")
+        bars = _closed_by(bars, market, stale.since)
     return Panel.of(bars, store.read_actions(), market.symbols)
+
+
+def _closed_by(bars: pd.DataFrame, market: Market, instant: pd.Timestamp) -> pd.DataFrame:
+    stamps = pd.DatetimeIndex(bars["timestamp"].unique())
+    closes = trading_calendar(market.calendar, market.timeframe).closes_of(stamps)
+    return bars[bars["timestamp"].isin(stamps[closes <= instant])].reset_index(drop=True)
 
 
 def span_of(market: Market, now: datetime) -> tuple[datetime, datetime]:

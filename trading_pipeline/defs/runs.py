@@ -142,7 +142,7 @@ def _name_holder(instance: dg.DagsterInstance, say: Callable[[str], object]) -> 
 
 @dataclass(frozen=True)
 class Landed:
-    """What the newest download of a market did, in bars; `failed` says why by symbol."""
+    """What the newest download of a market did, in bars; `failed` says why, mostly by symbol."""
 
     added: int
     changed: int
@@ -182,7 +182,8 @@ def download(
     ops = {f"{market.name}__raw_bars": {"config": config}}
     bars, actions, features = (dg.AssetKey([market.name, asset]) for asset in BY_DAY)
     run.run(job, tags=tags, ops=ops, only=[bars, actions] if is_whole else None)
-    if is_whole and not _features_are_of_bars(run, market):
+    stale = run.home.bars(market).stale_actions()
+    if is_whole and stale is None and not _features_are_of_bars(run, market):
         run.run(job, tags=tags, only=[features])
     return wanted
 
@@ -195,6 +196,8 @@ def landed(run: Runner, market: Market) -> Landed:
     told = {name: each.value for name, each in event.asset_materialization.metadata.items()}
     failed = told["failed"]
     reasons = {str(k): str(v) for k, v in failed.items()} if isinstance(failed, Mapping) else {}
+    if (stale := run.home.bars(market).stale_actions()) is not None:
+        reasons["splits and dividends"] = str(stale)
     added, changed, removed, rows = (
         int(str(told[name])) for name in ("added", "changed", "removed", "rows")
     )

@@ -14,18 +14,24 @@ from trading_pipeline.adapters.sources.origin import Origin
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.assets.market import FETCHED, corporate_actions, raw_bars
+from trading_pipeline.defs.assets.market import (
+    ACTIONS_FETCHED,
+    FETCHED,
+    corporate_actions,
+    raw_bars,
+)
 from trading_pipeline.defs.checks.market import no_session_is_missing
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.resources import ConfiguredSources, Home
 from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
 from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.adapters.test_download import BARS, NOW
 from trading_pipeline_tests.defs.conftest import sources_of
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
 from trading_pipeline_tests.fakes.table import TableVenue
-from trading_pipeline_tests.fakes.venue import FOREVER, refusal
+from trading_pipeline_tests.fakes.venue import FOREVER, Answer, Fault, refusal
 
 COINS = Market(
     name="coins",
@@ -67,7 +73,8 @@ def test_a_symbol_that_fails_is_red_and_stops_nothing(home, instance, venue):
     venue.errors, venue.forever = {"BBB": [SourceError("BBB is broken")]}, True
     done = land(COINS, home, instance, sources_of(venue))
     assert done.success
-    (told,) = done.get_asset_check_evaluations()
+    told, actions = sorted(done.get_asset_check_evaluations(), key=lambda each: each.check_name)
+    assert (actions.check_name, actions.passed) == (ACTIONS_FETCHED, True)
     assert (told.check_name, told.passed, told.blocking) == (FETCHED, False, False)
     assert told.severity == dg.AssetCheckSeverity.ERROR
     assert told.description == "BBB: BBB is broken"
@@ -193,3 +200,30 @@ def test_a_hole_that_all_have_stops_the_market_until_the_venue_fills_it(home, in
     assert land(COINS, home, instance, sources_of(venue), first="2020-04-29").success
     assert no_session_is_missing(COINS)(home=home).passed
     pd.testing.assert_frame_equal(home.bars(COINS).read(), BARS)
+
+
+@pytest.mark.parametrize("fault", [refusal(500), refusal(403), Fault(answer=Answer({"news": 1}))])
+def test_alpaca_without_corporate_actions_still_gives_bars(home, instance, fault):
+    """Its actions are another endpoint; that it fails is red, and nothing else does."""
+    market = replace(
+        COINS, name="shares", source="alpaca", calendar="XNYS", symbols=("AAPL", "MSFT"),
+        start=date(2024, 11, 1), end=date(2024, 11, 20),
+    )  # fmt: skip
+    with FakeAlpaca(pd.Timestamp("2024-12-02 19:30:20", tz="UTC")) as venue:
+        venue.misbehave(fault, FOREVER, where="/v1/corporate-actions")
+        done = land(
+            market, home, instance, sources_of(source_at(venue)), "2024-11-01", "2024-11-19"
+        )
+        assert done.success
+        assert len(home.bars(market).read()) == 2 * 13
+        failed = [each for each in done.get_asset_check_evaluations() if not each.passed]
+        assert [each.check_name for each in failed] == [ACTIONS_FETCHED]
+        assert "splits and dividends were never told (Alpaca" in failed[0].description
+        assert home.bars(market).stale_actions() is not None
+        venue.behave()
+        done = land(
+            market, home, instance, sources_of(source_at(venue)), "2024-11-19", "2024-11-19"
+        )
+        assert all(each.passed for each in done.get_asset_check_evaluations())
+    assert home.bars(market).stale_actions() is None
+    assert len(home.bars(market).read_actions()) == 3

@@ -1,5 +1,6 @@
 """What the command line runs: only what is not up to date, and refusals with their reason."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -7,15 +8,18 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.core.features.leakage import Examined, Leak
 from trading_pipeline.core.learning import bar_leakage
 from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.runs import Runner, backtest, download, landed, runner, train
+from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import (
     BarsError,
     HistoryTooShort,
+    SourceUnavailable,
     StoreError,
     TradingPipelineError,
     UnknownSymbol,
@@ -225,3 +229,67 @@ def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bar
     with pytest.raises(TradingPipelineError, match="no_session_is_missing"):
         download(run, PLAN)
     assert assets_made(run, since=1)[-1][-1] == "raw_bars"
+
+
+def test_bars_come_though_corporate_actions_do_not(run_on, sample_bars, home):
+    """Kept is what was known; nothing goes on with bars that a split may have changed since."""
+    run = run_on(sample_bars)
+    events = SampleSource().actions(list(MARKET.symbols))
+    split = pd.Timestamp("2000-06-21", tz="UTC")  # Apple, two for one
+    before = sample_bars[sample_bars["timestamp"] < split].reset_index(drop=True)
+    venue = TableVenue(before, datetime.now(UTC), calendar="XNYS")
+    venue.actions = lambda symbols: events[events["timestamp"] < split]
+    run.sources.source = venue
+    plan = replace(PLAN, market=replace(MARKET, end=split.date()))
+    download(run, plan)
+    features = home.features(MARKET).read()
+    known = home.bars(MARKET).folder / "corporate_actions.parquet"
+    os.utime(known, (split.timestamp(), split.timestamp()))
+
+    venue.table, venue.actions = sample_bars, refusing(SourceUnavailable("no actions today"))
+    download(run, PLAN)
+    pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
+    pd.testing.assert_frame_equal(home.features(MARKET).read(), features)
+    told = landed(run, MARKET).failed
+    assert list(told) == ["splits and dividends"]
+    assert "no actions today" in told["splits and dividends"]
+    assert "those of 2000-06-21 00:00 UTC stay" in told["splits and dividends"]
+    assert assets_made(run, since=1) == [["raw_bars"]]
+    panel = read_panel(home, MARKET)
+    assert panel.timestamps[-1] == before["timestamp"].max()
+    assert not panel.total_return_units
+    download(run, PLAN)  # and again: nothing has changed
+    assert "those of 2000-06-21" in landed(run, MARKET).failed["splits and dividends"]
+    with pytest.raises(StoreError, match="splits and dividends"):
+        run.run(
+            "test_download", tags=range_tags(*ALL_DAYS), only=[dg.AssetKey(["test", "features"])]
+        )
+
+    venue.actions = lambda symbols: events
+    download(run, PLAN)
+    assert not landed(run, MARKET).failed
+    assert len(home.features(MARKET).read()) == len(sample_bars)
+    panel = read_panel(home, MARKET)
+    assert panel.timestamps[-1] == sample_bars["timestamp"].max()
+    assert (panel.split == 2).sum() == 1
+
+
+def test_a_first_download_without_corporate_actions_takes_no_price_for_adjusted(
+    run_on, sample_bars, home
+):
+    run = run_on(sample_bars)
+    venue = TableVenue(sample_bars, datetime.now(UTC), calendar="XNYS")
+    venue.actions = refusing(SourceUnavailable("no actions today"))
+    run.sources.source = venue
+    download(run, PLAN)
+    assert len(home.bars(MARKET).read()) == len(sample_bars)
+    assert "were never told" in landed(run, MARKET).failed["splits and dividends"]
+    with pytest.raises(StoreError, match="splits and dividends of test were never told"):
+        train(run, PLAN)
+
+
+def refusing(error):
+    def actions(symbols):
+        raise error
+
+    return actions

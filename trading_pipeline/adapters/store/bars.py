@@ -19,7 +19,6 @@ import pandas as pd
 
 from trading_pipeline.adapters.store import history
 from trading_pipeline.adapters.store.commit import Writer, commit, read_whole, writing
-from trading_pipeline.adapters.store.files import remove_file
 from trading_pipeline.adapters.store.tables import (
     as_frame,
     read_all,
@@ -197,13 +196,42 @@ class BarStore:
             BarsError: the actions break a rule of theirs.
             StoreError: the folder cannot be written.
         """
-        if actions is None:
-            remove_file(self.folder / ACTIONS_FILE)
-            return 0
-        checked = check_actions(actions, where=f"corporate actions for {self.folder}")
+        files: dict[str, Writer] = {
+            name: None
+            for name in (ACTIONS_FILE, history.STALE_ACTIONS)
+            if (self.folder / name).exists()
+        }
+        if actions is not None:
+            actions = check_actions(actions, where=f"corporate actions for {self.folder}")
+            files[ACTIONS_FILE] = table_writer(actions)
+        if files:
+            with writing(self.folder):
+                commit(self.folder, files)
+        return 0 if actions is None else len(actions)
+
+    def keep_actions(self, why: str) -> history.StaleActions:
+        """Note that the source could not tell corporate actions: those stored are of before.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
         with writing(self.folder):
-            commit(self.folder, {ACTIONS_FILE: table_writer(checked)})
-        return len(checked)
+            known, path = history.read_stale_actions(self.folder), self.folder / ACTIONS_FILE
+            since = known.since if known else None
+            if known is None and path.exists():
+                since = pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC")
+            stale = history.StaleActions(why, since)
+            writer = partial(history.write_stale_actions, stale=stale)
+            commit(self.folder, {history.STALE_ACTIONS: writer})
+        return stale
+
+    def stale_actions(self) -> history.StaleActions | None:
+        """Why the corporate actions are not those of today; None where they are.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_stale_actions(self.folder))
 
     def read_actions(self) -> pd.DataFrame | None:
         """The corporate actions, or None where no table was ever written.

@@ -5,10 +5,12 @@ absences.parquet   symbol, timestamp, asked_at, nights: bars that answers of the
                    last one at `asked_at`, on so many different days; a stored bar may be among them
 asked.parquet      symbol, asked_at: everything that had closed by then was asked for
 identity.json      what the bars are of, e.g. source, feed and timeframe, as text
+stale_actions.json why the corporate actions are not those of today, and of when they are
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +24,7 @@ REVISIONS = "history/revisions.parquet"
 ABSENCES = "history/absences.parquet"
 ASKED = "history/asked.parquet"
 IDENTITY = "history/identity.json"
+STALE_ACTIONS = "history/stale_actions.json"
 _STAMPS = "datetime64[us, UTC]"
 _LOST = (
     "What it held cannot be fetched again; put it back from a backup, or move it away to go on "
@@ -52,14 +55,48 @@ def read_asked(folder: Path) -> pd.DataFrame:
     return read_table(path, _ASKED_AGAIN) if path.exists() else empty_asked()
 
 
+@dataclass(frozen=True)
+class StaleActions:
+    """The source did not tell corporate actions when it was last asked."""
+
+    why: str
+    since: pd.Timestamp | None  # those that are stored are of then; None: it never told any
+
+    def __str__(self) -> str:
+        if self.since is None:
+            return f"were never told ({self.why}); download again"
+        return (
+            f"could not be had ({self.why}): those of {self.since:%Y-%m-%d %H:%M} UTC stay, and "
+            "bars after it are stored, but not used; download again"
+        )
+
+
+def read_stale_actions(folder: Path) -> StaleActions | None:
+    """Why the corporate actions are not those of today; None where they are."""
+    told = _read_json(folder / STALE_ACTIONS)
+    if told is None:
+        return None
+    since = pd.Timestamp(told["since"]) if told["since"] else None
+    return StaleActions(told["why"], since)
+
+
+def write_stale_actions(path: Path, stale: StaleActions) -> None:
+    """Write it into the path."""
+    since = stale.since.isoformat() if stale.since is not None else ""
+    path.write_text(json.dumps({"since": since, "why": stale.why}, indent=2), encoding="utf-8")
+
+
 def read_identity(folder: Path) -> dict[str, str] | None:
     """What the bars are of; None where nobody ever said."""
-    path = folder / IDENTITY
+    return _read_json(folder / IDENTITY)
+
+
+def _read_json(path: Path) -> dict[str, str] | None:
     try:
-        identity = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {error}. Delete it, and run again.") from error
-    return identity
+    return told
 
 
 def write_identity(path: Path, identity: Mapping[str, str]) -> None:

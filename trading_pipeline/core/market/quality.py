@@ -42,7 +42,7 @@ class Quality:
 
     @property
     def late(self) -> int:
-        """Bars that have closed after a symbol's, or the market's, last one; not among `missing`."""
+        """Bars that have closed since a symbol's last one, or the market's; not in `missing`."""
         return sum(each.rows for each in self.findings if each.kind == "stale")
 
     @property

@@ -9,6 +9,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.inputs import short, span_of
 from trading_pipeline.defs.partitions import days
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
+from trading_pipeline.errors import StoreError
 
 
 def features(market: Market) -> dg.AssetsDefinition:
@@ -36,6 +37,8 @@ def features(market: Market) -> dg.AssetsDefinition:
 
         span, history = context.partition_time_window, span_of(market, datetime.now(UTC))
         stores = home.bars(market), home.features(market)
+        if (stale := stores[0].stale_actions()) is not None:
+            raise StoreError(f"splits and dividends of {market.name} {stale}")
         done = update_features(*stores, market, history, (span.start, span.end))
         complete = done.features[list(NAMES)].notna().to_numpy().mean() if len(done.features) else 0
         return dg.MaterializeResult(

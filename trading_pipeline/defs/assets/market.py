@@ -23,8 +23,10 @@ from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import span_of
 from trading_pipeline.defs.partitions import days, fold_days, windows
 from trading_pipeline.defs.resources import Home, Sources
+from trading_pipeline.errors import BarsError, SourceError
 
 FETCHED = "every_symbol_was_fetched"
+ACTIONS_FETCHED = "splits_and_dividends_were_fetched"
 _SHOWN = 20  # symbols and revisions on an asset's page
 
 
@@ -176,28 +178,44 @@ def _fetched(done: Downloaded) -> dg.AssetCheckResult:
 
 def corporate_actions(market: Market) -> dg.AssetsDefinition:
     """Splits and dividends, from which adjusted prices are computed on read."""
+    key = dg.AssetKey([market.name, "corporate_actions"])
 
     @dg.asset(
-        key=[market.name, "corporate_actions"],
+        key=key,
+        output_required=False,  # features wait where it is not made
         group_name=market.name,
         kinds={"parquet"},
-        description="Splits (new shares per old) and cash dividends, by ex-date.",
+        check_specs=[
+            dg.AssetCheckSpec(ACTIONS_FETCHED, asset=key, description="Red: those known stay.")
+        ],
+        description="Splits (new shares per old) and cash dividends, by ex-date. Where a venue "
+        "cannot tell them, those of before stay, and features of newer bars wait for it.",
     )
     def actions_of_symbols(
         sources: dg.ResourceParam[Sources], home: dg.ResourceParam[Home]
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """A source without them leaves the market in total-return units."""
         store, source = home.bars(market), sources.open(market)
-        actions, unknown = actions_of(source, store, market)
-        notices = notices_of(source, market, unknown)
+        fetched = dg.AssetCheckResult(passed=True, check_name=ACTIONS_FETCHED)
+        try:
+            actions, unknown = actions_of(source, store, market)
+            notices = notices_of(source, market, unknown)
+        except (SourceError, BarsError) as error:
+            if not source.live:
+                raise
+            stale = store.keep_actions(str(error))
+            yield fetched._replace(passed=False, description=f"splits and dividends {stale}")
+            return
         changed = first_changed_action(store.read_actions(), actions)
         store.write_actions(actions)
         news: dict[str, Any] = {"first_changed": "none" if changed is None else str(changed)}
         if actions is None:
             note = "none known: prices are taken as total-return units and pay no dividends"
-            return dg.MaterializeResult(metadata=news | {"rows": 0, "note": note})
+            metadata = news | {"rows": 0, "note": note}
+            yield dg.MaterializeResult(metadata=metadata, check_results=[fetched])
+            return
         counts = actions.groupby(["symbol", "kind"]).size().reset_index(name="events")
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata=news
             | {
                 "rows": len(actions),
@@ -205,7 +223,8 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
                 "unknown_to_the_source": ", ".join(unknown) or "none",
                 "notices": len(notices),
                 "newest_notices": dg.MetadataValue.md(notices_text(notices)),
-            }
+            },
+            check_results=[fetched],
         )
 
     return actions_of_symbols
