@@ -1,0 +1,41 @@
+"""What time it is at a venue, whatever the clock of this machine says.
+
+With a clock that is ahead an open bar would be stored as closed, and bars that nobody can have yet
+would be noted as absent; with one that is behind the newest bars would be missed. So the venue is
+asked. It is never taken to be later there than it said: no bar is believed to be over too early.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from threading import Lock
+
+import pandas as pd
+
+from trading_pipeline.core.market.calendar import in_utc
+
+_OLD = 60.0  # seconds: what it told is asked again
+
+
+class VenueClock:
+    """The venue's time as it last told it, at most a minute ago; threads may share it."""
+
+    def __init__(self, ask: Callable[[], datetime], clock: Callable[[], float]) -> None:
+        """`ask`: the venue's time; `clock`: seconds that pass here, from any beginning."""
+        self._ask, self._clock, self._lock = ask, clock, Lock()
+        self._told: tuple[float, pd.Timestamp] | None = None
+
+    def __call__(self) -> pd.Timestamp:
+        """UTC; raises what `ask` does."""
+        with self._lock:
+            if self._told is None or self._clock() - self._told[0] > _OLD:
+                self._told = self._clock(), in_utc(self._ask())
+            return self._told[1]
+
+
+def date_of(header: str | None) -> datetime | None:
+    """An HTTP date in UTC, to the second, as in the headers Date and Retry-After; None if none."""
+    try:
+        return in_utc(parsedate_to_datetime(header)).to_pydatetime() if header else None
+    except (ValueError, TypeError, OverflowError):
+        return None
