@@ -62,8 +62,25 @@ class BarSource(Protocol):
 class LiveSource(BarSource, Protocol):
     """A venue over the network. May be asked for different symbols by several threads at once."""
 
+    def clock(self) -> pd.Timestamp:
+        """What time it is at the venue, UTC, and never later; told at most a minute ago.
+
+        Raises:
+            SourceError: it could not answer.
+        """
+        ...
+
     def identity(self) -> dict[str, str]:
         """What makes its bars comparable: source, timeframe, and feed if there are several."""
+        ...
+
+    def traded(self, symbols: Sequence[str]) -> set[str]:
+        """Those of the symbols that the venue trades now, as it told in the last hour.
+
+        Raises:
+            UnknownSymbol: it does not know one of the symbols.
+            SourceError: it could not answer.
+        """
         ...
 
     def listings(self, symbols: Sequence[str]) -> pd.DataFrame:
