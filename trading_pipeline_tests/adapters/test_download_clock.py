@@ -108,7 +108,7 @@ def test_the_clock_is_asked_once_a_minute(market):
     venue = FakeAlpaca(NOW) if market is SHARES else FakeBinance()
     with venue:
         clock = TestClock()
-        told = VenueClock(source_of(venue, NOW).clock, clock.time)
+        told = VenueClock("venue", source_of(venue, NOW).clock, clock.time)
         for _ in range(5):
             told()
         path = "/v2/clock" if market is SHARES else "/api/v3/time"
@@ -121,7 +121,7 @@ def test_the_clock_is_asked_once_a_minute(market):
 def test_time_is_never_later_than_the_venue_said():
     """Whatever passes here meanwhile: a bar is not over before the venue has said so."""
     clock, told = TestClock(), [stocks.FIRST, stocks.LAST]
-    now = VenueClock(lambda: told[0], clock.time)
+    now = VenueClock("venue", lambda: told[0], clock.time)
     assert now() == stocks.FIRST
     clock.sleep(59)
     assert now() == stocks.FIRST

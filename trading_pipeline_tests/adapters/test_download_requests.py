@@ -12,11 +12,15 @@ import pytest
 
 from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.download_actions import actions_of, notices_of
+from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
+from trading_pipeline.adapters.sources.retry import HURRY
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.errors import VenueDown
+from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.adapters.test_download_faults import CASES
 from trading_pipeline_tests.fakes import binance
 from trading_pipeline_tests.fakes.binance import Pair
-from trading_pipeline_tests.fakes.venue import FOREVER, refusal
+from trading_pipeline_tests.fakes.venue import FOREVER, HTML, Fault, SharedClock, refusal
 
 LIVE = tuple(Pair(name) for name in ("AAA", "BBB", "CCC", "DDD", "EEE"))
 GONE = Pair("LUNA", since="2020-08-21", until="2021-05-13 01:00", status="BREAK")
@@ -131,3 +135,65 @@ def test_a_symbol_that_is_listed_no_more_costs_no_requests(tmp_path, shares):
     done = download(case.source(venue, 10.0), store, case.market, span, lambda: case.today)
     assert list(done.failures) == ["NEWCO"]
     assert len(venue.asked("/bars")) == 1
+
+
+# A venue that is down
+
+DOWN = {
+    "500": refusal(500),
+    "silence": Fault(silent=True),
+    "a page of HTML": Fault(answer=HTML),
+    "connections cut": Fault(cut=0.0),
+    "429": refusal(429),
+    "a ban of two hours": refusal(418, retry_after=7200),
+}
+
+
+def hurried_source(case, venue, clock):
+    patience = replace(HURRY, sleep=clock.sleep, clock=clock.time, timeout=0.2)
+    if case.market.source == "alpaca":
+        return source_at(venue, patience=patience)
+    return CcxtSource("binance", "1d", venue.url, patience=patience)
+
+
+@pytest.mark.parametrize("moment", ["from the start", "when bars are asked for"])
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(each, marks=pytest.mark.slow if each == "silence" else ()) for each in DOWN],
+)
+@pytest.mark.parametrize("name", CASES)
+def test_a_venue_that_is_down_is_one_error_within_a_minute(tmp_path, name, fault, moment):
+    """By a clock on which only pauses take time; the store stays as it was."""
+    case, store, clock = CASES[name], BarStore(tmp_path), SharedClock()
+    span = (pd.Timestamp(case.market.start, tz="UTC"), case.today)
+    bars = "/stocks/bars" if name == "alpaca" else "klines"
+    with case.venue() as venue:
+        night(case, venue, store, case.before)
+        case.at(venue, case.today)
+        before = store.read()
+        venue.requests.clear()
+        venue.misbehave(DOWN[fault], FOREVER, "" if moment == "from the start" else bars)
+        source = hurried_source(case, venue, clock)
+        wish = "and not before" if "ban" in fault else "or with --wait"
+        with pytest.raises(VenueDown, match=rf"(Alpaca|binance).*run it again.*{wish}"):
+            download(source, store, case.market, span, lambda: case.today)
+        assert clock.now <= 60
+        assert len(venue.requests) <= 2 + 4 * 8
+        if "ban" in fault:
+            assert len(venue.asked(bars)) <= 4
+    pd.testing.assert_frame_equal(store.read(), before)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_venue_that_answers_others_keeps_all_the_patience_there_is(tmp_path, name):
+    """Two minutes for one request: then it comes right, and nothing has failed."""
+    case, store, clock = CASES[name], BarStore(tmp_path), SharedClock()
+    span = (pd.Timestamp(case.market.start, tz="UTC"), case.today)
+    with case.venue() as venue:
+        source = hurried_source(case, venue, clock)
+        names = case.market.symbols
+        source.bars(names, *span)
+        where = f"symbol={names[1].replace('/', '')}"
+        venue.misbehave(refusal(500), 7, where if name == "binance" else "timeframe=1Month")
+        assert not download(source, store, case.market, span, lambda: case.today).failures
+        assert clock.now > 60

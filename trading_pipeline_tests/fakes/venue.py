@@ -345,3 +345,13 @@ class TestClock:
         with self._lock:
             self.now += seconds
             self.slept.append(seconds)
+
+
+class SharedClock(TestClock):
+    """The same for several threads: of two that sleep at once the longer sleep is what passes."""
+
+    def sleep(self, seconds: float) -> None:
+        until = self.time() + seconds
+        with self._lock:
+            self.now = max(self.now, until)
+            self.slept.append(seconds)

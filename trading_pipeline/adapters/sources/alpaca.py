@@ -94,7 +94,7 @@ class AlpacaSource:
         self.delay = delay if delay is not None else _RECENT_SIP * (feed == "sip")
         self._patience = patience or Patience()
         self._api = AlpacaApi(key, secret, url, trading_url, per_minute, self._patience)
-        self._clock = VenueClock(lambda: self._api.clock() or now(), self._patience.clock)
+        self._clock = VenueClock(WHERE, lambda: self._api.clock() or now(), self._patience.clock)
         self._kept: dict[object, tuple[float, Any]] = {}
 
     def __repr__(self) -> str:

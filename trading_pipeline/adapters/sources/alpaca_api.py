@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from trading_pipeline.adapters.sources.alpaca_bars import raw_rows
 from trading_pipeline.adapters.sources.payload import excerpt
 from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
-from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import CredentialsError, SourceError
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ class AlpacaApi:
         stamp = pd.to_datetime(text if isinstance(text, str) else None, errors="coerce")
         if pd.isna(stamp) or stamp.tz is None:
             raise _strange("/clock", answer, {})
-        told: datetime = in_utc(stamp)
+        told: datetime = stamp
         return told
 
     def _pages(

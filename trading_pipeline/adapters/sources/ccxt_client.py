@@ -79,7 +79,7 @@ class CcxtClient:
         self._session = PatientSession(exchange, self._pace, patience)
         self._ccxt.session = self._session
         self._listed_at = -math.inf
-        self.clock = VenueClock(lambda: self._time(now), patience.clock)
+        self.clock = VenueClock(exchange, lambda: self._time(now), patience.clock)
         self.step = 1000 * int(self._ccxt.parse_timeframe(self.timeframe))
         self.skips_gaps = exchange.startswith("binance")
         self.columns = KLINE if self.skips_gaps else CANDLE
@@ -132,7 +132,13 @@ class CcxtClient:
 
     def _rows(self, symbol: str, call: Callable[..., Any], *args: Any) -> list[Row]:
         read = _of_kline if self.skips_gaps else _of_candle
-        return self._ask(symbol, lambda: [read(row) for row in call(*args)])
+
+        def rows() -> list[Row]:
+            if not isinstance(answer := call(*args), list):
+                raise TypeError(f"a list of candles was asked for, not {type(answer).__name__}")
+            return [read(row) for row in answer]
+
+        return self._ask(symbol, rows)
 
     def _ask(self, what: str, call: Callable[..., T], *args: Any) -> T:
         """The client's answer, or its error in our words, that begin with venue and `what`."""

@@ -10,7 +10,7 @@ import pandas as pd
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import SourceError, UnknownSymbol
 
-_SHOWN = 20
+_SHOWN, _LONGEST = 20, 30  # names of symbols, and characters of one
 
 
 class BarSource(Protocol):
@@ -104,7 +104,7 @@ def refuse_unknown(symbols: Sequence[str], known: Sequence[str], where: str) -> 
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
         raise UnknownSymbol(
             f"{where} has no {', '.join(unknown)}{similar}; "
-            f"it knows {', '.join(known[:_SHOWN])}{more}"
+            f"it knows {', '.join(name[:_LONGEST] for name in known[:_SHOWN])}{more}"
         )
 
 
