@@ -19,12 +19,21 @@ from trading_pipeline.settings import Settings
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
-def build(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
-    """The definitions of all markets of the settings; `progress` watches long work."""
+def build(
+    settings: Settings, progress: Progress | None = None, *, hurried: bool = False
+) -> dg.Definitions:
+    """The definitions of all markets of the settings.
+
+    Args:
+        progress: watches long work.
+        hurried: a venue that is down is given up after a minute; nobody sits before a night.
+    """
     shared = dg.Definitions(
         resources={
             "home": dg.ResourceDefinition.hardcoded_resource(home_of(settings)),
-            "sources": dg.ResourceDefinition.hardcoded_resource(sources_of(settings)),
+            "sources": dg.ResourceDefinition.hardcoded_resource(
+                sources_of(settings, hurried=hurried)
+            ),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or Progress()),
         },
         executor=dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor,
@@ -39,7 +48,7 @@ def home_of(settings: Settings) -> Home:
     return Home(root=str(settings.home.absolute()), ledger_url=url)
 
 
-def sources_of(settings: Settings) -> ConfiguredSources:
+def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSources:
     """The sources that the settings name; opened only when something is downloaded."""
     origins = {
         name: Origin(
@@ -50,6 +59,7 @@ def sources_of(settings: Settings) -> ConfiguredSources:
             trading_url=each.trading_url,
             delay=None if each.delay is None else timedelta(minutes=each.delay),
             per_minute=each.per_minute or Origin.per_minute,
+            hurried=hurried,
             key=settings.alpaca_key,
             secret=settings.alpaca_secret,
         )

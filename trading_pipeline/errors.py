@@ -6,6 +6,7 @@ TradingPipelineError
 ├── SourceError           a source answered, but not with what we asked for
 │   ├── UnknownSymbol     the source does not know a symbol
 │   ├── SourceUnavailable the source did not answer, however often it was asked
+│   │   └── VenueDown     it answers no question of that kind, or wants to be left alone
 │   └── CredentialsError  the keys of a venue are missing, or it refuses them
 ├── HistoryTooShort       fewer bars than the folds or the features need
 ├── StoreError            a folder or file of ours cannot be read or written
@@ -41,6 +42,10 @@ class UnknownSymbol(SourceError):
 
 class SourceUnavailable(SourceError):
     """The source did not answer, however often it was asked; says how long it was tried."""
+
+
+class VenueDown(SourceUnavailable):
+    """A venue answers nothing of what it was asked, or wants to be left alone: ask no more."""
 
 
 class CredentialsError(SourceError):

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from threading import Lock
 
 import pandas as pd
 
 from trading_pipeline.adapters.sources.source import BarSource, LiveSource
 from trading_pipeline.adapters.store.bars import BarStore, Merged
-from trading_pipeline.adapters.threads import in_threads
+from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
 from trading_pipeline.core.market.bars import KEY, check_bars, empty_bars
 from trading_pipeline.core.market.calendar import check_weekdays, in_utc, trading_calendar
 from trading_pipeline.core.market.coverage import (
@@ -32,18 +31,12 @@ from trading_pipeline.core.market.coverage import (
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.versions import Span
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.errors import (
-    BarsError,
-    CredentialsError,
-    SourceError,
-    SourceUnavailable,
-)
+from trading_pipeline.errors import BarsError, SourceError, UnknownSymbol
 
-WORKERS = 4  # requests under way; the clients keep the venue's rate limit between them
 BATCH = 250_000  # bars that are kept in memory before they are stored
 WINDOW = 1_000_000  # bars of all symbols that one look at the store is about
 SHORTEST_WINDOW = 5_000  # bars of one symbol
-GIVE_UP = 2 * WORKERS  # symbols in a row that a venue left without an answer: it is down
+LISTED_FOR = pd.Timedelta(days=30)  # that a listing is believed before it is asked again
 _KEYS = empty_bars()[KEY]
 
 
@@ -83,7 +76,7 @@ def download(
 
     Args:
         source: if it is not `live`, all that it has replaces what is stored in the span.
-        now: the clock; bars that have closed by now are wanted.
+        now: the clock, of a source on this machine; a venue's own says which bars have closed.
         progress: called with symbols done, symbols, and a note.
         refetch: ask a venue for everything again; what differs becomes a revision.
 
@@ -93,17 +86,13 @@ def download(
         SourceError, BarsError: no symbol could be had; this is the complaint of the first one.
     """
     if source.live:
-        return _VenueDownload(source, store, market, now, progress, refetch).run(span)  # type: ignore[arg-type]
+        return _VenueDownload(source, store, market, progress, refetch).run(span)  # type: ignore[arg-type]
     identity = {"source": market.source}
     store.check_identity(identity)
     bars = _checked(source.bars(list(market.symbols), *span), market)
     done = Downloaded(requests=1)
     done.add(len(bars), store.merge(bars, now(), span, identity=identity))
     return done
-
-
-class _NotAsked(SourceUnavailable):
-    """A request that was not made, since the venue is down."""
 
 
 class _Incomplete(SourceError):
@@ -130,28 +119,28 @@ class _VenueDownload:
         source: LiveSource,
         store: BarStore,
         market: Market,
-        now: Callable[[], datetime],
         progress: Advance,
         refetch: bool,
     ) -> None:
         self.source, self.store, self.market = source, store, market
-        self.now, self.progress, self.refetch = now, progress, refetch
+        self.progress, self.refetch = progress, refetch
         self.calendar = trading_calendar(market.calendar, market.timeframe)
         self.identity = source.identity()
         self.done = Downloaded()
         self.errors: dict[str, SourceError | BarsError] = {}
         self.ended: set[str] = set()  # symbols that the venue does not trade now
         self.noted: set[str] = set()
-        self.unanswered = 0  # requests in a row
-        self.asked, self.lock = count(), Lock()  # as several threads ask
+        self.found: dict[str, pd.Timestamp] = {}  # listings that were asked for
+        self.calls = VenueCalls(self._where)
+        self.asked = count()  # as several threads ask
 
     def run(self, span: Span) -> Downloaded:
         """Ask for what is due in [start, end), window after window; raises as `download`."""
         self.store.check_identity(self.identity)
-        started = self.now()
+        started = self.source.clock()
         self.noted = self._may_be_noted(in_utc(span[0]))
         expected = expected_stamps(self.calendar, span, started)
-        listed = self._listed()
+        listed = self._listed(started)
         windows = list(_windows(expected, len(self.market.symbols), self.calendar.step))
         total = len(self.market.symbols) * len(windows)
         for place, window in enumerate(windows):
@@ -164,44 +153,64 @@ class _VenueDownload:
         stored = [each for each in self.errors.values() if isinstance(each, _Incomplete)]
         nothing = not (stored and self.done.rows)
         if nothing and self.errors and set(self.errors) == set(self.market.symbols):
-            raise min(self.errors.values(), key=lambda error: isinstance(error, _NotAsked))
+            raise min(self.errors.values(), key=lambda error: isinstance(error, NotAsked))
         self.done.failures = {symbol: str(self.errors[symbol]) for symbol in sorted(self.errors)}
         return self.done
 
-    def _listed(self) -> dict[str, pd.Timestamp]:
+    def _listed(self, started: datetime) -> dict[str, pd.Timestamp]:
         """The first stamp of each symbol; one that cannot be told, or is unknown, fails alone."""
-        symbols = list(self.market.symbols)
-        try:
-            return self._known_listings(symbols)
-        except (CredentialsError, SourceUnavailable):
-            raise
-        except (SourceError, BarsError):
-            found: dict[str, pd.Timestamp] = {}
-            for symbol in symbols:
-                try:
-                    found |= self._known_listings([symbol])
-                except (CredentialsError, SourceUnavailable):
-                    raise
-                except (SourceError, BarsError) as error:
-                    self.errors[symbol] = error
-            return found
+        symbols = self._known_symbols()
+        known = self.store.listed()
+        fresh = known["asked_at"].between(started - LISTED_FOR, started) & (not self.refetch)
+        listed: dict[str, pd.Timestamp] = known[fresh].set_index("symbol")["listed"].to_dict()
+        unlisted, size = [name for name in symbols if name not in listed], self._at_once
+        parts = [unlisted[n : n + size] for n in range(0, len(unlisted), size)]
+        failed: list[str] = []
+        for names, answer in self.calls.each(self.source.listings, parts):
+            failed += self._take_listings(names, answer)
+        alone = [[name] for name in failed if size > 1 and not self.calls.is_down]
+        for names, answer in self.calls.each(self.source.listings, alone):
+            self._take_listings(names, answer)
+        return listed | self.found
 
-    def _known_listings(self, symbols: list[str]) -> dict[str, pd.Timestamp]:
-        rows = self.source.listings(symbols)
-        self.ended |= set(rows.loc[rows["status"] != "trading", "symbol"])
+    def _take_listings(
+        self, names: list[str], answer: "pd.DataFrame | SourceError | BarsError"
+    ) -> list[str]:
+        """Keep an answer, or what was wrong with it; returns the symbols that have failed."""
+        if not isinstance(answer, pd.DataFrame):
+            self.errors |= dict.fromkeys(names, answer)
+            return names
+        for name in names:
+            self.errors.pop(name, None)
         stored = set(self.store.asked()["symbol"])
-        for row in rows[rows["listed"].isna()].itertuples():
-            untold = f"{self._where} lists {row.symbol} ({row.status}), and has no bars of it"
+        for row in answer[answer["listed"].isna()].itertuples():
             remedy = (
                 ", though some are stored; run it again"
                 if row.symbol in stored
-                else (
-                    " so far; leave it in the market, and they come by themselves, or take it out"
-                )
+                else " so far; leave it in the market, and they come by themselves, or take it out"
             )
-            self.errors[row.symbol] = SourceError(untold + remedy)
-        rows = rows[rows["listed"].notna()]
-        return dict(zip(rows["symbol"], rows["listed"], strict=True))
+            self.errors[row.symbol] = SourceError(
+                f"{self._where} lists {row.symbol} ({row.status}), and has no bars of it{remedy}"
+            )
+        rows = answer[answer["listed"].notna()]
+        self.found |= dict(zip(rows["symbol"], rows["listed"], strict=True))
+        return []
+
+    def _known_symbols(self) -> list[str]:
+        """Those that the venue knows; what it does not know is an error of that symbol alone."""
+        symbols = list(self.market.symbols)
+        try:
+            traded = self.source.traded(symbols)
+        except UnknownSymbol:
+            traded = set()
+            for symbol in symbols:
+                try:
+                    traded |= self.source.traded([symbol])
+                except UnknownSymbol as error:
+                    self.errors[symbol] = error
+        known = [symbol for symbol in symbols if symbol not in self.errors]
+        self.ended = set(known) - traded
+        return known
 
     def _window(
         self,
@@ -216,13 +225,13 @@ class _VenueDownload:
         wanted = self._wanted(span, symbols, started, listed)
         batch = _Batch(self, span, started, listed, symbols, wanted)
         failed: list[_Request] = []
-        for request, answer in self._answers(list(_grouped(wanted, self._at_once))):
+        for request, answer in self.calls.each(self._ask, list(_grouped(wanted, self._at_once))):
             self._take(batch, request, answer)
             if not isinstance(answer, pd.DataFrame):
                 failed.extend(request.one_by_one())
             self.progress(before + batch.complete, total, f"{span[0]:%Y-%m-%d}")
         failed.extend(batch.doubtful())
-        for request, answer in self._answers([] if self._is_down else failed):
+        for request, answer in self.calls.each(self._ask, [] if self.calls.is_down else failed):
             self._take(batch, request, answer)
             self.progress(before + batch.complete, total, f"{span[0]:%Y-%m-%d}")
         batch.store(last=True)
@@ -267,34 +276,9 @@ class _VenueDownload:
             listed={symbol: listed[symbol] for symbol in symbols},
         )
 
-    def _answers(
-        self, requests: list[_Request]
-    ) -> Iterator[tuple[_Request, pd.DataFrame | SourceError | BarsError]]:
-        """Each request with its bars or what was wrong, in the order in which they come."""
-        for request, answered in in_threads(self._ask, requests, WORKERS):
-            try:
-                answer = answered.result()
-            except CredentialsError:
-                raise
-            except (SourceError, BarsError) as error:
-                yield request, error
-            else:
-                yield request, answer
-
     def _ask(self, request: _Request) -> pd.DataFrame:
-        if self._is_down:
-            raise _NotAsked(
-                f"{self._where} left {GIVE_UP} requests in a row without an answer, so this one "
-                "was not made; try again later"
-            )
         next(self.asked)
-        try:
-            bars = self.source.bars(request.symbols, request.start, request.end)
-        except SourceUnavailable:
-            with self.lock:
-                self.unanswered += 1
-            raise
-        self.unanswered = 0
+        bars = self.source.bars(request.symbols, request.start, request.end)
         inside = (bars["timestamp"] >= request.start) & (bars["timestamp"] < request.end)
         if not (inside & bars["symbol"].isin(request.symbols)).all():
             raise SourceError(
@@ -312,10 +296,6 @@ class _VenueDownload:
         asked = self.store.asked().set_index("symbol")["asked_at"]
         unsettled = asked - SETTLE[self.calendar.name]
         return set(self.market.symbols) - set(unsettled.index[unsettled < start])
-
-    @property
-    def _is_down(self) -> bool:
-        return self.unanswered >= GIVE_UP
 
     @property
     def _at_once(self) -> int:
@@ -386,8 +366,15 @@ class _Batch:
         until = asked_at(run.calendar, self.span[1], self.started)
         asked = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
         absences = self.answered.absences() if last else None
+        found = pd.DataFrame({"symbol": [*run.found], "listed": [*run.found.values()]})
+        # What is stored is what had closed when the download began.
         merged = run.store.merge(
-            bars, run.now(), absences=absences, asked=asked, identity=run.identity
+            bars,
+            self.started,
+            absences=absences,
+            asked=asked,
+            listed=found,
+            identity=run.identity,
         )
         run.done.add(len(bars), merged)
         self.waiting = []

@@ -33,18 +33,19 @@ Capital = Annotated[
 
 
 @contextmanager
-def runner_of(settings: Any, alone: bool = True) -> Iterator[Any]:
+def runner_of(settings: Any, alone: bool = True, wait: bool = False) -> Iterator[Any]:
     """A runner for the settings, with progress bars in a terminal.
 
     Commands that change bars, models or reports are `alone`: a second one waits for the first.
+    They `wait` for a venue that is down as long as a night does, or not much longer than a minute.
     """
     from trading_pipeline.definitions import build, home_of, sources_of
     from trading_pipeline.defs.runs import runner
 
     with Bars() as bars, telling(VENUES):
-        definitions = build(settings, bars)
-        located = home_of(settings)
-        with runner(definitions, located, sources_of(settings), say, alone) as run:
+        definitions = build(settings, bars, hurried=not wait)
+        located, sources = home_of(settings), sources_of(settings, hurried=not wait)
+        with runner(definitions, located, sources, say, alone) as run:
             yield run
 
 

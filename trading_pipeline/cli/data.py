@@ -47,6 +47,9 @@ def download(
     refetch: Annotated[
         bool, typer.Option("--refetch", help="Ask a venue for everything again.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a venue that is down, as a night does.")
+    ] = False,
 ) -> None:
     """Fetch the bars that are missing or unsettled, check them, and compute their features.
 
@@ -54,6 +57,9 @@ def download(
     and the store lacks, and for those of the last days, which it may still correct; so a download
     that runs again after a failure doubles nothing and fetches nothing twice. Where it corrected
     one, the old value is kept as a revision. `--refetch` looks for corrections in all of history.
+
+    A venue that answers nothing for a minute is given up with one error; with `--wait` each of its
+    questions is asked again for up to a quarter of an hour. What is stored stays.
 
     Alpaca needs keys: TP_ALPACA_KEY and TP_ALPACA_SECRET, in `.env` or the environment.
 
@@ -65,7 +71,7 @@ def download(
     """
     settings = settings_of()
     names = markets_of(settings, market, source, timeframe)
-    with runner_of(settings) as run:
+    with runner_of(settings, wait=wait) as run:
         whole = [_download(run, settings, name, start, refetch, len(names) == 1) for name in names]
     if not all(whole):
         raise typer.Exit(IN_PART)

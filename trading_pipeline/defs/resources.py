@@ -73,6 +73,14 @@ class ConfiguredSources(Sources):
 
     def __init__(self, origins: Mapping[str, Origin]) -> None:
         self.origins = dict(origins)
+        self._venues: dict[tuple[str, str, str], BarSource] = {}
 
     def open(self, market: Market) -> BarSource:
-        return self.origins.get(market.name, Origin()).open(market.source, market.timeframe)
+        """A venue is opened once, so that the assets of a run share what it was asked."""
+        key = (market.name, market.source, market.timeframe)
+        if key in self._venues:
+            return self._venues[key]
+        source = self.origins.get(market.name, Origin()).open(market.source, market.timeframe)
+        if source.live:
+            self._venues[key] = source
+        return source

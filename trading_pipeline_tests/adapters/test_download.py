@@ -12,6 +12,7 @@ from trading_pipeline.adapters import download as module
 from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.venue_calls import GIVE_UP, WORKERS
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import (
@@ -226,7 +227,7 @@ def test_a_venue_that_is_down_is_not_asked_for_every_symbol(store):
     venue.errors, venue.forever = {name: [SourceUnavailable("it is down")] for name in names}, True
     with pytest.raises(SourceUnavailable, match="it is down"):
         fetch(venue, store, names=names)
-    assert len(venue.asked) <= module.GIVE_UP + module.WORKERS
+    assert len(venue.asked) <= GIVE_UP + WORKERS
 
 
 def test_a_venue_that_goes_down_keeps_what_it_gave(store):
@@ -337,12 +338,12 @@ def test_a_later_start_leaves_what_is_unsettled_before_it(venue, store):
 
 
 def test_symbols_are_asked_for_at_once_and_not_all(store):
-    names = tuple(f"S{n}" for n in range(3 * module.WORKERS))
+    names = tuple(f"S{n}" for n in range(3 * WORKERS))
     venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
-    venue.meeting = threading.Barrier(module.WORKERS)
+    venue.meeting = threading.Barrier(WORKERS)
     span = (SPAN[0], SPAN[0] + timedelta(days=5))
     assert not fetch(venue, store, names=names, span=span).failures
-    assert venue.most_at_once == module.WORKERS
+    assert venue.most_at_once == WORKERS
 
 
 def test_a_venue_that_takes_many_symbols_is_asked_for_them_together(venue, store):

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from trading_pipeline import definitions
 from trading_pipeline.adapters.sources.origin import Origin
+from trading_pipeline.adapters.sources.retry import HURRY, Patience
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
@@ -27,7 +28,7 @@ from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
 from trading_pipeline.settings import MarketSettings, Settings
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
-from trading_pipeline_tests.adapters.test_download import BARS, NOW
+from trading_pipeline_tests.adapters.test_download import BARS, NOW, UNSETTLED
 from trading_pipeline_tests.defs.conftest import sources_of
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
 from trading_pipeline_tests.fakes.table import TableVenue
@@ -41,6 +42,7 @@ COINS = Market(
     end=date(2020, 4, 30),
     calendar="24/7",
 )
+COINS_OF_BINANCE = replace(COINS, source="binance", symbols=("BTC/USDT",))
 CANARY = SecretStr("PKcanary2718281828"), SecretStr("canarysecret3141592653")
 # As they are, and as the client sends them.
 SECRETS = (
@@ -84,6 +86,7 @@ def test_a_symbol_that_fails_is_red_and_stops_nothing(home, instance, venue):
 
 
 def test_one_night_repairs_what_is_missing_anywhere(home, instance, venue):
+    venue.now += timedelta(days=UNSETTLED)
     land(COINS, home, instance, sources_of(venue))
     (home.bars(COINS).folder / "2020-02.parquet").unlink()
     venue.asked.clear()
@@ -227,3 +230,23 @@ def test_alpaca_without_corporate_actions_still_gives_bars(home, instance, fault
         assert all(each.passed for each in done.get_asset_check_evaluations())
     assert home.bars(market).stale_actions() is None
     assert len(home.bars(market).read_actions()) == 3
+
+
+def test_the_assets_of_a_run_share_a_venue_and_read_files_anew():
+    """What a venue listed is asked for once a run; a file may have changed meanwhile."""
+    sources = ConfiguredSources({})
+    assert sources.open(COINS_OF_BINANCE) is sources.open(COINS_OF_BINANCE)
+    hourly = replace(COINS_OF_BINANCE, timeframe="1h")
+    assert sources.open(hourly) is not sources.open(COINS_OF_BINANCE)
+    sample = replace(COINS_OF_BINANCE, name="sample", source="sample")
+    assert sources.open(sample) is not sources.open(sample)
+
+
+def test_a_night_is_patient_and_a_command_is_not():
+    """Nobody sits before a night."""
+    entry = MarketSettings(source="binance", symbols=("BTC/USDT",), start=date(2020, 1, 1))
+    settings, market = Settings(markets={"coins": entry}), replace(COINS_OF_BINANCE, name="coins")
+    assert definitions.sources_of(settings).open(market)._patience == Patience()
+    hurried = definitions.sources_of(settings, hurried=True).open(market)
+    assert hurried._patience == HURRY
+    assert HURRY.outage == 60

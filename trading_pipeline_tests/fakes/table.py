@@ -33,6 +33,13 @@ class TableVenue:
     def identity(self) -> dict[str, str]:
         return {"source": "table", "timeframe": self.calendar.timeframe}
 
+    def clock(self) -> pd.Timestamp:
+        return in_utc(self.now)
+
+    def traded(self, symbols: Sequence[str]) -> set[str]:
+        refuse_unknown(symbols, self.symbols(), "the table")
+        return set(symbols)
+
     def symbols(self) -> list[str]:
         return sorted(self.table["symbol"].unique())
 

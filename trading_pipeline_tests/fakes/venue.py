@@ -9,9 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
+
+import pandas as pd
+
+from trading_pipeline.core.market.calendar import in_utc
 
 FOREVER = 10**9
 
@@ -128,6 +134,11 @@ class Venue:
         with self.lock:
             self._plans.clear()
 
+    def date(self) -> str:
+        """The instant it is at the venue, where its `now` says one, as an HTTP header has it."""
+        now = pd.Timestamp(getattr(self, "now", None) or datetime.now(UTC))
+        return format_datetime(in_utc(now if now.tz else now.tz_localize(UTC)), usegmt=True)
+
     def asked(self, where: str = "") -> list[Request]:
         """The requests so far whose target contains `where`."""
         with self.lock:
@@ -227,8 +238,9 @@ def _handler_of(venue: Venue) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             body = answer.body()
-            self.send_response(answer.status)
-            headers = {"Content-Type": "application/json;charset=UTF-8"} | answer.headers
+            self.send_response_only(answer.status)
+            headers = {"Content-Type": "application/json;charset=UTF-8", "Date": venue.date()}
+            headers |= answer.headers
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
@@ -336,4 +348,14 @@ class TestClock:
     def sleep(self, seconds: float) -> None:
         with self._lock:
             self.now += seconds
+            self.slept.append(seconds)
+
+
+class SharedClock(TestClock):
+    """The same for several threads: of two that sleep at once the longer sleep is what passes."""
+
+    def sleep(self, seconds: float) -> None:
+        until = self.time() + seconds
+        with self._lock:
+            self.now = max(self.now, until)
             self.slept.append(seconds)

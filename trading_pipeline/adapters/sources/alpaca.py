@@ -15,7 +15,7 @@ Source: Alpaca, Market Data API reference, 'Historical bars', and 'Market Data F
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Never
+from typing import Any, ClassVar, Never, TypeVar
 
 import pandas as pd
 from pydantic import SecretStr
@@ -30,7 +30,8 @@ from trading_pipeline.adapters.sources.alpaca_api import AlpacaApi, Asset
 from trading_pipeline.adapters.sources.alpaca_bars import NEW_YORK, empty_rows, regular_bars
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.sources.source import refuse_unknown
-from trading_pipeline.core.market.calendar import TradingCalendar, in_utc, trading_calendar
+from trading_pipeline.adapters.sources.venue_clock import VenueClock
+from trading_pipeline.core.market.calendar import TradingCalendar, trading_calendar
 from trading_pipeline.errors import SourceError
 
 FEEDS = ("iex", "sip")
@@ -49,8 +50,10 @@ _MADE_FROM = {
 _DAWN = pd.Timestamp("2000-01-01", tz="UTC")
 _RECENT_SIP = timedelta(minutes=15)
 _BY_MIDNIGHT = ("1Day", "1Month")
-_OLD_LIST = timedelta(hours=1)
+_OLD = 3600.0  # seconds: lists of symbols and corporate actions are asked for again
 _DAY = pd.Timedelta(days=1)
+
+Answer = TypeVar("Answer")
 
 
 class AlpacaSource:
@@ -64,7 +67,7 @@ class AlpacaSource:
         delay: how long after its close a bar is taken; by default 15 minutes for SIP, as free
             keys need it, and none for IEX. With a subscription to SIP it may be 0.
         per_minute: requests that the plan allows; 200 of a free one. patience: with the venue.
-        now: the clock.
+        now: the clock of this machine, for a venue that does not tell its own.
     """
 
     live: ClassVar[bool] = True
@@ -86,17 +89,23 @@ class AlpacaSource:
     ) -> None:
         if feed not in FEEDS:
             raise ValueError(f"feed must be one of {', '.join(FEEDS)}, was {feed!r}")
-        self.feed, self.now = feed, now
+        self.feed = feed
         self.calendar: TradingCalendar = trading_calendar("XNYS", timeframe)
         self.delay = delay if delay is not None else _RECENT_SIP * (feed == "sip")
-        self._listed: tuple[datetime, dict[str, Asset]] | None = None
-        self._api = AlpacaApi(key, secret, url, trading_url, per_minute, patience)
+        self._patience = patience or Patience()
+        self._api = AlpacaApi(key, secret, url, trading_url, per_minute, self._patience)
+        self._clock = VenueClock(WHERE, lambda: self._api.clock() or now(), self._patience.clock)
+        self._kept: dict[object, tuple[float, Any]] = {}
 
     def __repr__(self) -> str:
         return f"AlpacaSource(feed={self.feed!r}, timeframe={self.calendar.timeframe!r})"
 
     def __reduce__(self) -> Never:
         raise TypeError("Alpaca's keys are not written anywhere; make the source where it is used")
+
+    def clock(self) -> pd.Timestamp:
+        """See `LiveSource.clock`."""
+        return self._clock()
 
     def identity(self) -> dict[str, str]:
         """Bars of another feed or timeframe are never mixed with these."""
@@ -105,6 +114,12 @@ class AlpacaSource:
     def symbols(self) -> list[str]:
         """All symbols that trade now, sorted; those delisted can be asked for all the same."""
         return sorted(name for name, asset in self._assets().items() if is_active(asset))
+
+    def traded(self, symbols: Sequence[str]) -> set[str]:
+        """See `LiveSource.traded`."""
+        self._refuse_unknown(symbols)
+        assets = self._assets()
+        return {name for name in symbols if is_active(assets[name]) and assets[name]["tradable"]}
 
     def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
         """[first, end) of the bars of the symbols; see `BarSource.span`."""
@@ -135,7 +150,7 @@ class AlpacaSource:
 
         What is neither, such as a spin-off, is among the `notices`.
         """
-        local = in_utc(self.now()).tz_convert(NEW_YORK)
+        local = self.clock().tz_convert(NEW_YORK)
         today = local.normalize().tz_localize(None).tz_localize("UTC")
         return actions_of(self._records(symbols), symbols, today)
 
@@ -214,10 +229,13 @@ class AlpacaSource:
     def _records(self, symbols: Sequence[str]) -> Records:
         """All corporate actions of the symbols, and of the tickers that they had before."""
         self._refuse_unknown(symbols)
+        return self._once_an_hour(tuple(symbols), lambda: self._all_records(symbols))
+
+    def _all_records(self, symbols: Sequence[str]) -> Records:
         records: Records = {}
         asked: set[str] = set()
         # Actions are dated by when they are paid, weeks after the ex-date.
-        until = self.now() + timedelta(days=366)
+        until = self.clock() + timedelta(days=366)
         while missing := sorted((set(symbols) | former_names(records, symbols)) - asked):
             for n in range(0, len(missing), self.at_once):
                 some = missing[n : n + self.at_once]
@@ -234,14 +252,23 @@ class AlpacaSource:
 
     def _assets(self) -> dict[str, Asset]:
         """By symbol; a ticker that was given to another company is the one that trades now."""
-        now = self.now()
-        if self._listed is None or now - self._listed[0] > _OLD_LIST:
+
+        def ask() -> dict[str, Asset]:
             assets = sorted(self._api.assets(), key=is_active)
-            self._listed = now, {asset["symbol"]: asset for asset in assets}
-        return self._listed[1]
+            return {asset["symbol"]: asset for asset in assets}
+
+        return self._once_an_hour("assets", ask)
+
+    def _once_an_hour(self, question: object, ask: Callable[[], Answer]) -> Answer:
+        """The answer, kept for as long as a download takes and not much longer."""
+        known = self._kept.get(question)
+        if known is None or self._patience.clock() - known[0] > _OLD:
+            known = self._kept[question] = self._patience.clock(), ask()
+        answer: Answer = known[1]
+        return answer
 
     def _known_until(self) -> pd.Timestamp:
-        return in_utc(self.now() - self.delay)
+        return self.clock() - self.delay
 
 
 def is_active(asset: Asset) -> bool:

@@ -7,13 +7,16 @@ names are followed back in time through the records of name changes.
 Source: Alpaca, Market Data API reference, 'Corporate actions'.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.adapters.sources.payload import excerpt, number
 from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions, empty_actions
 from trading_pipeline.errors import SourceError
 
@@ -25,10 +28,16 @@ NAME_CHANGES = "name_changes"
 # What fits our table: the kind there, and its value. A dividend of 5 % in shares is a split by
 # 1.05. Cash rates are per share as held on the ex-date, which is after a split of that date.
 _READ: dict[str, tuple[str, Callable[[Record], float]]] = {
-    "forward_splits": ("split", lambda record: record["new_rate"] / record["old_rate"]),
-    "reverse_splits": ("split", lambda record: record["new_rate"] / record["old_rate"]),
-    "stock_dividends": ("split", lambda record: 1 + record["rate"]),
-    "cash_dividends": ("dividend", lambda record: record["rate"]),
+    "forward_splits": (
+        "split",
+        lambda record: _rate(record, "new_rate") / _rate(record, "old_rate"),
+    ),
+    "reverse_splits": (
+        "split",
+        lambda record: _rate(record, "new_rate") / _rate(record, "old_rate"),
+    ),
+    "stock_dividends": ("split", lambda record: 1 + _rate(record, "rate")),
+    "cash_dividends": ("dividend", lambda record: _rate(record, "rate")),
 }
 _TOLD = {
     "cash_mergers": "{acquiree_symbol} is bought for {rate} in cash a share",
@@ -43,6 +52,9 @@ _TOLD = {
     "{alternate_symbol}",
     "worthless_removals": "{symbol} is removed as worthless",
 }
+_KIND = 40  # characters of a kind, in an error
+_NAMED = 3  # symbols of one record
+_LONGEST = 500  # characters of a notice
 _DATES = ("ex_date", "effective_date", "process_date")
 _ALWAYS = (pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC"))
 
@@ -125,21 +137,21 @@ def _names(records: Records, symbols: Sequence[str]) -> list[_Name]:
     found = []
     for symbol in symbols:
         name, until = symbol, _ALWAYS[1]
-        for date, new, old in reversed(changes):
+        for day, new, old in reversed(changes):
             # Of a change from a name to itself, only the CUSIP is new.
-            if new == name != old and date < until:
-                found.append(_Name(symbol, name, date, until))
-                name, until = old, date
+            if new == name != old and day < until:
+                found.append(_Name(symbol, name, day, until))
+                name, until = old, day
         found.append(_Name(symbol, name, _ALWAYS[0], until))
     return found
 
 
 def _change_of(record: Record) -> tuple[pd.Timestamp, str, str]:
     """Date, new symbol, old symbol."""
-    try:
-        return _date_of(NAME_CHANGES, record), record["new_symbol"], record["old_symbol"]
-    except KeyError as error:
-        raise _malformed(NAME_CHANGES, record) from error
+    new, old = record.get("new_symbol"), record.get("old_symbol")
+    if not (isinstance(new, str) and isinstance(old, str)):
+        raise _malformed(NAME_CHANGES, record)
+    return _date_of(NAME_CHANGES, record), new, old
 
 
 def _speaks_of(record: Record, past: _Name, stamp: pd.Timestamp) -> bool:
@@ -148,7 +160,8 @@ def _speaks_of(record: Record, past: _Name, stamp: pd.Timestamp) -> bool:
 
 
 def _symbols_in(record: Record) -> set[str]:
-    return {text for field, text in record.items() if field.endswith("symbol")}
+    symbols = [text for field, text in record.items() if field.endswith("symbol")]
+    return {text for text in symbols if isinstance(text, str)}
 
 
 def _value(kind: str, record: Record) -> float | None:
@@ -156,26 +169,35 @@ def _value(kind: str, record: Record) -> float | None:
     if kind not in _READ:
         return None
     try:
-        value = float(_READ[kind][1](record))
+        value = _READ[kind][1](record)
     except ZeroDivisionError:
         return None
-    except (KeyError, TypeError) as error:
+    except (KeyError, ValueError) as error:
         raise _malformed(kind, record) from error
     return value if 0 < value < np.inf else None
 
 
+def _rate(record: Record, field: str) -> float:
+    rate = number(record[field])
+    if not math.isfinite(rate):
+        raise ValueError(f"{field} is no number")
+    return rate
+
+
 def _text(kind: str, record: Record) -> str:
     try:
-        return _TOLD[kind].format(**record)
+        return _TOLD[kind].format(**record)[:_LONGEST]
     except KeyError:  # a kind, or a form of one, that the venue has added since
-        return ", ".join(f"{field} {record[field]}" for field in sorted(record) if field != "id")
+        said = (f"{field} {record[field]}" for field in sorted(record) if field != "id")
+        return ", ".join(said)[:_LONGEST]
 
 
 def _date_of(kind: str, record: Record) -> pd.Timestamp:
+    text = next((record[field] for field in _DATES if record.get(field)), None)
     try:
-        date = next(record[field] for field in _DATES if record.get(field))
-        return pd.Timestamp(date, tz="UTC").as_unit("us")
-    except (StopIteration, TypeError, ValueError) as error:
+        day = date.fromisoformat(text)  # type: ignore[arg-type]  # whatever it is, it says so
+        return pd.Timestamp(day).tz_localize("UTC").as_unit("us")
+    except (TypeError, ValueError, OverflowError) as error:
         raise _malformed(kind, record) from error
 
 
@@ -185,4 +207,8 @@ def _identity(record: Record) -> str:
 
 
 def _malformed(kind: str, record: Record) -> SourceError:
-    return SourceError(f"Alpaca's corporate actions: {kind} has a record like no other: {record}")
+    whose = ", ".join(sorted(_symbols_in(record))[:_NAMED]) or "nobody"
+    return SourceError(
+        f"Alpaca's corporate actions of {whose}: {kind[:_KIND]} has a record like no other: "
+        f"{excerpt(record)}"
+    )

@@ -7,7 +7,7 @@ the cause of ours; an answer that sends us to another address is refused; nothin
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import SecretStr
 
 from trading_pipeline.adapters.sources.alpaca_bars import raw_rows
+from trading_pipeline.adapters.sources.payload import excerpt
 from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
 from trading_pipeline.errors import CredentialsError, SourceError
 
@@ -27,7 +28,7 @@ Page = TypeVar("Page")
 
 VENUE = "Alpaca"
 KEY_NAMES = "TP_ALPACA_KEY and TP_ALPACA_SECRET"
-_ASSET = {"symbol", "status", "tradable"}
+_ASSET = {"symbol": str, "status": str, "tradable": bool}
 # Pages in vain: empty, seen before, or of another question. Some may come, but not for ever.
 _WASTED = 10
 _SHOWN, _NAMED = 200, 5
@@ -54,6 +55,7 @@ class AlpacaApi:
         self._patience = patience or Patience()
         self._pace = Pace(60 / per_minute, self._patience)
         self._clients: dict[str, RESTClient] = {}
+        self._sessions: dict[str, PatientSession] = {}
         self._lock = threading.Lock()
 
     def bars(
@@ -105,9 +107,27 @@ class AlpacaApi:
     def assets(self) -> list[Asset]:
         """All US equities, delisted ones included; raises as `bars` does."""
         answer = self._get("trading", "/assets", {"asset_class": "us_equity"})
-        if not isinstance(answer, list) or not all(map(_is_asset, answer)):
+        if not isinstance(answer, list):
             raise _strange("/assets", answer, {})
+        if strangers := [each for each in answer if not _is_asset(each)]:
+            raise _strange("/assets", strangers, {})
         return answer
+
+    def clock(self) -> datetime | None:
+        """The venue's time: what its clock says, or the date of its answer where it has none.
+
+        None: it tells neither. Raises as `bars` does.
+        """
+        try:
+            answer = self._get("trading", "/clock", {})
+        except _NotFound:
+            return self._sessions["trading"].date
+        text = answer.get("timestamp") if isinstance(answer, dict) else None
+        stamp = pd.to_datetime(text if isinstance(text, str) else None, errors="coerce")
+        if pd.isna(stamp) or stamp.tz is None:
+            raise _strange("/clock", answer, {})
+        told: datetime = stamp
+        return told
 
     def _pages(
         self,
@@ -130,6 +150,8 @@ class AlpacaApi:
             if not _is_page(payload):
                 raise _strange(path, answer, fields)
             following = answer.get("next_page_token")
+            if not isinstance(following, str | None):
+                raise _strange(path, {"next_page_token": following}, fields)
             if (page := read(payload)) is not None:
                 yield page
                 if not following:
@@ -185,16 +207,16 @@ class AlpacaApi:
         )
         # The client has no way to be given a session, and its own would wait 3 seconds three
         # times where the venue says how long. Ours never hands it an answer that it would retry.
-        client._session = PatientSession(VENUE, self._pace, self._patience)
-        client._session.hooks["response"].append(self._look_at)
+        session = PatientSession(VENUE, self._pace, self._patience)
+        session.hooks["response"].append(self._look_at)
+        client._session = self._sessions[name] = session
         return client
 
     def _look_at(self, answer: "requests.Response", **_: Any) -> None:
         """Refuse what would take the keys elsewhere: to another address, or into a message."""
         if answer.is_redirect:
-            host = urlsplit(answer.headers["location"]).hostname
             raise SourceError(
-                f"{VENUE} sends us to {host} instead of answering; "
+                f"{VENUE} sends us to {_host_of(answer.headers['location'])} instead of answering; "
                 "set the address of its API to one that answers"
             )
         if any(
@@ -204,6 +226,17 @@ class AlpacaApi:
             raise SourceError(
                 f"{VENUE}'s answer repeats our keys (HTTP {answer.status_code}); is this its API?"
             )
+
+
+class _NotFound(SourceError):
+    """There is nothing at this address."""
+
+
+def _host_of(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or "another page"
+    except ValueError:
+        return "no address at all"
 
 
 def _checked(*keys: SecretStr | None) -> list[str]:
@@ -239,12 +272,12 @@ def _refused(client: str, status: int | None, text: str, asked: str) -> SourceEr
             f"{VENUE} refused the keys of {KEY_NAMES} (HTTP {status}): "
             "make new ones at https://app.alpaca.markets, and set both"
         )
-    return SourceError(said)
+    return _NotFound(said) if status == 404 else SourceError(said)
 
 
 def _strange(path: str, answer: object, fields: dict[str, Any]) -> SourceError:
-    shown = " ".join(repr(answer)[:_SHOWN].split())
-    return SourceError(f"{VENUE} answered {path} with something unknown: {shown}{_asked(fields)}")
+    came = excerpt(answer)
+    return SourceError(f"{VENUE} answered {path} with something unknown: {came}{_asked(fields)}")
 
 
 def _is_page(payload: object) -> TypeGuard[dict[str, list[dict[str, Any]]]]:
@@ -254,7 +287,9 @@ def _is_page(payload: object) -> TypeGuard[dict[str, list[dict[str, Any]]]]:
 
 
 def _is_asset(answer: object) -> bool:
-    return isinstance(answer, dict) and set(answer) >= _ASSET
+    return isinstance(answer, dict) and all(
+        isinstance(answer.get(field), kind) for field, kind in _ASSET.items()
+    )
 
 
 def _asked(fields: dict[str, Any]) -> str:

@@ -60,22 +60,31 @@ class CcxtSource:
         Raises:
             SettingsError: ccxt has no such exchange, or that has no such bars, or `url` is none.
         """
-        self._patience, self._now = patience or Patience(), now
-        self._client = CcxtClient(exchange, timeframe, url, self._patience)
+        self._patience = patience or Patience()
+        self._client = CcxtClient(exchange, timeframe, url, self._patience, now)
         self._listed: dict[str, pd.Timestamp] = {}
 
     def identity(self) -> dict[str, str]:
         """Exchange and timeframe."""
         return {"source": self._client.exchange, "timeframe": self._client.timeframe}
 
+    def clock(self) -> pd.Timestamp:
+        """See `LiveSource.clock`."""
+        return self._client.clock()
+
     def symbols(self) -> list[str]:
         """All spot pairs that it lists, with those of the past that it still knows."""
         return sorted(self._client.markets())
 
+    def traded(self, symbols: Sequence[str]) -> set[str]:
+        """See `LiveSource.traded`."""
+        self._refuse_unknown(symbols)
+        return {symbol for symbol in symbols if self._is_traded(symbol)}
+
     def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
         """[first, end) of their closed bars; two questions a symbol. See `BarSource.span`."""
         self._refuse_unknown(symbols)
-        clock = self._client.clock(self._now)
+        clock = _ms(self.clock())
         spans = [(self._first(each, clock), self._end(each, clock)) for each in symbols]
         if not (known := [span for span in spans if not pd.isna(span[0])]):
             names = ", ".join(symbols) or "no symbols at all"
@@ -97,14 +106,13 @@ class CcxtSource:
         self._refuse_unknown(symbols)
 
     def listings(self, symbols: Sequence[str]) -> pd.DataFrame:
-        """See `LiveSource.listings`; what the venue trades is asked anew.
+        """See `LiveSource.listings`.
 
         Not traded for a month is "delisted", for less "halted": venues use one word for both, and
         for a pair before its first trade.
         """
-        self._client.markets(anew=True)
         self._refuse_unknown(symbols)
-        clock = self._client.clock(self._now)
+        clock = _ms(self.clock())
         listed = [self._first(symbol, clock) for symbol in symbols]
         return pd.DataFrame(
             {
@@ -163,7 +171,7 @@ class CcxtSource:
 
     def _bars_of(self, symbol: str, since: int, until: int) -> pd.DataFrame:
         # The clock is read before the candles: what was closed then is closed in the answer.
-        until = min(until, self._client.clock(self._now) - self._client.step + 1)
+        until = min(until, _ms(self.clock()) - self._client.step + 1)
         rows = [row for page in self._pages(symbol, since, until) for row in page]
         for start, end in self._holes(rows, since, until):
             rows += [row for page in self._pages(symbol, start, end, once=True) for row in page]

@@ -21,6 +21,7 @@ class Origin:
     trading_url: str | None = None
     delay: timedelta | None = None  # after a bar's close; None: what free keys need
     per_minute: float = 200.0  # requests that free keys may send
+    hurried: bool = False  # a venue that is down is given up after a minute
     key: SecretStr | None = None
     secret: SecretStr | None = None
 
@@ -52,6 +53,7 @@ def _parquet(origin: Origin) -> BarSource:
 
 def _alpaca(origin: Origin, timeframe: str) -> BarSource:
     from trading_pipeline.adapters.sources.alpaca import AlpacaSource
+    from trading_pipeline.adapters.sources.retry import HURRY
 
     return AlpacaSource(
         origin.key,
@@ -62,10 +64,13 @@ def _alpaca(origin: Origin, timeframe: str) -> BarSource:
         trading_url=origin.trading_url,
         delay=origin.delay,
         per_minute=origin.per_minute,
+        patience=HURRY if origin.hurried else None,
     )
 
 
 def _ccxt(origin: Origin, source: str, timeframe: str) -> BarSource:
     from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
+    from trading_pipeline.adapters.sources.retry import HURRY
 
-    return CcxtSource(origin.exchange or source, timeframe, url=origin.url)
+    exchange, patience = origin.exchange or source, HURRY if origin.hurried else None
+    return CcxtSource(exchange, timeframe, url=origin.url, patience=patience)

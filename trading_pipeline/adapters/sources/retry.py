@@ -3,9 +3,13 @@
 The venues' own clients speak HTTP through `requests`; they are given a `PatientSession` to do so.
 It answers rate limits, server errors, time-outs, broken connections and truncated bodies, so that
 a client, and the source that uses it, sees either a whole answer or `SourceUnavailable`.
+
+A venue that fails for one question may answer others, so before it is given up the question that
+it answered last is put again: no answer to that either is `VenueDown`, and nothing else is asked.
 """
 
 import logging
+import math
 import random
 import ssl
 import threading
@@ -13,9 +17,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.exceptions import (
@@ -25,7 +29,8 @@ from requests.exceptions import (
     Timeout,
 )
 
-from trading_pipeline.errors import SourceUnavailable
+from trading_pipeline.adapters.sources.venue_clock import date_of
+from trading_pipeline.errors import SourceUnavailable, VenueDown
 
 _LOG = logging.getLogger(__name__)
 # Asked too often: all threads must hold. 418 is Binance's ban of those who ignored a 429.
@@ -44,6 +49,7 @@ class Patience:
     first: float = 1.0  # before the second try; doubles from try to try, up to `longest`
     longest: float = 60.0
     limit: float = 900.0  # of one question altogether; a venue that says 'wait longer' is given up
+    outage: float = math.inf  # without an answer to any question of a kind: the venue is down
     timeout: float = 20.0  # until an answer is overdue
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -61,7 +67,8 @@ class Pace:
         """`interval`: seconds that the venue wants between two requests of cost 1."""
         self.interval, self._patience = interval, patience or Patience()
         self._lock, self._thread = threading.Lock(), threading.local()
-        self._free = float("-inf")
+        self._free = -math.inf
+        self._down: dict[str, tuple[float, str]] = {}  # by kind of question: until when, and why
 
     def price(self, cost: float | None = None) -> None:
         """Say what the next request of this thread costs, in requests of cost 1."""
@@ -84,6 +91,20 @@ class Pace:
         with self._lock:
             self._free = max(self._free, self._patience.clock() + seconds)
 
+    def close(self, kind: str, seconds: float, why: str) -> None:
+        """Let questions of a kind fail for so long, unasked; "" is any kind."""
+        self._down[kind] = self._patience.clock() + seconds, why
+
+    def check_open(self, kind: str) -> None:
+        """Raise VenueDown while questions of this kind are not asked."""
+        for until, why in (self._down.get(each, (-math.inf, "")) for each in ("", kind)):
+            if self._patience.clock() < until:
+                raise VenueDown(why)
+
+
+# For commands before which somebody sits; a night may wait.
+HURRY = Patience(outage=60.0)
+
 
 @dataclass(frozen=True)
 class _Setback:
@@ -96,16 +117,35 @@ class _Setback:
     error: Exception | None = None
 
 
+@dataclass(frozen=True, repr=False)  # its headers hold keys
+class _Question:
+    """A GET, as it is sent."""
+
+    url: Any
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """Its path: the venue may answer one kind of question, and none of another."""
+        return urlsplit(str(self.url)).path
+
+
 class PatientSession(requests.Session):
     """An HTTP session that asks again, until there is a whole JSON answer.
 
     Only GET is repeated: what changes something at the venue is sent once. Answers that say that
     the question is wrong (other 4xx) are returned, for the client to read. Threads may share it.
+
+    `date` is when the last whole answer was made, by the venue's clock, if it said so.
     """
 
     def __init__(self, venue: str, pace: Pace, patience: Patience | None = None) -> None:
         super().__init__()
         self.venue, self.pace, self.patience = venue, pace, patience or Patience()
+        self.date: datetime | None = None
+        self._answered: dict[str, tuple[float, _Question]] = {}  # the last of each kind, and when
+        self._here = threading.local()
         # Threads that share a jar would change it under each other; no cookie, no such race.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -113,28 +153,64 @@ class PatientSession(requests.Session):
         """`requests.Session.request`; a GET takes its turn and is repeated while that may help.
 
         Raises:
-            SourceUnavailable: no whole answer after all tries, or the venue wants too long a pause.
+            SourceUnavailable: no whole answer after all tries.
+            VenueDown: nor to a question that it answered before, or it wants too long a pause.
         """
         kwargs["timeout"] = self.patience.timeout
         if method.upper() != "GET":
             self.pace.turn()
             return super().request(method, url, *args, **kwargs)
-        began, tries = self.patience.clock(), self.patience.tries
+        question, tries = _Question(url, args, kwargs), self.patience.tries
+        self.pace.check_open(question.kind)
+        began = self.patience.clock()
         for attempt in range(tries):
-            self.pace.turn()
-            try:
-                answer = super().request(method, url, *args, **kwargs)
-                setback = _setback_of(answer)
-            except _BROKEN as error:
-                setback = _setback_of_error(error, self.patience.timeout)
+            answer, setback = self._try(question)
             if setback is None:
                 return answer
             spent = self.patience.clock() - began
             pause = max(self.patience.pause(attempt), setback.retry_after)
-            if attempt + 1 == tries or spent + pause > self.patience.limit or setback.hopeless:
-                raise self._given_up(setback, attempt + 1, spent) from setback.error
+            over = attempt + 1 == tries or spent + pause > self.patience.limit or setback.hopeless
+            if over or self._is_silent(question, began, setback, pause):
+                down = setback.hopeless or setback.too_many or not self._still_answers(question)
+                if over or down:
+                    error = self._given_up(setback, attempt + 1, spent, down)
+                    if down:
+                        self._close(question, setback, str(error))
+                    raise error from setback.error
             self._wait(setback, pause)
         raise ValueError(f"patience must have at least one try, had {tries}")
+
+    def said(self) -> str:
+        """The beginning of the last answer that this thread was given."""
+        return getattr(self._here, "said", "")
+
+    def _try(self, question: _Question) -> tuple[Any, _Setback | None]:
+        """Send it once: the answer, or what is wrong with it."""
+        self.pace.turn()
+        try:
+            answer = super().request("GET", question.url, *question.args, **question.options)
+            setback = _setback_of(answer)
+        except _BROKEN as error:
+            return None, _setback_of_error(error, self.patience.timeout)
+        if setback is None:
+            self.date = date_of(answer.headers.get("Date")) or self.date
+            self._here.said = _beginning(answer)
+            if answer.ok:
+                self._answered[question.kind] = self.patience.clock(), question
+        return answer, setback
+
+    def _is_silent(
+        self, question: _Question, began: float, setback: _Setback, pause: float
+    ) -> bool:
+        """Whether an answer to the next try could come only after the time that an outage has."""
+        heard = max(began, self._answered.get(question.kind, (began, question))[0])
+        overdue = 0.0 if setback.retry_after else self.patience.timeout
+        return self.patience.clock() - heard + pause + overdue > self.patience.outage
+
+    def _still_answers(self, question: _Question) -> bool:
+        """Whether it answers a question of this kind that it answered before."""
+        known = self._answered.get(question.kind)
+        return known is not None and self._try(known[1])[1] is None
 
     def _wait(self, setback: _Setback, pause: float) -> None:
         _LOG.info("%s %s; asked again in %.0f s", self.venue, setback.reason, pause)
@@ -143,29 +219,46 @@ class PatientSession(requests.Session):
         else:
             self.patience.sleep(pause)
 
-    def _given_up(self, setback: _Setback, tries: int, spent: float) -> SourceUnavailable:
+    def _close(self, question: _Question, setback: _Setback, why: str) -> None:
+        """One error is enough: whoever asks next is told the same, and the venue is left alone."""
+        if setback.too_many:
+            self.pace.close("", setback.retry_after, why)
+        elif math.isfinite(self.patience.outage):
+            self.pace.close(question.kind, self.patience.outage, why)
+
+    def _given_up(
+        self, setback: _Setback, tries: int, spent: float, down: bool
+    ) -> SourceUnavailable:
         times = "1 try" if tries == 1 else f"{tries} tries"
         wish = f", and wants a pause of {setback.retry_after:.0f} s" if setback.retry_after else ""
-        advice = "" if setback.hopeless else "; run it again later: what is stored stays"
-        return SourceUnavailable(
-            f"{self.venue} {setback.reason}{wish} ({times} in {spent:.0f} s){advice}"
-        )
+        text = f"{self.venue} {setback.reason}{wish} ({times} in {spent:.0f} s)"
+        if not setback.hopeless:
+            text += f"; run it again {self._when(setback, down)}: what is stored stays"
+        return VenueDown(text) if down else SourceUnavailable(text)
+
+    def _when(self, setback: _Setback, down: bool) -> str:
+        if setback.retry_after > min(self.patience.outage, self.patience.limit):
+            return f"in {setback.retry_after / 60:.0f} minutes, and not before"
+        return "later, or with --wait" if down and math.isfinite(self.patience.outage) else "later"
 
 
 def _setback_of(answer: requests.Response) -> _Setback | None:
     """What is wrong with an answer; None if it may be handed to the client."""
     status = answer.status_code
     if status in _TOO_MANY or status in _FAILING:
-        pause, too_many = _retry_after(answer.headers.get("Retry-After")), status in _TOO_MANY
+        pause, too_many = _retry_after(answer), status in _TOO_MANY
         return _Setback(f"answered HTTP {status} ({answer.reason})", pause, too_many)
     if not answer.ok:
         return None
     try:
         answer.json()
-    except ValueError:
-        start = " ".join(answer.text[:_SHOWN].split())
-        return _Setback(f"answered with something that is no JSON: {start!r}")
+    except (ValueError, RecursionError):
+        return _Setback(f"answered with something that is no JSON: {_beginning(answer)!r}")
     return None
+
+
+def _beginning(answer: requests.Response) -> str:
+    return " ".join(answer.content[:_SHOWN].decode("utf-8", "replace").split())
 
 
 def _setback_of_error(error: Exception, timeout: float) -> _Setback:
@@ -184,16 +277,12 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _retry_after(header: str | None) -> float:
+def _retry_after(answer: requests.Response) -> float:
     """Seconds that a Retry-After header asks for (a number or a date); 0 without one."""
-    if header is None:
-        return 0.0
+    header = answer.headers.get("Retry-After", "")
     try:
         return max(0.0, float(header))
     except ValueError:
         pass
-    try:
-        until = parsedate_to_datetime(header).astimezone(UTC)
-    except ValueError:
-        return 0.0
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    until, now = date_of(header), date_of(answer.headers.get("Date")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until else 0.0

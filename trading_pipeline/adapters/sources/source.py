@@ -10,7 +10,7 @@ import pandas as pd
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import SourceError, UnknownSymbol
 
-_SHOWN = 20
+_SHOWN, _LONGEST = 20, 30  # names of symbols, and characters of one
 
 
 class BarSource(Protocol):
@@ -62,8 +62,25 @@ class BarSource(Protocol):
 class LiveSource(BarSource, Protocol):
     """A venue over the network. May be asked for different symbols by several threads at once."""
 
+    def clock(self) -> pd.Timestamp:
+        """What time it is at the venue, UTC, and never later; told at most a minute ago.
+
+        Raises:
+            SourceError: it could not answer.
+        """
+        ...
+
     def identity(self) -> dict[str, str]:
         """What makes its bars comparable: source, timeframe, and feed if there are several."""
+        ...
+
+    def traded(self, symbols: Sequence[str]) -> set[str]:
+        """Those of the symbols that the venue trades now, as it told in the last hour.
+
+        Raises:
+            UnknownSymbol: it does not know one of the symbols.
+            SourceError: it could not answer.
+        """
         ...
 
     def listings(self, symbols: Sequence[str]) -> pd.DataFrame:
@@ -88,7 +105,7 @@ def refuse_unknown(symbols: Sequence[str], known: Sequence[str], where: str) -> 
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
         raise UnknownSymbol(
             f"{where} has no {', '.join(unknown)}{similar}; "
-            f"it knows {', '.join(known[:_SHOWN])}{more}"
+            f"it knows {', '.join(name[:_LONGEST] for name in known[:_SHOWN])}{more}"
         )
 
 

@@ -80,6 +80,7 @@ class BarStore:
         *,
         absences: pd.DataFrame | None = None,
         asked: pd.DataFrame | None = None,
+        listed: pd.DataFrame | None = None,
         identity: Mapping[str, str] | None = None,
     ) -> Merged:
         """Take bars into the store, the given row of a key winning; all of it or nothing.
@@ -95,6 +96,7 @@ class BarStore:
                 lacked, as of `now`; those that are stored stay.
             asked: columns symbol, asked_at: everything that had closed by `asked_at` has been
                 asked for, this answer included; see `core/market/coverage.py`.
+            listed: columns symbol, listed: the stamps of first bars, as the venue says `now`.
             identity: what the bars are of, e.g. source, feed and timeframe; kept with them.
 
         Raises:
@@ -111,6 +113,10 @@ class BarStore:
                 for path, stored, rows in self._months_of(checked, span)
             ]
             files = self._changed_files(months, checked, _absences(absences, now), asked, identity)
+            if listed is not None and len(listed):
+                known = history.read_listed(self.folder)
+                told = history.merge_listed(known, listed, in_utc(now))
+                files |= {} if told.equals(known) else {history.LISTED: table_writer(told)}
             commit(self.folder, files)
         return _merged([month for _, month in months])
 
@@ -172,6 +178,14 @@ class BarStore:
             StoreError: the file cannot be read.
         """
         return read_whole(self.folder, lambda: history.read_asked(self.folder))
+
+    def listed(self) -> pd.DataFrame:
+        """The stamps of first bars: columns symbol, listed, asked_at, each symbol once.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_listed(self.folder))
 
     def identity(self) -> dict[str, str] | None:
         """What the stored bars are of, as last given to `merge`; None if it never was.

@@ -4,6 +4,7 @@ revisions.parquet  versions of bars that were changed or removed; see `core/mark
 absences.parquet   symbol, timestamp, asked_at, nights: bars that answers of the venue lacked, the
                    last one at `asked_at`, on so many different days; a stored bar may be among them
 asked.parquet      symbol, asked_at: everything that had closed by then was asked for
+listed.parquet     symbol, listed, asked_at: the stamp of its first bar, as the venue said then
 identity.json      what the bars are of, e.g. source, feed and timeframe, as text
 stale_actions.json why the corporate actions are not those of today, and of when they are
 """
@@ -23,6 +24,7 @@ from trading_pipeline.errors import StoreError
 REVISIONS = "history/revisions.parquet"
 ABSENCES = "history/absences.parquet"
 ASKED = "history/asked.parquet"
+LISTED = "history/listed.parquet"
 IDENTITY = "history/identity.json"
 STALE_ACTIONS = "history/stale_actions.json"
 _STAMPS = "datetime64[us, UTC]"
@@ -53,6 +55,12 @@ def read_asked(folder: Path) -> pd.DataFrame:
     """When each symbol was asked for, by symbol; empty if none was."""
     path = folder / ASKED
     return read_table(path, _ASKED_AGAIN) if path.exists() else empty_asked()
+
+
+def read_listed(folder: Path) -> pd.DataFrame:
+    """The first stamp of each symbol, by symbol; empty if none was asked for."""
+    path = folder / LISTED
+    return read_table(path, _ASKED_AGAIN) if path.exists() else empty_listed()
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,14 @@ def empty_asked() -> pd.DataFrame:
     return empty_absences()[["symbol", "asked_at"]]
 
 
+def empty_listed() -> pd.DataFrame:
+    """Nobody's listing is known."""
+    stamps = pd.Series([], dtype=_STAMPS)
+    return pd.DataFrame(
+        {"symbol": pd.Series([], dtype="str"), "listed": stamps, "asked_at": stamps}
+    )
+
+
 def merge_absences(known: pd.DataFrame, found: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
     """Absences with those found now, without bars that are `given` now.
 
@@ -153,3 +169,11 @@ def merge_asked(known: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """The latest instant for each symbol."""
     both = pd.concat([known, now], ignore_index=True)
     return both.groupby("symbol", sort=True)["asked_at"].max().reset_index()
+
+
+def merge_listed(known: pd.DataFrame, found: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    """Listings with those found now, which win."""
+    stamps = pd.DatetimeIndex(found["listed"], tz="UTC").as_unit("us")
+    told = pd.DataFrame({"symbol": found["symbol"], "listed": stamps, "asked_at": now})
+    both = pd.concat([known, told.astype(known.dtypes)], ignore_index=True)
+    return both.drop_duplicates("symbol", keep="last").sort_values("symbol", ignore_index=True)

@@ -313,7 +313,7 @@ def test_keys_do_not_follow_a_redirect(venue, status):
 def test_keys_go_to_the_two_addresses_and_nowhere_else(venue):
     with FakeAlpaca(NOW) as trading:
         source_at(venue, trading_url=trading.url).bars(["AAPL"], *EVER)
-        assert {request.path for request in trading.requests} == {"/v2/assets"}
+        assert {request.path for request in trading.requests} == {"/v2/assets", "/v2/clock"}
     assert {request.path for request in venue.requests} == {"/v2/stocks/bars"}
 
 

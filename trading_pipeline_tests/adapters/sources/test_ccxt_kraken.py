@@ -5,7 +5,7 @@ import pytest
 
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.sources.retry import Patience
-from trading_pipeline.errors import SourceError, SourceUnavailable
+from trading_pipeline.errors import SourceError, SourceUnavailable, VenueDown
 from trading_pipeline_tests.adapters.sources.contract import BarSourceContract
 from trading_pipeline_tests.fakes.kraken import BUSY, RATE_LIMITED, FakeKraken
 from trading_pipeline_tests.fakes.venue import ANSWER_FAULTS, FOREVER, Answer, Fault, TestClock
@@ -76,6 +76,18 @@ def test_and_given_up_in_the_end():
         ):
             source_of(venue, "1d").bars(["BTC/USD"], START, END)
         assert len(venue.asked("OHLC")) == 8
+
+
+def test_a_command_gives_them_up_within_a_minute():
+    """The venue says that it is too busy: that holds for every question."""
+    with FakeKraken(NOW, "2021-05-01") as venue:
+        clock = TestClock()
+        patience = Patience(sleep=clock.sleep, clock=clock.time, outage=60.0)
+        source = CcxtSource("kraken", "1d", venue.url, patience=patience)
+        venue.misbehave(BUSY, FOREVER, "OHLC")
+        with pytest.raises(VenueDown, match=r"EService:Unavailable.*or with --wait"):
+            source.bars(["BTC/USD"], START, END)
+        assert clock.now <= 60
 
 
 def test_another_error_is_not_asked_again():

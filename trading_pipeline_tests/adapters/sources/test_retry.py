@@ -2,12 +2,13 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 import requests
 
 from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
-from trading_pipeline.errors import SourceUnavailable
+from trading_pipeline.errors import SourceUnavailable, VenueDown
 from trading_pipeline_tests.fakes.venue import (
     ANSWER_FAULTS,
     FOREVER,
@@ -19,6 +20,7 @@ from trading_pipeline_tests.fakes.venue import (
     refusal,
 )
 
+HTML_FAULT = Fault(answer=HTML)
 WORDS = {"words": list(range(500))}
 
 
@@ -199,3 +201,138 @@ def test_threads_share_no_cookies(venue, session):
     session.get(venue.url)
     session.get(venue.url)
     assert "Cookie" not in venue.requests[-1].headers
+
+
+# A venue that is down
+
+
+def hurried(clock, **terms):
+    """Patience of a command, by a clock on which only pauses and time-outs take time."""
+    usual = {"sleep": clock.sleep, "clock": clock.time, "random": lambda: 1.0, "outage": 60.0}
+    return Patience(**(usual | terms))
+
+
+@pytest.mark.parametrize(
+    "fault", [refusal(500), refusal(503, retry_after=5), refusal(429), Fault(cut=0.0), HTML_FAULT]
+)
+def test_a_venue_that_is_down_is_given_up_within_a_minute(venue, clock, fault):
+    """Not after eight tries, which take two minutes, and with time-outs nearly five."""
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+    venue.misbehave(fault, FOREVER)
+    with pytest.raises(VenueDown, match="run it again later, or with --wait: what is stored stays"):
+        session.get(f"{venue.url}/words")
+    assert clock.now <= 60
+
+
+def test_time_outs_count_towards_the_minute(clock, monkeypatch):
+    """Twenty seconds each: a third try could not end in time."""
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+
+    def silent(*_, timeout, **__):
+        clock.sleep(timeout)
+        raise requests.Timeout("timed out")
+
+    monkeypatch.setattr(requests.Session, "request", silent)
+    with pytest.raises(VenueDown, match=r"did not answer within 20 s \(2 tries in 41 s\)"):
+        session.get("http://library/words")
+    assert clock.now <= 60
+
+
+def test_a_question_that_fails_alone_has_all_the_patience_there_is(venue, clock):
+    """The venue answers others of its kind meanwhile, so it is not down."""
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+    session.get(f"{venue.url}/words", params={"of": "Mann"})
+    venue.misbehave(refusal(500), FOREVER, where="of=Kafka")
+    with pytest.raises(SourceUnavailable, match=r"8 tries in \d+ s\); run it again later:") as said:
+        session.get(f"{venue.url}/words", params={"of": "Kafka"})
+    assert not isinstance(said.value, VenueDown)
+    assert clock.now > 120
+    assert 1 < len(venue.asked("of=Mann")) < 6
+
+
+def test_a_question_that_comes_right_after_two_minutes_is_answered(venue, clock):
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+    session.get(f"{venue.url}/words", params={"of": "Mann"})
+    venue.misbehave(refusal(500), 7, where="of=Kafka")
+    assert session.get(f"{venue.url}/words", params={"of": "Kafka"}).json() == WORDS
+    assert clock.now == 123
+
+
+def test_one_kind_of_question_may_be_down_alone(venue, clock):
+    """A venue whose clock goes and whose bars do not come is of no use."""
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+    session.get(f"{venue.url}/clock")
+    venue.misbehave(refusal(500), FOREVER, where="/words")
+    for _ in range(3):  # whoever asks next is told at once
+        with pytest.raises(VenueDown):
+            session.get(f"{venue.url}/words")
+    assert clock.now <= 60
+    session.get(f"{venue.url}/clock")
+    venue.behave()
+    clock.sleep(60)
+    assert session.get(f"{venue.url}/words").json() == WORDS
+
+
+def test_a_ban_says_how_long_it_is_and_nothing_is_asked_again(venue, clock):
+    """Binance bans longer those who go on asking; nor is it asked whether it is there at all."""
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+    session.get(f"{venue.url}/words")
+    venue.misbehave(refusal(418, retry_after=7200), FOREVER)
+    wish = r"wants a pause of 7200 s .*run it again in 120 minutes, and not before"
+    with pytest.raises(VenueDown, match=wish):
+        session.get(f"{venue.url}/words")
+    assert (len(venue.requests), clock.now) == (2, 0)
+    with pytest.raises(VenueDown, match="120 minutes"):
+        session.get(f"{venue.url}/clock")
+    assert len(venue.requests) == 2
+    venue.behave()
+    clock.sleep(7200)
+    assert session.get(f"{venue.url}/words").json() == WORDS
+
+
+def test_a_short_ban_is_waited_out_by_a_command_too(venue, clock):
+    session = PatientSession("library", Pace(0.0, hurried(clock)), hurried(clock))
+    venue.misbehave(refusal(429, retry_after=45))
+    assert session.get(f"{venue.url}/words").json() == WORDS
+    assert clock.now == 45
+
+
+def test_who_waits_is_told_when_the_venue_is_down_at_last(venue, session):
+    """After all tries of a night, if no other question is answered either."""
+    session.get(f"{venue.url}/words")
+    venue.misbehave(refusal(500), FOREVER)
+    with pytest.raises(VenueDown, match=r"8 tries in 123 s\); run it again later:"):
+        session.get(f"{venue.url}/words")
+    assert len(venue.requests) == 1 + 8 + 1
+
+
+def test_a_date_to_come_back_at_is_read_by_the_venues_clock(venue, session, clock):
+    """A minute from when it answered, whatever this machine takes the time to be."""
+    headers = {
+        "Date": "Wed, 21 Oct 2099 07:28:00 GMT",
+        "Retry-After": "Wed, 21 Oct 2099 07:29:00 GMT",
+    }
+    venue.misbehave(Fault(answer=Answer({}, 503, headers)))
+    session.get(venue.url)
+    assert clock.now == 60
+
+
+@pytest.mark.parametrize(
+    "wish", ["nan", "inf", "1e999", "Mon, 01 Jan 0001 00:00:00 +2359", "-" * 99, "٣", ""]
+)
+def test_whatever_a_wish_says_is_no_crash(venue, session, wish):
+    venue.misbehave(Fault(answer=Answer({}, 503, {"Retry-After": wish.encode().decode("latin1")})))
+    told = []
+    try:
+        told.append(session.get(venue.url).json())
+    except SourceUnavailable as error:
+        told.append(str(error))
+    assert told == [WORDS] or "wants a pause of inf s" in told[0]
+
+
+def test_the_date_of_the_last_answer_is_kept(venue, session):
+    assert session.date is None
+    for sent in ("Wed, 21 Oct 2015 07:28:00 GMT", "yesterday", "", "Wed, 99 Oct 2015 07:28:00 GMT"):
+        venue.misbehave(Fault(answer=Answer(WORDS, 200, {"Date": sent})))
+        session.get(venue.url)
+        assert session.date == datetime(2015, 10, 21, 7, 28, tzinfo=UTC)

@@ -1,0 +1,105 @@
+"""The command that asks a venue: how often it asks, and for how long it waits."""
+
+import signal
+import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from trading_pipeline.adapters.sources import ccxt_spot, retry
+from trading_pipeline.adapters.sources.retry import HURRY, Patience
+from trading_pipeline.cli import main
+from trading_pipeline_tests.fakes.binance import FakeBinance, Pair
+from trading_pipeline_tests.fakes.venue import FOREVER, TestClock, refusal
+
+DAYS = 150
+SYMBOLS = ("AAA/USDT", "BBB/USDT", "CCC/USDT")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time in which every source waits, so that nobody has to."""
+    clock = TestClock()
+    times = {"sleep": clock.sleep, "clock": clock.time, "random": lambda: 1.0}
+    monkeypatch.setattr(retry, "HURRY", replace(HURRY, **times))
+    monkeypatch.setattr(ccxt_spot, "Patience", lambda: Patience(**times))
+    return clock
+
+
+@pytest.fixture
+def venue(tmp_path, monkeypatch):
+    """A venue of today, and a home with one market of it."""
+    now = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    start = now - timedelta(days=DAYS)
+    pairs = tuple(Pair(name.split("/")[0], since=f"{start:%Y-%m-%d}") for name in SYMBOLS)
+    with FakeBinance(f"{now:%Y-%m-%d %H:%M:%S}", pairs) as venue:
+        (tmp_path / "pipeline.toml").write_text(
+            f'[markets.coins]\nsource = "binance"\nurl = "{venue.url}"\ntimeframe = "1d"\n'
+            f'symbols = {list(SYMBOLS)}\nstart = {start:%Y-%m-%d}\ncalendar = "24/7"\n'
+        )
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DAGSTER_HOME", "unset")
+        monkeypatch.delenv("DAGSTER_HOME")
+        monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("TP_CONFIG", str(tmp_path / "pipeline.toml"))
+        handler = signal.getsignal(signal.SIGTERM)
+        yield venue
+        signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def download(monkeypatch, capsys):
+    """Runs the command as a shell would; its exit code and what it said."""
+
+    def command(*arguments):
+        argv = ["trading-pipeline", "download", "--market", "coins", *arguments]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        said = capsys.readouterr()
+        return ended.value.code, " ".join((said.out + said.err).split())
+
+    return command
+
+
+def asked(venue):
+    return Counter(request.path.rsplit("/", 1)[1] for request in venue.requests)
+
+
+@pytest.mark.slow
+def test_a_second_download_asks_for_each_coins_newest_bars_and_little_else(venue, download, clock):
+    """The assets of a run share what was asked: nothing is listed twice."""
+    code, said = download()
+    assert (code, "450 bars added" in said) == (0, True), said
+    assert asked(venue) == {"exchangeInfo": 1, "time": 1, "klines": 3 * (2 + 1)}
+    venue.requests.clear()
+    code, said = download()
+    assert (code, "no news" in said) == (0, True), said
+    assert asked(venue) == {"exchangeInfo": 1, "time": 1, "klines": 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["", "klines"])
+@pytest.mark.parametrize(
+    ("arguments", "least", "most"), [([], 20, 61), (["--wait"], 100, 400)], ids=["hurried", "wait"]
+)
+def test_a_venue_that_is_down_is_given_up_after_a_minute_or_waited_for(
+    venue, download, clock, where, arguments, least, most
+):
+    """As a whole, or just its bars; by a clock on which only pauses take time."""
+    assert download()[0] == 0
+    venue.requests.clear()
+    venue.misbehave(refusal(503), FOREVER, where)
+    began = clock.now
+    code, said = download(*arguments)
+    assert code == 2
+    assert "binance" in said
+    assert "answered HTTP 503 (Service Unavailable)" in said
+    assert said.count("error:") == 1
+    assert ("or with --wait" in said) == (not arguments)
+    assert least <= clock.now - began <= most
+    venue.behave()
+    clock.sleep(61)
+    assert download()[0] == 0
