@@ -29,8 +29,9 @@ def paper_trade(
 
     A replay of the past, whatever the source: bars that `download` stored, fills that are
     simulated, each bar with the model of its own fold. It does not wait for new bars of a venue,
-    and sends no order to anyone. Every decision is in the ledger before it is acted on. Ctrl-C stops cleanly; the same command
-    resumes. The orders are those of the backtest of the same period and checkpoints.
+    and sends no order to anyone. Every decision is in the ledger before it is acted on. Ctrl-C
+    stops cleanly; the same command resumes. The orders are those of the backtest of the same
+    period and checkpoints.
     """
     settings = settings_of()
     name = next(iter(markets_of(settings, source, None if source in settings.markets else source)))
