@@ -6,12 +6,13 @@ Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 
 import os
 import re
+import tomllib
 from dataclasses import asdict, replace
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -69,14 +70,24 @@ Months = Annotated[int, BeforeValidator(months)]
 
 def secure(url: str) -> str:
     """A venue's address: https, or http on this machine, since keys must not travel in clear."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"an address is written like 'https://data.example.com', was {url!r}")
+    parts = _parts_of(url)
+    # What is refused is not repeated: it may hold a password.
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address is written like 'https://data.example.com'")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("an address has no user name, password, query or fragment")
     if parts.scheme == "http" and not _is_this_machine(parts.hostname):
-        raise ValueError(f"{url!r} would send keys and bars in clear; use https")
+        raise ValueError("http would send keys and bars in clear; use https")
     return url.rstrip("/")
+
+
+def _parts_of(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is looked at only now
+    except ValueError:
+        return None
+    return parts
 
 
 def _is_this_machine(host: str) -> bool:
@@ -230,12 +241,24 @@ class _NoSecrets(TomlConfigSettingsSource):
 
     def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
         super().__init__(settings_cls, path)
-        if found := [name for name in _SECRETS if name in self.toml_data]:
+        found = [name for name in _SECRETS if name in self.toml_data]
+        if _may_hold_a_password(self.toml_data.get("ledger_url")):
+            found.append("ledger_url")
+        if found:
             variables = ", ".join(f"TP_{name.upper()}" for name in found)
             raise SettingsError(
                 f"{path} holds {', '.join(found)}, and that file is committed. Set {variables} in "
                 ".env or the environment instead; if the file was ever pushed, make a new key"
             )
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))  # as some editors write it
+
+
+def _may_hold_a_password(url: object) -> bool:
+    """Whether a database's address names a user or has a query; a file's has neither."""
+    _, _, place = str(url or "").partition("://")
+    return not str(url).startswith("sqlite") and ("@" in place or "?" in place)
 
 
 def _is_ours(name: str) -> bool:

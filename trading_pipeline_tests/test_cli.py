@@ -349,3 +349,31 @@ def test_bars_are_written_as_they_are_and_as_they_were_known(run, folder):
     code, said = run(*known, "2023-12-31")
     assert code == 2
     assert "held no bars of sample at 2023-12-31 00:00 UTC; give a later --as-known" in said
+
+
+def test_a_file_that_nobody_named_is_not_written_over(run, folder):
+    """`bars.parquet` is a name that a user's own panel may have; a file that is named is meant."""
+    store = BarStore(folder / "home" / "raw" / "sample")
+    bars = panel(30, ("AAPL",))
+    bars["timestamp"] += pd.Timestamp("2010-01-01", tz="UTC") - bars["timestamp"].min()
+    store.merge(bars, pd.Timestamp("2024-01-01", tz="UTC"))
+    (folder / "bars.parquet").write_text("precious")
+    code, said = run("bars")
+    assert (code, "bars.parquet exists; name it with --out to replace it" in said) == (2, True)
+    assert (folder / "bars.parquet").read_text() == "precious"
+    assert run("bars", "--out", "bars.parquet")[0] == 0
+    assert len(pd.read_parquet("bars.parquet")) == 30
+
+
+@pytest.mark.parametrize("name", ["quality.txt", "findings.csv", "coverage.png"])
+def test_quality_writes_over_nothing_but_its_own_files(run, folder, name):
+    """The user names the folder, not what is written into it."""
+    clean_bars(240).to_parquet(folder / "panel.parquet", index=False)
+    (folder / "found").mkdir()
+    (folder / "found" / name).write_text("precious")
+    code, said = run("quality", "--data-path", "panel.parquet", "--out", "found")
+    assert code == 2
+    assert f"found/{name} is not from this command; choose another folder with --out" in said
+    assert [path.read_text() for path in (folder / "found").iterdir()] == ["precious"]
+    for _ in range(2):  # what it wrote itself it replaces
+        assert run("quality", "--data-path", "panel.parquet", "--out", "own")[0] == 0

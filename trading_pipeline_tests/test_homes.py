@@ -2,6 +2,11 @@
 
 import gc
 import os
+import sqlite3
+import subprocess
+import sys
+import zlib
+from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from trading_pipeline.defs.instance import local_instance, prepare_home
 from trading_pipeline.errors import StoreError, TradingPipelineError
 from trading_pipeline.settings import Settings
 
+ROOT = Path(__file__).parents[1]
 ODD = ["with spaces", "a#b", "quote's \"", "größe 😀", "a: b", "{x}", "-", "a&b=c;d", "back\\slash"]
 
 
@@ -62,6 +68,22 @@ def _settings(home: Path) -> Settings:
     return read.model_copy(update={"markets": {"sample": entry}})
 
 
+def _said_in(path: Path) -> bytes:
+    """The bytes of a file; of a database also what Dagster compressed in its rows."""
+    said = path.read_bytes()
+    if path.suffix != ".db":
+        return said
+    with closing(sqlite3.connect(path)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            for row in database.execute(f'SELECT * FROM "{table}"'):
+                for value in row:
+                    if isinstance(value, bytes):
+                        with suppress(zlib.error):
+                            said += zlib.decompress(value)
+    return said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["home", "größe #1 'a' 😀"])
 def test_no_file_of_a_home_holds_a_secret(tmp_path, capfd, name):
@@ -77,9 +99,42 @@ def test_no_file_of_a_home_holds_a_secret(tmp_path, capfd, name):
         home.ledger()
     assert "canary" not in str(refused.value)
     gc.collect()
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    assert not [path for path in files if b"canary" in path.read_bytes()]
+    files = {path: _said_in(path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(files) > 10
+    snapshots = next(said for path, said in files.items() if path.name == "runs.db")
+    assert b"sample__raw_bars" in snapshots  # what is compressed was read
+    assert not [path for path, said in files.items() if b"canary" in said]
     assert "canary" not in "".join(capfd.readouterr())
     assert {path.name for path in tmp_path.iterdir()} == {name}
     assert os.environ["DAGSTER_HOME"] == str(tmp_path / name / "dagster")
+
+
+QUESTION = """{workspaceOrError {... on Workspace {locationEntries {locationOrLoadError {
+    ... on RepositoryLocation {repositories {
+        allTopLevelResourceDetails {name configuredValues {key value} configFields {
+            name defaultValueAsJson}}
+        pipelines {name pipelineSnapshotId}}}
+    ... on PythonError {message stack}}}}}}"""
+
+
+@pytest.mark.slow
+def test_no_answer_of_the_web_server_holds_a_secret(tmp_path):
+    """It shows what resources and jobs are configured with, to whoever asks."""
+    secrets = {
+        "TP_LEDGER_URL": "postgresql://trader:canary@127.0.0.1:9/book?sslpassword=canary",
+        "TP_ALPACA_KEY": "canary",
+        "TP_ALPACA_SECRET": "canary",
+        "DAGSTER_HOME": str(prepare_home(tmp_path)),
+    }
+    ask = "from dagster_graphql.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", ask, "-m", "trading_pipeline.definitions", "-t", QUESTION],
+        cwd=ROOT,
+        env={**os.environ, **secrets},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '"home"' in done.stdout
+    assert "us_equities_download" in done.stdout
+    assert "canary" not in done.stdout + done.stderr

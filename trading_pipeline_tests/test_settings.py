@@ -1,6 +1,7 @@
 """Settings: what wins, and what is refused with words that help."""
 
 import tomllib
+import traceback
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -325,6 +326,57 @@ def test_keys_in_the_committed_file_are_refused(name):
     ) as refused:
         read(f'{name} = "canary"' + ALPACA)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["url", "trading_url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me:canary@x.org",
+        "//me:canary@x.org",
+        "ftp://me:canary@x.org",
+        "https://me:canary@",
+        "https://me:canary@x.org",
+        "https://me:canary@x.org:port",
+        "https://x.org:canary",
+        "https://me:canary℀@x.org",
+        "https://me:canary@[x.org",
+        "https://x.org?key=canary",
+        "http://x.org/canary",
+    ],
+)
+def test_a_refused_address_is_not_repeated(name, url):
+    """It may hold a password; Python's own words about a bad address quote it."""
+    with pytest.raises(SettingsError, match=rf"markets\.mine\.{name}: ") as refused:
+        read(ALPACA + f'{name} = "{url}"')
+    assert "canary" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:canary@x/book",
+        "postgresql://x/book?password=canary",
+        "postgresql://x/book?canary",
+    ],
+)
+def test_a_ledgers_password_in_the_committed_file_is_refused(url):
+    with pytest.raises(
+        SettingsError, match=r"pipeline\.toml holds ledger_url.*TP_LEDGER_URL in"
+    ) as refused:
+        read(f'ledger_url = "{url}"' + MARKET)
+    assert "canary" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("url", ["postgresql://x/book", "sqlite:////home/a@b/ledger.sqlite"])
+def test_a_ledgers_address_without_a_password_may_be_in_the_file(url):
+    assert read(f'ledger_url = "{url}"' + MARKET).ledger_url.get_secret_value() == url
+
+
+def test_a_settings_file_with_a_byte_order_mark_is_read():
+    """As Notepad saves it."""
+    Path("pipeline.toml").write_bytes(MARKET.encode("utf-8-sig"))
+    assert Settings.read().market("mine").horizon == 5
 
 
 @pytest.mark.parametrize("line", ["TP_ALPACA_KEYS=canary", "TP_MARKETS__MINE__KEY=canary"])

@@ -69,18 +69,26 @@ def examine_store(store: BarStore, market: Market, span: Span, now: datetime | N
 
 
 def write_quality(folder: Path, quality: Quality) -> list[Path]:
-    """Write quality.txt, findings.csv and coverage.png; where they are."""
+    """Write quality.txt, findings.csv and coverage.png; where they are.
+
+    Raises:
+        StoreError: one of them is there, and is not from an earlier call.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    text, table, picture = (
+    text, table, picture = files = [
         folder / name for name in ("quality.txt", "findings.csv", "coverage.png")
-    )
+    ]
+    header = ",".join(_COLUMNS).encode()
+    is_ours = table.is_file() and table.read_bytes().startswith(header)
+    if not is_ours and (theirs := [path for path in files if path.exists()]):
+        raise StoreError(f"{theirs[0]} is not from this command; choose another folder with --out")
     text.write_text(quality_text(quality), encoding="utf-8")
     pd.DataFrame([vars(each) for each in quality.findings], columns=list(_COLUMNS)).to_csv(
         table, index=False
     )
     title = f"{quality.name}: share of the expected bars"
     picture.write_bytes(draw_coverage(quality.coverage, title))
-    return [text, table, picture]
+    return files
 
 
 _COLUMNS = Finding.__dataclass_fields__

@@ -132,7 +132,13 @@ def bars(
             help="As the store held them at this instant, UTC; 2024-01-01 is its midnight.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The Parquet file to write.")] = Path("bars.parquet"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The Parquet file to write; a file that is there is replaced if it is named.",
+            show_default="bars.parquet",
+        ),
+    ] = None,
 ) -> None:
     """Write the raw bars of a market to one Parquet file, as they are or as they once were known.
 
@@ -149,11 +155,14 @@ def bars(
     terms = settings.market(market)
     store, span = home_of(settings).bars(terms), span_of(terms, now)
     at = now if as_known is None else as_known.replace(tzinfo=UTC)
+    path = out or Path("bars.parquet")
+    if out is None and path.exists():
+        raise StoreError(f"{path} exists; name it with --out to replace it, or name another file")
     table = store.read(*span) if as_known is None else store.read_as_known(at, *span)
     if table.empty:
         raise StoreError(
             f"{store.folder} held no bars of {market} at {at:%Y-%m-%d %H:%M} UTC; give a later "
             f"--as-known, or run `trading-pipeline download --market {market}`"
         )
-    replace_file(out, lambda draft: table.to_parquet(draft, index=False))
-    say(f"written: {out}, {len(table):,} bars")
+    replace_file(path, lambda draft: table.to_parquet(draft, index=False))
+    say(f"written: {path}, {len(table):,} bars")

@@ -12,7 +12,9 @@ def model(
     preset: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
     onnx: Annotated[
         Path | None,
-        typer.Option(help="Instead, write a trained model into this folder as ONNX files."),
+        typer.Option(
+            help="Instead, write a trained model into this folder, as MARKET-FOLD-SEED.onnx."
+        ),
     ] = None,
     market: MarketName = "sample",
     fold: Annotated[

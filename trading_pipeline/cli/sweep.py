@@ -61,9 +61,12 @@ def sweep(
     ] = None,
     market: MarketName = "sample",
     capital: Capital = 100_000.0,
-    csv: Annotated[Path | None, typer.Option(help="Write the table here, too.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write the table here, too; a file there is replaced.")
+    ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Write a heat map here (PNG), for two limits.")
+        Path | None,
+        typer.Option(help="Write a heat map here (PNG), for two limits; a file there is replaced."),
     ] = None,
 ) -> None:
     """Trade the stored out-of-sample predictions under every combination of some risk limits.

@@ -32,6 +32,11 @@ class Home:
     def path(self) -> Path:
         return Path(self.root)
 
+    @property
+    def folders(self) -> list[Path]:
+        """Where files of ours alone are, by market."""
+        return [self.path / name for name in ("raw", "models", "predictions", "reports")]
+
     def bars(self, market: Market) -> BarStore:
         return BarStore(self.path / "raw" / market.name)
 

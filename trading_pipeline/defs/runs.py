@@ -114,7 +114,9 @@ def runner(
     """
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     root = Path(home.root)
-    clear_drafts(root, leave=prepare_home(root).name)
+    prepare_home(root)
+    for folder in home.folders:
+        clear_drafts(folder)
     busy = f"another command works in {root}; waiting until it ends (Ctrl-C gives up)"
     with one_writer(root, lambda: say(busy)) if alone else nullcontext():
         try:

@@ -65,7 +65,7 @@ class CcxtClient:
             SettingsError: ccxt has no such exchange, or that has no such candles, or `url` is none.
         """
         if url and not url.startswith(("https://", "http://")):
-            raise SettingsError(f"url must begin with https:// or http://, was {url!r}")
+            raise SettingsError("url must begin with https:// or http://")
         self.exchange, self.url = exchange, url
         self.timeframe = TIMEFRAMES.get(timeframe, timeframe)
         self._lock = threading.RLock()

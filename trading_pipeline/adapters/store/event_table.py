@@ -30,6 +30,7 @@ EVENTS = sa.Table(
 # Writers queue up before they read the head of a stream, so that none builds on an old one. The
 # lock goes with its transaction, and readers never wait for it. The number is ours, any would do.
 _LOCK = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(20260229)"}
+_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg2")
 _PATIENCE = 30  # seconds that a writer waits for its turn
 
 
@@ -96,18 +97,29 @@ class EventTable:
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
+        """Errors in our words, without their cause: the driver's may quote the address."""
         try:
             yield
         except sa.exc.IntegrityError as error:
+            cause = self._without_secrets(str(error.orig))
             raise LedgerError(
-                f"{self._where}: another writer was faster, nothing was written ({error.orig})"
-            ) from error
+                f"{self._where}: another writer was faster, nothing was written ({cause})"
+            ) from None
         except sa.exc.SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
+            cause = self._without_secrets(str(getattr(error, "orig", None) or error).strip())
             raise LedgerError(
-                f"ledger {self._where} failed: {str(cause).strip()}. Check that the place is "
+                f"ledger {self._where} failed: {cause}. Check that the place is "
                 "writable and holds a ledger; a damaged file can be moved away, its history with it"
-            ) from error
+            ) from None
+
+    def _without_secrets(self, text: str) -> str:
+        """A driver's complaint; of what it quotes from the address, only host and name stay."""
+        url = self._engine.url
+        said = {url.password, *url.query, *(str(value) for value in url.query.values())}
+        for secret in sorted((str(each) for each in said if each), key=len, reverse=True):
+            if len(secret) > 2 or secret == url.password:  # else a digit of a port would go, too
+                text = text.replace(secret, "***")
+        return text
 
 
 def _chosen(
@@ -124,19 +136,24 @@ def _chosen(
 def _engine(place: Path | str) -> sa.Engine:
     if isinstance(place, Path):  # as a text it could not hold every character that a path may
         return _sqlite(sa.URL.create("sqlite", database=str(place)))
+    parsed: sa.URL | None
     try:
         parsed = sa.make_url(place)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError):  # which may quote it, password and all
+        parsed = None
+    # Whatever follows the first @ is taken for the host, and would be shown as it.
+    if parsed is None or "@" in (parsed.host or ""):
         raise LedgerError(
-            "the ledger's URL must read sqlite:///FILE or postgresql://..."
-        ) from error
-    if parsed.get_backend_name() not in _LOCK:
-        raise LedgerError(f"a ledger lives in SQLite or PostgreSQL, not in {parsed.drivername}")
-    if parsed.drivername == "postgresql":  # SQLAlchemy 2.1 would want psycopg 3
-        parsed = parsed.set(drivername="postgresql+psycopg2")
+            "the ledger's URL (TP_LEDGER_URL) must read sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST:PORT/NAME; signs such as @ : / in a password are "
+            "written %40 %3A %2F"
+        )
+    if parsed.drivername not in _DRIVERS:
+        raise LedgerError("a ledger lives in SQLite (sqlite:///FILE) or PostgreSQL (postgresql://)")
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
-    return sa.create_engine(parsed, pool_pre_ping=True)
+    # SQLAlchemy 2.1 would want psycopg 3.
+    return sa.create_engine(parsed.set(drivername="postgresql+psycopg2"), pool_pre_ping=True)
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

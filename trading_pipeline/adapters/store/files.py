@@ -1,13 +1,15 @@
 """Files that are replaced whole or not at all, and folders that have one writer at a time."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from trading_pipeline.errors import StoreError
 
-_DRAFT = ".draft-"
+_DRAFT = re.compile(r"\.draft-[0-9a-f]{16}-(.+)", re.DOTALL)  # the name of what it becomes
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -22,12 +24,12 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         StoreError: the folder or file cannot be written.
     """
     # A leading dot hides the draft from readers that list the folder by pattern.
-    draft = path.with_name(f"{_DRAFT}{os.getpid()}-{path.name}")
+    draft = path.with_name(f".draft-{uuid4().hex[:16]}-{path.name}")
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
+        _clear(path.parent, path.name)
+        handle = _begin(draft)
         try:
-            _lock(handle)  # says that it is being written, to whoever clears drafts away
             write(draft)
             flush(draft)
             draft.replace(path)
@@ -37,26 +39,41 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         flush(path.parent)
 
 
-def clear_drafts(folder: Path, leave: str) -> list[Path]:
+def clear_drafts(folder: Path) -> list[Path]:
     """Remove the drafts that killed processes left anywhere below a folder; those removed.
 
-    A draft that somebody is writing is locked, and stays. `leave` names a folder directly below
-    that is not looked into, as it is another's.
+    A draft that somebody is writing is locked, and stays.
     """
+    return [draft for place, _, _ in os.walk(folder) for draft in _clear(Path(place))]
+
+
+def _clear(folder: Path, name: str | None = None) -> list[Path]:
+    """The same, of the drafts directly in a folder: of the file of that name, or of all."""
     removed = []
-    for place, folders, files in os.walk(folder):
-        if Path(place) == folder:
-            folders[:] = [name for name in folders if name != leave]
-        for draft in (Path(place) / name for name in files if name.startswith(_DRAFT)):
-            with suppress(OSError):  # gone meanwhile, or not ours to remove
-                handle = os.open(draft, os.O_RDWR)
-                try:
-                    if _lock(handle):
-                        draft.unlink()
-                        removed.append(draft)
-                finally:
-                    os.close(handle)
+    for draft in folder.iterdir():
+        found = _DRAFT.fullmatch(draft.name)
+        if found is None or name not in (None, found[1]):
+            continue
+        with suppress(OSError):  # gone meanwhile, or not ours to remove
+            handle = os.open(draft, os.O_RDWR)
+            try:
+                if _lock(handle):
+                    draft.unlink()
+                    removed.append(draft)
+            finally:
+                os.close(handle)
     return removed
+
+
+def _begin(draft: Path) -> int:
+    """Make an empty draft and lock it, which says that it is being written; its handle."""
+    while True:
+        handle = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
+        _wait_for_lock(handle)
+        # Whoever clears drafts away may have come before the lock: then it has no name any more.
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)
 
 
 def remove_file(path: Path) -> None:

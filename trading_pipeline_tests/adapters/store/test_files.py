@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from trading_pipeline.adapters.store import files
 from trading_pipeline.adapters.store.files import (
     clear_drafts,
     one_writer,
@@ -126,24 +127,76 @@ def _killed_while_writing(path):
     replace_file(path, lambda draft: os.kill(os.getpid(), signal.SIGKILL))
 
 
-def test_the_draft_of_a_killed_process_is_cleared_away(tmp_path):
-    """And not one that somebody is writing, nor what another program keeps in its own folder."""
-    path, theirs = tmp_path / "models" / "fold.pt", tmp_path / "dagster" / ".draft-1-x"
-    killed = multiprocessing.get_context("spawn").Process(
+@pytest.fixture
+def killed(tmp_path):
+    """A file whose writer was killed, and the draft that it left."""
+    path = tmp_path / "models" / "fold.pt"
+    process = multiprocessing.get_context("spawn").Process(
         target=_killed_while_writing, args=(path,)
     )
-    killed.start()
-    killed.join()
-    assert killed.exitcode == -signal.SIGKILL
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     (left,) = path.parent.iterdir()
-    theirs.parent.mkdir()
-    theirs.touch()
+    return path, left
+
+
+def test_the_draft_of_a_killed_process_is_cleared_away(killed, tmp_path):
+    """And not one that somebody is writing."""
+    path, left = killed
 
     def write(draft):
         draft.write_text("whole")
-        assert clear_drafts(tmp_path, leave="dagster") == [left]
+        assert clear_drafts(tmp_path) == [left]
         assert draft.exists()
 
-    replace_file(tmp_path / "models" / "other.pt", write)
+    replace_file(path.with_name("other.pt"), write)
     assert names(path.parent) == ["other.pt"]
-    assert theirs.exists()
+
+
+def test_whoever_writes_a_file_clears_away_what_its_killed_writer_left(killed):
+    """Also of files outside of a home, where nobody looks for drafts at the start."""
+    path, _ = killed
+    replace_file(path, lambda draft: draft.write_text("whole"))
+    assert names(path.parent) == ["fold.pt"]
+
+
+def test_files_that_are_called_like_drafts_are_left_alone(tmp_path):
+    """A folder of the user's own may hold drafts of a letter, and a folder of drafts."""
+    theirs = [".draft-letter.txt", ".draft-1-x.toml", ".draft-abcdef-0123456789abcdef-x.toml"]
+    for name in theirs:
+        (tmp_path / name).touch()
+    (tmp_path / ".draft-0123456789abcdef-x.toml").mkdir()
+    replace_file(tmp_path / "x.toml", lambda draft: draft.touch())
+    clear_drafts(tmp_path)
+    assert names(tmp_path) == sorted([*theirs, ".draft-0123456789abcdef-x.toml", "x.toml"])
+
+
+def test_a_draft_cleared_away_before_its_writer_could_lock_it_is_begun_again(tmp_path, monkeypatch):
+    """Two at once: there is a moment between making a file and locking it."""
+    wait, cleared = files._wait_for_lock, []
+
+    def late(handle, *args, **kwargs):
+        if not cleared:
+            cleared.extend(clear_drafts(tmp_path))
+        wait(handle, *args, **kwargs)
+
+    monkeypatch.setattr(files, "_wait_for_lock", late)
+    replace_file(tmp_path / "x", lambda draft: draft.open("r+").close() or draft.write_text("new"))
+    assert len(cleared) == 1
+    assert (tmp_path / "x").read_text() == "new"
+    assert names(tmp_path) == ["x"]
+
+
+def test_threads_that_replace_one_file_do_not_share_a_draft(tmp_path):
+    """Each writes a whole file; the last one stays."""
+    path = tmp_path / "x"
+
+    def write(draft):
+        draft.write_text("outer")
+        replace_file(path, lambda other: other.write_text("inner"))
+        assert draft.read_text() == "outer"
+
+    replace_file(path, write)
+    assert path.read_text() == "outer"
+    assert names(tmp_path) == ["x"]

@@ -4,6 +4,7 @@ import math
 import sqlite3
 import subprocess
 import sys
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -212,6 +213,7 @@ def test_many_events_are_written_all_or_none(ledger):
 
 APPEND_20 = """
 import sys
+import traceback
 from datetime import datetime, UTC
 from trading_pipeline.adapters.store.ledger import Ledger
 now = datetime(2024, 1, 2, tzinfo=UTC)
@@ -311,3 +313,26 @@ def test_importing_the_ledger_does_not_load_sqlalchemy():
         "import sys, trading_pipeline.adapters.store.trials; sys.exit('sqlalchemy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:canary@127.0.0.1:1/db",
+        "postgresql://me:canary@127.0.0.1:1canary/db",
+        "postgresql://me:part@canary@127.0.0.1:1/db",
+        "postgresql://me:pw@127.0.0.1:1/db?password=canary",
+        "postgresql://me:pw@127.0.0.1:1/db?sslmode=canary",
+        "postgresql://me:pw@127.0.0.1:1/db?canary=1",
+        "postgresql+canary://me:pw@127.0.0.1:1/db",
+        "postgresql+asyncpg://me:canary@127.0.0.1:1/db",
+        "canary://me:canary@127.0.0.1:1/db",
+        "me:canary@127.0.0.1/db",
+        "postgresql://me:canary@[::1/db",
+    ],
+)
+def test_an_address_that_fails_is_refused_without_its_secrets(url):
+    """Neither in our words, nor in those of SQLAlchemy and the driver, which a traceback prints."""
+    with pytest.raises(LedgerError) as refused:
+        Ledger(url)
+    assert "canary" not in "".join(traceback.format_exception(refused.value))
