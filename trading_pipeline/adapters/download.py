@@ -1,5 +1,6 @@
 """From a source into the store: what is missing or may have changed, and nothing else.
 
+Rows that no market could have made are set aside (`core/market/set_aside.py`), all else is stored.
 A source on this machine is the whole truth of what it has. A venue is asked, symbol by symbol and
 several at once, for the bars that the calendar expects and the store lacks, and for those that it
 may still correct (`core/market/coverage.py`). What came is stored in batches, so a kill loses one
@@ -15,11 +16,12 @@ from threading import Lock
 
 import pandas as pd
 
-from trading_pipeline.adapters.sources.source import BarSource, LiveSource
+from trading_pipeline.adapters.sources.source import BarSource, LiveSource, bars_and_aside
 from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.threads import in_threads
-from trading_pipeline.core.market.bars import check_bars, empty_bars
-from trading_pipeline.core.market.calendar import check_weekdays, in_utc, trading_calendar
+from trading_pipeline.core.market.bars import KEY, empty_bars
+from trading_pipeline.core.market.breaks import GAP_LEAST
+from trading_pipeline.core.market.calendar import in_utc, trading_calendar
 from trading_pipeline.core.market.coverage import (
     SETTLE,
     absences_of,
@@ -28,14 +30,10 @@ from trading_pipeline.core.market.coverage import (
     requests_for,
 )
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, none_aside
 from trading_pipeline.core.market.versions import Span
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.errors import (
-    BarsError,
-    CredentialsError,
-    SourceError,
-    SourceUnavailable,
-)
+from trading_pipeline.errors import BarsError, CredentialsError, SourceError, SourceUnavailable
 
 WORKERS = 4  # requests under way; the clients keep the venue's rate limit between them
 BATCH = 250_000  # bars that are kept in memory before they are stored
@@ -56,10 +54,12 @@ class Downloaded:
     removed: int = 0  # stored, and not in the source: revisions too
     first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
     failures: dict[str, str] = field(default_factory=dict)
+    aside: pd.DataFrame = field(default_factory=none_aside)  # that came and are no bars
 
-    def add(self, rows: int, merged: Merged) -> None:
+    def add(self, rows: int, aside: pd.DataFrame, merged: Merged) -> None:
         """Count a batch that was stored."""
         self.rows += rows
+        self.aside = joined(self.aside, aside)
         self.added += merged.added
         self.changed += merged.changed
         self.removed += merged.removed
@@ -88,15 +88,17 @@ def download(
     Raises:
         StoreError: the store is of another source, feed or timeframe, or cannot be written.
         CredentialsError: the venue's keys are missing or refused.
-        SourceError, BarsError: no symbol could be had; this is the complaint of the first one.
+        SourceError, BarsError: no symbol could be had; this is the complaint of the first one. Or
+            more than 1 % of a source on this machine are no bars.
     """
     if source.live:
         return _VenueDownload(source, store, market, now, progress, refetch).run(span)  # type: ignore[arg-type]
     identity = {"source": market.source}
     store.check_identity(identity)
-    bars = _checked(source.bars(list(market.symbols), *span), market)
+    bars, aside = bars_and_aside(source, market, span)  # type: ignore[arg-type]
+    check_share(aside, len(bars), market.source)
     done = Downloaded(requests=1)
-    done.add(len(bars), store.merge(bars, now(), span, identity=identity))
+    done.add(len(bars), aside, store.merge(bars, now(), span, aside=aside, identity=identity))
     return done
 
 
@@ -204,7 +206,7 @@ class _VenueDownload:
         failed: list[_Request] = []
         for request, answer in self._answers(list(_grouped(wanted, self._at_once))):
             self._take(batch, request, answer)
-            if not isinstance(answer, pd.DataFrame):
+            if not isinstance(answer, Sifted):
                 failed.extend(request.one_by_one())
             self.progress(before + batch.complete, total, f"{span[0]:%Y-%m-%d}")
         for request, answer in self._answers([] if self._is_down else failed):
@@ -213,10 +215,10 @@ class _VenueDownload:
         batch.store(last=True)
 
     def _take(
-        self, batch: "_Batch", request: _Request, answer: "pd.DataFrame | SourceError | BarsError"
+        self, batch: "_Batch", request: _Request, answer: "Sifted | SourceError | BarsError"
     ) -> None:
         """Keep an answer, or what was wrong with it until all of the symbol has come after all."""
-        if not isinstance(answer, pd.DataFrame):
+        if not isinstance(answer, Sifted):
             self.errors |= dict.fromkeys(request.symbols, answer)
             return
         batch.add(request, answer)
@@ -232,11 +234,13 @@ class _VenueDownload:
         listed: dict[str, pd.Timestamp],
     ) -> pd.DataFrame:
         absent, asked = self.store.absences(), self.store.asked()
+        # What was set aside is asked for like what is stored: until it is settled.
+        known = [self.store.keys(*span), self.store.set_aside()[KEY]]
         return requests_for(
             self.calendar,
             span,
             symbols,
-            stored=_KEYS if self.refetch else self.store.keys(*span),
+            stored=_KEYS if self.refetch else pd.concat(known),
             absent=absent.iloc[:0] if self.refetch else absent[absent["timestamp"].between(*span)],
             asked=asked,
             now=started,
@@ -245,7 +249,7 @@ class _VenueDownload:
 
     def _answers(
         self, requests: list[_Request]
-    ) -> Iterator[tuple[_Request, pd.DataFrame | SourceError | BarsError]]:
+    ) -> Iterator[tuple[_Request, Sifted | SourceError | BarsError]]:
         """Each request with its bars or what was wrong, in the order in which they come."""
         for request, answered in in_threads(self._ask, requests, WORKERS):
             try:
@@ -257,7 +261,22 @@ class _VenueDownload:
             else:
                 yield request, answer
 
-    def _ask(self, request: _Request) -> pd.DataFrame:
+    def _ask(self, request: _Request) -> Sifted:
+        """The answer; one with impossible rows is asked for twice, since it alone may be at fault.
+
+        Raises:
+            BarsError: of a symbol more than 1 % of the rows, and at least 3, are impossible again.
+        """
+        answer = self._ask_once(request)
+        if len(answer.aside):
+            answer = self._ask_once(request)
+        rows = answer.bars["symbol"].value_counts()
+        for symbol, aside in answer.aside.groupby("symbol"):
+            if len(aside) >= GAP_LEAST:
+                check_share(aside, int(rows.get(symbol, 0)), f"{self._where} {symbol}")
+        return answer
+
+    def _ask_once(self, request: _Request) -> Sifted:
         if self._is_down:
             raise _NotAsked(
                 f"{self._where} left {GIVE_UP} requests in a row without an answer, so this one "
@@ -277,7 +296,7 @@ class _VenueDownload:
                 f"{self._where} answered with other bars than it was asked for: "
                 f"{', '.join(request.symbols)} from {request.start} to {request.end}"
             )
-        return _checked(bars, self.market)
+        return Sifted.of({self._where: bars}).on_open_days(self.market.calendar)
 
     def _may_be_noted(self, start: pd.Timestamp) -> set[str]:
         """Symbols of which it may be said that all before was asked for, once a span was.
@@ -318,6 +337,7 @@ class _Batch:
         self.expected = expected_stamps(run.calendar, span, started)
         self.left = Counter(wanted["symbol"])
         self.answers: list[pd.DataFrame] = []
+        self.aside = none_aside()
         self.ranges: list[pd.DataFrame] = []
 
     @property
@@ -325,12 +345,13 @@ class _Batch:
         """Symbols of which nothing is left to ask for."""
         return sum(not self.left[symbol] for symbol in self.symbols)
 
-    def add(self, request: _Request, bars: pd.DataFrame) -> None:
+    def add(self, request: _Request, answer: Sifted) -> None:
         """Take the answer to a request; a full batch is stored."""
         self.left.subtract(request.symbols)
         self.ranges.append(request.ranges())
-        if len(bars):  # none has no optional columns, and would take them from the others
-            self.answers.append(bars)
+        self.aside = joined(self.aside, answer.aside)
+        if len(answer.bars):  # none has no optional columns, and would take them from the others
+            self.answers.append(answer.bars)
         if sum(map(len, self.answers)) >= BATCH:
             self.store()
 
@@ -342,21 +363,21 @@ class _Batch:
         bars = pd.concat(self.answers, ignore_index=True) if self.answers else empty_bars()
         absences = None
         if self.ranges:
-            absences = absences_of(pd.concat(self.ranges), bars, self.expected)
+            came = pd.concat([bars[KEY], self.aside[KEY]])
+            absences = absences_of(pd.concat(self.ranges), came, self.expected)
         noted = [each for each in self.symbols if each in run.noted and not self.left[each]]
         until = asked_at(run.calendar, self.span[1], self.started)
         asked = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
         merged = run.store.merge(
-            bars, run.now(), absences=absences, asked=asked, identity=run.identity
+            bars,
+            run.now(),
+            absences=absences,
+            aside=self.aside,
+            asked=asked,
+            identity=run.identity,
         )
-        run.done.add(len(bars), merged)
-        self.answers, self.ranges = [], []
-
-
-def _checked(bars: pd.DataFrame, market: Market) -> pd.DataFrame:
-    checked = check_bars(bars, market.source)
-    check_weekdays(checked, market.calendar, market.source)
-    return checked
+        run.done.add(len(bars), self.aside, merged)
+        self.answers, self.ranges, self.aside = [], [], none_aside()
 
 
 def _windows(

@@ -39,7 +39,7 @@ def read_panel(home: Home, market: Market) -> Panel:
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
             "or materialize raw_bars"
         )
-    return Panel.of(bars, store.read_actions(), market.symbols)
+    return Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
 
 
 def span_of(market: Market, now: datetime) -> tuple[datetime, datetime]:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.bars import KEY, broken_rules, in_order, typed_bars
 from trading_pipeline.core.market.calendar import TradingCalendar, in_microseconds
 from trading_pipeline.errors import SourceError
 
@@ -52,7 +53,9 @@ def raw_rows(page: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
 def regular_bars(
     rows: pd.DataFrame, calendar: TradingCalendar, stamps: pd.DatetimeIndex, where: str
 ) -> pd.DataFrame:
-    """Canonical bars at `stamps`, of what was traded between the opening and the closing bell.
+    """Bars at `stamps`, of what was traded between the opening and the closing bell.
+
+    Canonical but for their values: a bar put together of impossible parts is as the first of them.
 
     Args:
         rows: as from `raw_rows`, of one base timeframe; longer bars are put together of them.
@@ -60,7 +63,6 @@ def regular_bars(
 
     Raises:
         SourceError: two rows of one symbol and instant differ.
-        BarsError: a bar breaks a market invariant.
     """
     rows = rows.drop_duplicates(ignore_index=True)
     if (twice := rows.duplicated(["symbol", "opened"])).any():
@@ -75,11 +77,15 @@ def regular_bars(
     place = stamps.searchsorted(opened, side="right") - 1
     inside = place >= 0
     inside[inside] = opened[inside] < calendar.closes_of(stamps)[place[inside]]
-    parts = check_bars(rows[inside].assign(timestamp=opened[inside]), where=where)
+    parts = in_order(typed_bars(rows[inside].assign(timestamp=opened[inside]), where=where))
     if calendar.timeframe not in JOINED:
         return parts
+    broken = np.logical_or.reduce([mask for _, mask in broken_rules(parts)])
     bar_of = stamps[stamps.searchsorted(pd.DatetimeIndex(parts["timestamp"]), side="right") - 1]
-    return check_bars(_joined(parts.assign(timestamp=bar_of)), where=where)
+    parts = parts.assign(timestamp=bar_of)
+    impossible = parts[broken].drop_duplicates(KEY)
+    bars = pd.concat([impossible, _joined(parts)], ignore_index=True).drop_duplicates(KEY)
+    return in_order(typed_bars(bars, where=where))
 
 
 def _joined(parts: pd.DataFrame) -> pd.DataFrame:

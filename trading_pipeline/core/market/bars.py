@@ -74,10 +74,14 @@ def typed_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """The table sorted by (timestamp, symbol) with a RangeIndex, whole counts as integers."""
-    ordered = table.sort_values(KEY, kind="stable", ignore_index=True)
-    if "trade_count" in ordered and _is_whole(ordered["trade_count"].to_numpy()).all():
-        ordered["trade_count"] = ordered["trade_count"].astype("int64")
-    return ordered
+    return with_whole_counts(table.sort_values(KEY, kind="stable", ignore_index=True))
+
+
+def with_whole_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `trade_count` as integers, if it has the column and all are whole."""
+    if "trade_count" in table and _is_whole(table["trade_count"].to_numpy()).all():
+        return table.astype({"trade_count": "int64"})
+    return table
 
 
 def empty_bars() -> pd.DataFrame:

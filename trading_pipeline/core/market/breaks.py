@@ -3,7 +3,8 @@
 A *break* is a bar whose predecessors belong to something else: the ticker changed its company, or
 the feed its unit. History restarts there. A *gap quarantine* is on while a symbol's own bars are
 missing too often, and a *doubt* for a year after each row that was set aside of a symbol with too
-many of them (`set_aside.py`). All are masks (T, N); cutting off later bars changes no earlier value.
+many of them (`set_aside.py`). All are masks (T, N), and cutting off later bars changes no earlier
+value.
 
 Letters: T rows of the market's clock, N symbols. A 'night' is the time between two bars of a
 symbol, whatever the timeframe.

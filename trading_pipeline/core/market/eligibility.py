@@ -96,7 +96,7 @@ def eligibility_at(
             not guarded.any(),
             float(guarded.sum()),
             0.0,
-            f"bars in quarantine, for too many missing or impossible ones, of the last {window}; at most",
+            f"bars in quarantine, for too many missing or set aside, of the last {window}; at most",
         ),
         Condition(
             "stale",

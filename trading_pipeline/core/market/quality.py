@@ -1,8 +1,9 @@
 """The quality of a market's data: all findings, the coverage, and who is held out of trading.
 
 Three ways lead from a finding to what is traded. Rows that break an invariant are set aside and
-never stored as bars (`set_aside.py`). A break restarts its symbol's history, a gap quarantines its symbol (`breaks.py`):
-both are severe, causal, and concern that symbol only. All else is for a person to judge.
+never stored as bars (`set_aside.py`). A break restarts its symbol's history, a gap quarantines its
+symbol (`breaks.py`): both are severe, causal, and concern that symbol only. All else is for a
+person to judge.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pandas as pd
 
 from trading_pipeline.core.market.bars import COPY, RIVAL, broken_rules
 from trading_pipeline.core.market.calendar import TradingCalendar
-from trading_pipeline.core.market.finding import Finding, counted, ordered, told
+from trading_pipeline.core.market.finding import Finding, counted, ordered, told, told_names
 from trading_pipeline.core.market.gaps import find_closed, find_gaps, in_quarantine
 from trading_pipeline.core.market.listings import find_ends
 from trading_pipeline.core.market.panel import Panel
@@ -121,6 +122,30 @@ _REPEATS = {
 }
 
 
+def find_set_aside(aside: pd.DataFrame) -> tuple[Finding, ...]:
+    """A finding for each file and rule of the rows that a store has set aside."""
+    found = []
+    for (where, rule), rows in aside.groupby(["file", "rule"]):
+        stamps = pd.DatetimeIndex(rows["timestamp"].dropna())
+        symbols = rows["symbol"].dropna().unique()
+        found.append(
+            Finding(
+                kind="set aside",
+                severity="warning",
+                symbol=str(symbols[0]) if len(symbols) == 1 else "",
+                first=stamps.min() if len(stamps) else None,
+                last=stamps.max() if len(stamps) else None,
+                rows=len(rows),
+                figure=f"{counted(len(rows), 'row')}: {rule}",
+                limit="none",
+                text=f"came from {where}, and became gaps ({told(stamps) or 'no time'}, "
+                f"{told_names(symbols) or 'no symbol'}). Correct the source, and download again; "
+                "of a venue with --refetch.",
+            )
+        )
+    return tuple(found)
+
+
 def _of_rows(
     table: pd.DataFrame, rows: np.ndarray, kind: str, rule: str, where: str, remedy: str
 ) -> Finding:
@@ -143,12 +168,6 @@ def _of_rows(
         f"({told(stamps) or 'no time'}{who}). "
         f"{remedy}.",
     )
-
-
-def told_names(names: np.ndarray) -> str:
-    """'AAA, BBB and 3 others'."""
-    shown = ", ".join(map(str, names[:5]))
-    return shown + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
 def held_out(panel: Panel) -> list[str]:

@@ -17,11 +17,11 @@ from trading_pipeline.core.market.bars import (
     PRICES,
     broken_rules,
     described,
-    in_order,
     typed_bars,
+    with_whole_counts,
 )
 from trading_pipeline.core.market.calendar import on_rest_days
-from trading_pipeline.core.market.finding import counted
+from trading_pipeline.core.market.finding import counted, told_names
 from trading_pipeline.errors import BarsError
 
 COLUMNS = ("file", "row", *KEY, "rule", *PRICES, "volume")
@@ -69,7 +69,7 @@ class Sifted:
         more = rows[broken].reset_index().assign(rule=pd.Series(rule, dtype="str"))
         kept = (rows[~broken] if broken.any() else rows).sort_values(KEY, kind="stable")
         return cls(
-            bars=in_order(kept),
+            bars=with_whole_counts(kept.reset_index(drop=True)),
             aside=joined(aside, more[list(COLUMNS)]),
             places=pd.MultiIndex(kept.index.levels, kept.index.codes, names=kept.index.names),
         )
@@ -92,7 +92,7 @@ def _no_stamps() -> pd.Series:
 
 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Tables of rows set aside as one, in order of file and row, each place once (the last)."""
+    """Tables of rows set aside as one, in order of file and row."""
     filled = [table for table in tables if len(table)]
     if not filled:
         return none_aside()
@@ -112,9 +112,9 @@ def check_share(aside: pd.DataFrame, bars: int, where: str) -> None:
     total = bars + len(aside)
     if len(aside) > PANEL_SHARE * total:
         raise BarsError(
-            f"{told_first(aside)}. Of {counted(total, 'row')} in {where} {len(aside):,} are "
-            f"impossible ({len(aside) / total:.2%}), and at most {PANEL_SHARE:.0%} may be set "
-            "aside: correct them, or leave them out"
+            f"{told_first(aside)}. Impossible rows of {where}: {len(aside):,} of {total:,} "
+            f"({len(aside) / total:.2%}), and at most {PANEL_SHARE:.0%} may be set aside; correct "
+            "them, or leave them out"
         )
 
 
@@ -129,17 +129,15 @@ def told_first(aside: pd.DataFrame) -> str:
     return f"{row['file']}: row {row['row']}, {described(row)} ({concerned}): {row['rule']}"
 
 
-def told(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
-    """Lines for a person: how many rows were set aside, and the first of them with their rule."""
+def lines_of(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
+    """For a person: how many rows were set aside, of whom, and the first with their rule."""
     if aside.empty:
         return []
     named = [f"{described(row)}: {row['rule']}" for _, row in aside[:shown].iterrows()]
-    more = len(aside) - shown
-    rest = f"; and {more:,} more" if more > 0 else ""
-    symbols = aside["symbol"].dropna().nunique()
+    more = f"; and {len(aside) - shown:,} more" if len(aside) > shown else ""
+    symbols = told_names(aside["symbol"].dropna().unique().tolist()) or "no symbol"
     return [
-        f"{counted(len(aside), 'impossible row')} of {counted(symbols, 'symbol')} set aside "
-        f"({'; '.join(named)}{rest})"
+        f"{counted(len(aside), 'impossible row')} of {symbols} set aside ({'; '.join(named)}{more})"
     ]
 
 

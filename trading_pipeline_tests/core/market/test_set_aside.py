@@ -14,9 +14,9 @@ from trading_pipeline.core.market.set_aside import (
     COLUMNS,
     Sifted,
     check_share,
+    lines_of,
     none_aside,
     rows_in_doubt,
-    told,
 )
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.market.planted import clean_bars
@@ -143,19 +143,19 @@ def test_more_than_one_row_in_a_hundred_is_refused():
         check_share(found.aside[:11], 989, "the panel")
     text = str(refused.value)
     assert text.startswith("panel.parquet: row 0, AAA at 2015-01-02 00:00 UTC (11 rows concerned):")
-    assert "volume is negative. Of 1,000 rows in the panel 11 are impossible (1.10%)" in text
+    assert "volume is negative. Impossible rows of the panel: 11 of 1,000 (1.10%)" in text
     check_share(none_aside(), 0, "nothing")
 
 
 def test_a_person_is_told_how_many_and_which():
     table = CLEAN.copy()
     table.loc[[5, 6, 7, 9], "high"] = 0.01
-    assert told(sifted(table).aside) == [
-        "4 impossible rows of 3 symbols set aside (BBB at 2015-01-05 00:00 UTC: high < low; "
+    assert lines_of(sifted(table).aside) == [
+        "4 impossible rows of BBB, CCC, DDD set aside (BBB at 2015-01-05 00:00 UTC: high < low; "
         "CCC at 2015-01-05 00:00 UTC: high < low; DDD at 2015-01-05 00:00 UTC: high < low; "
         "and 1 more)"
     ]
-    assert told(none_aside()) == []
+    assert lines_of(none_aside()) == []
 
 
 def quarantined(count, row):
