@@ -66,7 +66,7 @@ def _of_panel(
 
     settings, name = settings_of(), market_name(path.resolve().stem)
     source, rows, aside = read_panel(path, strict)
-    doubts = rows_in_doubt(aside, rows["symbol"].value_counts())
+    doubts = rows_in_doubt(aside, rows)
     panel = Panel.of(rows, source.actions(source.symbols()), doubts=doubts)
     skipped = {MODEL: "a panel has no checkpoint"}
     with Bars() as bars:

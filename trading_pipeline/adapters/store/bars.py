@@ -189,8 +189,7 @@ class BarStore:
             StoreError: a file cannot be read.
         """
         aside = self.set_aside()
-        kept = self.keys() if len(aside) else empty_bars()
-        return rows_in_doubt(aside, kept["symbol"].value_counts())
+        return rows_in_doubt(aside, self.keys() if len(aside) else empty_bars())
 
     def asked(self) -> pd.DataFrame:
         """Up to when everything was asked for: columns symbol, asked_at, each symbol once.

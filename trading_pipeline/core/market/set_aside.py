@@ -25,7 +25,7 @@ from trading_pipeline.core.market.finding import counted, told_names
 from trading_pipeline.errors import BarsError
 
 COLUMNS = ("file", "row", *KEY, "rule", *PRICES, "volume")
-SYMBOL_SHARE = 0.001  # of a symbol's rows: with more of them set aside it is held out
+SYMBOL_SHARE = 0.001  # of a symbol's rows so far: with more of them set aside it is held out
 PANEL_SHARE = 0.01  # of all rows: with more of them set aside a panel is refused
 _SHOWN = 3
 
@@ -141,17 +141,23 @@ def lines_of(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
     ]
 
 
-def rows_in_doubt(aside: pd.DataFrame, bars: pd.Series) -> pd.DataFrame:
-    """The rows set aside that hold their symbol out: of symbols with more than 0.1 % of them.
+def rows_in_doubt(aside: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
+    """The rows set aside that hold their symbol out: with them, more than 0.1 % of its rows so far.
+
+    Judged at each row by what had come until then, so that later rows change nothing. Whoever has
+    more than 0.1 % of all its rows set aside is held out, if only after the last of them.
 
     Args:
-        bars: how many of a symbol's rows were kept, by symbol.
+        bars: columns timestamp, symbol: what was kept.
 
     Returns:
-        Columns timestamp, symbol; those without either are left out, for none can tell when.
+        Columns timestamp, symbol, in order; rows without either are left out: none can tell when.
     """
-    count = aside["symbol"].value_counts()
-    total = count + bars.reindex(count.index, fill_value=0)
-    many = count.index[count > SYMBOL_SHARE * total]
-    rows = aside.loc[aside["symbol"].isin(many) & aside["timestamp"].notna(), KEY]
-    return rows.drop_duplicates().sort_values(KEY, ignore_index=True)
+    known = aside.loc[aside["timestamp"].notna() & aside["symbol"].notna(), KEY]
+    kept = bars.loc[bars["symbol"].isin(known["symbol"].unique()), KEY]
+    rows = pd.concat([known.assign(aside=True), kept.assign(aside=False)], ignore_index=True)
+    rows = rows.sort_values("timestamp", kind="stable", ignore_index=True)
+    own = rows.groupby("symbol")["aside"]
+    many = own.cumsum() > SYMBOL_SHARE * (own.cumcount() + 1)
+    doubted = rows.loc[rows["aside"].astype(bool) & many, KEY]
+    return doubted.drop_duplicates().sort_values(KEY, ignore_index=True)
