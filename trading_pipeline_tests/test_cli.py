@@ -80,8 +80,11 @@ def broken_panels() -> dict[str, tuple[pd.DataFrame, str]]:
         "NaN": (set_value("close", np.nan), f"{row}: close is NaN (missing)"),
         "infinite": (set_value("open", np.inf), f"{row}: open is infinite"),
         "free": (set_value("low", 0.0), f"{row}: low is not positive"),
-        "no symbol": (set_value("symbol", ""), "row 7 has symbol '', must be a name"),
-        "no timestamp": (set_value("timestamp", pd.NaT), "row 7 has no timestamp"),
+        "no symbol": (set_value("symbol", ""), "row 7, no symbol at 2020-01-06 00:00 UTC (1 row"),
+        "no timestamp": (
+            set_value("timestamp", pd.NaT),
+            "row 7, BBB at no time (1 row",
+        ),
         "naive": (good.assign(timestamp=stamps.dt.tz_localize(None)), "timestamp is naive"),
         "text stamps": (good.assign(timestamp=stamps.astype(str)), "holds str, must be datetimes"),
         "no rows": (good.iloc[:0], "has no rows"),
@@ -102,11 +105,27 @@ def test_a_broken_panel_is_named_with_row_and_rule(run, folder, name):
     bars, complaint = PANELS[name]
     path = folder / "panel.parquet"
     bars.to_parquet(path)
-    code, said = run("walk-forward", "--data-path", path, "--out", folder / "out", "--preset=tiny")
+    out = ("--out", folder / "out", "--preset=tiny", "--strict")
+    code, said = run("walk-forward", "--data-path", path, *out)
     assert code == 2
     assert said.startswith(f"error: {path}")
     assert complaint in said
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["walk-forward", "check-leakage"])
+def test_an_impossible_row_is_named_and_set_aside_and_with_strict_refused(run, folder, command):
+    """Of 60,000 rows one must not stop a run; who wants to know of each says so."""
+    set_value("high", 1.0).to_parquet(folder / "panel.parquet")
+    code, said = run(command, "--data-path=panel.parquet")
+    row = "BBB at 2020-01-06 00:00 UTC"
+    assert f"note: 1 impossible row of BBB set aside ({row}: high < low)" in said
+    code, said = run(command, "--data-path=panel.parquet", "--strict")
+    assert code == 2
+    assert said.startswith(f"error: panel.parquet: row 7, {row} (1 row concerned): high < low; wit")
+    panel().assign(low=1e9).to_parquet(folder / "panel.parquet")
+    code, said = run(command, "--data-path=panel.parquet")
+    assert (code, "Impossible rows of panel.parquet: 120 of 120 (100.00%)" in said) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """From a source into the store: what is missing or may have changed, and nothing else.
 
+Rows that no market could have made are set aside (`core/market/set_aside.py`), all else is stored.
 A source on this machine is the whole truth of what it has. A venue is asked, symbol by symbol and
 several at once, for the bars that the calendar expects and the store lacks, and for those that it
 may still correct (`core/market/coverage.py`). What came is stored in batches, so a kill loses one
@@ -15,11 +16,12 @@ from itertools import count
 
 import pandas as pd
 
-from trading_pipeline.adapters.sources.source import BarSource, LiveSource
+from trading_pipeline.adapters.sources.source import BarSource, LiveSource, bars_and_aside
 from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
-from trading_pipeline.core.market.bars import KEY, check_bars, empty_bars
-from trading_pipeline.core.market.calendar import check_weekdays, in_utc, trading_calendar
+from trading_pipeline.core.market.bars import KEY, empty_bars
+from trading_pipeline.core.market.breaks import GAP_LEAST
+from trading_pipeline.core.market.calendar import in_utc, trading_calendar
 from trading_pipeline.core.market.coverage import (
     NIGHTS,
     SETTLE,
@@ -29,6 +31,7 @@ from trading_pipeline.core.market.coverage import (
     requests_for,
 )
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, none_aside
 from trading_pipeline.core.market.versions import Span
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import BarsError, SourceError, UnknownSymbol
@@ -51,10 +54,12 @@ class Downloaded:
     removed: int = 0  # stored, and not in the source: revisions too
     first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
     failures: dict[str, str] = field(default_factory=dict)
+    aside: pd.DataFrame = field(default_factory=none_aside)  # that came and are no bars
 
-    def add(self, rows: int, merged: Merged) -> None:
+    def add(self, rows: int, aside: pd.DataFrame, merged: Merged) -> None:
         """Count a batch that was stored."""
         self.rows += rows
+        self.aside = joined(self.aside, aside)
         self.added += merged.added
         self.changed += merged.changed
         self.removed += merged.removed
@@ -83,15 +88,17 @@ def download(
     Raises:
         StoreError: the store is of another source, feed or timeframe, or cannot be written.
         CredentialsError: the venue's keys are missing or refused.
-        SourceError, BarsError: no symbol could be had; this is the complaint of the first one.
+        SourceError, BarsError: no symbol could be had; this is the complaint of the first one. Or
+            more than 1 % of a source on this machine are no bars.
     """
     if source.live:
         return _VenueDownload(source, store, market, progress, refetch).run(span)  # type: ignore[arg-type]
     identity = {"source": market.source}
     store.check_identity(identity)
-    bars = _checked(source.bars(list(market.symbols), *span), market)
+    bars, aside = bars_and_aside(source, market, span)  # type: ignore[arg-type]
+    check_share(aside, len(bars), market.source)
     done = Downloaded(requests=1)
-    done.add(len(bars), store.merge(bars, now(), span, identity=identity))
+    done.add(len(bars), aside, store.merge(bars, now(), span, aside=aside, identity=identity))
     return done
 
 
@@ -227,7 +234,7 @@ class _VenueDownload:
         failed: list[_Request] = []
         for request, answer in self.calls.each(self._ask, list(_grouped(wanted, self._at_once))):
             self._take(batch, request, answer)
-            if not isinstance(answer, pd.DataFrame):
+            if not isinstance(answer, Sifted):
                 failed.extend(request.one_by_one())
             self.progress(before + batch.complete, total, f"{span[0]:%Y-%m-%d}")
         failed.extend(batch.doubtful())
@@ -246,10 +253,10 @@ class _VenueDownload:
         )
 
     def _take(
-        self, batch: "_Batch", request: _Request, answer: "pd.DataFrame | SourceError | BarsError"
+        self, batch: "_Batch", request: _Request, answer: "Sifted | SourceError | BarsError"
     ) -> None:
         """Keep an answer, or what was wrong with it until all of the symbol has come after all."""
-        if not isinstance(answer, pd.DataFrame):
+        if not isinstance(answer, Sifted):
             self.errors |= dict.fromkeys(request.symbols, answer)
             return
         batch.add(request, answer)
@@ -265,18 +272,35 @@ class _VenueDownload:
         listed: dict[str, pd.Timestamp],
     ) -> pd.DataFrame:
         absent, asked = self.store.absences(), self.store.asked()
+        # What was set aside is asked for like what is stored: until it is settled.
+        known = [self.store.keys(*span), self.store.set_aside()[KEY]]
         return requests_for(
             self.calendar,
             span,
             symbols,
-            stored=_KEYS if self.refetch else self.store.keys(*span),
+            stored=_KEYS if self.refetch else pd.concat(known),
             absent=absent.iloc[:0] if self.refetch else absent[absent["timestamp"].between(*span)],
             asked=asked,
             now=started,
             listed={symbol: listed[symbol] for symbol in symbols},
         )
 
-    def _ask(self, request: _Request) -> pd.DataFrame:
+    def _ask(self, request: _Request) -> Sifted:
+        """The answer; one with impossible rows is asked for twice, since it alone may be at fault.
+
+        Raises:
+            BarsError: of a symbol more than 1 % of the rows, and at least 3, are impossible again.
+        """
+        answer = self._ask_once(request)
+        if len(answer.aside):
+            answer = self._ask_once(request)
+        rows = answer.bars["symbol"].value_counts()
+        for symbol, aside in answer.aside.groupby("symbol"):
+            if len(aside) >= GAP_LEAST:
+                check_share(aside, int(rows.get(symbol, 0)), f"{self._where} {symbol}")
+        return answer
+
+    def _ask_once(self, request: _Request) -> Sifted:
         next(self.asked)
         bars = self.source.bars(request.symbols, request.start, request.end)
         inside = (bars["timestamp"] >= request.start) & (bars["timestamp"] < request.end)
@@ -285,7 +309,7 @@ class _VenueDownload:
                 f"{self._where} answered with other bars than it was asked for: "
                 f"{', '.join(request.symbols)} from {request.start} to {request.end}"
             )
-        return _checked(bars, self.market)
+        return Sifted.of({self._where: bars}).on_open_days(self.market.calendar)
 
     def _may_be_noted(self, start: pd.Timestamp) -> set[str]:
         """Symbols of which it may be said that all before was asked for, once a span was.
@@ -325,19 +349,22 @@ class _Batch:
         self.answered = Answers(symbols, expected, run.store.absences())
         self.requests: list[_Request] = []
         self.waiting: list[pd.DataFrame] = []
+        self.aside = none_aside()
 
     @property
     def complete(self) -> int:
         """Symbols of which nothing is left to ask for."""
         return sum(not self.left[symbol] for symbol in self.symbols)
 
-    def add(self, request: _Request, bars: pd.DataFrame) -> None:
+    def add(self, request: _Request, answer: Sifted) -> None:
         """Take the answer to a request; a full batch is stored."""
         self.left.subtract(request.symbols)
         self.requests.append(request)
-        self.answered.add(request.symbols, request.start, request.end, bars)
-        if len(bars):  # none has no optional columns, and would take them from the others
-            self.waiting.append(bars)
+        self.aside = joined(self.aside, answer.aside)
+        came = pd.concat([answer.bars[KEY], answer.aside[KEY]], ignore_index=True)
+        self.answered.add(request.symbols, request.start, request.end, came)
+        if len(answer.bars):  # none has no optional columns, and would take them from the others
+            self.waiting.append(answer.bars)
         if sum(map(len, self.waiting)) >= BATCH:
             self.store()
 
@@ -372,18 +399,13 @@ class _Batch:
             bars,
             self.started,
             absences=absences,
+            aside=self.aside,
             asked=asked,
             listed=found,
             identity=run.identity,
         )
-        run.done.add(len(bars), merged)
-        self.waiting = []
-
-
-def _checked(bars: pd.DataFrame, market: Market) -> pd.DataFrame:
-    checked = check_bars(bars, market.source)
-    check_weekdays(checked, market.calendar, market.source)
-    return checked
+        run.done.add(len(bars), self.aside, merged)
+        self.waiting, self.aside = [], none_aside()
 
 
 def _windows(

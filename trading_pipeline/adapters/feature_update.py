@@ -75,18 +75,18 @@ def is_current(bars: BarStore, store: FeatureStore, market: Market) -> bool:
 
 
 def fingerprints(bars: BarStore, market: Market) -> dict[str, str]:
-    """By month: the state of its file and its corporate actions; and the basis of all."""
+    """By month: the state of its file, its corporate actions and doubts; and the basis of all."""
     basis = [list(market.symbols), market.calendar, str(market.start), str(market.end)]
     prints = {BASIS: hashlib.sha256(json.dumps(basis).encode()).hexdigest()}
     actions = bars.read_actions()
     if actions is None:
         prints[BASIS] += " adjusted"
-    elif len(actions):
-        digests = pd.util.hash_pandas_object(actions, index=False)
-        for month, total in (
-            digests.groupby(actions["timestamp"].dt.strftime("%Y-%m")).sum().items()
-        ):
-            prints[f"{month} actions"] = str(total)
+    for name, table in {"actions": actions, "set aside": bars.doubts()}.items():
+        if table is None or table.empty:
+            continue
+        digests = pd.util.hash_pandas_object(table, index=False)
+        for month, total in digests.groupby(table["timestamp"].dt.strftime("%Y-%m")).sum().items():
+            prints[f"{month} {name}"] = str(total)
     for path in bars.folder.glob(MONTH_FILES):
         state = path.stat()
         prints[path.stem] = f"{state.st_size} {state.st_mtime_ns}"
@@ -116,7 +116,7 @@ def _compute(
     actions, units = bars.read_actions(), None
     if actions is not None and not whole:
         units = store.units_at(table.groupby("symbol")["timestamp"].min())
-    panel = Panel.of(table, actions, market.symbols, units)
+    panel = Panel.of(table, actions, market.symbols, units, bars.doubts())
     return _inside(features_of(panel, market.calendar), work), _inside(panel.unit_changes(), work)
 
 

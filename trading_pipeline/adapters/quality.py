@@ -20,7 +20,7 @@ from trading_pipeline.core.market.calendar import (
 from trading_pipeline.core.market.finding import Finding
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality import Quality, examine, find_broken_rows
+from trading_pipeline.core.market.quality import Quality, examine, find_broken_rows, find_set_aside
 from trading_pipeline.errors import BarsError, SourceError, StoreError
 
 Span = tuple[datetime, datetime]
@@ -61,7 +61,9 @@ def examine_store(store: BarStore, market: Market, span: Span, now: datetime | N
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}`"
         )
     bars, rows = find_broken_rows(typed_bars(stored, str(store.folder)), str(store.folder))
-    panel = Panel.of(check_bars(bars), store.read_actions(), market.symbols)
+    rows += find_set_aside(store.set_aside())
+    actions, doubts = store.read_actions(), store.doubts()
+    panel = Panel.of(check_bars(bars), actions, market.symbols, doubts=doubts)
     calendar = trading_calendar(market.calendar, market.timeframe)
     if not len(panel.timestamps):
         raise StoreError(f"{store.folder} has no bar of {', '.join(market.symbols[:5])}")

@@ -11,7 +11,9 @@ from trading_pipeline.cli.context import (
     Capital,
     MarketName,
     Preset,
+    Strict,
     known_preset,
+    read_panel,
     runner_of,
     settings_of,
     with_preset,
@@ -67,13 +69,15 @@ def walk_forward(
     ] = None,
     preset: Preset = None,
     capital: Capital = 100_000.0,
+    strict: Strict = False,
 ) -> None:
     """Judge a panel of your own: the whole chain on any Parquet file or folder.
 
+    Impossible rows are set aside, named, and become gaps; more than 1 % of them are refused.
     Without --market the timeframe and the calendar come from the stamps, costs are 10 bp of fee
     and 5 bp of slippage, and a short history shrinks the spans (and says so).
     """
-    settings, name = _panel_settings(data_path, out, market, preset)
+    settings, name = _panel_settings(data_path, out, market, preset, strict)
     os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
     _chain(settings, name, None, capital)
 
@@ -131,17 +135,15 @@ def _print_summary(folder: Path) -> None:
 
 
 def _panel_settings(
-    data_path: Path, out: Path | None, market: str | None, preset: str | None
+    data_path: Path, out: Path | None, market: str | None, preset: str | None, strict: bool
 ) -> tuple[Any, str]:
     """Settings of a market made from a panel, written to its folder for the UI to read."""
-    from trading_pipeline.adapters.sources.parquet import ParquetSource
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.model.config import ModelConfig
     from trading_pipeline.settings import MarketSettings
 
     settings = settings_of()
-    source = ParquetSource(data_path)
-    bars = source.bars(source.symbols(), *source.span(source.symbols()))
+    _, bars, _ = read_panel(data_path, strict)
     name = market_name(data_path.resolve().stem)
     size = preset or (settings.markets[market].preset if market in settings.markets else "small")
     made, notes = market_of_panel(

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from trading_pipeline.adapters.terminal import Bars, say, telling
-from trading_pipeline.errors import SettingsError
+from trading_pipeline.errors import BarsError, SettingsError
 
 VENUES = "trading_pipeline.adapters.sources.retry"  # logs why it asks a venue again, and when
 
@@ -29,6 +30,10 @@ Preset = Annotated[
 Capital = Annotated[
     float,
     typer.Option(min=1.0, callback=_finite, help="Starting capital, in quote currency."),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse the first impossible row, instead of setting it aside."),
 ]
 
 
@@ -118,3 +123,28 @@ def _entry(source: str, timeframe: str | None) -> str:
         f'[markets.{name}]\nsource = "{source}"{more}\nsymbols = [{symbols}]\n'
         f'timeframe = "{timeframe or "1d"}"\nstart = 2019-01-01'
     )
+
+
+def read_panel(path: Path, strict: bool) -> tuple[Any, Any, Any]:
+    """The source of a panel, its bars, and the rows set aside, which are named on the screen.
+
+    Raises:
+        SourceError: there is nothing to read.
+        BarsError: it is no panel; too many of its rows are impossible, or one if `strict`.
+    """
+    from trading_pipeline.adapters.sources.parquet import ParquetSource
+    from trading_pipeline.core.market.calendar import infer_calendar, on_rest_days
+    from trading_pipeline.core.market.set_aside import check_share, lines_of, told_first
+
+    source = ParquetSource(path)
+    symbols = source.symbols()
+    bars = source.bars(symbols, *source.span(symbols))
+    calendar = infer_calendar(bars)
+    aside, strays = source.set_aside(calendar), on_rest_days(bars, calendar)
+    if strict and len(aside):
+        raise BarsError(f"{told_first(aside)}; without --strict it is set aside")
+    bars = bars[~strays].reset_index(drop=True) if strays.any() else bars
+    check_share(aside, len(bars), str(path))
+    for line in lines_of(aside):
+        say(f"note: {line}", style="yellow")
+    return source, bars, aside

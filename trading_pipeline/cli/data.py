@@ -12,6 +12,7 @@ from trading_pipeline.core.market.finding import counted
 from trading_pipeline.core.market.market import TIMEFRAMES
 from trading_pipeline.errors import StoreError, TradingPipelineError
 
+_ASIDE = "set_aside.parquet"
 IN_PART = 3  # exit code: what could be had is stored, and something could not
 
 
@@ -118,6 +119,8 @@ def _report(name: str, landed: Any) -> bool:
             f"`trading-pipeline quality --market {name}` names them",
             style="red" if landed.severe else "yellow",
         )
+    for line in landed.set_aside:
+        say(f"{name}: {line}; they are gaps now, and raw/{name}/history/{_ASIDE} has all of them")
     for symbol, reason in sorted(landed.failed.items()):
         say(f"failed: {name} {symbol}: {reason}", style="red")
     return not landed.failed

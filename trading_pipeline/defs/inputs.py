@@ -49,7 +49,7 @@ def read_panel(home: Home, market: Market) -> Panel:
         if stale.since is None:
             raise StoreError(f"splits and dividends of {market.name} {stale}")
         bars = _closed_by(bars, market, stale.since)
-    return Panel.of(bars, store.read_actions(), market.symbols)
+    return Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
 
 
 def _closed_by(bars: pd.DataFrame, market: Market, instant: pd.Timestamp) -> pd.DataFrame:

@@ -13,9 +13,11 @@ from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionI
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.feature_update import is_current
+from trading_pipeline.adapters.sources.source import bars_and_aside
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.defs.checks.models import cleared_of_leaks
 from trading_pipeline.defs.inputs import (
     Plan,
@@ -154,6 +156,7 @@ class Landed:
     failed: Mapping[str, str]
     severe: int = 0  # findings about all that is stored
     warnings: int = 0
+    set_aside: tuple[str, ...] = ()  # what came and is no bar, of all that is stored; for a person
 
 
 def download(
@@ -204,7 +207,9 @@ def landed(run: Runner, market: Market) -> Landed:
         int(str(told[name])) for name in ("added", "changed", "removed", "rows")
     )
     severe, warnings = _findings(run, market)
-    return Landed(added, changed, removed, rows, str(told["last"]), reasons, severe, warnings)
+    aside = tuple(lines_of(run.home.bars(market).set_aside()))
+    last = str(told["last"])
+    return Landed(added, changed, removed, rows, last, reasons, severe, warnings, aside)
 
 
 def _findings(run: Runner, market: Market) -> tuple[int, int]:
@@ -251,11 +256,11 @@ def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
     """
     market, now = plan.market, datetime.now(UTC)
     bars, source = run.home.bars(market), run.sources.open(market)
-    theirs = source.bars(list(market.symbols), *span_of(market, now))
-    ours = content_hash(bars.read(*span_of(market, now)), bars.read_actions())
-    if content_hash(
-        theirs, source.actions(list(market.symbols))
-    ) != ours or not _features_are_of_bars(run, market):
+    span, aside = span_of(market, now), bars.set_aside()
+    theirs = *bars_and_aside(source, market, span), source.actions(list(market.symbols))  # type: ignore[arg-type]
+    ours = bars.read(*span), aside, bars.read_actions()
+    same = content_hash(*theirs) == content_hash(*ours)
+    if not same or not _features_are_of_bars(run, market):
         return missing_days(market, set(), now)
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
     return missing_days(market, stored, now)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from trading_pipeline.adapters import download as module
 from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
+from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.venue_calls import GIVE_UP, WORKERS
 from trading_pipeline.core.market.bars import check_bars
@@ -41,8 +42,7 @@ def market_of(names=NAMES, **terms):
         source="ccxt",
         symbols=tuple(names),
         start=date(2020, 1, 1),
-        calendar="24/7",
-        **terms,
+        **({"calendar": "24/7"} | terms),
     )
 
 
@@ -256,6 +256,102 @@ def test_impossible_bars_are_not_stored(venue, store):
     done = fetch(venue, store)
     assert "high < low" in done.failures["AAA"]
     assert set(store.read()["symbol"]) == {"BBB", "CCC"}
+
+
+def with_impossible(*rows):
+    """BARS with a low of 0, which is what a venue's "0E-8" is, in some rows."""
+    return BARS.assign(low=BARS["low"].mask(BARS.index.isin(rows), 0.0))
+
+
+def test_an_impossible_row_years_back_does_not_lock_its_symbol_out(venue, store):
+    """All else of it is stored; the row is a gap that is named, and no longer asked for."""
+    venue.table = with_impossible(10)
+    done = fetch(venue, store)
+    assert not done.failures
+    assert_whole(store, BARS.drop(index=10).reset_index(drop=True))
+    (row,) = store.set_aside().to_dict("records")
+    assert (row["file"], row["rule"], row["low"]) == ("table 1d", "low is not positive", 0.0)
+    assert (row["symbol"], row["timestamp"]) == (BARS["symbol"][10], BARS["timestamp"][10])
+    assert (len(done.aside), store.absences().empty) == (1, True)
+    done = fetch(venue, store, now=NOW + timedelta(minutes=5))
+    assert venue.bars_asked() == UNSETTLED * len(NAMES)
+    assert (len(done.aside), len(store.set_aside())) == (0, 1)
+
+
+def test_a_sound_row_takes_the_place_of_one_set_aside(venue, store):
+    """Within the time in which the venue may correct it, or when all is asked for again."""
+    late = BARS.index[-1]
+    venue.table = with_impossible(10, late)
+    fetch(venue, store)
+    assert len(store.set_aside()) == 2
+    venue.table = BARS
+    fetch(venue, store, now=NOW + timedelta(hours=1))
+    assert store.set_aside()["timestamp"].tolist() == [BARS["timestamp"][10]]
+    fetch(venue, store, now=NOW + timedelta(hours=2), refetch=True)
+    assert store.set_aside().empty
+    assert not (store.folder / "history" / "set_aside.parquet").exists()
+    assert_whole(store)
+
+
+def test_a_stored_bar_stays_when_an_impossible_one_comes_later(venue, store):
+    fetch(venue, store)
+    venue.table = with_impossible(10)
+    done = fetch(venue, store, refetch=True)
+    assert (len(done.aside), done.changed, done.removed) == (1, 0, 0)
+    assert store.set_aside().empty
+    assert_whole(store)
+
+
+def test_an_impossible_row_is_asked_for_again_before_it_is_believed(venue, store):
+    answer, broken = venue.bars, []
+
+    def once_broken(symbols, start, end):
+        rows = answer(symbols, start, end)
+        if not broken:
+            broken.append(symbols)
+            return rows.assign(volume=-1.0)
+        return rows
+
+    venue.bars = once_broken
+    done = fetch(venue, store)
+    assert (done.failures, done.requests) == ({}, 4)
+    assert store.set_aside().empty
+    assert_whole(store)
+
+
+def test_small_batches_set_the_same_rows_aside(venue, store, tmp_path, monkeypatch):
+    venue.table = with_impossible(10, 200, 201)
+    fetch(venue, store)
+    monkeypatch.setattr(module, "BATCH", 50)
+    monkeypatch.setattr(module, "WINDOW", 60)
+    monkeypatch.setattr(module, "SHORTEST_WINDOW", 10)
+    other = BarStore(tmp_path / "other")
+    done = fetch(venue, other)
+    assert len(done.aside) == 3
+    rows = [each.set_aside().drop(columns="row") for each in (store, other)]
+    assert rows[0].sort_values("timestamp").to_numpy().tolist() == (
+        rows[1].sort_values("timestamp").to_numpy().tolist()
+    )
+
+
+def test_a_file_that_was_mended_has_nothing_set_aside(tmp_path, store):
+    """The table is of the newest reading; a stray Saturday of shares is in it."""
+    days = BARS[BARS["timestamp"].dt.dayofweek < 5]
+    saturday = days.iloc[[0]].assign(timestamp=pd.Timestamp("2020-01-04", tz="UTC"))
+    broken = days.assign(low=days["low"].mask(days.index == days.index[10], 0.0))
+    path, market = tmp_path / "panel.parquet", market_of(calendar="XNYS")
+    pd.concat([broken, saturday]).to_parquet(path, index=False)
+    done = download(ParquetSource(path), store, market, SPAN, lambda: NOW)
+    assert store.set_aside()[["file", "row", "rule"]].to_numpy().tolist() == [
+        [str(path), 10, "low is not positive"],
+        [str(path), len(days), "XNYS is closed on weekends"],
+    ]
+    pd.testing.assert_frame_equal(done.aside, store.set_aside())
+    assert len(store.read()) == len(days) - 1
+    days.to_parquet(path, index=False)
+    download(ParquetSource(path), store, market, SPAN, lambda: NOW)
+    assert store.set_aside().empty
+    assert_whole(store, days.reset_index(drop=True))
 
 
 def test_fetching_again_records_what_differs(venue, store):

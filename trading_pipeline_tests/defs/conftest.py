@@ -9,6 +9,7 @@ import pytest
 from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, select, span_of
 from trading_pipeline.core.market.market import Costs, Market
+from trading_pipeline.core.market.set_aside import none_aside
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.resources import Home, Sources
 
@@ -39,6 +40,9 @@ class TableSource:
     def bars(self, symbols, start, end) -> pd.DataFrame:
         refuse_unknown(symbols, self.symbols(), "the table")
         return select(self.table, symbols, start, end)
+
+    def set_aside(self, calendar) -> pd.DataFrame:
+        return none_aside()
 
     def actions(self, symbols) -> pd.DataFrame | None:
         return self.events

@@ -1,14 +1,17 @@
+from datetime import UTC, datetime
+
 import dagster as dg
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.sources.sample import SampleSource
+from trading_pipeline.core.market.bars import empty_bars
+from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline.defs.assets.features import features
 from trading_pipeline.defs.assets.market import corporate_actions, raw_bars
 from trading_pipeline.defs.checks.features import features_do_not_look_ahead
-from trading_pipeline.defs.checks.market import (
-    market_checks,
-)
+from trading_pipeline.defs.checks.market import bars_obey_market_invariants, market_checks
 from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import BarsError, UnknownSymbol
 from trading_pipeline_tests.defs.conftest import MARKET, TableSource, sources_of
@@ -75,6 +78,65 @@ def test_bars_that_no_market_could_make_are_not_stored(resources, instance, home
     assert home.bars(MARKET).read().empty
     failure = next(event for event in result.all_events if event.is_step_failure)
     assert "high < low" in failure.step_failure_data.error.cause.message
+
+
+@pytest.fixture
+def holed(resources, sample_bars, tmp_path):
+    """The panel as a file in which one bar of IBM is impossible."""
+    table = sample_bars.copy()
+    row = table.index[(table["symbol"] == "IBM") & (table["timestamp"] == "2000-06-14")][0]
+    table.loc[row, "low"] = 0.0
+    path = tmp_path / "panel.parquet"
+    table.to_parquet(path, index=False)
+    resources["sources"] = sources_of(ParquetSource(path))
+    return path, table, row
+
+
+def test_an_impossible_row_becomes_a_gap_that_is_named(resources, instance, home, holed):
+    """And its symbol, of which it is more than one in a thousand, is held out; no other is."""
+    path, table, row = holed
+    result = download(resources, instance)
+    assert result.success
+    made = home.bars(MARKET)
+    assert len(made.read()) == len(table) - 1
+    assert made.set_aside()[["file", "row", "rule"]].to_numpy().tolist() == [
+        [str(path), row, "low is not positive"]
+    ]
+    event = instance.get_latest_materialization_event(dg.AssetKey(["test", "raw_bars"]))
+    told = event.asset_materialization.metadata
+    assert told["set_aside"].value == 1
+    assert "low is not positive" in told["rows_set_aside"].value
+    check = evaluation(result, "no_session_is_missing")
+    assert check.metadata["missing"].value == {
+        "IBM": "1: 2000-06-14; 1 row of it came, impossible, and set aside"
+    }
+    assert "rows of it are impossible and set aside" in check.description
+    features = home.features(MARKET).read()
+    late = features["timestamp"] > pd.Timestamp("2000-06-14", tz="UTC")
+    assert features[late & (features["symbol"] == "IBM")]["ret_5"].isna().all()
+    assert features[late & (features["symbol"] == "AAPL")]["ret_5"].notna().all()
+
+
+def test_a_panel_that_was_mended_is_whole_again(resources, instance, home, holed, sample_bars):
+    """Features of the days that were held out are computed, though one month's bars changed."""
+    path, *_ = holed
+    download(resources, instance)
+    sample_bars.to_parquet(path, index=False)
+    assert download(resources, instance).success
+    assert home.bars(MARKET).set_aside().empty
+    late = home.features(MARKET).read()
+    assert late[late["timestamp"] >= "2000-06-15"]["ret_5"].notna().all()
+
+
+def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, instance, home, holed):
+    """Of a venue they come night after night, each night a few."""
+    _, table, _ = holed
+    many = Sifted.of({"venue": table.assign(symbol="MSFT", volume=-1.0)}).aside[::50]
+    download(resources, instance)
+    home.bars(MARKET).merge(empty_bars(), datetime(2001, 1, 1, tzinfo=UTC), aside=many)
+    told = bars_obey_market_invariants(MARKET)(home=home)
+    assert not told.passed
+    assert "7 of 264 (2.65%), and at most 1% may be set aside" in told.description
 
 
 def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, home, sample_bars):

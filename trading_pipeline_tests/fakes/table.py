@@ -8,6 +8,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.core.market.calendar import in_utc, trading_calendar
+from trading_pipeline.core.market.set_aside import Sifted
 
 
 class TableVenue:
@@ -73,6 +74,9 @@ class TableVenue:
         finally:
             with self._lock:
                 self.under_way -= 1
+
+    def set_aside(self, calendar: str) -> pd.DataFrame:
+        return Sifted.of({"the table": self.table}).on_open_days(calendar).aside
 
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
         refuse_unknown(symbols, self.symbols(), "the table")

@@ -13,6 +13,7 @@ from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.pictures import draw_drawdown, draw_equity, draw_months
 from trading_pipeline.adapters.reports.series import ReportSeries, accounts
 from trading_pipeline.adapters.reports.text import Summary
+from trading_pipeline.adapters.store.files import remove_file
 from trading_pipeline.core.features.diagnostics import Diagnostics
 
 FILES = {
@@ -31,11 +32,16 @@ FILES = {
     "trades": "trades.csv",
     "attribution": "attribution.csv",
 }
+ASIDE = "set_aside.csv"  # only where rows were set aside
 _TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows", "trades")
 
 
 def write_report(
-    folder: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics
+    folder: Path,
+    summary: Summary,
+    series: ReportSeries,
+    diagnostics: Diagnostics,
+    aside: pd.DataFrame | None = None,
 ) -> dict[str, Path]:
     """Write every file of FILES into `folder`, all of them or none; return where each one is.
 
@@ -46,11 +52,20 @@ def write_report(
         summary: from `evaluate`.
         series: what is drawn and tabled.
         diagnostics: of the features that the predictions were made from.
+        aside: rows that came and are no bars: ASIDE, if there are any.
 
     Raises:
         StoreError: the folder cannot be written; the old report is still there.
     """
-    replace_folder(folder, lambda draft: _fill(draft, summary, series, diagnostics))
+
+    def fill(draft: Path) -> None:
+        _fill(draft, summary, series, diagnostics)
+        if aside is not None and len(aside):
+            _write_table(aside, draft / ASIDE)
+
+    replace_folder(folder, fill)
+    if aside is None or aside.empty:
+        remove_file(folder / ASIDE)  # carried over from the report before
     return {name: folder / file for name, file in FILES.items()}
 
 
@@ -68,7 +83,11 @@ def _fill(draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diag
     tables = {name: getattr(series, name) for name in _TABLES}
     tables |= {"equity": accounts(series), "attribution": attribution_table(summary)}
     for name, table in tables.items():
-        table.to_csv(draft / FILES[name], index=False, lineterminator="\n", encoding="utf-8")
+        _write_table(table, draft / FILES[name])
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 
 def _draw(draft: Path, summary: Summary, series: ReportSeries) -> None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.sources.payload import excerpt, number
-from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.bars import KEY, broken_rules, in_order, typed_bars
 from trading_pipeline.core.market.calendar import TradingCalendar, in_microseconds
 from trading_pipeline.errors import SourceError
 
@@ -76,7 +77,9 @@ def _unknown_form(
 def regular_bars(
     rows: pd.DataFrame, calendar: TradingCalendar, stamps: pd.DatetimeIndex, where: str
 ) -> pd.DataFrame:
-    """Canonical bars at `stamps`, of what was traded between the opening and the closing bell.
+    """Bars at `stamps`, of what was traded between the opening and the closing bell.
+
+    Canonical but for their values: a bar put together of impossible parts is as the first of them.
 
     Args:
         rows: as from `raw_rows`, of one base timeframe; longer bars are put together of them.
@@ -84,7 +87,6 @@ def regular_bars(
 
     Raises:
         SourceError: two rows of one symbol and instant differ.
-        BarsError: a bar breaks a market invariant.
     """
     rows = rows.drop_duplicates(ignore_index=True)
     if (twice := rows.duplicated(["symbol", "opened"])).any():
@@ -99,11 +101,15 @@ def regular_bars(
     place = stamps.searchsorted(opened, side="right") - 1
     inside = place >= 0
     inside[inside] = opened[inside] < calendar.closes_of(stamps)[place[inside]]
-    parts = check_bars(rows[inside].assign(timestamp=opened[inside]), where=where)
+    parts = in_order(typed_bars(rows[inside].assign(timestamp=opened[inside]), where=where))
     if calendar.timeframe not in JOINED:
         return parts
+    broken = np.logical_or.reduce([mask for _, mask in broken_rules(parts)])
     bar_of = stamps[stamps.searchsorted(pd.DatetimeIndex(parts["timestamp"]), side="right") - 1]
-    return check_bars(_joined(parts.assign(timestamp=bar_of)), where=where)
+    parts = parts.assign(timestamp=bar_of)
+    impossible = parts[broken].drop_duplicates(KEY)
+    bars = pd.concat([impossible, _joined(parts)], ignore_index=True).drop_duplicates(KEY)
+    return in_order(typed_bars(bars, where=where))
 
 
 def _joined(parts: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ Pages are read with suspicion. What may be wrong with one, and what is done:
 - two versions of one bar, or a page that was there before: asked again, then `SourceError`
 - fewer rows than there are: asked on from where they end
 - a hole: asked for once more, since it may be half an answer and not a halt
-- a price that is none: `BarsError` with symbol and time
+- a price that is none: the row comes as it is, and who stores it sets it aside
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ import pandas as pd
 from trading_pipeline.adapters.sources.ccxt_client import DAY, CcxtClient, Row
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.sources.source import refuse_unknown
-from trading_pipeline.core.market.bars import check_bars, in_order
+from trading_pipeline.core.market.bars import in_order, typed_bars
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import SourceError
 
@@ -233,11 +233,11 @@ class CcxtSource:
         return self._client.skips_gaps or rows[-1][0] < since
 
     def _table(self, symbol: str, rows: list[Row]) -> pd.DataFrame:
-        """Rows as canonical bars; a BarsError names exchange, symbol and time."""
+        """Rows in the form of canonical bars, whatever their values."""
         table = pd.DataFrame(rows, columns=list(self._client.columns), dtype="float64")
         table["timestamp"] = pd.to_datetime(table["timestamp"], unit="ms", utc=True)
         table["symbol"] = pd.Series([symbol] * len(rows), dtype="str")
-        return check_bars(table, where=f"{self._client.exchange} {symbol}")
+        return in_order(typed_bars(table, where=f"{self._client.exchange} {symbol}"))
 
 
 def _ms(stamp: pd.Timestamp) -> int:

@@ -1,6 +1,7 @@
 """Any Parquet file, or folder of them, in the data format of `core/market/bars.py`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +11,9 @@ import pandas as pd
 from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.actions import check_actions
-from trading_pipeline.core.market.bars import KEY, check_bars, in_order
 from trading_pipeline.core.market.calendar import STEPS, infer_timeframe, stamped_by_session
-from trading_pipeline.errors import BarsError, SourceError
+from trading_pipeline.core.market.set_aside import Sifted, check_share, none_aside
+from trading_pipeline.errors import SourceError
 
 
 class ParquetSource:
@@ -21,6 +22,7 @@ class ParquetSource:
     A folder may hold `corporate_actions.parquet` beside its bars, as our own store does: then
     its prices are raw. Without it they are taken as adjusted ('total-return units').
     Daily bars stamped with midnight in New York are moved to 00:00 UTC of their session date.
+    Rows that no market could have made are set aside; more than 1 % of them are refused.
     Files are read again when they have changed.
     """
 
@@ -29,7 +31,7 @@ class ParquetSource:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._signature: list[tuple[Path, int, int]] = []
-        self._bars = pd.DataFrame()
+        self._sifted = Sifted(pd.DataFrame(), none_aside(), pd.MultiIndex.from_arrays([[], []]))
 
     def symbols(self) -> list[str]:
         """All symbols in the files, sorted."""
@@ -47,6 +49,11 @@ class ParquetSource:
         refuse_unknown(symbols, self.symbols(), str(self.path))
         return select(self._all_bars(), symbols, start, end)
 
+    def set_aside(self, calendar: str) -> pd.DataFrame:
+        """Rows of the files that are no bars of such a market; see `BarSource.set_aside`."""
+        self._all_bars()
+        return self._sifted.on_open_days(calendar).aside
+
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
         """What `corporate_actions.parquet` in the folder says; None if there is no such file."""
         refuse_unknown(symbols, self.symbols(), str(self.path))
@@ -61,10 +68,11 @@ class ParquetSource:
         states = [(file, file.stat()) for file in files]
         signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
         if signature != self._signature:
-            merged = self._merged({str(file): read_bars(file) for file in files})
-            self._bars = stamped_by_session(merged)
+            sifted = Sifted.of({str(file): read_rows(file) for file in files})
+            check_share(sifted.aside, len(sifted.bars), str(self.path))
+            self._sifted = replace(sifted, bars=stamped_by_session(sifted.bars))
             self._signature = signature
-        return self._bars
+        return self._sifted.bars
 
     def files(self) -> list[Path]:
         """The files that hold the bars, sorted.
@@ -85,30 +93,17 @@ class ParquetSource:
         hint = f"; there are some in {', '.join(below[:5])}" if below else ""
         raise SourceError(f"{self.path} has no Parquet files of bars directly in it{hint}")
 
-    def _merged(self, parts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-        bars = pd.concat(parts, join="inner", names=["file", "row"])
-        if (repeated := bars.duplicated(KEY)).any():
-            first = bars[repeated].iloc[0]
-            files = bars[(bars[KEY] == first[KEY]).all(axis=1)].index.unique("file")
-            raise BarsError(
-                f"{self.path}: {first['symbol']} at {first['timestamp']:%Y-%m-%d %H:%M} UTC is in "
-                f"both {files[0]} and {files[1]} ({repeated.sum()} duplicate bars)"
-            )
-        return in_order(bars)
 
-
-def read_bars(path: Path) -> pd.DataFrame:
-    """The bars of one Parquet file, canonical.
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows of one Parquet file, at least one, as they are.
 
     Raises:
         SourceError: it cannot be read, is not Parquet, or has no rows.
-        BarsError: its rows break a market invariant.
     """
     table = read_parquet(path)
-    checked = check_bars(table, where=str(path))
-    if checked.empty:
+    if table.empty:
         raise SourceError(f"{path} has no rows; bars are needed")
-    return checked
+    return table
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

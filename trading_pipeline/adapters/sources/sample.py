@@ -15,6 +15,7 @@ import pandas as pd
 from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.core.market.actions import actions_from_adjusted
 from trading_pipeline.core.market.bars import COLUMNS, check_bars
+from trading_pipeline.core.market.set_aside import none_aside
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 WHERE = "the sample market"
@@ -38,6 +39,10 @@ class SampleSource:
         """Raw daily bars that open in [start, end); see `BarSource.bars`."""
         refuse_unknown(symbols, SYMBOLS, WHERE)
         return select(_tables()[0], symbols, start, end)
+
+    def set_aside(self, calendar: str) -> pd.DataFrame:
+        """None: all its rows are bars."""
+        return none_aside()
 
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame:
         """The splits and dividends that the adjusted close implies; see `BarSource.actions`."""

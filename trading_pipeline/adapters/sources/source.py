@@ -7,7 +7,8 @@ from typing import ClassVar, Protocol
 
 import pandas as pd
 
-from trading_pipeline.core.market.calendar import in_utc
+from trading_pipeline.core.market.calendar import in_utc, on_rest_days
+from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import SourceError, UnknownSymbol
 
 _SHOWN, _LONGEST = 20, 30  # names of symbols, and characters of one
@@ -40,10 +41,13 @@ class BarSource(Protocol):
     def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
         """Canonical raw bars that open in [start, end) and have closed; empty if there are none.
 
+        Of a venue in canonical form but for their values: who stores them sets impossible ones
+        aside (`core/market/set_aside.py`). Any other source has done so itself.
+
         Raises:
             UnknownSymbol: it does not know one of the symbols.
             SourceError: it could not answer.
-            BarsError: what it has breaks a market invariant.
+            BarsError: what it has is no table of bars.
             ValueError: `start` or `end` has no time zone.
         """
         ...
@@ -55,6 +59,18 @@ class BarSource(Protocol):
 
         Raises:
             UnknownSymbol: it does not know one of the symbols.
+        """
+        ...
+
+
+class LocalSource(BarSource, Protocol):
+    """A source on this machine."""
+
+    def set_aside(self, calendar: str) -> pd.DataFrame:
+        """Rows of all symbols that are no bars of a market with this calendar.
+
+        Columns as in `core/market/set_aside.py`. Bars on days on which the calendar rests are
+        among them; `bars` gives those all the same.
         """
         ...
 
@@ -130,3 +146,22 @@ def select(
     opens = bars["timestamp"]
     inside = (opens >= in_utc(start)) & (opens < in_utc(end))
     return bars[inside & bars["symbol"].isin(list(symbols))].reset_index(drop=True)
+
+
+def bars_and_aside(
+    source: LocalSource, market: Market, span: tuple[datetime, datetime]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bars of a market in [start, end), and the rows that a source on this machine set aside.
+
+    Rows that lack a timestamp or a symbol may be of any span or market, and are among the latter.
+    """
+    bars, aside = source.bars(list(market.symbols), *span), source.set_aside(market.calendar)
+    strays = on_rest_days(bars, market.calendar)
+    start, end = map(in_utc, span)
+    inside = aside["timestamp"].isna() | aside["timestamp"].between(start, end, inclusive="left")
+    others = set(source.symbols()) - set(market.symbols)
+    ours = ~aside["symbol"].isin(others)  # of no symbol, or of one that has no bar, too
+    return (
+        bars[~strays].reset_index(drop=True) if strays.any() else bars,
+        aside[inside & ours].reset_index(drop=True),
+    )

@@ -37,6 +37,7 @@ from trading_pipeline.core.market.bars import (
     empty_bars,
 )
 from trading_pipeline.core.market.calendar import in_utc
+from trading_pipeline.core.market.set_aside import rows_in_doubt
 from trading_pipeline.core.market.versions import (
     INGESTED,
     Span,
@@ -79,6 +80,7 @@ class BarStore:
         span: Span | None = None,
         *,
         absences: pd.DataFrame | None = None,
+        aside: pd.DataFrame | None = None,
         asked: pd.DataFrame | None = None,
         listed: pd.DataFrame | None = None,
         identity: Mapping[str, str] | None = None,
@@ -94,6 +96,8 @@ class BarStore:
                 and not given is removed. Without it nothing is removed.
             absences: columns symbol, timestamp: bars that were asked for and that the answer
                 lacked, as of `now`; those that are stored stay.
+            aside: rows that came and are no bars, as `Sifted` gives them. With a span they are all
+                that there are in it; without it one goes when its bar is stored.
             asked: columns symbol, asked_at: everything that had closed by `asked_at` has been
                 asked for, this answer included; see `core/market/coverage.py`.
             listed: columns symbol, listed: the stamps of first bars, as the venue says `now`.
@@ -110,9 +114,12 @@ class BarStore:
                 self._refuse_other(identity)
             months = [
                 (path, merge_versions(stored, rows, span, now))
-                for path, stored, rows in self._months_of(checked, span)
+                for path, stored, rows in self._months_of(checked, span, aside)
             ]
             files = self._changed_files(months, checked, _absences(absences, now), asked, identity)
+            if aside is not None:
+                keys = _stored_keys([month for _, month in months])
+                files |= history.set_aside_files(self.folder, aside, keys, span)
             if listed is not None and len(listed):
                 known = history.read_listed(self.folder)
                 told = history.merge_listed(known, listed, in_utc(now))
@@ -170,6 +177,23 @@ class BarStore:
             StoreError: the file cannot be read.
         """
         return read_whole(self.folder, lambda: history.read_absences(self.folder))
+
+    def set_aside(self) -> pd.DataFrame:
+        """Rows that came and are no bars; columns as in `core/market/set_aside.py`.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return read_whole(self.folder, lambda: history.read_set_aside(self.folder))
+
+    def doubts(self) -> pd.DataFrame:
+        """Which of these rows hold their symbol out: columns timestamp, symbol.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+        aside = self.set_aside()
+        return rows_in_doubt(aside, self.keys() if len(aside) else empty_bars())
 
     def asked(self) -> pd.DataFrame:
         """Up to when everything was asked for: columns symbol, asked_at, each symbol once.
@@ -301,11 +325,12 @@ class BarStore:
             history.refuse_other_identity(self.folder, identity)
 
     def _months_of(
-        self, bars: pd.DataFrame, span: Span | None
+        self, bars: pd.DataFrame, span: Span | None, *others: pd.DataFrame | None
     ) -> Iterator[tuple[Path, pd.DataFrame, pd.DataFrame]]:
-        """Files of the months concerned, with what is stored in them and what is given."""
+        """Files of the months that some table concerns, with what is stored and what is given."""
         given = dict(list(bars.groupby(bars["timestamp"].dt.strftime("%Y-%m"))))
-        names = set(given)
+        stamps = [each["timestamp"].dropna() for each in others if each is not None]
+        names = {*given, *(month for each in stamps for month in each.dt.strftime("%Y-%m"))}
         if span is not None:
             names |= {path.stem for path in self._months(*span)}
         for name in sorted(names):
@@ -349,6 +374,10 @@ def _absences(absences: pd.DataFrame | None, now: datetime) -> pd.DataFrame:
     if absences is None or absences.empty:
         return history.empty_absences().drop(columns="nights")
     return absences[["symbol", "timestamp"]].assign(asked_at=in_utc(now))
+
+
+def _stored_keys(months: list[VersionMerge]) -> pd.DataFrame:
+    return pd.concat([month.bars[KEY] for month in months] or [empty_bars()[KEY]])
 
 
 def _merged(months: list[VersionMerge]) -> Merged:

@@ -3,6 +3,7 @@
 revisions.parquet  versions of bars that were changed or removed; see `core/market/versions.py`
 absences.parquet   symbol, timestamp, asked_at, nights: bars that answers of the venue lacked, the
                    last one at `asked_at`, on so many different days; a stored bar may be among them
+set_aside.parquet  rows that came and are no bars; see `core/market/set_aside.py`
 asked.parquet      symbol, asked_at: everything that had closed by then was asked for
 listed.parquet     symbol, listed, asked_at: the stamp of its first bar, as the venue said then
 identity.json      what the bars are of, e.g. source, feed and timeframe, as text
@@ -16,13 +17,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from trading_pipeline.adapters.store.tables import read_table
+from trading_pipeline.adapters.store.commit import Writer
+from trading_pipeline.adapters.store.tables import read_table, table_writer
 from trading_pipeline.core.market.bars import KEY
-from trading_pipeline.core.market.versions import empty_revisions
+from trading_pipeline.core.market.calendar import in_utc
+from trading_pipeline.core.market.set_aside import joined, none_aside
+from trading_pipeline.core.market.versions import Span, empty_revisions
 from trading_pipeline.errors import StoreError
 
 REVISIONS = "history/revisions.parquet"
 ABSENCES = "history/absences.parquet"
+SET_ASIDE = "history/set_aside.parquet"
 ASKED = "history/asked.parquet"
 LISTED = "history/listed.parquet"
 IDENTITY = "history/identity.json"
@@ -49,6 +54,12 @@ def read_absences(folder: Path) -> pd.DataFrame:
     path = folder / ABSENCES
     known = read_table(path, _ASKED_AGAIN) if path.exists() else empty_absences()
     return known if "nights" in known else known.assign(nights=1)
+
+
+def read_set_aside(folder: Path) -> pd.DataFrame:
+    """All rows of a store that were set aside; none in a store that is older than the file."""
+    path = folder / SET_ASIDE
+    return read_table(path, _ASKED_AGAIN) if path.exists() else none_aside()
 
 
 def read_asked(folder: Path) -> pd.DataFrame:
@@ -161,8 +172,41 @@ def merge_absences(known: pd.DataFrame, found: pd.DataFrame, given: pd.DataFrame
     another = now.notna() & (now.dt.normalize() != before.dt.normalize())
     both["nights"] = (both["nights"].fillna(0) + another).astype("int64")
     both["asked_at"] = now.fillna(before)
-    there = pd.MultiIndex.from_frame(both[KEY]).isin(pd.MultiIndex.from_frame(given[KEY]))
+    there = _keys(both).isin(_keys(given))
     return both[~there].sort_values(["symbol", "timestamp"], ignore_index=True)
+
+
+def set_aside_files(
+    folder: Path, given: pd.DataFrame, stored: pd.DataFrame, span: Span | None
+) -> dict[str, Writer]:
+    """The file of rows set aside, if it has to be written; arguments as of `merge_set_aside`."""
+    known = read_set_aside(folder)
+    after = merge_set_aside(known, given, stored, span)
+    if after.equals(known):
+        return {}
+    return {SET_ASIDE: table_writer(after) if len(after) else None}
+
+
+def merge_set_aside(
+    known: pd.DataFrame, given: pd.DataFrame, stored: pd.DataFrame, span: Span | None
+) -> pd.DataFrame:
+    """Rows set aside, with those given now.
+
+    Args:
+        stored: keys of bars that are stored by now: a sound bar takes the place of such a row.
+        span: the rows given are all that there are in it; None: of a venue, the newest win.
+    """
+    if span is not None:
+        start, end = map(in_utc, span)
+        outside = (known["timestamp"] < start) | (known["timestamp"] >= end)
+        return joined(known[outside], given)
+    again = _keys(known).isin(_keys(given))
+    both = joined(known[~again], given)
+    return both[~_keys(both).isin(_keys(stored))].reset_index(drop=True)
+
+
+def _keys(table: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(table[KEY])
 
 
 def merge_asked(known: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ shows too. Large markets are sampled, by a seed: that code looks ahead shows on 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def raw_bars(
     """Raw bars of a panel, sorted by (timestamp, symbol), with their `split` and `dividend`.
 
     Of all symbols and rows, or of some. A panel in total-return units has no actions, and its
-    table no columns for them.
+    table no columns for them; `in_doubt` is a column where a bar is.
     """
     columns = _RAW[:5] if panel.total_return_units else _RAW
     wanted = np.isin(panel.symbols, panel.symbols if symbols is None else symbols)
@@ -56,6 +56,8 @@ def raw_bars(
     t, n = t[order] + first, n[order]
     names = pd.Series(np.array(panel.symbols, dtype=object)[n], dtype="str")
     values = {name: getattr(panel, name)[t, n] for name in columns}
+    if np.any(panel.in_doubt):
+        values["in_doubt"] = np.asarray(panel.in_doubt)[t, n]
     return pd.DataFrame({"timestamp": panel.timestamps[t], "symbol": names} | values)
 
 
@@ -76,12 +78,19 @@ def scrambled_panel(panel: Panel, row: int, seed: int) -> Panel:
         **grids,
         factor=forward_factors(grids["close"], grids["split"], grids["dividend"]),
         total_return_units=panel.total_return_units,
+        in_doubt=panel.in_doubt,
     )
 
 
 def panel_of(bars: pd.DataFrame, symbols: tuple[str, ...]) -> Panel:
     """The panel of such bars: nothing of it is older or newer than they are."""
-    return Panel.of(bars, _actions_of(bars) if "split" in bars else None, symbols)
+    panel = Panel.of(bars, _actions_of(bars) if "split" in bars else None, symbols)
+    if "in_doubt" not in bars:
+        return panel
+    doubts = np.zeros(panel.close.shape, dtype=bool)
+    t = panel.timestamps.get_indexer(pd.DatetimeIndex(bars["timestamp"]))
+    doubts[t, pd.Index(symbols).get_indexer(bars["symbol"])] = bars["in_doubt"]
+    return replace(panel, in_doubt=doubts)
 
 
 def _actions_of(bars: pd.DataFrame) -> pd.DataFrame:

@@ -76,10 +76,13 @@ class Dataset:
         )
 
     def data_hash(self, rows: int) -> str:
-        """SHA-256 of the bars and corporate actions of the first `rows` rows."""
+        """SHA-256 of the bars of the first `rows` rows, corporate actions and doubts."""
         panel = self.panel
         digest = hashlib.sha256("\n".join(panel.symbols).encode())
         digest.update(panel.timestamps[:rows].to_numpy("datetime64[us]").tobytes())
         for name in ("open", "high", "low", "close", "volume", "split", "dividend", "factor"):
             digest.update(np.ascontiguousarray(getattr(panel, name)[:rows]).tobytes())
+        doubts = np.broadcast_to(panel.in_doubt, panel.close.shape)[:rows]
+        if doubts.any():
+            digest.update(np.packbits(doubts).tobytes())
         return digest.hexdigest()

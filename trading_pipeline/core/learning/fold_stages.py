@@ -127,7 +127,12 @@ def _with_an_empty_bar(panel: Panel) -> Panel:
         symbols=panel.symbols,
         **grids,
         total_return_units=panel.total_return_units,
+        in_doubt=_one_row_longer(panel.in_doubt, panel.close.shape),
     )
+
+
+def _one_row_longer(flags: np.ndarray | bool, shape: tuple[int, ...]) -> np.ndarray:
+    return np.vstack([np.broadcast_to(flags, shape), np.zeros((1, shape[1]), dtype=bool)])
 
 
 def _nothing() -> pd.DataFrame:

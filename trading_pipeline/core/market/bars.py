@@ -25,6 +25,8 @@ OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
+COPY = "(timestamp, symbol) is a duplicate of an earlier row"
+RIVAL = "(timestamp, symbol) is a duplicate of another row, with other values"
 
 
 def check_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
@@ -43,13 +45,14 @@ def check_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
     for rule, broken in broken_rules(typed):
         if broken.any():
             raise BarsError(f"{where}: {describe_row(typed, broken)} {rule}")
-    if "trade_count" in typed:
-        typed["trade_count"] = typed["trade_count"].astype("int64")
     return in_order(typed)
 
 
 def typed_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
     """The columns of bars in their canonical types, rows as they are and values unchecked.
+
+    Where a timestamp or a name is missing, NaT or NaN is. Counts are floats until they are known
+    to be whole: see `in_order`.
 
     Raises:
         BarsError: a column is missing, there twice, or of the wrong type.
@@ -60,17 +63,25 @@ def typed_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
         )
     if repeated := sorted({str(name) for name in bars.columns[bars.columns.duplicated()]}):
         raise BarsError(f"{where}: has more than one column {', '.join(repeated)}")
-    typed = pd.DataFrame(
-        {"timestamp": stamps_of(bars["timestamp"], where), "symbol": symbols_of(bars, where)}
-    )
+    names = _names_of(bars["symbol"])
+    if names.isna().all():  # the column holds something else
+        names = symbols_of(bars, where)
+    typed = pd.DataFrame({"timestamp": _instants_of(bars["timestamp"], where), "symbol": names})
     for name in (*PRICES, "volume", *(name for name in OPTIONAL if name in bars)):
         typed[name] = numbers_of(bars[name], where)
     return typed
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """The table sorted by (timestamp, symbol) with a RangeIndex."""
-    return table.sort_values(KEY, kind="stable", ignore_index=True)
+    """The table sorted by (timestamp, symbol) with a RangeIndex, whole counts as integers."""
+    return with_whole_counts(table.sort_values(KEY, kind="stable", ignore_index=True))
+
+
+def with_whole_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `trade_count` as integers, if it has the column and all are whole."""
+    if "trade_count" in table and _is_whole(table["trade_count"].to_numpy()).all():
+        return table.astype({"trade_count": "int64"})
+    return table
 
 
 def empty_bars() -> pd.DataFrame:
@@ -111,6 +122,14 @@ def stamps_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
     Raises:
         BarsError: not datetimes, without a time zone, or missing somewhere.
     """
+    instants = _instants_of(column, where)
+    if (missing := instants.isna()).any():
+        raise BarsError(f"{where}: row {missing.argmax()} has no timestamp ({_rows(missing)})")
+    return instants
+
+
+def _instants_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
+    """The same, NaT where there is none."""
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
         raise BarsError(
             f"{where}: column timestamp holds {column.dtype}, must be datetimes in UTC; "
@@ -121,8 +140,6 @@ def stamps_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
             f"{where}: column timestamp is naive (has no time zone), must be in UTC; "
             'if it is, say so with .dt.tz_localize("UTC")'
         )
-    if (missing := column.isna().to_numpy()).any():
-        raise BarsError(f"{where}: row {missing.argmax()} has no timestamp ({_rows(missing)})")
     return pd.DatetimeIndex(column.dt.tz_convert("UTC").dt.as_unit("us"))
 
 
@@ -132,19 +149,26 @@ def symbols_of(table: pd.DataFrame, where: str) -> pd.Series:
     Raises:
         BarsError: something in it is not a string, or is an empty one.
     """
-    column = table["symbol"].reset_index(drop=True)
+    names = _names_of(table["symbol"])
+    if (broken := names.isna().to_numpy()).any():
+        row = int(broken.argmax())
+        value = table["symbol"].tolist()[row]
+        raise BarsError(
+            f"{where}: row {row} has symbol {value!r}, must be a name ({_rows(broken)})"
+        )
+    return names
+
+
+def _names_of(column: pd.Series) -> pd.Series:
+    """Symbols as strings with a fresh index, NaN where there is no name."""
+    column = column.reset_index(drop=True)
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     # One look at each distinct symbol is enough: panels repeat a few of them very often.
     named = {value: isinstance(value, str) and bool(value.strip()) for value in column.unique()}
-    broken = ~column.map(named, na_action=None).to_numpy(dtype=bool)
-    if broken.any():
-        row = int(broken.argmax())
-        value = column.tolist()[row]
-        raise BarsError(
-            f"{where}: row {row} has symbol {value!r}, must be a name ({_rows(broken)})"
-        )
-    return column.astype("str")
+    if all(named.values()):
+        return column.astype("str")
+    return column.where(column.map(named, na_action=None).to_numpy(dtype=bool), None).astype("str")
 
 
 def numbers_of(column: pd.Series, where: str) -> np.ndarray:
@@ -172,8 +196,14 @@ def is_number(kind: object) -> bool:
 def describe_row(table: pd.DataFrame, broken: np.ndarray) -> str:
     """Where the first broken row is, and how many there are; `broken` is bool, shape (rows,)."""
     row = int(broken.argmax())
-    symbol, stamp = table["symbol"].iloc[row], table["timestamp"].iloc[row]
-    return f"row {row}, {symbol} at {stamp:%Y-%m-%d %H:%M} UTC ({_rows(broken)}):"
+    return f"row {row}, {described(table.iloc[row])} ({_rows(broken)}):"
+
+
+def described(row: pd.Series) -> str:
+    """'AAPL at 2024-01-02 00:00 UTC', of a row whose timestamp or symbol may be missing."""
+    symbol = "no symbol" if pd.isna(row["symbol"]) else row["symbol"]
+    stamp = row["timestamp"]
+    return f"{symbol} at {'no time' if pd.isna(stamp) else f'{stamp:%Y-%m-%d %H:%M} UTC'}"
 
 
 def _rows(broken: np.ndarray) -> str:
@@ -184,11 +214,15 @@ def _rows(broken: np.ndarray) -> str:
 def broken_rules(bars: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
     """Each rule of `typed_bars` in words, and whether each row breaks it, bool (rows,).
 
-    Earlier rules make later ones meaningful.
+    Earlier rules make later ones meaningful: repeats are looked for among rows that obey the rest.
     """
     values = {name: bars[name].to_numpy() for name in (*PRICES, "volume")}
     open_, high, low, close, volume = values.values()
-    rules = [(f"{name} is NaN (missing)", np.isnan(value)) for name, value in values.items()]
+    rules = [
+        ("timestamp is missing", bars["timestamp"].isna().to_numpy()),
+        ("symbol is missing or no name", bars["symbol"].isna().to_numpy()),
+    ]
+    rules += [(f"{name} is NaN (missing)", np.isnan(value)) for name, value in values.items()]
     rules += [(f"{name} is infinite", np.isinf(value)) for name, value in values.items()]
     rules += [(f"{name} is not positive", values[name] <= 0) for name in PRICES]
     ceiling, floor = high * (1 + TOLERANCE), low * (1 - TOLERANCE)
@@ -197,9 +231,10 @@ def broken_rules(bars: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
         ("open is outside [low, high]", (open_ > ceiling) | (open_ < floor)),
         ("close is outside [low, high]", (close > ceiling) | (close < floor)),
         ("volume is negative", volume < 0),
-        ("(timestamp, symbol) is a duplicate of an earlier row", bars.duplicated(KEY).to_numpy()),
+        *_broken_optional_rules(bars),
     ]
-    return rules + _broken_optional_rules(bars)
+    sound = ~np.logical_or.reduce([broken for _, broken in rules])
+    return rules + _broken_by_repeats(bars, sound)
 
 
 def _broken_optional_rules(bars: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
@@ -208,7 +243,25 @@ def _broken_optional_rules(bars: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
         vwap = bars["vwap"].to_numpy()
         rules.append(("vwap is not positive or is infinite", (vwap <= 0) | np.isinf(vwap)))
     if "trade_count" in bars:
-        count = bars["trade_count"].to_numpy()
-        whole = np.isfinite(count) & (count >= 0) & (count == np.floor(count))
+        whole = _is_whole(bars["trade_count"].to_numpy())
         rules.append(("trade_count is not a whole number >= 0", ~whole))
     return rules
+
+
+def _is_whole(count: np.ndarray) -> np.ndarray:
+    whole: np.ndarray = np.isfinite(count) & (count >= 0) & (count == np.floor(count))
+    return whole
+
+
+def _broken_by_repeats(bars: pd.DataFrame, sound: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Copies of an earlier row; and all rows of a key that has several values: any may be wrong."""
+    copies, rivals = np.zeros((2, len(bars)), dtype=bool)
+    places = np.flatnonzero(sound)
+    shared = bars[KEY] if len(places) == len(bars) else bars[KEY].iloc[places]
+    places = places[shared.duplicated(keep=False).to_numpy()]
+    if len(places):
+        rows = bars.iloc[places].reset_index(drop=True)
+        copies[places] = rows.duplicated().to_numpy()
+        different = rows[~rows.duplicated()].duplicated(KEY, keep=False)
+        rivals[places[different.index[different]]] = True
+    return [(COPY, copies), (RIVAL, rivals)]

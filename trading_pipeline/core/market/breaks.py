@@ -2,14 +2,16 @@
 
 A *break* is a bar whose predecessors belong to something else: the ticker changed its company, or
 the feed its unit. History restarts there. A *gap quarantine* is on while a symbol's own bars are
-missing too often. Both are masks (T, N); cutting off later bars changes no earlier value.
+missing too often, and a *doubt* for a year after each row that was set aside of a symbol with too
+many of them (`set_aside.py`). All are masks (T, N), and cutting off later bars changes no earlier
+value.
 
 Letters: T rows of the market's clock, N symbols. A 'night' is the time between two bars of a
 symbol, whatever the timeframe.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +144,22 @@ def gap_quarantine(stamps: pd.DatetimeIndex, traded: Mask, breaks: Mask) -> Mask
     missing, rows = (_count_since(flags, since) for flags in (due & ~traded, due))
     found: Mask = traded & (missing >= GAP_LEAST) & (missing > GAP_SHARE * rows)
     return found
+
+
+def in_doubt(stamps: pd.DatetimeIndex, symbols: Sequence[str], rows: pd.DataFrame) -> Mask:
+    """(T, N) bool: at, or less than a year after, a row of the symbol that was set aside.
+
+    Args:
+        stamps: (T,). rows: columns timestamp, symbol, in order; see `rows_in_doubt`.
+    """
+    doubt = np.zeros((len(stamps), len(symbols)), dtype=bool)
+    clock = _days(stamps)
+    for symbol, own in rows.groupby("symbol"):
+        if symbol in symbols:
+            days = np.append(-np.inf, _days(pd.DatetimeIndex(own["timestamp"])))
+            last = days[np.searchsorted(days, clock, side="right") - 1]
+            doubt[:, symbols.index(symbol)] = clock - last < GAP_SPAN
+    return doubt
 
 
 def segment_starts(traded: Mask, breaks: Mask) -> NDArray[np.int64]:

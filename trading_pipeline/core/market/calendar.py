@@ -218,8 +218,16 @@ def infer_calendar(bars: pd.DataFrame) -> str:
 
 def check_weekdays(bars: pd.DataFrame, calendar: str, where: str) -> None:
     """Raise BarsError where a bar opens on a weekend of a market that is closed then."""
-    if calendar == "XNYS" and (broken := _on_weekend(bars).to_numpy()).any():
-        raise BarsError(f"{where}: {describe_row(bars, broken)} XNYS is closed on weekends")
+    if (broken := on_rest_days(bars, calendar)).any():
+        raise BarsError(f"{where}: {describe_row(bars, broken)} {calendar} is closed on weekends")
+
+
+def on_rest_days(bars: pd.DataFrame, calendar: str) -> np.ndarray:
+    """(rows,) bool: bars that open on a weekend of a market that is closed then."""
+    if calendar != "XNYS":
+        return np.zeros(len(bars), dtype=bool)
+    rests: np.ndarray = _on_weekend(bars).to_numpy()
+    return rests
 
 
 def _on_weekend(bars: pd.DataFrame) -> pd.Series:

@@ -31,7 +31,7 @@ def eligible(
     """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
 
     A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it since
-    its last break, is not quarantined for the bars that it lacks (`Panel.quarantined`), its raw
+    its last break, is not quarantined (`Panel.quarantined`), its raw
     close is at least `min_price`, the median of close × volume of its last 21 bars is at least
     `min_dollar_volume`, it is not stale (one of its last 5 bars has volume) and not gappy (bars
     at 80 % of the panel's last 21 timestamps, or of those since its listing).
@@ -96,7 +96,7 @@ def eligibility_at(
             not guarded.any(),
             float(guarded.sum()),
             0.0,
-            f"bars in quarantine for missing too many, of the last {window}; at most",
+            f"bars in quarantine, for too many missing or set aside, of the last {window}; at most",
         ),
         Condition(
             "stale",

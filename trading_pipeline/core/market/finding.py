@@ -42,6 +42,12 @@ def told(stamps: pd.DatetimeIndex | Sequence[pd.Timestamp], shown: int = _SHOWN)
     return named + (f" and {len(stamps) - shown:,} more" if len(stamps) > shown else "")
 
 
+def told_names(names: Sequence[str]) -> str:
+    """'AAA, BBB and 3 others'."""
+    shown = ", ".join(map(str, names[:5]))
+    return shown + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+
+
 def written(stamp: pd.Timestamp) -> str:
     """'2020-01-02', or '2020-01-02 14:30' within a day; UTC."""
     return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"

@@ -79,7 +79,12 @@ def in_quarantine(panel: Panel, n: int) -> str:
     first, last = panel.timestamps[rows[0]], panel.timestamps[rows[-1]]
     bars = counted(len(rows), "bar")
     span = f"from {written(first)} to {written(last)}, {bars}"
-    return f"In quarantine {span}: neither learned from nor traded"
+    why = " (rows of it are impossible and set aside)" if _is_doubted(panel, n) else ""
+    return f"In quarantine {span}{why}: neither learned from nor traded"
+
+
+def _is_doubted(panel: Panel, n: int) -> bool:
+    return bool(np.broadcast_to(panel.in_doubt, panel.close.shape)[:, n].any())
 
 
 def _bars_of_a_session(calendar: TradingCalendar) -> int:

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.actions import empty_actions, forward_factors, place_actions
-from trading_pipeline.core.market.bars import PRICES
+from trading_pipeline.core.market.bars import KEY, PRICES
 from trading_pipeline.core.market.breaks import (
     ORDERS,
     find_breaks,
     gap_quarantine,
     hold_over_gaps,
+    in_doubt,
     near_power_of_ten,
     nights,
     segment_starts,
@@ -45,6 +46,8 @@ class Panel:
     total_return_units: bool  # the source has no actions: its prices are adjusted already
     # (N,) held before the first row for one share of the symbol's first bar, where that is older.
     shares: np.ndarray | float = 1.0
+    # (T, N) bars within a year of rows that were set aside, of a symbol with too many of them.
+    in_doubt: np.ndarray | bool = False
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class Panel:
         actions: pd.DataFrame | None,
         symbols: tuple[str, ...] | None = None,
         units: pd.DataFrame | None = None,
+        doubts: pd.DataFrame | None = None,
     ) -> Self:
         """The panel of canonical bars.
 
@@ -64,6 +68,7 @@ class Panel:
             units: `factor` and `shares` of symbols at their first bars here, by symbol, where a
                 history is older than the bars: they are adjusted as those of the whole are, bit
                 for bit. 1.0 for the others.
+            doubts: rows of these symbols that were set aside, as from `rows_in_doubt`.
 
         Raises:
             ValueError: the bars are not in canonical order.
@@ -92,6 +97,7 @@ class Panel:
             factor=forward_factors(close, split, dividend, factor),
             total_return_units=actions is None,
             shares=shares,
+            in_doubt=in_doubt(timestamps, names, kept[KEY][:0] if doubts is None else doubts),
         )
 
     @property
@@ -152,8 +158,10 @@ class Panel:
 
     @cached_property
     def quarantined(self) -> np.ndarray:
-        """(T, N) bool: bars of a symbol that lacks too many of its own; see `gap_quarantine`."""
-        return gap_quarantine(self.timestamps, self.traded, self.breaks)
+        """(T, N) bool: bars of a symbol that lacks too many of its own, or is `in_doubt`."""
+        gappy = gap_quarantine(self.timestamps, self.traded, self.breaks)
+        held: np.ndarray = gappy | (self.traded & self.in_doubt)
+        return held
 
     @cached_property
     def conversion(self) -> np.ndarray:
@@ -200,6 +208,7 @@ class Panel:
             **{name: getattr(self, name)[first:end] for name in rows},
             total_return_units=self.total_return_units,
             shares=self._shares_held[first - 1] if first else self.shares,
+            in_doubt=np.broadcast_to(self.in_doubt, self.close.shape)[first:end],
         )
 
     def unit_changes(self) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """The quality of a market's data: all findings, the coverage, and who is held out of trading.
 
-Three ways lead from a finding to what is traded. Bars that break an invariant are refused and
-never stored. A break restarts its symbol's history, a gap quarantines its symbol (`breaks.py`):
-both are severe, causal, and concern that symbol only. All else is for a person to judge.
+Three ways lead from a finding to what is traded. Rows that break an invariant are set aside and
+never stored as bars (`set_aside.py`). A break restarts its symbol's history, a gap quarantines its
+symbol (`breaks.py`): both are severe, causal, and concern that symbol only. All else is for a
+person to judge.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.bars import KEY, broken_rules
+from trading_pipeline.core.market.bars import COPY, RIVAL, broken_rules
 from trading_pipeline.core.market.calendar import TradingCalendar
-from trading_pipeline.core.market.finding import Finding, counted, ordered, told
+from trading_pipeline.core.market.finding import Finding, counted, ordered, told, told_names
 from trading_pipeline.core.market.gaps import find_closed, find_gaps, in_quarantine
 from trading_pipeline.core.market.listings import find_ends
 from trading_pipeline.core.market.panel import Panel
@@ -22,7 +23,6 @@ from trading_pipeline.core.market.presence import Presence, coverage
 from trading_pipeline.core.market.restarts import find_restarts
 
 _EACH = 50  # rows named by number at most; a file full of errors needs no list of them
-_SAME_KEY = "(timestamp, symbol) is a duplicate of an earlier row"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,72 +107,72 @@ _ADJUSTED = Finding(
 def find_broken_rows(table: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """The rows of a typed table that obey every rule, and a finding for each rule that is broken.
 
-    Of rows with the same key the first is kept, and their values are compared.
-
     Args:
         table: as `typed_bars` returns it, of one file or of several.
         where: what the rows are counted in, from 0.
     """
     found, broken = [], np.zeros(len(table), dtype=bool)
     for rule, rows in broken_rules(table):
-        if rule != _SAME_KEY and rows.any():
-            found.append(_invariant(table, rows, rule, where))
+        if rows.any():
+            kind, remedy = _REPEATS.get(rule, ("invariant", "correct them, or leave them out"))
+            found.append(_of_rows(table, rows, kind, rule, where, f"{_ASIDE}: {remedy}"))
             broken |= rows
-    found += _duplicates(table, where)
-    kept = ~broken & ~table.duplicated(KEY).to_numpy()
-    return table[kept].reset_index(drop=True), tuple(found)
+    return table[~broken].reset_index(drop=True), tuple(found)
 
 
-def _invariant(table: pd.DataFrame, rows: np.ndarray, rule: str, where: str) -> Finding:
-    remedy = "Such bars are refused: correct them, or leave them out"
-    return _of_rows(table, rows, "invariant", rule, where, remedy)
+_ASIDE = "Such rows are set aside"
+_REPEATS = {
+    COPY: ("duplicate", "drop the copies"),
+    RIVAL: ("duplicate", "find out which row is right, and drop the others"),
+}
 
 
-def _duplicates(table: pd.DataFrame, where: str) -> list[Finding]:
-    """Rows whose key came before: with the same values, and with others."""
-    repeated = table.duplicated(KEY).to_numpy()
-    equal = table.duplicated().to_numpy()
-    rules = {
-        "repeats an earlier row": (repeated & equal, "Such files are refused: drop the copies"),
-        "has the key of an earlier row and other values": (
-            repeated & ~equal,
-            "Such files are refused: find out which row is right, and drop the other",
-        ),
-    }
-    return [
-        _of_rows(table, rows, "duplicate", rule, where, remedy)
-        for rule, (rows, remedy) in rules.items()
-        if rows.any()
-    ]
+def find_set_aside(aside: pd.DataFrame) -> tuple[Finding, ...]:
+    """A finding for each file and rule of the rows that a store has set aside."""
+    found = []
+    for (where, rule), rows in aside.groupby(["file", "rule"]):
+        stamps = pd.DatetimeIndex(rows["timestamp"].dropna())
+        symbols = rows["symbol"].dropna().unique()
+        found.append(
+            Finding(
+                kind="set aside",
+                severity="warning",
+                symbol=str(symbols[0]) if len(symbols) == 1 else "",
+                first=stamps.min() if len(stamps) else None,
+                last=stamps.max() if len(stamps) else None,
+                rows=len(rows),
+                figure=f"{counted(len(rows), 'row')}: {rule}",
+                limit="none",
+                text=f"came from {where}, and became gaps ({told(stamps) or 'no time'}, "
+                f"{told_names(symbols) or 'no symbol'}). Correct the source, and download again; "
+                "of a venue with --refetch.",
+            )
+        )
+    return tuple(found)
 
 
 def _of_rows(
     table: pd.DataFrame, rows: np.ndarray, kind: str, rule: str, where: str, remedy: str
 ) -> Finding:
     numbers, broken = np.flatnonzero(rows), table[rows]
-    symbols = broken["symbol"].unique()
-    stamps = pd.DatetimeIndex(broken["timestamp"])
+    symbols = broken["symbol"].dropna().unique()
+    stamps = pd.DatetimeIndex(broken["timestamp"].dropna())
     named = ", ".join(map(str, numbers[:_EACH]))
     more = f" and {len(numbers) - _EACH:,} more" if len(numbers) > _EACH else ""
-    who = "" if len(symbols) == 1 else f", {told_names(symbols)}"
+    who = f", {told_names(symbols)}" if len(symbols) > 1 else ""
     return Finding(
         kind=kind,
         severity="severe",
         symbol=str(symbols[0]) if len(symbols) == 1 else "",
-        first=stamps.min(),
-        last=stamps.max(),
+        first=stamps.min() if len(stamps) else None,
+        last=stamps.max() if len(stamps) else None,
         rows=len(numbers),
         figure=f"{counted(len(numbers), 'row')}: {rule}",
         limit="none",
-        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {named}{more} ({told(stamps)}{who}). "
+        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {named}{more} "
+        f"({told(stamps) or 'no time'}{who}). "
         f"{remedy}.",
     )
-
-
-def told_names(names: np.ndarray) -> str:
-    """'AAA, BBB and 3 others'."""
-    shown = ", ".join(map(str, names[:5]))
-    return shown + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
 def held_out(panel: Panel) -> list[str]:

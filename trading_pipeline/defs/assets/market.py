@@ -16,6 +16,7 @@ from trading_pipeline.adapters.download_actions import (
     notices_of,
 )
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.store.history import SET_ASIDE
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.revisions import newest_changes
@@ -69,7 +70,10 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         watch = progress.start(f"{market.name}: bars", context.log.info)
         done = download(source, store, market, (begins, ends), _now, watch, refetch=config.refetch)
         # What is long is told of the newest day alone: a first download has thousands of them.
-        table = {"newest_revisions": dg.MetadataValue.md(revisions_text(store.revisions()))}
+        table = {
+            "newest_revisions": dg.MetadataValue.md(revisions_text(store.revisions())),
+            "rows_set_aside": dg.MetadataValue.md(aside_text(store.set_aside())),
+        }
         context.add_asset_metadata(table, partition_key=context.partition_key_range.end)
         for observation in revisions_observed(context.instance, market, store):
             context.log_event(observation)
@@ -150,6 +154,7 @@ def _metadata(market: Market, store: BarStore, done: Downloaded) -> dict[str, An
         "first_changed": str(first_changed) if first_changed is not None else "none",
         "requests": done.requests,
         "failed": done.failures or "none",
+        "set_aside": len(store.set_aside()),
         "revisions": len(store.revisions()),
         "folder": dg.MetadataValue.path(str(store.folder)),
     }
@@ -163,6 +168,16 @@ def revisions_text(revisions: pd.DataFrame) -> str:
     for column in ("bar", "stored", "revised"):
         changes[column] = changes[column].dt.strftime("%Y-%m-%d %H:%M").fillna("unknown")
     return str(changes.to_markdown(index=False, floatfmt=".10g"))
+
+
+def aside_text(aside: pd.DataFrame) -> str:
+    """A Markdown table of rows that came and are no bars."""
+    if aside.empty:
+        return "none: every row that came is a bar"
+    shown = aside[:_SHOWN].assign(timestamp=aside["timestamp"].dt.strftime("%Y-%m-%d %H:%M"))
+    more = len(aside) - len(shown)
+    rest = f"\n\nand {more:,} more: `{SET_ASIDE}` in the folder" if more > 0 else ""
+    return str(shown.to_markdown(index=False, floatfmt=".10g")) + rest
 
 
 def _fetched(done: Downloaded) -> dg.AssetCheckResult:

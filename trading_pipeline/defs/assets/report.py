@@ -59,7 +59,8 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
         )
 
         summary, series, diagnostics = _evaluated(home, plan, config.capital)
-        files = write_report(home.report(market), summary, series, diagnostics)
+        aside = home.bars(market).set_aside()
+        files = write_report(home.report(market), summary, series, diagnostics, aside)
         verdict, benchmark = summary["verdict"], summary["benchmark"]
         curve = equity_markdown(series.equity, series.baselines[benchmark], benchmark)
         return dg.MaterializeResult(
@@ -79,6 +80,7 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
                 "features": dg.MetadataValue.path(str(files["features"].absolute())),
                 "drift": drift_sentence(diagnostics),
                 "fills": len(series.fills),
+                "set_aside": len(aside),
                 "data_hash": short(summary["data_hash"]),
                 "config_hash": short(summary["config_hash"]),
                 "code_version": summary["code_version"],
@@ -111,6 +113,7 @@ def hashes_of(
     from trading_pipeline.adapters.code import code_version
     from trading_pipeline.core.features.catalog import catalog_hash
     from trading_pipeline.core.learning.recipe import fingerprint
+    from trading_pipeline.core.market.bars import content_hash
 
     made_from = {fold: home.predictions(plan.market).fingerprint(fold) for fold in folds}
     hashes = {
@@ -120,7 +123,9 @@ def hashes_of(
         "catalog_hash": catalog_hash(),
         "predictions_hash": fingerprint(made_from),
     }
-    return {**hashes, INPUTS: fingerprint(hashes, capital)}
+    aside = home.bars(plan.market).set_aside()  # the report names them
+    named = [content_hash(aside)] if len(aside) else []
+    return {**hashes, INPUTS: fingerprint(hashes, capital, *named)}
 
 
 def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], Any, Any]:
@@ -136,6 +141,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
     from trading_pipeline.core.features.diagnostics import diagnose
     from trading_pipeline.core.learning.looking_back import history_of
     from trading_pipeline.core.learning.targets import make_targets
+    from trading_pipeline.core.market.set_aside import lines_of
     from trading_pipeline.core.trading.backtest import run_backtest
 
     data, folds = predicted(home, plan)
@@ -157,7 +163,10 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
             trials=trials,
             trial_sharpes=sharpes,
             capital=capital,
-            warnings=warnings_of(panel, backtest, market),
+            warnings=[
+                *lines_of(home.bars(market).set_aside()),
+                *warnings_of(panel, backtest, market),
+            ],
             hashes=hashes,
             holdings=holdings,
         )

@@ -8,7 +8,9 @@ import numpy as np
 
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.breaks import GAP_SHARE
+from trading_pipeline.core.market.finding import counted
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.set_aside import check_share
 from trading_pipeline.defs.inputs import span_of
 from trading_pipeline.defs.resources import Home
 from trading_pipeline.errors import BarsError, StoreError
@@ -39,19 +41,26 @@ def market_checks(market: Market) -> list[dg.AssetChecksDefinition]:
 
 
 def bars_obey_market_invariants(market: Market) -> dg.AssetChecksDefinition:
-    """high >= open, close >= low > 0; volume >= 0; one row per (timestamp, symbol)."""
+    """high >= open, close >= low > 0; volume >= 0; one row per (timestamp, symbol).
+
+    Rows that came and are none of that were set aside: at most 1 % of all.
+    """
 
     @dg.asset_check(
         asset=[market.name, "raw_bars"], name="bars_obey_market_invariants", blocking=True
     )
     def obey_market_invariants(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Reads what is stored, not what was fetched."""
-        bars = home.bars(market).read()
+        store = home.bars(market)
+        bars, aside = store.read(), store.set_aside()
         try:
-            check_bars(bars, where=str(home.bars(market).folder))
+            check_bars(bars, where=str(store.folder))
+            check_share(aside, len(bars), str(store.folder))
         except BarsError as error:
             return dg.AssetCheckResult(passed=False, description=str(error))
-        return dg.AssetCheckResult(passed=True, metadata={"rows": len(bars)})
+        return dg.AssetCheckResult(
+            passed=True, metadata={"rows": len(bars), "set_aside": len(aside)}
+        )
 
     return obey_market_invariants
 
@@ -69,8 +78,10 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
         if presence is None:
             return dg.AssetCheckResult(passed=True, metadata={"missing": "no bars yet"})
         panel, gaps = presence.panel, presence.due & ~presence.here
+        aside = home.bars(market).set_aside()["symbol"].value_counts()
         missing = {
             panel.symbols[n]: f"{gaps[:, n].sum()}: {told(presence.expected[gaps[:, n]], _SHOWN)}"
+            + _of_them_aside(aside.get(panel.symbols[n], 0))
             for n in np.flatnonzero(gaps.any(axis=0))
         }
         held = [line for line in held_out(panel) if "quarantine" in line]
@@ -90,6 +101,10 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
     return no_missing_session
 
 
+def _of_them_aside(count: int) -> str:
+    return f"; {counted(count, 'row')} of it came, impossible, and set aside" if count else ""
+
+
 def _presence(home: Home, market: Market) -> "Presence | None":
     """The stored bars over their calendar; None while there are none."""
     from trading_pipeline.core.market.calendar import trading_calendar
@@ -97,7 +112,7 @@ def _presence(home: Home, market: Market) -> "Presence | None":
     from trading_pipeline.core.market.presence import Presence
 
     store = home.bars(market)
-    panel = Panel.of(store.read(), store.read_actions(), market.symbols)
+    panel = Panel.of(store.read(), store.read_actions(), market.symbols, doubts=store.doubts())
     if not len(panel.timestamps):
         return None
     return Presence(panel, trading_calendar(market.calendar, market.timeframe))

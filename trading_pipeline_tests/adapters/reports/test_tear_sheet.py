@@ -14,10 +14,12 @@ import pytest
 from trading_pipeline.adapters.reports import tear_sheet
 from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.pictures import loss_curve
-from trading_pipeline.adapters.reports.tear_sheet import FILES, is_whole, write_report
+from trading_pipeline.adapters.reports.tear_sheet import ASIDE, FILES, is_whole, write_report
 from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline_tests.adapters.reports.histories import diagnostics, series, with_holdings
 from trading_pipeline_tests.core.evaluation.books import inputs
+from trading_pipeline_tests.core.market.planted import clean_bars
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 
@@ -55,6 +57,19 @@ def test_every_file_is_written_and_named(tmp_path, given, summary):
     earned = attribution["pnl"].sum() + summary["attribution"]["interest"]
     assert earned == pytest.approx(summary["attribution"]["total"])
     assert {"symbol", "side", "a_year", "a_year_low", "a_year_high", "price"} <= set(attribution)
+
+
+def test_rows_set_aside_lie_beside_the_report_while_there_are_any(tmp_path, given, summary):
+    """Whoever mends the file needs each row; a report of mended bars has no such table."""
+    table = clean_bars(40)
+    table.loc[7, "high"] = 0.01
+    aside, folder = Sifted.of({"panel.parquet": table}).aside, tmp_path / "sample"
+    write_report(folder, summary, series(given), diagnostics(), aside)
+    (row,) = pd.read_csv(folder / ASIDE).to_dict("records")
+    assert (row["file"], row["row"], row["rule"]) == ("panel.parquet", 7, "high < low")
+    assert row["high"] == 0.01
+    write_report(folder, summary, series(given), diagnostics(), aside.iloc[:0])
+    assert {file.name for file in folder.iterdir()} == set(FILES.values())
 
 
 def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, given, summary):

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.market.calendar import trading_calendar
+from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline.errors import SourceError, UnknownSymbol
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_at
 from trading_pipeline_tests.adapters.sources.contract import BarSourceContract
 from trading_pipeline_tests.fakes import alpaca, stocks
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
-from trading_pipeline_tests.fakes.venue import Fault
+from trading_pipeline_tests.fakes.venue import FOREVER, Fault
 
 EVER = (stocks.FIRST, stocks.LAST + pd.Timedelta(days=1))
 
@@ -113,6 +114,24 @@ def test_longer_bars_are_their_minutes_put_together(venue, timeframe, step, day)
         assert (bar.high, bar.low) == (part["h"].max(), part["l"].min())
         assert (bar.volume, bar.trade_count) == (part["v"].sum(), part["n"].sum())
         assert bar.vwap == pytest.approx(np.average(part["vw"], weights=part["v"]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("timeframe", "opens"), [("30m", "15:00"), ("1h", "14:30")])
+def test_a_bar_with_an_impossible_part_is_impossible(venue, timeframe, opens):
+    """The rest of an hour is not the hour: its bar is set aside whole, for the part's own rule."""
+    right = bars_of(venue, timeframe)
+
+    def spoilt(rows):
+        return [row | {"v": -1} if row["t"].startswith("2024-11-04T15:00") else row for row in rows]
+
+    venue.misbehave(Fault(rows=spoilt), FOREVER)
+    sifted = Sifted.of({"alpaca": bars_of(venue, timeframe)})
+    stamp = pd.Timestamp(f"2024-11-04T{opens}", tz="UTC")
+    assert sifted.aside[["timestamp", "rule"]].to_numpy().tolist() == [
+        [stamp, "volume is negative"]
+    ]
+    others = right[right["timestamp"] != stamp].reset_index(drop=True)
+    pd.testing.assert_frame_equal(sifted.bars, others)
 
 
 def test_minutes_are_those_of_the_regular_session(venue):

@@ -10,7 +10,8 @@ import pytest
 
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.sources.retry import Patience
-from trading_pipeline.errors import BarsError, SourceError, SourceUnavailable
+from trading_pipeline.core.market.set_aside import Sifted, told_first
+from trading_pipeline.errors import SourceError, SourceUnavailable
 from trading_pipeline_tests.fakes.binance import FakeBinance, source_of
 from trading_pipeline_tests.fakes.venue import (
     CHANGES_HISTORY,
@@ -181,22 +182,31 @@ def test_two_versions_of_a_bar_are_asked_for_again_and_then_refused(venue, truth
     ("column", "value", "rule"),
     [
         (1, "-1.0", "open is not positive"),
-        (2, "NaN", r"high is NaN \(missing\)"),
-        (3, None, r"low is NaN \(missing\)"),
-        (4, "soon", r"close is NaN \(missing\)"),
+        (2, "NaN", "high is NaN (missing)"),
+        (3, None, "low is NaN (missing)"),
+        (4, "soon", "close is NaN (missing)"),
         (4, "inf", "close is infinite"),
         (3, "99999999", "high < low"),
         (5, "-3", "volume is negative"),
         (8, "many", "trade_count is not a whole number"),
     ],
 )
-def test_an_impossible_kline_is_named(venue, column, value, rule):
+def test_an_impossible_kline_comes_as_it_is_for_the_download_to_set_aside(
+    venue, truth, column, value, rule
+):
+    """One of them years back must not keep its symbol from all others."""
+
     def spoilt(rows):
         return [*rows[:7], [*rows[7][:column], value, *rows[7][column + 1 :]], *rows[8:]]
 
     venue.edit = spoilt
-    with pytest.raises(BarsError, match=rf"binance BTC/USDT: .*BTC/USDT at 2020-01-08 .*{rule}"):
-        source_of(venue).bars(["BTC/USDT"], START, pd.Timestamp("2020-02-01", tz="UTC"))
+    end = pd.Timestamp("2020-02-01", tz="UTC")
+    bars = source_of(venue).bars(["BTC/USDT"], START, end)
+    sifted = Sifted.of({"binance": bars})
+    assert f"BTC/USDT at 2020-01-08 00:00 UTC (1 row concerned): {rule}" in told_first(sifted.aside)
+    sound = truth[(truth["symbol"] == "BTC/USDT") & (truth["timestamp"] < end)]
+    sound = sound[sound["timestamp"] != "2020-01-08"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(sifted.bars, sound)
 
 
 @pytest.mark.parametrize(

@@ -186,11 +186,45 @@ def test_actions_alone_are_no_panel(tmp_path):
         ParquetSource(tmp_path).symbols()
 
 
-def test_a_bar_in_two_files_is_named_with_both(tmp_path):
+def test_a_bar_in_two_files_is_named_with_the_later_one(tmp_path):
     save(panel(days=3), tmp_path / "a.parquet")
     save(panel(days=1, symbols=("BBB",), start="2024-01-03"), tmp_path / "b.parquet")
-    with pytest.raises(BarsError, match=r"BBB at 2024-01-03 .* both .*a\.parquet and .*b\.parquet"):
+    with pytest.raises(BarsError, match=r"b\.parquet: row 0, BBB at 2024-01-03 .*duplicate"):
         ParquetSource(tmp_path).symbols()
+
+
+def test_one_impossible_row_of_many_is_set_aside_and_named(tmp_path):
+    """One of 818,496 rows once refused a panel of 503 shares."""
+    table = panel(days=200)
+    table.loc[7, "high"] = 1.0
+    path = save(table.sample(frac=1, random_state=1), tmp_path / "p.parquet")
+    source = ParquetSource(path)
+    read = source.bars(source.symbols(), *source.span(source.symbols()))
+    pd.testing.assert_frame_equal(read, panel(days=200).drop(index=7).reset_index(drop=True))
+    (row,) = source.set_aside("24/7").to_dict("records")
+    place = pd.read_parquet(path)["high"].eq(1.0).to_numpy().argmax()
+    assert (row["file"], row["row"], row["rule"]) == (str(path), place, "high < low")
+
+
+def test_a_row_without_a_symbol_or_a_timestamp_is_set_aside(tmp_path):
+    table = panel(days=200).astype({"symbol": object})
+    table.loc[7, "timestamp"], table.loc[8, "symbol"] = pd.NaT, None
+    source = ParquetSource(save(table, tmp_path / "p.parquet"))
+    assert source.symbols() == ["AAA", "BBB"]
+    assert source.set_aside("24/7")[["row", "rule"]].to_numpy().tolist() == [
+        [7, "timestamp is missing"],
+        [8, "symbol is missing or no name"],
+    ]
+
+
+def test_a_stray_bar_on_a_weekend_is_named_with_its_row_by_calendar(tmp_path):
+    stamps = pd.bdate_range("2024-01-01", periods=400, tz="UTC", unit="us")
+    table = panel(days=400, symbols=("AAA",)).assign(timestamp=stamps)
+    table.loc[6, "timestamp"] = pd.Timestamp("2024-02-10", tz="UTC")  # a Saturday, rows later
+    source = ParquetSource(save(table, tmp_path / "p.parquet"))
+    assert source.set_aside("24/7").empty
+    (row,) = source.set_aside("XNYS").to_dict("records")
+    assert (row["row"], row["rule"]) == (6, "XNYS is closed on weekends")
 
 
 def test_bad_actions_are_named_with_their_file(tmp_path):

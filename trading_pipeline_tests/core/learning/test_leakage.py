@@ -402,6 +402,23 @@ def test_raw_bars_and_their_panel_are_the_same_thing():
         np.testing.assert_array_equal(getattr(made, name), getattr(panel(), name))
 
 
+def test_doubts_about_a_symbol_go_with_its_bars():
+    """A quarantine that experiments forget would look like a leak."""
+    true = panel().until(700)
+    doubts = np.zeros(true.close.shape, dtype=bool)
+    doubts[300:500, 0] = True
+    doubted = replace(true, in_doubt=doubts)
+    assert doubted.quarantined[300:500, 0].any()
+    made = panel_of(raw_bars(doubted), doubted.symbols)
+    np.testing.assert_array_equal(made.quarantined, doubted.quarantined)
+    noisy = scrambled_panel(doubted, 400, seed=1)
+    np.testing.assert_array_equal(noisy.in_doubt, doubts)
+    data = dataset()  # whose grid is not hashed
+    whole, held = (replace(data, panel=each) for each in (true, doubted))
+    assert whole.data_hash(300) == held.data_hash(300)
+    assert whole.data_hash(301) != held.data_hash(301)
+
+
 @pytest.mark.parametrize("actions", [True, False])
 def test_a_scrambled_panel_keeps_its_past_and_who_has_a_bar(actions):
     true = random_panel(3, actions=actions)

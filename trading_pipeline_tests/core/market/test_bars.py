@@ -134,8 +134,11 @@ def test_a_missing_column_is_named(name):
         ({"timestamp": range(8)}, "column timestamp holds int64, must be datetimes in UTC"),
         ({"timestamp": ["2024-01-01"] * 8}, "column timestamp holds .*pd.to_datetime"),
         ({"symbol": [1] * 8}, "row 0 has symbol 1, must be a name .8 rows"),
-        ({"symbol": ["AAA"] * 7 + [None]}, "row 7 has symbol .*must be a name .1 row "),
-        ({"symbol": ["AAA", " "] * 4}, "row 1 has symbol ' ', must be a name .4 rows"),
+        (
+            {"symbol": ["AAA"] * 7 + [None]},
+            "row 7, no symbol at 2024-01-04 .*.1 row .*: symbol is miss",
+        ),
+        ({"symbol": ["AAA", " "] * 4}, "row 1, no symbol at 2024-01-01 .*.4 rows .*no name"),
     ],
 )
 def test_a_wrong_type_is_named(column, complaint):
@@ -151,7 +154,7 @@ def test_naive_timestamps_are_refused_with_the_way_out():
 
 
 def test_a_missing_timestamp_is_refused():
-    with pytest.raises(BarsError, match="row 5 has no timestamp"):
+    with pytest.raises(BarsError, match=r"row 5, BBB at no time \(1 row .*: timestamp is missing"):
         check_bars(broken(5, timestamp=pd.NaT))
 
 

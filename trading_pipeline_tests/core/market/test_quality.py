@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.market.actions import check_actions
-from trading_pipeline.core.market.bars import check_bars, typed_bars
+from trading_pipeline.core.market.bars import COPY, RIVAL, check_bars, typed_bars
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality import examine, find_broken_rows, held_out
@@ -245,10 +245,10 @@ def test_all_broken_rules_are_named_with_their_rows_and_the_rest_is_kept():
     assert "rows 3, 8 (" in texts["high < low"].text
     assert "row 5 (" in texts["volume is negative"].text
     assert "row 7 (" in texts["close is NaN (missing)"].text
-    assert "row 960 (" in texts["repeats an earlier row"].text
-    assert "row 961 (" in texts["has the key of an earlier row and other values"].text
+    assert "row 960 (" in texts[COPY].text
+    assert "rows 21, 961 (" in texts[RIVAL].text
     assert {each.severity for each in findings} == {"severe"}
-    assert len(kept) == len(CLEAN) - 4
+    assert len(kept) == len(CLEAN) - 5
     check_bars(kept)
 
 
