@@ -44,6 +44,7 @@ def sources_of(settings: Settings) -> ConfiguredSources:
     origins = {
         name: Origin(
             path=str(each.path) if each.path else None,
+            calendar=each.calendar,
             exchange=each.exchange,
             feed=each.feed or Origin.feed,
             url=each.url,

@@ -8,6 +8,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.context import (
+    CalendarName,
     Capital,
     MarketName,
     Preset,
@@ -65,15 +66,17 @@ def walk_forward(
     market: Annotated[
         str | None, typer.Option(help="Take the settings of this entry of pipeline.toml.")
     ] = None,
+    calendar: CalendarName = None,
     preset: Preset = None,
     capital: Capital = 100_000.0,
 ) -> None:
     """Judge a panel of your own: the whole chain on any Parquet file or folder.
 
-    Without --market the timeframe and the calendar come from the stamps, costs are 10 bp of fee
-    and 5 bp of slippage, and a short history shrinks the spans (and says so).
+    Without --market the timeframe comes from the stamps, costs are 10 bp of fee and 5 bp of
+    slippage, and a short history shrinks the spans (and says so). The calendar is the one that
+    fits the days of the bars, unless --calendar or --market names it.
     """
-    settings, name = _panel_settings(data_path, out, market, preset)
+    settings, name = _panel_settings(data_path, out, market, preset, calendar)
     os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
     _chain(settings, name, None, capital)
 
@@ -131,7 +134,7 @@ def _print_summary(folder: Path) -> None:
 
 
 def _panel_settings(
-    data_path: Path, out: Path | None, market: str | None, preset: str | None
+    data_path: Path, out: Path | None, market: str | None, preset: str | None, calendar: str | None
 ) -> tuple[Any, str]:
     """Settings of a market made from a panel, written to its folder for the UI to read."""
     from trading_pipeline.adapters.sources.parquet import ParquetSource
@@ -140,7 +143,8 @@ def _panel_settings(
     from trading_pipeline.settings import MarketSettings
 
     settings = settings_of()
-    source = ParquetSource(data_path)
+    template = settings.market(market) if market else None
+    source = ParquetSource(data_path, calendar or (template.calendar if template else None))
     bars = source.bars(source.symbols(), *source.span(source.symbols()))
     name = market_name(data_path.resolve().stem)
     size = preset or (settings.markets[market].preset if market in settings.markets else "small")
@@ -148,7 +152,8 @@ def _panel_settings(
         bars,
         name,
         ModelConfig.preset(known_preset(size)).n_steps,
-        settings.market(market) if market else None,
+        template,
+        calendar,
         where=str(data_path),
     )
     home = (out or Path("walk-forward") / name).absolute()

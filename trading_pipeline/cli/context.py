@@ -20,6 +20,26 @@ def _finite(amount: float) -> float:
 
 
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+
+
+def _known_calendar(name: str | None) -> str | None:
+    from trading_pipeline.core.market.exchanges import canonical_calendar
+
+    try:
+        return name and canonical_calendar(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+CalendarName = Annotated[
+    str | None,
+    typer.Option(
+        "--calendar",
+        callback=_known_calendar,
+        help="Of the panel: any of exchange_calendars, such as XNYS, XTKS, 24/5 or 24/7.",
+        show_default="the one that fits",
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(

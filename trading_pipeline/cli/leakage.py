@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import Bars, say
-from trading_pipeline.cli.context import runner_of, settings_of
+from trading_pipeline.cli.context import CalendarName, runner_of, settings_of
 from trading_pipeline.errors import HistoryTooShort
 
 LEAK = 1  # exit code
@@ -22,6 +22,7 @@ def check_leakage(
         Path | None,
         typer.Option(help="Parquet file or folder: features, universe and targets of it alone."),
     ] = None,
+    calendar: CalendarName = None,
     cuts: Annotated[
         int, typer.Option(min=1, help="Dates at which bars end, become noise, or begin.")
     ] = 3,
@@ -35,7 +36,7 @@ def check_leakage(
     if data_path is None:
         examined, skipped = _of_market(market or "sample", cuts)
     else:
-        examined, skipped = _of_panel(data_path, market, cuts)
+        examined, skipped = _of_panel(data_path, market, calendar, cuts)
     _print(examined, skipped)
     if any(each.leaks for each in examined):
         raise typer.Exit(LEAK)
@@ -51,28 +52,35 @@ def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
         return examine_market(run.home, plan_of(settings, name), cuts, _watching(bars, name))
 
 
-def _of_panel(path: Path, template: str | None, cuts: int) -> tuple[list[Any], dict[str, str]]:
+def _of_panel(
+    path: Path, template: str | None, calendar: str | None, cuts: int
+) -> tuple[list[Any], dict[str, str]]:
     """The stages that need no model, on a panel of one's own; nothing is stored."""
     from trading_pipeline.adapters.sources.parquet import ParquetSource
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.learning.bar_leakage import N_STEPS, examine_bars
-    from trading_pipeline.core.market.calendar import infer_calendar
     from trading_pipeline.core.market.panel import Panel
+    from trading_pipeline.core.market.stamps import clock_of
     from trading_pipeline.defs.inputs import Plan
     from trading_pipeline.defs.leakage import MODEL, examine_trainings
 
-    settings, source, name = settings_of(), ParquetSource(path), market_name(path.resolve().stem)
+    settings, name = settings_of(), market_name(path.resolve().stem)
+    terms = settings.market(template) if template else None
+    named = calendar or (terms.calendar if terms else None)
+    source = ParquetSource(path, named)
     symbols = source.symbols()
     rows = source.bars(symbols, *source.span(symbols))
     panel, skipped = Panel.of(rows, source.actions(symbols)), {MODEL: "a panel has no checkpoint"}
     with Bars() as bars:
         watching = _watching(bars, name)
         examined = examine_bars(
-            panel, infer_calendar(rows), cuts=cuts, watch=watching("bars to features")
+            panel,
+            clock_of(rows, named, str(path)).calendar.name,
+            cuts=cuts,
+            watch=watching("bars to features"),
         )
         try:
-            terms = settings.market(template) if template else None
-            market, notes = market_of_panel(rows, name, N_STEPS, terms, where=str(path))
+            market, notes = market_of_panel(rows, name, N_STEPS, terms, named, where=str(path))
         except HistoryTooShort as error:
             return examined, {"training": str(error)} | skipped
         for note in notes:

@@ -11,7 +11,9 @@ from trading_pipeline.adapters.sources.source import refuse_unknown, select, spa
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import KEY, check_bars, in_order
-from trading_pipeline.core.market.calendar import STEPS, infer_timeframe, stamped_by_session
+from trading_pipeline.core.market.calendar import infer_timeframe, is_daily
+from trading_pipeline.core.market.exchanges import STEPS
+from trading_pipeline.core.market.stamps import actions_by_session, stamped_by_session
 from trading_pipeline.errors import BarsError, SourceError
 
 
@@ -20,14 +22,15 @@ class ParquetSource:
 
     A folder may hold `corporate_actions.parquet` beside its bars, as our own store does: then
     its prices are raw. Without it they are taken as adjusted ('total-return units').
-    Daily bars stamped with midnight in New York are moved to 00:00 UTC of their session date.
-    Files are read again when they have changed.
+    Daily bars of an exchange, and actions, that are stamped with midnight of another time zone, or
+    with another hour, are moved to 00:00 UTC of their session date; `calendar` says which exchange
+    it is, if that is known. Files are read again when they have changed.
     """
 
     live: ClassVar[bool] = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, calendar: str | None = None) -> None:
+        self.path, self.calendar = path, calendar
         self._signature: list[tuple[Path, int, int]] = []
         self._bars = pd.DataFrame()
 
@@ -50,19 +53,21 @@ class ParquetSource:
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
         """What `corporate_actions.parquet` in the folder says; None if there is no such file."""
         refuse_unknown(symbols, self.symbols(), str(self.path))
-        path = self.path / ACTIONS_FILE
-        if not path.is_file():
+        actions = read_actions(self.path, self._all_bars())
+        if actions is None:
             return None
-        actions = check_actions(read_parquet(path), where=str(path))
         return actions[actions["symbol"].isin(list(symbols))].reset_index(drop=True)
 
     def _all_bars(self) -> pd.DataFrame:
         files = self.files()
-        states = [(file, file.stat()) for file in files]
+        try:
+            states = [(file, file.stat()) for file in files]
+        except OSError as error:
+            raise SourceError(f"{self.path} cannot be read: {error}") from error
         signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
         if signature != self._signature:
             merged = self._merged({str(file): read_bars(file) for file in files})
-            self._bars = stamped_by_session(merged)
+            self._bars = stamped_by_session(merged, self.calendar)
             self._signature = signature
         return self._bars
 
@@ -70,8 +75,14 @@ class ParquetSource:
         """The files that hold the bars, sorted.
 
         Raises:
-            SourceError: there are none.
+            SourceError: there are none, or the folder cannot be looked into.
         """
+        try:
+            return self._found()
+        except OSError as error:
+            raise SourceError(f"{self.path} cannot be read: {error.strerror or error}") from error
+
+    def _found(self) -> list[Path]:
         if self.path.is_file():
             return [self.path]
         if not self.path.exists():
@@ -109,6 +120,23 @@ def read_bars(path: Path) -> pd.DataFrame:
     if checked.empty:
         raise SourceError(f"{path} has no rows; bars are needed")
     return checked
+
+
+def read_actions(folder: Path, bars: pd.DataFrame) -> pd.DataFrame | None:
+    """What `corporate_actions.parquet` beside bars says, on their sessions; None if there is none.
+
+    Raises:
+        SourceError: the file cannot be read, or is not Parquet.
+        BarsError: a row breaks a rule.
+    """
+    file = folder / ACTIONS_FILE
+    if not file.is_file():
+        return None
+    actions = check_actions(read_parquet(file), where=str(file))
+    days = pd.DatetimeIndex(bars["timestamp"].unique())
+    if not is_daily(days):
+        return actions
+    return check_actions(actions_by_session(actions, days), where=str(file))
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

@@ -5,6 +5,7 @@ for that long after it: from then on what is stored is believed, and what the ve
 is not asked for again. Bars before a symbol's listing are not expected.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -12,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.calendar import TradingCalendar, in_utc
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 
 # How long after its close a bar may change: exchanges correct over days, coins trade on.
-SETTLE = {"XNYS": pd.Timedelta(days=3), "24/7": pd.Timedelta(days=1)}
+SETTLE = defaultdict(lambda: pd.Timedelta(days=3), {NEVER_CLOSES: pd.Timedelta(days=1)})
 Span = tuple[datetime, datetime]
 
 

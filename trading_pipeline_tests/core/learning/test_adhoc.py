@@ -9,6 +9,7 @@ import pytest
 from trading_pipeline.core.learning.adhoc import COSTS, market_name, market_of_panel
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import folds
+from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.errors import BarsError, HistoryTooShort
 from trading_pipeline_tests.synthetic import panel
@@ -24,16 +25,40 @@ TEMPLATE = Market(
 )
 
 
-def test_a_long_daily_panel_of_weekdays_is_a_stock_market():
-    market, notes = market_of_panel(panel(1800), "mine", STEPS)
+def sessions(calendar: str, start: str = "2020-01-01", end: str = "2026-07-01"):
+    """Bars on the days of an exchange."""
+    days = trading_calendar(calendar, "1d").sessions(
+        pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC")
+    )
+    bars = panel(len(days))
+    return bars.assign(timestamp=days.repeat(2))
+
+
+def test_a_long_daily_panel_of_new_york_is_a_stock_market():
+    market, notes = market_of_panel(sessions("XNYS"), "mine", STEPS)
     assert (market.timeframe, market.calendar, market.horizon) == ("1d", "XNYS", 21)
     assert (market.walk_forward.first_train, market.walk_forward.test) == (60, 12)
     assert market.symbols == ("AAA", "BBB")
     assert market.costs == COSTS
-    assert market.start == date(2020, 1, 1)
-    assert market.end == panel(1800)["timestamp"].max().date() + pd.Timedelta(days=1)
+    assert market.start == date(2020, 1, 2)
+    assert market.end == date(2026, 7, 1)
     assert len(notes) == 1
-    assert "2 symbols, 1,800 bars of 1d, calendar XNYS" in notes[0]
+    assert "2 symbols, 1,631 bars of 1d, calendar XNYS: 0.0% of the bars" in notes[0]
+    assert (market.measured_bars_per_year, market.bars_per_year) == (None, 252)
+
+
+def test_weekdays_without_holidays_are_the_calendar_of_weekdays():
+    market, _ = market_of_panel(panel(1800), "mine", STEPS)
+    assert (market.calendar, market.bars_per_year, market.horizon) == ("24/5", 261, 21)
+
+
+def test_a_calendar_may_be_named():
+    """Weekday bars held to Tokyo's holidays: as said, and what was counted is said too."""
+    market, notes = market_of_panel(panel(1800), "mine", STEPS, calendar="XTKS")
+    assert (market.calendar, market.bars_per_year, market.days_per_year) == ("XTKS", 261, 261)
+    assert "261 bars and 261 days a year, as counted in the bars (XTKS has 245" in notes[0]
+    with pytest.raises(BarsError, match=r"some\.parquet: the calendar 24/7 does not fit: .* 28"):
+        market_of_panel(panel(1800), "mine", STEPS, calendar="24/7", where="some.parquet")
 
 
 def test_weekend_bars_make_it_a_market_that_never_closes():
@@ -87,9 +112,15 @@ def test_a_template_gives_its_settings_but_not_its_extent():
     assert market.start == date(2020, 1, 1)
 
 
-@pytest.mark.parametrize(("count", "days"), [(1200, "D"), (9000, "h")])
-def test_a_template_of_another_clock_is_refused(count, days):
-    with pytest.raises(BarsError, match=r"some\.parquet: .* market template says 1d on XNYS"):
+@pytest.mark.parametrize(
+    ("count", "days", "why"),
+    [
+        (1200, "D", "the calendar XNYS does not fit: 31.1% of the bars"),
+        (9000, "h", "bars are of 1h, but market template says 1d on XNYS"),
+    ],
+)
+def test_a_template_of_another_clock_is_refused(count, days, why):
+    with pytest.raises(BarsError, match=rf"some\.parquet: {why}"):
         market_of_panel(panel(count, days=days), "mine", STEPS, TEMPLATE, where="some.parquet")
 
 
