@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
-from trading_pipeline.core.market.actions import check_actions
-from trading_pipeline.core.market.bars import KEY, check_bars, in_order
+from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions
+from trading_pipeline.core.market.bars import COLUMNS, KEY, OPTIONAL, check_bars, in_order
 from trading_pipeline.core.market.calendar import infer_timeframe, is_daily
 from trading_pipeline.core.market.exchanges import STEPS
 from trading_pipeline.core.market.stamps import actions_by_session, stamped_by_session
@@ -140,15 +142,61 @@ def read_actions(folder: Path, bars: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file as a table; index columns that pandas stored become columns again.
+    """A Parquet file as a table of plain columns, those that pandas had as its index included.
+
+    Read by their Arrow types, and not by what pandas noted about them: dictionaries and views of
+    text are text, decimals are floats, instants of any zone are in UTC. Of columns that bars and
+    actions do not have, nested ones and those of an extension are left out.
 
     Raises:
-        SourceError: it cannot be read, or is not Parquet.
+        SourceError: it cannot be read, is not Parquet, or a column cannot be read.
     """
     try:
-        table = pd.read_parquet(path)
-    except OSError as error:
+        with pq.ParquetFile(path) as file:
+            names = [each.name for each in file.schema_arrow if _is_read(each, path)]
+            _refuse_repeated(names, path)
+            table = _plain(file.read(columns=names))
+            table.validate(full=True)  # text that is none would fail wherever it is looked at
+            return table.to_pandas(ignore_metadata=True)
+    except OSError as error:  # pyarrow says so of damaged pages too
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # pyarrow's own errors are ValueErrors
-        raise SourceError(f"{path} is not a Parquet file: {error}") from error
-    return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+    except (pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise SourceError(f"{path} is not a Parquet file, or is damaged: {error}") from error
+
+
+def _is_read(field: pa.Field, path: Path) -> bool:
+    """Whether a column is plain.
+
+    Raises:
+        SourceError: it is not, and bars or actions need it.
+    """
+    odd = pa.types.is_nested(field.type) or isinstance(field.type, pa.BaseExtensionType)
+    if odd and field.name in (*COLUMNS, *OPTIONAL, *ACTION_COLUMNS):
+        raise SourceError(
+            f"{path}: column {field.name} holds {field.type}, which is no plain value"
+        )
+    return not odd
+
+
+def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(f"{path} has more than one column {', '.join(repeated)}")
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table in types that pandas reads alike, however they were written."""
+    return table.cast(
+        pa.schema([field.with_type(_plain_type(field.type)) for field in table.schema])
+    )
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_decimal(kind):
+        return pa.float64()
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pa.timestamp(kind.unit, "UTC")
+    return kind

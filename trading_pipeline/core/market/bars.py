@@ -23,6 +23,7 @@ PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", "symbol", *PRICES, "volume")
 OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
+YEARS = (1700, 2200)  # of stamps; beyond them nanoseconds end
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
 
@@ -109,7 +110,7 @@ def stamps_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
     """A timestamp column as UTC instants in microseconds.
 
     Raises:
-        BarsError: not datetimes, without a time zone, or missing somewhere.
+        BarsError: not datetimes, without a time zone, or somewhere missing or out of all bounds.
     """
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
         raise BarsError(
@@ -123,6 +124,13 @@ def stamps_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
         )
     if (missing := column.isna().to_numpy()).any():
         raise BarsError(f"{where}: row {missing.argmax()} has no timestamp ({_rows(missing)})")
+    years = column.dt.year.to_numpy()
+    if (absurd := (years < YEARS[0]) | (years > YEARS[1])).any():
+        row = int(absurd.argmax())
+        raise BarsError(
+            f"{where}: row {row} is stamped in the year {years[row]} ({_rows(absurd)}); is the "
+            "column in another unit?"
+        )
     return pd.DatetimeIndex(column.dt.tz_convert("UTC").dt.as_unit("us"))
 
 
