@@ -1,8 +1,10 @@
 """Markets made from panels that no setting describes."""
 
 import re
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,10 +13,17 @@ from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import folds
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs, Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.backtest import book_settings
+from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.errors import BarsError, HistoryTooShort
 from trading_pipeline_tests.synthetic import panel
 
 STEPS = 60
+# Limits that would end the experiment.
+OFF = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99)
+OFF |= dict.fromkeys(("stop_loss", "take_profit", "breaker"), np.inf) | {"symbol_cap": 1.0}
 TEMPLATE = Market(
     name="template",
     source="sample",
@@ -71,6 +80,29 @@ def test_a_stray_saturday_is_an_error_of_a_stock_panel():
     bars.loc[3, "timestamp"] = pd.Timestamp("2020-01-04", tz="UTC")
     with pytest.raises(BarsError, match=r"some\.parquet: row 3, BBB at 2020-01-04 .*weekends"):
         market_of_panel(bars, "mine", STEPS, where="some.parquet")
+
+
+def test_extended_hours_reach_the_volatility_that_was_asked_for():
+    """From 04:00 to 18:00 in New York: with the 1,764 bars of its sessions it was half as high."""
+    days = sessions("XNYS", end="2021-07-01")["timestamp"].unique().tz_localize(None)
+    hours = pd.timedelta_range("4h", periods=15, freq="h")
+    stamps = pd.DatetimeIndex([day + hour for day in days for hour in hours])
+    stamps = stamps.tz_localize("America/New_York").tz_convert("UTC").as_unit("us")
+    bars = panel(len(stamps)).assign(timestamp=stamps.repeat(2))
+    market, notes = market_of_panel(bars, "mine", STEPS)
+    assert market.bars_per_year == pytest.approx(15 * 252, rel=0.01)
+    assert "as counted in the bars (XNYS has 1,764 and 252)" in notes[0]
+    prices = Panel.of(bars, None)
+    book = simulate(
+        prices,
+        start=64,
+        stop=len(stamps),
+        weights=np.full(prices.close.shape, 0.5),
+        profile=replace(PROFILES["moderate"], volatility_target=0.12, starting_cap=1.0, **OFF),
+        **book_settings(market, 1e5),
+    )
+    year = np.diff(np.log(book.equity[64:])).std() * np.sqrt(15 * 252)
+    assert year == pytest.approx(0.12, abs=0.01)
 
 
 def test_hourly_bars_are_seen():
