@@ -53,6 +53,7 @@ def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSource
     origins = {
         name: Origin(
             path=str(each.path) if each.path else None,
+            calendar=each.calendar,
             exchange=each.exchange,
             feed=each.feed or Origin.feed,
             url=each.url,

@@ -35,6 +35,7 @@ from pydantic_settings import (
 )
 
 from trading_pipeline.adapters.store.settings_file import write_settings
+from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
@@ -98,6 +99,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
+Calendar = Annotated[str, AfterValidator(canonical_calendar)]
 Url = Annotated[str, AfterValidator(secure)]
 
 
@@ -153,7 +155,11 @@ class MarketSettings(_Section):
     start: date
     end: date | None = None
     timeframe: Timeframe = "1d"
-    calendar: str | None = None  # if not given, 24/7 for coins and else XNYS
+    # Of exchange_calendars, such as "XTKS" or "24/5"; if not given, 24/7 for coins and else XNYS.
+    calendar: Calendar | None = None
+    # As walk-forward counts them in bars that the calendar does not fit; else the calendar's.
+    measured_bars_per_year: int | None = Field(default=None, ge=1)
+    measured_days_per_year: int | None = Field(default=None, ge=1)
     benchmark: str = "equal_weight"
     book: str = "long_only"
     shortable: bool = False

@@ -14,6 +14,7 @@ import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.cli import chain, data, main
+from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.runs import Landed
 from trading_pipeline_tests.core.market.planted import clean_bars
@@ -231,7 +232,54 @@ def test_a_panel_of_another_clock_than_its_market_is_refused(run, folder):
     panel(900, days="h").to_parquet(folder / "panel.parquet")
     code, said = run("walk-forward", "--data-path=panel.parquet", "--market=sample")
     assert code == 2
-    assert "bars are of 1h on the calendar 24/7, but market sample says 1d on XNYS" in said
+    assert "bars are of 1h, but market sample says 1d on XNYS" in said
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """What walk-forward made of a panel, without running it."""
+    made = []
+    monkeypatch.setattr(chain, "_chain", lambda settings, name, *_: made.append(settings))
+    return lambda: made[-1].market(*made[-1].markets)
+
+
+def exported(calendar: str, zone: str) -> pd.DataFrame:
+    """Five years of an exchange, stamped with midnight of a zone."""
+    span = (pd.Timestamp("2016-01-01", tz="UTC"), pd.Timestamp("2021-01-01", tz="UTC"))
+    days = trading_calendar(calendar, "1d").sessions(*span).tz_localize(None).tz_localize(zone)
+    return panel(len(days)).assign(timestamp=days.repeat(2))
+
+
+def test_a_panel_of_tokyo_is_judged_by_tokyos_year(run, folder, settled):
+    exported("XTKS", "Asia/Tokyo").to_parquet(folder / "panel.parquet")
+    code, said = run("walk-forward", "--data-path=panel.parquet", "--preset=tiny")
+    assert (code, "calendar XTKS: 0.0% of the bars" in said) == (0, True)
+    assert (settled().calendar, settled().bars_per_year) == ("XTKS", 245)
+    assert settled().start.isoformat() == "2016-01-04"
+    written = (folder / "walk-forward/panel/pipeline.toml").read_text()
+    assert 'calendar = "XTKS"' in written
+
+
+def test_a_calendar_can_be_named(run, folder, settled):
+    """By any of its names; what does not fit it is counted, said, and kept in the settings."""
+    exported("XBKK", "Asia/Bangkok").to_parquet(folder / "panel.parquet")
+    code, said = run("walk-forward", "--data-path=panel.parquet", "--preset=tiny")
+    assert (code, "no calendar fits the days of the bars" in said) == (2, True)
+    code, said = run("quality", "--data-path=panel.parquet", "--calendar=XBKK")
+    assert (code, "calendar XBKK" in said) == (0, True)
+    arguments = ("walk-forward", "--data-path=panel.parquet", "--preset=tiny")
+    code, said = run(*arguments, "--calendar=NASDAQ")
+    assert (code, "bars and 245 days a year, as counted" in said) == (0, True)
+    assert (settled().calendar, settled().bars_per_year) == ("XNYS", 245)
+    assert run(*arguments, "--calendar=XBKK")[0] == 0
+    assert (settled().calendar, settled().measured_bars_per_year) == ("XBKK", None)
+
+
+@pytest.mark.parametrize("command", ["walk-forward", "quality", "check-leakage"])
+def test_a_calendar_that_does_not_exist_is_refused(run, folder, command):
+    panel().to_parquet(folder / "panel.parquet")
+    code, said = run(command, "--data-path=panel.parquet", "--calendar=XNIX")
+    assert (code, "'XNIX'" in said) == (2, True)
 
 
 def test_an_unknown_symbol_of_a_market_is_named(run, folder, monkeypatch):

@@ -7,26 +7,21 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.coverage import draw_coverage
 from trading_pipeline.adapters.reports.quality import quality_text
-from trading_pipeline.adapters.sources.parquet import ParquetSource, read_parquet
-from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore
-from trading_pipeline.core.market.actions import check_actions
+from trading_pipeline.adapters.sources.parquet import ParquetSource, read_actions, read_parquet
+from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars, typed_bars
-from trading_pipeline.core.market.calendar import (
-    infer_calendar,
-    infer_timeframe,
-    stamped_by_session,
-    trading_calendar,
-)
+from trading_pipeline.core.market.calendar import TradingCalendar, trading_calendar
 from trading_pipeline.core.market.finding import Finding
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality import Quality, examine, find_broken_rows, find_set_aside
+from trading_pipeline.core.market.stamps import PACE, clock_of, pace_of, stamped_by_session
 from trading_pipeline.errors import BarsError, SourceError, StoreError
 
 Span = tuple[datetime, datetime]
 
 
-def examine_files(path: Path, market: Market | None = None) -> Quality:
+def examine_files(path: Path, market: Market | None = None, named: str | None = None) -> Quality:
     """The quality of a Parquet file, or of all directly in a folder.
 
     Rows that break a rule are findings, not a refusal: the rest is examined without them.
@@ -34,19 +29,22 @@ def examine_files(path: Path, market: Market | None = None) -> Quality:
     Args:
         path: as of `ParquetSource`; `corporate_actions.parquet` in a folder is read as well.
         market: whose calendar and timeframe hold; from the stamps if None.
+        named: a calendar that is to hold instead.
 
     Raises:
         SourceError: there is nothing to read.
         BarsError: a column is missing or of the wrong type, no row obeys the rules, or the stamps
-            fit no timeframe.
+            fit no timeframe or calendar.
     """
+    named = named or (market.calendar if market else None)
     bars, rows = _rows_that_obey(path)
-    bars = stamped_by_session(bars)
-    if market:
-        calendar = trading_calendar(market.calendar, market.timeframe)
+    bars = stamped_by_session(bars, named)
+    if market and named:
+        calendar = trading_calendar(named, market.timeframe)
     else:
-        calendar = trading_calendar(infer_calendar(bars), infer_timeframe(bars, str(path)))
-    return examine(Panel.of(bars, _actions(path)), calendar, path.stem, rows=rows)
+        calendar = clock_of(bars, named, str(path)).calendar
+    actions = read_actions(path, bars)
+    return examine(Panel.of(bars, actions), calendar, path.stem, rows=rows)
 
 
 def examine_store(store: BarStore, market: Market, span: Span, now: datetime | None) -> Quality:
@@ -67,7 +65,27 @@ def examine_store(store: BarStore, market: Market, span: Span, now: datetime | N
     calendar = trading_calendar(market.calendar, market.timeframe)
     if not len(panel.timestamps):
         raise StoreError(f"{store.folder} has no bar of {', '.join(market.symbols[:5])}")
-    return examine(panel, calendar, market.name, now, rows)
+    return examine(panel, calendar, market.name, now, (*rows, *_pace(panel, calendar, market)))
+
+
+def _pace(panel: Panel, calendar: TradingCalendar, market: Market) -> list[Finding]:
+    """Whether a year has more bars than annual figures count on; fewer are gaps."""
+    bars, days = pace_of(panel.timestamps, calendar)
+    if bars is None or bars <= market.bars_per_year * (1 + PACE):
+        return []
+    return [
+        Finding(
+            kind="pace",
+            severity="warning",
+            first=panel.timestamps[0],
+            last=panel.timestamps[-1],
+            figure=f"{bars:,} bars a year",
+            limit=f"{market.bars_per_year:,}, what the calendar {calendar.name} has",
+            text="annual figures and the volatility target count on the calendar's. If the bars "
+            f"are right, put `measured_bars_per_year = {bars}` and `measured_days_per_year = "
+            f"{days}` into the market's entry.",
+        )
+    ]
 
 
 def write_quality(folder: Path, quality: Quality) -> list[Path]:
@@ -111,8 +129,3 @@ def _rows_that_obey(path: Path) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     if bars.empty:
         raise SourceError(f"{path} has no rows; bars are needed")
     return check_bars(bars, str(path)), (*found, *twice)
-
-
-def _actions(path: Path) -> pd.DataFrame | None:
-    file = path / ACTIONS_FILE
-    return check_actions(read_parquet(file), where=str(file)) if file.is_file() else None

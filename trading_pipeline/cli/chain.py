@@ -8,6 +8,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.context import (
+    CalendarName,
     Capital,
     MarketName,
     Preset,
@@ -67,6 +68,7 @@ def walk_forward(
     market: Annotated[
         str | None, typer.Option(help="Take the settings of this entry of pipeline.toml.")
     ] = None,
+    calendar: CalendarName = None,
     preset: Preset = None,
     capital: Capital = 100_000.0,
     strict: Strict = False,
@@ -74,10 +76,11 @@ def walk_forward(
     """Judge a panel of your own: the whole chain on any Parquet file or folder.
 
     Impossible rows are set aside, named, and become gaps; more than 1 % of them are refused.
-    Without --market the timeframe and the calendar come from the stamps, costs are 10 bp of fee
-    and 5 bp of slippage, and a short history shrinks the spans (and says so).
+    Without --market the timeframe comes from the stamps, costs are 10 bp of fee and 5 bp of
+    slippage, and a short history shrinks the spans (and says so). The calendar is the one that
+    fits the days of the bars, unless --calendar or --market names it.
     """
-    settings, name = _panel_settings(data_path, out, market, preset, strict)
+    settings, name = _panel_settings(data_path, out, market, preset, calendar, strict)
     os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
     _chain(settings, name, None, capital)
 
@@ -135,7 +138,12 @@ def _print_summary(folder: Path) -> None:
 
 
 def _panel_settings(
-    data_path: Path, out: Path | None, market: str | None, preset: str | None, strict: bool
+    data_path: Path,
+    out: Path | None,
+    market: str | None,
+    preset: str | None,
+    calendar: str | None,
+    strict: bool,
 ) -> tuple[Any, str]:
     """Settings of a market made from a panel, written to its folder for the UI to read."""
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
@@ -143,14 +151,18 @@ def _panel_settings(
     from trading_pipeline.settings import MarketSettings
 
     settings = settings_of()
-    _, bars, _ = read_panel(data_path, strict)
+    template = settings.market(market) if market else None
+    _, bars, _ = read_panel(
+        data_path, strict, calendar or (template.calendar if template else None)
+    )
     name = market_name(data_path.resolve().stem)
     size = preset or (settings.markets[market].preset if market in settings.markets else "small")
     made, notes = market_of_panel(
         bars,
         name,
         ModelConfig.preset(known_preset(size)).n_steps,
-        settings.market(market) if market else None,
+        template,
+        calendar,
         where=str(data_path),
     )
     home = (out or Path("walk-forward") / name).absolute()

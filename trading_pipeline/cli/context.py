@@ -21,6 +21,26 @@ def _finite(amount: float) -> float:
 
 
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+
+
+def _known_calendar(name: str | None) -> str | None:
+    from trading_pipeline.core.market.exchanges import canonical_calendar
+
+    try:
+        return name and canonical_calendar(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+CalendarName = Annotated[
+    str | None,
+    typer.Option(
+        "--calendar",
+        callback=_known_calendar,
+        help="Of the panel: any of exchange_calendars, such as XNYS, XTKS, 24/5 or 24/7.",
+        show_default="the one that fits",
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -125,21 +145,25 @@ def _entry(source: str, timeframe: str | None) -> str:
     )
 
 
-def read_panel(path: Path, strict: bool) -> tuple[Any, Any, Any]:
+def read_panel(path: Path, strict: bool, named: str | None) -> tuple[Any, Any, Any]:
     """The source of a panel, its bars, and the rows set aside, which are named on the screen.
+
+    Args:
+        named: the calendar, if somebody says it.
 
     Raises:
         SourceError: there is nothing to read.
         BarsError: it is no panel; too many of its rows are impossible, or one if `strict`.
     """
     from trading_pipeline.adapters.sources.parquet import ParquetSource
-    from trading_pipeline.core.market.calendar import infer_calendar, on_rest_days
+    from trading_pipeline.core.market.calendar import on_rest_days
     from trading_pipeline.core.market.set_aside import check_share, lines_of, told_first
+    from trading_pipeline.core.market.stamps import clock_of
 
-    source = ParquetSource(path)
+    source = ParquetSource(path, named)
     symbols = source.symbols()
     bars = source.bars(symbols, *source.span(symbols))
-    calendar = infer_calendar(bars)
+    calendar = clock_of(bars, named, str(path)).calendar.name
     aside, strays = source.set_aside(calendar), on_rest_days(bars, calendar)
     if strict and len(aside):
         raise BarsError(f"{told_first(aside)}; without --strict it is set aside")

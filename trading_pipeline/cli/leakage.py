@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import Bars, say
-from trading_pipeline.cli.context import Strict, read_panel, runner_of, settings_of
+from trading_pipeline.cli.context import CalendarName, Strict, read_panel, runner_of, settings_of
 from trading_pipeline.errors import HistoryTooShort
 
 LEAK = 1  # exit code
@@ -22,6 +22,7 @@ def check_leakage(
         Path | None,
         typer.Option(help="Parquet file or folder: features, universe and targets of it alone."),
     ] = None,
+    calendar: CalendarName = None,
     cuts: Annotated[
         int, typer.Option(min=1, help="Dates at which bars end, become noise, or begin.")
     ] = 3,
@@ -36,7 +37,7 @@ def check_leakage(
     if data_path is None:
         examined, skipped = _of_market(market or "sample", cuts)
     else:
-        examined, skipped = _of_panel(data_path, market, cuts, strict)
+        examined, skipped = _of_panel(data_path, market, calendar, cuts, strict)
     _print(examined, skipped)
     if any(each.leaks for each in examined):
         raise typer.Exit(LEAK)
@@ -53,30 +54,34 @@ def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
 
 
 def _of_panel(
-    path: Path, template: str | None, cuts: int, strict: bool
+    path: Path, template: str | None, calendar: str | None, cuts: int, strict: bool
 ) -> tuple[list[Any], dict[str, str]]:
     """The stages that need no model, on a panel of one's own; nothing is stored."""
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.learning.bar_leakage import N_STEPS, examine_bars
-    from trading_pipeline.core.market.calendar import infer_calendar
     from trading_pipeline.core.market.panel import Panel
     from trading_pipeline.core.market.set_aside import rows_in_doubt
+    from trading_pipeline.core.market.stamps import clock_of
     from trading_pipeline.defs.inputs import Plan
     from trading_pipeline.defs.leakage import MODEL, examine_trainings
 
     settings, name = settings_of(), market_name(path.resolve().stem)
-    source, rows, aside = read_panel(path, strict)
+    terms = settings.market(template) if template else None
+    named = calendar or (terms.calendar if terms else None)
+    source, rows, aside = read_panel(path, strict, named)
     doubts = rows_in_doubt(aside, rows)
     panel = Panel.of(rows, source.actions(source.symbols()), doubts=doubts)
     skipped = {MODEL: "a panel has no checkpoint"}
     with Bars() as bars:
         watching = _watching(bars, name)
         examined = examine_bars(
-            panel, infer_calendar(rows), cuts=cuts, watch=watching("bars to features")
+            panel,
+            clock_of(rows, named, str(path)).calendar.name,
+            cuts=cuts,
+            watch=watching("bars to features"),
         )
         try:
-            terms = settings.market(template) if template else None
-            market, notes = market_of_panel(rows, name, N_STEPS, terms, where=str(path))
+            market, notes = market_of_panel(rows, name, N_STEPS, terms, named, where=str(path))
         except HistoryTooShort as error:
             return examined, {"training": str(error)} | skipped
         for note in notes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli.context import settings_of
+from trading_pipeline.cli.context import CalendarName, settings_of
 
 SEVERE = 1  # exit code
 
@@ -26,6 +26,7 @@ def quality(
             show_default="sample",
         ),
     ] = None,
+    calendar: CalendarName = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for quality.txt, findings.csv and a picture, coverage.png."),
@@ -38,7 +39,10 @@ def quality(
     severe. 1: something severe, which is refused, or holds its symbol out of learning and trading.
     2: refused, because there are no bars to read.
     """
-    examined = _of_market(market or "sample") if data_path is None else _of_path(data_path, market)
+    if data_path is None:
+        examined = _of_market(market or "sample")
+    else:
+        examined = _of_path(data_path, market, calendar)
     _print(examined, out)
     if examined.severe:
         raise typer.Exit(SEVERE)
@@ -55,10 +59,10 @@ def _of_market(name: str) -> Any:
     return examine_store(store, market, span_of(market, now), None if market.end else now)
 
 
-def _of_path(path: Path, market: str | None) -> Any:
+def _of_path(path: Path, market: str | None, calendar: str | None) -> Any:
     from trading_pipeline.adapters.quality import examine_files
 
-    return examine_files(path, settings_of(market).market(market) if market else None)
+    return examine_files(path, settings_of(market).market(market) if market else None, calendar)
 
 
 def _print(examined: Any, out: Path | None) -> None:

@@ -6,10 +6,10 @@ import dagster as dg
 import pandas as pd
 
 from trading_pipeline.core.learning.walkforward import fold_starts
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, rests_on_weekends
 from trading_pipeline.core.market.market import Market
 
 DAY = "%Y-%m-%d"
-SATURDAY = 5
 
 
 def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
@@ -18,7 +18,7 @@ def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
     A holiday is a partition without bars. Where the session ends before the UTC day does, today is
     a partition too, so that a night can fetch it; sources never give a bar that is still open.
     """
-    weekdays = market.calendar == "XNYS"
+    weekdays = rests_on_weekends(market.calendar)
     end = market.end
     while end and weekdays and end.weekday() >= SATURDAY:  # Friday's window ends on Monday
         end += timedelta(days=1)
@@ -27,7 +27,7 @@ def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
         end=f"{end:{DAY}}" if end else None,
         cron_schedule="0 0 * * 1-5" if weekdays else "0 0 * * *",
         fmt=DAY,
-        end_offset=1 if weekdays and end is None else 0,
+        end_offset=1 if market.calendar != NEVER_CLOSES and end is None else 0,
     )
 
 

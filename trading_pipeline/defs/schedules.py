@@ -10,18 +10,36 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from trading_pipeline.core.market.exchanges import (
+    NEVER_CLOSES,
+    WEEKDAYS,
+    close_of_day,
+    rests_on_weekends,
+    zone_of,
+)
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.partitions import DAY, days
 
-# Half an hour after the close of New York; ten minutes after midnight where there is no close.
-_CRON = {"XNYS": ("30 16 * * 1-5", "America/New_York"), "24/7": ("10 0 * * *", "UTC")}
+_AFTER_CLOSE = 30  # minutes
+
+
+def hour_of_night(calendar: str) -> tuple[str, str]:
+    """Cron line and time zone: half an hour after the close, or ten minutes after midnight UTC."""
+    if calendar == NEVER_CLOSES:
+        return "10 0 * * *", "UTC"
+    if calendar == WEEKDAYS:
+        return "10 0 * * 2-6", "UTC"
+    days = "1-5" if rests_on_weekends(calendar) else "*"
+    close = close_of_day(calendar)
+    hour, minute = divmod(60 * close.hour + close.minute + _AFTER_CLOSE, 60)
+    return f"{minute} {hour} * * {days}", zone_of(calendar)
 
 
 def nightly(
     market: Market, job: UnresolvedAssetJobDefinition, running: bool
 ) -> dg.ScheduleDefinition:
     """Every night, all days since the last one that was stored."""
-    cron, timezone = _CRON[market.calendar]
+    cron, timezone = hour_of_night(market.calendar)
 
     @dg.schedule(
         name=f"{market.name}_nightly",
@@ -53,7 +71,7 @@ def weekly_quality(
         name=f"{market.name}_weekly_quality",
         job=job,
         cron_schedule="0 9 * * 6",
-        execution_timezone=_CRON[market.calendar][1],
+        execution_timezone=hour_of_night(market.calendar)[1],
         default_status=(
             dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
         ),
@@ -74,11 +92,10 @@ def missing_days(
 
 def last_closed_day(market: Market, now: datetime) -> str:
     """The newest day whose bars are complete at `now`."""
-    if market.calendar == "XNYS":
-        new_york = now.astimezone(ZoneInfo("America/New_York"))
-        closed = new_york if new_york.hour >= 16 else new_york - timedelta(days=1)
-        return f"{closed:{DAY}}"
-    return f"{now.astimezone(ZoneInfo('UTC')) - timedelta(days=1):{DAY}}"
+    local = now.astimezone(ZoneInfo(zone_of(market.calendar)))
+    rests = market.calendar not in (NEVER_CLOSES, WEEKDAYS)
+    closed = rests and local.time() >= close_of_day(market.calendar)
+    return f"{local if closed else local - timedelta(days=1):{DAY}}"
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

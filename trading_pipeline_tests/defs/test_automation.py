@@ -13,7 +13,12 @@ from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.jobs import asset_jobs
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import days, folds
-from trading_pipeline.defs.schedules import last_closed_day, missing_days, range_tags
+from trading_pipeline.defs.schedules import (
+    hour_of_night,
+    last_closed_day,
+    missing_days,
+    range_tags,
+)
 from trading_pipeline.defs.sensors import folds_to_run
 
 LIVE = Market(name="live", source="sample", symbols=("IBM",), start=date(2008, 1, 2))
@@ -64,6 +69,34 @@ def test_a_day_has_closed_when_its_market_has():
     assert last_closed_day(LIVE, FRIDAY_NIGHT) == "2015-03-06"
     assert last_closed_day(LIVE, FRIDAY_NIGHT.replace(hour=20)) == "2015-03-05"
     assert last_closed_day(COINS, datetime(2020, 1, 2, 0, 10, tzinfo=UTC)) == "2020-01-01"
+
+
+def test_the_night_comes_after_the_close_of_the_exchange():
+    """Half an hour later on its own clock; ten minutes after midnight where nothing closes."""
+    tokyo = replace(LIVE, calendar="XTKS", start=date(2023, 1, 4))
+    assert hour_of_night("XNYS") == ("30 16 * * 1-5", "America/New_York")
+    assert hour_of_night("XTKS") == ("0 16 * * 1-5", "Asia/Tokyo")
+    assert hour_of_night("XSAU") == ("30 15 * * *", "Asia/Riyadh")  # open on Sundays
+    assert hour_of_night("24/5") == ("10 0 * * 2-6", "UTC")
+    assert hour_of_night("24/7") == ("10 0 * * *", "UTC")
+    before, after = (datetime(2023, 3, 6, hour, 45, tzinfo=UTC) for hour in (5, 6))
+    assert last_closed_day(tokyo, before) == "2023-03-05"
+    assert last_closed_day(tokyo, after) == "2023-03-06"
+    assert "2023-03-06" in days(tokyo).get_partition_keys(after)
+    assert (
+        definitions(tokyo).resolve_schedule_def("live_nightly").execution_timezone == "Asia/Tokyo"
+    )
+
+
+def test_weekdays_close_at_midnight():
+    currencies = replace(LIVE, calendar="24/5", start=date(2023, 1, 2))
+    assert last_closed_day(currencies, datetime(2023, 3, 7, 0, 10, tzinfo=UTC)) == "2023-03-06"
+
+
+def test_an_exchange_that_is_open_on_sundays_has_partitions_of_them():
+    riyadh = replace(LIVE, calendar="XSAU", start=date(2023, 1, 1))
+    keys = days(riyadh).get_partition_keys(datetime(2023, 1, 10, tzinfo=UTC))
+    assert keys[:2] == ["2023-01-01", "2023-01-02"]
 
 
 def test_a_night_fetches_every_day_since_the_last_that_was_stored():

@@ -108,7 +108,7 @@ def waiting_sentence(summary: Summary) -> str:
     days = summary["verdict"]["needs_days"]
     if days is None:
         return ""
-    years = days / 252
+    years = days / summary["bootstrap"]["days_per_year"]
     span = f"{days:,} more days" + (f" (about {years:.0f} years)" if years >= 2 else "")
     return f"Needs {span}, were everything to stay as measured."
 

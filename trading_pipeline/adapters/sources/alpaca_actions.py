@@ -17,7 +17,12 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.sources.payload import excerpt, number
-from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions, empty_actions
+from trading_pipeline.core.market.actions import (
+    ACTION_COLUMNS,
+    check_actions,
+    empty_actions,
+    merge_same_day,
+)
 from trading_pipeline.errors import SourceError
 
 Record = dict[str, Any]
@@ -85,12 +90,8 @@ def actions_of(records: Records, symbols: Sequence[str], today: pd.Timestamp) ->
     ]
     if not rows:
         return empty_actions()
-    table = pd.DataFrame(rows, columns=list(ACTION_COLUMNS))
-    by_event = table.groupby(["timestamp", "symbol", "kind"], as_index=False)["value"]
-    merged = by_event.agg(lambda values: values.iloc[0])
-    sums, products = by_event.sum()["value"], by_event.prod()["value"]
-    merged["value"] = np.where(merged["kind"] == "dividend", sums, products)
-    return check_actions(merged, where="Alpaca's corporate actions")
+    table = merge_same_day(pd.DataFrame(rows, columns=list(ACTION_COLUMNS)))
+    return check_actions(table, where="Alpaca's corporate actions")
 
 
 def notices_of(records: Records, symbols: Sequence[str]) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from trading_pipeline.adapters.sources.source import BarSource
 class Origin:
     """Where a market's bars come from, beyond the name of its source."""
 
-    path: str | None = None  # of a parquet source
+    path: str | None = None  # of a parquet source, as is the calendar by which it is read
+    calendar: str | None = None
     exchange: str | None = None  # of a ccxt source
     feed: str = "iex"  # of Alpaca, as is what follows `url`
     url: str | None = None  # in place of the venue's own
@@ -48,7 +49,7 @@ def _sample() -> BarSource:
 def _parquet(origin: Origin) -> BarSource:
     from trading_pipeline.adapters.sources.parquet import ParquetSource
 
-    return ParquetSource(Path(origin.path or ""))
+    return ParquetSource(Path(origin.path or ""), origin.calendar)
 
 
 def _alpaca(origin: Origin, timeframe: str) -> BarSource:

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
-from trading_pipeline.core.market.actions import check_actions
-from trading_pipeline.core.market.calendar import STEPS, infer_timeframe, stamped_by_session
+from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions
+from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL
+from trading_pipeline.core.market.calendar import infer_timeframe, is_daily
+from trading_pipeline.core.market.exchanges import STEPS
 from trading_pipeline.core.market.set_aside import Sifted, check_share, none_aside
+from trading_pipeline.core.market.stamps import actions_by_session, stamped_by_session
 from trading_pipeline.errors import SourceError
 
 
@@ -21,15 +26,16 @@ class ParquetSource:
 
     A folder may hold `corporate_actions.parquet` beside its bars, as our own store does: then
     its prices are raw. Without it they are taken as adjusted ('total-return units').
-    Daily bars stamped with midnight in New York are moved to 00:00 UTC of their session date.
-    Rows that no market could have made are set aside; more than 1 % of them are refused.
-    Files are read again when they have changed.
+    Daily bars of an exchange, and actions, that are stamped with midnight of another time zone, or
+    with another hour, are moved to 00:00 UTC of their session date; `calendar` says which exchange
+    it is, if that is known. Rows that no market could have made are set aside; more than 1 % of
+    them are refused. Files are read again when they have changed.
     """
 
     live: ClassVar[bool] = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, calendar: str | None = None) -> None:
+        self.path, self.calendar = path, calendar
         self._signature: list[tuple[Path, int, int]] = []
         self._sifted = Sifted(pd.DataFrame(), none_aside(), pd.MultiIndex.from_arrays([[], []]))
 
@@ -57,20 +63,22 @@ class ParquetSource:
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
         """What `corporate_actions.parquet` in the folder says; None if there is no such file."""
         refuse_unknown(symbols, self.symbols(), str(self.path))
-        path = self.path / ACTIONS_FILE
-        if not path.is_file():
+        actions = read_actions(self.path, self._all_bars())
+        if actions is None:
             return None
-        actions = check_actions(read_parquet(path), where=str(path))
         return actions[actions["symbol"].isin(list(symbols))].reset_index(drop=True)
 
     def _all_bars(self) -> pd.DataFrame:
         files = self.files()
-        states = [(file, file.stat()) for file in files]
+        try:
+            states = [(file, file.stat()) for file in files]
+        except OSError as error:
+            raise SourceError(f"{self.path} cannot be read: {error}") from error
         signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
         if signature != self._signature:
             sifted = Sifted.of({str(file): read_rows(file) for file in files})
             check_share(sifted.aside, len(sifted.bars), str(self.path))
-            self._sifted = replace(sifted, bars=stamped_by_session(sifted.bars))
+            self._sifted = replace(sifted, bars=stamped_by_session(sifted.bars, self.calendar))
             self._signature = signature
         return self._sifted.bars
 
@@ -78,8 +86,14 @@ class ParquetSource:
         """The files that hold the bars, sorted.
 
         Raises:
-            SourceError: there are none.
+            SourceError: there are none, or the folder cannot be looked into.
         """
+        try:
+            return self._found()
+        except OSError as error:
+            raise SourceError(f"{self.path} cannot be read: {error.strerror or error}") from error
+
+    def _found(self) -> list[Path]:
         if self.path.is_file():
             return [self.path]
         if not self.path.exists():
@@ -106,16 +120,79 @@ def read_rows(path: Path) -> pd.DataFrame:
     return table
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file as a table; index columns that pandas stored become columns again.
+def read_actions(folder: Path, bars: pd.DataFrame) -> pd.DataFrame | None:
+    """What `corporate_actions.parquet` beside bars says, on their sessions; None if there is none.
 
     Raises:
-        SourceError: it cannot be read, or is not Parquet.
+        SourceError: the file cannot be read, or is not Parquet.
+        BarsError: a row breaks a rule.
+    """
+    file = folder / ACTIONS_FILE
+    if not file.is_file():
+        return None
+    actions = check_actions(read_parquet(file), where=str(file))
+    days = pd.DatetimeIndex(bars["timestamp"].unique())
+    if not is_daily(days):
+        return actions
+    return check_actions(actions_by_session(actions, days), where=str(file))
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file as a table of plain columns, those that pandas had as its index included.
+
+    Read by their Arrow types, and not by what pandas noted about them: dictionaries and views of
+    text are text, decimals are floats, instants of any zone are in UTC. Of columns that bars and
+    actions do not have, nested ones and those of an extension are left out.
+
+    Raises:
+        SourceError: it cannot be read, is not Parquet, or a column cannot be read.
     """
     try:
-        table = pd.read_parquet(path)
-    except OSError as error:
+        with pq.ParquetFile(path) as file:
+            names = [each.name for each in file.schema_arrow if _is_read(each, path)]
+            _refuse_repeated(names, path)
+            table = _plain(file.read(columns=names))
+            table.validate(full=True)  # text that is none would fail wherever it is looked at
+            return table.to_pandas(ignore_metadata=True)
+    except OSError as error:  # pyarrow says so of damaged pages too
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # pyarrow's own errors are ValueErrors
-        raise SourceError(f"{path} is not a Parquet file: {error}") from error
-    return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+    except (pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise SourceError(f"{path} is not a Parquet file, or is damaged: {error}") from error
+
+
+def _is_read(field: pa.Field, path: Path) -> bool:
+    """Whether a column is plain.
+
+    Raises:
+        SourceError: it is not, and bars or actions need it.
+    """
+    odd = pa.types.is_nested(field.type) or isinstance(field.type, pa.BaseExtensionType)
+    if odd and field.name in (*COLUMNS, *OPTIONAL, *ACTION_COLUMNS):
+        raise SourceError(
+            f"{path}: column {field.name} holds {field.type}, which is no plain value"
+        )
+    return not odd
+
+
+def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(f"{path} has more than one column {', '.join(repeated)}")
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table in types that pandas reads alike, however they were written."""
+    return table.cast(
+        pa.schema([field.with_type(_plain_type(field.type)) for field in table.schema])
+    )
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_decimal(kind):
+        return pa.float64()
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pa.timestamp(kind.unit, "UTC")
+    return kind

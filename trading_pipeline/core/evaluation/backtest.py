@@ -122,8 +122,7 @@ def _trips(book: Book) -> list[tuple[str, int]]:
 
 def annual_sharpe(book: Book, market: Market) -> float:
     """Sharpe ratio of daily returns, a year, over a zero rate; NaN when nothing moved."""
-    days_per_year = market.bars_per_year / market.bars_per_day
-    return float(sharpe(_daily(book), days_per_year))
+    return float(sharpe(_daily(book), market.days_per_year))
 
 
 def _daily(book: Book) -> NDArray[np.float64]:

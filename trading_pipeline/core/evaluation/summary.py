@@ -173,19 +173,14 @@ def _daily(timestamps: pd.DatetimeIndex, view: BookView) -> DailyBook:
     return DailyBook.of(timestamps, view.equity, view.turnover, view.exposure, profits)
 
 
-def _days_per_year(market: Market) -> float:
-    return market.bars_per_year / market.bars_per_day
-
-
 def _resampling(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> Resampling:
     """Draw the dates once; every book and every difference is resampled on them."""
     returns = np.stack([book.returns for book in books.values()], axis=1)
-    horizon = -(-inputs.market.horizon // inputs.market.bars_per_day)
-    block = block_length(returns, horizon)
+    block = block_length(returns, inputs.market.horizon_in_days)
     return Resampling(
         dates=resampled_dates(len(returns), block, inputs.replications, inputs.seed),
         block=block,
-        days_per_year=_days_per_year(inputs.market),
+        days_per_year=inputs.market.days_per_year,
         seed=inputs.seed,
     )
 
@@ -213,7 +208,7 @@ def _evidence(
     books: Mapping[str, DailyBook],
     paired: Mapping[str, Mapping[str, Estimate]],
 ) -> Evidence:
-    per_day = np.sqrt(_days_per_year(inputs.market))
+    per_day = np.sqrt(inputs.market.days_per_year)
     return Evidence(
         differences={
             name: differences["sharpe_difference"] for name, differences in paired.items()
@@ -241,7 +236,7 @@ def _plain(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]
 
 def _among_random(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> dict[str, object]:
     """Where the strategy stands among random portfolios: the share of them that it beats."""
-    a_year = _days_per_year(inputs.market)
+    a_year = inputs.market.days_per_year
     rivals = daily_returns(inputs.random_equity, day_closes(inputs.timestamps))
     own = books["strategy"].returns
     by_sharpe, by_return = sharpe(rivals, a_year), annual_return(rivals, a_year)
@@ -266,10 +261,20 @@ def _assumptions(inputs: EvaluationInputs) -> list[str]:
         f"{costs.slippage * 1e4:g} bp; shorts pay {costs.borrow:.2%} a year.",
         f"Sharpe ratios are over a zero rate; idle cash earns 0, debit cash pays "
         f"{costs.debit:.1%} a year.",
-        f"Statistics are of daily closes, {_days_per_year(market):g} days a year; starting "
+        f"Statistics are of daily closes, {_year(market)}; starting "
         f"capital {inputs.capital:,.0f}; a prediction looks {market.horizon} bars ahead.",
         "The Sharpe ratio of a book that never trades counts as 0 in a difference.",
     ]
+
+
+def _year(market: Market) -> str:
+    """'252 days a year', or how many days and bars of a year were counted."""
+    if market.measured_bars_per_year is None:
+        return f"{market.days_per_year} days a year"
+    return (
+        f"{market.days_per_year} days and {market.bars_per_year:,} bars a year, as counted in the "
+        f"bars, which the calendar {market.calendar} does not fit"
+    )
 
 
 def _bootstrap(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, object]:

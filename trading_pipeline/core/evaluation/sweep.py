@@ -69,9 +69,8 @@ def sweep_table(
     Raises:
         EvaluationError: fewer than 20 days of returns.
     """
-    returns, a_year = daily_books(sweep, market), _days_per_year(market)
-    horizon = -(-market.horizon // market.bars_per_day)
-    block = block_length(returns.T, horizon)
+    returns, a_year = daily_books(sweep, market), market.days_per_year
+    block = block_length(returns.T, market.horizon_in_days)
     dates = resampled_dates(returns.shape[1], block, replications, seed)
     factor = widening(returns.shape[1], block)
     rows = []
@@ -129,7 +128,7 @@ def luck_of(
         trials: distinct ones so far, those of the sweep included.
         trial_sharpes: of them, a year, where they are known.
     """
-    returns, a_year = daily_books(sweep, market), _days_per_year(market)
+    returns, a_year = daily_books(sweep, market), market.days_per_year
     known = np.asarray(trial_sharpes, dtype=np.float64) / np.sqrt(a_year)
     variance = trial_variance(known, returns.shape[1])
     own = sharpe(returns, a_year)
@@ -149,7 +148,3 @@ def luck_of(
         deflated=deflated.get(hardest),
         hardest=hardest,
     )
-
-
-def _days_per_year(market: Market) -> float:
-    return market.bars_per_year / market.bars_per_day

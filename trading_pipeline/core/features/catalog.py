@@ -69,7 +69,7 @@ def compute_features(
 
     Args:
         bars: adjusted bars in the data format, sorted by (timestamp, symbol); R rows.
-        calendar: "XNYS" or "24/7", whose clock the calendar features read; None is UTC.
+        calendar: of `exchanges`, such as "XNYS": calendar features read its clock; None is UTC.
         benchmark: adjusted closes indexed by timestamp; None is the equally weighted market.
         threads: how many share the symbols, which changes no bit; None is one for each core.
 

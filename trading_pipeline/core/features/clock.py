@@ -7,9 +7,10 @@ import pandas as pd
 
 from trading_pipeline.core.features.feature import Feature
 from trading_pipeline.core.features.windows import Array
+from trading_pipeline.core.market.calendar import is_daily
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, zone_of
 
 Calendar = partial(Feature, family="calendar", lookback=1, unit="fraction", low=0, high=1)
-TIME_ZONES = {"XNYS": "America/New_York", "24/7": "UTC"}
 
 
 class Clock:
@@ -17,21 +18,18 @@ class Clock:
 
     Args:
         timestamps: (T,), tz-aware UTC.
-        calendar: "XNYS" or "24/7"; None is UTC.
+        calendar: of `exchanges`, such as "XNYS"; None is UTC.
 
-    A bar stamped 00:00 UTC on XNYS is a daily one: its stamp is a session date, not an instant.
+    Where all bars are stamped 00:00 UTC they are daily: a stamp is a session date, no instant.
 
     Raises:
-        ValueError: the calendar has another name.
+        ValueError: there is no such calendar.
     """
 
     def __init__(self, timestamps: pd.DatetimeIndex, calendar: str | None) -> None:
-        if calendar is not None and calendar not in TIME_ZONES:
-            raise ValueError(f"calendar must be one of {tuple(TIME_ZONES)}, was {calendar!r}")
-        utc = timestamps.tz_localize(None)
-        zone = TIME_ZONES[calendar or "24/7"]
-        local = timestamps.tz_convert(zone).tz_localize(None)
-        self.local = pd.DatetimeIndex(np.where(utc == utc.normalize(), utc, local))
+        zone = zone_of(calendar or NEVER_CLOSES)
+        local = timestamps if is_daily(timestamps) else timestamps.tz_convert(zone)
+        self.local = local.tz_localize(None)
 
 
 def time_of_day(clock: Clock) -> Array:

@@ -8,8 +8,9 @@ import pandas as pd
 
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
-from trading_pipeline.core.market.calendar import check_weekdays, infer_calendar, infer_timeframe
+from trading_pipeline.core.market.calendar import check_weekdays, infer_timeframe
 from trading_pipeline.core.market.market import Costs, Market, WalkForward, usual_terms
+from trading_pipeline.core.market.stamps import Clock, clock_of
 from trading_pipeline.errors import BarsError, HistoryTooShort
 
 COSTS = Costs(fee=0.001, slippage=0.0005)
@@ -20,6 +21,7 @@ def market_of_panel(
     name: str,
     n_steps: int,
     template: Market | None = None,
+    calendar: str | None = None,
     where: str = "panel",
 ) -> tuple[Market, list[str]]:
     """A market for canonical bars, and what a person should know about it.
@@ -29,21 +31,30 @@ def market_of_panel(
         name: letters, digits and underscores; see `market_name`.
         n_steps: bars of one window.
         template: a market whose settings are taken instead of the defaults.
+        calendar: one that is to hold; None: the template's, or the one that fits best.
         where: file that the bars come from; begins every complaint.
 
     Raises:
         HistoryTooShort: no spans fit; the message names the bars needed.
-        BarsError: the stamps fit no timeframe, or not those of the template.
+        BarsError: the stamps fit no timeframe or calendar, or not those that were named.
     """
-    check_weekdays(bars, infer_calendar(bars), where)
-    market = _renamed(template, bars, name, where) if template else _default(bars, name, where)
+    named = calendar or (template.calendar if template else None)
+    if template:
+        _refuse_another_timeframe(bars, template, where)
+    told = clock_of(bars, named, where)
+    check_weekdays(bars, told.calendar.name, where)
+    own = {"name": name, "source": "parquet", **_year(told), **_extent(bars)}
+    if template:
+        market = replace(template, calendar=told.calendar.name, **own)
+    else:
+        market = _default(told, own)
     clock = pd.DatetimeIndex(bars["timestamp"].unique())
     spans, shrunk = _fitting_spans(clock, market, n_steps, where)
     fitted = replace(market, walk_forward=spans)
     costs = fitted.costs
     notes = [
         f"{_count(len(fitted.symbols), 'symbol')}, {len(clock):,} bars of {fitted.timeframe}, "
-        f"calendar {fitted.calendar}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
+        f"{told.note}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
         f"{costs.slippage:.2%}, training {spans.window} months, folds {spans.test} months"
     ]
     return fitted, notes + ([shrunk] if shrunk else [])
@@ -54,18 +65,16 @@ def market_name(stem: str) -> str:
     return re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "panel"
 
 
-def _default(bars: pd.DataFrame, name: str, where: str) -> Market:
-    timeframe, calendar = infer_timeframe(bars, where=where), infer_calendar(bars)
+def _default(told: Clock, own: dict[str, Any]) -> Market:
+    calendar, timeframe = told.calendar.name, told.calendar.timeframe
     horizon, spans = usual_terms(calendar, timeframe)
     return Market(
-        name=name,
-        source="parquet",
         timeframe=timeframe,
         calendar=calendar,
         horizon=horizon,
         costs=COSTS,
         walk_forward=spans,
-        **_extent(bars),
+        **own,
     )
 
 
@@ -82,15 +91,22 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _renamed(template: Market, bars: pd.DataFrame, name: str, where: str) -> Market:
-    timeframe, calendar = infer_timeframe(bars, where=where), infer_calendar(bars)
-    if (timeframe, calendar) != (template.timeframe, template.calendar):
+def _refuse_another_timeframe(bars: pd.DataFrame, template: Market, where: str) -> None:
+    timeframe = infer_timeframe(bars, where)
+    if timeframe != template.timeframe:
         raise BarsError(
-            f"{where}: bars are of {timeframe} on the calendar {calendar}, but market "
-            f"{template.name} says {template.timeframe} on {template.calendar}; leave --market "
-            "away, or name one that fits"
+            f"{where}: bars are of {timeframe}, but market {template.name} says "
+            f"{template.timeframe} on {template.calendar}; leave --market away, or name one that "
+            "fits"
         )
-    return replace(template, name=name, source="parquet", **_extent(bars))
+
+
+def _year(told: Clock) -> dict[str, int | None]:
+    """What a year of the bars holds, where it is not what the calendar says."""
+    return {
+        "measured_bars_per_year": told.bars_per_year,
+        "measured_days_per_year": told.days_per_year,
+    }
 
 
 def _extent(bars: pd.DataFrame) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class Recipe:
         market["start"] = self.market.start.isoformat()
         # Where the history ends today is the data's business: a new bar is not a new recipe.
         del market["end"]
+        for name in ("measured_bars_per_year", "measured_days_per_year"):
+            if market[name] is None:
+                del market[name]  # so that a recipe is the same as before there were any
         return {
             "market": {**market, "symbols": list(self.market.symbols)},
             "model": self.model.to_plain(),
@@ -62,6 +65,8 @@ class Recipe:
         plain = self.to_plain()
         for name in ("profile", "benchmark", "limits", "sectors"):
             del plain["market"][name]
+        for name in ("measured_bars_per_year", "measured_days_per_year"):
+            plain["market"].pop(name, None)
         costs = plain["market"]["costs"]
         plain["market"]["costs"] = {name: costs[name] for name in ("fee", "slippage")}
         return fingerprint(plain, catalog_hash)

@@ -6,6 +6,7 @@ A table of actions has the columns
     kind       str                  "split" or "dividend"
     value      float64, > 0         split: new shares per old one; dividend: cash per share, in
                                     quote currency, as held after any split of that same date
+Several of one symbol, kind and date are one of the same effect: cash is summed, splits multiplied.
 An empty table says 'none happened'; no table at all says 'prices are adjusted already'.
 
 Adjusted prices are price × factor, where the factor is 1 at a symbol's first bar and changes on
@@ -49,9 +50,11 @@ def empty_actions() -> pd.DataFrame:
 def check_actions(actions: pd.DataFrame, where: str = "corporate actions") -> pd.DataFrame:
     """The actions in canonical form (sorted, RangeIndex), or an error that names row and rule.
 
+    A row that repeats an earlier one in every column is the same action, told twice.
+
     Raises:
-        BarsError: a column is missing or of the wrong type, a kind is unknown, a value is not
-            positive and finite, or a (timestamp, symbol, kind) repeats.
+        BarsError: a column is missing or of the wrong type, a kind is unknown, or a value is not
+            positive and finite.
     """
     if missing := [name for name in ACTION_COLUMNS if name not in actions]:
         raise BarsError(f"{where}: lacks column {', '.join(missing)}")
@@ -68,13 +71,26 @@ def check_actions(actions: pd.DataFrame, where: str = "corporate actions") -> pd
     rules = {
         "kind is neither split nor dividend": ~typed["kind"].isin(KINDS),
         "value is not positive and finite": ~((typed["value"] > 0) & np.isfinite(typed["value"])),
-        "is a duplicate of an earlier row": typed.duplicated(["timestamp", "symbol", "kind"]),
     }
     for rule, broken in rules.items():
         if broken.any():
             raise BarsError(f"{where}: {describe_row(typed, broken.to_numpy())} {rule}")
     typed["kind"] = typed["kind"].astype("str")
-    return in_order(typed.sort_values("kind", ascending=False, ignore_index=True))
+    told = typed[~actions.duplicated().to_numpy()]
+    return in_order(merge_same_day(told).sort_values("kind", ascending=False, ignore_index=True))
+
+
+def merge_same_day(actions: pd.DataFrame) -> pd.DataFrame:
+    """At most one split and one dividend of a symbol and date, with the effect of all of them.
+
+    Args:
+        actions: `ACTION_COLUMNS`, each row an action of its own.
+    """
+    by_event = actions.groupby(["timestamp", "symbol", "kind"], as_index=False)["value"]
+    merged = by_event.sum()
+    products = by_event.prod()["value"]
+    merged["value"] = merged["value"].where(merged["kind"] == "dividend", products)
+    return merged
 
 
 def actions_from_adjusted(raw_close: pd.DataFrame, adj_close: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", "symbol", *PRICES, "volume")
 OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
+YEARS = (1700, 2200)  # of stamps; beyond them nanoseconds end
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
 COPY = "(timestamp, symbol) is a duplicate of an earlier row"
@@ -120,7 +121,7 @@ def stamps_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
     """A timestamp column as UTC instants in microseconds.
 
     Raises:
-        BarsError: not datetimes, without a time zone, or missing somewhere.
+        BarsError: not datetimes, without a time zone, or somewhere missing or out of all bounds.
     """
     instants = _instants_of(column, where)
     if (missing := instants.isna()).any():
@@ -139,6 +140,13 @@ def _instants_of(column: pd.Series, where: str) -> pd.DatetimeIndex:
         raise BarsError(
             f"{where}: column timestamp is naive (has no time zone), must be in UTC; "
             'if it is, say so with .dt.tz_localize("UTC")'
+        )
+    years = column.dt.year.to_numpy()
+    if (absurd := (years < YEARS[0]) | (years > YEARS[1])).any():
+        row = int(absurd.argmax())
+        raise BarsError(
+            f"{where}: row {row} is stamped in the year {years[row]:.0f} ({_rows(absurd)}); is the "
+            "column in another unit?"
         )
     return pd.DatetimeIndex(column.dt.tz_convert("UTC").dt.as_unit("us"))
 

@@ -13,32 +13,27 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import describe_row
-from trading_pipeline.core.market.market import CALENDARS, TIMEFRAMES
+from trading_pipeline.core.market.exchanges import (
+    SATURDAY,
+    STEPS,
+    WEEKDAYS,
+    bar_opens,
+    exchange,
+    zone_of,
+)
+from trading_pipeline.core.market.market import TIMEFRAMES, check_clock
 from trading_pipeline.errors import BarsError
 
-SATURDAY = 5
-
-STEPS = {
-    "1d": pd.Timedelta(days=1),
-    "4h": pd.Timedelta(hours=4),
-    "1h": pd.Timedelta(hours=1),
-    "30m": pd.Timedelta(minutes=30),
-    "15m": pd.Timedelta(minutes=15),
-    "5m": pd.Timedelta(minutes=5),
-    "1m": pd.Timedelta(minutes=1),
-}
 _DAY, _NO_TIME = STEPS["1d"], pd.Timedelta(0)
-# Fixed bounds keep the clock out: the library's own defaults are relative to today.
-_FIRST_DAY, _LAST_DAY = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2049-12-31", tz="UTC")
-# New York was closed for a week in 2001 and has not been for longer since 1914.
-_LONGEST_CLOSURE = 14 * _DAY
+# Athens was closed for five weeks in 2015; nobody has been for longer.
+_LONGEST_CLOSURE = 40 * _DAY
 
 
 @dataclass(frozen=True)
 class TradingCalendar:
     """The clock of one market at one timeframe; made by `trading_calendar`."""
 
-    name: str  # "XNYS" or "24/7"
+    name: str  # of `exchanges`: "XNYS", "XTKS", "24/5", "24/7"
     timeframe: str  # "1d", "4h", "1h", "30m", "15m", "5m" or "1m"
 
     @property
@@ -94,32 +89,32 @@ class TradingCalendar:
         return near[0] if len(near) else self.sessions(after, after + _LONGEST_CLOSURE)[0]
 
     def _schedule(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-        """Opening and close of every session dated from `start` to `end`, by date.
+        """The sessions dated from `start` to `end`, by date.
 
-        No session of ours crosses midnight UTC, so its bars are stamped within its date.
+        Where bars are shorter than days, no session crosses midnight UTC (`trading_calendar` sees
+        to it), so its bars are stamped within its date.
         """
-        if start < _FIRST_DAY or end > _LAST_DAY:
-            raise BarsError(f"the {self.name} calendar knows 1970 to 2049, not {start} to {end}")
-        if self.name == "24/7":
-            days = pd.date_range(start.floor("D"), end.floor("D"), unit="us")
-            return pd.DataFrame({"open": days, "close": days + _DAY}, index=days)
-        return _exchange_schedule(self.name).loc[start.floor("D") : end.floor("D")]
+        sessions = exchange(self.name).sessions
+        years = sessions.index[0].year, sessions.index[-1].year
+        first, last = (pd.Timestamp(f"{year}", tz="UTC") for year in (years[0], years[1] + 1))
+        if start < first or end > last - _DAY:
+            raise BarsError(
+                f"the {self.name} calendar knows {years[0]} to {years[1]}, not {start} to {end}"
+            )
+        return sessions.loc[start.floor("D") : end.floor("D")]
 
     def _stamps(self, schedule: pd.DataFrame) -> pd.DatetimeIndex:
         if self.timeframe == "1d":
             return in_microseconds(schedule.index)
-        # The last bar of a session may be a part of one: a session of 6.5 hours has 7 of them.
-        bars = -((schedule["open"] - schedule["close"]) // self.step).to_numpy()
-        nth = np.arange(bars.sum()) - np.repeat(np.cumsum(bars) - bars, bars)
-        opens = pd.DatetimeIndex(schedule["open"]).repeat(bars)
-        return in_microseconds(opens + nth * self.step)
+        return in_microseconds(bar_opens(schedule, self.step))
 
     def _sessions_of(self, stamps: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
         """Opening and close of the session that each stamp belongs to."""
         if not len(stamps):
             return stamps, stamps
         # Far enough back that there is a session even if the stamps are all in one closure.
-        earliest = max(stamps.min() - _LONGEST_CLOSURE, _FIRST_DAY)
+        known = exchange(self.name).sessions.index[0].normalize()
+        earliest = max(stamps.min() - _LONGEST_CLOSURE, known)
         schedule = self._schedule(min(earliest, stamps.min()), stamps.max())
         begins = schedule.index if self.timeframe == "1d" else pd.DatetimeIndex(schedule["open"])
         place = begins.searchsorted(stamps, side="right") - 1
@@ -139,28 +134,10 @@ def trading_calendar(name: str, timeframe: str) -> TradingCalendar:
     """The calendar of a market; `1Day` and the like are taken as `1d`.
 
     Raises:
-        ValueError: no such calendar or timeframe.
+        ValueError: no such calendar or timeframe, or its hours cannot be told from its days.
     """
-    if name not in CALENDARS:
-        raise ValueError(f"calendar must be one of {CALENDARS}, was {name!r}")
-    if timeframe not in TIMEFRAMES:
-        raise ValueError(f"timeframe must be one of {tuple(TIMEFRAMES)}, was {timeframe!r}")
+    check_clock(name, TIMEFRAMES.get(timeframe, timeframe))
     return TradingCalendar(name, TIMEFRAMES[timeframe])
-
-
-@cache
-def _exchange_schedule(name: str) -> pd.DataFrame:
-    """Opening and close of all sessions of an exchange, by date at 00:00 UTC; never to be changed.
-
-    Kept because making it takes a quarter of a second, and it is the same for everyone.
-    """
-    import exchange_calendars
-
-    first, last = (day.tz_localize(None) for day in (_FIRST_DAY, _LAST_DAY))
-    schedule = exchange_calendars.get_calendar(name, start=first, end=last).schedule
-    return pd.DataFrame(
-        {side: schedule[side].dt.as_unit("us") for side in ("open", "close")}
-    ).set_index(in_microseconds(schedule.index.tz_localize("UTC")))
 
 
 def in_utc(instant: datetime) -> pd.Timestamp:
@@ -196,39 +173,33 @@ def infer_timeframe(bars: pd.DataFrame, where: str = "bars") -> str:
     raise BarsError(f"{where}: most bars are {usual} apart; timeframes are {', '.join(STEPS)}")
 
 
-def stamped_by_session(bars: pd.DataFrame) -> pd.DataFrame:
-    """Canonical daily bars of US equities stamped 00:00 UTC of their session date.
-
-    Some venues stamp such bars with midnight in New York, 04:00 or 05:00 UTC: those are moved.
-    All others (weekend bars, or any bar at another time of day) are returned as they are.
-    """
-    local = bars["timestamp"].dt.tz_convert("America/New_York")
-    if infer_calendar(bars) != "XNYS" or not (local == local.dt.normalize()).all():
-        return bars
-    return bars.assign(timestamp=local.dt.tz_localize(None).dt.tz_localize("UTC"))
-
-
-def infer_calendar(bars: pd.DataFrame) -> str:
-    """'24/7' if a tenth of the bars open on a Saturday or Sunday (UTC), else 'XNYS'.
-
-    Markets that never close have two sevenths there; a stray one is an error of a stock panel.
-    """
-    return "24/7" if _on_weekend(bars).mean() >= 0.1 else "XNYS"
-
-
 def check_weekdays(bars: pd.DataFrame, calendar: str, where: str) -> None:
     """Raise BarsError where a bar opens on a weekend of a market that is closed then."""
     if (broken := on_rest_days(bars, calendar)).any():
-        raise BarsError(f"{where}: {describe_row(bars, broken)} {calendar} is closed on weekends")
+        raise BarsError(
+            f"{where}: {describe_row(bars, broken)} {calendar} is closed on weekends. Drop such "
+            "rows, or name another calendar"
+        )
 
 
 def on_rest_days(bars: pd.DataFrame, calendar: str) -> np.ndarray:
-    """(rows,) bool: bars that open on a weekend of a market that is closed then."""
-    if calendar != "XNYS":
+    """(rows,) bool: bars that open on a weekend of a market that is closed then.
+
+    New York and '24/5' have never been open then; other exchanges now and then are, and bars that
+    they do not explain are findings.
+    """
+    if calendar not in ("XNYS", WEEKDAYS):
         return np.zeros(len(bars), dtype=bool)
-    rests: np.ndarray = _on_weekend(bars).to_numpy()
-    return rests
+    return _on_weekend(bars, calendar)
 
 
-def _on_weekend(bars: pd.DataFrame) -> pd.Series:
-    return bars["timestamp"].dt.dayofweek >= SATURDAY
+def _on_weekend(bars: pd.DataFrame, calendar: str) -> np.ndarray:
+    """Which bars open on a Saturday or Sunday of the exchange's own clock, bool (rows,)."""
+    stamps = pd.DatetimeIndex(bars["timestamp"])
+    local = stamps if is_daily(stamps) else stamps.tz_convert(zone_of(calendar))
+    return np.asarray(local.dayofweek >= SATURDAY)
+
+
+def is_daily(stamps: pd.DatetimeIndex) -> bool:
+    """Whether stamps are session dates: all of them midnights in UTC."""
+    return bool((stamps == stamps.normalize()).all())

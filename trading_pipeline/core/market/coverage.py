@@ -10,6 +10,7 @@ and call it a success. A bar that an answer lacked is asked for by every downloa
 requests in three years, and a hole that the venue mends is mended here.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -17,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.calendar import TradingCalendar, in_utc
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.finding import runs_of, told, written
 
 # How long after its close a bar may change: exchanges correct over days, coins trade on.
-SETTLE = {"XNYS": pd.Timedelta(days=3), "24/7": pd.Timedelta(days=1)}
+SETTLE = defaultdict(lambda: pd.Timedelta(days=3), {NEVER_CLOSES: pd.Timedelta(days=1)})
 # Answers that lack a bar are believed when they came on so many days: a venue that is ill, or a
 # proxy before it, is found out and well again within two.
 NIGHTS = 3

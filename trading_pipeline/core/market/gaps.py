@@ -5,7 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.core.market.breaks import GAP_LEAST, GAP_SHARE
-from trading_pipeline.core.market.calendar import SATURDAY, TradingCalendar
+from trading_pipeline.core.market.calendar import TradingCalendar
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, bars_per_day
 from trading_pipeline.core.market.finding import Finding, counted, runs_of, told, written
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.presence import INSTANT, Presence
@@ -43,7 +44,11 @@ def _outages(presence: Presence) -> Finding:
 
 
 def _unit(calendar: TradingCalendar) -> str:
-    named = {"1d": "day" if calendar.name == "24/7" else "session", "1h": "hour", "1m": "minute"}
+    named = {
+        "1d": "day" if calendar.name == NEVER_CLOSES else "session",
+        "1h": "hour",
+        "1m": "minute",
+    }
     return named.get(calendar.timeframe, "bar")
 
 
@@ -53,7 +58,8 @@ def _own_gap(presence: Presence, n: int) -> Finding:
     quarantined = presence.panel.quarantined[:, n]
     share = len(stamps) / presence.due[:, n].sum()
     unit = _unit(presence.calendar)
-    halt = presence.calendar.name == "XNYS" and longest >= _bars_of_a_session(presence.calendar)
+    rests = presence.calendar.name != NEVER_CLOSES
+    halt = rests and longest >= _bars_of_a_session(presence.calendar)
     text = f"missing while others traded: {told(stamps)}; {longest:,} in a row at most"
     text += " (whole sessions in a row may be a halt)" if halt else ""
     if len(presence.panel.symbols) == 1:
@@ -88,7 +94,8 @@ def _is_doubted(panel: Panel, n: int) -> bool:
 
 
 def _bars_of_a_session(calendar: TradingCalendar) -> int:
-    return max(1, int(pd.Timedelta(hours=6.5) / calendar.step)) if calendar.timeframe != "1d" else 2
+    daily = calendar.timeframe == "1d"
+    return 2 if daily else bars_per_day(calendar.name, calendar.timeframe)
 
 
 def find_closed(presence: Presence) -> list[Finding]:
@@ -124,7 +131,7 @@ def _why_closed(stamps: pd.DatetimeIndex, calendar: TradingCalendar) -> NDArray[
     open_days = whole_day.sessions(day[0], day[-1] + INSTANT)
     reasons = np.where(day.isin(open_days), "outside the session", "on a holiday").astype(object)
     reasons[stamps.dayofweek >= SATURDAY] = "on a weekend"
-    if calendar.name == "24/7":
+    if calendar.name == NEVER_CLOSES:
         reasons[:] = f"not at the opening of a {calendar.timeframe} bar"
     elif calendar.timeframe == "1d":
         reasons[stamps != day] = "not at 00:00 UTC of a session"

@@ -4,6 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from trading_pipeline.core.market.exchanges import (
+    NEVER_CLOSES,
+    WEEKDAYS,
+    bars_per_day,
+    canonical_calendar,
+    crosses_midnight,
+    days_per_year,
+)
+
 # As this product writes them, longest first, and as some venues do.
 _ALIASES = {
     "1d": "1Day",
@@ -15,12 +24,7 @@ _ALIASES = {
     "1m": "1Min",
 }
 TIMEFRAMES = {name: name for name in _ALIASES} | {alias: name for name, alias in _ALIASES.items()}
-CALENDARS = ("XNYS", "24/7")
 BOOKS = ("long_only", "neutral")
-_BARS_PER_DAY = {  # of a full session: 6.5 hours in New York, of which the last bar may be a part
-    "XNYS": {"1d": 1, "4h": 2, "1h": 7, "30m": 13, "15m": 26, "5m": 78, "1m": 390},
-    "24/7": {"1d": 1, "4h": 6, "1h": 24, "30m": 48, "15m": 96, "5m": 288, "1m": 1440},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +95,7 @@ class WalkForward:
 
 # Horizon in bars, then months of first training, of a fold and of the training window. Bars of
 # hours and minutes keep the horizon at days: over less, costs eat any forecast.
-_USUAL_TERMS = {
+_USUAL_TERMS = {  # every exchange has those of New York
     "XNYS": {
         "1d": (21, 60, 12, 60),
         "4h": (10, 36, 12, 36),
@@ -119,16 +123,29 @@ def usual_terms(calendar: str, timeframe: str) -> tuple[int, WalkForward]:
     Raises:
         ValueError: no such calendar or timeframe.
     """
-    _check_clock(calendar, timeframe)
-    horizon, first_train, test, window = _USUAL_TERMS[calendar][timeframe]
+    check_clock(calendar, timeframe)
+    around_the_clock = calendar == NEVER_CLOSES or (calendar == WEEKDAYS and timeframe != "1d")
+    like = NEVER_CLOSES if around_the_clock else "XNYS"
+    horizon, first_train, test, window = _USUAL_TERMS[like][timeframe]
     return horizon, WalkForward(first_train=first_train, test=test, window=window)
 
 
-def _check_clock(calendar: str, timeframe: str) -> None:
+def check_clock(calendar: str, timeframe: str) -> None:
+    """Refuse a calendar or a timeframe that no market can have.
+
+    Raises:
+        ValueError: no such calendar or timeframe, or bars of hours of an exchange whose sessions
+            cross midnight UTC: all that counts by days here counts UTC dates.
+    """
     if timeframe not in _ALIASES:
         raise ValueError(f"timeframe must be one of {', '.join(_ALIASES)}, was {timeframe!r}")
-    if calendar not in CALENDARS:
-        raise ValueError(f"calendar must be one of {CALENDARS}, was {calendar!r}")
+    if (meant := canonical_calendar(calendar)) != calendar:
+        raise ValueError(f"calendar {calendar!r} is spelled {meant!r}")
+    if timeframe != "1d" and crosses_midnight(calendar):
+        raise ValueError(
+            f"sessions of {calendar} cross midnight UTC, so bars of {timeframe} cannot be told by "
+            "days; give daily bars of it"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +168,15 @@ class Market:
     walk_forward: WalkForward = field(default_factory=WalkForward)
     limits: Mapping[str, float] = field(default_factory=dict)  # that differ from the profile's
     sectors: Mapping[str, str] = field(default_factory=dict)  # symbol -> name, for a shared cap
+    # As counted in bars that the calendar does not fit (extended hours); None: the calendar's.
+    measured_bars_per_year: int | None = None
+    measured_days_per_year: int | None = None
 
     def __post_init__(self) -> None:
-        _check_clock(self.calendar, self.timeframe)
+        check_clock(self.calendar, self.timeframe)
+        for name in ("measured_bars_per_year", "measured_days_per_year"):
+            if (count := getattr(self, name)) is not None and count < 1:
+                raise ValueError(f"{name} must be at least 1, was {count}")
         if self.book not in BOOKS:
             raise ValueError(f"book must be one of {BOOKS}, was {self.book!r}")
         if self.book == "neutral" and not self.shortable:
@@ -172,9 +195,17 @@ class Market:
             raise ValueError(f"sectors name {', '.join(strangers)}, not in symbols")
 
     @property
-    def bars_per_day(self) -> int:
-        return _BARS_PER_DAY[self.calendar][self.timeframe]
+    def bars_per_year(self) -> int:
+        """What rates and volatilities of a bar are made annual with, and the other way round."""
+        usual = bars_per_day(self.calendar, self.timeframe) * days_per_year(self.calendar)
+        return self.measured_bars_per_year or usual
 
     @property
-    def bars_per_year(self) -> int:
-        return self.bars_per_day * (252 if self.calendar == "XNYS" else 365)
+    def days_per_year(self) -> int:
+        """What statistics of daily returns are made annual with."""
+        return self.measured_days_per_year or days_per_year(self.calendar)
+
+    @property
+    def horizon_in_days(self) -> int:
+        """The horizon, rounded up to whole days."""
+        return -(-self.horizon * self.days_per_year // self.bars_per_year)

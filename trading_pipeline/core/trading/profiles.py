@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from math import inf, isinf
 from typing import Any
 
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
 
 
@@ -139,7 +140,7 @@ def profile_of(market: Market) -> Profile:
     if market.profile not in PROFILES:
         raise ValueError(f"profile must be one of {list(PROFILES)}, was {market.profile!r}")
     profile = PROFILES[market.profile]
-    if market.calendar == "24/7":
+    if market.calendar == NEVER_CLOSES:
         profile = replace(profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name])
     profile = with_limits(profile, market.limits)
     if isinf(profile.gross_cap):

@@ -249,5 +249,5 @@ def report_series(backtest: Any, predictions: Any, holdings: Any, market: Any) -
         split=book.split,
         turnover=book.turnover,
         earnings=holdings.earnings,
-        days_per_year=market.bars_per_year / market.bars_per_day,
+        days_per_year=market.days_per_year,
     )

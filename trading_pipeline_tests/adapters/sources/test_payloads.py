@@ -19,6 +19,7 @@ from trading_pipeline.adapters.sources.payload import excerpt, number
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_at
 from trading_pipeline_tests.fakes import stocks
@@ -66,7 +67,7 @@ def ask(venue: Any, question: str) -> None:
         pd.testing.assert_frame_equal(actions, check_actions(actions))
         source.notices(names)
     else:
-        bars = source.bars(names, *span)
+        bars = Sifted.of({"venue": source.bars(names, *span)}).bars  # its values may be impossible
         pd.testing.assert_frame_equal(bars, check_bars(bars))
 
 

@@ -59,6 +59,14 @@ def test_values_are_those_of_the_metrics_and_lie_in_their_intervals(summary):
     assert summary["strategy"]["win_rate"]["value"] == (strategy.trades["pnl"] > 0).mean()
 
 
+def test_a_year_that_was_counted_is_said_with_its_bars():
+    given = inputs()
+    counted = {"measured_bars_per_year": 3787, "measured_days_per_year": 253}
+    found = evaluate(replace(given, market=replace(given.market, timeframe="1h", **counted)))
+    assert found["bootstrap"]["days_per_year"] == 253
+    assert any("253 days and 3,787 bars a year, as counted" in s for s in found["assumptions"])
+
+
 def test_paired_differences_are_of_the_same_metrics(summary):
     for name, paired in summary["paired"].items():
         other = summary["baselines"][name]["sharpe"]["value"] or 0.0

@@ -24,6 +24,12 @@ def test_a_daily_bar_keeps_its_session_date():
     assert day_of_month(monday) == 0
 
 
+def test_tokyo_opens_at_midnight_utc_and_not_on_a_date():
+    """09:00 there is 00:00 UTC: an instant, since the bars beside it are at other hours."""
+    hours = clock("XTKS", "2021-07-01 00:00", "2021-07-01 01:00")
+    np.testing.assert_allclose(time_of_day(hours), [9 / 24, 10 / 24])
+
+
 @pytest.mark.parametrize("calendar", ["24/7", None])
 def test_crypto_and_the_unknown_read_utc(calendar):
     sunday = clock(calendar, "2021-02-28 18:00")
@@ -33,5 +39,5 @@ def test_crypto_and_the_unknown_read_utc(calendar):
 
 
 def test_an_unknown_calendar_is_refused():
-    with pytest.raises(ValueError, match=r"calendar must be one of .* was 'XLON'"):
-        clock("XLON", "2021-02-28")
+    with pytest.raises(ValueError, match=r"calendar must be one of .* was 'XLOM'"):
+        clock("XLOM", "2021-02-28")

@@ -184,12 +184,30 @@ def test_actions_that_concern_nobody_are_left_out():
         ((1, "AAA", "split", 0.0), "value is not positive"),
         ((1, "AAA", "dividend", np.nan), "value is not positive"),
         ((1, "AAA", "dividend", np.inf), "value is not positive"),
-        ((0, "AAA", "split", 3.0), "duplicate"),
     ],
 )
 def test_impossible_actions_are_named(row, rule):
     with pytest.raises(BarsError, match=f"row 1, AAA at 2024-01-.*{rule}"):
         table((0, "AAA", "split", 2.0), row)
+
+
+def test_several_of_one_day_are_one_of_the_same_effect():
+    """A regular and a special dividend, and two splits, as venues give them."""
+    rows = [(0, "AAA", "dividend", 0.5), (0, "AAA", "dividend", 0.25), (0, "AAA", "split", 2.0)]
+    got = table(*rows, (0, "AAA", "split", 3.0), (0, "BBB", "dividend", 1.0))
+    assert got[["symbol", "kind", "value"]].values.tolist() == [
+        ["AAA", "split", 6.0],
+        ["AAA", "dividend", 0.75],
+        ["BBB", "dividend", 1.0],
+    ]
+
+
+def test_an_action_that_is_told_twice_counts_once():
+    """A repeated row is the export's; where another column differs they are two."""
+    row = (0, "AAA", "dividend", 0.5)
+    assert table(row, row)["value"].tolist() == [0.5]
+    twice = pd.concat([table(row).assign(sort="regular"), table(row).assign(sort="special")])
+    assert check_actions(twice)["value"].tolist() == [1.0]
 
 
 def test_a_table_without_a_column_is_refused():

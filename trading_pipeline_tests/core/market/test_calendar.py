@@ -1,24 +1,19 @@
 """Trading calendars: expected bars, when they are known, and what bars say about their own."""
 
-from datetime import date
-
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.calendar import (
-    STEPS,
-    infer_calendar,
-    infer_timeframe,
-    stamped_by_session,
-    trading_calendar,
-)
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.calendar import infer_timeframe, trading_calendar
+from trading_pipeline.core.market.exchanges import STEPS, bars_per_day, close_of_day
+from trading_pipeline.core.market.stamps import clock_of
 from trading_pipeline.errors import BarsError
 
-ALL = [(name, timeframe) for name in ("XNYS", "24/7") for timeframe in STEPS]
+OURS = [(name, timeframe) for name in ("XNYS", "24/7") for timeframe in STEPS]
+ALL = [*OURS, ("24/5", "1d"), ("24/5", "1h"), ("XTKS", "1d"), ("XTKS", "30m"), ("XETR", "1h")]
+SYDNEY = ("XASX", "1d")  # opens on the UTC date before its session's, in summer
 # Long enough for two sessions wherever it starts.
 DAYS = {"1d": 8, "4h": 6, "1h": 6, "30m": 6, "15m": 6, "5m": 5, "1m": 5}
 
@@ -72,15 +67,8 @@ def test_hours_count_from_the_bell_in_winter_and_in_summer():
 
 @pytest.mark.parametrize(("calendar", "timeframe"), ALL)
 def test_a_full_day_has_the_bars_that_markets_count_on(calendar, timeframe):
-    market = Market(
-        name="m",
-        source="s",
-        symbols=("A",),
-        start=date(2024, 1, 1),
-        calendar=calendar,
-        timeframe=timeframe,
-    )
-    assert len(stamps(calendar, timeframe, "2024-07-10", "2024-07-11")) == market.bars_per_day
+    bars = len(stamps(calendar, timeframe, "2024-07-10", "2024-07-11"))
+    assert bars == bars_per_day(calendar, timeframe)
 
 
 def test_a_bar_is_known_at_its_close_also_on_half_days():
@@ -143,7 +131,7 @@ def test_bars_follow_one_another_without_overlap(calendar, timeframe, data):
     assert str(sessions.dtype) == str(closes.dtype) == "datetime64[us, UTC]"
 
 
-@pytest.mark.parametrize(("calendar", "timeframe"), ALL)
+@pytest.mark.parametrize(("calendar", "timeframe"), [*ALL, SYDNEY])
 @settings(max_examples=25)
 @given(data=st.data())
 def test_the_next_bar_is_the_next_session(calendar, timeframe, data):
@@ -201,8 +189,10 @@ def test_instants_need_a_time_zone():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match=r"calendar must be one of .*'XLON'"):
-        trading_calendar("XLON", "1d")
+    with pytest.raises(ValueError, match=r"calendar must be one of .*XTKS.*'XLOM'"):
+        trading_calendar("XLOM", "1d")
+    with pytest.raises(ValueError, match=r"'NASDAQ' is spelled 'XNYS'"):
+        trading_calendar("NASDAQ", "1d")
     with pytest.raises(ValueError, match=r"timeframe must be one of .*'2h'"):
         trading_calendar("XNYS", "2h")
 
@@ -214,14 +204,14 @@ def test_names_of_alpaca_are_understood(alias, name):
     assert trading_calendar("XNYS", alias).timeframe == name
 
 
-@pytest.mark.parametrize(("calendar", "timeframe"), ALL)
+@pytest.mark.parametrize(("calendar", "timeframe"), OURS)
 def test_bars_tell_their_own_timeframe_and_calendar(calendar, timeframe):
     clock = trading_calendar(calendar, timeframe)
     days = 4 if timeframe == "1m" else 15
     bars = bars_at(clock.sessions(utc("2024-03-04"), utc("2024-03-04") + pd.Timedelta(days=days)))
-    if timeframe != "1m":
-        assert infer_calendar(bars) == calendar
-    assert infer_timeframe(bars) == timeframe
+    told = clock_of(bars, calendar if timeframe == "1m" else None).calendar
+    assert (told.name, told.timeframe) == (calendar, infer_timeframe(bars))
+    assert told.timeframe == timeframe
 
 
 def test_a_strange_timeframe_is_named():
@@ -237,25 +227,38 @@ def test_one_bar_has_no_timeframe():
         infer_timeframe(pd.concat([one, other], ignore_index=True))
 
 
-def test_midnights_of_new_york_become_session_dates():
-    """05:00 UTC in winter and 04:00 in summer, as some venues stamp daily bars."""
-    local = pd.DatetimeIndex(["2024-03-08", "2024-03-11"]).tz_localize("America/New_York")
-    moved = stamped_by_session(bars_at(local))
-    assert list(moved["timestamp"]) == [utc("2024-03-08"), utc("2024-03-11")]
-    pd.testing.assert_frame_equal(check_bars(moved), moved)
+def test_tokyo_rests_at_noon():
+    """Its bars of half an hour stop at 11:30 and go on at 12:30, 02:30 and 03:30 in UTC."""
+    got = [f"{stamp:%H:%M}" for stamp in stamps("XTKS", "30m", "2023-07-10", "2023-07-11")]
+    assert got == [
+        *("00:00", "00:30", "01:00", "01:30", "02:00"),
+        *("03:30", "04:00", "04:30", "05:00", "05:30"),
+    ]
 
 
-@pytest.mark.parametrize(
-    "index",
-    [
-        pd.date_range("2024-03-04 05:00", periods=10, tz="UTC"),  # weekends too: not equities
-        pd.date_range("2024-03-04", periods=5, tz="UTC"),  # right already
-        pd.date_range("2024-03-04 05:00", periods=5, freq="h", tz="UTC"),
-    ],
-)
-def test_other_stamps_stay(index):
-    bars = bars_at(index)
-    pd.testing.assert_frame_equal(stamped_by_session(bars), bars)
+def test_sydney_opens_on_the_day_before_in_utc():
+    """Its Monday in January opens on Sunday at 23:00 UTC, and is known on Monday at 05:00."""
+    daily = trading_calendar(*SYDNEY)
+    monday = utc("2024-01-15")
+    assert daily.sessions(monday, utc("2024-01-16")).tolist() == [monday]
+    assert daily.open_of(monday) == utc("2024-01-14 23:00")
+    assert daily.close_of(monday) == utc("2024-01-15 05:00")
+
+
+def test_bars_of_hours_of_a_session_that_crosses_midnight_are_refused():
+    """All that counts by days here counts UTC dates."""
+    with pytest.raises(ValueError, match="sessions of XASX cross midnight UTC, so bars of 1h"):
+        trading_calendar("XASX", "1h")
+
+
+def test_years_that_a_calendar_does_not_know_are_named():
+    with pytest.raises(BarsError, match="the XTKS calendar knows 1997 to 2049"):
+        trading_calendar("XTKS", "1d").sessions(utc("1996-06-03"), utc("1997-06-03"))
+
+
+def test_a_close_that_has_moved_is_the_one_of_today():
+    """Tokyo closes at 15:30 since November 2024; New York is known without any package."""
+    assert (str(close_of_day("XTKS")), str(close_of_day("XNYS"))) == ("15:30:00", "16:00:00")
 
 
 @pytest.mark.parametrize("timeframe", ["1d", "1h", "1m"])

@@ -8,7 +8,6 @@ import pytest
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import minimum_decisions
 from trading_pipeline.core.market.market import (
-    CALENDARS,
     TIMEFRAMES,
     Costs,
     Market,
@@ -24,8 +23,11 @@ MARKET = Market(name="m", source="sample", symbols=("A", "B"), start=date(2000, 
     [
         ({"symbols": ()}, "symbols must be one or more"),
         ({"symbols": ("A", "A")}, "each once"),
+        ({"calendar": "LSE"}, "'LSE' is spelled 'XLON'"),
+        ({"calendar": "CMES", "timeframe": "1h"}, "sessions of CMES cross midnight UTC"),
+        ({"measured_bars_per_year": 0}, "measured_bars_per_year must be at least 1"),
         ({"timeframe": "2d"}, "timeframe must be one of"),
-        ({"calendar": "XLON"}, "calendar must be one of"),
+        ({"calendar": "XLOM"}, "calendar must be one of"),
         ({"book": "short"}, "book must be one of"),
         ({"book": "neutral"}, "needs shortable"),
         ({"benchmark": "SPY"}, "benchmark must be 'equal_weight'"),
@@ -60,20 +62,36 @@ def test_spans_that_fit_no_calendar_are_refused(spans):
         ("24/7", "1h", 8760),
         ("XNYS", "1h", 1764),
         ("24/7", "4h", 2190),
+        ("24/5", "1d", 261),
+        ("XTKS", "1d", 245),
+        ("XETR", "1d", 254),
+        ("XETR", "1h", 9 * 254),
+        ("XASX", "1d", 253),
+        ("XBOM", "1d", 246),
     ],
 )
 def test_bars_per_year(calendar, timeframe, bars):
     assert replace(MARKET, calendar=calendar, timeframe=timeframe).bars_per_year == bars
 
 
+def test_what_was_counted_outranks_the_calendar():
+    """Bars from 04:00 to 18:00 in New York are 15 an hour and not 7."""
+    extended = replace(
+        MARKET, timeframe="1h", measured_bars_per_year=3787, measured_days_per_year=253, horizon=31
+    )
+    assert (extended.bars_per_year, extended.days_per_year) == (3787, 253)
+    assert extended.horizon_in_days == 3
+    assert replace(MARKET, timeframe="1h", horizon=15).horizon_in_days == 3
+
+
 @pytest.mark.parametrize("timeframe", sorted(set(TIMEFRAMES.values())))
-@pytest.mark.parametrize("calendar", CALENDARS)
+@pytest.mark.parametrize("calendar", ["XNYS", "24/7", "24/5", "XTKS"])
 def test_the_usual_terms_of_every_clock_can_be_learned_from(calendar, timeframe):
     """The first training span holds the decisions that a fold needs, at 30 days a month."""
     horizon, spans = usual_terms(calendar, timeframe)
     market = replace(MARKET, calendar=calendar, timeframe=timeframe, horizon=horizon)
     assert spans.window * market.bars_per_year / 12 > minimum_decisions(horizon) + burn_in(60)
-    assert horizon / market.bars_per_day >= 1 / 3
+    assert horizon * market.days_per_year / market.bars_per_year >= 1 / 3
 
 
 def test_the_terms_that_results_were_settled_on():
@@ -84,4 +102,4 @@ def test_the_terms_that_results_were_settled_on():
 
 def test_an_unknown_clock_has_no_terms():
     with pytest.raises(ValueError, match="calendar must be one of"):
-        usual_terms("XLON", "1d")
+        usual_terms("XLOM", "1d")
