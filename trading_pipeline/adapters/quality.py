@@ -19,7 +19,6 @@ from trading_pipeline.core.market.calendar import (
 )
 from trading_pipeline.core.market.finding import Finding
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality import Quality, examine, find_broken_rows
 from trading_pipeline.errors import BarsError, SourceError, StoreError
 
@@ -46,7 +45,7 @@ def examine_files(path: Path, market: Market | None = None) -> Quality:
         calendar = trading_calendar(market.calendar, market.timeframe)
     else:
         calendar = trading_calendar(infer_calendar(bars), infer_timeframe(bars, str(path)))
-    return examine(Panel.of(bars, _actions(path)), calendar, path.stem, rows=rows)
+    return examine(bars, _actions(path), calendar, path.stem, rows=rows)
 
 
 def examine_store(store: BarStore, market: Market, span: Span, now: datetime | None) -> Quality:
@@ -61,11 +60,12 @@ def examine_store(store: BarStore, market: Market, span: Span, now: datetime | N
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}`"
         )
     bars, rows = find_broken_rows(typed_bars(stored, str(store.folder)), str(store.folder))
-    panel = Panel.of(check_bars(bars), store.read_actions(), market.symbols)
+    bars = check_bars(bars[bars["symbol"].isin(market.symbols)])
     calendar = trading_calendar(market.calendar, market.timeframe)
-    if not len(panel.timestamps):
+    if bars.empty:
         raise StoreError(f"{store.folder} has no bar of {', '.join(market.symbols[:5])}")
-    return examine(panel, calendar, market.name, now, rows)
+    actions, symbols = store.read_actions(), market.symbols
+    return examine(bars, actions, calendar, market.name, symbols=symbols, now=now, rows=rows)
 
 
 def write_quality(folder: Path, quality: Quality) -> list[Path]:

@@ -56,7 +56,12 @@ def _of_panel(path: Path, template: str | None, cuts: int) -> tuple[list[Any], d
     from trading_pipeline.adapters.sources.parquet import ParquetSource
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.learning.bar_leakage import N_STEPS, examine_bars
-    from trading_pipeline.core.market.calendar import infer_calendar
+    from trading_pipeline.core.market.calendar import (
+        infer_calendar,
+        infer_timeframe,
+        on_open_days,
+        trading_calendar,
+    )
     from trading_pipeline.core.market.panel import Panel
     from trading_pipeline.defs.inputs import Plan
     from trading_pipeline.defs.leakage import MODEL, examine_trainings
@@ -64,12 +69,12 @@ def _of_panel(path: Path, template: str | None, cuts: int) -> tuple[list[Any], d
     settings, source, name = settings_of(), ParquetSource(path), market_name(path.resolve().stem)
     symbols = source.symbols()
     rows = source.bars(symbols, *source.span(symbols))
-    panel, skipped = Panel.of(rows, source.actions(symbols)), {MODEL: "a panel has no checkpoint"}
+    calendar = trading_calendar(infer_calendar(rows), infer_timeframe(rows, str(path)))
+    panel = Panel.of(on_open_days(rows, calendar, str(path)), source.actions(symbols))
+    skipped = {MODEL: "a panel has no checkpoint"}
     with Bars() as bars:
         watching = _watching(bars, name)
-        examined = examine_bars(
-            panel, infer_calendar(rows), cuts=cuts, watch=watching("bars to features")
-        )
+        examined = examine_bars(panel, calendar.name, cuts=cuts, watch=watching("bars to features"))
         try:
             terms = settings.market(template) if template else None
             market, notes = market_of_panel(rows, name, N_STEPS, terms, where=str(path))

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_pipeline.core.learning.walkforward import Fold, folds
+from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.defs.resources import Home
@@ -31,7 +32,7 @@ class Plan:
 
 
 def read_panel(home: Home, market: Market) -> Panel:
-    """All stored bars on a grid, with their corporate actions."""
+    """All stored bars of days on which the market is open on a grid, with corporate actions."""
     store = home.bars(market)
     bars = store.read(*span_of(market, datetime.now(UTC)))
     if bars.empty:
@@ -39,6 +40,8 @@ def read_panel(home: Home, market: Market) -> Panel:
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
             "or materialize raw_bars"
         )
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    bars = on_open_days(bars, calendar, str(store.folder))
     return Panel.of(bars, store.read_actions(), market.symbols)
 
 

@@ -8,7 +8,14 @@ import pandas as pd
 
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
-from trading_pipeline.core.market.calendar import check_weekdays, infer_calendar, infer_timeframe
+from trading_pipeline.core.market.calendar import (
+    check_weekdays,
+    infer_calendar,
+    infer_timeframe,
+    on_open_days,
+    trading_calendar,
+)
+from trading_pipeline.core.market.gaps import find_closed
 from trading_pipeline.core.market.market import Costs, Market, WalkForward, usual_terms
 from trading_pipeline.errors import BarsError, HistoryTooShort
 
@@ -37,7 +44,8 @@ def market_of_panel(
     """
     check_weekdays(bars, infer_calendar(bars), where)
     market = _renamed(template, bars, name, where) if template else _default(bars, name, where)
-    clock = pd.DatetimeIndex(bars["timestamp"].unique())
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    clock = pd.DatetimeIndex(on_open_days(bars, calendar, where)["timestamp"].unique())
     spans, shrunk = _fitting_spans(clock, market, n_steps, where)
     fitted = replace(market, walk_forward=spans)
     costs = fitted.costs
@@ -46,6 +54,8 @@ def market_of_panel(
         f"calendar {fitted.calendar}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
         f"{costs.slippage:.2%}, training {spans.window} months, folds {spans.test} months"
     ]
+    left_out = find_closed(bars[~bars["timestamp"].isin(clock)], calendar)
+    notes += [f"{each.figure}: {each.text}" for each in left_out]
     return fitted, notes + ([shrunk] if shrunk else [])
 
 

@@ -6,11 +6,12 @@ A bar is named by its stamp, the instant it opens in UTC; a daily bar of equitie
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from trading_pipeline.core.market.bars import describe_row
 from trading_pipeline.core.market.market import CALENDARS, TIMEFRAMES
@@ -93,6 +94,22 @@ class TradingCalendar:
         near = self.sessions(after, after + self.step)
         return near[0] if len(near) else self.sessions(after, after + _LONGEST_CLOSURE)[0]
 
+    def closed_on(self, stamps: pd.DatetimeIndex) -> NDArray[np.bool_]:
+        """(K,) bool: stamps on days without a session, by the exchange's own date.
+
+        Daily bars are dated in UTC, as their stamps are. Years that the calendar does not know
+        count as open.
+        """
+        if self.name == "24/7":
+            return np.zeros(len(stamps), dtype=bool)
+        if self.timeframe != "1d":
+            local = stamps.tz_convert(_exchange_zone(self.name))
+            stamps = local.tz_localize(None).tz_localize("UTC")
+        days = in_microseconds(stamps.normalize())
+        known = (days >= _FIRST_DAY) & (days <= _LAST_DAY)
+        closed: NDArray[np.bool_] = known & ~days.isin(_exchange_schedule(self.name).index)
+        return closed
+
     def _schedule(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Opening and close of every session dated from `start` to `end`, by date.
 
@@ -161,6 +178,37 @@ def _exchange_schedule(name: str) -> pd.DataFrame:
     return pd.DataFrame(
         {side: schedule[side].dt.as_unit("us") for side in ("open", "close")}
     ).set_index(in_microseconds(schedule.index.tz_localize("UTC")))
+
+
+@cache
+def _exchange_zone(name: str) -> tzinfo:
+    import exchange_calendars
+
+    zone: tzinfo = exchange_calendars.get_calendar(name).tz
+    return zone
+
+
+def on_open_days(
+    bars: pd.DataFrame, calendar: TradingCalendar, where: str = "bars"
+) -> pd.DataFrame:
+    """Canonical bars without those of days on which the market is closed.
+
+    Nothing trades then, so that they are errors of a source, and those of some symbols would make
+    dates at which the others have no bar: everything that counts rows would take these for gaps.
+
+    Raises:
+        BarsError: no bar is left; the calendar is another market's.
+    """
+    stamps = pd.DatetimeIndex(bars["timestamp"].unique())
+    closed = stamps[calendar.closed_on(stamps)]
+    if not len(closed):
+        return bars
+    if len(closed) == len(stamps):
+        raise BarsError(
+            f"{where}: all bars are of days on which {calendar.name} is closed, such as "
+            f"{closed[0]:%Y-%m-%d}; name the calendar that they are of"
+        )
+    return bars[~bars["timestamp"].isin(closed)].reset_index(drop=True)
 
 
 def in_utc(instant: datetime) -> pd.Timestamp:

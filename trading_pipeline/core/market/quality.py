@@ -12,8 +12,16 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import KEY, broken_rules
-from trading_pipeline.core.market.calendar import TradingCalendar
-from trading_pipeline.core.market.finding import Finding, counted, ordered, told
+from trading_pipeline.core.market.calendar import TradingCalendar, on_open_days
+from trading_pipeline.core.market.finding import (
+    Finding,
+    counted,
+    merged,
+    named,
+    ordered,
+    told,
+    told_names,
+)
 from trading_pipeline.core.market.gaps import find_closed, find_gaps, in_quarantine
 from trading_pipeline.core.market.listings import find_ends
 from trading_pipeline.core.market.panel import Panel
@@ -49,26 +57,32 @@ class Quality:
 
 
 def examine(
-    panel: Panel,
+    bars: pd.DataFrame,
+    actions: pd.DataFrame | None,
     calendar: TradingCalendar,
     name: str,
+    *,
+    symbols: tuple[str, ...] | None = None,
     now: datetime | None = None,
     rows: tuple[Finding, ...] = (),
 ) -> Quality:
     """Everything that can be found in a panel of at least one bar.
 
     Args:
-        panel: bars and corporate actions, as features and trading read them.
+        bars, actions, symbols: as of `Panel.of`; bars of closed days are found and left out.
         calendar: which bars are expected.
         name: of the market or file; for the report.
         now: when a market that goes on is looked at; None for a panel that has ended.
-        rows: what `find_broken_rows` said about the rows that the panel lacks.
+        rows: what `find_broken_rows` said about the rows that the bars lack.
+
+    Raises:
+        BarsError: all bars are of days on which the market is closed.
     """
+    panel = Panel.of(on_open_days(bars, calendar, name), actions, symbols)
     presence = Presence(panel, calendar)
-    findings = [
-        *rows,
+    found = [
         *find_gaps(presence),
-        *find_closed(presence),
+        *find_closed(bars, calendar),
         *find_ends(presence, now),
         *find_restarts(panel),
         *find_jumps(panel),
@@ -80,12 +94,12 @@ def examine(
         name=name,
         calendar=calendar,
         symbols=panel.symbols,
-        bars=int(panel.traded.sum()),
+        bars=len(bars),
         first=panel.timestamps[0],
         last=panel.timestamps[-1],
         expected=int(presence.due.sum()),
         missing=int((presence.due & ~presence.here).sum()),
-        findings=ordered(findings),
+        findings=ordered([*rows, *merged(found)]),
         coverage=coverage(presence),
     )
 
@@ -147,27 +161,21 @@ def _of_rows(
     numbers, broken = np.flatnonzero(rows), table[rows]
     symbols = broken["symbol"].unique()
     stamps = pd.DatetimeIndex(broken["timestamp"])
-    named = ", ".join(map(str, numbers[:_EACH]))
+    listed = ", ".join(map(str, numbers[:_EACH]))
     more = f" and {len(numbers) - _EACH:,} more" if len(numbers) > _EACH else ""
     who = "" if len(symbols) == 1 else f", {told_names(symbols)}"
     return Finding(
         kind=kind,
         severity="severe",
-        symbol=str(symbols[0]) if len(symbols) == 1 else "",
+        symbol=named(symbols),
         first=stamps.min(),
         last=stamps.max(),
         rows=len(numbers),
         figure=f"{counted(len(numbers), 'row')}: {rule}",
         limit="none",
-        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {named}{more} ({told(stamps)}{who}). "
+        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {listed}{more} ({told(stamps)}{who}). "
         f"{remedy}.",
     )
-
-
-def told_names(names: np.ndarray) -> str:
-    """'AAA, BBB and 3 others'."""
-    shown = ", ".join(map(str, names[:5]))
-    return shown + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
 def held_out(panel: Panel) -> list[str]:

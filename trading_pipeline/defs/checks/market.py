@@ -14,6 +14,8 @@ from trading_pipeline.defs.resources import Home
 from trading_pipeline.errors import BarsError, StoreError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from trading_pipeline.core.market.presence import Presence
     from trading_pipeline.core.market.quality import Quality
 
@@ -63,11 +65,15 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
     def no_missing_session(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Blocks when every symbol lacks more than 1 % of the bars that the calendar expects."""
         from trading_pipeline.core.market.finding import told
+        from trading_pipeline.core.market.gaps import find_closed
         from trading_pipeline.core.market.quality import held_out
 
-        presence = _presence(home, market)
-        if presence is None:
+        bars = home.bars(market).read()
+        bars = bars[bars["symbol"].isin(market.symbols)]
+        if bars.empty:
             return dg.AssetCheckResult(passed=True, metadata={"missing": "no bars yet"})
+        presence = _presence(home, market, bars)
+        closed = [f"{each.figure}: {each.text}" for each in find_closed(bars, presence.calendar)]
         panel, gaps = presence.panel, presence.due & ~presence.here
         missing = {
             panel.symbols[n]: f"{gaps[:, n].sum()}: {told(presence.expected[gaps[:, n]], _SHOWN)}"
@@ -81,26 +87,28 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
             description=_complaint(home, market, missing, nobody_left, held),
             metadata={
                 "missing": missing or "none",
-                "quarantined": dg.MetadataValue.md(
-                    "\n".join(f"- {line}" for line in held) or "none"
-                ),
+                "quarantined": _listed(held),
+                "on_closed_days": _listed(closed),
             },
         )
 
     return no_missing_session
 
 
-def _presence(home: Home, market: Market) -> "Presence | None":
-    """The stored bars over their calendar; None while there are none."""
-    from trading_pipeline.core.market.calendar import trading_calendar
+def _listed(lines: list[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")
+
+
+def _presence(home: Home, market: Market, bars: "pd.DataFrame") -> "Presence":
+    """Stored bars over their calendar, without those of days on which it is closed."""
+    from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
     from trading_pipeline.core.market.panel import Panel
     from trading_pipeline.core.market.presence import Presence
 
-    store = home.bars(market)
-    panel = Panel.of(store.read(), store.read_actions(), market.symbols)
-    if not len(panel.timestamps):
-        return None
-    return Presence(panel, trading_calendar(market.calendar, market.timeframe))
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    bars = on_open_days(bars, calendar, str(home.bars(market).folder))
+    panel = Panel.of(bars, home.bars(market).read_actions(), market.symbols)
+    return Presence(panel, calendar)
 
 
 def _complaint(

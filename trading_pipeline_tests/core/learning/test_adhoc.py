@@ -25,15 +25,24 @@ TEMPLATE = Market(
 
 
 def test_a_long_daily_panel_of_weekdays_is_a_stock_market():
-    market, notes = market_of_panel(panel(1800), "mine", STEPS)
+    market, notes = market_of_panel(panel(1800, days="XNYS"), "mine", STEPS)
     assert (market.timeframe, market.calendar, market.horizon) == ("1d", "XNYS", 21)
     assert (market.walk_forward.first_train, market.walk_forward.test) == (60, 12)
     assert market.symbols == ("AAA", "BBB")
     assert market.costs == COSTS
-    assert market.start == date(2020, 1, 1)
-    assert market.end == panel(1800)["timestamp"].max().date() + pd.Timedelta(days=1)
+    assert market.start == date(2020, 1, 2)
+    assert market.end == panel(1800, days="XNYS")["timestamp"].max().date() + pd.Timedelta(days=1)
     assert len(notes) == 1
     assert "2 symbols, 1,800 bars of 1d, calendar XNYS" in notes[0]
+
+
+def test_bars_on_holidays_are_left_out_and_said():
+    """Whoever starts a walk-forward on such a panel learns whose bars do not count, and why."""
+    market, notes = market_of_panel(panel(1800), "mine", STEPS)
+    assert market.calendar == "XNYS"
+    assert "2 symbols, 1,734 bars of 1d" in notes[0]
+    assert "132 bars of 2 symbols on a holiday: 2020-01-01, 2020-01-20" in notes[1]
+    assert "(AAA, BBB). Left out of features" in notes[1]
 
 
 def test_weekend_bars_make_it_a_market_that_never_closes():
@@ -54,7 +63,7 @@ def test_hourly_bars_are_seen():
 
 
 def test_a_short_history_shrinks_the_spans_and_says_so():
-    market, notes = market_of_panel(panel(900, ("ONE",)), "mine", STEPS)
+    market, notes = market_of_panel(panel(900, ("ONE",), "XNYS"), "mine", STEPS)
     assert market.walk_forward.test < 12
     assert "1 symbol, 900 bars" in notes[0]
     assert "training 60 ->" in notes[1]
@@ -64,11 +73,11 @@ def test_too_short_a_history_names_the_file_and_the_bars_needed():
     with pytest.raises(
         HistoryTooShort, match=r"^some\.parquet: 60 bars .*(\d+) are needed"
     ) as refused:
-        market_of_panel(panel(60), "mine", STEPS, where="some.parquet")
+        market_of_panel(panel(60, days="XNYS"), "mine", STEPS, where="some.parquet")
     assert 650 < int(re.search(r"(\d+) are needed", str(refused.value))[1]) < 800
 
 
-@pytest.mark.parametrize(("days", "count"), [("B", 400), ("D", 300), ("D", 500), ("h", 2000)])
+@pytest.mark.parametrize(("days", "count"), [("XNYS", 400), ("D", 300), ("D", 500), ("h", 2000)])
 def test_as_many_bars_as_it_says_are_enough(days, count):
     """Whoever brings what was asked for must not be sent away again."""
     with pytest.raises(HistoryTooShort) as refused:
