@@ -6,8 +6,9 @@ A bar is named by its stamp, the instant it opens in UTC; a daily bar of equitie
 """
 
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from trading_pipeline.core.market.bars import describe_row
 from trading_pipeline.core.market.market import CALENDARS, TIMEFRAMES
 from trading_pipeline.errors import BarsError
+
+if TYPE_CHECKING:  # it takes a while to import
+    from exchange_calendars import ExchangeCalendar
 
 SATURDAY = 5
 
@@ -103,7 +107,7 @@ class TradingCalendar:
         if self.name == "24/7":
             return np.zeros(len(stamps), dtype=bool)
         if self.timeframe != "1d":
-            local = stamps.tz_convert(_exchange_zone(self.name))
+            local = stamps.tz_convert(_exchange(self.name).tz)
             stamps = local.tz_localize(None).tz_localize("UTC")
         days = in_microseconds(stamps.normalize())
         known = (days >= _FIRST_DAY) & (days <= _LAST_DAY)
@@ -166,26 +170,21 @@ def trading_calendar(name: str, timeframe: str) -> TradingCalendar:
 
 
 @cache
-def _exchange_schedule(name: str) -> pd.DataFrame:
-    """Opening and close of all sessions of an exchange, by date at 00:00 UTC; never to be changed.
-
-    Kept because making it takes a quarter of a second, and it is the same for everyone.
-    """
+def _exchange(name: str) -> "ExchangeCalendar":
+    """Kept because making it takes a quarter of a second, and it is the same for everyone."""
     import exchange_calendars
 
     first, last = (day.tz_localize(None) for day in (_FIRST_DAY, _LAST_DAY))
-    schedule = exchange_calendars.get_calendar(name, start=first, end=last).schedule
-    return pd.DataFrame(
-        {side: schedule[side].dt.as_unit("us") for side in ("open", "close")}
-    ).set_index(in_microseconds(schedule.index.tz_localize("UTC")))
+    return exchange_calendars.get_calendar(name, start=first, end=last)
 
 
 @cache
-def _exchange_zone(name: str) -> tzinfo:
-    import exchange_calendars
-
-    zone: tzinfo = exchange_calendars.get_calendar(name).tz
-    return zone
+def _exchange_schedule(name: str) -> pd.DataFrame:
+    """Opening and close of all sessions, by date at 00:00 UTC; never to be changed."""
+    schedule = _exchange(name).schedule
+    return pd.DataFrame(
+        {side: schedule[side].dt.as_unit("us") for side in ("open", "close")}
+    ).set_index(in_microseconds(schedule.index.tz_localize("UTC")))
 
 
 def on_open_days(

@@ -21,6 +21,7 @@ from trading_pipeline.core.market.finding import (
     ordered,
     told,
     told_names,
+    written,
 )
 from trading_pipeline.core.market.gaps import find_closed, find_gaps, in_quarantine
 from trading_pipeline.core.market.listings import find_ends
@@ -28,6 +29,7 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.plausible import find_jumps, find_repeats, find_zero_volume
 from trading_pipeline.core.market.presence import Presence, coverage
 from trading_pipeline.core.market.restarts import find_restarts
+from trading_pipeline.errors import BarsError
 
 _EACH = 50  # rows named by number at most; a file full of errors needs no list of them
 _SAME_KEY = "(timestamp, symbol) is a duplicate of an earlier row"
@@ -76,10 +78,16 @@ def examine(
         rows: what `find_broken_rows` said about the rows that the bars lack.
 
     Raises:
-        BarsError: all bars are of days on which the market is closed.
+        BarsError: all bars are of days, or of hours, at which the market is closed.
     """
     panel = Panel.of(on_open_days(bars, calendar, name), actions, symbols)
     presence = Presence(panel, calendar)
+    if not len(presence.expected):
+        raise BarsError(
+            f"{name}: {calendar.name} expects no bar of {calendar.timeframe} from "
+            f"{written(panel.timestamps[0])} to {written(panel.timestamps[-1])}; name the calendar "
+            "that the bars are of"
+        )
     found = [
         *find_gaps(presence),
         *find_closed(bars, calendar),
