@@ -12,6 +12,7 @@ and has a RangeIndex.
 """
 
 import hashlib
+import math
 from itertools import islice
 
 import numpy as np
@@ -71,6 +72,19 @@ def typed_bars(bars: pd.DataFrame, where: str = "bars") -> pd.DataFrame:
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """The table sorted by (timestamp, symbol) with a RangeIndex."""
     return table.sort_values(KEY, kind="stable", ignore_index=True)
+
+
+def price_text(price: float) -> str:
+    """A price for a person: four decimals, and five digits of what is small; no exponent.
+
+    '30,123.4500', '0.0000123', '-' where there is none.
+    """
+    if math.isnan(price):
+        return "-"
+    size = math.floor(math.log10(abs(price))) if price and math.isfinite(price) else 0
+    text = f"{price:,.{max(4, 4 - size)}f}"
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals[:4]}{decimals[4:].rstrip('0')}" if decimals else text
 
 
 def empty_bars() -> pd.DataFrame:

@@ -189,7 +189,7 @@ def history_has_not_changed(market: Market) -> dg.AssetChecksDefinition:
         revisions = home.bars(market).revisions()
         lately = revisions[revisions[REVISED] > datetime.now(UTC) - _NEW]
         who = ", ".join(sorted(lately["symbol"].unique())[:_SHOWN])
-        table = newest_changes(revisions, limit=30).to_markdown(index=False)
+        table = newest_changes(revisions, limit=30).to_markdown(index=False, floatfmt=".10g")
         return dg.AssetCheckResult(
             passed=lately.empty,
             severity=dg.AssetCheckSeverity.WARN,
