@@ -3,11 +3,18 @@
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.calendar import trading_calendar
+
 
 def panel(count: int = 60, symbols: tuple[str, ...] = ("AAA", "BBB"), days: str = "B"):
-    """Canonical daily bars from 2020 on; `days` is pandas' name for the days that have one."""
+    """Canonical bars from 2020 on; `days` is a frequency of pandas, or XNYS for its sessions."""
     rng = np.random.default_rng(0)
-    stamps = pd.date_range("2020-01-01", periods=count, freq=days, tz="UTC").as_unit("us")
+    first = pd.Timestamp("2020-01-01", tz="UTC")
+    if days == "XNYS":
+        until = first + pd.Timedelta(days=2 * count + 7)
+        stamps = trading_calendar(days, "1d").sessions(first, until)[:count]
+    else:
+        stamps = pd.date_range(first, periods=count, freq=days, unit="us")
     parts = []
     for symbol in symbols:
         close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, count)))

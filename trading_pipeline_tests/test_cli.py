@@ -90,7 +90,7 @@ def broken_panels() -> dict[str, tuple[pd.DataFrame, str]]:
         "text stamps": (good.assign(timestamp=stamps.astype(str)), "holds str, must be datetimes"),
         "no rows": (good.iloc[:0], "has no rows"),
         "one bar": (good.iloc[:1], "no symbol has two bars"),
-        "too short": (good, "60 bars are too short a history: 7"),
+        "too short": (panel(days="XNYS"), "60 bars are too short a history: 7"),
         "odd clock": (
             panel(900, days="7min"),
             "00:07:00 apart; timeframes are 1d, 4h, 1h, 30m, 15m, 5m, 1m",

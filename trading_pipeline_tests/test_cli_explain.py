@@ -1,6 +1,7 @@
 """`trading-pipeline explain`: what a person or a program reads, and what is refused."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from trading_pipeline.cli import explain as command
 from trading_pipeline.cli.explain_text import Section, plain_text, rich_table
 from trading_pipeline.core.features.catalog import NAMES
-from trading_pipeline_tests.core.trading.test_explain import NEUTRAL, rerun_of
+from trading_pipeline.core.market.bars import price_text
+from trading_pipeline_tests.core.trading.test_explain import LONG_ONLY, NEUTRAL, rerun_of
 from trading_pipeline_tests.test_chain import finished, own_instance, running, settings
 from trading_pipeline_tests.test_cli import folder, run
 
@@ -53,6 +55,23 @@ def test_a_symbol_is_explained_from_features_to_trade(run, stored, rerun):
         place = said.find(title, place)
         assert place >= 0, title
     assert "in words" in said
+
+
+def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
+    """A coin of 0.0000123 was bought, held and sold at 0.0000."""
+    coin = rerun_of(LONG_ONLY, level=0.0000123 / 50)
+    grid = np.zeros((*coin.panel.close.shape, len(NAMES)), np.float32)
+    monkeypatch.setattr(command, "_rerun", lambda *_: (coin, SimpleNamespace(grid=grid), 1))
+    day, symbol = some_order(coin, 0)
+    k, n = coin.bar(pd.Timestamp(day, tz="UTC"), day=True), coin.column(symbol)
+    _, said = run("explain", "--at", day, "--symbol", symbol)
+    _, overview = run("explain", "--at", day)
+    close = price_text(coin.panel.close[coin.row(k), n])
+    assert re.fullmatch(r"0\.0000\d{4,}", close)
+    assert f"close {close}" in said
+    for text in (said, overview):
+        assert re.search(r"at 0\.0000\d{4,}", text)
+        assert not re.search(r"(?<![\d.])0\.0000(?!\d)|\de-\d", text)
 
 
 def test_all_features_are_shown_when_asked_for(run, stored, rerun):

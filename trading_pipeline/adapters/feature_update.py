@@ -16,6 +16,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.store.bars import MONTH_FILES, BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
+from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import StoreError
@@ -76,7 +77,8 @@ def is_current(bars: BarStore, store: FeatureStore, market: Market) -> bool:
 
 def fingerprints(bars: BarStore, market: Market) -> dict[str, str]:
     """By month: the state of its file, its corporate actions and doubts; and the basis of all."""
-    basis = [list(market.symbols), market.calendar, str(market.start), str(market.end)]
+    days = f"open days of {market.calendar}"
+    basis = [list(market.symbols), days, str(market.start), str(market.end)]
     prints = {BASIS: hashlib.sha256(json.dumps(basis).encode()).hexdigest()}
     actions = bars.read_actions()
     if actions is None:
@@ -137,15 +139,15 @@ def _read(
 
     start, end = history
     end = end if work.until is None else min(end, work.until)
-    back = READ_BACK
+    back, calendar = READ_BACK, trading_calendar(market.calendar, market.timeframe)
     while work.since is not None and work.since - back > start:
-        table = bars.read(work.since - back, end)
+        table = on_open_days(bars.read(work.since - back, end), calendar, str(bars.folder))
         table = table[table["symbol"].isin(market.symbols)].reset_index(drop=True)
         first_bars = partial(store.first_bars, before=work.since)
         if (first := first_needed(table, pd.Timestamp(work.since), first_bars)) is not None:
             return table[table["timestamp"] >= first].reset_index(drop=True), False
         back *= 2
-    table = bars.read(start, end)
+    table = on_open_days(bars.read(start, end), calendar, str(bars.folder))
     if table.empty:
         raise StoreError(
             f"{bars.folder} has no bars; run `trading-pipeline download --market {market.name}` "

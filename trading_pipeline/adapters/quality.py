@@ -10,10 +10,9 @@ from trading_pipeline.adapters.reports.quality import quality_text
 from trading_pipeline.adapters.sources.parquet import ParquetSource, read_actions, read_parquet
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars, typed_bars
-from trading_pipeline.core.market.calendar import TradingCalendar, trading_calendar
+from trading_pipeline.core.market.calendar import TradingCalendar, on_open_days, trading_calendar
 from trading_pipeline.core.market.finding import Finding
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality import Quality, examine, find_broken_rows, find_set_aside
 from trading_pipeline.core.market.stamps import PACE, clock_of, pace_of, stamped_by_session
 from trading_pipeline.errors import BarsError, SourceError, StoreError
@@ -43,8 +42,7 @@ def examine_files(path: Path, market: Market | None = None, named: str | None = 
         calendar = trading_calendar(named, market.timeframe)
     else:
         calendar = clock_of(bars, named, str(path)).calendar
-    actions = read_actions(path, bars)
-    return examine(Panel.of(bars, actions), calendar, path.stem, rows=rows)
+    return examine(bars, read_actions(path, bars), calendar, path.stem, rows=rows)
 
 
 def examine_store(store: BarStore, market: Market, span: Span, now: datetime | None) -> Quality:
@@ -60,29 +58,38 @@ def examine_store(store: BarStore, market: Market, span: Span, now: datetime | N
         )
     bars, rows = find_broken_rows(typed_bars(stored, str(store.folder)), str(store.folder))
     rows += find_set_aside(store.set_aside())
-    actions, doubts = store.read_actions(), store.doubts()
-    panel = Panel.of(check_bars(bars), actions, market.symbols, doubts=doubts)
+    bars = check_bars(bars[bars["symbol"].isin(market.symbols)])
     calendar = trading_calendar(market.calendar, market.timeframe)
-    if not len(panel.timestamps):
+    if bars.empty:
         raise StoreError(f"{store.folder} has no bar of {', '.join(market.symbols[:5])}")
-    return examine(panel, calendar, market.name, now, (*rows, *_pace(panel, calendar, market)))
+    return examine(
+        bars,
+        store.read_actions(),
+        calendar,
+        market.name,
+        symbols=market.symbols,
+        doubts=store.doubts(),
+        now=now,
+        rows=(*rows, *_pace(bars, calendar, market)),
+    )
 
 
-def _pace(panel: Panel, calendar: TradingCalendar, market: Market) -> list[Finding]:
+def _pace(bars: pd.DataFrame, calendar: TradingCalendar, market: Market) -> list[Finding]:
     """Whether a year has more bars than annual figures count on; fewer are gaps."""
-    bars, days = pace_of(panel.timestamps, calendar)
-    if bars is None or bars <= market.bars_per_year * (1 + PACE):
+    stamps = pd.DatetimeIndex(on_open_days(bars, calendar)["timestamp"].unique())
+    many, days = pace_of(stamps, calendar)
+    if many is None or many <= market.bars_per_year * (1 + PACE):
         return []
     return [
         Finding(
             kind="pace",
             severity="warning",
-            first=panel.timestamps[0],
-            last=panel.timestamps[-1],
-            figure=f"{bars:,} bars a year",
+            first=stamps[0],
+            last=stamps[-1],
+            figure=f"{many:,} bars a year",
             limit=f"{market.bars_per_year:,}, what the calendar {calendar.name} has",
             text="annual figures and the volatility target count on the calendar's. If the bars "
-            f"are right, put `measured_bars_per_year = {bars}` and `measured_days_per_year = "
+            f"are right, put `measured_bars_per_year = {many}` and `measured_days_per_year = "
             f"{days}` into the market's entry.",
         )
     ]

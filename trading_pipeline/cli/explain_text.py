@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from trading_pipeline.core.market.bars import price_text
+
 
 class Section(NamedTuple):
     """A title, and a table below it; `numbers` are the columns to align on the right."""
@@ -74,9 +76,9 @@ def _bar(why: Any) -> Section:
     prices = (price.open, price.high, price.low)
     rows = [
         ("bar", f"{instant(why.bar)}, decided at its close: {instant(why.decided_at)} UTC"),
-        ("open, high, low", ", ".join(number(x, ",.6g") for x in prices)),
-        ("close", f"{number(price.close, ',.6g')}, {number(price.change, '+.2%')} since the last"),
-        ("volume", number(price.volume, ",.0f")),
+        ("open, high, low", ", ".join(map(price_text, prices))),
+        ("close", f"{price_text(price.close)}, {number(price.change, '+.2%')} since the last"),
+        ("volume", number(price.volume, ",.0f" if price.volume >= 1e3 else ",.6g")),
         ("σ", f"{number(price.sigma, '.2%')} per bar, of its last 63 returns"),
     ]
     return Section("Bar", ("", ""), rows)
@@ -132,13 +134,16 @@ def _eligibility(why: Any) -> Section:
         (
             each.rule.replace("_", " "),
             "met" if each.met else "NOT met",
-            number(each.figure, ",.6g"),
-            number(each.limit, ",.6g"),
+            *(_figure(each.rule, value) for value in (each.figure, each.limit)),
             each.text,
         )
         for each in why.eligibility
     ]
     return Section(title, ("rule", "", "figure", "limit", "in words"), rows, (2, 3))
+
+
+def _figure(rule: str, value: float) -> str:
+    return price_text(value) if rule == "price_floor" else number(value, ",.6g")
 
 
 def _account(account: Any) -> Section:
@@ -164,14 +169,22 @@ def _account(account: Any) -> Section:
 def _position(title: str, held: Any) -> Section:
     if held is None:
         return Section(title, ("", ""), [("none", "nothing of the symbol is held")])
-    stop = number(held.stop, ",.4f") + (" (trailing)" if held.trailing else "")
+    stop = _level(held.stop) + (" (trailing)" if held.trailing else "")
     rows = [
-        ("quantity", f"{held.quantity:,.10g} at {held.price:,.4f}, {held.weight:.2%} of equity"),
-        ("since", f"{instant(held.since)}, at {held.entry:,.4f} on average, less dividends"),
+        (
+            "quantity",
+            f"{held.quantity:,.10g} at {price_text(held.price)}, {held.weight:.2%} of equity",
+        ),
+        ("since", f"{instant(held.since)}, at {price_text(held.entry)} on average, less dividends"),
         ("stop-loss", stop),
-        ("take-profit", number(held.take, ",.4f")),
+        ("take-profit", _level(held.take)),
     ]
     return Section(f"{title}, {instant(held.at)}", ("", ""), rows)
+
+
+def _level(price: float) -> str:
+    """The price of a protective order; at infinity there is none."""
+    return "none" if math.isinf(price) else price_text(price)
 
 
 def _target(why: Any) -> Section:
@@ -191,7 +204,7 @@ def _order(order: Any) -> Section:
     if order is None:
         return Section("Order", ("", ""), [("none", "see the reasons")])
     level = next((x for x in (order.limit_price, order.stop_price) if not math.isnan(x)), None)
-    at = "at the next open" if level is None else f"at {level:,.4f}"
+    at = "at the next open" if level is None else f"at {price_text(level)}"
     rows = [
         ("order", f"{order.side} {order.quantity:,.10g}, {order.type}, {at}"),
         ("worth", f"{order.notional:,.2f} at the close"),
@@ -218,7 +231,8 @@ def _became(filled: Sequence[Any]) -> Section:
             rows.append((each.kind, instant(each.at), why))
             continue
         price = (
-            f"{each.quantity:+,.10g} at {each.price:,.4f}; the open was {each.open:,.4f}, "
+            f"{each.quantity:+,.10g} at {price_text(each.price)}; the open was "
+            f"{price_text(each.open)}, "
             f"{each.against_open:+.1f} bp to our cost"
         )
         costs = (

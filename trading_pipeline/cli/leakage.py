@@ -59,6 +59,7 @@ def _of_panel(
     """The stages that need no model, on a panel of one's own; nothing is stored."""
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.learning.bar_leakage import N_STEPS, examine_bars
+    from trading_pipeline.core.market.calendar import on_open_days
     from trading_pipeline.core.market.panel import Panel
     from trading_pipeline.core.market.set_aside import rows_in_doubt
     from trading_pipeline.core.market.stamps import clock_of
@@ -69,17 +70,13 @@ def _of_panel(
     terms = settings.market(template) if template else None
     named = calendar or (terms.calendar if terms else None)
     source, rows, aside = read_panel(path, strict, named)
-    doubts = rows_in_doubt(aside, rows)
-    panel = Panel.of(rows, source.actions(source.symbols()), doubts=doubts)
+    clock = clock_of(rows, named, str(path)).calendar
+    bars_open, doubts = on_open_days(rows, clock, str(path)), rows_in_doubt(aside, rows)
+    panel = Panel.of(bars_open, source.actions(source.symbols()), doubts=doubts)
     skipped = {MODEL: "a panel has no checkpoint"}
     with Bars() as bars:
         watching = _watching(bars, name)
-        examined = examine_bars(
-            panel,
-            clock_of(rows, named, str(path)).calendar.name,
-            cuts=cuts,
-            watch=watching("bars to features"),
-        )
+        examined = examine_bars(panel, clock.name, cuts=cuts, watch=watching("bars to features"))
         try:
             market, notes = market_of_panel(rows, name, N_STEPS, terms, named, where=str(path))
         except HistoryTooShort as error:

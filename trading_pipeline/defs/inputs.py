@@ -9,7 +9,7 @@ import pandas as pd
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_pipeline.core.learning.walkforward import Fold, folds
-from trading_pipeline.core.market.calendar import trading_calendar
+from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.defs.resources import Home
@@ -33,7 +33,7 @@ class Plan:
 
 
 def read_panel(home: Home, market: Market) -> Panel:
-    """All stored bars on a grid, with their corporate actions.
+    """All stored bars of days on which the market is open on a grid, with corporate actions.
 
     Where the source could not tell those when it was last asked, the bars end where it last did:
     a later one may be of other shares than those before it.
@@ -45,6 +45,8 @@ def read_panel(home: Home, market: Market) -> Panel:
             f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
             "or materialize raw_bars"
         )
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    bars = on_open_days(bars, calendar, str(store.folder))
     if stale is not None:
         if stale.since is None:
             raise StoreError(f"splits and dividends of {market.name} {stale}")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
+from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.defs.assets.market import raw_bars
 from trading_pipeline.defs.checks.market import (
     CHECKS,
@@ -15,6 +16,7 @@ from trading_pipeline.defs.checks.market import (
     market_checks,
     no_session_is_missing,
 )
+from trading_pipeline.defs.inputs import read_panel
 from trading_pipeline.defs.jobs import quality_job
 from trading_pipeline_tests.defs.conftest import MARKET
 
@@ -53,6 +55,27 @@ def test_a_single_missing_session_is_reported_and_does_not_block(home, sample_ba
     assert result.passed
     assert result.description is None
     assert result.metadata["missing"].value == {"IBM": "1: 2000-06-14"}
+
+
+def test_bars_of_closed_days_are_named_by_the_checks_and_reach_no_model(home, sample_bars, actions):
+    """They stay in the store, where a person can look at them, and quarantine nobody."""
+    closed = {
+        day: pd.Timestamp(day, tz="UTC") for day in ("2000-04-21", "2000-05-29", "2000-07-04")
+    }
+    before = sample_bars[sample_bars["symbol"] == "IBM"].iloc[: len(closed)]
+    extra = before.assign(timestamp=pd.DatetimeIndex(list(closed.values())).as_unit("us"))
+    store(home, check_bars(pd.concat([sample_bars, extra])), actions)
+    result = no_session_is_missing(MARKET)(home=home)
+    assert result.passed
+    assert result.description is None
+    assert result.metadata["quarantined"].value == "none"
+    assert "3 bars on a holiday: 2000-04-21" in result.metadata["on_closed_days"].value
+    plausible = bars_are_plausible(MARKET)(home=home)
+    assert "Nothing severe; 1 warning" in plausible.description
+    assert "IBM: 3 bars on a holiday" in plausible.description
+    panel = read_panel(home, MARKET)
+    assert not panel.timestamps.isin(list(closed.values())).any()
+    assert not panel.quarantined.any()
 
 
 def test_a_store_without_bars_has_nothing_missing(home):

@@ -22,6 +22,7 @@ from trading_pipeline.core.evaluation.verdict import titled
 
 CHARTS = 12
 POINTS = 3_000  # of a price curve; above, its days, and every so many of them
+_DIGITS = ",.5~r"  # of D3: five significant ones, and never an exponent
 MARKS = 300  # of one role on one chart: the largest by value
 
 
@@ -100,13 +101,14 @@ def price_chart(
 
     dates, closes = _closes(series, series.symbols.index(symbol))
     figure = figure_of(260, showlegend=False, hovermode="closest")
+    figure.update_yaxes(tickformat=",~r")
     figure.add_trace(
         go.Scatter(
             x=stamps_of(dates),
             y=small(_five_digits(closes)),
             mode="lines",
             line={"color": NEUTRAL, "width": 1},
-            hovertemplate="%{x}: close %{y:.5~g}<extra></extra>",
+            hovertemplate=f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>",
         )
     )
     for role in roles:
@@ -129,7 +131,7 @@ def _marked(shown: pd.DataFrame, role: str, mark: Mark) -> Any:
             "color": mark.colour,
             "line": {"width": 1.5 if "open" in mark.symbol else 0.5, "color": _edge(mark)},
         },
-        hovertemplate=f"%{{x}}: {label(role)} at %{{y:.5~g}}<extra></extra>",
+        hovertemplate=f"%{{x}}: {label(role)} at %{{y:{_DIGITS}}}<extra></extra>",
     )
 
 

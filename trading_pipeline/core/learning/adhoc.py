@@ -8,7 +8,8 @@ import pandas as pd
 
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
-from trading_pipeline.core.market.calendar import check_weekdays, infer_timeframe
+from trading_pipeline.core.market.calendar import check_weekdays, infer_timeframe, on_open_days
+from trading_pipeline.core.market.gaps import find_closed
 from trading_pipeline.core.market.market import Costs, Market, WalkForward, usual_terms
 from trading_pipeline.core.market.stamps import Clock, clock_of
 from trading_pipeline.errors import BarsError, HistoryTooShort
@@ -43,12 +44,15 @@ def market_of_panel(
         _refuse_another_timeframe(bars, template, where)
     told = clock_of(bars, named, where)
     check_weekdays(bars, told.calendar.name, where)
+    opened = on_open_days(bars, told.calendar, where)
+    if len(opened) < len(bars):  # a year is counted in what is left
+        told = clock_of(opened, told.calendar.name, where)
     own = {"name": name, "source": "parquet", **_year(told), **_extent(bars)}
     if template:
         market = replace(template, calendar=told.calendar.name, **own)
     else:
         market = _default(told, own)
-    clock = pd.DatetimeIndex(bars["timestamp"].unique())
+    clock = pd.DatetimeIndex(opened["timestamp"].unique())
     spans, shrunk = _fitting_spans(clock, market, n_steps, where)
     fitted = replace(market, walk_forward=spans)
     costs = fitted.costs
@@ -57,6 +61,8 @@ def market_of_panel(
         f"{told.note}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
         f"{costs.slippage:.2%}, training {spans.window} months, folds {spans.test} months"
     ]
+    left_out = find_closed(bars[~bars["timestamp"].isin(clock)], told.calendar)
+    notes += [f"{each.figure}: {each.text}" for each in left_out]
     return fitted, notes + ([shrunk] if shrunk else [])
 
 

@@ -17,12 +17,20 @@ from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
 from trading_pipeline.core.learning.threads import threads_for, usable_device
-from trading_pipeline.core.learning.training import OnStep, Record, Saved, train_network, unrecorded
+from trading_pipeline.core.learning.training import (
+    OnStep,
+    Record,
+    Saved,
+    sampler_of,
+    train_network,
+    unrecorded,
+)
 from trading_pipeline.core.learning.validation import information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
 from trading_pipeline.core.learning.windows import Block
+from trading_pipeline.core.market.eligibility import Rule, refusals, rules_of
 from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline.errors import CheckpointError, HistoryTooShort
+from trading_pipeline.errors import CheckpointError, HistoryTooShort, TrainingError
 
 BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -102,7 +110,11 @@ def train_fold(
 
 
 def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, Targets, Samples]:
-    """All that training sees of a market: rows [0, fold.test.first) of it, and no later bar."""
+    """All that training sees of a market: rows [0, fold.test.first) of it, and no later bar.
+
+    Raises:
+        TrainingError: nothing is left to learn from; names the rules that took it.
+    """
     seen = _before(data, fold.test.first)
     scaler = Scaler.fit(seen.grid[fold.train.first : fold.train.last + 1])
     costs = recipe.market.costs
@@ -114,7 +126,27 @@ def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, 
         band=recipe.training.direction_band,
         round_trip=2 * (costs.fee + costs.slippage),
     )
-    return scaler, targets, Samples.of(seen, targets, scaler)
+    samples = Samples.of(seen, targets, scaler)
+    try:
+        sampler_of(samples, fold, recipe.training)
+    except TrainingError as error:
+        raise TrainingError(f"{error}: {_why_nothing(seen, targets, fold, recipe)}") from error
+    return scaler, targets, samples
+
+
+def _why_nothing(data: Dataset, targets: Targets, fold: Fold, recipe: Recipe) -> str:
+    """Which rules leave a fold nothing to learn from, and how many bars each takes."""
+    n_steps, moving = recipe.model.n_steps, data.sigma > 0
+    rules = (
+        *rules_of(data.panel, burn_in(n_steps), window=n_steps),
+        Rule(moving, "no volatility: the price did not move for 63 bars, or fewer are known"),
+        Rule(
+            np.isfinite(targets.price) | ~(data.eligible & moving),
+            f"no known outcome: a bar {recipe.market.horizon + 1} later is missing, or the history "
+            "breaks before it",
+        ),
+    )
+    return refusals(data.panel, rules, slice(fold.train.first, fold.train.last + 1))
 
 
 def production_fold(data: Dataset, recipe: Recipe) -> Fold:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.features.catalog import LOOKBACK, compute_features
 from trading_pipeline.core.features.grid import feature_grid
-from trading_pipeline.core.market.breaks import recent
-from trading_pipeline.core.market.eligibility import eligible
+from trading_pipeline.core.market.eligibility import eligible, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel, volatility
 
 Array = NDArray[np.float64]
@@ -70,10 +69,14 @@ class Dataset:
             panel=panel,
             grid=features,
             sigma=volatility(panel),
-            eligible=eligible(panel, burn_in(n_steps)) & ~recent(panel.quarantined, n_steps),
+            eligible=eligible(panel, burn_in(n_steps), window=n_steps),
             overnight=overnight,
             intraday=np.log(closes / opens),
         )
+
+    def refusals(self, rows: slice, n_steps: int) -> str:
+        """Which rule of eligibility refuses how many bars of these rows, in words."""
+        return refusals(self.panel, rules_of(self.panel, burn_in(n_steps), window=n_steps), rows)
 
     def data_hash(self, rows: int) -> str:
         """SHA-256 of the bars of the first `rows` rows, corporate actions and doubts."""

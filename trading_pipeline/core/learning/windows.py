@@ -71,8 +71,8 @@ class BlockSampler:
         self.starts, self.usable = starts[ready], usable
         if not len(self.starts):
             raise TrainingError(
-                f"no {self.length} consecutive dates between rows {rows.first} and {rows.last} "
-                "have an eligible symbol: the training window is empty. Give more history."
+                f"the training window is empty: no {self.length} consecutive dates of rows "
+                f"{rows.first} to {rows.last} begin and end with a symbol to learn from"
             )
 
     def block(self, *key: int) -> Block:

@@ -12,6 +12,7 @@ and has a RangeIndex.
 """
 
 import hashlib
+import math
 from itertools import islice
 
 import numpy as np
@@ -83,6 +84,19 @@ def with_whole_counts(table: pd.DataFrame) -> pd.DataFrame:
     if "trade_count" in table and _is_whole(table["trade_count"].to_numpy()).all():
         return table.astype({"trade_count": "int64"})
     return table
+
+
+def price_text(price: float) -> str:
+    """A price for a person: four decimals, and five digits of what is small; no exponent.
+
+    '30,123.4500', '0.0000123', '-' where there is none.
+    """
+    if math.isnan(price):
+        return "-"
+    size = math.floor(math.log10(abs(price))) if price and math.isfinite(price) else 0
+    text = f"{price:,.{max(4, 4 - size)}f}"
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals[:4]}{decimals[4:].rstrip('0')}" if decimals else text
 
 
 def empty_bars() -> pd.DataFrame:

@@ -11,9 +11,11 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from trading_pipeline.core.market.bars import describe_row
 from trading_pipeline.core.market.exchanges import (
+    NEVER_CLOSES,
     SATURDAY,
     STEPS,
     WEEKDAYS,
@@ -88,6 +90,21 @@ class TradingCalendar:
         near = self.sessions(after, after + self.step)
         return near[0] if len(near) else self.sessions(after, after + _LONGEST_CLOSURE)[0]
 
+    def closed_on(self, stamps: pd.DatetimeIndex) -> NDArray[np.bool_]:
+        """(K,) bool: stamps on days without a session, by the exchange's own date.
+
+        Daily bars are dated in UTC, as their stamps are. Years that the calendar does not know
+        count as open.
+        """
+        if self.name == NEVER_CLOSES:
+            return np.zeros(len(stamps), dtype=bool)
+        if self.timeframe != "1d":
+            stamps = stamps.tz_convert(zone_of(self.name)).tz_localize(None).tz_localize("UTC")
+        days, known = in_microseconds(stamps.normalize()), exchange(self.name).sessions.index
+        inside = (days >= known[0]) & (days <= known[-1])
+        closed: NDArray[np.bool_] = inside & ~days.isin(known)
+        return closed
+
     def _schedule(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """The sessions dated from `start` to `end`, by date.
 
@@ -138,6 +155,29 @@ def trading_calendar(name: str, timeframe: str) -> TradingCalendar:
     """
     check_clock(name, TIMEFRAMES.get(timeframe, timeframe))
     return TradingCalendar(name, TIMEFRAMES[timeframe])
+
+
+def on_open_days(
+    bars: pd.DataFrame, calendar: TradingCalendar, where: str = "bars"
+) -> pd.DataFrame:
+    """Canonical bars without those of days on which the market is closed.
+
+    Nothing trades then, so that they are errors of a source, and those of some symbols would make
+    dates at which the others have no bar: everything that counts rows would take these for gaps.
+
+    Raises:
+        BarsError: no bar is left; the calendar is another market's.
+    """
+    stamps = pd.DatetimeIndex(bars["timestamp"].unique())
+    closed = stamps[calendar.closed_on(stamps)]
+    if not len(closed):
+        return bars
+    if len(closed) == len(stamps):
+        raise BarsError(
+            f"{where}: all bars are of days on which {calendar.name} is closed, such as "
+            f"{closed[0]:%Y-%m-%d}; name the calendar that they are of"
+        )
+    return bars[~bars["timestamp"].isin(closed)].reset_index(drop=True)
 
 
 def in_utc(instant: datetime) -> pd.Timestamp:

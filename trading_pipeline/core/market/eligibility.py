@@ -1,9 +1,12 @@
 """Eligibility: which symbols may be traded at a date, by what was known at that date."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from trading_pipeline.core.market.breaks import recent
+from trading_pipeline.core.market.finding import counted
 from trading_pipeline.core.market.panel import Panel
 
 LIQUIDITY_WINDOW = 21  # bars of the dollar-volume median, and rows of the gap rule
@@ -22,11 +25,19 @@ class Condition(NamedTuple):
     text: str  # what the two are, and which way they have to lie
 
 
+class Rule(NamedTuple):
+    """One rule for all symbols at all bars."""
+
+    met: np.ndarray  # (T, N) bool
+    refusal: str  # of a symbol that breaks it, after 'it', and what to do
+
+
 def eligible(
     panel: Panel,
     lookback: int,
     min_price: float | None = None,
     min_dollar_volume: float = 0.0,
+    window: int = 1,
 ) -> np.ndarray:
     """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
 
@@ -42,20 +53,84 @@ def eligible(
         min_price: quote currency; None is 1.0 for raw prices, and no floor for a panel in
             total-return units, whose level means nothing (nor does that of a coin).
         min_dollar_volume: quote currency per bar, >= 0; 0 is no floor.
+        window: bars that a prediction looks at; one of them in quarantine holds the symbol out.
 
     Raises:
-        ValueError: `lookback` is below 1.
+        ValueError: `lookback` or `window` is below 1.
     """
-    if lookback < 1:
-        raise ValueError(f"lookback must be at least 1 bar, was {lookback}")
-    min_price = _floor(panel, min_price)
-    traded = panel.traded
-    able: np.ndarray = traded & (_bars_so_far(panel) >= lookback) & ~panel.quarantined
-    able &= ~_stale(panel) & ~_gappy(traded)
-    able &= np.where(traded, panel.close, 0.0) >= min_price
-    if min_dollar_volume > 0:
-        able &= _median_dollar_volume(panel) >= min_dollar_volume
+    able = panel.traded
+    for rule in rules_of(panel, lookback, min_price, min_dollar_volume, window):
+        able &= rule.met
     return able
+
+
+def rules_of(
+    panel: Panel,
+    lookback: int,
+    min_price: float | None = None,
+    min_dollar_volume: float = 0.0,
+    window: int = 1,
+) -> Iterator[Rule]:
+    """What `eligible` asks of a symbol that has a bar; arguments and errors as there."""
+    _check_spans(lookback, window)
+    yield Rule(
+        _bars_so_far(panel) >= lookback,
+        f"fewer than {lookback} bars since listing or the last break (give more history)",
+    )
+    yield Rule(
+        ~recent(panel.quarantined, window),
+        "in quarantine for missing too many bars (`trading-pipeline quality` says which)",
+    )
+    yield Rule(
+        ~_stale(panel),
+        f"no volume in the last {STALE_AFTER} bars (correct the column volume)",
+    )
+    yield Rule(
+        ~_gappy(panel.traded),
+        f"bars at fewer than {MIN_PRESENCE:.0%} of the last {LIQUIDITY_WINDOW} dates (fill the "
+        "gaps)",
+    )
+    floor = _floor(panel, min_price)
+    yield Rule(
+        np.where(panel.traded, panel.close, 0.0) >= floor, f"below the floor of price ({floor:g})"
+    )
+    if min_dollar_volume > 0:
+        yield Rule(
+            _median_dollar_volume(panel) >= min_dollar_volume,
+            f"below the floor of dollar volume ({min_dollar_volume:,.10g} a bar, median of "
+            f"{LIQUIDITY_WINDOW})",
+        )
+
+
+def _check_spans(lookback: int, window: int) -> None:
+    if (least := min(lookback, window)) < 1:
+        raise ValueError(f"lookback and window must be at least 1 bar, was {least}")
+
+
+def refusals(panel: Panel, rules: Iterable[Rule], rows: slice) -> str:
+    """Which rule refuses how many of the bars of some rows, the harshest first; empty if none does.
+
+    '4 of 4 symbols (20 of 20 bars): no volume in the last 5 bars; 1 of 4 symbols (3 of ...'
+    """
+    traded = panel.traded[rows]
+    broken = [(traded & ~rule.met[rows], rule.refusal) for rule in rules]
+    counts = [(int(bars.sum()), _symbols_in(bars), refusal) for bars, refusal in broken]
+    if not traded.any():
+        return f"none of {counted(len(panel.symbols), 'symbol')} has a bar there"
+    parts = [
+        f"{_symbols(symbols, len(panel.symbols))} ({bars:,} of {traded.sum():,} bars): {refusal}"
+        for bars, symbols, refusal in sorted(counts, key=lambda count: -count[0])
+        if bars
+    ]
+    return "; ".join(parts)
+
+
+def _symbols_in(bars: np.ndarray) -> int:
+    return int(bars.any(axis=0).sum())
+
+
+def _symbols(number: int, of: int) -> str:
+    return f"{number:,} of {counted(of, 'symbol')}"
 
 
 def eligibility_at(
@@ -76,8 +151,7 @@ def eligibility_at(
     Raises:
         ValueError: `lookback` or `window` is below 1.
     """
-    if lookback < 1 or window < 1:
-        raise ValueError(f"lookback {lookback} and window {window} must be at least 1 bar")
+    _check_spans(lookback, window)
     traded = panel.traded
     listed = np.logical_or.accumulate(traded, axis=0)
     expected = int(_trailing_count(listed)[row, n])

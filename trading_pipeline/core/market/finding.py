@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,15 +13,16 @@ Severity = Literal["info", "warning", "severe"]
 # Severe is what changes what is traded: rows that are refused, and symbols broken or quarantined.
 SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
 _SHOWN = 5
+MANY = 5  # symbols; a finding that more of them share is told once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One kind of trouble of one symbol, or of the whole market (`symbol` is empty)."""
+    """One kind of trouble of one symbol, of many, or of the whole market."""
 
     kind: str
     severity: Severity
-    symbol: str = ""
+    symbol: str = ""  # as `named` says it; empty: the whole market
     first: pd.Timestamp | None = None  # of the bars concerned, present or missing
     last: pd.Timestamp | None = None
     rows: int = 0  # how many they are
@@ -36,16 +37,54 @@ def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (rank[f.severity], f.kind, f.symbol, str(f.first))))
 
 
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, those that many symbols share bar for bar as one.
+
+    A fault of a feed or a venue is many symbols' on the same dates: a person mends it once.
+    """
+    alike: dict[tuple[object, ...], list[Finding]] = {}
+    for each in findings:
+        alike.setdefault((each.kind, each.severity, each.first, each.last, each.rows), []).append(
+            each
+        )
+    return [
+        each
+        for group in alike.values()
+        for each in (group if len(group) <= MANY else [_of_group(group)])
+    ]
+
+
+def _of_group(group: Sequence[Finding]) -> Finding:
+    names = [each.symbol for each in group]
+    return of_many(group[0], names, sum(each.rows for each in group))
+
+
+def of_many(example: Finding, symbols: Sequence[str], rows: int) -> Finding:
+    """What is said of one symbol, as an example of what holds for several."""
+    return replace(
+        example,
+        symbol=named(symbols),
+        rows=rows,
+        figure=f"{counted(len(symbols), 'symbol')}; {example.symbol}: {example.figure}",
+        text=f"{example.text} The same of {told_names(symbols)}.",
+    )
+
+
+def named(symbols: Sequence[str]) -> str:
+    """'AAA', or '501 symbols'."""
+    return str(symbols[0]) if len(symbols) == 1 else counted(len(symbols), "symbol")
+
+
+def told_names(names: Sequence[str], shown: int = _SHOWN) -> str:
+    """'AAA, BBB and 3 others'."""
+    first = ", ".join(map(str, names[:shown]))
+    return first + (f" and {counted(len(names) - shown, 'other')}" if len(names) > shown else "")
+
+
 def told(stamps: pd.DatetimeIndex | Sequence[pd.Timestamp], shown: int = _SHOWN) -> str:
     """'2020-01-02, 2020-01-03 and 7 more'; with the time of day where there is one."""
     named = ", ".join(written(stamp) for stamp in stamps[:shown])
     return named + (f" and {len(stamps) - shown:,} more" if len(stamps) > shown else "")
-
-
-def told_names(names: Sequence[str]) -> str:
-    """'AAA, BBB and 3 others'."""
-    shown = ", ".join(map(str, names[:5]))
-    return shown + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
 def written(stamp: pd.Timestamp) -> str:

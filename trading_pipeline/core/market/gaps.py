@@ -7,11 +7,20 @@ from numpy.typing import NDArray
 from trading_pipeline.core.market.breaks import GAP_LEAST, GAP_SHARE
 from trading_pipeline.core.market.calendar import TradingCalendar
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, bars_per_day
-from trading_pipeline.core.market.finding import Finding, counted, runs_of, told, written
+from trading_pipeline.core.market.finding import (
+    Finding,
+    counted,
+    named,
+    runs_of,
+    told,
+    told_names,
+    written,
+)
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.presence import INSTANT, Presence
 
 _TOLERATED = f"{GAP_SHARE:.0%} of a year's bars, but {GAP_LEAST - 1} at least"
+_CULPRITS = 20  # symbols named; they are what has to be corrected
 
 
 def find_gaps(presence: Presence) -> list[Finding]:
@@ -98,41 +107,57 @@ def _bars_of_a_session(calendar: TradingCalendar) -> int:
     return 2 if daily else bars_per_day(calendar.name, calendar.timeframe)
 
 
-def find_closed(presence: Presence) -> list[Finding]:
-    """Bars that the calendar does not know: weekends, holidays, outside the session."""
-    if not presence.strange.any():
+def find_closed(bars: pd.DataFrame, calendar: TradingCalendar) -> list[Finding]:
+    """Bars that the calendar does not know: weekends, holidays, outside the session.
+
+    One finding for each of these, however many symbols have such bars.
+
+    Args:
+        bars: canonical, those of closed days included.
+    """
+    if bars.empty:
         return []
-    panel, found = presence.panel, []
-    why = _why_closed(panel.timestamps, presence.calendar)
-    for reason in sorted(set(why[presence.strange])):
-        mask = panel.traded & (presence.strange & (why == reason))[:, None]
-        for n in np.flatnonzero(mask.any(axis=0)):
-            stamps = panel.timestamps[mask[:, n]]
-            found.append(
-                Finding(
-                    kind="closed",
-                    severity="warning",
-                    symbol=panel.symbols[n],
-                    first=stamps[0],
-                    last=stamps[-1],
-                    rows=len(stamps),
-                    figure=f"{counted(len(stamps), 'bar')} {reason}",
-                    limit=f"none: {presence.calendar.name} is closed",
-                    text=f"{told(stamps)}. Drop them, or correct their stamps.",
-                )
-            )
-    return found
+    stamps = pd.DatetimeIndex(bars["timestamp"].unique())
+    strange = stamps[~stamps.isin(calendar.sessions(stamps[0], stamps[-1] + INSTANT))]
+    if not len(strange):
+        return []
+    broken = bars[bars["timestamp"].isin(strange)]
+    why = pd.Series(_why_closed(strange, calendar), index=strange)
+    reasons = broken["timestamp"].map(why).to_numpy()
+    return [_closed(rows, str(why), calendar) for why, rows in broken.groupby(reasons)]
+
+
+def _closed(rows: pd.DataFrame, reason: str, calendar: TradingCalendar) -> Finding:
+    stamps, each = pd.DatetimeIndex(rows["timestamp"].unique()), rows["symbol"].value_counts()
+    who = told_names(each.index, _CULPRITS) if len(each) > 1 else ""
+    remedy = "Drop them, or correct their stamps."
+    if calendar.closed_on(stamps[:1])[0]:
+        remedy = (
+            "Left out of features, models and trades, for nothing trades then. Drop them, correct "
+            "their stamps, or name the calendar that they are of."
+        )
+    return Finding(
+        kind="closed",
+        severity="warning",
+        symbol=named(each.index),
+        first=stamps[0],
+        last=stamps[-1],
+        rows=len(rows),
+        figure=f"{counted(len(rows), 'bar')}{_of_symbols(len(each))} {reason}",
+        limit=f"none: {calendar.name} is closed",
+        text=f"{told(stamps)}{f' ({who})' if who else ''}. {remedy}",
+    )
+
+
+def _of_symbols(number: int) -> str:
+    return f" of {counted(number, 'symbol')}" if number > 1 else ""
 
 
 def _why_closed(stamps: pd.DatetimeIndex, calendar: TradingCalendar) -> NDArray[np.object_]:
-    """(T,) words; of stamps that the calendar does know they mean nothing."""
-    whole_day = TradingCalendar(calendar.name, "1d")
-    day = stamps.normalize()
-    open_days = whole_day.sessions(day[0], day[-1] + INSTANT)
-    reasons = np.where(day.isin(open_days), "outside the session", "on a holiday").astype(object)
-    reasons[stamps.dayofweek >= SATURDAY] = "on a weekend"
+    """(K,) words on stamps that the calendar does not know."""
     if calendar.name == NEVER_CLOSES:
-        reasons[:] = f"not at the opening of a {calendar.timeframe} bar"
-    elif calendar.timeframe == "1d":
-        reasons[stamps != day] = "not at 00:00 UTC of a session"
+        return np.full(len(stamps), f"not at the opening of a {calendar.timeframe} bar", object)
+    open_ = "not at 00:00 UTC of a session" if calendar.timeframe == "1d" else "outside the session"
+    closed = np.where(stamps.dayofweek >= SATURDAY, "on a weekend", "on a holiday")
+    reasons: NDArray[np.object_] = np.where(calendar.closed_on(stamps), closed, open_)
     return reasons

@@ -7,12 +7,22 @@ crashes of 2008 and 2020, the collapses of coins and first days of trading find 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_pipeline.core.market.breaks import SIGMAS, Nights, hold_over_gaps, nights
-from trading_pipeline.core.market.finding import Finding, counted, runs_of, times, told, written
+from trading_pipeline.core.market.finding import (
+    MANY,
+    Finding,
+    counted,
+    of_many,
+    runs_of,
+    times,
+    told,
+    written,
+)
 from trading_pipeline.core.market.panel import Panel
 
 Array = NDArray[np.float64]
@@ -97,8 +107,21 @@ def _like_split(night: Nights) -> Mask:
 def _of_each(
     panel: Panel, mask: Mask, describe: Callable[[int, NDArray[np.int_]], Finding]
 ) -> list[Finding]:
-    """One finding for each symbol that the mask (T, N) marks; `describe` sees its rows."""
-    return [describe(int(n), np.flatnonzero(mask[:, n])) for n in np.flatnonzero(mask.any(axis=0))]
+    """One finding for each symbol that the mask (T, N) marks; `describe` sees its rows.
+
+    Dates on which most of many symbols are marked are one finding: the fault is the feed's.
+    """
+    marked = mask.sum(axis=1)
+    common = (marked > MANY) & (marked * 2 > panel.traded.sum(axis=1))
+    shared, own = mask & common[:, None], mask & ~common[:, None]
+    found = [describe(int(n), np.flatnonzero(own[:, n])) for n in np.flatnonzero(own.any(axis=0))]
+    if not common.any():
+        return found
+    who, n = np.flatnonzero(shared.any(axis=0)), int(shared.sum(axis=0).argmax())
+    example = describe(n, np.flatnonzero(shared[:, n]))
+    together = of_many(example, [panel.symbols[each] for each in who], int(shared.sum()))
+    stamps = panel.timestamps[common]
+    return [replace(together, first=stamps[0], last=stamps[-1]), *found]
 
 
 def _at(panel: Panel, n: int, rows: NDArray[np.int_]) -> dict[str, object]:

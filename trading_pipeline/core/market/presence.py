@@ -23,9 +23,9 @@ class Presence:
         stamps = panel.timestamps
         self.expected = calendar.sessions(stamps[0], stamps[-1] + INSTANT)
         place = self.expected.get_indexer(stamps)
-        self.strange = place < 0  # rows of the panel that the calendar does not know
+        known = place >= 0  # rows of the panel that the calendar knows
         self.here = np.zeros((len(self.expected), len(panel.symbols)), dtype=bool)
-        self.here[place[~self.strange]] = panel.traded[~self.strange]
+        self.here[place[known]] = panel.traded[known]
 
     @cached_property
     def due(self) -> NDArray[np.bool_]:

@@ -13,14 +13,24 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import COPY, RIVAL, broken_rules
-from trading_pipeline.core.market.calendar import TradingCalendar
-from trading_pipeline.core.market.finding import Finding, counted, ordered, told, told_names
+from trading_pipeline.core.market.calendar import TradingCalendar, on_open_days
+from trading_pipeline.core.market.finding import (
+    Finding,
+    counted,
+    merged,
+    named,
+    ordered,
+    told,
+    told_names,
+    written,
+)
 from trading_pipeline.core.market.gaps import find_closed, find_gaps, in_quarantine
 from trading_pipeline.core.market.listings import find_ends
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.plausible import find_jumps, find_repeats, find_zero_volume
 from trading_pipeline.core.market.presence import Presence, coverage
 from trading_pipeline.core.market.restarts import find_restarts
+from trading_pipeline.errors import BarsError
 
 _EACH = 50  # rows named by number at most; a file full of errors needs no list of them
 
@@ -54,26 +64,39 @@ class Quality:
 
 
 def examine(
-    panel: Panel,
+    bars: pd.DataFrame,
+    actions: pd.DataFrame | None,
     calendar: TradingCalendar,
     name: str,
+    *,
+    symbols: tuple[str, ...] | None = None,
+    doubts: pd.DataFrame | None = None,
     now: datetime | None = None,
     rows: tuple[Finding, ...] = (),
 ) -> Quality:
     """Everything that can be found in a panel of at least one bar.
 
     Args:
-        panel: bars and corporate actions, as features and trading read them.
+        bars, actions, symbols, doubts: as of `Panel.of`; bars of closed days are left out.
         calendar: which bars are expected.
         name: of the market or file; for the report.
         now: when a market that goes on is looked at; None for a panel that has ended.
-        rows: what `find_broken_rows` said about the rows that the panel lacks.
+        rows: what `find_broken_rows` said about the rows that the bars lack.
+
+    Raises:
+        BarsError: all bars are of days, or of hours, at which the market is closed.
     """
+    panel = Panel.of(on_open_days(bars, calendar, name), actions, symbols, doubts=doubts)
     presence = Presence(panel, calendar)
-    findings = [
-        *rows,
+    if not len(presence.expected):
+        raise BarsError(
+            f"{name}: {calendar.name} expects no bar of {calendar.timeframe} from "
+            f"{written(panel.timestamps[0])} to {written(panel.timestamps[-1])}; name the calendar "
+            "that the bars are of"
+        )
+    found = [
         *find_gaps(presence),
-        *find_closed(presence),
+        *find_closed(bars, calendar),
         *find_ends(presence, now),
         *find_restarts(panel),
         *find_jumps(panel),
@@ -85,12 +108,12 @@ def examine(
         name=name,
         calendar=calendar,
         symbols=panel.symbols,
-        bars=int(panel.traded.sum()),
+        bars=len(bars),
         first=panel.timestamps[0],
         last=panel.timestamps[-1],
         expected=int(presence.due.sum()),
         missing=int((presence.due & ~presence.here).sum()),
-        findings=ordered(findings),
+        findings=ordered([*rows, *merged(found)]),
         coverage=coverage(presence),
     )
 
@@ -157,19 +180,19 @@ def _of_rows(
     numbers, broken = np.flatnonzero(rows), table[rows]
     symbols = broken["symbol"].dropna().unique()
     stamps = pd.DatetimeIndex(broken["timestamp"].dropna())
-    named = ", ".join(map(str, numbers[:_EACH]))
+    listed = ", ".join(map(str, numbers[:_EACH]))
     more = f" and {len(numbers) - _EACH:,} more" if len(numbers) > _EACH else ""
     who = f", {told_names(symbols)}" if len(symbols) > 1 else ""
     return Finding(
         kind=kind,
         severity="severe",
-        symbol=str(symbols[0]) if len(symbols) == 1 else "",
+        symbol=named(symbols),
         first=stamps.min() if len(stamps) else None,
         last=stamps.max() if len(stamps) else None,
         rows=len(numbers),
         figure=f"{counted(len(numbers), 'row')}: {rule}",
         limit="none",
-        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {named}{more} "
+        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {listed}{more} "
         f"({told(stamps) or 'no time'}{who}). "
         f"{remedy}.",
     )

@@ -71,11 +71,14 @@ def _kind_of_break(panel: Panel, night: Nights, t: int, n: int) -> tuple[str, st
 
 
 def _shift(panel: Panel, t: int, n: int) -> str:
-    """Median volume of the five bars up to t, in that of the 63 before."""
+    """Mean volume of the five bars up to t, in that of the 63 before.
+
+    Not medians: where the volume shifts, some of these bars have one, and most may have none.
+    """
     own = panel.adjusted_volume[: t + 1, n]
     own = own[~np.isnan(own)]
     new, old = own[-VOLUME_BARS:], own[-VOLUME_HISTORY - VOLUME_BARS : -VOLUME_BARS]
-    return times(math.log(np.median(new) / np.median(old)))
+    return times(math.log(new.mean() / old.mean()))
 
 
 def _reverts(panel: Panel, t: int, n: int) -> bool:

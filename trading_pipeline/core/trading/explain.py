@@ -14,6 +14,7 @@ import pandas as pd
 
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.market.bars import price_text
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.eligibility import Condition, eligibility_at
 from trading_pipeline.core.trading.explain_account import Account, account_of
@@ -246,4 +247,4 @@ def _shortly(each: Filled) -> str:
     what = "" if each.kind == "order" else f"{each.kind} "
     if not each.quantity:
         return f"{what}{'lapsed' if each.lapsed else 'cut to nothing'}"
-    return f"{what}{each.quantity:+,.10g} at {each.price:,.2f}"
+    return f"{what}{each.quantity:+,.10g} at {price_text(each.price)}"

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from trading_pipeline.core.market.bars import price_text
 from trading_pipeline.core.trading.explain_outcome import Filled
 from trading_pipeline.core.trading.explain_words import Reason, figures_of, told
 from trading_pipeline.core.trading.reasons import NAMES
@@ -110,7 +111,7 @@ def _fate(filled: tuple[Filled, ...]) -> str:
         what = "It" if each.kind == "order" else each.kind.replace("_", " ").capitalize()
         if each.quantity:
             words.append(
-                f"{what} filled {each.quantity:+,.10g} at {each.price:,.4f} in the bar of "
+                f"{what} filled {each.quantity:+,.10g} at {price_text(each.price)} in the bar of "
                 f"{each.at:%Y-%m-%d %H:%M}."
             )
         if each.lapsed:

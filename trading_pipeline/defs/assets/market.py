@@ -251,4 +251,4 @@ def notices_text(notices: pd.DataFrame) -> str:
         return "none: splits and cash dividends are all that happened"
     newest = notices.sort_values("timestamp", ascending=False)[:_SHOWN]
     days = newest["timestamp"].dt.strftime("%Y-%m-%d")
-    return str(newest.assign(timestamp=days).to_markdown(index=False))
+    return str(newest.assign(timestamp=days).to_markdown(index=False, floatfmt=".10g"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from trading_pipeline.core.market.finding import written
 from trading_pipeline.defs.inputs import (
     Plan,
     checkpoint_of,
@@ -16,7 +17,7 @@ from trading_pipeline.defs.inputs import (
     short,
 )
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
-from trading_pipeline.errors import StoreError
+from trading_pipeline.errors import EvaluationError, StoreError
 
 if TYPE_CHECKING:
     from trading_pipeline.core.learning.dataset import Dataset
@@ -198,7 +199,19 @@ def predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
             f"{store.folder} has no predictions; run `trading-pipeline train --market "
             f"{plan.market.name}` or materialize model_checkpoint and predictions"
         )
+    rows = slice(possible[folds[0]].test.first, possible[folds[-1]].test.last + 1)
+    refuse_nothing_eligible(data, rows, plan.market.name, recipe.model.n_steps)
     return data, folds
+
+
+def refuse_nothing_eligible(data: "Dataset", rows: slice, name: str, n_steps: int) -> None:
+    """Raise EvaluationError where nobody may be traded in these rows; names the rules."""
+    if not data.eligible[rows].any():
+        stamps = data.panel.timestamps[rows]
+        raise EvaluationError(
+            f"{name}: no bar from {written(stamps[0])} to {written(stamps[-1])} is eligible, so "
+            f"that nothing was predicted: {data.refusals(rows, n_steps)}"
+        )
 
 
 def _journal(

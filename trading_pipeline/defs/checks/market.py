@@ -16,6 +16,8 @@ from trading_pipeline.defs.resources import Home
 from trading_pipeline.errors import BarsError, StoreError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from trading_pipeline.core.market.presence import Presence
     from trading_pipeline.core.market.quality import Quality
 
@@ -72,11 +74,15 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
     def no_missing_session(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Blocks when every symbol lacks more than 1 % of the bars that the calendar expects."""
         from trading_pipeline.core.market.finding import told
+        from trading_pipeline.core.market.gaps import find_closed
         from trading_pipeline.core.market.quality import held_out
 
-        presence = _presence(home, market)
-        if presence is None:
+        bars = home.bars(market).read()
+        bars = bars[bars["symbol"].isin(market.symbols)]
+        if bars.empty:
             return dg.AssetCheckResult(passed=True, metadata={"missing": "no bars yet"})
+        presence = _presence(home, market, bars)
+        closed = [f"{each.figure}: {each.text}" for each in find_closed(bars, presence.calendar)]
         panel, gaps = presence.panel, presence.due & ~presence.here
         aside = home.bars(market).set_aside()["symbol"].value_counts()
         missing = {
@@ -92,9 +98,8 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
             description=_complaint(home, market, missing, nobody_left, held),
             metadata={
                 "missing": missing or "none",
-                "quarantined": dg.MetadataValue.md(
-                    "\n".join(f"- {line}" for line in held) or "none"
-                ),
+                "quarantined": _listed(held),
+                "on_closed_days": _listed(closed),
             },
         )
 
@@ -105,17 +110,20 @@ def _of_them_aside(count: int) -> str:
     return f"; {counted(count, 'row')} of it came, impossible, and set aside" if count else ""
 
 
-def _presence(home: Home, market: Market) -> "Presence | None":
-    """The stored bars over their calendar; None while there are none."""
-    from trading_pipeline.core.market.calendar import trading_calendar
+def _listed(lines: list[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")
+
+
+def _presence(home: Home, market: Market, bars: "pd.DataFrame") -> "Presence":
+    """Stored bars over their calendar, without those of days on which it is closed."""
+    from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
     from trading_pipeline.core.market.panel import Panel
     from trading_pipeline.core.market.presence import Presence
 
-    store = home.bars(market)
-    panel = Panel.of(store.read(), store.read_actions(), market.symbols, doubts=store.doubts())
-    if not len(panel.timestamps):
-        return None
-    return Presence(panel, trading_calendar(market.calendar, market.timeframe))
+    store, calendar = home.bars(market), trading_calendar(market.calendar, market.timeframe)
+    bars = on_open_days(bars, calendar, str(store.folder))
+    panel = Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
+    return Presence(panel, calendar)
 
 
 def _complaint(
@@ -213,7 +221,7 @@ def history_has_not_changed(market: Market) -> dg.AssetChecksDefinition:
         lately = revisions[revisions[REVISED] > datetime.now(UTC) - _NEW]
         wrong = contradictions(lately, trading_calendar(market.calendar, market.timeframe))
         who = ", ".join(sorted(wrong["symbol"].unique())[:_SHOWN])
-        table = newest_changes(revisions, limit=30).to_markdown(index=False)
+        table = newest_changes(revisions, limit=30).to_markdown(index=False, floatfmt=".10g")
         return dg.AssetCheckResult(
             passed=wrong.empty,
             severity=dg.AssetCheckSeverity.WARN,

@@ -69,6 +69,24 @@ def test_the_summary_is_plain_and_its_attribution_adds_up(summary):
         assert total == pytest.approx(found["total"])
 
 
+def test_prices_of_a_small_coin_are_drawn_with_their_digits(given):
+    """At 0.0000123 a curve of rounded prices is a line at zero, and D3's 'g' shows exponents."""
+    drawn, level = series(given), 1.23e-7
+    coin = replace(
+        drawn,
+        price=drawn.price * level,
+        fills=drawn.fills.assign(price=drawn.fills["price"] * level),
+    )
+    marks = prices.marks_of(coin, "AAPL")
+    figure = prices.price_chart(coin, "AAPL", marks, prices.roles_in_order([marks]))
+    closes, *marked = figure.data
+    expected = coin.price[np.isfinite(coin.price[:, 0]), 0]
+    np.testing.assert_allclose(np.asarray(closes.y)[-3:], expected[-3:], rtol=1e-4)
+    assert all("%{y:,.5~r}" in each.hovertemplate for each in (closes, *marked))
+    assert figure.layout.yaxis.tickformat == ",~r"
+    assert (np.concatenate([each.y for each in marked]) > 0).all()
+
+
 def test_marks_are_told_apart_by_their_shape(given):
     drawn = series(given)
     table = fills(given).assign(kind=["order", "order", "trailing_stop", "order", "new", "other"])

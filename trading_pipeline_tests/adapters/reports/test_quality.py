@@ -22,7 +22,6 @@ from trading_pipeline.core.market.quality import examine
 from trading_pipeline_tests.core.market.planted import (
     CALENDAR,
     clean_bars,
-    panel_of,
     scaled,
     without,
 )
@@ -32,7 +31,7 @@ from trading_pipeline_tests.core.market.planted import (
 def quality():
     """A change of unit, a gap of five sessions, and a repeated bar."""
     bars = without(scaled(clean_bars(240), "BBB", 100, 100), "CCC", 50, 55)
-    return examine(panel_of(bars), CALENDAR, "planted")
+    return examine(bars, None, CALENDAR, "planted")
 
 
 def table_of(symbols, months=120, seed=0):
@@ -60,7 +59,7 @@ def test_the_text_says_what_how_bad_and_what_to_do(quality):
 
 
 def test_a_clean_panel_says_that_nothing_is_missing():
-    text = quality_text(examine(panel_of(clean_bars(240)), CALENDAR, "clean"))
+    text = quality_text(examine(clean_bars(240), None, CALENDAR, "clean"))
     assert "Nothing severe" in text
     assert "No bar that the calendar expects is missing." in text
 
@@ -70,14 +69,14 @@ def test_bars_that_lack_at_the_end_are_not_called_complete():
     clean = clean_bars(240)
     now = CALENDAR.close_of(clean["timestamp"].max()) + pd.Timedelta(days=9)
     late = len(CALENDAR.sessions(clean["timestamp"].max(), now)) - 1
-    told = quality_text(examine(panel_of(clean), CALENDAR, "late", now))
+    told = quality_text(examine(clean, None, CALENDAR, "late", now=now))
     assert (
         f"No bar is missing up to each symbol's last one, but {late} newer bars should be there "
         "(see stale)." in " ".join(told.split())
     )
     assert f"{late} bars behind the clock" in " ".join(told.split())
     gappy = without(without(clean, "CCC", 50, 55), "BBB", 230, 240)
-    told = " ".join(quality_text(examine(panel_of(gappy), CALENDAR, "gappy")).split())
+    told = " ".join(quality_text(examine(gappy, None, CALENDAR, "gappy")).split())
     assert "5 of 950 expected bars are missing (0.53%), but 10 newer bars should be" in told
 
 

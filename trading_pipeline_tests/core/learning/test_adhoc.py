@@ -11,6 +11,7 @@ import pytest
 from trading_pipeline.core.learning.adhoc import COSTS, market_name, market_of_panel
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import folds
+from trading_pipeline.core.market.bars import in_order
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
@@ -62,12 +63,24 @@ def test_weekdays_without_holidays_are_the_calendar_of_weekdays():
 
 
 def test_a_calendar_may_be_named():
-    """Weekday bars held to Tokyo's holidays: as said, and what was counted is said too."""
+    """Weekday bars held to Tokyo's holidays: those of closed days are left out, and said."""
     market, notes = market_of_panel(panel(1800), "mine", STEPS, calendar="XTKS")
-    assert (market.calendar, market.bars_per_year, market.days_per_year) == ("XTKS", 261, 261)
-    assert "261 bars and 261 days a year, as counted in the bars (XTKS has 245" in notes[0]
+    assert (market.calendar, market.bars_per_year, market.days_per_year) == ("XTKS", 245, 245)
+    assert "on a holiday" in notes[1]
     with pytest.raises(BarsError, match=r"some\.parquet: the calendar 24/7 does not fit: .* 28"):
         market_of_panel(panel(1800), "mine", STEPS, calendar="24/7", where="some.parquet")
+
+
+def test_bars_on_holidays_are_left_out_and_said():
+    """Whoever starts a walk-forward on such a panel learns whose bars do not count, and why."""
+    whole = sessions("XNYS")
+    holidays = pd.to_datetime(["2020-01-20", "2020-02-17"], utc=True).as_unit("us")
+    stray = panel(2, ("AAA",)).assign(timestamp=holidays)
+    market, notes = market_of_panel(in_order(pd.concat([whole, stray])), "mine", STEPS)
+    assert (market.calendar, market.bars_per_year) == ("XNYS", 252)
+    assert "2 symbols, 1,631 bars of 1d" in notes[0]
+    assert "2 bars on a holiday: 2020-01-20, 2020-02-17" in notes[1]
+    assert "Left out of features" in notes[1]
 
 
 def test_weekend_bars_make_it_a_market_that_never_closes():
@@ -111,7 +124,7 @@ def test_hourly_bars_are_seen():
 
 
 def test_a_short_history_shrinks_the_spans_and_says_so():
-    market, notes = market_of_panel(panel(900, ("ONE",)), "mine", STEPS)
+    market, notes = market_of_panel(panel(900, ("ONE",), "XNYS"), "mine", STEPS)
     assert market.walk_forward.test < 12
     assert "1 symbol, 900 bars" in notes[0]
     assert "training 60 ->" in notes[1]
@@ -121,11 +134,11 @@ def test_too_short_a_history_names_the_file_and_the_bars_needed():
     with pytest.raises(
         HistoryTooShort, match=r"^some\.parquet: 60 bars .*(\d+) are needed"
     ) as refused:
-        market_of_panel(panel(60), "mine", STEPS, where="some.parquet")
+        market_of_panel(panel(60, days="XNYS"), "mine", STEPS, where="some.parquet")
     assert 650 < int(re.search(r"(\d+) are needed", str(refused.value))[1]) < 800
 
 
-@pytest.mark.parametrize(("days", "count"), [("B", 400), ("D", 300), ("D", 500), ("h", 2000)])
+@pytest.mark.parametrize(("days", "count"), [("XNYS", 400), ("D", 300), ("D", 500), ("h", 2000)])
 def test_as_many_bars_as_it_says_are_enough(days, count):
     """Whoever brings what was asked for must not be sent away again."""
     with pytest.raises(HistoryTooShort) as refused:

@@ -6,17 +6,20 @@ import pandas as pd
 import pytest
 import torch
 
+from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning import checkpoint as module
 from trading_pipeline.core.learning.checkpoint import (
     check_checkpoint,
     model_fingerprint,
     production_fold,
     train_fold,
+    training_arrays,
 )
+from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.errors import CheckpointError, LookAheadError
+from trading_pipeline.errors import CheckpointError, LookAheadError, TrainingError
 from trading_pipeline_tests.core.learning.sample_market import (
     MARKET,
     dataset,
@@ -43,6 +46,51 @@ def scrambled(bars: Panel, first: int) -> Panel:
 def same_weights(one, other) -> bool:
     pairs = zip(one["states"], other["states"], strict=True)
     return all(torch.equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
+PRICES = ("open", "high", "low", "close")
+
+
+def without(bars: Panel, gone) -> Panel:
+    """The panel without the bars where the mask (T, N) is true."""
+    names = (*PRICES, "volume")
+    return replace(bars, **{name: np.where(gone, np.nan, getattr(bars, name)) for name in names})
+
+
+def unlearnable() -> dict[str, tuple[Panel, str]]:
+    """Panels of which no bar can be learned from, and what is said of each."""
+    bars = panel()
+    rows, n = np.indices(bars.close.shape)
+    still = {name: np.where(bars.traded, 100.0, np.nan) for name in PRICES}
+    plain = {
+        "split": bars.split * 0 + 1,
+        "dividend": bars.dividend * 0,
+        "factor": bars.factor * 0 + 1,
+    }
+    cheap = {name: getattr(bars, name) * 1e-3 for name in PRICES}
+    return {
+        "volume": (replace(bars, volume=bars.volume * 0), "no volume in the last 5 bars"),
+        "price": (replace(bars, **cheap), "below the floor of price (1)"),
+        "history": (without(bars, rows < 1200), "fewer than 312 bars since listing"),
+        "quarantine": (without(bars, rows % 20 == 3 * n), "in quarantine for missing too many"),
+        "gappy": (without(bars, rows % 2 == n % 2), "fewer than 80% of the last 21 dates"),
+        "still": (replace(bars, **still, **plain), "the price did not move"),
+    }
+
+
+@pytest.mark.parametrize("rule", ["volume", "price", "history", "quarantine", "gappy", "still"])
+def test_a_training_without_a_sample_names_the_rule_that_took_them(rule):
+    """More history would not help with a volume that is always zero."""
+    bars, said = unlearnable()[rule]
+    data = Dataset.of(bars, np.zeros((*bars.close.shape, len(NAMES)), np.float32), 60)
+    with pytest.raises(TrainingError) as refused:
+        training_arrays(data, fold(), recipe())
+    text = str(refused.value)
+    assert text.startswith("the training window is empty: no ")
+    first = text.split("symbol to learn from: ")[1].split(";")[0]
+    assert said in first
+    assert "of 4 symbols (" in first
+    assert ("history" in first) == (rule == "history")
 
 
 def test_training_is_deterministic_by_seed(trained):

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.market.bars import COLUMNS, check_bars, content_hash, empty_bars
+from trading_pipeline.core.market.bars import (
+    COLUMNS,
+    check_bars,
+    content_hash,
+    empty_bars,
+    price_text,
+)
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.strategies import bars
 
@@ -220,3 +226,31 @@ def test_the_content_hash_does_not_depend_on_where_it_is_computed():
 
 
 GOLDEN_HASH = "431d8fba32dd71e6973ff90a6a334c0793a8099bb66e219335cffeba7ba0d7cc"
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [
+        (30123.456789, "30,123.4568"),
+        (12.5, "12.5000"),
+        (0.5, "0.5000"),
+        (0.123456, "0.12346"),
+        (0.00005, "0.00005"),
+        (0.0000123, "0.0000123"),
+        (1.23456789e-9, "0.0000000012346"),
+        (-0.0000123, "-0.0000123"),
+        (0.0, "0.0000"),
+        (float("nan"), "-"),
+    ],
+)
+def test_a_price_keeps_its_digits(price, text):
+    """Below 0.00005 four decimals are all zero: a coin was bought at 0.0000."""
+    assert price_text(price) == text
+
+
+@given(st.floats(1e-12, 1e9))
+def test_a_price_can_be_read_back(price):
+    """Five digits are right, and none of them is hidden in an exponent."""
+    text = price_text(price)
+    assert float(text.replace(",", "")) == pytest.approx(price, rel=5.001e-5)
+    assert "e" not in text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.breaks import recent
-from trading_pipeline.core.market.eligibility import eligibility_at, eligible
+from trading_pipeline.core.market.eligibility import eligibility_at, eligible, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline_tests.strategies import panels
 
@@ -142,7 +142,9 @@ def test_a_lookback_below_one_is_refused():
 @given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8), st.sampled_from([0.0, 1e6]))
 def test_the_conditions_of_a_symbol_are_the_rule_for_all(panel, lookback, window, floor):
     """Explained one by one, the rules give what the universe was made by."""
-    able = eligible(panel, lookback, 50.0, floor) & ~recent(panel.quarantined, window)
+    able = eligible(panel, lookback, 50.0, floor, window)
+    guarded = recent(panel.quarantined, window)
+    np.testing.assert_array_equal(able, eligible(panel, lookback, 50.0, floor) & ~guarded)
     for row in range(0, len(panel.timestamps), 7):
         for n in range(len(panel.symbols)):
             conditions = eligibility_at(panel, row, n, lookback, window, 50.0, floor)
@@ -155,6 +157,45 @@ def test_each_rule_that_fails_is_named_with_figure_and_limit():
     conditions = eligibility_at(panel_of(close, volume), 29, 0, lookback=40)
     broken = {each.rule: (each.figure, each.limit) for each in conditions if not each.met}
     assert broken == {"history": (30.0, 40.0), "stale": (0.0, 1.0), "price_floor": (0.5, 1.0)}
+
+
+def refused(close, volume, lookback=1, **limits):
+    panel = panel_of(close, volume)
+    return refusals(panel, rules_of(panel, lookback, **limits), slice(0, len(close)))
+
+
+def test_what_refuses_every_bar_is_named_for_every_rule():
+    """'Give more history' was said of a volume that is always zero, and is no help there."""
+    close, volume = steady(30, symbols=4)
+    assert refused(close, volume) == ""
+    assert refused(close, 0 * volume) == (
+        "4 of 4 symbols (104 of 120 bars): no volume in the last 5 bars (correct the column volume)"
+    )
+    assert refused(close / 100, volume) == (
+        "4 of 4 symbols (120 of 120 bars): below the floor of price (1)"
+    )
+    assert "4 of 4 symbols (120 of 120 bars): below the floor of dollar volume (50,000 a bar" in (
+        refused(close, volume, min_dollar_volume=5e4)
+    )
+    assert "4 of 4 symbols (120 of 120 bars): fewer than 40 bars since listing" in (
+        refused(close, volume, lookback=40)
+    )
+    close[9:, 0] = np.where(np.arange(21) % 2, np.nan, 10.0)
+    said = refused(close, volume)
+    assert "1 of 4 symbols (8 of 110 bars): in quarantine for missing too many bars" in said
+    assert "1 of 4 symbols (7 of 110 bars): bars at fewer than 80% of the last 21 dates" in said
+    assert refused(close[:1] * np.nan, volume[:1]) == "none of 0 symbols has a bar there"
+
+
+@settings(max_examples=60)
+@given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8), st.sampled_from([0.0, 1e6]))
+def test_every_bar_that_is_not_eligible_is_refused_by_a_rule(panel, lookback, window, floor):
+    able = eligible(panel, lookback, 50.0, floor, window)
+    rules = list(rules_of(panel, lookback, 50.0, floor, window))
+    met = np.logical_and.reduce([rule.met for rule in rules])
+    np.testing.assert_array_equal(able, panel.traded & met)
+    rows = slice(0, len(panel.timestamps))
+    assert bool(refusals(panel, rules, rows)) == bool((panel.traded & ~able).any())
 
 
 def test_conditions_refuse_a_history_of_nothing():

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.market.actions import check_actions
-from trading_pipeline.core.market.bars import COPY, RIVAL, check_bars, typed_bars
-from trading_pipeline.core.market.calendar import trading_calendar
-from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.bars import COPY, RIVAL, check_bars, in_order, typed_bars
+from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.quality import examine, find_broken_rows, held_out
+from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.market.planted import (
     CALENDAR,
     SYMBOLS,
@@ -26,8 +26,19 @@ ALWAYS = {"adjusted"}  # what is said of every panel without actions
 
 def found(bars, calendar=CALENDAR, **options):
     """Findings of planted bars that the clean ones do not have."""
-    quality = examine(panel_of(bars), calendar, "planted", **options)
+    quality = examine(bars, None, calendar, "planted", **options)
     return [each for each in quality.findings if each.kind not in ALWAYS]
+
+
+def with_holidays(bars, symbols):
+    """The bars, and on every holiday within them those of the day before, of some symbols."""
+    days = pd.date_range(bars["timestamp"].min(), bars["timestamp"].max(), freq="B", unit="us")
+    closed = days[CALENDAR.closed_on(days)]
+    sessions = pd.DatetimeIndex(bars["timestamp"].unique())
+    before = sessions[sessions.searchsorted(closed) - 1]
+    copies = bars[bars["symbol"].isin(symbols) & bars["timestamp"].isin(before)]
+    holidays = copies["timestamp"].map(dict(zip(before, closed, strict=True)))
+    return in_order(pd.concat([bars, copies.assign(timestamp=holidays)]))
 
 
 def only(findings):
@@ -86,15 +97,15 @@ def test_a_split_that_nobody_announced_and_one_that_was():
     finding = only(found(split))
     assert (finding.kind, finding.first) == ("split", DAYS[100])
     action = {"timestamp": [DAYS[100]], "symbol": ["BBB"], "kind": ["split"], "value": [2.0]}
-    explained = Panel.of(split, check_actions(pd.DataFrame(action)))
-    assert examine(explained, CALENDAR, "explained").findings == ()
+    actions = check_actions(pd.DataFrame(action))
+    assert examine(split, actions, CALENDAR, "explained").findings == ()
 
 
 def test_a_split_that_is_in_the_prices_already_is_found():
     """Adjusted prices with the actions of raw ones: each split would count twice."""
     action = {"timestamp": [DAYS[100]], "symbol": ["BBB"], "kind": ["split"], "value": [4.0]}
-    twice = Panel.of(CLEAN, check_actions(pd.DataFrame(action)))
-    finding = only(examine(twice, CALENDAR, "twice").findings)
+    actions = check_actions(pd.DataFrame(action))
+    finding = only(examine(CLEAN, actions, CALENDAR, "twice").findings)
     assert (finding.kind, finding.first) == ("split", DAYS[100])
     assert "the prices are adjusted already" in finding.text
 
@@ -177,6 +188,67 @@ def test_bars_on_closed_days_are_told_apart():
     assert {each.kind for each in findings} == {"closed"}
 
 
+@pytest.mark.parametrize("culprits", [1, 2, 3, 4])
+def test_bars_on_holidays_harm_nobody_and_name_their_symbols(culprits):
+    """They made dates that the others lack, which put faultless shares into quarantine."""
+    bars = with_holidays(CLEAN, SYMBOLS[:culprits])
+    finding = only(found(bars))
+    assert (finding.kind, finding.severity, finding.rows) == ("closed", "warning", 7 * culprits)
+    assert finding.first == pd.Timestamp("2015-01-19", tz="UTC")
+    assert finding.symbol == ("AAA" if culprits == 1 else f"{culprits} symbols")
+    assert culprits == 1 or ", ".join(SYMBOLS[:culprits]) in finding.text
+    assert "Left out of features, models and trades" in finding.text
+    panel = panel_of(on_open_days(bars, CALENDAR))
+    assert held_out(panel) == []
+    pd.testing.assert_frame_equal(panel.adjusted_bars(), panel_of(CLEAN).adjusted_bars())
+
+
+def test_bars_of_another_market_altogether_are_refused():
+    """Nothing would be left to look at, and what is wrong is the calendar."""
+    bars = CLEAN.iloc[:4].assign(timestamp=pd.Timestamp("2015-07-03", tz="UTC").as_unit("us"))
+    with pytest.raises(BarsError, match="all bars are of days on which XNYS is closed"):
+        examine(bars, None, CALENDAR, "planted")
+
+
+def test_what_many_symbols_share_is_told_once():
+    """501 rows that say the same hide the one that matters; the names say whose they are."""
+    names = [f"S{n:03}" for n in range(501)]
+    one = CLEAN[CLEAN["symbol"] == "AAA"].iloc[:60]
+    bars = in_order(pd.concat([one.assign(symbol=name) for name in names]))
+    of_day = bars["timestamp"] == DAYS[40]
+    quiet = bars.assign(volume=bars["volume"].where(~of_day, 0.0))
+    own = (quiet["symbol"] == "S007") & (quiet["timestamp"] == DAYS[50])
+    quiet.loc[own, "volume"] = 0.0  # one that has a fault of its own beside the one of all
+    late = quiet[~(quiet["symbol"].isin(names[:200]) & (quiet["timestamp"] == DAYS[45]))]
+    findings = found(with_holidays(late, names))
+    rows = {(each.kind, each.symbol): each.rows for each in findings}
+    assert rows == {
+        ("closed", "501 symbols"): 2 * 501,
+        ("zero volume", "501 symbols"): 501,
+        ("zero volume", "S007"): 1,
+        ("gap", "200 symbols"): 200,
+    }
+    assert (
+        "S000, S001, S002, S003, S004 and 195 others"
+        in only([each for each in findings if each.kind == "gap"]).text
+    )
+
+
+def test_the_evening_of_an_open_day_is_no_closed_day():
+    """19:00 of a Friday in New York is Saturday in UTC; a holiday is one at every hour."""
+    calendar = trading_calendar("XNYS", "1h")
+    local = ["2015-01-16 19:00", "2015-01-16 04:00", "2015-01-19 10:30", "2015-01-18 23:00"]
+    stamps = pd.DatetimeIndex(local).tz_localize("America/New_York").tz_convert("UTC")
+    assert calendar.closed_on(stamps).tolist() == [False, False, True, True]
+    assert not HOURS.closed_on(stamps).any()
+
+
+def test_years_beyond_the_calendar_are_open():
+    """Panels reach back further than the library knows: that is no reason to lose them."""
+    days = pd.DatetimeIndex(["1962-01-01", "2060-01-01"], tz="UTC")
+    assert not CALENDAR.closed_on(days).any()
+
+
 def test_a_bar_outside_the_session_of_an_intraday_panel():
     calendar = trading_calendar("XNYS", "1h")
     hourly = clean_bars(400, calendar=calendar)
@@ -204,9 +276,7 @@ def test_a_market_that_is_late_is_stale():
 
 
 def test_a_symbol_without_any_bar_is_named():
-    panel = Panel.of(CLEAN, None, (*SYMBOLS, "ZZZ"))
-    findings = [f for f in examine(panel, CALENDAR, "x").findings if f.kind not in ALWAYS]
-    finding = only(findings)
+    finding = only(found(CLEAN, symbols=(*SYMBOLS, "ZZZ")))
     assert (finding.kind, finding.symbol, finding.figure) == ("stale", "ZZZ", "no bar at all")
 
 
@@ -227,7 +297,7 @@ def test_one_bar_can_be_examined():
 
 def test_coverage_is_a_share_by_symbol_and_month():
     gappy = without(without(CLEAN, "BBB", 0, 60), "CCC", 20, 23)
-    table = examine(panel_of(gappy), CALENDAR, "x").coverage
+    table = examine(gappy, None, CALENDAR, "x").coverage
     assert table.loc["AAA"].eq(1).all()
     assert table.loc["BBB"].isna().sum() == 2  # January and February 2015
     # 20 sessions in January 2015 from the 2nd; rows 20 to 22 are the first of February's 19.

@@ -39,8 +39,11 @@ NEUTRAL = replace(
 )  # fmt: skip
 
 
-def rerun_of(market, seed=3, T=260):
+def rerun_of(market, seed=3, T=260, level=1.0):
+    """A strategy on random scores; `level` scales all prices, and volumes inversely."""
     panel = random_panel(seed, T=T, N=len(SYMBOLS))
+    prices = {name: level * getattr(panel, name) for name in ("open", "high", "low", "close")}
+    panel = replace(panel, **prices, dividend=level * panel.dividend, volume=panel.volume / level)
     scores = random_scores(seed, panel)
     t, n = np.nonzero(np.isfinite(scores) & (np.arange(T)[:, None] >= 70))
     names = np.array(SYMBOLS, dtype=object)[n]
