@@ -34,6 +34,15 @@ def test_a_leak_is_exit_code_one(run, folder, monkeypatch):
     assert "features, truncation: ret_1 of AAA at" in said
 
 
+def test_a_fault_of_ours_is_no_leak(run, folder, monkeypatch):
+    """Exit code 1 means a leak, so what breaks must not end as a traceback with that code."""
+    monkeypatch.setattr(dataset, "compute_features", lambda bars, calendar=None: [].pop())
+    panel(320).to_parquet(folder / "panel.parquet")
+    code, said = run("check-leakage", "--data-path", folder / "panel.parquet", "--cuts", 1)
+    assert code == 2
+    assert "panel.parquet broke: IndexError: pop from empty list (core/learning/" in said
+
+
 def test_a_market_without_bars_is_refused(run):
     code, said = run("check-leakage", "--market", "sample")
     assert code == 2

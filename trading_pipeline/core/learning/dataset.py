@@ -3,7 +3,6 @@
 Letters: T rows of the market's clock, N symbols, F features, S steps of a window.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +73,3 @@ class Dataset:
             overnight=overnight,
             intraday=np.log(closes / opens),
         )
-
-    def data_hash(self, rows: int) -> str:
-        """SHA-256 of the bars and corporate actions of the first `rows` rows."""
-        panel = self.panel
-        digest = hashlib.sha256("\n".join(panel.symbols).encode())
-        digest.update(panel.timestamps[:rows].to_numpy("datetime64[us]").tobytes())
-        for name in ("open", "high", "low", "close", "volume", "split", "dividend", "factor"):
-            digest.update(np.ascontiguousarray(getattr(panel, name)[:rows]).tobytes())
-        return digest.hexdigest()

@@ -4,6 +4,7 @@ Letters: T timestamps, N symbols. Orders and fills use the raw prices, features 
 adjusted ones.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -93,6 +94,14 @@ class Panel:
             total_return_units=actions is None,
             shares=shares,
         )
+
+    def data_hash(self, rows: int) -> str:
+        """SHA-256 of the bars and corporate actions of the first `rows` rows."""
+        digest = hashlib.sha256("\n".join(self.symbols).encode())
+        digest.update(self.timestamps[:rows].to_numpy("datetime64[us]").tobytes())
+        for name in ("open", "high", "low", "close", "volume", "split", "dividend", "factor"):
+            digest.update(np.ascontiguousarray(getattr(self, name)[:rows]).tobytes())
+        return digest.hexdigest()
 
     @property
     def traded(self) -> np.ndarray:

@@ -89,12 +89,12 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
 
         recipe, data = recipe_of(plan), read_dataset(home, plan)
         fold, store = fold_of(data, recipe, context.partition_key), home.checkpoints(market)
-        checkpoint = checkpoint_of(home, plan, data, fold)
+        checkpoint = checkpoint_of(home, plan, data.panel, fold)
         watch = progress.start(f"{market.name} fold {fold.key}: predicting", context.log.info)
         rows = predict_rows(
             Predictor(checkpoint), data, fold.test, fold.key, lambda k, n: watch(k, n, "dates")
         )
-        made_from = predictions_fingerprint(data, fold, store.verify(fold.key))
+        made_from = predictions_fingerprint(data.panel, fold, store.verify(fold.key))
         home.predictions(market).write(fold.key, rows, made_from)
         return dg.MaterializeResult(
             metadata={
