@@ -1,5 +1,6 @@
 """`trading-pipeline check-leakage` on a panel: what it says, and its exit codes."""
 
+from trading_pipeline.adapters import quality
 from trading_pipeline.core.learning import dataset
 from trading_pipeline_tests.synthetic import panel
 from trading_pipeline_tests.test_cli import folder, run
@@ -41,6 +42,13 @@ def test_a_fault_of_ours_is_no_leak(run, folder, monkeypatch):
     code, said = run("check-leakage", "--data-path", folder / "panel.parquet", "--cuts", 1)
     assert code == 2
     assert "panel.parquet broke: IndexError: pop from empty list (core/learning/" in said
+
+
+def test_a_fault_of_ours_is_no_severe_finding(run, folder, monkeypatch):
+    monkeypatch.setattr(quality, "examine_files", lambda path, market: [].pop())
+    code, said = run("quality", "--data-path", folder / "panel.parquet")
+    assert code == 2
+    assert "panel.parquet broke: IndexError: pop from empty list (cli/quality.py:" in said
 
 
 def test_a_market_without_bars_is_refused(run):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.context import settings_of
 
@@ -38,7 +39,8 @@ def quality(
     severe. 1: something severe, which is refused, or holds its symbol out of learning and trading.
     2: refused, because there are no bars to read.
     """
-    examined = _of_market(market or "sample") if data_path is None else _of_path(data_path, market)
+    with naming_faults(lambda: f"examining {data_path or market or 'sample'} broke"):
+        examined = _of_path(data_path, market) if data_path else _of_market(market or "sample")
     _print(examined, out)
     if examined.severe:
         raise typer.Exit(SEVERE)
