@@ -4,7 +4,7 @@ It compares fingerprints of what is stored now with those of what models and pre
 from; so it is the same whoever made them, in whatever order, and with whatever events on record.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.panel import Panel
@@ -42,6 +42,16 @@ def lacking(home: Home, plan: Plan, panel: Panel) -> dict[str, Lack]:
         for key, fold in folds_of_panel(panel, recipe_of(plan)).items()
     }
     return {key: lack for key, lack in lacks.items() if lack}
+
+
+def stored_model(
+    home: Home, plan: Plan, panel: Panel, fold: Fold, name: str
+) -> dict[str, Any] | None:
+    """The checkpoint of that name, if a training on these bars would make the same one."""
+    try:
+        return checkpoint_of(home, plan, panel, fold, name)
+    except CheckpointError:
+        return None
 
 
 def _lack_of(home: Home, plan: Plan, panel: Panel, fold: Fold) -> Lack | None:
