@@ -16,7 +16,8 @@ TradingPipelineError
 │   └── LookAheadError    a checkpoint has seen the bars it is asked to predict
 ├── TradingError          an order, a book or a risk setting that cannot be simulated
 ├── LedgerError           the journal is broken, or another session is writing to it
-└── EvaluationError       there is nothing to evaluate
+├── EvaluationError       there is nothing to evaluate
+└── ProgramFault          something of ours broke; says what, and where in the code
 """
 
 
@@ -86,3 +87,7 @@ class LedgerError(TradingPipelineError):
 
 class EvaluationError(TradingPipelineError):
     """There is nothing to evaluate."""
+
+
+class ProgramFault(TradingPipelineError):
+    """Something of ours broke, and what it was working on is not to be believed."""

@@ -59,7 +59,7 @@ def report_folder(settings):
 
 def test_the_chain_ends_in_a_report(finished, settings):
     assert finished["days"] == ("2000-03-01", "2007-12-31")
-    assert finished["folds"] == ["2006-01-01", "2007-01-01"]
+    assert finished["folds"] == {"2006-01-01": "train", "2007-01-01": "train"}
     assert finished["reported"]
     summary = json.loads((report_folder(settings) / "report.json").read_text())
     assert summary["market"] == "sample"
@@ -84,7 +84,7 @@ def test_a_second_run_with_nothing_new_does_nothing(finished, settings, own_inst
     with running(settings) as run:
         plan = plan_of(settings, "sample")
         assert runs.download(run, plan) is None
-        assert runs.train(run, plan) == []
+        assert runs.train(run, plan) == {}
         assert not runs.backtest(run, plan, 100_000.0)
     assert {path: path.stat().st_mtime_ns for path in report_folder(settings).iterdir()} == before
 
@@ -127,7 +127,7 @@ def test_a_tampered_checkpoint_is_trained_again_and_never_used(finished, setting
     with running(settings) as run:
         with pytest.raises(TradingPipelineError, match="not the file that was written"):
             runs.backtest(run, plan, 70_000.0)
-        assert runs.train(run, plan) == ["2007-01-01"]
+        assert runs.train(run, plan) == {"2007-01-01": "train"}
 
 
 def test_models_of_other_settings_are_not_reported_on(finished, settings, own_instance):

@@ -1,5 +1,6 @@
 """`trading-pipeline check-leakage` on a panel: what it says, and its exit codes."""
 
+from trading_pipeline.adapters import quality
 from trading_pipeline.core.learning import dataset
 from trading_pipeline_tests.synthetic import panel
 from trading_pipeline_tests.test_cli import folder, run
@@ -32,6 +33,22 @@ def test_a_leak_is_exit_code_one(run, folder, monkeypatch):
     assert code == 1
     assert "LEAK (" in said
     assert "features, truncation: ret_1 of AAA at" in said
+
+
+def test_a_fault_of_ours_is_no_leak(run, folder, monkeypatch):
+    """Exit code 1 means a leak, so what breaks must not end as a traceback with that code."""
+    monkeypatch.setattr(dataset, "compute_features", lambda bars, calendar=None: [].pop())
+    panel(320).to_parquet(folder / "panel.parquet")
+    code, said = run("check-leakage", "--data-path", folder / "panel.parquet", "--cuts", 1)
+    assert code == 2
+    assert "panel.parquet broke: IndexError: pop from empty list (core/learning/" in said
+
+
+def test_a_fault_of_ours_is_no_severe_finding(run, folder, monkeypatch):
+    monkeypatch.setattr(quality, "examine_files", lambda path, market: [].pop())
+    code, said = run("quality", "--data-path", folder / "panel.parquet")
+    assert code == 2
+    assert "panel.parquet broke: IndexError: pop from empty list (cli/quality.py:" in said
 
 
 def test_a_market_without_bars_is_refused(run):

@@ -82,7 +82,7 @@ def write_job(
         device: "cpu", or "cuda" for a GPU of its own for each process.
         drawn: where event files for TensorBoard go; None: nowhere.
     """
-    fingerprint = model_fingerprint(data, fold, recipe)
+    fingerprint = model_fingerprint(data.panel, fold, recipe)
     arrays = {
         **{
             f"panel_{name}": each

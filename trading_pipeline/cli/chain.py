@@ -41,7 +41,14 @@ def train(market: MarketName = "sample", preset: Preset = None) -> None:
         from trading_pipeline.defs import runs
 
         done = runs.train(run, plan_of(settings, market))
-    say(f"{market}: {f'trained {len(done)} folds' if done else 'all folds are up to date'}")
+    say(f"{market}: {_brought(list(done.values()))}")
+
+
+def _brought(jobs: list[str]) -> str:
+    """What was done to the folds, for a person."""
+    words = {"train": "trained {} folds", "predict": "predicted {} folds with the models they have"}
+    told = [text.format(jobs.count(job)) for job, text in words.items() if job in jobs]
+    return ", ".join(told) or "all folds are up to date"
 
 
 def backtest(

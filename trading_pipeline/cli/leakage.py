@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import Bars, say
 from trading_pipeline.cli.context import CalendarName, Strict, read_panel, runner_of, settings_of
 from trading_pipeline.errors import HistoryTooShort
@@ -34,10 +35,11 @@ def check_leakage(
     change. Exit code 0: clean. 1: a leak was found. 2: refused, for example because no bars are
     stored.
     """
-    if data_path is None:
-        examined, skipped = _of_market(market or "sample", cuts)
-    else:
-        examined, skipped = _of_panel(data_path, market, calendar, cuts, strict)
+    with naming_faults(lambda: f"looking for leaks in {data_path or market or 'sample'} broke"):
+        if data_path is None:
+            examined, skipped = _of_market(market or "sample", cuts)
+        else:
+            examined, skipped = _of_panel(data_path, market, calendar, cuts, strict)
     _print(examined, skipped)
     if any(each.leaks for each in examined):
         raise typer.Exit(LEAK)

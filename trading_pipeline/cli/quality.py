@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.context import CalendarName, settings_of
 
@@ -39,10 +40,11 @@ def quality(
     severe. 1: something severe, which is refused, or holds its symbol out of learning and trading.
     2: refused, because there are no bars to read.
     """
-    if data_path is None:
-        examined = _of_market(market or "sample")
-    else:
-        examined = _of_path(data_path, market, calendar)
+    with naming_faults(lambda: f"examining {data_path or market or 'sample'} broke"):
+        if data_path is None:
+            examined = _of_market(market or "sample")
+        else:
+            examined = _of_path(data_path, market, calendar)
     _print(examined, out)
     if examined.severe:
         raise typer.Exit(SEVERE)

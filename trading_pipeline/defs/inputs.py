@@ -123,17 +123,22 @@ def folds_of_panel(panel: Panel, recipe: "Recipe") -> dict[str, Fold]:
     return folds(panel.timestamps, market.walk_forward, market.horizon, lookback)
 
 
-def checkpoint_of(home: Home, plan: Plan, data: "Dataset", fold: Fold) -> dict[str, Any]:
+def checkpoint_of(
+    home: Home, plan: Plan, panel: Panel, fold: Fold, name: str | None = None
+) -> dict[str, Any]:
     """The stored checkpoint of a fold, if it is of this recipe and of these bars.
+
+    Args:
+        name: of its file, where it is not the fold's key.
 
     Raises:
         CheckpointError: it is missing, damaged, or of other settings or bars.
     """
     from trading_pipeline.core.learning.checkpoint import model_fingerprint
 
-    checkpoint = home.checkpoints(plan.market).read(fold.key)
+    checkpoint = home.checkpoints(plan.market).read(name or fold.key)
     check_fold(checkpoint, plan)
-    if checkpoint["fingerprint"] != model_fingerprint(data, fold, recipe_of(plan)):
+    if checkpoint["fingerprint"] != model_fingerprint(panel, fold, recipe_of(plan)):
         raise CheckpointError(
             f"the checkpoint of fold {fold.key} was trained with other settings or on other bars; "
             f"run `trading-pipeline train --market {plan.market.name}` to train it again"
@@ -159,11 +164,11 @@ def fold_of(data: "Dataset", recipe: "Recipe", key: str) -> Fold:
     return known[key]
 
 
-def predictions_fingerprint(data: "Dataset", fold: Fold, digest: str) -> str:
+def predictions_fingerprint(panel: Panel, fold: Fold, digest: str) -> str:
     """Equal fingerprints mean equal predictions: checkpoint and all bars up to the fold's last."""
     from trading_pipeline.core.learning.recipe import fingerprint
 
-    return fingerprint(digest, data.data_hash(fold.test.last + 1))
+    return fingerprint(digest, panel.data_hash(fold.test.last + 1))
 
 
 def metadata_of(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _examine_fold(
     from trading_pipeline.core.learning.training_leakage import examine_training
 
     try:
-        checkpoint = checkpoint_of(home, plan, data, fold)
+        checkpoint = checkpoint_of(home, plan, data.panel, fold)
         stored = home.predictions(plan.market).read([fold.key])
     except (CheckpointError, StoreError) as error:
         return examine_training(data.panel, fold, recipe_of(plan)), str(error)

@@ -179,7 +179,7 @@ def _rows(panel: Panel, folds: list[Fold], config: PaperConfig) -> tuple[int, in
     if config.end:
         after = int(panel.timestamps.searchsorted(_day(config.end) + pd.Timedelta(days=1)))
         last = min(last, after - 1)
-    if first >= last:
+    if first > last:
         days = (
             f"{panel.timestamps[folds[0].test.first]:%Y-%m-%d} to {panel.timestamps[-1]:%Y-%m-%d}"
         )

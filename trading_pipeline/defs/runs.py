@@ -10,32 +10,28 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
+from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.feature_update import is_current
 from trading_pipeline.adapters.sources.source import bars_and_aside
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
-from trading_pipeline.defs.checks.models import cleared_of_leaks
-from trading_pipeline.defs.inputs import (
-    Plan,
-    checks_passed,
-    folds_of,
-    predictions_fingerprint,
-    read_dataset,
-    recipe_of,
-    span_of,
-)
+from trading_pipeline.defs.freshness import lacking
+from trading_pipeline.defs.inputs import Plan, checks_passed, read_panel, span_of
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import BY_DAY, job_name
 from trading_pipeline.defs.partitions import DAY
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home, Sources
 from trading_pipeline.defs.schedules import missing_days, range_tags
-from trading_pipeline.errors import CheckpointError, StoreError, TradingPipelineError
+from trading_pipeline.errors import StoreError, TradingPipelineError
 
 _LOG = logging.getLogger(__name__)
+# What a run ends with on purpose, and Dagster's records, of which `runner` tells.
+_NO_FAULTS = (TradingPipelineError, DagsterAssetCheckFailedError, SQLAlchemyError)
 _GRAVE = ("severe", "warnings")  # of the metadata of `bars_are_plausible`
 # Only what a person at a terminal needs; the rest is in the event log and the UI.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -66,17 +62,31 @@ class Runner:
         """
         resolved = self.definitions.resolve_job_def(job)
         try:
-            return resolved.execute_in_process(
-                instance=self.instance,
-                partition_key=partition_key,
-                asset_selection=only,
-                tags={PROCESS_TAG: this_process(), **(tags or {})},
-                run_config={**_QUIET, **({"ops": ops} if ops else {})},
-            )
+            with naming_faults(self._broken_step, _NO_FAULTS):
+                return resolved.execute_in_process(
+                    instance=self.instance,
+                    partition_key=partition_key,
+                    asset_selection=only,
+                    tags={PROCESS_TAG: this_process(), **(tags or {})},
+                    run_config={**_QUIET, **({"ops": ops} if ops else {})},
+                )
         except DagsterAssetCheckFailedError as error:
             raise TradingPipelineError(self._failed_checks() or str(error)) from error
         except DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
+
+    def _broken_step(self) -> str:
+        """The step of the newest run that broke, and where its traceback is."""
+        newest = self.instance.get_runs(limit=1)[0]
+        records = self.instance.get_records_for_run(
+            newest.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        ).records
+        steps = ", ".join(str(record.event_log_entry.step_key) for record in records)
+        fold = newest.tags.get(PARTITION_NAME_TAG)
+        return (
+            f"{steps or newest.job_name}{f' of {fold}' if fold else ''} broke, and nothing that "
+            f"waits for it was made (run {newest.run_id[:8]} of the web UI has the traceback)"
+        )
 
     def _failed_checks(self) -> str:
         """What the checks of the newest run complained about."""
@@ -225,16 +235,12 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
     return severe, warnings
 
 
-def train(run: Runner, plan: Plan) -> list[str]:
-    """Checkpoints and predictions of all folds that lack them or have become stale; their keys."""
-    data, recipe = read_dataset(run.home, plan), recipe_of(plan)
-    cleared, done = cleared_of_leaks(run.instance, plan.market), []
-    for key, fold in folds_of(data, recipe).items():
-        fine = run.home.predictions(plan.market).fingerprint(key) in cleared
-        if not fine or not _is_trained(run.home, plan, data, fold):
-            run.run(job_name(plan.market, "train"), partition_key=key)
-            done.append(key)
-    return done
+def train(run: Runner, plan: Plan) -> dict[str, str]:
+    """Whatever the folds lack, models or predictions alone; by key, the job that brought it."""
+    lacks = lacking(run.home, plan, read_panel(run.home, plan.market))
+    for key, lack in lacks.items():
+        run.run(job_name(plan.market, lack.job), partition_key=key)
+    return {key: lack.job for key, lack in lacks.items()}
 
 
 def backtest(run: Runner, plan: Plan, capital: float) -> bool:
@@ -284,22 +290,3 @@ def _features_are_of_bars(run: Runner, market: Market) -> bool:
     """Whether the features are this catalog's, of the stored bars, and all checks passed."""
     stores = run.home.bars(market), run.home.features(market)
     return is_current(*stores, market) and checks_passed(run.instance, market)
-
-
-def _is_trained(home: Home, plan: Plan, data: Any, fold: Any) -> bool:
-    from trading_pipeline.core.learning.checkpoint import model_fingerprint
-
-    checkpoints, predictions = home.checkpoints(plan.market), home.predictions(plan.market)
-    try:
-        checkpoint = checkpoints.read(fold.key)
-    except CheckpointError:
-        return False
-    if checkpoint["fingerprint"] != model_fingerprint(data, fold, recipe_of(plan)):
-        return False
-    wanted = predictions_fingerprint(data, fold, checkpoints.verify(fold.key))
-    if predictions.fingerprint(fold.key) != wanted:
-        return False
-    try:
-        return not predictions.read([fold.key]).empty
-    except StoreError:  # its rows are damaged, though what it was made from can be read
-        return False

@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.exchanges import (
     NEVER_CLOSES,
     WEEKDAYS,
@@ -57,6 +59,9 @@ def nightly(
         stored = context.instance.get_materialized_partitions(key)
         wanted = missing_days(market, stored, context.scheduled_execution_time)
         if wanted is None:
+            closed = last_closed_day(market, context.scheduled_execution_time)
+            if not sessions_among(market, [closed]):
+                return dg.SkipReason(f"{market.calendar} has no session on {closed}")
             return dg.SkipReason(f"all days of {market.name} are stored")
         return dg.RunRequest(run_key=f"{market.name} {wanted[1]}", tags=range_tags(*wanted))
 
@@ -82,12 +87,26 @@ def weekly_quality(
 def missing_days(
     market: Market, stored: set[str], now: datetime, first: str = ""
 ) -> tuple[str, str] | None:
-    """First and last day from `first` on that have closed by `now` and are not stored, if any."""
+    """First and last day from `first` on that have closed by `now` and are not stored, if any.
+
+    None as well where the market had no session on any of them: holidays alone bring no bars, and
+    are stored together with the next session.
+    """
     last = last_closed_day(market, now)
     known = days(market).get_partition_keys(current_time=now)
     closed = [day for day in known if first <= day <= last]
     missing = [day for day in closed if day not in stored]
-    return (missing[0], missing[-1]) if missing else None
+    return (missing[0], missing[-1]) if sessions_among(market, missing) else None
+
+
+def sessions_among(market: Market, days: list[str]) -> bool:
+    """Whether the market's calendar has a session on any of these days, which are in order."""
+    if not days:
+        return False
+    first, last = (pd.Timestamp(day, tz="UTC") for day in (days[0], days[-1]))
+    calendar = trading_calendar(market.calendar, "1d")
+    known = calendar.sessions(first, last + pd.Timedelta(days=1)).strftime(DAY)
+    return not set(days).isdisjoint(known)
 
 
 def last_closed_day(market: Market, now: datetime) -> str:

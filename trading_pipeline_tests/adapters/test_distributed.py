@@ -20,7 +20,13 @@ from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_f
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.errors import StoreError, TrainingError
 from trading_pipeline_tests.core.learning.checkpoints import assert_same_answers
-from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, fold, recipe
+from trading_pipeline_tests.core.learning.sample_market import (
+    MARKET,
+    dataset,
+    fold,
+    panel,
+    recipe,
+)
 
 SHARED = recipe(blocks=2)
 
@@ -96,7 +102,7 @@ def test_a_job_goes_on_from_what_its_workers_saved(tmp_path):
         write_job(tmp_path, dataset(), fold(), of, runs={})
         return torch.load(tmp_path / JOB, weights_only=True)["runs"]
 
-    ours = model_fingerprint(dataset(), fold(), SHARED)
+    ours = model_fingerprint(panel(), fold(), SHARED)
     write_runs(tmp_path / RUNS, ours, {0: {"step": 3}})
     assert taken(SHARED) == {0: {"step": 3}}
     assert taken(recipe(blocks=3)) == {}

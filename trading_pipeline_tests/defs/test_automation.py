@@ -8,7 +8,6 @@ import pytest
 
 from trading_pipeline.core.learning.walkforward import fold_starts
 from trading_pipeline.core.market.market import Market, WalkForward
-from trading_pipeline.defs import sensors
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.jobs import asset_jobs
 from trading_pipeline.defs.markets import market_definitions
@@ -19,7 +18,6 @@ from trading_pipeline.defs.schedules import (
     missing_days,
     range_tags,
 )
-from trading_pipeline.defs.sensors import folds_to_run
 
 LIVE = Market(name="live", source="sample", symbols=("IBM",), start=date(2008, 1, 2))
 COINS = replace(LIVE, name="coins", calendar="24/7", start=date(2019, 8, 17))
@@ -46,23 +44,10 @@ def land(instance, asset, partitions):
         instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
 
 
-def evaluate_schedule(instance, at=FRIDAY_NIGHT):
+def evaluate_schedule(instance, at=FRIDAY_NIGHT, market=LIVE):
     context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
-    return definitions(LIVE).resolve_schedule_def("live_nightly").evaluate_tick(context)
-
-
-@pytest.fixture(autouse=True)
-def passed(monkeypatch):
-    """Checks of bars and features, as the sensor sees them; True unless a test says otherwise."""
-    answers = {"passed": True}
-    monkeypatch.setattr(sensors, "checks_passed", lambda instance, market: answers["passed"])
-    return answers
-
-
-def evaluate_sensor(instance, cursor=None):
-    repository = definitions(LIVE).get_repository_def()
-    context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository)
-    return definitions(LIVE).resolve_sensor_def("live_new_bars").evaluate_tick(context)
+    schedule = definitions(market).resolve_schedule_def(f"{market.name}_nightly")
+    return schedule.evaluate_tick(context)
 
 
 def test_a_day_has_closed_when_its_market_has():
@@ -111,13 +96,55 @@ def test_a_night_fetches_every_day_since_the_last_that_was_stored():
     )
 
 
-def test_the_schedule_asks_for_one_run_over_the_missing_days(tmp_path):
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        stored = [day for day in days(LIVE).get_partition_keys(FRIDAY_NIGHT) if day < "2015-03-05"]
-        land(instance, "features", stored[-3:])
-        tick = evaluate_schedule(instance)
+@pytest.fixture
+def on_disk(tmp_path):
+    """Schedules want an instance that another process could open."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+def test_the_schedule_asks_for_one_run_over_the_missing_days(on_disk):
+    stored = [day for day in days(LIVE).get_partition_keys(FRIDAY_NIGHT) if day < "2015-03-05"]
+    land(on_disk, "features", stored[-3:])
+    tick = evaluate_schedule(on_disk)
     (request,) = tick.run_requests
     assert request.tags.items() >= range_tags("2008-01-02", "2015-03-06").items()
+
+
+THANKSGIVING, HALF_DAY = "2024-11-28", "2024-11-29"  # which ends at one o'clock
+RECENT = replace(LIVE, start=date(2024, 11, 20))
+
+
+def half_past_four(day):
+    """Of New York, where it is winter."""
+    return datetime.fromisoformat(f"{day}T21:30:00+00:00")
+
+
+def test_a_night_without_a_session_is_skipped(on_disk):
+    """Thanksgiving brings no bar; what Friday's half session brings is fetched with it."""
+    land(on_disk, "features", [f"2024-11-{day}" for day in (20, 21, 22, 25, 26, 27)])
+    tick = evaluate_schedule(on_disk, half_past_four(THANKSGIVING), RECENT)
+    assert not tick.run_requests
+    assert tick.skip_message == "XNYS has no session on 2024-11-28"
+    (request,) = evaluate_schedule(on_disk, half_past_four(HALF_DAY), RECENT).run_requests
+    assert request.tags.items() >= range_tags(THANKSGIVING, HALF_DAY).items()
+    land(on_disk, "features", [THANKSGIVING, HALF_DAY])
+    tick = evaluate_schedule(on_disk, half_past_four(HALF_DAY), RECENT)
+    assert tick.skip_message == "all days of live are stored"
+
+
+def test_nights_that_were_missed_are_made_up_for_on_a_holiday(on_disk):
+    land(on_disk, "features", [f"2024-11-{day}" for day in (20, 21, 22, 25)])
+    (request,) = evaluate_schedule(on_disk, half_past_four(THANKSGIVING), RECENT).run_requests
+    assert request.tags.items() >= range_tags("2024-11-26", THANKSGIVING).items()
+
+
+def test_a_market_that_never_closes_has_no_holidays(on_disk):
+    coins = replace(RECENT, calendar="24/7")
+    land(on_disk, "features", [f"2024-11-{day}" for day in range(20, 28)])
+    after_midnight = datetime(2024, 11, 29, 0, 10, tzinfo=UTC)
+    (request,) = evaluate_schedule(on_disk, after_midnight, coins).run_requests
+    assert request.tags.items() >= range_tags(THANKSGIVING, THANKSGIVING).items()
 
 
 def test_the_nightly_job_holds_bars_checks_features_and_a_production_model():
@@ -135,165 +162,6 @@ def test_a_night_cannot_be_one_run():
         dg.Definitions.merge(definitions(LIVE), dg.Definitions(jobs=[everything])).resolve_job_def(
             "everything"
         )
-
-
-def bars_land(instance, day, first_changed=None, first="2008-01-02 00:00:00+00:00", **more):
-    """A night: bars with what they say of themselves, then their features."""
-    told = {"first_changed": first_changed or f"{day} 00:00:00+00:00", "first": first}
-    for asset, metadata in (("raw_bars", told), ("features", more)):
-        key = dg.AssetKey(["live", asset])
-        event = dg.AssetMaterialization(key, partition=day, metadata=metadata)
-        instance.report_runless_asset_event(event)
-
-
-class Daemon:
-    """Ticks of the sensor, whose runs end as they are told to."""
-
-    def __init__(self, instance):
-        self.instance, self.cursor = instance, None
-
-    def tick(self, status=dg.DagsterRunStatus.SUCCESS):
-        """What was asked for, as (job, fold); its run has the status at once."""
-        done = evaluate_sensor(self.instance, self.cursor)
-        self.cursor = done.cursor
-        for request in done.run_requests or ():
-            tags = {"dagster/run_key": request.run_key, "dagster/sensor_name": "live_new_bars"}
-            run = dg.DagsterRun(job_name=request.job_name, tags=tags, status=status)
-            self.instance.add_run(run)
-        return [(each.job_name, each.partition_key) for each in done.run_requests or ()]
-
-    def all(self, status=dg.DagsterRunStatus.SUCCESS):
-        """All runs of one landing, in their order."""
-        found = []
-        while asked := self.tick(status):
-            assert len(asked) == 1
-            found += asked
-        return found
-
-
-@pytest.fixture
-def daemon():
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Daemon(instance)
-
-
-def test_new_bars_refresh_the_running_fold_once(daemon):
-    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
-    bars_land(daemon.instance, "2015-03-06")
-    assert daemon.all() == [("live_refresh", "2015-01-01")]
-    assert daemon.all() == []
-    bars_land(daemon.instance, "2015-03-09")
-    assert daemon.all() == [("live_refresh", "2015-01-01")]
-
-
-def test_bars_of_a_release_that_said_less_refresh_the_last_two(daemon):
-    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
-    land(daemon.instance, "features", ["2015-03-05", "2015-03-06"])
-    daemon.cursor = "123"  # of that release
-    assert daemon.all() == [("live_predict", "2014-01-01"), ("live_refresh", "2015-01-01")]
-
-
-def test_new_bars_of_a_new_year_train_its_fold(daemon):
-    """The last bars of the old year land with the first of the new one."""
-    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01"])
-    bars_land(daemon.instance, "2015-01-02", first_changed="2014-12-31 00:00:00+00:00")
-    assert daemon.all() == [("live_train", "2015-01-01"), ("live_refresh", "2014-01-01")]
-
-
-def test_a_first_landing_trains_one_fold_after_the_other_and_reports_once(daemon):
-    bars_land(daemon.instance, "2015-03-06", first_changed="2008-01-02 00:00:00+00:00")
-    assert daemon.all() == [
-        ("live_train", "2013-01-01"),
-        ("live_train", "2014-01-01"),
-        ("live_retrain", "2015-01-01"),
-    ]
-
-
-def test_a_run_is_waited_for(daemon):
-    bars_land(daemon.instance, "2015-03-06")
-    assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("live_train", "2013-01-01")]
-    assert daemon.tick() == []
-    bars_land(daemon.instance, "2015-03-09")
-    assert daemon.tick() == []
-    (run,) = daemon.instance.get_runs()
-    daemon.instance.report_run_failed(run)
-    assert daemon.tick() == [("live_train", "2013-01-01")]  # a new night tries it again
-
-
-def test_a_fold_that_fails_does_not_stop_the_others_and_is_tried_again(daemon):
-    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01"])
-    bars_land(daemon.instance, "2015-03-06", first_changed="2014-06-02 00:00:00+00:00")
-    assert daemon.tick(dg.DagsterRunStatus.FAILURE) == [("live_train", "2015-01-01")]
-    assert daemon.all() == [("live_refresh", "2014-01-01")]
-    bars_land(daemon.instance, "2015-03-09")
-    assert daemon.all() == [("live_retrain", "2015-01-01")]
-
-
-def test_a_revised_bar_trains_what_learned_from_it_and_predicts_what_saw_it(daemon):
-    folds_of_years = [f"{year}-01-01" for year in range(2013, 2016)]
-    land(daemon.instance, "model_checkpoint", folds_of_years)
-    bars_land(daemon.instance, "2015-03-06", first_changed="2014-06-02 00:00:00+00:00")
-    assert daemon.all() == [("live_train", "2015-01-01"), ("live_refresh", "2014-01-01")]
-    bars_land(daemon.instance, "2015-03-09", first_changed="2009-06-02 00:00:00+00:00")
-    assert [fold for _, fold in daemon.all()] == folds_of_years
-
-
-def test_a_new_catalog_trains_everything(daemon):
-    folds_of_years = [f"{year}-01-01" for year in range(2013, 2016)]
-    land(daemon.instance, "model_checkpoint", folds_of_years)
-    bars_land(daemon.instance, "2015-03-06", rebuilt="the catalog has changed")
-    assert [fold for _, fold in daemon.all()] == folds_of_years
-
-
-def test_a_late_split_is_a_change_too(daemon):
-    land(daemon.instance, "model_checkpoint", ["2013-01-01", "2014-01-01", "2015-01-01"])
-    key = dg.AssetKey(["live", "corporate_actions"])
-    told = {"first_changed": "2014-06-02 00:00:00+00:00"}
-    daemon.instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=told))
-    bars_land(daemon.instance, "2015-03-06")
-    assert daemon.all() == [("live_train", "2015-01-01"), ("live_refresh", "2014-01-01")]
-
-
-def test_folds_that_the_first_bars_are_too_late_for_are_not_asked_for(daemon):
-    """The market starts in 2008, and what its source has in 2012."""
-    bars_land(daemon.instance, "2015-03-06", first="2012-01-03 00:00:00+00:00")
-    assert daemon.all() == []
-    bars_land(daemon.instance, "2019-03-06", first="2012-01-03 00:00:00+00:00")
-    assert [fold for _, fold in daemon.all()][:2] == ["2017-01-01", "2018-01-01"]
-
-
-def test_what_failed_its_checks_is_not_traded_on(passed):
-    """Assets are recorded before their checks run, so that bars have landed says nothing."""
-    passed["passed"] = False
-    with dg.DagsterInstance.ephemeral() as instance:
-        land(instance, "features", ["2015-03-06"])
-        tick = evaluate_sensor(instance)
-    assert not tick.run_requests
-    assert "checks" in tick.skip_message
-
-
-def test_nothing_happens_before_bars_land():
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert not evaluate_sensor(instance).run_requests
-
-
-@pytest.mark.parametrize(
-    ("trained", "changed", "train", "predict"),
-    [
-        ((), "2014-02-03", "abc", ""),
-        ("abc", "9999", "", ""),  # nothing has changed
-        ("abc", "2012-12-31 00:00", "abc", ""),
-        ("abc", "2013-01-01 00:00", "bc", "a"),  # the first bar of a fold is not trained on
-        ("abc", "2014-12-31 20:30", "c", "b"),
-        ("abc", "2015-01-01 00:00", "", "c"),
-        ("abc", None, "", "bc"),
-        ("b", "2015-06-01", "ac", ""),
-    ],
-)
-def test_which_folds_a_change_concerns(trained, changed, train, predict):
-    names = {"a": "2013-01-01", "b": "2014-01-01", "c": "2015-01-01"}
-    told = folds_to_run(list(names.values()), {names[each] for each in trained}, changed)
-    assert told == ([names[each] for each in train], [names[each] for each in predict])
 
 
 @pytest.mark.parametrize("running", [True, False])

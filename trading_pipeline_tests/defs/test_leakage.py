@@ -13,11 +13,7 @@ from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import inputs
 from trading_pipeline.defs import leakage as module
 from trading_pipeline.defs.checks import models
-from trading_pipeline.defs.checks.models import (
-    NO_LOOK_AHEAD,
-    cleared_of_leaks,
-    predictions_do_not_look_ahead,
-)
+from trading_pipeline.defs.checks.models import predictions_do_not_look_ahead
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.leakage import MODEL, examine_market
 from trading_pipeline_tests.core.learning.checkpoints import untrained
@@ -72,21 +68,21 @@ def check(home, instance):
 
 
 def test_clean_predictions_pass_and_altered_ones_do_not(stored, instance, model):
-    """And only what passed last is cleared, so that the rest is made again."""
+    """What was found is kept beside them, for the report and for the next training."""
     passed = check(stored, instance)
     assert passed.passed
     assert passed.blocking
     assert "| orders | scrambling | bars become noise at 3 dates" in str(
         passed.metadata["examined"].value
     )
-    assert cleared_of_leaks(instance, MARKET) == {"made from these"}
+    assert stored.predictions(MARKET).passed(KEY) is True
     said = model[1]
     later = said.groupby("symbol")["score"].shift(-1).fillna(0.0)
     stored.predictions(MARKET).write(KEY, said.assign(score=later), "made from these")
     failed = check(stored, instance)
     assert not failed.passed
     assert f"predictions, stored: score of {said['symbol'][0]} at 2006-01-03" in failed.description
-    assert cleared_of_leaks(instance, MARKET) == set()
+    assert stored.predictions(MARKET).passed(KEY) is False
 
 
 def test_all_stages_of_a_market_are_examined(stored):
@@ -125,18 +121,3 @@ def test_a_planted_leak_is_found_in_the_whole_market(stored, monkeypatch):
         *((stage, "scrambling") for stage in ("scaled inputs", "predictions")),
         ("training", "scaler"),
     }
-
-
-def test_a_check_that_a_failed_run_never_came_to_clears_nothing(instance):
-    """It was planned, which is recorded too, and the next command must not stumble over that."""
-
-    @dg.asset(key=[MARKET.name, "predictions"])
-    def broken() -> None:
-        raise RuntimeError("before the check")
-
-    @dg.asset_check(asset=broken, name=NO_LOOK_AHEAD)
-    def never() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=True)
-
-    assert not dg.materialize([broken, never], instance=instance, raise_on_error=False).success
-    assert cleared_of_leaks(instance, MARKET) == set()

@@ -1,10 +1,14 @@
-"""Predictions on disk: one Parquet file a fold, with the fingerprint of what made it."""
+"""Predictions on disk: one Parquet file a fold, with the fingerprint of what made it.
 
+Beside it lies what the leakage check found in exactly these bytes, once it has ended.
+"""
+
+import hashlib
 from pathlib import Path
 
 import pandas as pd
 
-from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.errors import StoreError
 
 COLUMNS = (
@@ -62,6 +66,35 @@ class PredictionStore:
         except (pa.ArrowException, OSError):
             return None
         return metadata.get(_FINGERPRINT, b"").decode() or None
+
+    def digest(self, fold: str) -> str | None:
+        """SHA-256 of a fold's file; None if there is none, or it cannot be read."""
+        try:
+            return hashlib.sha256((self.folder / f"{fold}.parquet").read_bytes()).hexdigest()
+        except OSError:
+            return None
+
+    def note_check(self, fold: str, digest: str | None, passed: bool) -> None:
+        """Keep whether the rows of that digest passed their check."""
+        text = f"{'passed' if passed else 'failed'} {digest}\n"
+        replace_file(self._checked(fold), lambda draft: draft.write_text(text))
+
+    def forget_check(self, fold: str) -> None:
+        """As if it had never been checked."""
+        remove_file(self._checked(fold))
+
+    def passed(self, fold: str) -> bool | None:
+        """Whether the rows stored now passed their check; None: it has not ended on them."""
+        try:
+            verdict, _, digest = self._checked(fold).read_text(errors="replace").partition(" ")
+        except OSError:
+            return None
+        if digest.strip() != self.digest(fold):
+            return None
+        return {"passed": True, "failed": False}.get(verdict)
+
+    def _checked(self, fold: str) -> Path:
+        return self.folder / f"{fold}.checked"
 
     def folds(self) -> list[str]:
         """Folds that have predictions, in order."""

@@ -155,17 +155,22 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     }
 
 
-def _daily_books(inputs: EvaluationInputs) -> dict[str, DailyBook]:
-    """The strategy and every baseline by the day; the strategy is first."""
-    views = {"strategy": inputs.strategy, **inputs.baselines}
-    books = {name: _daily(inputs.timestamps, view) for name, view in views.items()}
-    days = len(books["strategy"].returns)
+def check_days(market: Market, timestamps: pd.DatetimeIndex) -> None:
+    """Raise EvaluationError where bars, (T,) and increasing, span too few days to judge."""
+    days = len(day_closes(timestamps))
     if days < _MINIMUM_DAYS:
         raise EvaluationError(
-            f"{inputs.market.name}: {days} days of out-of-sample returns, at least "
-            f"{_MINIMUM_DAYS} are needed. Give the walk-forward a longer history or shorter spans."
+            f"{market.name}: {days} days of out-of-sample returns, at least {_MINIMUM_DAYS} are "
+            "needed. Give the walk-forward a longer history or shorter spans; a fold that has just "
+            "begun grows by itself."
         )
-    return books
+
+
+def _daily_books(inputs: EvaluationInputs) -> dict[str, DailyBook]:
+    """The strategy and every baseline by the day; the strategy is first."""
+    check_days(inputs.market, inputs.timestamps)
+    views = {"strategy": inputs.strategy, **inputs.baselines}
+    return {name: _daily(inputs.timestamps, view) for name, view in views.items()}
 
 
 def _daily(timestamps: pd.DatetimeIndex, view: BookView) -> DailyBook:

@@ -12,7 +12,7 @@ from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Blend
 from trading_pipeline.core.learning.ranks import ALONE, Ranks
-from trading_pipeline.core.learning.recipe import Recipe, fingerprint
+from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
@@ -29,6 +29,7 @@ from trading_pipeline.core.learning.validation import information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.market.eligibility import Rule, refusals, rules_of
+from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.errors import CheckpointError, HistoryTooShort, TrainingError
 
@@ -89,8 +90,8 @@ def train_fold(
     return {
         "model": recipe.model.to_plain(),
         "recipe": recipe.to_plain(),
-        "fingerprint": model_fingerprint(data, fold, recipe),
-        "data_hash": data.data_hash(fold.test.first),
+        "fingerprint": model_fingerprint(data.panel, fold, recipe),
+        "data_hash": data.panel.data_hash(fold.test.first),
         "features": list(NAMES),
         "catalog_hash": catalog_hash(),
         "symbols": list(data.panel.symbols),
@@ -163,9 +164,9 @@ def production_fold(data: Dataset, recipe: Recipe) -> Fold:
     return fold_rows("production", earliest, rows, rows, recipe.market.horizon)
 
 
-def model_fingerprint(data: Dataset, fold: Fold, recipe: Recipe) -> str:
+def model_fingerprint(panel: Panel, fold: Fold, recipe: Recipe) -> str:
     """Equal fingerprints mean equal checkpoints: recipe, catalog and all bars before the fold."""
-    return fingerprint(recipe.training_hash(catalog_hash()), data.data_hash(fold.test.first))
+    return fingerprint(recipe.training_hash(catalog_hash()), panel.data_hash(fold.test.first))
 
 
 def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
@@ -177,7 +178,7 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
             f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}; "
             "none on either side: another computation of the same names); train it again"
         )
-    ours, theirs = recipe.to_plain(), checkpoint["recipe"]
+    ours, theirs = training_part(recipe.to_plain()), training_part(checkpoint["recipe"])
     for section in ("model", "training"):
         _refuse_other(f"{section} settings differ", ours[section], theirs[section])
     then, now = set(checkpoint["symbols"]), set(recipe.market.symbols)
@@ -186,16 +187,12 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
             f"the checkpoint was trained on other symbols (only there: {sorted(then - now)}, only "
             f"here: {sorted(now - then)}; none on either side: another order); train it again"
         )
-    # Profile and benchmark shape no model; what else a market says does.
-    free = ("profile", "benchmark", "symbols")
-    _refuse_other("market differs", ours["market"], theirs["market"], free)
+    _refuse_other("market differs", ours["market"], theirs["market"])
 
 
-def _refuse_other(
-    what: str, ours: dict[str, Any], theirs: dict[str, Any], free: tuple[str, ...] = ()
-) -> None:
+def _refuse_other(what: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     """Raise CheckpointError that lists the entries which differ, and how."""
-    names = sorted((ours.keys() | theirs.keys()) - set(free))
+    names = sorted(ours.keys() | theirs.keys())
     changed = [name for name in names if ours.get(name) != theirs.get(name)]
     if changed:
         how = ", ".join(

@@ -3,7 +3,6 @@
 Letters: T rows of the market's clock, N symbols, F features, S steps of a window.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,15 +76,3 @@ class Dataset:
     def refusals(self, rows: slice, n_steps: int) -> str:
         """Which rule of eligibility refuses how many bars of these rows, in words."""
         return refusals(self.panel, rules_of(self.panel, burn_in(n_steps), window=n_steps), rows)
-
-    def data_hash(self, rows: int) -> str:
-        """SHA-256 of the bars of the first `rows` rows, corporate actions and doubts."""
-        panel = self.panel
-        digest = hashlib.sha256("\n".join(panel.symbols).encode())
-        digest.update(panel.timestamps[:rows].to_numpy("datetime64[us]").tobytes())
-        for name in ("open", "high", "low", "close", "volume", "split", "dividend", "factor"):
-            digest.update(np.ascontiguousarray(getattr(panel, name)[:rows]).tobytes())
-        doubts = np.broadcast_to(panel.in_doubt, panel.close.shape)[:rows]
-        if doubts.any():
-            digest.update(np.packbits(doubts).tobytes())
-        return digest.hexdigest()

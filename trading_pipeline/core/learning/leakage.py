@@ -8,9 +8,15 @@ import pandas as pd
 
 from trading_pipeline.core.features.catalog import LOOKBACK
 from trading_pipeline.core.features.leakage import Examined, Watch, differences, examine
-from trading_pipeline.core.learning.bar_leakage import AS_STORED, comparable, raw_bars, sampled
+from trading_pipeline.core.learning.bar_leakage import (
+    AS_STORED,
+    UNIVERSE,
+    comparable,
+    raw_bars,
+    sampled,
+)
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
-from trading_pipeline.core.learning.fold_stages import PREDICTIONS, FoldStages
+from trading_pipeline.core.learning.fold_stages import INPUTS, ORDERS, PREDICTIONS, FoldStages
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.training_leakage import examine_fit, examine_training
@@ -21,6 +27,7 @@ DECIDED = 12  # first dates of a fold that are predicted and traded again
 STORED = 5  # of them that are compared with what is stored, on all symbols
 AFTER = 25  # dates beyond those, which a look further ahead would use
 SPARE = LOOKBACK // 4  # dates more than are needed, for symbols that lack bars
+CHECKS = ("truncation", "scrambling")  # of the stages of a fold
 
 
 def examine_model(
@@ -54,9 +61,14 @@ def examine_fold(
     """Universe, scaled inputs, predictions and orders of a fold's first dates, from raw bars on.
 
     At most 24 symbols; the dates after them are known, and then cut off or scrambled, at `cuts`
-    of these dates.
+    of these dates. On the first night of a fold no bar follows its only one, so there is nothing
+    to cut off: the stages are listed with no value compared.
     """
     first, last = fold.test.first, min(fold.test.first + DECIDED + AFTER, len(panel.timestamps)) - 1
+    if first == last:
+        done = "no bar follows the fold's first one yet"
+        names = (UNIVERSE, INPUTS, PREDICTIONS, ORDERS)
+        return [Examined(name, check, done, 0) for name in names for check in CHECKS]
     start = max(0, first - burn_in(recipe.model.n_steps) - SPARE)
     symbols = sampled(panel, Rows(first, last), seed)
     bars = raw_bars(panel, symbols, Rows(start, last))

@@ -60,20 +60,28 @@ class Recipe:
         )
 
     def training_hash(self, catalog_hash: str) -> str:
-        """Of what a checkpoint depends on: a round trip counts (it shapes the losses), risk does
-        not."""
-        plain = self.to_plain()
-        for name in ("profile", "benchmark", "limits", "sectors"):
-            del plain["market"][name]
-        for name in ("measured_bars_per_year", "measured_days_per_year"):
-            plain["market"].pop(name, None)
-        costs = plain["market"]["costs"]
-        plain["market"]["costs"] = {name: costs[name] for name in ("fee", "slippage")}
-        return fingerprint(plain, catalog_hash)
+        """Of what a checkpoint depends on."""
+        return fingerprint(training_part(self.to_plain()), catalog_hash)
 
     def config_hash(self, catalog_hash: str) -> str:
         """Of all that a backtest depends on beside the data and the code."""
         return fingerprint(self.to_plain(), catalog_hash)
+
+
+_OF_A_BACKTEST = (
+    *("profile", "benchmark", "limits", "sectors"),
+    *("measured_bars_per_year", "measured_days_per_year"),
+)
+
+
+def training_part(plain: dict[str, Any]) -> dict[str, Any]:
+    """Of a plain recipe, what shapes a checkpoint: a round trip's cost does, for it is part of the
+    losses, and risk does not."""
+    market = dict(plain["market"])
+    for name in _OF_A_BACKTEST:
+        market.pop(name, None)
+    market["costs"] = {name: market["costs"].get(name) for name in ("fee", "slippage")}
+    return {**plain, "market": market}
 
 
 def _finite(value: Any) -> Any:

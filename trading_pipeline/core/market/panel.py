@@ -4,6 +4,7 @@ Letters: T timestamps, N symbols. Orders and fills use the raw prices, features 
 adjusted ones.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -99,6 +100,17 @@ class Panel:
             shares=shares,
             in_doubt=in_doubt(timestamps, names, kept[KEY][:0] if doubts is None else doubts),
         )
+
+    def data_hash(self, rows: int) -> str:
+        """SHA-256 of the bars of the first `rows` rows, corporate actions and doubts."""
+        digest = hashlib.sha256("\n".join(self.symbols).encode())
+        digest.update(self.timestamps[:rows].to_numpy("datetime64[us]").tobytes())
+        for name in ("open", "high", "low", "close", "volume", "split", "dividend", "factor"):
+            digest.update(np.ascontiguousarray(getattr(self, name)[:rows]).tobytes())
+        doubts = np.broadcast_to(self.in_doubt, self.close.shape)[:rows]
+        if doubts.any():
+            digest.update(np.packbits(doubts).tobytes())
+        return digest.hexdigest()
 
     @property
     def traded(self) -> np.ndarray:

@@ -140,7 +140,7 @@ def _now() -> datetime:
 
 
 def _metadata(market: Market, store: BarStore, done: Downloaded) -> dict[str, Any]:
-    """What a person wants to see of a download, and what the sensor reads."""
+    """What a person wants to see of a download."""
     stamps, first_changed = store.keys()["timestamp"], done.first_changed
     return {
         "rows": len(stamps),

@@ -4,6 +4,7 @@ import dagster as dg
 
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.training import trained
+from trading_pipeline.defs.freshness import stored_model
 from trading_pipeline.defs.inputs import (
     Plan,
     checkpoint_of,
@@ -18,6 +19,7 @@ from trading_pipeline.defs.partitions import fold_days, folds, training_days, wi
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 
 PRODUCTION = "best_model"
+_KEPT = "no: a training on these bars would make the model that is stored"
 
 
 def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
@@ -89,12 +91,12 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
 
         recipe, data = recipe_of(plan), read_dataset(home, plan)
         fold, store = fold_of(data, recipe, context.partition_key), home.checkpoints(market)
-        checkpoint = checkpoint_of(home, plan, data, fold)
+        checkpoint = checkpoint_of(home, plan, data.panel, fold)
         watch = progress.start(f"{market.name} fold {fold.key}: predicting", context.log.info)
         rows = predict_rows(
             Predictor(checkpoint), data, fold.test, fold.key, lambda k, n: watch(k, n, "dates")
         )
-        made_from = predictions_fingerprint(data, fold, store.verify(fold.key))
+        made_from = predictions_fingerprint(data.panel, fold, store.verify(fold.key))
         home.predictions(market).write(fold.key, rows, made_from)
         return dg.MaterializeResult(
             metadata={
@@ -126,13 +128,22 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         home: dg.ResourceParam[Home],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult[None]:
-        """Refused for every bar that it has seen, so it cannot be backtested by accident."""
+        """Refused for every bar that it has seen, so it cannot be backtested by accident.
+
+        A night that brought no bar, new or changed, keeps the model that there is.
+        """
         from trading_pipeline.core.learning.checkpoint import production_fold
 
         data = read_dataset(home, plan)
         fold = production_fold(data, recipe_of(plan))
-        watch = progress.start(f"{market.name} production model: training", context.log.info)
-        checkpoint, digest = trained(context, home, plan, data, fold, PRODUCTION, watch)
-        return dg.MaterializeResult(metadata={**metadata_of(checkpoint), "sha256": short(digest)})
+        checkpoint, done = stored_model(home, plan, data.panel, fold, PRODUCTION), _KEPT
+        if checkpoint is None:
+            watch = progress.start(f"{market.name} production model: training", context.log.info)
+            checkpoint, _ = trained(context, home, plan, data, fold, PRODUCTION, watch)
+            done = "yes"
+        digest = home.checkpoints(market).verify(PRODUCTION)
+        return dg.MaterializeResult(
+            metadata={**metadata_of(checkpoint), "trained": done, "sha256": short(digest)}
+        )
 
     return model_of_today

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from trading_pipeline.core.market.finding import written
+from trading_pipeline.defs.freshness import lacking
 from trading_pipeline.defs.inputs import (
     Plan,
-    checkpoint_of,
     folds_of,
-    predictions_fingerprint,
     read_dataset,
     recipe_of,
     short,
@@ -48,7 +47,10 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
     def report_of_market(
         context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], config: BacktestConfig
     ) -> dg.MaterializeResult[None]:
-        """Simulated anew from all stored predictions; the evaluation is journalled as a trial."""
+        """Simulated anew from all stored predictions; the evaluation is journalled as a trial.
+
+        Refused while a fold's predictions are not cleared by their check, whoever asks for it.
+        """
         from trading_pipeline.adapters.reports.features_page import drift_sentence
         from trading_pipeline.adapters.reports.pictures import as_markdown
         from trading_pipeline.adapters.reports.sparkline import equity_markdown
@@ -118,7 +120,7 @@ def hashes_of(
 
     made_from = {fold: home.predictions(plan.market).fingerprint(fold) for fold in folds}
     hashes = {
-        "data_hash": data.data_hash(len(data.panel.timestamps)),
+        "data_hash": data.panel.data_hash(len(data.panel.timestamps)),
         "code_version": code_version(),
         "config_hash": recipe_of(plan).config_hash(catalog_hash()),
         "catalog_hash": catalog_hash(),
@@ -137,7 +139,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
         view_of,
         warnings_of,
     )
-    from trading_pipeline.core.evaluation.summary import EvaluationInputs, evaluate
+    from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
     from trading_pipeline.core.features.catalog import CATALOG
     from trading_pipeline.core.features.diagnostics import diagnose
     from trading_pipeline.core.learning.looking_back import history_of
@@ -149,6 +151,7 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
     market, panel = plan.market, data.panel
     predictions = home.predictions(market).read(folds)
     backtest = run_backtest(panel, predictions, data.eligible, market, capital)
+    check_days(market, backtest.strategy.timestamps)
     targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
     hashes = hashes_of(home, plan, data, folds, capital)
     trials, sharpes = _journal(home, plan, backtest, hashes["config_hash"])
@@ -179,21 +182,19 @@ def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], 
 
 
 def predicted(home: Home, plan: Plan) -> tuple["Dataset", list[str]]:
-    """The dataset, and the folds whose stored predictions are those of their checkpoints."""
-    data, recipe = read_dataset(home, plan), recipe_of(plan)
-    store, checkpoints = home.predictions(plan.market), home.checkpoints(plan.market)
-    possible, stored = folds_of(data, recipe), store.folds()
+    """The dataset, and its folds up to the newest that is predicted, all of them cleared.
+
+    Raises:
+        StoreError: there are none, or one is not up to date and cleared; names it.
+    """
+    data, recipe, store = read_dataset(home, plan), recipe_of(plan), home.predictions(plan.market)
     # Folds that are not predicted yet may be missing at the end; a hole would be a silent lie.
-    newest = max(stored, default="")
+    possible, newest = folds_of(data, recipe), max(store.folds(), default="")
     folds = [key for key in possible if key <= newest]
+    lacks = lacking(home, plan, data.panel)
     for key in folds:
-        checkpoint_of(home, plan, data, possible[key])
-        wanted = predictions_fingerprint(data, possible[key], checkpoints.verify(key))
-        if store.fingerprint(key) != wanted:
-            raise StoreError(
-                f"predictions of fold {key} are missing or out of date; run `trading-pipeline "
-                f"train --market {plan.market.name}` or materialize predictions for {key}"
-            )
+        if key in lacks:
+            raise StoreError(lacks[key].why)
     if not folds:
         raise StoreError(
             f"{store.folder} has no predictions; run `trading-pipeline train --market "

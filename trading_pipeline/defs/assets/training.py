@@ -47,7 +47,7 @@ def _here(
     from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
 
     store, recipe = home.checkpoints(plan.market), recipe_of(plan)
-    fingerprint = model_fingerprint(data, fold, recipe)
+    fingerprint = model_fingerprint(data.panel, fold, recipe)
     saved = store.read_unfinished(name, fingerprint)
     done = {seed: run["step"] for seed, run in saved.items()}
     with curves(home.curves(plan.market, name), done) as record:

@@ -1,7 +1,7 @@
 """What came of looking for leaks, as Dagster shows it."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def verdict_of(
-    examined: Sequence["Examined"], also: Mapping[str, dg.MetadataValue[Any]] | None = None
-) -> dg.AssetCheckResult:
+def verdict_of(examined: Sequence["Examined"]) -> dg.AssetCheckResult:
     """Passed where values were compared and none leaked; the table says what was done."""
     leaks = [leak for each in examined for leak in each.leaks]
     values = sum(each.values for each in examined)
@@ -28,7 +26,6 @@ def verdict_of(
         metadata={
             "leaks": len(leaks),
             "values": values,
-            **(also or {}),
             "examined": dg.MetadataValue.md("\n".join(head + rows)),
         },
     )

@@ -1,19 +1,20 @@
 """Does a checkpoint load, is it of the recipe that the settings ask for, and does it look ahead?"""
 
-from typing import cast
-
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.checks.leakage import verdict_of
-from trading_pipeline.defs.inputs import Plan, checkpoint_of, fold_of, read_dataset, recipe_of
+from trading_pipeline.defs.freshness import NO_LOOK_AHEAD
+from trading_pipeline.defs.inputs import (
+    Plan,
+    checkpoint_of,
+    fold_of,
+    folds_of,
+    read_dataset,
+    recipe_of,
+)
 from trading_pipeline.defs.resources import DUCKDB_POOL, Home
 from trading_pipeline.errors import CheckpointError
-
-NO_LOOK_AHEAD = "predictions_do_not_look_ahead"
-CHECKED = "checked"  # by fold, what its predictions were made from
-_REMEMBERED = 1000  # evaluations
 
 
 def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
@@ -67,35 +68,24 @@ def predictions_do_not_look_ahead(plan: Plan) -> dg.AssetChecksDefinition:
         training is given; then what its networks are asked and say, and the orders of its first
         12 dates, on at most 24 symbols; and on its first 5 dates, of all symbols, whether the
         stored predictions are the same.
+
+        What it found in which rows is kept beside them: nothing is reported that is not cleared.
         """
         from trading_pipeline.core.features.leakage import merged
         from trading_pipeline.core.learning.leakage import examine_model
 
         store, recipe, data = home.predictions(market), recipe_of(plan), read_dataset(home, plan)
-        key = context.run.tags.get(PARTITION_NAME_TAG)
-        keys, examined = [key] if key else store.folds(), []
-        for fold in (fold_of(data, recipe, each) for each in keys):
-            checkpoint = checkpoint_of(home, plan, data, fold)
-            examined += examine_model(data, fold, recipe, checkpoint, store.read([fold.key]))
-        of = dg.MetadataValue.json({each: store.fingerprint(each) for each in keys})
-        return verdict_of(merged(examined), {CHECKED: of})
+        key, examined = context.run.tags.get(PARTITION_NAME_TAG), []
+        possible, stored = folds_of(data, recipe), store.folds()
+        mine = (
+            [fold_of(data, recipe, key)] if key else [possible[k] for k in stored if k in possible]
+        )
+        for fold in mine:
+            store.forget_check(fold.key)  # a check that crashes clears nothing
+            checkpoint, digest = checkpoint_of(home, plan, data.panel, fold), store.digest(fold.key)
+            found = examine_model(data, fold, recipe, checkpoint, store.read([fold.key]))
+            store.note_check(fold.key, digest, verdict_of(found).passed)
+            examined += found
+        return verdict_of(merged(examined))
 
     return no_look_ahead
-
-
-def cleared_of_leaks(instance: dg.DagsterInstance, market: Market) -> set[str]:
-    """Fingerprints of the predictions whose newest check was a pass.
-
-    Predictions are recorded as materialized before they are checked, so that they are stored says
-    nothing.
-    """
-    key = dg.AssetCheckKey(dg.AssetKey([market.name, "predictions"]), NO_LOOK_AHEAD)
-    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_REMEMBERED)
-    verdicts: dict[str, bool] = {}
-    for record in reversed(records):  # the newest come first
-        # A check that was only planned, in a run that ended before it, has said nothing.
-        said = record.evaluation
-        if isinstance(said, dg.AssetCheckEvaluation) and CHECKED in said.metadata:
-            checked = cast(dict[str, str], said.metadata[CHECKED].value)
-            verdicts |= dict.fromkeys(checked.values(), said.passed)
-    return {made_from for made_from, passed in verdicts.items() if passed}

@@ -57,8 +57,8 @@ def untrained(
     stamps = data.panel.timestamps
     last_target = stamps[its_fold.validation.last + made.market.horizon + 1]
     return made_up(made) | {
-        "fingerprint": model_fingerprint(data, its_fold, made),
-        "data_hash": data.data_hash(its_fold.test.first),
+        "fingerprint": model_fingerprint(data.panel, its_fold, made),
+        "data_hash": data.panel.data_hash(its_fold.test.first),
         "scaler": training_arrays(data, its_fold, made)[0].to_plain(),
         "train_start": stamps[its_fold.train.first].isoformat(),
         "train_end": stamps[its_fold.validation.last].isoformat(),

@@ -180,13 +180,25 @@ def test_another_catalog_or_recipe_is_named(trained, monkeypatch):
         check_checkpoint(trained, recipe())
 
 
+def test_other_limits_need_no_other_model(trained):
+    """Fingerprint and check agree: else `train` finds nothing to do, and a report refuses."""
+    costs = replace(MARKET.costs, borrow=0.5)
+    market = replace(MARKET, limits={"trailing_stop": 3.0}, costs=costs, sectors={"IBM": "tech"})
+    other = replace(recipe(), market=market)
+    assert model_fingerprint(panel(), fold(), other) == trained["fingerprint"]
+    check_checkpoint(trained, other)
+    dearer = replace(other, market=replace(MARKET, costs=replace(MARKET.costs, fee=0.01)))
+    with pytest.raises(CheckpointError, match=r"market differs in \['costs'\]"):
+        check_checkpoint(trained, dearer)
+
+
 def test_the_fingerprint_changes_with_what_a_model_depends_on():
-    known = model_fingerprint(dataset(), fold(), recipe())
+    known = model_fingerprint(panel(), fold(), recipe())
     later = replace(MARKET, end=MARKET.end.replace(year=2009), profile="aggressive")
-    assert model_fingerprint(dataset(), fold(), replace(recipe(), market=later)) == known
+    assert model_fingerprint(panel(), fold(), replace(recipe(), market=later)) == known
     dearer = replace(MARKET, horizon=5)
-    assert model_fingerprint(dataset(), fold(), replace(recipe(), market=dearer)) != known
-    assert model_fingerprint(dataset(), fold(), recipe(steps=7)) != known
+    assert model_fingerprint(panel(), fold(), replace(recipe(), market=dearer)) != known
+    assert model_fingerprint(panel(), fold(), recipe(steps=7)) != known
 
 
 def test_a_production_model_uses_every_known_target():

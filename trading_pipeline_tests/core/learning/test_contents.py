@@ -9,7 +9,7 @@ from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.contents import ENTRIES, check_contents
 from trading_pipeline.errors import CheckpointError
 from trading_pipeline_tests.core.learning.checkpoints import made_up
-from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
+from trading_pipeline_tests.core.learning.sample_market import dataset, fold, panel, recipe
 
 HEAD = "answers.price.weight"
 
@@ -26,7 +26,7 @@ def test_what_a_training_makes_is_sound_and_complete():
     made = train_fold(dataset(), fold(), recipe(steps=1, evaluate_every=1))
     check_contents(made)
     assert set(made) == set(ENTRIES)
-    assert made["data_hash"] == dataset().data_hash(fold().test.first)
+    assert made["data_hash"] == panel().data_hash(fold().test.first)
     check_contents(made_up())
 
 

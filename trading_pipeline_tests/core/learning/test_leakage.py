@@ -18,7 +18,7 @@ from trading_pipeline.core.learning.bar_leakage import (
     sampled,
     scrambled_panel,
 )
-from trading_pipeline.core.learning.dataset import features_of
+from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.leakage import (
     examine_fold,
@@ -87,6 +87,28 @@ def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     ]
     assert found(examined) == set()
     assert all(each.values > 0 for each in examined)
+
+
+@pytest.mark.parametrize(
+    "bars", [1, 2, *(pytest.param(each, marks=pytest.mark.slow) for each in (6, 13))]
+)
+def test_a_fold_that_has_just_begun_is_examined(bars):
+    """The first night has one bar and nothing after it to cut off; it must not crash."""
+    data, whole, its_recipe, its_checkpoint = random_market(1)
+    test = Rows(whole.test.first, whole.test.first + bars - 1)
+    its_fold, known = replace(whole, test=test), data.panel.until(test.last + 1)
+    data = Dataset.of(known, data.grid[: test.last + 1], its_recipe.model.n_steps)
+    said = predict_rows(Predictor(its_checkpoint), data, test, "f")
+    examined = examine_model(data, its_fold, its_recipe, its_checkpoint, said, cuts=2)
+    assert found(examined) == set()
+    compared = {(each.stage, each.check) for each in examined if each.values}
+    assert compared >= {("training", "window"), ("predictions", "stored")}
+    assert (("orders", "scrambling") in compared) == (bars > 1)
+    assert len(examined) == 14
+
+    later = said.assign(score=said["score"] + 0.1)
+    (leak,) = examine_stored_predictions(data, its_fold, its_checkpoint, later).leaks
+    assert leak.column == "score"
 
 
 # Features and universe, from raw bars on

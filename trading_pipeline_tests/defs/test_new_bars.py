@@ -1,0 +1,246 @@
+"""What follows when new bars land: the folds whose bars are others now, and no other."""
+
+import json
+
+import dagster as dg
+import pytest
+
+from trading_pipeline.defs import runs
+from trading_pipeline_tests.defs.small_market import (
+    FIRST,
+    MARKET,
+    SECOND,
+    THIRD,
+    SmallMarket,
+    bars_until,
+    without_training,
+)
+
+FOLDS = [FIRST, SECOND, THIRD]
+REFRESHED = [("small_refresh", THIRD)]
+
+
+class Daemon:
+    """Ticks of the sensor; its runs end at once, as they are told to."""
+
+    def __init__(self, small):
+        self.small, self.cursor, self.said = small, None, ""
+
+    def tick(self, status=dg.DagsterRunStatus.SUCCESS):
+        """What was asked for, as (job, fold)."""
+        definitions, instance = self.small.definitions, self.small.instance
+        context = dg.build_sensor_context(
+            instance=instance,
+            cursor=self.cursor,
+            repository_def=definitions.get_repository_def(),
+            resources={"home": self.small.home},
+        )
+        done = definitions.resolve_sensor_def("small_new_bars").evaluate_tick(context)
+        self.cursor, self.said = done.cursor, done.skip_message
+        for request in done.run_requests or ():
+            tags = {"dagster/run_key": request.run_key, "dagster/sensor_name": "small_new_bars"}
+            run = dg.DagsterRun(job_name=request.job_name, tags=tags, status=status)
+            instance.add_run(run)
+            if status == dg.DagsterRunStatus.SUCCESS:
+                train = request.job_name in ("small_train", "small_retrain")
+                self.small.bring("train" if train else "predict", request.partition_key)
+        return [(each.job_name, each.partition_key) for each in done.run_requests or ()]
+
+    def all(self, status=dg.DagsterRunStatus.SUCCESS):
+        """All runs of one landing, in their order."""
+        found = []
+        while asked := self.tick(status):
+            assert len(asked) == 1
+            found += asked
+        return found
+
+
+@pytest.fixture
+def small(home, instance):
+    """Bars until the middle of the third fold, of which nothing was made yet."""
+    made = SmallMarket(home, instance)
+    made.store(bars_until("2002-09-17"))
+    made.land("2002-09-16")
+    return made
+
+
+@pytest.fixture
+def daemon(small):
+    return Daemon(small)
+
+
+@pytest.fixture
+def trained(small):
+    """Another process, such as the command, has brought everything up to date."""
+    for fold in FOLDS:
+        small.bring("train", fold)
+    return small
+
+
+def changed(bars, day):
+    """One volume of that day is another."""
+    here = (bars["timestamp"] == day) & (bars["symbol"] == "IBM")
+    assert here.sum() == 1
+    return bars.assign(volume=bars["volume"].where(~here, bars["volume"] + 100))
+
+
+def night(small, day, bars):
+    small.store(bars)
+    small.land(day)
+
+
+def test_a_first_landing_trains_one_fold_after_the_other_and_reports_once(daemon):
+    asked = [("small_train", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)]
+    assert daemon.all() == asked
+    assert daemon.said == "all folds are up to date"
+    assert daemon.tick() == []
+    assert daemon.said == "no new bars"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        None,
+        "123",  # of a release that kept the newest event
+        "garbage",
+        '{"landed": null, "tried": 3}',
+        # Of the release before: its folds to train were told by events.
+        json.dumps({"landed": 7, "bars": 7, "train": FOLDS, "predict": [], "asked": "train x 7"}),
+    ],
+)
+def test_what_the_command_made_is_not_made_again(daemon, trained, cursor):
+    """The daemon's first start, a lost cursor, one of another release: a look and no training."""
+    daemon.cursor = cursor
+    assert daemon.all() == []
+    assert daemon.said == "all folds are up to date"
+
+
+def test_a_new_bar_refreshes_the_running_fold_once(daemon, trained):
+    assert daemon.all() == []
+    night(trained, "2002-09-17", bars_until("2002-09-18"))
+    assert daemon.all() == REFRESHED
+    night(trained, "2002-09-18", bars_until("2002-09-19"))
+    assert daemon.all() == REFRESHED
+
+
+def test_a_night_that_brought_nothing_costs_nothing(daemon, trained):
+    """A holiday that was run by hand, or a venue that had no bar: features land all the same."""
+    assert daemon.all() == []
+    night(trained, "2002-09-17", bars_until("2002-09-17"))
+    assert daemon.all() == []
+    assert daemon.said == "all folds are up to date"
+
+
+@pytest.mark.parametrize(
+    ("day", "asked"),
+    [
+        ("2002-06-28", [("small_train", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)]),
+        (  # the first bar of a fold is predicted, and not learned from before the next one
+            "2002-07-01",
+            [("small_predict", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)],
+        ),
+        ("2002-08-30", [("small_predict", SECOND), ("small_retrain", THIRD)]),
+        ("2002-09-03", REFRESHED),
+    ],
+)
+def test_a_changed_bar_concerns_the_folds_that_it_touches(daemon, trained, day, asked):
+    """Whatever learned from it is trained, whatever saw it is predicted, the rest is left alone."""
+    assert daemon.all() == []
+    night(trained, "2002-09-16", changed(bars_until("2002-09-17"), day))
+    assert daemon.all() == asked
+
+
+def test_the_first_bar_of_a_fold_trains_it(daemon, trained):
+    """With the last ones of the old fold, which nobody had predicted yet."""
+    trained.store(bars_until("2002-10-02"))
+    trained.land("2002-10-01")
+    assert daemon.all() == [("small_predict", THIRD), ("small_retrain", "2002-10-01")]
+
+
+def test_a_run_is_waited_for(daemon, small):
+    assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("small_train", FIRST)]
+    assert daemon.tick() == []
+    assert "is under way" in daemon.said
+    (run,) = small.instance.get_runs()
+    small.instance.report_run_failed(run)
+    assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("small_train", SECOND)]
+
+
+def test_a_run_that_never_began_is_asked_for_again(daemon, small):
+    assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("small_train", FIRST)]
+    small.instance.delete_run(small.instance.get_runs()[0].run_id)
+    assert daemon.tick() == [("small_train", FIRST)]
+
+
+def test_a_fold_that_fails_does_not_stop_the_others_and_is_tried_again(daemon, trained):
+    night(trained, "2002-09-16", changed(bars_until("2002-09-17"), "2002-08-30"))
+    assert daemon.tick(dg.DagsterRunStatus.FAILURE) == [("small_predict", SECOND)]
+    assert daemon.all() == [("small_retrain", THIRD)]
+    assert f"{SECOND} could not be mended" in daemon.said
+    night(trained, "2002-09-17", bars_until("2002-09-18").pipe(changed, "2002-08-30"))
+    assert daemon.all() == [("small_predict", SECOND), ("small_refresh", THIRD)]
+
+
+def test_what_failed_its_checks_is_not_traded_on(daemon, small):
+    """Assets are recorded before their checks run, so that bars have landed says nothing."""
+    key = dg.AssetKey(["small", "raw_bars"])
+    failed = dg.AssetCheckEvaluation(key, "no_session_is_missing", passed=False, metadata={})
+    small.instance.report_runless_asset_event(failed)
+    assert daemon.tick() == []
+    assert "checks" in daemon.said
+
+
+def test_predictions_that_are_not_cleared_are_predicted_and_checked_again(daemon, trained):
+    trained.home.predictions(MARKET).forget_check(SECOND)
+    assert daemon.all() == [("small_refresh", SECOND)]
+
+
+def test_nothing_happens_before_bars_land(home, instance):
+    daemon = Daemon(SmallMarket(home, instance))
+    assert daemon.tick() == []
+    assert daemon.said == "no new bars"
+
+
+def test_bars_that_allow_no_fold_yet_say_so(home, instance):
+    small = SmallMarket(home, instance)
+    night(small, "2001-06-29", bars_until("2001-07-01"))
+    daemon = Daemon(small)
+    assert daemon.tick() == []
+    assert "no fold is possible yet: " in daemon.said
+
+
+@pytest.mark.slow
+def test_command_and_sensor_answer_alike(small, daemon, monkeypatch):
+    """Trained by the command for real: nothing is left for the daemon, and the other way round."""
+    without_training(monkeypatch, small.trained)
+    assert runs.train(small.runner, small.plan) == dict.fromkeys(FOLDS, "train")
+    assert daemon.all() == []
+    small.store(changed(bars_until("2002-09-17"), "2002-08-30"))
+    small.land("2002-09-16")
+    assert runs.train(small.runner, small.plan) == {SECOND: "predict", THIRD: "train"}
+    assert daemon.all() == []
+    assert small.trained == [*FOLDS, THIRD]
+
+
+@pytest.mark.slow
+def test_a_production_model_is_trained_when_a_bar_is_new_or_changed(small, monkeypatch):
+    """It is part of every night, and a night may bring nothing."""
+    without_training(monkeypatch, small.trained)
+
+    def trained(bars):
+        small.store(bars)
+        done = small.run("production")
+        assert done.success
+        (made,) = done.get_asset_materialization_events()
+        before, small.trained[:] = list(small.trained), []
+        assert str(made.materialization.metadata["trained"].value)[:2] == ("ye" if before else "no")
+        return before
+
+    bars = bars_until("2002-09-17")
+    assert trained(bars) == ["production"]
+    assert trained(bars) == []
+    assert trained(changed(bars, "2001-06-05")) == ["production"]
+    assert trained(changed(bars_until("2002-09-18"), "2001-06-05")) == ["production"]
+    path = small.home.checkpoints(MARKET).path("best_model")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert trained(changed(bars_until("2002-09-18"), "2001-06-05")) == ["production"]
