@@ -94,7 +94,7 @@ def in_quarantine(panel: Panel, n: int) -> str:
     first, last = panel.timestamps[rows[0]], panel.timestamps[rows[-1]]
     bars = counted(len(rows), "bar")
     span = f"from {written(first)} to {written(last)}, {bars}"
-    why = " (rows of it are impossible and set aside)" if _is_doubted(panel, n) else ""
+    why = " (rows of it were set aside)" if _is_doubted(panel, n) else ""
     return f"In quarantine {span}{why}: neither learned from nor traded"
 
 

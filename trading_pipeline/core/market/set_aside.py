@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import (
+    COPY,
     KEY,
     PRICES,
     broken_rules,
@@ -112,7 +113,7 @@ def check_share(aside: pd.DataFrame, bars: int, where: str) -> None:
     total = bars + len(aside)
     if len(aside) > PANEL_SHARE * total:
         raise BarsError(
-            f"{told_first(aside)}. Impossible rows of {where}: {len(aside):,} of {total:,} "
+            f"{told_first(aside)}. {len(aside):,} of {total:,} rows of {where} are no bars "
             f"({len(aside) / total:.2%}), and at most {PANEL_SHARE:.0%} may be set aside; correct "
             "them, or leave them out"
         )
@@ -136,9 +137,7 @@ def lines_of(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
     named = [f"{described(row)}: {row['rule']}" for _, row in aside[:shown].iterrows()]
     more = f"; and {len(aside) - shown:,} more" if len(aside) > shown else ""
     symbols = told_names(aside["symbol"].dropna().unique().tolist()) or "no symbol"
-    return [
-        f"{counted(len(aside), 'impossible row')} of {symbols} set aside ({'; '.join(named)}{more})"
-    ]
+    return [f"{counted(len(aside), 'row')} of {symbols} set aside ({'; '.join(named)}{more})"]
 
 
 def rows_in_doubt(aside: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
@@ -151,9 +150,11 @@ def rows_in_doubt(aside: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
         bars: columns timestamp, symbol: what was kept.
 
     Returns:
-        Columns timestamp, symbol, in order; rows without either are left out: none can tell when.
+        Columns timestamp, symbol, in order. Rows without either are left out, for none can tell
+        when; so are copies, for their bar is there.
     """
-    known = aside.loc[aside["timestamp"].notna() & aside["symbol"].notna(), KEY]
+    doubtful = aside["timestamp"].notna() & aside["symbol"].notna() & (aside["rule"] != COPY)
+    known = aside.loc[doubtful, KEY]
     kept = bars.loc[bars["symbol"].isin(known["symbol"].unique()), KEY]
     rows = pd.concat([known.assign(aside=True), kept.assign(aside=False)], ignore_index=True)
     rows = rows.sort_values("timestamp", kind="stable", ignore_index=True)

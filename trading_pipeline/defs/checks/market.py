@@ -107,7 +107,7 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
 
 
 def _of_them_aside(count: int) -> str:
-    return f"; {counted(count, 'row')} of it came, impossible, and set aside" if count else ""
+    return f"; {counted(count, 'row')} set aside" if count else ""
 
 
 def _listed(lines: list[str]) -> dg.MarkdownMetadataValue:
