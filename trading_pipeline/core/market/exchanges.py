@@ -122,10 +122,10 @@ def bar_opens(sessions: pd.DataFrame, step: pd.Timedelta) -> pd.DatetimeIndex:
     bars = -((sessions["open"] - sessions["close"]) // step).to_numpy()
     nth = np.arange(bars.sum()) - np.repeat(np.cumsum(bars) - bars, bars)
     opens = pd.DatetimeIndex(sessions["open"]).repeat(bars) + nth * step
-    pause, resume = (
-        sessions[name].to_numpy().repeat(bars) for name in ("break_start", "break_end")
-    )
-    inside = (opens.to_numpy() >= pause) & ((opens + step).to_numpy() <= resume)
+    if sessions["break_start"].isna().all():
+        return opens
+    pause, resume = (pd.DatetimeIndex(sessions[each]) for each in ("break_start", "break_end"))
+    inside = (opens >= pause.repeat(bars)) & (opens + step <= resume.repeat(bars))
     return opens[~inside]
 
 
