@@ -1,9 +1,13 @@
-"""What every test shares: hypothesis profiles, and a Ctrl-C that arrives."""
+"""What every test shares: hypothesis profiles, a Ctrl-C that arrives, and a count of all cases."""
 
 import os
 import signal
+from collections import Counter
 
+import pytest
 from hypothesis import settings
+
+CASES = pytest.StashKey[Counter[str]]()  # of each test as `file::name`, those not run included
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -11,3 +15,12 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Count before slow ones are left out."""
+    names = (
+        item.nodeid.partition("[")[0].removeprefix("trading_pipeline_tests/") for item in items
+    )
+    config.stash[CASES] = Counter(names)
