@@ -159,9 +159,9 @@ def test_prices_adjusted_by_later_splits_are_caught():
 def test_a_universe_chosen_by_future_volume_is_caught(monkeypatch):
     true_eligible = dataset_module.eligible
 
-    def busiest(of, lookback):
+    def busiest(of, lookback, window):
         money = np.nanmean(of.close * of.volume, axis=0)
-        return true_eligible(of, lookback) & (money == np.nanmax(money))
+        return true_eligible(of, lookback, window=window) & (money == np.nanmax(money))
 
     monkeypatch.setattr(dataset_module, "eligible", busiest)
     leaks = examine_bars(panel().until(700), MARKET.calendar)
@@ -171,8 +171,8 @@ def test_a_universe_chosen_by_future_volume_is_caught(monkeypatch):
 def test_a_universe_that_is_a_bar_ahead_is_caught(monkeypatch):
     true_eligible = dataset_module.eligible
 
-    def ahead(of, lookback):
-        able = true_eligible(of, lookback)
+    def ahead(of, lookback, window):
+        able = true_eligible(of, lookback, window=window)
         return np.vstack([able[1:], able[-1:]])
 
     monkeypatch.setattr(dataset_module, "eligible", ahead)
