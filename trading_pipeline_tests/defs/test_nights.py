@@ -90,6 +90,7 @@ def test_a_fold_without_bars_is_refused_by_name(small):
     assert THIRD not in lacking(small.home, small.plan, read_panel(small.home, MARKET))
 
 
+@pytest.mark.slow
 def test_one_bar_out_of_sample_is_too_short_for_a_report(small, check):
     """The very first night of all: predicted, cleared, and refused with the days it takes."""
     small.store(bars_until("2002-07-02"))
