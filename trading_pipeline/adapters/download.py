@@ -16,6 +16,7 @@ from itertools import count
 
 import pandas as pd
 
+from trading_pipeline.adapters.download_listings import Listings
 from trading_pipeline.adapters.sources.source import BarSource, LiveSource, bars_and_aside
 from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
@@ -34,12 +35,11 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, none_aside
 from trading_pipeline.core.market.versions import Span
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.errors import BarsError, SourceError, UnknownSymbol
+from trading_pipeline.errors import BarsError, SourceError
 
 BATCH = 250_000  # bars that are kept in memory before they are stored
 WINDOW = 1_000_000  # bars of all symbols that one look at the store is about
 SHORTEST_WINDOW = 5_000  # bars of one symbol
-LISTED_FOR = pd.Timedelta(days=30)  # that a listing is believed before it is asked again
 _KEYS = empty_bars()[KEY]
 
 
@@ -135,10 +135,9 @@ class _VenueDownload:
         self.identity = source.identity()
         self.done = Downloaded()
         self.errors: dict[str, SourceError | BarsError] = {}
-        self.ended: set[str] = set()  # symbols that the venue does not trade now
         self.noted: set[str] = set()
-        self.found: dict[str, pd.Timestamp] = {}  # listings that were asked for
         self.calls = VenueCalls(self._where)
+        self.listings = Listings(source, store, self.calls)
         self.asked = count()  # as several threads ask
 
     def run(self, span: Span) -> Downloaded:
@@ -147,11 +146,12 @@ class _VenueDownload:
         started = self.source.clock()
         self.noted = self._may_be_noted(in_utc(span[0]))
         expected = expected_stamps(self.calendar, span, started)
-        listed = self._listed(started)
+        self.listings.ask(self.market.symbols, in_utc(span[0]), started, self.refetch)
+        self.errors |= self.listings.errors
         windows = list(_windows(expected, len(self.market.symbols), self.calendar.step))
         total = len(self.market.symbols) * len(windows)
         for place, window in enumerate(windows):
-            self._window(window, started, listed, place * len(self.market.symbols), total)
+            self._window(window, started, place * len(self.market.symbols), total)
         self.progress(total, total, "")
         self.done.requests = next(self.asked)
         return self._result()
@@ -160,79 +160,26 @@ class _VenueDownload:
         stored = [each for each in self.errors.values() if isinstance(each, _Incomplete)]
         nothing = not (stored and self.done.rows)
         if nothing and self.errors and set(self.errors) == set(self.market.symbols):
-            raise min(self.errors.values(), key=lambda error: isinstance(error, NotAsked))
+            first = [self.errors[symbol] for symbol in self.market.symbols]
+            raise min(first, key=lambda error: isinstance(error, NotAsked))
         self.done.failures = {symbol: str(self.errors[symbol]) for symbol in sorted(self.errors)}
         return self.done
-
-    def _listed(self, started: datetime) -> dict[str, pd.Timestamp]:
-        """The first stamp of each symbol; one that cannot be told, or is unknown, fails alone."""
-        symbols = self._known_symbols()
-        known = self.store.listed()
-        fresh = known["asked_at"].between(started - LISTED_FOR, started) & (not self.refetch)
-        listed: dict[str, pd.Timestamp] = known[fresh].set_index("symbol")["listed"].to_dict()
-        unlisted, size = [name for name in symbols if name not in listed], self._at_once
-        parts = [unlisted[n : n + size] for n in range(0, len(unlisted), size)]
-        failed: list[str] = []
-        for names, answer in self.calls.each(self.source.listings, parts):
-            failed += self._take_listings(names, answer)
-        alone = [[name] for name in failed if size > 1 and not self.calls.is_down]
-        for names, answer in self.calls.each(self.source.listings, alone):
-            self._take_listings(names, answer)
-        return listed | self.found
-
-    def _take_listings(
-        self, names: list[str], answer: "pd.DataFrame | SourceError | BarsError"
-    ) -> list[str]:
-        """Keep an answer, or what was wrong with it; returns the symbols that have failed."""
-        if not isinstance(answer, pd.DataFrame):
-            self.errors |= dict.fromkeys(names, answer)
-            return names
-        for name in names:
-            self.errors.pop(name, None)
-        stored = set(self.store.asked()["symbol"])
-        for row in answer[answer["listed"].isna()].itertuples():
-            remedy = (
-                ", though some are stored; run it again"
-                if row.symbol in stored
-                else " so far; leave it in the market, and they come by themselves, or take it out"
-            )
-            self.errors[row.symbol] = SourceError(
-                f"{self._where} lists {row.symbol} ({row.status}), and has no bars of it{remedy}"
-            )
-        rows = answer[answer["listed"].notna()]
-        self.found |= dict(zip(rows["symbol"], rows["listed"], strict=True))
-        return []
-
-    def _known_symbols(self) -> list[str]:
-        """Those that the venue knows; what it does not know is an error of that symbol alone."""
-        symbols = list(self.market.symbols)
-        try:
-            traded = self.source.traded(symbols)
-        except UnknownSymbol:
-            traded = set()
-            for symbol in symbols:
-                try:
-                    traded |= self.source.traded([symbol])
-                except UnknownSymbol as error:
-                    self.errors[symbol] = error
-        known = [symbol for symbol in symbols if symbol not in self.errors]
-        self.ended = set(known) - traded
-        return known
 
     def _window(
         self,
         span: tuple[pd.Timestamp, pd.Timestamp],
         started: datetime,
-        listed: dict[str, pd.Timestamp],
         before: int,
         total: int,
     ) -> None:
         """Fetch and store what is needed of a span, twice where it fails."""
         symbols = [symbol for symbol in self.market.symbols if symbol not in self.errors]
-        wanted = self._wanted(span, symbols, started, listed)
-        batch = _Batch(self, span, started, listed, symbols, wanted)
+        wanted = self._wanted(span, symbols, started)
+        batch = _Batch(self, span, started, symbols, wanted)
         failed: list[_Request] = []
-        for request, answer in self.calls.each(self._ask, list(_grouped(wanted, self._at_once))):
+        for request, answer in self.calls.each(
+            self._ask, list(_grouped(wanted, self.source.at_once))
+        ):
             self._take(batch, request, answer)
             if not isinstance(answer, Sifted):
                 failed.extend(request.one_by_one())
@@ -269,7 +216,6 @@ class _VenueDownload:
         span: tuple[pd.Timestamp, pd.Timestamp],
         symbols: list[str],
         started: datetime,
-        listed: dict[str, pd.Timestamp],
     ) -> pd.DataFrame:
         absent, asked = self.store.absences(), self.store.asked()
         # What was set aside is asked for like what is stored: until it is settled.
@@ -282,7 +228,7 @@ class _VenueDownload:
             absent=absent.iloc[:0] if self.refetch else absent[absent["timestamp"].between(*span)],
             asked=asked,
             now=started,
-            listed={symbol: listed[symbol] for symbol in symbols},
+            listed=self.listings.first,
         )
 
     def _ask(self, request: _Request) -> Sifted:
@@ -322,11 +268,6 @@ class _VenueDownload:
         return set(self.market.symbols) - set(unsettled.index[unsettled < start])
 
     @property
-    def _at_once(self) -> int:
-        """Symbols that the venue answers in one request."""
-        return int(getattr(self.source, "at_once", 1))
-
-    @property
     def _where(self) -> str:
         return " ".join(self.identity.values())
 
@@ -339,11 +280,10 @@ class _Batch:
         run: _VenueDownload,
         span: tuple[pd.Timestamp, pd.Timestamp],
         started: datetime,
-        listed: dict[str, pd.Timestamp],
         symbols: list[str],
         wanted: pd.DataFrame,
     ) -> None:
-        self.run, self.span, self.started, self.listed = run, span, started, listed
+        self.run, self.span, self.started = run, span, started
         self.symbols, self.left = symbols, Counter(wanted["symbol"])
         expected = expected_stamps(run.calendar, span, started)
         self.answered = Answers(symbols, expected, run.store.absences())
@@ -370,7 +310,7 @@ class _Batch:
 
     def doubts(self) -> dict[str, str]:
         """What the answers lack and no halt explains, by symbol."""
-        return self.answered.doubts(self.listed, self.run.ended)
+        return self.answered.doubts(self.run.listings.first, self.run.listings.ended)
 
     def doubtful(self) -> list[_Request]:
         """Requests to be made again, since their answers cannot be all; they are left again."""
@@ -393,15 +333,16 @@ class _Batch:
         until = asked_at(run.calendar, self.span[1], self.started)
         asked = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
         absences = self.answered.absences() if last else None
-        found = pd.DataFrame({"symbol": [*run.found], "listed": [*run.found.values()]})
+        told = run.listings.told
+        listed = pd.DataFrame({"symbol": [*told], "listed": [*told.values()]})
         # What is stored is what had closed when the download began.
         merged = run.store.merge(
             bars,
             self.started,
             absences=absences,
-            aside=self.aside,
+            aside=self.aside.drop_duplicates(KEY, keep="last"),
             asked=asked,
-            listed=found,
+            listed=listed,
             identity=run.identity,
         )
         run.done.add(len(bars), self.aside, merged)

@@ -159,6 +159,28 @@ def test_before_its_listing_nothing_is_asked_of_a_symbol(venue, store):
     assert store.absences().empty
 
 
+def test_a_listing_that_is_told_too_late_once_hides_no_bar(venue, store):
+    """It is remembered, but only what three days told is believed; and the earliest holds."""
+    listings, listed = venue.listings, FIRST + pd.Timedelta(days=10)
+    venue.table = BARS[(BARS["symbol"] != "CCC") | (BARS["timestamp"] >= listed)]
+    late = listed + pd.Timedelta(days=30)
+    told, asked = iter([late, listed, late, listed, listed]), []
+
+    def telling(symbols):
+        asked.extend(symbols)
+        stamps = [next(told) if each == "CCC" else FIRST for each in symbols]
+        return listings(symbols).assign(listed=stamps)
+
+    venue.listings = telling
+    for day in range(8):
+        fetch(venue, store, now=NOW + timedelta(days=day), span=(SPAN[0], NOW))
+        if day:
+            assert_whole(store, venue.table.reset_index(drop=True))
+    assert sorted(asked) == ["AAA", "BBB", *["CCC"] * 5]
+    listing = store.listed().set_index("symbol").loc["CCC"]
+    assert (listing["listed"], listing["nights"]) == (listed, 3)
+
+
 def test_a_symbol_that_fails_once_is_asked_again(venue, store):
     venue.errors["BBB"] = [SourceUnavailable("no answer")]
     done = fetch(venue, store)
@@ -576,10 +598,7 @@ def test_the_delisted_ask_one_question_a_night_and_fail_nobody(venue, store):
     """Every night there is another bar that they do not have."""
     gone = (BARS["symbol"] == "CCC") & (BARS["timestamp"] >= "2020-01-20")
     venue.table = BARS[~gone].reset_index(drop=True)
-    listings = venue.listings
-    venue.listings = lambda symbols: listings(symbols).assign(
-        status=["delisted" if each == "CCC" else "trading" for each in symbols]
-    )
+    venue.traded = lambda symbols: {"AAA", "BBB"}
     for day in range(60, 72):
         done = fetch(venue, store, now=(FIRST + pd.Timedelta(days=day, hours=1)).to_pydatetime())
         assert not done.failures

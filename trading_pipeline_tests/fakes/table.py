@@ -18,6 +18,7 @@ class TableVenue:
     """
 
     live = True
+    at_once = 1
 
     def __init__(
         self, bars: pd.DataFrame, now: datetime, calendar: str = "24/7", timeframe: str = "1d"

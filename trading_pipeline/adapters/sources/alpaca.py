@@ -71,7 +71,7 @@ class AlpacaSource:
     """
 
     live: ClassVar[bool] = True
-    at_once: ClassVar[int] = 100  # symbols in one request: more make an address too long
+    at_once: int = 100  # symbols in one request: more make an address too long
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class CcxtSource:
     """
 
     live: ClassVar[bool] = True
+    at_once: int = 1
 
     def __init__(
         self,

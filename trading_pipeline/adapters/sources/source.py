@@ -76,7 +76,12 @@ class LocalSource(BarSource, Protocol):
 
 
 class LiveSource(BarSource, Protocol):
-    """A venue over the network. May be asked for different symbols by several threads at once."""
+    """A venue over the network. May be asked for different symbols by several threads at once.
+
+    `at_once`: symbols that it answers in one request.
+    """
+
+    at_once: int
 
     def clock(self) -> pd.Timestamp:
         """What time it is at the venue, UTC, and never later; told at most a minute ago.

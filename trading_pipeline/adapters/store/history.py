@@ -5,7 +5,8 @@ absences.parquet   symbol, timestamp, asked_at, nights: bars that answers of the
                    last one at `asked_at`, on so many different days; a stored bar may be among them
 set_aside.parquet  rows that came and are no bars; see `core/market/set_aside.py`
 asked.parquet      symbol, asked_at: everything that had closed by then was asked for
-listed.parquet     symbol, listed, asked_at: the stamp of its first bar, as the venue said then
+listed.parquet     symbol, listed, asked_at, nights: the earliest stamp that the venue told as that
+                   of its first bar; it told it last at `asked_at`, on so many different days
 identity.json      what the bars are of, e.g. source, feed and timeframe, as text
 stale_actions.json why the corporate actions are not those of today, and of when they are
 """
@@ -154,10 +155,7 @@ def empty_asked() -> pd.DataFrame:
 
 def empty_listed() -> pd.DataFrame:
     """Nobody's listing is known."""
-    stamps = pd.Series([], dtype=_STAMPS)
-    return pd.DataFrame(
-        {"symbol": pd.Series([], dtype="str"), "listed": stamps, "asked_at": stamps}
-    )
+    return empty_absences().rename(columns={"timestamp": "listed"})
 
 
 def merge_absences(known: pd.DataFrame, found: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
@@ -216,8 +214,13 @@ def merge_asked(known: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 
 
 def merge_listed(known: pd.DataFrame, found: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """Listings with those found now, which win."""
-    stamps = pd.DatetimeIndex(found["listed"], tz="UTC").as_unit("us")
-    told = pd.DataFrame({"symbol": found["symbol"], "listed": stamps, "asked_at": now})
-    both = pd.concat([known, told.astype(known.dtypes)], ignore_index=True)
-    return both.drop_duplicates("symbol", keep="last").sort_values("symbol", ignore_index=True)
+    """Listings with those found now; the earliest holds, counted by the days that told it."""
+    told = found.assign(now=pd.DatetimeIndex(found["listed"], tz="UTC").as_unit("us"))
+    both = known.merge(told[["symbol", "now"]], on="symbol", how="outer")
+    before, asked, stamp = both["listed"], both["asked_at"], both.pop("now")
+    earlier = (stamp < before) | before.isna()
+    again = (stamp == before) & (asked.dt.normalize() != now.normalize())
+    both["nights"] = both["nights"].fillna(0).add(again).mask(earlier, 1)
+    both["listed"] = before.mask(earlier, stamp)
+    both["asked_at"] = asked.mask(stamp.notna(), now)
+    return both.astype(known.dtypes).sort_values("symbol", ignore_index=True)
