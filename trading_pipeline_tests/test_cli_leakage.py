@@ -45,7 +45,7 @@ def test_a_fault_of_ours_is_no_leak(run, folder, monkeypatch):
 
 
 def test_a_fault_of_ours_is_no_severe_finding(run, folder, monkeypatch):
-    monkeypatch.setattr(quality, "examine_files", lambda path, market: [].pop())
+    monkeypatch.setattr(quality, "examine_files", lambda *_: [].pop())
     code, said = run("quality", "--data-path", folder / "panel.parquet")
     assert code == 2
     assert "panel.parquet broke: IndexError: pop from empty list (cli/quality.py:" in said
