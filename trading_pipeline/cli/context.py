@@ -145,24 +145,29 @@ def _entry(source: str, timeframe: str | None) -> str:
     )
 
 
-def read_panel(path: Path, strict: bool, named: str | None) -> tuple[Any, Any, Any]:
+def read_panel(path: Path, strict: bool, named: str | None, template: Any) -> tuple[Any, Any, Any]:
     """The source of a panel, its bars, and the rows set aside, which are named on the screen.
 
     Args:
         named: the calendar, if somebody says it.
+        template: a market whose settings are to be taken, if any.
 
     Raises:
         SourceError: there is nothing to read.
         BarsError: it is no panel; too many of its rows are impossible, or one if `strict`.
     """
     from trading_pipeline.adapters.sources.parquet import ParquetSource
+    from trading_pipeline.core.learning.adhoc import refuse_another_timeframe
     from trading_pipeline.core.market.calendar import on_rest_days
     from trading_pipeline.core.market.set_aside import check_share, lines_of, told_first
     from trading_pipeline.core.market.stamps import clock_of
 
+    named = named or (template.calendar if template else None)
     source = ParquetSource(path, named)
     symbols = source.symbols()
     bars = source.bars(symbols, *source.span(symbols))
+    if template:
+        refuse_another_timeframe(bars, template, str(path))
     calendar = clock_of(bars, named, str(path)).calendar.name
     aside, strays = source.set_aside(calendar), on_rest_days(bars, calendar)
     if strict and len(aside):

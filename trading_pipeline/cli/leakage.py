@@ -71,7 +71,7 @@ def _of_panel(
     settings, name = settings_of(), market_name(path.resolve().stem)
     terms = settings.market(template) if template else None
     named = calendar or (terms.calendar if terms else None)
-    source, rows, aside = read_panel(path, strict, named)
+    source, rows, aside = read_panel(path, strict, calendar, terms)
     clock = clock_of(rows, named, str(path)).calendar
     bars_open, doubts = on_open_days(rows, clock, str(path)), rows_in_doubt(aside, rows)
     panel = Panel.of(bars_open, source.actions(source.symbols()), doubts=doubts)

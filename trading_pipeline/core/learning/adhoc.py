@@ -41,7 +41,7 @@ def market_of_panel(
     """
     named = calendar or (template.calendar if template else None)
     if template:
-        _refuse_another_timeframe(bars, template, where)
+        refuse_another_timeframe(bars, template, where)
     told = clock_of(bars, named, where)
     check_weekdays(bars, told.calendar.name, where)
     opened = on_open_days(bars, told.calendar, where)
@@ -97,7 +97,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _refuse_another_timeframe(bars: pd.DataFrame, template: Market, where: str) -> None:
+def refuse_another_timeframe(bars: pd.DataFrame, template: Market, where: str) -> None:
+    """Raise BarsError where the bars are not of the timeframe of a market that is named."""
     timeframe = infer_timeframe(bars, where)
     if timeframe != template.timeframe:
         raise BarsError(
