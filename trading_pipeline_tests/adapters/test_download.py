@@ -222,7 +222,7 @@ def test_a_symbol_without_bars_is_said_so(venue, store):
     fetch(venue, store)
     venue.listings = told
     with pytest.raises(SourceError, match=f"{untraded}, though some are stored; run it again"):
-        fetch(venue, store)
+        fetch(venue, store, refetch=True)
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("it is down"), BarsError("high < low")])

@@ -19,19 +19,20 @@ import pandas as pd
 
 from trading_pipeline.adapters.store import history
 from trading_pipeline.adapters.store.commit import Writer, commit, read_whole, writing
-from trading_pipeline.adapters.store.tables import (
-    as_frame,
-    read_all,
-    read_arrow,
-    read_table,
-    table_writer,
+from trading_pipeline.adapters.store.months import (
+    REPAIR,
+    between,
+    cut,
+    nothing_stored,
+    read_month,
+    typed,
 )
+from trading_pipeline.adapters.store.tables import as_frame, read_all, read_table, table_writer
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import (
     COLUMNS,
     KEY,
     OPTIONAL,
-    PRICES,
     check_bars,
     content_hash,
     empty_bars,
@@ -39,21 +40,17 @@ from trading_pipeline.core.market.bars import (
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.set_aside import rows_in_doubt
 from trading_pipeline.core.market.versions import (
-    INGESTED,
     Span,
     VersionMerge,
     as_known,
     merge_versions,
 )
-from trading_pipeline.errors import StoreError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 ACTIONS_FILE = "corporate_actions.parquet"
 MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
-REPAIR = "Delete it and run `trading-pipeline download`: what it held is fetched again."
-_STAMPS = "datetime64[us, UTC]"
 
 
 @dataclass(frozen=True)
@@ -145,8 +142,8 @@ class BarStore:
         """
 
         def read() -> pd.DataFrame:
-            revisions = _between(history.read_revisions(self.folder), start, end)
-            stored = [_between(_read_month(path), start, end) for path in self._months(start, end)]
+            revisions = between(history.read_revisions(self.folder), start, end)
+            stored = [between(read_month(path), start, end) for path in self._months(start, end)]
             return as_known(stored, revisions, at)
 
         return read_whole(self.folder, read)
@@ -311,7 +308,7 @@ class BarStore:
 
         paths = self._months(start, end)
         tables = read_all(paths, columns, verify=verify, hint=REPAIR)
-        tables = [_cut(_typed(*pair), start, end) for pair in zip(tables, paths, strict=True)]
+        tables = [cut(typed(*pair), start, end) for pair in zip(tables, paths, strict=True)]
         filled = [table for table in tables if len(table)]
         # Months may differ in their optional columns: what some lack, the whole cannot have.
         shared = [name for name in columns if all(name in t.column_names for t in filled)]
@@ -335,7 +332,7 @@ class BarStore:
             names |= {path.stem for path in self._months(*span)}
         for name in sorted(names):
             path = self.folder / f"{name}.parquet"
-            stored = _read_month(path) if path.exists() else _nothing_stored()
+            stored = read_month(path) if path.exists() else nothing_stored()
             yield path, stored, given.get(name, bars.iloc[:0])
 
     def _changed_files(
@@ -389,49 +386,3 @@ def _merged(months: list[VersionMerge]) -> Merged:
         removed=sum(month.removed for month in months),
         first_changed=min(stamps, default=None),
     )
-
-
-def _read_month(path: Path) -> pd.DataFrame:
-    """A month's bars with `ingested_at`, which is NaT throughout where the file lacks it."""
-    columns = (*COLUMNS, *OPTIONAL, INGESTED)
-    table = as_frame(_typed(read_arrow(path, columns, hint=REPAIR), path))
-    if INGESTED not in table:
-        table[INGESTED] = pd.Series(pd.NaT, index=table.index, dtype=_STAMPS)
-    return table
-
-
-def _typed(table: "pa.Table", path: Path) -> "pa.Table":
-    """A month's table in the types of canonical bars, whoever wrote it."""
-    import pyarrow as pa
-
-    types = {name: pa.float64() for name in (*PRICES, "volume", "vwap")}
-    types |= {name: pa.timestamp("us", "UTC") for name in ("timestamp", INGESTED)}
-    types |= {"symbol": pa.dictionary(pa.int32(), pa.string()), "trade_count": pa.int64()}
-    if all(field.type == types[field.name] for field in table.schema):
-        return table
-    try:
-        return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
-    except pa.ArrowException as error:
-        raise StoreError(f"{path} does not hold bars: {error}. {REPAIR}") from error
-
-
-def _cut(table: "pa.Table", start: datetime | None, end: datetime | None) -> "pa.Table":
-    """The rows of an ordered table that open in [start, end)."""
-    stamps = pd.DatetimeIndex(table["timestamp"].to_pandas()) if start or end else None
-    if stamps is None:
-        return table
-    first = 0 if start is None else stamps.searchsorted(in_utc(start))
-    last = len(stamps) if end is None else stamps.searchsorted(in_utc(end))
-    return table.slice(first, max(0, last - first))
-
-
-def _nothing_stored() -> pd.DataFrame:
-    return empty_bars().assign(**{INGESTED: pd.Series([], dtype=_STAMPS)})
-
-
-def _between(table: pd.DataFrame, start: datetime | None, end: datetime | None) -> pd.DataFrame:
-    if start is not None:
-        table = table[table["timestamp"] >= in_utc(start)]
-    if end is not None:
-        table = table[table["timestamp"] < in_utc(end)]
-    return table.reset_index(drop=True)
