@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters.sources.parquet import ParquetSource, read_rows
+from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline.errors import BarsError, SourceError
 from trading_pipeline_tests.synthetic import panel
 from trading_pipeline_tests.test_cli import folder, run
@@ -209,7 +208,8 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path_factory, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content))
     try:
-        check_bars(Sifted.of({str(path): read_rows(path)}).bars)
+        source = ParquetSource(path)
+        check_bars(source.bars(source.symbols(), *source.span(source.symbols())))
     except (BarsError, SourceError) as error:
         assert str(error).startswith(str(path))  # noqa: PT017
 
