@@ -326,7 +326,7 @@ def test_broken_tables_are_refused():
     with pytest.raises(BarsError, match="not sorted"):
         compute_features(pd.concat([bars[:1], bars[:1]]))
     with pytest.raises(ValueError, match="calendar must be one of"):
-        compute_features(bars, calendar="XLON")
+        compute_features(bars, calendar="XNIX")
 
 
 def fingerprint():

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
@@ -138,6 +138,7 @@ def test_the_next_bar_is_the_next_session(calendar, timeframe, data):
     day = utc("2012-11-15") + pd.Timedelta(days=data.draw(st.integers(0, 400)))
     clock = trading_calendar(calendar, timeframe)
     sessions = clock.sessions(day, day + pd.Timedelta(days=DAYS[timeframe]))
+    assume(len(sessions) > 1)  # Tokyo rests for a week at the turn of the year
     place = data.draw(st.integers(0, len(sessions) - 2))
     assert clock.next_open(sessions[place]) == sessions[place + 1]
     assert clock.next_open(sessions[place + 1] - pd.Timedelta(seconds=1)) == sessions[place + 1]
