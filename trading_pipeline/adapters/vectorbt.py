@@ -3,7 +3,7 @@
 vectorbt (which carries the Commons Clause) knows nothing of our kernels: it gets the fills, their
 fees and the closing prices, and does its own bookkeeping. What it has no word for is brought to
 it: splits by counting in shares of the first bar, dividends, borrow and interest by adding the
-cash-flow table afterwards.
+cash-flow table afterwards, and a fee that is more than its fill is worth as well.
 """
 
 import numpy as np
@@ -25,6 +25,8 @@ def replay_equity(book: Book) -> np.ndarray:
     import vectorbt
 
     prices, quantities, closes = _events(book)
+    fees = _rows(book, "fee")
+    small = fees >= np.nan_to_num((prices * quantities.abs()).to_numpy())  # it refuses such a sale
     ample = book.equity[0] + _AMPLE * float(book.gross.max() + book.log["traded"].max())
     portfolio = vectorbt.Portfolio.from_orders(
         close=closes,
@@ -33,7 +35,7 @@ def replay_equity(book: Book) -> np.ndarray:
         direction="both",
         price=prices,
         fees=0.0,
-        fixed_fees=_rows(book, "fee"),
+        fixed_fees=np.where(small, 0.0, fees),
         slippage=0.0,
         init_cash=ample,
         cash_sharing=True,
@@ -42,7 +44,8 @@ def replay_equity(book: Book) -> np.ndarray:
     )
     value: np.ndarray = np.asarray(portfolio.value(), dtype=float).reshape(-1)
     value = value[len(SLOTS) - 1 :: len(SLOTS)]
-    return np.asarray(value - ample + book.equity[0] + _cash_flows(book))
+    afterwards = np.where(small, fees, 0.0).reshape(len(value), -1).sum(axis=1).cumsum()
+    return np.asarray(value - ample + book.equity[0] + _cash_flows(book) - afterwards)
 
 
 def _events(book: Book) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
