@@ -44,12 +44,12 @@ def ledger(tmp_path):
         yield opened
 
 
-def paper(ledger, checkpoints, session="paper", capital=CAPITAL):
+def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET):
     ticks = count()
     return ReplaySession(
         ledger,
-        MARKET,
-        Forecaster(panel(), MARKET, list(FOLDS.values()), checkpoints.__getitem__),
+        market,
+        Forecaster(panel(), market, list(FOLDS.values()), checkpoints.__getitem__),
         session=session,
         capital=capital,
         clock=lambda: datetime(2030, 1, 1, 0, 0, next(ticks) % 60, tzinfo=UTC),
@@ -120,6 +120,28 @@ def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, che
     steps = trade(ledger, checkpoints, FIRST, last)
     assert [step.at for step in steps] == list(panel().timestamps[FIRST + 11 : last + 1])
     assert_same_orders(ledger, checkpoints, last)
+
+
+def test_a_session_killed_between_two_fills_of_a_stop_pays_its_minimum_once(ledger, checkpoints):
+    """What an order has paid is in the journal: the fees are those of a session left alone."""
+    thin = replace(MARKET.costs, participation=2e-6, minimum_fee=500.0, lot=1.0)
+    market = replace(MARKET, costs=thin, limits={"stop_loss": 0.2})
+
+    def exits(session, last):
+        run = paper(ledger, checkpoints, session, market=market).run(FIRST, last)
+        table = pd.concat([step.filled.fills for step in run], ignore_index=True)
+        return table[table["kind"] == "stop_loss"].reset_index(drop=True)
+
+    whole = exits("whole", FIRST + 24)
+    again = whole["symbol"].duplicated()
+    assert again.any(), "no stop takes more than a bar"
+    between = panel().timestamps.get_loc(whole["filled_at"][again].iloc[0])
+    killed = pd.concat([exits("killed", between - 1), exits("killed", FIRST + 24)])
+    names = ["filled_at", "symbol", "quantity", "price", "fee"]
+    pd.testing.assert_frame_equal(
+        killed[names].reset_index(drop=True), whole[names], check_exact=True
+    )
+    assert killed["fee"].tolist()[:2] == [500.0, 0.0]
 
 
 def test_accounts_with_different_histories_get_the_same_predictions(ledger, checkpoints):
