@@ -114,11 +114,11 @@ def rough_panel(seed: int, T: int = 100, N: int = 4, start: str = "2024-01-01") 
 
 
 def pay_hugely(rng: Any, grids: dict[str, np.ndarray], dividend: np.ndarray) -> None:
-    """Three dividends of each symbol, some of nearly all that it is worth, some of more."""
+    """Many dividends of each symbol, some of nearly all that it is worth, some of more."""
     T, N = dividend.shape
     for n in range(N):
-        for t in np.sort(rng.choice(np.arange(1, T), 3, replace=False)):
-            part = rng.choice([0.1, 0.4, 0.97, 1.3])
+        for t in np.sort(rng.choice(np.arange(1, T), 12, replace=False)):
+            part = rng.choice([0.02, 0.1, 0.4, 0.97, 1.3], p=[0.4, 0.3, 0.14, 0.08, 0.08])
             if not np.isnan(grids["close"][t - 1, n]):
                 dividend[t, n] += part * grids["close"][t - 1, n]
                 for grid in grids.values():
@@ -126,11 +126,13 @@ def pay_hugely(rng: Any, grids: dict[str, np.ndarray], dividend: np.ndarray) -> 
 
 
 def split_oddly(rng: Any, grids: dict[str, np.ndarray], split: np.ndarray) -> None:
-    """Two more splits of each symbol, most of them reverse or odd."""
+    """More splits of each symbol, most of them reverse or odd."""
     T, N = split.shape
     for n in range(N):
-        for t in rng.choice(np.arange(1, T), 2, replace=False):
-            ratio = rng.choice([3.0, 1.5, 1.1, 1 / 3, 0.1, 0.01])
+        for t in rng.choice(np.arange(1, T), 5, replace=False):
+            ratio = rng.choice(
+                [3.0, 1.5, 1.1, 0.7, 1 / 3, 0.1, 0.01], p=[0.1, *[0.25] * 3, *[0.05] * 3]
+            )
             if not np.isnan(grids["close"][t, n]):
                 split[t, n] *= ratio
                 for grid in grids.values():
