@@ -79,7 +79,8 @@ def rules_of(
     )
     yield Rule(
         ~recent(panel.quarantined, window),
-        "in quarantine for missing too many bars (`trading-pipeline quality` says which)",
+        "in quarantine, for too many bars missing or set aside (`trading-pipeline quality` says "
+        "which)",
     )
     yield Rule(
         ~_stale(panel),

@@ -72,7 +72,7 @@ def unlearnable() -> dict[str, tuple[Panel, str]]:
         "volume": (replace(bars, volume=bars.volume * 0), "no volume in the last 5 bars"),
         "price": (replace(bars, **cheap), "below the floor of price (1)"),
         "history": (without(bars, rows < 1200), "fewer than 312 bars since listing"),
-        "quarantine": (without(bars, rows % 20 == 3 * n), "in quarantine for missing too many"),
+        "quarantine": (without(bars, rows % 20 == 3 * n), "in quarantine, for too many bars"),
         "gappy": (without(bars, rows % 2 == n % 2), "fewer than 80% of the last 21 dates"),
         "still": (replace(bars, **still, **plain), "the price did not move"),
     }

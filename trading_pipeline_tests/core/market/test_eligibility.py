@@ -182,7 +182,7 @@ def test_what_refuses_every_bar_is_named_for_every_rule():
     )
     close[9:, 0] = np.where(np.arange(21) % 2, np.nan, 10.0)
     said = refused(close, volume)
-    assert "1 of 4 symbols (8 of 110 bars): in quarantine for missing too many bars" in said
+    assert "1 of 4 symbols (8 of 110 bars): in quarantine, for too many bars missing" in said
     assert "1 of 4 symbols (7 of 110 bars): bars at fewer than 80% of the last 21 dates" in said
     assert refused(close[:1] * np.nan, volume[:1]) == "none of 0 symbols has a bar there"
 
