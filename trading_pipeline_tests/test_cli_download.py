@@ -83,12 +83,12 @@ def test_a_second_download_asks_for_each_coins_newest_bars_and_little_else(venue
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "klines"])
 @pytest.mark.parametrize(
-    ("arguments", "least", "most"), [([], 20, 61), (["--wait"], 100, 400)], ids=["hurried", "wait"]
+    ("arguments", "least", "most"), [([], 20, 120), (["--wait"], 100, 800)], ids=["hurried", "wait"]
 )
 def test_a_venue_that_is_down_is_given_up_after_a_minute_or_waited_for(
     venue, download, clock, where, arguments, least, most
 ):
-    """As a whole, or just its bars; by a clock on which only pauses take time."""
+    """As a whole, or just its bars; by a clock on which pauses of threads add up: at most two."""
     assert download()[0] == 0
     venue.requests.clear()
     venue.misbehave(refusal(503), FOREVER, where)
