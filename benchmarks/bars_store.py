@@ -24,7 +24,7 @@ import pandas as pd
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.calendar import trading_calendar
-from trading_pipeline.core.market.coverage import asked_at, requests_for
+from trading_pipeline.core.market.fetch_plan import asked_at, requests_for
 
 FIRST = pd.Timestamp("2014-01-01", tz="UTC")
 CALENDAR = trading_calendar("XNYS", "1d")

@@ -61,14 +61,14 @@ from engine_rivals import (
     vectorbt_run,
 )
 
+from trading_pipeline.core.backtest import run as backtest
+from trading_pipeline.core.backtest.result import BacktestResult
+from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading import backtest
-from trading_pipeline.core.trading.asked import orders_from
-from trading_pipeline.core.trading.book import Book
-from trading_pipeline.core.trading.grids import Prepared, prepare
+from trading_pipeline.core.trading.inputs import Prepared, prepare
+from trading_pipeline.core.trading.order_table import orders_from
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.simulate import simulate, simulate_orders
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")  # backtesting.py would draw a progress bar
@@ -167,7 +167,7 @@ def each_of(many: int, run: Callable[[], Any]) -> float:
     return cpu(lambda: [run() for _ in range(many)])[0] / many
 
 
-def order_engines(panel: Panel, table: pd.DataFrame) -> dict[str, Callable[[], Book]]:
+def order_engines(panel: Panel, table: pd.DataFrame) -> dict[str, Callable[[], BacktestResult]]:
     """Ours, by how much of its inputs is prepared beforehand."""
     shared, orders, rows = prepare(panel), orders_from(table, panel), len(panel.timestamps)
     options: dict[str, Any] = {**SETTINGS, "stop": rows, "profile": FAR}
@@ -216,7 +216,7 @@ def all_rules(given: argparse.Namespace) -> Iterator[Line]:
     yield title, "", f"{1e3 * spent:.1f} ms"
 
 
-def scored_engine(panel: Panel, shared: Prepared | None = None) -> Callable[[], Book]:
+def scored_engine(panel: Panel, shared: Prepared | None = None) -> Callable[[], BacktestResult]:
     rules = {"profile": PROFILES["moderate"], "horizon": 21, "book": "long_only"}
     given = SETTINGS | rules | {"score": random_scores(panel), "prepared": shared}
     return lambda: simulate(panel, stop=len(panel.timestamps), **given)

@@ -21,15 +21,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from trading_pipeline.core.backtest.run import book_settings, scored_rows
+from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.backtest import book_settings, scored_rows
-from trading_pipeline.core.trading.grids import prepare
 from trading_pipeline.core.trading.groups import groups_of
+from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES, Profile
-from trading_pipeline.core.trading.simulate import simulate
-from trading_pipeline.core.trading.sweep import grid_of_limits, sweep
 
 CAPITAL = 1_000_000.0
 LIMITS = {"stop_loss": (1.5, 2.0, 2.5, 3.0), "halve": (0.06, 0.08, 0.1, 0.12)}

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from trading_pipeline.adapters.sources.origin import Origin
+from trading_pipeline.adapters.sources.factory import Origin
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.markets import market_definitions

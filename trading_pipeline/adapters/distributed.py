@@ -97,7 +97,7 @@ def write_job(
         "symbols": list(data.panel.symbols),
         "total_return_units": data.panel.total_return_units,
         "fold": asdict(fold),
-        "recipe": recipe.to_plain(),
+        "recipe": recipe.to_dict(),
         "fingerprint": fingerprint,
         "device": device,
         "drawn": str(drawn) if drawn else None,
@@ -144,7 +144,7 @@ def work(folder: Path, log: Callable[[str], None]) -> None:
         checkpoint = train_fold(
             data,
             fold,
-            Recipe.from_plain(job["recipe"]),
+            Recipe.from_dict(job["recipe"]),
             watch if first else _unwatched,
             saved=job["runs"],
             save=_keeper(folder, job["fingerprint"]) if first else _unsaved,

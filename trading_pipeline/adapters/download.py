@@ -21,9 +21,9 @@ from trading_pipeline.adapters.sources.source import BarSource, LiveSource, bars
 from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
 from trading_pipeline.core.market.bars import KEY, empty_bars
-from trading_pipeline.core.market.breaks import GAP_LEAST
 from trading_pipeline.core.market.calendar import in_utc, trading_calendar
-from trading_pipeline.core.market.coverage import (
+from trading_pipeline.core.market.discontinuities import GAP_LEAST
+from trading_pipeline.core.market.fetch_plan import (
     NIGHTS,
     SETTLE,
     Answers,

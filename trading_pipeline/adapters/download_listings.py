@@ -11,7 +11,7 @@ import pandas as pd
 from trading_pipeline.adapters.sources.source import LiveSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.venue_calls import VenueCalls
-from trading_pipeline.core.market.coverage import NIGHTS
+from trading_pipeline.core.market.fetch_plan import NIGHTS
 from trading_pipeline.errors import BarsError, SourceError, UnknownSymbol
 
 LISTED_FOR = pd.Timedelta(days=30)  # that a listing is believed before it is asked again

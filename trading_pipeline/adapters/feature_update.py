@@ -135,7 +135,7 @@ def _read(
     bars: BarStore, store: FeatureStore, market: Market, history: Span, work: _Work
 ) -> tuple[pd.DataFrame, bool]:
     """The bars that the features of `work` are made of, and whether these are all."""
-    from trading_pipeline.core.features.reach import first_needed
+    from trading_pipeline.core.features.lookback import first_needed
 
     start, end = history
     end = end if work.until is None else min(end, work.until)

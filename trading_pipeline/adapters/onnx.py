@@ -59,8 +59,8 @@ def export_onnx(checkpoint: dict[str, Any], folder: Path, name: str) -> list[Pat
         raise CheckpointError(
             "ONNX needs packages that are not installed: pip install 'trading-pipeline[onnx]'"
         ) from error
-    config = ModelConfig.from_plain(checkpoint["model"])
-    scaler = Scaler.from_plain(checkpoint["scaler"])
+    config = ModelConfig.from_dict(checkpoint["model"])
+    scaler = Scaler.from_dict(checkpoint["scaler"])
     written = []
     for seed, state in zip(
         checkpoint["recipe"]["training"]["seeds"], checkpoint["states"], strict=True

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.operator import is_halted
+from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
+from trading_pipeline.core.backtest.run import book_settings, evidence_of
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.backtest import book_settings, evidence_of
 from trading_pipeline.core.trading.groups import groups_at
-from trading_pipeline.core.trading.plain import plain_number
 from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.to_dict import json_number
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
 from trading_pipeline.errors import LedgerError
 
@@ -148,7 +148,7 @@ class ReplaySession:
         self.seq = newest.seq if newest else 0
         state = ledger.last(self.stream, "decision")
         self.trader = (
-            Trader.from_plain(state.payload["state"])
+            Trader.from_dict(state.payload["state"])
             if state
             else Trader(
                 self.panel.symbols,
@@ -210,7 +210,7 @@ class ReplaySession:
             "orders": [plain(each) for each in _rows(decided.orders)],
             "vetoes": [plain(each) for each in _rows(decided.vetoes)],
             "equity": self.trader.equity,
-            "state": self.trader.to_plain(),
+            "state": self.trader.to_dict(),
         }
 
     def _journal(self, entries: list[Entry]) -> None:
@@ -230,7 +230,7 @@ class ReplaySession:
 
 
 def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
-    """All orders that a session decided on, oldest first, with the columns of `Book.orders`."""
+    """All orders that a session decided on, oldest first; columns of `BacktestResult.orders`."""
     rows = [
         order for event in ledger.read(stream, kind="decision") for order in event.payload["orders"]
     ]
@@ -244,7 +244,7 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain_term(value: float | None) -> float | str | None:
     """A number of the terms as JSON takes it: no infinity."""
-    return None if value is None else plain_number(value)
+    return None if value is None else json_number(value)
 
 
 def _plain_value(value: Any) -> Any:

@@ -11,9 +11,14 @@ from trading_pipeline.adapters.sources.parquet import ParquetSource, read_action
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars, typed_bars
 from trading_pipeline.core.market.calendar import TradingCalendar, on_open_days, trading_calendar
-from trading_pipeline.core.market.finding import Finding
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.quality import Quality, examine, find_broken_rows, find_set_aside
+from trading_pipeline.core.market.quality.finding import Finding
+from trading_pipeline.core.market.quality.report import (
+    Quality,
+    examine,
+    find_broken_rows,
+    find_set_aside,
+)
 from trading_pipeline.core.market.stamps import PACE, clock_of, pace_of, stamped_by_session
 from trading_pipeline.errors import BarsError, SourceError, StoreError
 

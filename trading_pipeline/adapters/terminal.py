@@ -57,7 +57,7 @@ def telling(logger_name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class Bars(Progress):
+class ProgressBars(Progress):
     """Progress bars for long work: the `progress` resource of a terminal."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Bars(Progress):
             console=console,
         )
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> "ProgressBars":
         """Keep the terminal for the bars: a run's steps send stderr to their own log files."""
         if console.is_terminal:
             console.file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import Bars, say, telling
+from trading_pipeline.adapters.terminal import ProgressBars, say, telling
 from trading_pipeline.errors import BarsError, SettingsError
 
 VENUES = "trading_pipeline.adapters.sources.retry"  # logs why it asks a venue again, and when
@@ -67,7 +67,7 @@ def runner_of(settings: Any, alone: bool = True, wait: bool = False) -> Iterator
     from trading_pipeline.definitions import build, home_of, sources_of
     from trading_pipeline.defs.runs import runner
 
-    with Bars() as bars, telling(VENUES):
+    with ProgressBars() as bars, telling(VENUES):
         definitions = build(settings, bars, hurried=not wait)
         located, sources = home_of(settings), sources_of(settings, hurried=not wait)
         with runner(definitions, located, sources, say, alone) as run:

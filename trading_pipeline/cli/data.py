@@ -8,8 +8,8 @@ import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.context import MarketName, markets_of, runner_of, settings_of
-from trading_pipeline.core.market.finding import counted
 from trading_pipeline.core.market.market import TIMEFRAMES
+from trading_pipeline.core.market.quality.finding import counted
 from trading_pipeline.errors import StoreError, TradingPipelineError
 
 _ASIDE = "set_aside.parquet"

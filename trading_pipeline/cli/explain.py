@@ -53,8 +53,8 @@ def explain(
     if symbol is None:
         _print_bar(run, k, as_json)
         return
+    from trading_pipeline.core.explain.explanation import explain as why
     from trading_pipeline.core.learning.dataset import burn_in
-    from trading_pipeline.core.trading.explain import explain as why
 
     _print_symbol(
         why(run, k, run.column(symbol), data.grid, burn_in(window), window), all_features, as_json
@@ -81,7 +81,7 @@ def _instant(text: str) -> tuple[Any, bool]:
 def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int]:
     """The strategy run again, the dataset it was decided on, and the bars of a window."""
     from trading_pipeline.adapters.terminal import working
-    from trading_pipeline.core.trading.rerun import Rerun
+    from trading_pipeline.core.backtest.rerun import Rerun
     from trading_pipeline.definitions import home_of, plan_of
     from trading_pipeline.defs.assets.report import predicted
     from trading_pipeline.defs.inputs import recipe_of
@@ -99,7 +99,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
 def _print_bar(run: Any, k: int, as_json: bool) -> None:
     """Every symbol of a bar."""
     from trading_pipeline.cli.explain_text import instant, lines_of
-    from trading_pipeline.core.trading.explain import overview
+    from trading_pipeline.core.explain.explanation import overview
 
     lines, bar = overview(run, k), run.book.timestamps[k]
     log = run.book.log[k]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.faults import naming_faults
-from trading_pipeline.adapters.terminal import Bars, say
+from trading_pipeline.adapters.terminal import ProgressBars, say
 from trading_pipeline.cli.context import CalendarName, Strict, read_panel, runner_of, settings_of
 from trading_pipeline.errors import HistoryTooShort
 
@@ -48,7 +48,7 @@ def check_leakage(
 def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
     """What all stages of a stored market came to, and what was skipped and why."""
     settings = settings_of(name)
-    with runner_of(settings) as run, Bars() as bars:
+    with runner_of(settings) as run, ProgressBars() as bars:
         from trading_pipeline.definitions import plan_of
         from trading_pipeline.defs.leakage import examine_market
 
@@ -59,8 +59,8 @@ def _of_panel(
     path: Path, template: str | None, calendar: str | None, cuts: int, strict: bool
 ) -> tuple[list[Any], dict[str, str]]:
     """The stages that need no model, on a panel of one's own; nothing is stored."""
+    from trading_pipeline.core.leakage.bars import N_STEPS, examine_bars
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
-    from trading_pipeline.core.learning.bar_leakage import N_STEPS, examine_bars
     from trading_pipeline.core.market.calendar import on_open_days
     from trading_pipeline.core.market.panel import Panel
     from trading_pipeline.core.market.set_aside import rows_in_doubt
@@ -76,7 +76,7 @@ def _of_panel(
     bars_open, doubts = on_open_days(rows, clock, str(path)), rows_in_doubt(aside, rows)
     panel = Panel.of(bars_open, source.actions(source.symbols()), doubts=doubts)
     skipped = {MODEL: "a panel has no checkpoint"}
-    with Bars() as bars:
+    with ProgressBars() as bars:
         watching = _watching(bars, name)
         examined = examine_bars(panel, clock.name, cuts=cuts, watch=watching("bars to features"))
         try:
@@ -89,13 +89,13 @@ def _of_panel(
     return examined + trained, why | skipped
 
 
-def _watching(bars: Bars, name: str) -> Callable[[str], Any]:
+def _watching(bars: ProgressBars, name: str) -> Callable[[str], Any]:
     """Progress of one piece of work after the other, as lines or bars."""
     return lambda label: bars.start(f"{name}: {label}", say)
 
 
 def _print(examined: list[Any], skipped: dict[str, str]) -> None:
-    from trading_pipeline.core.features.leakage import merged
+    from trading_pipeline.core.leakage.experiment import merged
     from trading_pipeline.defs.checks.leakage import verdict
 
     rows = merged(examined)

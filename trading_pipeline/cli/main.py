@@ -11,17 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import (
-    chain,
-    data,
-    explain,
-    features,
-    leakage,
-    model,
-    paper,
-    quality,
-    sweep,
-)
+from trading_pipeline.cli import data, explain, features, leakage, model, paper, quality, sweep
+from trading_pipeline.cli import pipeline as chain
 from trading_pipeline.errors import TradingPipelineError
 
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended

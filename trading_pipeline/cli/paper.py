@@ -78,14 +78,14 @@ def resume(
 
 
 def _tell(market: str, intent: str, reason: str) -> None:
-    from trading_pipeline.adapters.operator import want
+    from trading_pipeline.adapters.kill_switch import record_intent
     from trading_pipeline.definitions import home_of
 
     settings = settings_of()
     name = next(iter(markets_of(settings, market, None)))
     home = home_of(settings)
     with home.ledger() as ledger:
-        want(ledger, name, intent, reason, datetime.now(UTC))
+        record_intent(ledger, name, intent, reason, datetime.now(UTC))
     typer.echo(f"{name}: {intent} from the next decision on")
 
 

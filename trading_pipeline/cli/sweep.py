@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import Bars, say
+from trading_pipeline.adapters.terminal import ProgressBars, say
 from trading_pipeline.cli.context import Capital, MarketName, settings_of
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.errors import SettingsError
@@ -114,8 +114,8 @@ def _parsed(given: list[str]) -> dict[str, list[float]]:
 
 
 def _grid(market: Any, limits: dict[str, list[float]]) -> Any:
+    from trading_pipeline.core.backtest.sweep import grid_of_limits
     from trading_pipeline.core.trading.profiles import profile_of
-    from trading_pipeline.core.trading.sweep import grid_of_limits
 
     try:
         return grid_of_limits(profile_of(market), limits)
@@ -128,7 +128,7 @@ def _swept(settings: Any, market: str, grid: Any, capital: float) -> Any:
     from trading_pipeline.defs.sweep import sweep_market
 
     home = home_of(settings)
-    with Bars() as bars:
+    with ProgressBars() as bars:
         return sweep_market(
             home,
             plan_of(settings, market),

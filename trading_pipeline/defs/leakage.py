@@ -18,7 +18,7 @@ from trading_pipeline.defs.resources import Home
 from trading_pipeline.errors import CheckpointError, FeatureError, HistoryTooShort, StoreError
 
 if TYPE_CHECKING:
-    from trading_pipeline.core.features.leakage import Examined
+    from trading_pipeline.core.leakage.experiment import Examined
     from trading_pipeline.core.learning.dataset import Dataset
 
 MODEL = "scaled inputs, predictions, orders"  # the stages that need one
@@ -33,7 +33,7 @@ def examine_market(
     Raises:
         StoreError: no bars are stored.
     """
-    from trading_pipeline.core.learning.bar_leakage import examine_bars, examine_stored_features
+    from trading_pipeline.core.leakage.bars import examine_bars, examine_stored_features
 
     panel, calendar = read_panel(home, plan.market), plan.market.calendar
     examined = examine_bars(panel, calendar, cuts=cuts, watch=watching("bars to features"))
@@ -58,7 +58,7 @@ def examine_trainings(
     panel: Panel, plan: Plan, watching: Watching
 ) -> "tuple[list[Examined], dict[str, str]]":
     """What the training of every possible fold would be given; and why there is none, if so."""
-    from trading_pipeline.core.learning.training_leakage import examine_training
+    from trading_pipeline.core.leakage.training import examine_training
 
     examined: list[Examined] = []
     folds, skipped = _possible(panel, plan)
@@ -80,8 +80,8 @@ def _examine_fold(
     home: Home, plan: Plan, data: "Dataset", fold: Fold, cuts: int
 ) -> "tuple[list[Examined], str | None]":
     """All of a fold, or its training alone and why there is no more."""
-    from trading_pipeline.core.learning.leakage import examine_model
-    from trading_pipeline.core.learning.training_leakage import examine_training
+    from trading_pipeline.core.leakage.fold import examine_model
+    from trading_pipeline.core.leakage.training import examine_training
 
     try:
         checkpoint = checkpoint_of(home, plan, data.panel, fold)

@@ -121,7 +121,7 @@ def _replay(ledger: Any, home: Home, plan: Plan, config: PaperConfig, watch: Any
 
 def _past_scores(home: Home, plan: Plan, panel: Panel, first: int) -> np.ndarray:
     """(T, N) scores stored of bars before row `first`: the evidence that a session starts with."""
-    from trading_pipeline.core.trading.backtest import score_grid
+    from trading_pipeline.core.backtest.run import score_grid
 
     store, scores = home.predictions(plan.market), np.full(panel.close.shape, np.nan)
     if folds := store.folds():

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trading_pipeline.adapters.sources.origin import Origin
+from trading_pipeline.adapters.sources.factory import Origin
 from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore

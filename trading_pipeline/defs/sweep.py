@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from trading_pipeline.adapters.store.ledger import Ledger
     from trading_pipeline.adapters.store.trials import Trial
+    from trading_pipeline.core.backtest.sweep import Grid
     from trading_pipeline.core.evaluation.sweep import Luck
-    from trading_pipeline.core.trading.sweep import Grid
 
 OWN = "the market's own"  # name of the row that stands for pipeline.toml, if no other is it
 
@@ -87,12 +87,12 @@ def sweep_predictions(
     Args:
         panel: T rows, N symbols. eligible: (T, N) bool.
     """
+    from trading_pipeline.core.backtest.run import score_grid
+    from trading_pipeline.core.backtest.sweep import baseline_equity, sweep
     from trading_pipeline.core.evaluation.performance import day_closes
     from trading_pipeline.core.evaluation.sweep import luck_of, sweep_table
-    from trading_pipeline.core.trading.backtest import score_grid
-    from trading_pipeline.core.trading.grids import prepare
     from trading_pipeline.core.trading.groups import groups_of
-    from trading_pipeline.core.trading.sweep import baseline_equity, sweep
+    from trading_pipeline.core.trading.inputs import prepare
 
     market, own = plan.market, profile_of(plan.market)
     profiles = _with_own(grid.profiles, own)
@@ -138,8 +138,8 @@ def _journal(
         panel_identity,
         record_trials,
     )
+    from trading_pipeline.core.backtest.sweep import market_under
     from trading_pipeline.core.features.catalog import catalog_hash
-    from trading_pipeline.core.trading.sweep import market_under
 
     market, catalog = plan.market, catalog_hash()
     panel = panel_identity(market.source, market.symbols, market.timeframe)

@@ -111,5 +111,5 @@ def test_a_job_goes_on_from_what_its_workers_saved(tmp_path):
 
 
 def test_a_recipe_survives_the_way_to_another_process():
-    again = Recipe.from_plain(SHARED.to_plain())
+    again = Recipe.from_dict(SHARED.to_dict())
     assert again == replace(SHARED, market=replace(MARKET, end=None))

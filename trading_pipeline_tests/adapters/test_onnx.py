@@ -24,10 +24,10 @@ def checkpoint():
     generator = np.random.default_rng(0)
     scaler = Scaler(generator.normal(size=12), generator.uniform(0.5, 2, 12))
     return {
-        "model": CONFIG.to_plain(),
+        "model": CONFIG.to_dict(),
         "recipe": {"training": {"seeds": list(SEEDS)}},
         "states": [TradingNetwork(CONFIG, seed=seed).state_dict() for seed in SEEDS],
-        "scaler": scaler.to_plain(),
+        "scaler": scaler.to_dict(),
         "fingerprint": "f" * 64,
         "catalog_hash": "c" * 64,
         "features": [f"feature_{n}" for n in range(12)],
@@ -47,7 +47,7 @@ def test_the_answers_are_those_of_torch(checkpoint, files):
     """Within 1e-4, also for a single symbol, and with features missing or far out."""
     runtime = pytest.importorskip("onnxruntime")
     generator = np.random.default_rng(1)
-    scaler = Scaler.from_plain(checkpoint["scaler"])
+    scaler = Scaler.from_dict(checkpoint["scaler"])
     for state, file in zip(checkpoint["states"], files, strict=True):
         network = TradingNetwork(CONFIG).eval()
         network.load_state_dict(state)

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.operator import HALTED, TRADING, want
+from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.core.backtest.run import book_settings, evidence_of, score_grid
+from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
-from trading_pipeline.core.trading.backtest import book_settings, evidence_of, score_grid
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.errors import LedgerError
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
@@ -245,7 +245,7 @@ def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledg
     now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)
     list(session.run(FIRST, FIRST + 60))
     assert len(session.trader.holdings())
-    want(ledger, MARKET.name, HALTED, "", now)
+    record_intent(ledger, MARKET.name, HALTED, "", now)
     halted = list(session.run(FIRST + 61, FIRST + 75))
     assert session.trader.holdings().empty
     assert sum(len(step.decided.orders) for step in halted[1:]) == 0
@@ -253,7 +253,7 @@ def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledg
     resumed = paper(ledger, checkpoints)
     list(resumed.run(FIRST + 76, FIRST + 78))
     assert resumed.trader.holdings().empty, "a restart does not forget it"
-    want(ledger, MARKET.name, TRADING, "", now)
+    record_intent(ledger, MARKET.name, TRADING, "", now)
     list(resumed.run(FIRST + 79, FIRST + 110))
     assert len(resumed.trader.holdings())
 

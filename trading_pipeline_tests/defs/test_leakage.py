@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from trading_pipeline.core.features.catalog import catalog_hash
-from trading_pipeline.core.features.leakage import FEATURES
+from trading_pipeline.core.leakage.experiment import FEATURES
 from trading_pipeline.core.learning import dataset as dataset_module
 from trading_pipeline.core.learning.dataset import features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows

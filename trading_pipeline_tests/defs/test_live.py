@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from trading_pipeline import definitions
-from trading_pipeline.adapters.sources.origin import Origin
+from trading_pipeline.adapters.sources.factory import Origin
 from trading_pipeline.adapters.sources.retry import HURRY, Patience
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market

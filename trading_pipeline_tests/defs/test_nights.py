@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from trading_pipeline.core.features.leakage import Examined, Leak
-from trading_pipeline.core.learning import leakage
+from trading_pipeline.core.leakage import fold as leakage
+from trading_pipeline.core.leakage.experiment import Examined, Leak
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import runs
 from trading_pipeline.defs.freshness import NO_LOOK_AHEAD, lacking

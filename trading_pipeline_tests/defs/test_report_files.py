@@ -7,18 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from trading_pipeline.adapters.reports.series import accounts
+from trading_pipeline.adapters.reports.charts.series import accounts
+from trading_pipeline.core.backtest.result import BacktestResult
+from trading_pipeline.core.backtest.run import book_settings
+from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of
 from trading_pipeline.core.learning.dataset import Dataset
-from trading_pipeline.core.trading.backtest import book_settings
-from trading_pipeline.core.trading.book import Book
-from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.defs.assets.report import refuse_nothing_eligible, report_series
 from trading_pipeline.errors import EvaluationError
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel
 
 
-def small_book() -> Book:
+def small_book() -> BacktestResult:
     """Half in AAPL and MSFT through their splits and dividends."""
     import numpy as np
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
-from trading_pipeline.core.features.leakage import Examined, Leak
-from trading_pipeline.core.learning import bar_leakage
+from trading_pipeline.core.leakage import bars as bar_leakage
+from trading_pipeline.core.leakage.experiment import Examined, Leak
 from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
 from trading_pipeline.defs.markets import market_definitions

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.store.trials import Trial, distinct_trials, record_trial
+from trading_pipeline.core.backtest.sweep import grid_of_limits
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.core.trading.sweep import grid_of_limits
 from trading_pipeline.defs.inputs import Plan, recipe_of
 from trading_pipeline.defs.sweep import OWN, sweep_predictions
 from trading_pipeline.errors import LedgerError, TradingError

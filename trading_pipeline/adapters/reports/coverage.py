@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_pipeline.adapters.reports.palette import RULE
-from trading_pipeline.adapters.reports.sparkline import SHOWN_AT_ONCE
+from trading_pipeline.adapters.reports.charts.palette import RULE
+from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
 
 # Lower bound of the share, colour, words; the last is of months in which a symbol is not listed.
 CLASSES = (

@@ -5,13 +5,17 @@ from string import Template
 
 import numpy as np
 
-from trading_pipeline.adapters.reports import feature_charts as charts
+from trading_pipeline.adapters.reports.charts import features as charts
+from trading_pipeline.adapters.reports.charts.style import PAGE
 from trading_pipeline.adapters.reports.parts import drawn, listed, minus, section
-from trading_pipeline.adapters.reports.style import PAGE
 from trading_pipeline.core.evaluation.confidence import Estimate
-from trading_pipeline.core.features.diagnostics import Diagnosis, Diagnostics, Distribution
-from trading_pipeline.core.features.drift import SHIFTED, STABLE, Drift
-from trading_pipeline.core.features.predictive import CROSS_SECTION, OVER_TIME
+from trading_pipeline.core.evaluation.features.diagnostics import (
+    Diagnosis,
+    Diagnostics,
+    Distribution,
+)
+from trading_pipeline.core.evaluation.features.drift import SHIFTED, STABLE, Drift
+from trading_pipeline.core.evaluation.features.predictive import CROSS_SECTION, OVER_TIME
 
 HEADS = ("Feature", "Known", "5 %", "Median", "95 %", "At bounds", "Histogram", "PSI, newest",
          "PSI, largest", "KS, newest", "Coefficient")  # fmt: skip

@@ -8,8 +8,10 @@ from string import Template
 
 import pandas as pd
 
-from trading_pipeline.adapters.reports import charts
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
+from trading_pipeline.adapters.reports.charts import report as charts
+from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
+from trading_pipeline.adapters.reports.charts.style import PAGE
 from trading_pipeline.adapters.reports.parts import (
     contents,
     drawn,
@@ -18,8 +20,6 @@ from trading_pipeline.adapters.reports.parts import (
     section,
     table,
 )
-from trading_pipeline.adapters.reports.series import ReportSeries, risk_events
-from trading_pipeline.adapters.reports.style import PAGE
 from trading_pipeline.adapters.reports.text import (
     LABELS,
     Numbers,
@@ -34,7 +34,7 @@ from trading_pipeline.adapters.reports.text import (
     written,
 )
 from trading_pipeline.core.evaluation.metrics import NAMES
-from trading_pipeline.core.evaluation.risk_events import in_order
+from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.verdict import titled
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from trading_pipeline.adapters.reports import charts
+from trading_pipeline.adapters.reports.charts import report as charts
 
 
 def section(heading: str, explanation: str, *parts: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from trading_pipeline.adapters.reports import portfolio_charts as charts
-from trading_pipeline.adapters.reports import price_charts as prices
+from trading_pipeline.adapters.reports.charts import portfolio as charts
+from trading_pipeline.adapters.reports.charts import prices
+from trading_pipeline.adapters.reports.charts.series import ReportSeries
 from trading_pipeline.adapters.reports.parts import (
     drawn,
     folded,
@@ -18,7 +19,6 @@ from trading_pipeline.adapters.reports.parts import (
     signed,
     table,
 )
-from trading_pipeline.adapters.reports.series import ReportSeries
 from trading_pipeline.adapters.reports.text import Numbers, Summary
 from trading_pipeline.core.evaluation.verdict import titled
 

@@ -3,8 +3,8 @@
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from trading_pipeline.core.market.finding import SEVERITIES, Finding, counted, written
-from trading_pipeline.core.market.quality import Quality
+from trading_pipeline.core.market.quality.finding import SEVERITIES, Finding, counted, written
+from trading_pipeline.core.market.quality.report import Quality
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.palette import DIVERGING, INK, NEUTRAL
+from trading_pipeline.adapters.reports.charts.palette import DIVERGING, INK, NEUTRAL
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.evaluation.verdict import MINIMUM_DEFLATED_SHARPE, titled
 from trading_pipeline.errors import StoreError

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from trading_pipeline.adapters.code import code_version
+from trading_pipeline.adapters.code_version import code_version
 from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
 from trading_pipeline.errors import CheckpointError
 
@@ -53,7 +53,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: it is missing, truncated, altered, of another format, or not sound.
         """
-        from trading_pipeline.core.learning.contents import check_contents
+        from trading_pipeline.core.learning.checkpoint_schema import check_contents
 
         path = self.path(name)
         self.verify(name)

@@ -4,32 +4,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_pipeline.core.evaluation.earnings import earnings_of
+from trading_pipeline.core.backtest.result import BacktestResult
+from trading_pipeline.core.backtest.run import Backtest
 from trading_pipeline.core.evaluation.information import information_coefficients
 from trading_pipeline.core.evaluation.metrics import max_drawdown, sharpe
 from trading_pipeline.core.evaluation.performance import daily_returns, day_closes
-from trading_pipeline.core.evaluation.portfolio import Holdings
-from trading_pipeline.core.evaluation.risk_events import risk_events
+from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
+from trading_pipeline.core.evaluation.portfolio.risk_events import risk_events
+from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import BookView
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality import held_out
-from trading_pipeline.core.trading.backtest import Backtest
-from trading_pipeline.core.trading.book import Book
+from trading_pipeline.core.market.quality.report import held_out
 from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, caps_in_force
 from trading_pipeline.core.trading.profiles import profile_of
 
 HINDSIGHT = "the symbols were chosen with hindsight: survivors only, so results are too good"
 
 
-def view_of(book: Book) -> BookView:
+def view_of(book: BacktestResult) -> BookView:
     """A simulated book as the evaluation sees it."""
     return BookView(
         equity=book.equity, trades=book.trades(), turnover=book.turnover, exposure=book.exposure
     )
 
 
-def holdings_of(book: Book) -> Holdings:
+def holdings_of(book: BacktestResult) -> Holdings:
     """What a simulated book earned and did, for the parts of a report that name symbols."""
     name = "backtest"
     return Holdings(
@@ -110,7 +110,7 @@ def never_delisted(panel: Panel) -> bool:
     return bool(panel.traded[-5:].any(axis=0).all())
 
 
-def _trips(book: Book) -> list[tuple[str, int]]:
+def _trips(book: BacktestResult) -> list[tuple[str, int]]:
     final = book.log[-1]
     trips = [
         ("maximum drawdown (halvings)", int(final["halvings"])),
@@ -120,10 +120,10 @@ def _trips(book: Book) -> list[tuple[str, int]]:
     return [(name, count) for name, count in trips if count]
 
 
-def annual_sharpe(book: Book, market: Market) -> float:
+def annual_sharpe(book: BacktestResult, market: Market) -> float:
     """Sharpe ratio of daily returns, a year, over a zero rate; NaN when nothing moved."""
     return float(sharpe(_daily(book), market.days_per_year))
 
 
-def _daily(book: Book) -> NDArray[np.float64]:
+def _daily(book: BacktestResult) -> NDArray[np.float64]:
     return daily_returns(book.equity, day_closes(book.timestamps))

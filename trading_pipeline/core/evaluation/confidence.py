@@ -24,7 +24,7 @@ class Estimate(NamedTuple):
     low: float = float("nan")
     high: float = float("nan")
 
-    def to_plain(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, float | None]:
         """{value, low, high} for JSON: undefined and infinite become None."""
         return {k: float(v) if np.isfinite(v) else None for k, v in self._asdict().items()}
 

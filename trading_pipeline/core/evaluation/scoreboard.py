@@ -84,7 +84,7 @@ def _cell(
         "profile": promise.profile,
         "promised": promise.promised,
         "needed": promise.needed,
-        **estimate.to_plain(),
+        **estimate.to_dict(),
         "status": status,
         "needs_days": days_to_decide(estimate, promise.needed, n_days) if waits else None,
         "ran": promise.profile == profile,

@@ -26,7 +26,7 @@ from trading_pipeline.core.evaluation.performance import (
     share_beaten,
     solvent,
 )
-from trading_pipeline.core.evaluation.portfolio import Holdings, portfolio
+from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings, portfolio
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
 from trading_pipeline.core.evaluation.verdict import Evidence, reached
 from trading_pipeline.core.market.market import Market
@@ -131,7 +131,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     return {
         "market": inputs.market.name,
         "period": _period(inputs, days),
-        "verdict": reached(_evidence(inputs, books, paired)).to_plain(),
+        "verdict": reached(_evidence(inputs, books, paired)).to_dict(),
         "benchmark": inputs.benchmark,
         "paired": {name: _plain(differences) for name, differences in paired.items()},
         **_among_random(inputs, books),
@@ -236,7 +236,7 @@ def _period(inputs: EvaluationInputs, days: int) -> dict[str, object]:
 
 
 def _plain(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
-    return {name: estimate.to_plain() for name, estimate in numbers.items()}
+    return {name: estimate.to_dict() for name, estimate in numbers.items()}
 
 
 def _among_random(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> dict[str, object]:
@@ -253,7 +253,7 @@ def _among_random(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> d
             "percentile_of_annual_return": share_beaten(
                 float(annual_return(own, a_year)), by_return
             ),
-            "sharpe": Estimate(ends[1], ends[0], ends[2]).to_plain(),  # median, 5 %, 95 %
+            "sharpe": Estimate(ends[1], ends[0], ends[2]).to_dict(),  # median, 5 %, 95 %
         },
     }
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.sweep import Sweep
 from trading_pipeline.core.evaluation.confidence import (
     Sampled,
     block_length,
@@ -34,7 +35,6 @@ from trading_pipeline.core.evaluation.significance import (
 )
 from trading_pipeline.core.evaluation.verdict import active_returns
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.sweep import Sweep
 from trading_pipeline.errors import EvaluationError
 
 MINIMUM_DAYS = 20  # of returns; fewer say nothing at all

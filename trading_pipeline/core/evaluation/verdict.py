@@ -60,7 +60,7 @@ class Verdict:
     active_sharpe_per_day: float | None
     deflated_sharpe: float | None  # a probability, in [0, 1]
 
-    def to_plain(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self) | {"reasons": list(self.reasons)}
 
 

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.features import (
-    clock,
+from trading_pipeline.core.features import clock
+from trading_pipeline.core.features.clock import Clock
+from trading_pipeline.core.features.families import (
     cross_section,
     market,
     momentum,
@@ -24,11 +25,10 @@ from trading_pipeline.core.features import (
     volatility,
     volume,
 )
-from trading_pipeline.core.features.clock import Clock
-from trading_pipeline.core.features.cross_section import CrossSection, Index, Values
+from trading_pipeline.core.features.families.cross_section import CrossSection, Index, Values
+from trading_pipeline.core.features.families.market import MarketSeries, equal_weight_return
 from trading_pipeline.core.features.feature import Feature
-from trading_pipeline.core.features.market import MarketSeries, equal_weight_return
-from trading_pipeline.core.features.series import Bars, SymbolSeries
+from trading_pipeline.core.features.series import BarSeries, SymbolSeries
 from trading_pipeline.core.features.windows import Array, kernel, log_change
 from trading_pipeline.errors import BarsError
 
@@ -94,7 +94,7 @@ class _Rows:
     """How the rows of bars fall into dates and symbols."""
 
     def __init__(self, bars: pd.DataFrame) -> None:
-        wanted = ("timestamp", "symbol", *Bars._fields)
+        wanted = ("timestamp", "symbol", *BarSeries._fields)
         if missing := [name for name in wanted if name not in bars]:
             raise BarsError(f"bars lack columns {missing}; expected {list(wanted)}")
         stamps = pd.DatetimeIndex(bars["timestamp"])
@@ -107,7 +107,7 @@ class _Rows:
         firsts = np.flatnonzero(np.concatenate([np.ones(min(len(bars), 1), bool), later > 0]))
         self.timestamps = stamps[firsts]
         self.starts: Index = np.append(firsts, len(bars)).astype(np.int64)
-        self.prices = Bars(*(bars[name].to_numpy(np.float64) for name in Bars._fields))
+        self.prices = BarSeries(*(bars[name].to_numpy(np.float64) for name in BarSeries._fields))
 
     @property
     def by_symbol(self) -> Index:
@@ -138,7 +138,7 @@ def _fill_batch(values: Values, rows: _Rows, order: Index, listed: Index, batch:
     They follow one another in one series, as if they were one: what reaches back beyond its
     symbol's first bar has not its whole lookback, and is missing anyway.
     """
-    series = SymbolSeries(Bars(*(column[order[batch]] for column in rows.prices)))
+    series = SymbolSeries(BarSeries(*(column[order[batch]] for column in rows.prices)))
     firsts = listed[(listed >= batch.start) & (listed < batch.stop)] - batch.start
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of this thread alone
         for feature, out in zip(_OF_SYMBOLS, values, strict=False):

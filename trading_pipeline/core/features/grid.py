@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.features.cross_section import Values
+from trading_pipeline.core.features.families.cross_section import Values
 
 KEY = ("timestamp", "symbol")
 

@@ -16,7 +16,7 @@ ATR_BARS = 14
 WILDER_MEMORY = 240  # bars after which Wilder's smoothing of 14 keeps 5e-8 of where it started
 
 
-class Bars(NamedTuple):
+class BarSeries(NamedTuple):
     """Adjusted bars of one symbol, oldest first: float64 (T,), any positive units."""
 
     open: Array
@@ -29,7 +29,7 @@ class Bars(NamedTuple):
 class SymbolSeries:
     """One symbol's bars with what is derived from them once and used often. All float64 (T,)."""
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: BarSeries) -> None:
         self.bars = bars
         self.open, self.high, self.low, self.close, self.volume = bars
         self._known: dict[tuple[Any, ...], Any] = {}

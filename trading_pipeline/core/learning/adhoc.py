@@ -9,8 +9,8 @@ import pandas as pd
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import fitting_spans
 from trading_pipeline.core.market.calendar import check_weekdays, infer_timeframe, on_open_days
-from trading_pipeline.core.market.gaps import find_closed
 from trading_pipeline.core.market.market import Costs, Market, WalkForward, usual_terms
+from trading_pipeline.core.market.quality.gaps import find_closed
 from trading_pipeline.core.market.stamps import Clock, clock_of
 from trading_pipeline.errors import BarsError, HistoryTooShort
 

@@ -88,14 +88,14 @@ def train_fold(
     blend, information = choose_blend(networks, samples, targets, fold, recipe)
     stamps = data.panel.timestamps
     return {
-        "model": recipe.model.to_plain(),
-        "recipe": recipe.to_plain(),
+        "model": recipe.model.to_dict(),
+        "recipe": recipe.to_dict(),
         "fingerprint": model_fingerprint(data.panel, fold, recipe),
         "data_hash": data.panel.data_hash(fold.test.first),
         "features": list(NAMES),
         "catalog_hash": catalog_hash(),
         "symbols": list(data.panel.symbols),
-        "scaler": scaler.to_plain(),
+        "scaler": scaler.to_dict(),
         "blend": blend._asdict(),
         "train_start": stamps[fold.train.first].isoformat(),
         "train_end": stamps[fold.validation.last].isoformat(),
@@ -178,7 +178,7 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
             f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}; "
             "none on either side: another computation of the same names); train it again"
         )
-    ours, theirs = training_part(recipe.to_plain()), training_part(checkpoint["recipe"])
+    ours, theirs = training_part(recipe.to_dict()), training_part(checkpoint["recipe"])
     for section in ("model", "training"):
         _refuse_other(f"{section} settings differ", ours[section], theirs[section])
     then, now = set(checkpoint["symbols"]), set(recipe.market.symbols)

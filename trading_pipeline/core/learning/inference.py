@@ -108,8 +108,8 @@ class Predictor:
 
     def __init__(self, checkpoint: dict[str, Any]) -> None:
         """`checkpoint`: as `training.train_fold` makes it."""
-        self.config = ModelConfig.from_plain(checkpoint["model"])
-        self.scaler = Scaler.from_plain(checkpoint["scaler"])
+        self.config = ModelConfig.from_dict(checkpoint["model"])
+        self.scaler = Scaler.from_dict(checkpoint["scaler"])
         self.blend = Blend(**checkpoint["blend"])
         self.last_target = pd.Timestamp(checkpoint["last_target"])
         self.ensemble = Ensemble([_network(self.config, state) for state in checkpoint["states"]])

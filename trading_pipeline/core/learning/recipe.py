@@ -25,7 +25,7 @@ class Recipe:
         model = ModelConfig.preset(name, n_features=n_features)
         return cls(market, model, TrainingConfig.preset(name))
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain types, for a checkpoint and for the hash."""
         market = asdict(self.market)
         for name in ("costs", "limits"):
@@ -38,13 +38,13 @@ class Recipe:
                 del market[name]  # so that a recipe is the same as before there were any
         return {
             "market": {**market, "symbols": list(self.market.symbols)},
-            "model": self.model.to_plain(),
-            "training": self.training.to_plain(),
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "Recipe":
-        """The inverse of `to_plain`, but for the end of the history, which is not part of it."""
+    def from_dict(cls, plain: dict[str, Any]) -> "Recipe":
+        """The inverse of `to_dict`, but for the end of the history, which is not part of it."""
         market = plain["market"]
         parts = {
             "symbols": tuple(market["symbols"]),
@@ -55,17 +55,17 @@ class Recipe:
         }
         return cls(
             Market(**{**market, **parts}),
-            ModelConfig.from_plain(plain["model"]),
-            TrainingConfig.from_plain(plain["training"]),
+            ModelConfig.from_dict(plain["model"]),
+            TrainingConfig.from_dict(plain["training"]),
         )
 
     def training_hash(self, catalog_hash: str) -> str:
         """Of what a checkpoint depends on."""
-        return fingerprint(training_part(self.to_plain()), catalog_hash)
+        return fingerprint(training_part(self.to_dict()), catalog_hash)
 
     def config_hash(self, catalog_hash: str) -> str:
         """Of all that a backtest depends on beside the data and the code."""
-        return fingerprint(self.to_plain(), catalog_hash)
+        return fingerprint(self.to_dict(), catalog_hash)
 
 
 _OF_A_BACKTEST = (

@@ -36,9 +36,9 @@ class Scaler:
         scaled = (grid - self.center.astype(np.float32)) / self.scale.astype(np.float32)
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
-    def to_plain(self) -> dict[str, list[float]]:
+    def to_dict(self) -> dict[str, list[float]]:
         return {"center": self.center.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "Scaler":
+    def from_dict(cls, plain: dict[str, Any]) -> "Scaler":
         return cls(np.asarray(plain["center"], float), np.asarray(plain["scale"], float))

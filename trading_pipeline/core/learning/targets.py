@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.losses import direction_classes
-from trading_pipeline.core.market.breaks import crosses
+from trading_pipeline.core.market.discontinuities import crosses
 from trading_pipeline.core.market.panel import Panel
 
 MIN_CROSS_SECTION = 8  # symbols below which nothing is demeaned

@@ -95,7 +95,7 @@ class Run:
         self.looks.append(Look(self.step, float(np.mean(self.recent)), information))
         self.recent = []
 
-    def to_plain(self) -> Saved:
+    def to_dict(self) -> Saved:
         """The run so far; `restore` of a new run of the same seed goes on from there."""
         return {
             "seed": self.seed,
@@ -109,7 +109,7 @@ class Run:
         }
 
     def restore(self, saved: Saved) -> None:
-        """Go on from what `to_plain` said, at a look."""
+        """Go on from what `to_dict` said, at a look."""
         self.step, self.best, self.worse = saved["step"], saved["best"], saved["worse"]
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -166,7 +166,7 @@ def train_network(
             if run.step % training.evaluate_every == 0 or run.step == training.steps:
                 information = validation_information(run.network, samples, fold.validation)
                 run.look(information)
-                save(run.to_plain())
+                save(run.to_dict())
                 note = f"validation IC {information:+.3f}"
             record(Moment(seed, run.step, loss, run.rate, information))
             on_step(run.step, training.steps, note)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.market.breaks import recent
-from trading_pipeline.core.market.finding import counted
+from trading_pipeline.core.market.discontinuities import recent
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.quality.finding import counted
 
 LIQUIDITY_WINDOW = 21  # bars of the dollar-volume median, and rows of the gap rule
 MIN_PRESENCE = 0.8  # share of those rows that need a bar, since listing

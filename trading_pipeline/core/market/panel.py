@@ -14,7 +14,7 @@ import pandas as pd
 
 from trading_pipeline.core.market.actions import empty_actions, forward_factors, place_actions
 from trading_pipeline.core.market.bars import KEY, PRICES
-from trading_pipeline.core.market.breaks import (
+from trading_pipeline.core.market.discontinuities import (
     ORDERS,
     find_breaks,
     gap_quarantine,

@@ -4,7 +4,7 @@ import pandas as pd
 
 from trading_pipeline.core.market.bars import PRICES
 from trading_pipeline.core.market.calendar import TradingCalendar
-from trading_pipeline.core.market.coverage import SETTLE
+from trading_pipeline.core.market.fetch_plan import SETTLE
 from trading_pipeline.core.market.versions import INGESTED, REVISED, VALUES
 
 REMOVED = "whole bar"

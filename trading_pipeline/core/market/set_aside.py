@@ -22,7 +22,7 @@ from trading_pipeline.core.market.bars import (
     with_whole_counts,
 )
 from trading_pipeline.core.market.calendar import on_rest_days
-from trading_pipeline.core.market.finding import counted, told_names
+from trading_pipeline.core.market.quality.finding import counted, told_names
 from trading_pipeline.errors import BarsError
 
 COLUMNS = ("file", "row", *KEY, "rule", *PRICES, "volume")

@@ -1,6 +1,6 @@
 """The shape of the network and the budget of its training, as frozen values.
 
-A checkpoint carries both as plain types (`to_plain`), and rebuilds them from there (`from_plain`).
+A checkpoint carries both as plain types (`to_dict`), and rebuilds them from there (`from_dict`).
 """
 
 from collections.abc import Mapping
@@ -56,13 +56,13 @@ class ModelConfig:
         """
         return cls(**{**_of_preset(_SIZES, name), **changes})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Every field as a plain type, ready for JSON or a checkpoint."""
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """The inverse of `to_plain`. Raises ValueError on a missing or an unknown field."""
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError on a missing or an unknown field."""
         return cls(**_exactly(cls, plain))
 
 
@@ -130,13 +130,13 @@ class TrainingConfig:
         """The budget that goes with the `ModelConfig` preset of the same name."""
         return cls(**{**_of_preset(_BUDGETS, name), **changes})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Every field as a plain type (seeds as a list), ready for JSON or a checkpoint."""
         return {**asdict(self), "seeds": list(self.seeds)}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """The inverse of `to_plain`. Raises ValueError on a missing or an unknown field."""
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError on a missing or an unknown field."""
         known = _exactly(cls, plain)
         loss = LossWeights(**_exactly(LossWeights, known["loss"]))
         return cls(**{**known, "seeds": tuple(known["seeds"]), "loss": loss})

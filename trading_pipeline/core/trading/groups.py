@@ -10,8 +10,8 @@ from scipy.spatial.distance import squareform
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.grids import market_returns, recent_returns
-from trading_pipeline.core.trading.state import periods_of
+from trading_pipeline.core.trading.engine.dtypes import periods_of
+from trading_pipeline.core.trading.inputs import market_returns, recent_returns
 
 LOOKBACK = 252  # bars of returns
 LEAST = 126  # bars of them that a symbol needs

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.market.breaks import hold_over_gaps
+from trading_pipeline.core.market.discontinuities import hold_over_gaps
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.engine.dtypes import periods_of
 from trading_pipeline.core.trading.profiles import Profile
-from trading_pipeline.core.trading.state import periods_of
 
 MINIMUM_DAYS = 250  # of predictions whose labels have ended
 MINIMUM_SYMBOLS = 20  # eligible ones; fewer show no skill at choosing

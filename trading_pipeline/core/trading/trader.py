@@ -17,32 +17,36 @@ import pandas as pd
 
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.decide import decide_bar
-from trading_pipeline.core.trading.fill import fill_bar
-from trading_pipeline.core.trading.grids import market_returns, recent_returns, recent_rows
-from trading_pipeline.core.trading.plain import (
-    number_of,
-    plain_number,
-    plain_records,
-    records_of,
-)
-from trading_pipeline.core.trading.profiles import Profile
-from trading_pipeline.core.trading.records import (
-    cash_flows_of,
-    fills_of,
-    lapsed_of,
-    orders_of,
-    vetoes_of,
-)
-from trading_pipeline.core.trading.rules import plain_rules, rules_of, rules_of_plain
-from trading_pipeline.core.trading.simulate import happened, new_scratch
-from trading_pipeline.core.trading.state import (
+from trading_pipeline.core.trading.engine.decide import decide_bar
+from trading_pipeline.core.trading.engine.dtypes import (
     ACCOUNT,
     DECISION,
     POSITION,
     new_account,
     new_positions,
     periods_of,
+)
+from trading_pipeline.core.trading.engine.fills import fill_bar
+from trading_pipeline.core.trading.engine.loop import happened, new_scratch
+from trading_pipeline.core.trading.engine.parameters import (
+    parameters_from_dict,
+    parameters_of,
+    parameters_to_dict,
+)
+from trading_pipeline.core.trading.inputs import market_returns, recent_returns, recent_rows
+from trading_pipeline.core.trading.profiles import Profile
+from trading_pipeline.core.trading.tables import (
+    cash_flows_of,
+    fills_of,
+    lapsed_of,
+    orders_of,
+    vetoes_of,
+)
+from trading_pipeline.core.trading.to_dict import (
+    json_number,
+    number_from_json,
+    records_from_dicts,
+    records_to_dicts,
 )
 from trading_pipeline.errors import TradingError
 
@@ -116,7 +120,7 @@ class Signals:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Filled:
-    """What one bar did to the account; tables as those of a `Book`."""
+    """What one bar did to the account; tables as those of a `BacktestResult`."""
 
     fills: pd.DataFrame
     lapsed: pd.DataFrame
@@ -150,7 +154,7 @@ class Trader:
         scored: bool = True,
     ) -> None:
         self.symbols, self.session = tuple(symbols), session
-        self.rules = rules_of(
+        self.rules = parameters_of(
             costs=costs,
             bars_per_year=bars_per_year,
             horizon=horizon,
@@ -260,32 +264,32 @@ class Trader:
         table["value"] = table["quantity"] * table["price"]
         return table.assign(**{name: rows[name] for name in ("entry", "stop", "take")})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The whole state as JSON takes it: no NaN, no infinity, floats exact."""
         return {
             "session": self.session,
             "symbols": list(self.symbols),
-            "rules": plain_rules(self.rules),
-            "account": plain_records(self.account)[0],
-            "positions": plain_records(self.positions),
-            "close": [plain_number(price) for price in self._close],
+            "rules": parameters_to_dict(self.rules),
+            "account": records_to_dicts(self.account)[0],
+            "positions": records_to_dicts(self.positions),
+            "close": [json_number(price) for price in self._close],
             "last_bar": _iso(self.last_bar),
             "decided_at": _iso(self.decided_at),
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Self:
-        """The trader that `to_plain` described, to the last bit.
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        """The trader that `to_dict` described, to the last bit.
 
         Raises:
             TradingError: the state was written by a version with other fields.
         """
         trader = cls.__new__(cls)
         trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
-        trader.rules = rules_of_plain(plain["rules"])
-        trader.account = records_of(ACCOUNT, [plain["account"]], "account")
-        trader.positions = records_of(POSITION, plain["positions"], "positions")
-        trader._close = np.array([number_of(price) for price in plain["close"]], dtype=float)
+        trader.rules = parameters_from_dict(plain["rules"])
+        trader.account = records_from_dicts(ACCOUNT, [plain["account"]], "account")
+        trader.positions = records_from_dicts(POSITION, plain["positions"], "positions")
+        trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
         trader.last_bar = _stamp(plain["last_bar"])
         trader.decided_at = _stamp(plain["decided_at"])
         return trader

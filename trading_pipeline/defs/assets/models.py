@@ -44,7 +44,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult[None]:
         """Targets end before the fold's first decision; later bars are cut off first."""
-        from trading_pipeline.adapters.reports.pictures import loss_curve
+        from trading_pipeline.adapters.reports.charts.pictures import loss_curve
         from trading_pipeline.core.learning.checkpoint import seeds_text
 
         data = read_dataset(home, plan)

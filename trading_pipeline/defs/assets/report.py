@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from trading_pipeline.core.market.finding import written
+from trading_pipeline.core.market.quality.finding import written
 from trading_pipeline.defs.freshness import lacking
 from trading_pipeline.defs.inputs import (
     Plan,
@@ -51,9 +51,9 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
 
         Refused while a fold's predictions are not cleared by their check, whoever asks for it.
         """
+        from trading_pipeline.adapters.reports.charts.pictures import as_markdown
+        from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
         from trading_pipeline.adapters.reports.features_page import drift_sentence
-        from trading_pipeline.adapters.reports.pictures import as_markdown
-        from trading_pipeline.adapters.reports.sparkline import equity_markdown
         from trading_pipeline.adapters.reports.tear_sheet import write_report
         from trading_pipeline.adapters.reports.text import (
             markdown_attribution,
@@ -113,7 +113,7 @@ def hashes_of(
     home: Home, plan: Plan, data: "Dataset", folds: list[str], capital: float
 ) -> dict[str, str]:
     """What the numbers of a report trace to."""
-    from trading_pipeline.adapters.code import code_version
+    from trading_pipeline.adapters.code_version import code_version
     from trading_pipeline.core.features.catalog import catalog_hash
     from trading_pipeline.core.learning.recipe import fingerprint
     from trading_pipeline.core.market.bars import content_hash
@@ -133,19 +133,19 @@ def hashes_of(
 
 def _evaluated(home: Home, plan: Plan, capital: float) -> tuple[dict[str, Any], Any, Any]:
     """Simulate, journal the trial, evaluate; the summary, and what the two pages draw."""
+    from trading_pipeline.core.backtest.run import run_backtest
     from trading_pipeline.core.evaluation.backtest import (
         coefficient_table,
         holdings_of,
         view_of,
         warnings_of,
     )
+    from trading_pipeline.core.evaluation.features.diagnostics import diagnose
     from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
     from trading_pipeline.core.features.catalog import CATALOG
-    from trading_pipeline.core.features.diagnostics import diagnose
-    from trading_pipeline.core.learning.looking_back import history_of
     from trading_pipeline.core.learning.targets import make_targets
     from trading_pipeline.core.market.set_aside import lines_of
-    from trading_pipeline.core.trading.backtest import run_backtest
+    from trading_pipeline.steps.feature_history import history_of
 
     data, folds = predicted(home, plan)
     market, panel = plan.market, data.panel
@@ -242,7 +242,7 @@ def _journal(
 
 def report_series(backtest: Any, predictions: Any, holdings: Any, market: Any) -> Any:
     """What the report draws and tables of a backtest."""
-    from trading_pipeline.adapters.reports.series import ReportSeries
+    from trading_pipeline.adapters.reports.charts.series import ReportSeries
 
     book = backtest.strategy
     return ReportSeries(

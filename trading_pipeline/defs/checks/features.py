@@ -24,7 +24,7 @@ def features_do_not_look_ahead(market: Market) -> dg.AssetChecksDefinition:
         by a fixed seed); stored features of up to 60,000 bars are all compared, of more the
         newest 21 dates and 21 others.
         """
-        from trading_pipeline.core.learning.bar_leakage import (
+        from trading_pipeline.core.leakage.bars import (
             examine_bars,
             examine_stored_features,
         )

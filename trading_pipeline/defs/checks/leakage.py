@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
-    from trading_pipeline.core.features.leakage import Examined
+    from trading_pipeline.core.leakage.experiment import Examined
 
 _SHOWN = 5
 

@@ -7,9 +7,9 @@ import dagster as dg
 import numpy as np
 
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.breaks import GAP_SHARE
-from trading_pipeline.core.market.finding import counted
+from trading_pipeline.core.market.discontinuities import GAP_SHARE
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.quality.finding import counted
 from trading_pipeline.core.market.set_aside import check_share
 from trading_pipeline.defs.inputs import span_of
 from trading_pipeline.defs.resources import Home
@@ -18,8 +18,8 @@ from trading_pipeline.errors import BarsError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trading_pipeline.core.market.presence import Presence
-    from trading_pipeline.core.market.quality import Quality
+    from trading_pipeline.core.market.quality.coverage import Presence
+    from trading_pipeline.core.market.quality.report import Quality
 
 # In this order a person reads them; the first two are blocking.
 CHECKS = (
@@ -73,9 +73,9 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[market.name, "raw_bars"], name="no_session_is_missing", blocking=True)
     def no_missing_session(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Blocks when every symbol lacks more than 1 % of the bars that the calendar expects."""
-        from trading_pipeline.core.market.finding import told
-        from trading_pipeline.core.market.gaps import find_closed
-        from trading_pipeline.core.market.quality import held_out
+        from trading_pipeline.core.market.quality.finding import when
+        from trading_pipeline.core.market.quality.gaps import find_closed
+        from trading_pipeline.core.market.quality.report import held_out
 
         bars = home.bars(market).read()
         bars = bars[bars["symbol"].isin(market.symbols)]
@@ -86,7 +86,7 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
         panel, gaps = presence.panel, presence.due & ~presence.here
         aside = home.bars(market).set_aside()["symbol"].value_counts()
         missing = {
-            panel.symbols[n]: f"{gaps[:, n].sum()}: {told(presence.expected[gaps[:, n]], _SHOWN)}"
+            panel.symbols[n]: f"{gaps[:, n].sum()}: {when(presence.expected[gaps[:, n]], _SHOWN)}"
             + _of_them_aside(aside.get(panel.symbols[n], 0))
             for n in np.flatnonzero(gaps.any(axis=0))
         }
@@ -118,7 +118,7 @@ def _presence(home: Home, market: Market, bars: "pd.DataFrame") -> "Presence":
     """Stored bars over their calendar, without those of days on which it is closed."""
     from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
     from trading_pipeline.core.market.panel import Panel
-    from trading_pipeline.core.market.presence import Presence
+    from trading_pipeline.core.market.quality.coverage import Presence
 
     store, calendar = home.bars(market), trading_calendar(market.calendar, market.timeframe)
     bars = on_open_days(bars, calendar, str(store.folder))
@@ -178,8 +178,8 @@ def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:
 
 
 def _judged(quality: "Quality") -> dg.AssetCheckResult:
+    from trading_pipeline.adapters.reports.charts.pictures import as_markdown
     from trading_pipeline.adapters.reports.coverage import coverage_markdown, draw_coverage
-    from trading_pipeline.adapters.reports.pictures import as_markdown
     from trading_pipeline.adapters.reports.quality import (
         explained,
         headline,

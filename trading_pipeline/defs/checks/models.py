@@ -71,8 +71,8 @@ def predictions_do_not_look_ahead(plan: Plan) -> dg.AssetChecksDefinition:
 
         What it found in which rows is kept beside them: nothing is reported that is not cleared.
         """
-        from trading_pipeline.core.features.leakage import merged
-        from trading_pipeline.core.learning.leakage import examine_model
+        from trading_pipeline.core.leakage.experiment import merged
+        from trading_pipeline.core.leakage.fold import examine_model
 
         store, recipe, data = home.predictions(market), recipe_of(plan), read_dataset(home, plan)
         key, examined = context.run.tags.get(PARTITION_NAME_TAG), []

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.series import ReportSeries, risk_events
-from trading_pipeline.core.evaluation.earnings import Earnings
+from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
+from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
 from trading_pipeline.core.evaluation.performance import day_closes
-from trading_pipeline.core.evaluation.portfolio import Holdings
+from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
+from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs
-from trading_pipeline.core.features.diagnostics import Diagnostics, History, diagnose
 from trading_pipeline.core.features.feature import Feature
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")

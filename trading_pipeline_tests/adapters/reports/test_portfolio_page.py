@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.reports import price_charts as prices
+from trading_pipeline.adapters.reports.charts import prices
+from trading_pipeline.adapters.reports.charts.portfolio import costs_chart, rolling_chart
 from trading_pipeline.adapters.reports.page import page
-from trading_pipeline.adapters.reports.portfolio_charts import costs_chart, rolling_chart
 from trading_pipeline.adapters.reports.portfolio_page import extreme_days
 from trading_pipeline.adapters.reports.tear_sheet import write_report
 from trading_pipeline.adapters.reports.text import markdown_attribution

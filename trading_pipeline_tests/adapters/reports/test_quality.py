@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
 from trading_pipeline.adapters.reports.coverage import (
     CLASSES,
     classes_of,
@@ -17,8 +18,7 @@ from trading_pipeline.adapters.reports.coverage import (
     least_covered,
 )
 from trading_pipeline.adapters.reports.quality import quality_markdown, quality_text
-from trading_pipeline.adapters.reports.sparkline import SHOWN_AT_ONCE
-from trading_pipeline.core.market.quality import examine
+from trading_pipeline.core.market.quality.report import examine
 from trading_pipeline_tests.core.market.planted import (
     CALENDAR,
     clean_bars,

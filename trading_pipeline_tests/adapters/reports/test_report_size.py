@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of, view_of
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.defs.assets.report import report_series
 from trading_pipeline_tests.adapters.reports.test_tear_sheet import own_part
 from trading_pipeline_tests.core.evaluation.books import inputs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trading_pipeline.adapters.reports.sparkline import SHOWN_AT_ONCE
+from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
 from trading_pipeline.adapters.reports.text import (
     WIDTH,
     between,

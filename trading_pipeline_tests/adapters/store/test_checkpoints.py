@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from trading_pipeline.adapters.code import code_version
+from trading_pipeline.adapters.code_version import code_version
 from trading_pipeline.adapters.store import checkpoints
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore, load, read_runs, save
 from trading_pipeline.errors import CheckpointError, StoreError

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.run import run_backtest, score_grid, scored_rows
 from trading_pipeline.core.evaluation.backtest import (
     HINDSIGHT,
     annual_sharpe,
@@ -13,7 +14,6 @@ from trading_pipeline.core.evaluation.backtest import (
     view_of,
     warnings_of,
 )
-from trading_pipeline.core.trading.backtest import run_backtest, score_grid, scored_rows
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel
 

@@ -120,7 +120,7 @@ def test_an_undefined_value_or_too_few_replications_have_no_interval():
 
 
 def test_undefined_and_infinite_become_null():
-    assert Estimate(0.5, float("-inf"), float("nan")).to_plain() == {
+    assert Estimate(0.5, float("-inf"), float("nan")).to_dict() == {
         "value": 0.5,
         "low": None,
         "high": None,

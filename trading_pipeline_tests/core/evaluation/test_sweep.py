@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.sweep import Sweep
 from trading_pipeline.core.evaluation.significance import (
     SharpeMoments,
     deflated_sharpe,
@@ -15,10 +16,9 @@ from trading_pipeline.core.evaluation.significance import (
 from trading_pipeline.core.evaluation.sweep import luck_of, sweep_table
 from trading_pipeline.core.evaluation.verdict import active_returns
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.loop import PATH
+from trading_pipeline.core.trading.engine.dtypes import ACCOUNT
+from trading_pipeline.core.trading.engine.loop import PATH
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.state import ACCOUNT
-from trading_pipeline.core.trading.sweep import Sweep
 from trading_pipeline.errors import EvaluationError
 
 MARKET = Market(name="any", source="parquet", symbols=("A",), start=date(2020, 1, 1))

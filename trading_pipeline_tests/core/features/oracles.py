@@ -15,7 +15,7 @@ import talib
 from scipy import stats
 
 from trading_pipeline.core.features.catalog import CATALOG
-from trading_pipeline.core.features.series import Bars, SymbolSeries
+from trading_pipeline.core.features.series import BarSeries, SymbolSeries
 
 FEATURES = {feature.name: feature for feature in CATALOG}
 
@@ -161,7 +161,7 @@ IN_ATR = ("macd", "macd_histogram", "sar")  # divided by an average range of its
 
 
 def cut(s: SymbolSeries, first: int, last: int) -> SymbolSeries:
-    return SymbolSeries(Bars(*(column[first:last] for column in s.bars)))
+    return SymbolSeries(BarSeries(*(column[first:last] for column in s.bars)))
 
 
 class Panel:

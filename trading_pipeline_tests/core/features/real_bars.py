@@ -5,14 +5,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.features.series import Bars, SymbolSeries
+from trading_pipeline.core.features.series import BarSeries, SymbolSeries
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 
 
 @cache
 def adjusted_bars(symbols: tuple[str, ...] = SYMBOLS) -> pd.DataFrame:
-    """Bars with all prices scaled by adj_close / close, in the data format."""
+    """BarSeries with all prices scaled by adj_close / close, in the data format."""
     from bokeh_sampledata import stocks
 
     tables = []
@@ -39,8 +39,10 @@ def symbol_series(symbol: str, last: int = 0) -> SymbolSeries:
     bars = adjusted_bars()
     mine = bars[bars["symbol"] == symbol].iloc[-last:]
     noise = 1e-6 * np.random.default_rng(7).random((4, len(mine)))
-    open_, high, low, close, volume = (mine[name].to_numpy(np.float64) for name in Bars._fields)
+    open_, high, low, close, volume = (
+        mine[name].to_numpy(np.float64) for name in BarSeries._fields
+    )
     high, low = high * (1 + noise[0]), low * (1 - noise[1])
     open_, close = open_ * (1 - noise[2] / 2), close * (1 - noise[3] / 2)
     low = np.minimum(low, np.minimum(open_, close))
-    return SymbolSeries(Bars(open_, high, low, close, volume))
+    return SymbolSeries(BarSeries(open_, high, low, close, volume))

@@ -19,7 +19,7 @@ from trading_pipeline.core.features.catalog import (
     compute_features,
 )
 from trading_pipeline.core.features.feature import FAMILIES, Feature
-from trading_pipeline.core.features.leakage import start_leaks
+from trading_pipeline.core.leakage.experiment import start_leaks
 from trading_pipeline.core.market.bars import empty_bars
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.features.real_bars import adjusted_bars

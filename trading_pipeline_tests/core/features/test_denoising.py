@@ -12,7 +12,7 @@ import pytest
 from arch.data import sp500
 from scipy import ndimage, signal
 
-from trading_pipeline.core.features.leakage import find_leaks
+from trading_pipeline.core.leakage.experiment import find_leaks
 
 LAGS = 10
 PAST = np.exp(-0.5 * np.arange(5) ** 2)  # one side of a Gaussian with σ = 1 bar

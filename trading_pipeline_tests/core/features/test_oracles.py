@@ -14,10 +14,10 @@ import talib
 
 from trading_pipeline.core.features.catalog import NAMES, compute_features
 from trading_pipeline.core.features.clock import Clock
-from trading_pipeline.core.features.market import MarketSeries, equal_weight_return
-from trading_pipeline.core.features.momentum import rsi
-from trading_pipeline.core.features.series import Bars, SymbolSeries
-from trading_pipeline.core.features.trend import macd
+from trading_pipeline.core.features.families.market import MarketSeries, equal_weight_return
+from trading_pipeline.core.features.families.momentum import rsi
+from trading_pipeline.core.features.families.trend import macd
+from trading_pipeline.core.features.series import BarSeries, SymbolSeries
 from trading_pipeline.core.features.wilder import (
     directional_index,
     directional_movement,
@@ -204,7 +204,7 @@ def test_the_stored_table_equals_the_oracles_row_by_row(name):
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
         return
     for _, mine in given.bars.groupby("symbol"):
-        own = SymbolSeries(Bars(*(mine[column].to_numpy() for column in Bars._fields)))
+        own = SymbolSeries(BarSeries(*(mine[column].to_numpy() for column in BarSeries._fields)))
         rows = np.array([feature.lookback + 1, 258, len(mine) - 20, len(mine) - 1])
         expected = np.clip(oracle_of(name, own, rows), feature.low, feature.high)
         np.testing.assert_allclose(stored[mine.index[rows]], expected, rtol=1e-6, atol=1e-6)

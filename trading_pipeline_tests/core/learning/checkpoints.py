@@ -28,8 +28,8 @@ def made_up(made: Recipe | None = None) -> dict[str, Any]:
     """As `train_fold` makes it of the recipe; that of the short sample market if none is given."""
     made = made or recipe()
     return {
-        "model": made.model.to_plain(),
-        "recipe": made.to_plain(),
+        "model": made.model.to_dict(),
+        "recipe": made.to_dict(),
         "fingerprint": "f" * 64,
         "data_hash": "d" * 64,
         "features": list(NAMES),
@@ -59,7 +59,7 @@ def untrained(
     return made_up(made) | {
         "fingerprint": model_fingerprint(data.panel, its_fold, made),
         "data_hash": data.panel.data_hash(its_fold.test.first),
-        "scaler": training_arrays(data, its_fold, made)[0].to_plain(),
+        "scaler": training_arrays(data, its_fold, made)[0].to_dict(),
         "train_start": stamps[its_fold.train.first].isoformat(),
         "train_end": stamps[its_fold.validation.last].isoformat(),
         "last_target": last_target.isoformat(),
@@ -81,7 +81,7 @@ def _answers(checkpoint: Mapping[str, Any]) -> list[torch.Tensor]:
     """All heads of all seeds on sixteen dates of the sample market."""
     data, said = dataset(), []
     targets = make_targets(data.panel, data.sigma, data.eligible, 21)
-    samples = Samples.of(data, targets, Scaler.from_plain(checkpoint["scaler"]))
+    samples = Samples.of(data, targets, Scaler.from_dict(checkpoint["scaler"]))
     for state in checkpoint["states"]:
         network = TradingNetwork(ModelConfig(**checkpoint["model"])).eval()
         network.load_state_dict(state)

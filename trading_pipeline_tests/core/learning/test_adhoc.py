@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.run import book_settings
+from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.adhoc import COSTS, market_name, market_of_panel
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import folds
@@ -15,9 +17,7 @@ from trading_pipeline.core.market.bars import in_order
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.backtest import book_settings
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.errors import BarsError, HistoryTooShort
 from trading_pipeline_tests.synthetic import panel
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import NAMES, compute_features
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
-from trading_pipeline.core.trading.grids import recent_returns
-from trading_pipeline.core.trading.simulate import simulate
+from trading_pipeline.core.trading.inputs import recent_returns
 from trading_pipeline.core.trading.trader import Bar
 from trading_pipeline_tests.core.learning.sample_market import panel as sample_panel
 from trading_pipeline_tests.core.market.planted import clean_bars, panel_of, scaled, without

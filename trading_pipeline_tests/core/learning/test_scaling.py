@@ -38,5 +38,5 @@ def test_scaled_values_stay_within_five_deviations(value):
 
 def test_a_scaler_survives_a_checkpoint():
     scaler = Scaler.fit(GRID)
-    again = Scaler.from_plain(scaler.to_plain())
+    again = Scaler.from_dict(scaler.to_dict())
     np.testing.assert_array_equal(again.apply(GRID), scaler.apply(GRID))

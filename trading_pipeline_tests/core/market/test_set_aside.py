@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trading_pipeline.core.market.bars import COPY, KEY, RIVAL, check_bars
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality import held_out
+from trading_pipeline.core.market.quality.report import held_out
 from trading_pipeline.core.market.set_aside import (
     COLUMNS,
     Sifted,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trading_pipeline.adapters.reports.quality import quality_markdown, quality_text
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.calendar import trading_calendar
-from trading_pipeline.core.market.quality import examine, held_out
+from trading_pipeline.core.market.quality.report import examine, held_out
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.market.planted import CALENDAR, clean_bars, panel_of
 

@@ -12,8 +12,8 @@ from trading_pipeline.core.model.config import PRESETS, LossWeights, ModelConfig
 def test_a_preset_survives_json(name):
     model = ModelConfig.preset(name, n_features=41)
     training = TrainingConfig.preset(name, seeds=(3, 7), loss=LossWeights(risk=0.0))
-    assert ModelConfig.from_plain(json.loads(json.dumps(model.to_plain()))) == model
-    assert TrainingConfig.from_plain(json.loads(json.dumps(training.to_plain()))) == training
+    assert ModelConfig.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+    assert TrainingConfig.from_dict(json.loads(json.dumps(training.to_dict()))) == training
 
 
 def test_presets_carry_the_sizes_and_budgets_that_were_asked_for():
@@ -111,9 +111,9 @@ def test_an_unknown_preset_lists_the_known_ones():
 
 def test_a_config_from_other_code_is_refused():
     """A checkpoint of another version must not be read with defaults silently filled in."""
-    plain = ModelConfig().to_plain()
+    plain = ModelConfig().to_dict()
     with pytest.raises(ValueError, match=r"ModelConfig knows no \['depth'\]"):
-        ModelConfig.from_plain({**plain, "depth": 3})
+        ModelConfig.from_dict({**plain, "depth": 3})
     plain.pop("dropout")
     with pytest.raises(ValueError, match=r"ModelConfig lacks \['dropout'\]"):
-        ModelConfig.from_plain(plain)
+        ModelConfig.from_dict(plain)

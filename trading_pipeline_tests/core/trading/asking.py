@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.trading.book import accounting_error
+from trading_pipeline.core.backtest.result import accounting_error
+from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.simulate import simulate_orders
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, stamps
 
 SLIP = replace(FREE, slippage=0.01)  # what a market order loses, to tell it from a limit order

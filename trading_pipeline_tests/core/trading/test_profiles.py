@@ -6,8 +6,8 @@ from math import isinf
 import pytest
 
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.engine.reasons import NAMES, VETOES, names_of
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of, without_stops
-from trading_pipeline.core.trading.reasons import NAMES, VETOES, names_of
 
 MARKET = Market(name="m", source="s", symbols=("X",), start="2020-01-01")
 TABLE = {

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.simulate import simulate
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.markets import random_panel, random_scores
@@ -43,7 +43,7 @@ def walk(panel, trader, *, start, stop, restart, **inputs):
 
 
 def through_json(trader):
-    return Trader.from_plain(json.loads(json.dumps(trader.to_plain(), allow_nan=False)))
+    return Trader.from_dict(json.loads(json.dumps(trader.to_dict(), allow_nan=False)))
 
 
 def joined(parts, name):
@@ -142,7 +142,7 @@ def test_the_kill_switch_closes_everything_and_stays():
 
 def test_a_state_of_another_version_is_refused():
     trader = Trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
-    plain = trader.to_plain()
+    plain = trader.to_dict()
     del plain["account"]["cash"]
     with pytest.raises(TradingError, match=r"other fields \(cash\)"):
-        Trader.from_plain(plain)
+        Trader.from_dict(plain)

@@ -1,0 +1,124 @@
+"""What a report draws, beside the numbers that it states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_pipeline.core.evaluation.performance import day_closes, solvent
+from trading_pipeline.core.evaluation.portfolio import risk_events as events
+from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSeries:
+    """The histories and tables of one backtest; T bars, N symbols, R random portfolios.
+
+    `orders`, `fills` and `vetoes` are the tables of the book; where they have a column `reasons`
+    it holds rule names joined by '|'. `predictions` is written out as it is.
+    """
+
+    timestamps: pd.DatetimeIndex  # (T,), UTC
+    equity: Floats  # (T,), quote currency
+    baselines: Mapping[str, Floats]  # name -> (T,)
+    random_equity: Floats  # (R, T); R may be 0
+    weights: Floats  # (T, N), fractions of equity held at the close, negative is short
+    symbols: tuple[str, ...]  # N
+    orders: pd.DataFrame  # decided_at, symbol, ..., reasons
+    fills: pd.DataFrame  # filled_at, symbol, ..., reasons
+    vetoes: pd.DataFrame  # decided_at, symbol, rule, figure, limit
+    predictions: pd.DataFrame
+    cash_flows: pd.DataFrame  # at, symbol, kind, amount
+    cash: Floats  # (T,), quote currency; equity is cash and holdings
+    trades: pd.DataFrame  # closed ones: symbol, side, opened_at, closed_at, pnl, exit, ...
+    price: Floats  # (T, N), raw, that each symbol is marked at; NaN before its first bar
+    split: Floats  # (T, N), new shares per old one
+    turnover: Floats  # (T,), value traded in the bar over the equity before it
+    earnings: Earnings  # by day
+    days_per_year: float
+
+    def __post_init__(self) -> None:
+        n_bars = len(self.timestamps)
+        shapes = {
+            "equity": (self.equity.shape, (n_bars,)),
+            "cash": (self.cash.shape, (n_bars,)),
+            "turnover": (self.turnover.shape, (n_bars,)),
+            **{
+                name: (getattr(self, name).shape, (n_bars, len(self.symbols)))
+                for name in ("weights", "price", "split")
+            },
+            "random_equity": (self.random_equity.shape[1:], (n_bars,)),
+            **{name: (equity.shape, (n_bars,)) for name, equity in self.baselines.items()},
+        }
+        for name, (found, expected) in shapes.items():
+            if found != expected:
+                raise ValueError(f"{name} has shape {found}, expected {expected}")
+
+
+def accounts(series: ReportSeries) -> pd.DataFrame:
+    """The account at each close: columns timestamp, equity, cash, holdings (from weights)."""
+    holdings = series.weights.sum(axis=1) * series.equity
+    return pd.DataFrame(
+        {
+            "timestamp": series.timestamps,
+            "equity": series.equity,
+            "cash": series.cash,
+            "holdings": holdings,
+        }
+    )
+
+
+def risk_events(series: ReportSeries) -> pd.DataFrame:
+    """When a rule that protects the account acted: columns at, rule, symbols (how many)."""
+    return events.risk_events(series.orders, series.fills, series.vetoes)
+
+
+def day_ends(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
+    """Positions of the first bar and of each day's last one."""
+    return np.append(0, day_closes(timestamps))
+
+
+def held(series: ReportSeries) -> Floats:
+    """Weights (T, N), 0 from the ruin of the account on: a share of nothing is no number."""
+    alive = solvent(series.equity)[:, None]
+    return np.nan_to_num(np.where(alive, series.weights, 0.0), posinf=0.0, neginf=0.0)
+
+
+def by_month(values: Floats, days: pd.DatetimeIndex) -> tuple[list[str], Floats]:
+    """Sums of (D, ...) over calendar months: the first of each as ISO dates (M,), and (M, ...)."""
+    month = days.year.to_numpy() * 12 + days.month.to_numpy() - 1
+    starts = np.flatnonzero(np.diff(month, prepend=-1))
+    names = [f"{days[start]:%Y-%m}-01" for start in starts]
+    return names, np.add.reduceat(values, starts, axis=0)
+
+
+def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFrame:
+    """Simple returns of calendar months, the first from the first bar: years × months 1-12."""
+    held = pd.Series(np.maximum(equity, 0.0), index=timestamps)
+    month = timestamps.year * 100 + timestamps.month
+    ends = held.groupby(np.asarray(month)).last()
+    after = ends.to_numpy()
+    before = np.concatenate([[held.iloc[0]], after[:-1]])
+    returns = np.divide(after, before, out=np.ones(len(after)), where=before > 0) - 1
+    table = pd.Series(
+        returns, index=pd.MultiIndex.from_arrays([ends.index // 100, ends.index % 100])
+    ).unstack()
+    return table.reindex(columns=range(1, 13))
+
+
+def money_ticks(series: ReportSeries) -> list[float]:
+    """Round amounts for a log axis of equity: even steps in a narrow range, else 1, 2, 5, 10."""
+    shown = np.concatenate([series.equity, *series.baselines.values()])
+    low, high = float(shown[shown > 0].min()), float(shown.max())
+    decade = 10.0 ** np.floor(np.log10(high))
+    if high < 3 * low:
+        rough = max((high - low) / 4, decade * 1e-3)
+        unit = 10.0 ** np.floor(np.log10(rough))
+        step = next(unit * each for each in (1, 2, 5, 10) if unit * each >= rough)
+        return list(np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step)
+    amounts = (decade * 10.0**-power * each for power in range(8, -1, -1) for each in (1, 2, 5))
+    return [amount for amount in amounts if 0.5 * low <= amount <= high]

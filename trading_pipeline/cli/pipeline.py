@@ -1,0 +1,179 @@
+"""Commands that go from bars to a report: the whole chain, and its parts."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trading_pipeline.adapters.terminal import say, working
+from trading_pipeline.cli.context import (
+    CalendarName,
+    Capital,
+    MarketName,
+    Preset,
+    Strict,
+    known_preset,
+    read_panel,
+    runner_of,
+    settings_of,
+    with_preset,
+)
+
+
+def demo(preset: Preset = None, capital: Capital = 100_000.0) -> None:
+    """Run the whole chain on four real US shares, and say honestly what came out.
+
+    Downloads nothing: the bars come with a Python package. Bars, features, a model for every year,
+    predictions, backtest, report. A second run does only what is not up to date.
+    """
+    _chain(settings_of(), "sample", preset, capital, next_steps=True)
+
+
+def train(market: MarketName = "sample", preset: Preset = None) -> None:
+    """Train a model for every walk-forward fold that lacks one, and predict the fold with it.
+
+    A model sees nothing of the fold it is asked about, nor of what comes after.
+    """
+    settings = settings_of(market, preset)
+    with runner_of(settings) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs import runs
+
+        done = runs.train(run, plan_of(settings, market))
+    say(f"{market}: {_brought(list(done.values()))}")
+
+
+def _brought(jobs: list[str]) -> str:
+    """What was done to the folds, for a person."""
+    words = {"train": "trained {} folds", "predict": "predicted {} folds with the models they have"}
+    told = [text.format(jobs.count(job)) for job, text in words.items() if job in jobs]
+    return ", ".join(told) or "all folds are up to date"
+
+
+def backtest(
+    market: MarketName = "sample", preset: Preset = None, capital: Capital = 100_000.0
+) -> None:
+    """Trade the out-of-sample predictions with costs and risk rules, and write the report."""
+    settings = settings_of(market, preset)
+    with runner_of(settings) as run:
+        from trading_pipeline.definitions import plan_of
+        from trading_pipeline.defs import runs
+
+        with working(f"{market}: backtest"):
+            runs.backtest(run, plan_of(settings, market), capital)
+        _print_summary(run.home.report(plan_of(settings, market).market))
+
+
+def walk_forward(
+    data_path: Annotated[
+        Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where everything goes.", show_default="walk-forward/STEM")
+    ] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Take the settings of this entry of pipeline.toml.")
+    ] = None,
+    calendar: CalendarName = None,
+    preset: Preset = None,
+    capital: Capital = 100_000.0,
+    strict: Strict = False,
+) -> None:
+    """Judge a panel of your own: the whole chain on any Parquet file or folder.
+
+    Impossible rows are set aside, named, and become gaps; more than 1 % of them are refused.
+    Without --market the timeframe comes from the stamps, costs are 10 bp of fee and 5 bp of
+    slippage, and a short history shrinks the spans (and says so). The calendar is the one that
+    fits the days of the bars, unless --calendar or --market names it.
+    """
+    settings, name = _panel_settings(data_path, out, market, preset, calendar, strict)
+    os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
+    _chain(settings, name, None, capital)
+
+
+def _chain(
+    settings: Any, name: str, preset: str | None, capital: float, next_steps: bool = False
+) -> None:
+    """Bars to report, doing only what is not up to date, then the summary."""
+    from trading_pipeline.definitions import plan_of
+    from trading_pipeline.defs import runs
+
+    settings = with_preset(settings, name, preset)
+    plan = plan_of(settings, name)
+    with runner_of(settings) as run:
+        with working(f"{name}: bars, checks, features"):
+            runs.download(run, plan)
+        runs.train(run, plan)
+        with working(f"{name}: backtest, baselines, 1,000 random portfolios, report"):
+            runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market))
+        if next_steps:
+            _print_proofs(run, plan, capital)
+            typer.echo(_NEXT)
+
+
+def _print_proofs(run: Any, plan: Any, capital: float) -> None:
+    """Whatever the verdict is, these can be shown to anyone."""
+    from trading_pipeline.defs import demo as proofs
+
+    typer.echo("\nWhat is proven, seen just now")
+    with working("planting a leak, and replaying the first weeks on paper"):
+        lines = [
+            proofs.planted_leak(run, plan),
+            proofs.paper_equals_backtest(run, plan, capital),
+        ]
+    for line in lines:
+        typer.echo(f"  {line}")
+
+
+_NEXT = """
+What next:
+  make ui                                          the graph, the runs, the pictures
+  trading-pipeline paper-trade --source sample     the same decisions, bar by bar, journalled
+  trading-pipeline walk-forward --data-path FILE   your own bars (columns: see README)
+(commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
+
+
+def _print_summary(folder: Path) -> None:
+    import json
+
+    from trading_pipeline.adapters.reports.text import summary_text
+
+    typer.echo(summary_text(json.loads((folder / "report.json").read_text())))
+    typer.echo(f"\nReport: {folder / 'report.html'}")
+
+
+def _panel_settings(
+    data_path: Path,
+    out: Path | None,
+    market: str | None,
+    preset: str | None,
+    calendar: str | None,
+    strict: bool,
+) -> tuple[Any, str]:
+    """Settings of a market made from a panel, written to its folder for the UI to read."""
+    from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
+    from trading_pipeline.core.model.config import ModelConfig
+    from trading_pipeline.settings import MarketSettings
+
+    settings = settings_of()
+    template = settings.market(market) if market else None
+    _, bars, _ = read_panel(data_path, strict, calendar, template)
+    name = market_name(data_path.resolve().stem)
+    size = preset or (settings.markets[market].preset if market in settings.markets else "small")
+    made, notes = market_of_panel(
+        bars,
+        name,
+        ModelConfig.preset(known_preset(size)).n_steps,
+        template,
+        calendar,
+        where=str(data_path),
+    )
+    home = (out or Path("walk-forward") / name).absolute()
+    entry = MarketSettings.of(made, path=data_path.absolute(), preset=size)
+    for note in notes:
+        say(f"note: {note}")
+    config = settings.for_panel(home, name, entry)
+    say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
+    return settings.model_copy(update={"home": home, "markets": {name: entry}}), name

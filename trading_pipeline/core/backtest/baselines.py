@@ -1,0 +1,162 @@
+"""Rule baselines: what anyone could have done without a model, as paths of target weights.
+
+Each returns weights (T, N) for `simulate`: fractions of equity asked for at the close of a row,
+NaN to hold. Monthly ones ask at `start` and at the first bar of every later month. Rows outside
+[start, stop) are NaN. Letters: T rows of the panel, N symbols.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from trading_pipeline.core.market.discontinuities import hold_over_gaps
+from trading_pipeline.core.market.panel import Panel, volatility
+from trading_pipeline.core.trading.engine.dtypes import periods_of
+
+TOP_SHARE = 1 / 3  # of the eligible symbols, for momentum and reversal
+
+
+class Baseline(Protocol):
+    """A rule that turns a panel into weights; it looks at rows up to the one it asks at."""
+
+    def __call__(
+        self, panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+    ) -> np.ndarray: ...
+
+
+def month_starts(panel: Panel, start: int, stop: int) -> np.ndarray:
+    """(M,) rows in [start, stop): `start`, and the first bar of every month after it."""
+    month = periods_of(panel.timestamps)[start:stop, 2]
+    return start + np.flatnonzero(np.diff(month, prepend=-1))
+
+
+def cash(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """Nothing, ever."""
+    return _monthly(panel, start, stop, lambda t: np.zeros(len(panel.symbols)))
+
+
+def equal_weight(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """The same weight in every eligible symbol, restored monthly."""
+    return _monthly(panel, start, stop, lambda t: _shares(eligible[t]))
+
+
+def inverse_volatility(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """Weights proportional to 1 / σ among the eligible symbols, restored monthly."""
+    sigma = volatility(panel)
+    inverse = np.where(eligible & (sigma > 0), 1 / np.where(sigma > 0, sigma, 1.0), 0.0)
+    return _monthly(panel, start, stop, lambda t: _shares(inverse[t]))
+
+
+def momentum(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """Equal weight in the third that rose most from twelve months ago to one month ago.
+
+    Source: Jegadeesh and Titman, Returns to Buying Winners and Selling Losers (1993), skipping
+    the last month as is usual since Fama and French (1996).
+    """
+    earned = _earned(panel, bars_per_year, bars_per_year // 12)
+    return _monthly(panel, start, stop, lambda t: _best(earned[t], eligible[t]))
+
+
+def reversal(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """Equal weight in the third that fell most over the last month (Jegadeesh, 1990)."""
+    earned = _earned(panel, bars_per_year // 12, 0)
+    return _monthly(panel, start, stop, lambda t: _best(-earned[t], eligible[t]))
+
+
+def trend(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """An equal share for every eligible symbol, held while its last twelve months were up.
+
+    Source: Moskowitz, Ooi and Pedersen, Time Series Momentum (2012), long side only.
+    """
+    rising = _earned(panel, bars_per_year, 0) > 0
+    return _monthly(panel, start, stop, lambda t: _shares(eligible[t]) * rising[t])
+
+
+def buy_and_hold(
+    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
+) -> np.ndarray:
+    """Equal weights at the first decision, then held; a later listing is bought when eligible.
+
+    The newcomer gets an equal share, paid for by all others alike. Dividends are put back into
+    what is held at the next first bar of a month.
+    """
+    price = np.nan_to_num(hold_over_gaps(panel.adjusted_close))
+    weights = np.full(panel.close.shape, np.nan)
+    units, paid = np.zeros(len(panel.symbols)), False  # units of adjusted price
+    monthly = set(month_starts(panel, start, stop).tolist())
+    for t in range(start, stop):
+        new = eligible[t] & (units == 0)
+        paid |= bool((panel.dividend[t] * units).any())
+        if new.any():
+            units = _make_room(units * price[t], new) / np.where(price[t] > 0, price[t], 1.0)
+        if new.any() or (paid and t in monthly):
+            weights[t], paid = units * price[t] / (units * price[t]).sum(), False
+    return weights
+
+
+RULE_BASELINES: dict[str, Baseline] = {
+    "cash": cash,
+    "buy_and_hold": buy_and_hold,
+    "equal_weight": equal_weight,
+    "inverse_volatility": inverse_volatility,
+    "momentum": momentum,
+    "reversal": reversal,
+    "trend": trend,
+}
+
+
+def _monthly(
+    panel: Panel, start: int, stop: int, choose: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """Weights (T, N) that `choose` gives for each monthly row, NaN between them."""
+    weights = np.full(panel.close.shape, np.nan)
+    for t in month_starts(panel, start, stop):
+        weights[t] = choose(int(t))
+    return weights
+
+
+def _shares(amounts: np.ndarray) -> np.ndarray:
+    """(N,) amounts >= 0 as shares of their sum; all zero if there are none."""
+    total = amounts.sum()
+    shares: np.ndarray = amounts / total if total > 0 else np.zeros(len(amounts))
+    return shares
+
+
+def _best(figure: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+    """Equal shares (N,) for the top third by `figure`, at least one; NaN never is."""
+    known = np.flatnonzero(eligible & ~np.isnan(figure))
+    if not len(known):
+        return np.zeros(len(figure))
+    count = max(1, round(len(known) * TOP_SHARE))
+    chosen = known[np.argsort(-figure[known], kind="stable")[:count]]
+    return _shares(np.isin(np.arange(len(figure)), chosen).astype(float))
+
+
+def _earned(panel: Panel, since: int, until: int) -> np.ndarray:
+    """(T, N) adjusted return from `since` rows ago to `until` rows ago; NaN without history."""
+    price = hold_over_gaps(panel.adjusted_close)
+    earned = np.full(price.shape, np.nan)
+    if since < len(price):
+        earned[since:] = price[since - until : len(price) - until] / price[:-since] - 1
+    return earned
+
+
+def _make_room(values: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """(N,) weights once the newcomers hold an equal share each and the others what is left."""
+    share = new.sum() / (new.sum() + (values > 0).sum())
+    held = _shares(values) * (1 - share)
+    weights: np.ndarray = held + share * new / new.sum()
+    return weights

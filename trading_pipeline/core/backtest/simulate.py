@@ -1,0 +1,235 @@
+"""Backtests: a history of bars and of predictions, weights or orders in, a book out."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.backtest.result import BacktestResult
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.engine.dtypes import (
+    ACCOUNT,
+    DECISION,
+    FILL,
+    FLOW,
+    SLOTS,
+    new_account,
+    new_positions,
+)
+from trading_pipeline.core.trading.engine.loop import Records, new_scratch, run_history, run_orders
+from trading_pipeline.core.trading.engine.parameters import parameters_of
+from trading_pipeline.core.trading.inputs import (
+    Prepared,
+    grid_of,
+    known_grids,
+    numbers,
+    prepare,
+)
+from trading_pipeline.core.trading.order_table import orders_from
+from trading_pipeline.core.trading.profiles import Profile
+
+
+def simulate(
+    panel: Panel,
+    *,
+    start: int,
+    stop: int,
+    capital: float,
+    costs: Costs,
+    bars_per_year: int,
+    horizon: int,
+    book: str,
+    shortable: bool,
+    profile: Profile | None = None,
+    score: np.ndarray | None = None,
+    volatility: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    eligible: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    kelly: np.ndarray | None = None,
+    everything: bool = False,
+    prepared: Prepared | None = None,
+) -> BacktestResult:
+    """Trade rows [start, stop) of a panel: decided at each close, filled at the next open.
+
+    The last row is not decided on, for nothing could fill it. Given scores, a book is sized and
+    guarded by the profile. Given weights, it is traded as asked when there is no profile (NaN
+    holds), and otherwise the weights last asked for are scaled, capped and guarded as scores are.
+
+    Args:
+        panel: T rows, N symbols. A symbol without a bar keeps its last price; its order lapses.
+        capital: quote currency, > 0. horizon: bars; stops are in units of σ√horizon.
+        book: 'long_only' or 'neutral'; shorts need `shortable` and a profile that allows them.
+        score: (T, N) expected return in units of σ√h; NaN: no prediction, so nothing new.
+        volatility: (T, N) σ per bar; the panel's own 63-bar one if None.
+        weights: (T, N) target fractions of equity.
+        eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
+        groups: (T, N) int in [-1, N), symbols that share the profile's cap per group; none if None.
+        kelly: (T,) gross weight that past evidence allows, of `kelly_caps`; NaN, or None, where
+            there is none yet: the profile's starting cap holds.
+        everything: keep what was decided on every symbol at every bar, and not only orders and
+            vetoes: `BacktestResult.decisions` has K × N rows then, for whoever asks why.
+        prepared: `prepare` of the panel, for whoever simulates many books on it.
+
+    Raises:
+        ValueError: rows, shapes or options that make no sense.
+        TradingError: a score or weight is infinite, or a price is not positive.
+    """
+    if (score is None) == (weights is None):
+        raise ValueError("give either scores or weights")
+    if score is not None and profile is None:
+        raise ValueError("scores are sized by a profile: give one")
+    _check_rows(panel, start, stop)
+    rules = parameters_of(
+        costs=costs,
+        bars_per_year=bars_per_year,
+        horizon=horizon,
+        book=book,
+        shortable=shortable,
+        profile=profile,
+        scored=score is not None,
+    )
+    shared = prepare(panel) if prepared is None else prepared
+    known = known_grids(
+        panel,
+        shared,
+        score=score,
+        weights=weights,
+        volatility=volatility,
+        eligible=eligible,
+        groups=groups,
+        kelly=kelly,
+    )
+    prices, periods = shared.prices, shared.periods
+    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    scratch = new_scratch(len(panel.symbols))
+
+    def run(now: int, records: Records) -> int:
+        rows = (start, now, stop)
+        return run_history(
+            rules, account, positions, periods, prices, known, rows, everything, scratch, records
+        )
+
+    every = (stop - start) * len(panel.symbols) if everything else 0
+    return _result(panel, rules, _recorded(run, panel, start, stop, every), start, stop)
+
+
+def simulate_orders(
+    panel: Panel,
+    orders: pd.DataFrame | np.ndarray,
+    *,
+    start: int,
+    stop: int,
+    capital: float,
+    costs: Costs,
+    bars_per_year: int,
+    shortable: bool,
+    horizon: int = 1,
+    profile: Profile | None = None,
+    volatility: np.ndarray | None = None,
+    eligible: np.ndarray | None = None,
+    prepared: Prepared | None = None,
+) -> BacktestResult:
+    """Trade a table of orders: market, limit, stop, each with a bracket if it has levels for one.
+
+    They pass the same account rules, lots, costs and fills as orders that `decide` makes: a profile
+    refuses new exposure after a loss limit and closes everything at its drawdown, its stops hold
+    for orders without levels of their own, and nothing is resized but for cash, leverage and
+    volume.
+
+    Args:
+        panel: T rows, N symbols; rows [start, stop) are traded.
+        orders: as `orders_from` takes them, or as it gives them.
+        shortable: whether orders may go short; otherwise they end at a position of nothing.
+        horizon: bars; a profile's stops are in units of σ√horizon.
+        volatility: (T, N) σ per bar, of stops and impact; the panel's own 63-bar one if None.
+        eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
+        prepared: `prepare` of the panel, for whoever simulates many books on it.
+
+    Raises:
+        ValueError: rows or shapes that make no sense.
+        TradingError: an order that cannot be one; the message names its row and rule.
+    """
+    _check_rows(panel, start, stop)
+    rules = parameters_of(
+        costs=costs,
+        bars_per_year=bars_per_year,
+        horizon=horizon,
+        book="long_only",
+        shortable=shortable,
+        profile=profile,
+        scored=False,
+    )
+    rules["managed"], rules["shorts"] = 0, shortable
+    shared = prepare(panel) if prepared is None else prepared
+    able = shared.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
+    sigma = shared.volatility if volatility is None else numbers(panel, volatility, "volatility")
+    prices, periods = shared.prices, shared.periods
+    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    scratch = new_scratch(len(panel.symbols))
+    asked = orders if isinstance(orders, np.ndarray) else orders_from(orders, panel)
+
+    def run(now: int, records: Records) -> int:
+        rows = (start, now, stop)
+        return run_orders(
+            rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
+        )
+
+    return _result(panel, rules, _recorded(run, panel, start, stop, 0), start, stop)
+
+
+def _check_rows(panel: Panel, start: int, stop: int) -> None:
+    if not 0 <= start < stop <= len(panel.timestamps):
+        raise ValueError(
+            f"rows [{start}, {stop}) are not within the panel's {len(panel.timestamps)}"
+        )
+
+
+def _recorded(
+    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, every: int
+) -> Records:
+    """All that a run writes down, with room that doubles as often as it has to."""
+    K, N = stop - start, len(panel.symbols)
+    least = len(SLOTS) * N + K * N // 4
+    records = Records(
+        log=np.empty(K, ACCOUNT),
+        held=np.empty((K, N)),
+        decisions=np.empty(max(every, least), DECISION),
+        fills=np.empty(least, FILL),
+        flows=np.empty(least, FLOW),
+        counts=np.zeros(3, np.int64),
+    )
+    now = start
+    while (now := run(now, records)) < stop:
+        names = ("decisions", "fills", "flows")
+        records = records._replace(**{name: _doubled(getattr(records, name)) for name in names})
+    decided, filled, flowed = records.counts
+    return records._replace(
+        decisions=records.decisions[:decided].copy(),  # a view would keep the unused room
+        fills=records.fills[:filled].copy(),
+        flows=records.flows[:flowed].copy(),
+    )
+
+
+def _doubled(events: np.ndarray) -> np.ndarray:
+    room = np.empty(2 * len(events), events.dtype)
+    room[: len(events)] = events
+    return room
+
+
+def _result(
+    panel: Panel, rules: np.ndarray, records: Records, start: int, stop: int
+) -> BacktestResult:
+    return BacktestResult(
+        timestamps=panel.timestamps[start:stop],
+        symbols=panel.symbols,
+        rules=rules,
+        log=records.log,
+        quantity=records.held,
+        decisions=records.decisions,
+        events=records.fills,
+        payments=records.flows,
+        close=panel.close[start:stop],
+        split=panel.conversion[start:stop],
+    )

@@ -1,0 +1,67 @@
+"""What a portfolio manager asks of a book beyond its metrics, as plain values for report.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.performance import DailyBook, Resampling, day_closes
+from trading_pipeline.core.evaluation.portfolio.attribution import attribution, money_table
+from trading_pipeline.core.evaluation.portfolio.distribution import shape_of
+from trading_pipeline.core.evaluation.portfolio.drawdowns import deepest_falls
+from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
+from trading_pipeline.core.evaluation.portfolio.extreme_days import extreme_days
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Holdings:
+    """What is known of a book beyond its equity: who earned what, what was traded, what acted."""
+
+    earnings: Earnings
+    trades: pd.DataFrame  # closed: symbol, side, closed_at, pnl
+    events: pd.DataFrame  # from `risk_events`
+
+
+def portfolio(
+    timestamps: pd.DatetimeIndex,
+    equity: Floats,
+    books: Mapping[str, DailyBook],
+    benchmark: str,
+    holdings: Holdings | None,
+    resampling: Resampling,
+) -> dict[str, object]:
+    """Keys distribution, drawdowns, attribution, costs, worst_days, best_days.
+
+    The last four are None when the holdings are not known.
+
+    Args:
+        timestamps: (T,); equity: (T,) of the strategy; books: the strategy's and the baselines'.
+    """
+    days = np.append(0, day_closes(timestamps))
+    own, other = books["strategy"].returns, books[benchmark].returns
+    shapes = {"strategy": own, benchmark: other}
+    return {
+        "distribution": {
+            name: {key: each.to_dict() for key, each in shape_of(returns, resampling).items()}
+            for name, returns in shapes.items()
+        },
+        "drawdowns": [fall.to_dict() for fall in deepest_falls(equity[days], timestamps[days])],
+        **_held(own, other, holdings, resampling),
+    }
+
+
+def _held(
+    own: Floats, other: Floats, holdings: Holdings | None, resampling: Resampling
+) -> dict[str, object]:
+    if holdings is None:
+        return dict.fromkeys(("attribution", "costs", "worst_days", "best_days"))
+    earnings = holdings.earnings
+    days = extreme_days(own, other, earnings, holdings.events)
+    return {
+        "attribution": attribution(earnings, holdings.trades, resampling),
+        "costs": money_table(earnings, resampling),
+        "worst_days": days["worst"],
+        "best_days": days["best"],
+    }

@@ -1,0 +1,163 @@
+"""Findings about bars that are missing, and about bars where none may be."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading_pipeline.core.market.calendar import TradingCalendar
+from trading_pipeline.core.market.discontinuities import GAP_LEAST, GAP_SHARE
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, bars_per_day
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.quality.coverage import INSTANT, Presence
+from trading_pipeline.core.market.quality.finding import (
+    Finding,
+    counted,
+    named,
+    runs_of,
+    told_names,
+    when,
+    written,
+)
+
+_TOLERATED = f"{GAP_SHARE:.0%} of a year's bars, but {GAP_LEAST - 1} at least"
+_CULPRITS = 20  # symbols named; they are what has to be corrected
+
+
+def find_gaps(presence: Presence) -> list[Finding]:
+    """Outages of the venue, and every symbol's own gaps."""
+    outages = [_outages(presence)] if presence.outage.any() else []
+    gappy = np.flatnonzero(presence.own_gaps.any(axis=0))
+    return outages + [_own_gap(presence, int(n)) for n in gappy]
+
+
+def _outages(presence: Presence) -> Finding:
+    stamps, runs = presence.expected[presence.outage], runs_of(presence.outage)
+    share = presence.outage.mean()
+    unit = _unit(presence.calendar)
+    longest = sorted(runs, key=lambda run: run[0] - run[1])[:6]
+    named = ", ".join(
+        f"{written(presence.expected[a])} ({counted(b - a + 1, unit)})" for a, b in sorted(longest)
+    )
+    return Finding(
+        kind="outage",
+        severity="warning" if share > GAP_SHARE else "info",
+        first=stamps[0],
+        last=stamps[-1],
+        rows=len(stamps),
+        figure=f"{counted(len(runs), 'venue outage')}, {counted(len(stamps), unit)}, {share:.2%}",
+        limit=f"{GAP_SHARE:.0%} of all bars",
+        text=f"most listed symbols lack these bars: {named}"
+        + (" and others" if len(runs) > len(longest) else "")
+        + ". An outage is nobody's gap; if the venue did trade then, download these days again.",
+    )
+
+
+def _unit(calendar: TradingCalendar) -> str:
+    named = {
+        "1d": "day" if calendar.name == NEVER_CLOSES else "session",
+        "1h": "hour",
+        "1m": "minute",
+    }
+    return named.get(calendar.timeframe, "bar")
+
+
+def _own_gap(presence: Presence, n: int) -> Finding:
+    gap = presence.own_gaps[:, n]
+    stamps, longest = presence.expected[gap], max(b - a + 1 for a, b in runs_of(gap))
+    quarantined = presence.panel.quarantined[:, n]
+    share = len(stamps) / presence.due[:, n].sum()
+    unit = _unit(presence.calendar)
+    rests = presence.calendar.name != NEVER_CLOSES
+    halt = rests and longest >= _bars_of_a_session(presence.calendar)
+    text = f"missing while others traded: {when(stamps)}; {longest:,} in a row at most"
+    text += " (whole sessions in a row may be a halt)" if halt else ""
+    if len(presence.panel.symbols) == 1:
+        text += " (of one symbol alone, an outage of the venue looks the same)"
+    if quarantined.any():
+        text += f". {in_quarantine(presence.panel, n)}"
+    return Finding(
+        kind="gap",
+        severity="severe" if quarantined.any() else "warning",
+        symbol=presence.panel.symbols[n],
+        first=stamps[0],
+        last=stamps[-1],
+        rows=len(stamps),
+        figure=f"{counted(len(stamps), unit)} missing, {share:.2%}",
+        limit=_TOLERATED,
+        text=f"{text}. Download them again, or fill them in the source.",
+    )
+
+
+def in_quarantine(panel: Panel, n: int) -> str:
+    """'in quarantine from 2020-01-02 to 2020-12-31, 251 bars'."""
+    rows = np.flatnonzero(panel.quarantined[:, n])
+    first, last = panel.timestamps[rows[0]], panel.timestamps[rows[-1]]
+    bars = counted(len(rows), "bar")
+    span = f"from {written(first)} to {written(last)}, {bars}"
+    why = " (rows of it were set aside)" if _is_doubted(panel, n) else ""
+    return f"In quarantine {span}{why}: neither learned from nor traded"
+
+
+def _is_doubted(panel: Panel, n: int) -> bool:
+    return bool(np.broadcast_to(panel.in_doubt, panel.close.shape)[:, n].any())
+
+
+def _bars_of_a_session(calendar: TradingCalendar) -> int:
+    daily = calendar.timeframe == "1d"
+    return 2 if daily else bars_per_day(calendar.name, calendar.timeframe)
+
+
+def find_closed(bars: pd.DataFrame, calendar: TradingCalendar) -> list[Finding]:
+    """Bars that the calendar does not know: weekends, holidays, outside the session.
+
+    One finding for each of these, however many symbols have such bars.
+
+    Args:
+        bars: canonical, those of closed days included.
+    """
+    if bars.empty:
+        return []
+    stamps = pd.DatetimeIndex(bars["timestamp"].unique())
+    strange = stamps[~stamps.isin(calendar.sessions(stamps[0], stamps[-1] + INSTANT))]
+    if not len(strange):
+        return []
+    broken = bars[bars["timestamp"].isin(strange)]
+    why = pd.Series(_why_closed(strange, calendar), index=strange)
+    reasons = broken["timestamp"].map(why).to_numpy()
+    return [_closed(rows, str(why), calendar) for why, rows in broken.groupby(reasons)]
+
+
+def _closed(rows: pd.DataFrame, reason: str, calendar: TradingCalendar) -> Finding:
+    stamps, each = pd.DatetimeIndex(rows["timestamp"].unique()), rows["symbol"].value_counts()
+    who = told_names(each.index, _CULPRITS) if len(each) > 1 else ""
+    remedy = "Drop them, or correct their stamps."
+    if calendar.closed_on(stamps[:1])[0]:
+        remedy = (
+            "Left out of features, models and trades, for nothing trades then. Drop them, correct "
+            "their stamps, or name the calendar that they are of."
+        )
+    return Finding(
+        kind="closed",
+        severity="warning",
+        symbol=named(each.index),
+        first=stamps[0],
+        last=stamps[-1],
+        rows=len(rows),
+        figure=f"{counted(len(rows), 'bar')}{_of_symbols(len(each))} {reason}",
+        limit=f"none: {calendar.name} is closed",
+        text=f"{when(stamps)}{f' ({who})' if who else ''}. {remedy}",
+    )
+
+
+def _of_symbols(number: int) -> str:
+    return f" of {counted(number, 'symbol')}" if number > 1 else ""
+
+
+def _why_closed(stamps: pd.DatetimeIndex, calendar: TradingCalendar) -> NDArray[np.object_]:
+    """(K,) words on stamps that the calendar does not know."""
+    if calendar.name == NEVER_CLOSES:
+        return np.full(len(stamps), f"not at the opening of a {calendar.timeframe} bar", object)
+    open_ = "not at 00:00 UTC of a session" if calendar.timeframe == "1d" else "outside the session"
+    closed = np.where(stamps.dayofweek >= SATURDAY, "on a weekend", "on a holiday")
+    reasons: NDArray[np.object_] = np.where(calendar.closed_on(stamps), closed, open_)
+    return reasons

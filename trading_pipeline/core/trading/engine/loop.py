@@ -1,0 +1,358 @@
+"""Histories: the two kernels of one bar, called for every bar of an array.
+
+What happens is written down as events, for most symbols do nothing at most bars. When the room for
+events runs out, a loop returns the row that it did not begin, and goes on there with more room.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
+from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
+from trading_pipeline.core.trading.engine.dtypes import (
+    DECISION,
+    FILL,
+    FLOW,
+    SLOTS,
+    VOLATILITY_WINDOW,
+    Record,
+    paid_in,
+)
+from trading_pipeline.core.trading.engine.fills import fill_bar
+from trading_pipeline.core.trading.engine.reasons import VETO_BITS
+from trading_pipeline.core.trading.engine.risk import closing_reasons, reducing_reasons
+
+
+class Prices(NamedTuple):
+    """What `fill_bar` reads; all (T, N) float64."""
+
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    split: np.ndarray
+    dividend: np.ndarray
+
+
+class Known(NamedTuple):
+    """What `decide_bar` reads, (T, N) unless said otherwise."""
+
+    eligible: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    volatility: np.ndarray
+    recent: np.ndarray  # (N, T) returns
+    market: np.ndarray  # (T,) mean return of the symbols with a bar
+    groups: np.ndarray
+    kelly: np.ndarray  # (T,)
+
+
+class Records(NamedTuple):
+    """What a history writes down; K bars."""
+
+    log: np.ndarray  # (K,) ACCOUNT after each decision
+    held: np.ndarray  # (K, N) quantity at each close
+    decisions: np.ndarray  # DECISION with an order or a veto, or all of them
+    fills: np.ndarray  # FILL
+    flows: np.ndarray  # FLOW
+    counts: np.ndarray  # (3,) int64, how many events of each there are
+
+
+# What remains of each bar where a whole account would be too much to keep for many books.
+PATH = np.dtype([(name, "f8") for name in ("equity", "gross", "traded", "fees")])
+
+
+class Scratch(NamedTuple):
+    """Rows of one bar; `fills` and `flows` are zero between bars."""
+
+    decisions: np.ndarray  # (N,) DECISION
+    fills: np.ndarray  # (N, 3) FILL
+    flows: np.ndarray  # (N,) FLOW
+    active: np.ndarray  # (N,) int64
+
+
+@entry_point
+def run_history(
+    rules: np.ndarray,
+    account: np.ndarray,
+    positions: np.ndarray,
+    periods: np.ndarray,
+    prices: Prices,
+    known: Known,
+    rows: tuple[int, int, int],
+    everything: bool,
+    scratch: Scratch,
+    records: Records,
+) -> int:
+    """Every row is lived through, all but the last are decided on.
+
+    Args:
+        periods: (T, 3). rows: the first, the one to begin with now, the one after the last.
+        everything: record the decision on every symbol at every bar.
+
+    Returns:
+        The row to go on with when there is more room for events; the one after the last at the end.
+    """
+    start, now, stop = rows
+    for t in range(now, stop):
+        if not _has_room(records, len(positions)):
+            return t
+        _live(rules, account, positions, periods, prices, t, t - start, scratch, records)
+        if t < stop - 1:
+            decide_bar(
+                rules, account, positions, prices.close[t], known.eligible[t], known.score[t],
+                known.weight[t], known.volatility[t], known.recent, _span(t), known.market,
+                known.groups[t], known.kelly[t], scratch.decisions,
+            )  # fmt: skip
+        else:
+            for n in range(len(positions)):
+                describe(account[0], positions[n], prices.close[t, n], scratch.decisions[n])
+        _note_decisions(scratch.decisions, t - start, everything, records)
+        records.log[t - start] = account[0]
+    return stop
+
+
+@entry_point
+def run_orders(
+    rules: np.ndarray,
+    account: np.ndarray,
+    positions: np.ndarray,
+    periods: np.ndarray,
+    prices: Prices,
+    eligible: np.ndarray,
+    volatility: np.ndarray,
+    orders: np.ndarray,
+    rows: tuple[int, int, int],
+    scratch: Scratch,
+    records: Records,
+) -> int:
+    """As `run_history`, for orders that are given: (M,) ORDER by rising bar, a row of the panel."""
+    start, now, stop = rows
+    m = 0
+    while m < len(orders) and orders[m].bar < now:
+        m += 1
+    for t in range(now, stop):
+        if not _has_room(records, len(positions)):
+            return t
+        _live(rules, account, positions, periods, prices, t, t - start, scratch, records)
+        after = m
+        while after < len(orders) and orders[after].bar == t:
+            after += 1
+        if t < stop - 1:
+            place_bar(
+                rules, account, positions, prices.close[t], eligible[t], volatility[t],
+                orders[m:after], scratch.decisions,
+            )  # fmt: skip
+            if closing_reasons(account[0]) or reducing_reasons(account[0]):  # what rests as well
+                _note_decisions(scratch.decisions, t - start, False, records)
+            else:
+                for n in orders[m:after]["symbol"]:
+                    _note_decision(scratch.decisions, n, t - start, False, records)
+        m = after
+        records.log[t - start] = account[0]
+    return stop
+
+
+@entry_point
+def run_books(
+    rules: np.ndarray,
+    fresh_account: np.ndarray,
+    fresh_positions: np.ndarray,
+    periods: np.ndarray,
+    prices: Prices,
+    known: Known,
+    kelly: np.ndarray,
+    rows: tuple[int, int],
+    scratch: Scratch,
+    paths: np.ndarray,
+    accounts: np.ndarray,
+) -> None:
+    """Many managed books over the same rows, one for each of `rules` (R,).
+
+    Args:
+        kelly: (R, T) the cap of each book, in place of that of `known`.
+        paths: (R, K) PATH, written to. accounts: (R,) ACCOUNT as the last bar left them, as well.
+    """
+    positions = fresh_positions.copy()
+    start, stop = rows
+    for r in range(len(rules)):
+        account = accounts[r : r + 1]
+        account[:] = fresh_account
+        positions[:] = fresh_positions
+        for t in range(start, stop):
+            _live_unseen(rules[r : r + 1], account, positions, periods, prices, t, scratch)
+            if t < stop - 1:
+                decide_bar(
+                    rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
+                    known.score[t], known.weight[t], known.volatility[t], known.recent, _span(t),
+                    known.market, known.groups[t], kelly[r, t], scratch.decisions,
+                )  # fmt: skip
+            _keep(account[0], paths[r, t - start])
+
+
+@entry_point
+def run_portfolios(
+    rules: np.ndarray,
+    fresh_account: np.ndarray,
+    fresh_positions: np.ndarray,
+    periods: np.ndarray,
+    prices: Prices,
+    known: Known,
+    weights: np.ndarray,
+    asked: np.ndarray,
+    start: int,
+    scratch: Scratch,
+    equity: np.ndarray,
+) -> None:
+    """Many unmanaged books over the same rows, keeping only their equity (R, K).
+
+    `weights` (R, M, N) are asked for at the rows where `asked` (K,) names one of M; elsewhere, at
+    -1, the book holds.
+    """
+    account, positions = fresh_account.copy(), fresh_positions.copy()
+    nothing = np.full((1, len(positions)), np.nan)
+    for r in range(len(weights)):
+        account[:] = fresh_account
+        positions[:] = fresh_positions
+        for k in range(len(asked)):
+            t = start + k
+            _live_unseen(rules, account, positions, periods, prices, t, scratch)
+            equity[r, k] = account[0].equity
+            if asked[k] >= 0:
+                decide_bar(
+                    rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
+                    weights[r, asked[k]], known.volatility[t], known.recent, _span(t),
+                    known.market, known.groups[0], np.nan, scratch.decisions,
+                )  # fmt: skip
+
+
+@kernel
+def _span(t: int) -> tuple[int, int]:
+    """The rows of returns that a decision at the close of row `t` looks at."""
+    return max(1, t + 1 - VOLATILITY_WINDOW), t + 1
+
+
+@kernel
+def _live(
+    rules: np.ndarray,
+    account: np.ndarray,
+    positions: np.ndarray,
+    periods: np.ndarray,
+    prices: Prices,
+    t: int,
+    k: int,
+    scratch: Scratch,
+    records: Records,
+) -> None:
+    """One bar; what happened in it becomes events."""
+    fills, flows = scratch.fills, scratch.flows
+    count = fill_bar(
+        rules, account, positions, periods[t], prices.open[t], prices.high[t], prices.low[t],
+        prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], fills, flows,
+        scratch.active,
+    )  # fmt: skip
+    records.held[k] = 0.0
+    for n in scratch.active[:count]:
+        records.held[k, n] = positions[n].quantity
+        if not positions[n].noted:
+            continue
+        for slot in SLOTS:
+            if fills[n, slot].reasons != 0 or fills[n, slot].quantity != 0:
+                fills[n, slot].bar, fills[n, slot].symbol, fills[n, slot].slot = k, n, slot
+                records.fills[records.counts[1]] = fills[n, slot]
+                records.counts[1] += 1
+                _clear_fill(fills[n, slot])
+        if flows[n].dividend != 0 or flows[n].borrow != 0 or flows[n].funding != 0:
+            flows[n].bar, flows[n].symbol = k, n
+            records.flows[records.counts[2]] = flows[n]
+            records.counts[2] += 1
+            flows[n].dividend, flows[n].borrow, flows[n].funding = 0.0, 0.0, 0.0
+
+
+@kernel
+def _live_unseen(
+    rules: np.ndarray,
+    account: np.ndarray,
+    positions: np.ndarray,
+    periods: np.ndarray,
+    prices: Prices,
+    t: int,
+    scratch: Scratch,
+) -> None:
+    """One bar of which only the account remains."""
+    fills, flows = scratch.fills, scratch.flows
+    count = fill_bar(
+        rules, account, positions, periods[t], prices.open[t], prices.high[t], prices.low[t],
+        prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], fills, flows,
+        scratch.active,
+    )  # fmt: skip
+    for n in scratch.active[:count]:
+        if not positions[n].noted:
+            continue
+        for slot in SLOTS:
+            _clear_fill(fills[n, slot])
+        flows[n].dividend, flows[n].borrow, flows[n].funding = 0.0, 0.0, 0.0
+
+
+@kernel
+def _keep(book: Record, path: Record) -> None:
+    path.equity, path.gross = book.equity, book.gross
+    path.traded, path.fees = book.traded, book.fees
+
+
+@kernel
+def _clear_fill(row: Record) -> None:
+    row.quantity, row.price, row.fee, row.slippage = 0.0, 0.0, 0.0, 0.0
+    row.age, row.reasons = 0, 0
+
+
+@kernel
+def _note_decisions(rows: np.ndarray, k: int, everything: bool, records: Records) -> None:
+    """Keep the rows with an order or a veto, or all of them."""
+    for n in range(len(rows)):
+        _note_decision(rows, n, k, everything, records)
+
+
+@kernel
+def _note_decision(rows: np.ndarray, n: int, k: int, everything: bool, records: Records) -> None:
+    """Keep the row if it is asked for, or has an order or a veto."""
+    if everything or rows[n].order != 0 or rows[n].reasons & VETO_BITS:
+        rows[n].bar, rows[n].symbol = k, n
+        records.decisions[records.counts[0]] = rows[n]
+        records.counts[0] += 1
+        rows[n].order, rows[n].reasons = 0.0, 0
+
+
+@kernel
+def _has_room(records: Records, symbols: int) -> bool:
+    """Whether the events of one more bar fit, whatever happens in it."""
+    return bool(
+        len(records.decisions) - records.counts[0] >= symbols
+        and len(records.fills) - records.counts[1] >= len(SLOTS) * symbols
+        and len(records.flows) - records.counts[2] >= symbols
+    )
+
+
+def new_scratch(N: int) -> Scratch:
+    """Blank rows for one bar of N symbols."""
+    return Scratch(
+        np.zeros(N, DECISION),
+        np.zeros((N, len(SLOTS)), FILL),
+        np.zeros(N, FLOW),
+        np.zeros(N, np.int64),
+    )
+
+
+def happened(scratch: Scratch, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fills (F,) and cash flows (P,) of a single bar that concerned `count` symbols."""
+    active = scratch.active[:count]
+    fills, flows = scratch.fills[active], scratch.flows[active]
+    fills["symbol"], fills["slot"], flows["symbol"] = active[:, None], range(len(SLOTS)), active
+    fills = fills.reshape(-1)
+    return fills[(fills["reasons"] != 0) | (fills["quantity"] != 0)], flows[paid_in(flows) != 0]
+
+
+# Taken once all kernels are known, so that it does not depend on what else was imported.
+VERSION = fingerprint()

@@ -1,0 +1,162 @@
+"""Limits on the whole book: losses by period, drawdown, turbulence, kill switch, bankruptcy.
+
+Everything is looked at once a bar, at its close, and acts on the decision of that close. A loss
+limit makes the book reduce-only for the rest of its period, a turbulent market for as long as it
+lasts; drawdown and the kill switch close positions. The kernels change the account's record in
+place.
+"""
+
+import math
+
+import numpy as np
+
+from trading_pipeline.core.trading.engine.compiled import kernel
+from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, VOLATILITY_WINDOW, Record
+from trading_pipeline.core.trading.engine.reasons import (
+    BANKRUPT,
+    DAILY_LOSS,
+    DRAWDOWN_FLAT,
+    KILL_SWITCH,
+    MONTHLY_LOSS,
+    TURBULENCE,
+    WEEKLY_LOSS,
+)
+
+_LATELY = 5  # bars that the circuit breaker looks at
+
+
+@kernel
+def roll_periods(account: Record, periods: np.ndarray) -> None:
+    """Enter the periods of a new bar: marks become the equity of the close before it."""
+    if periods[0] != account.day:
+        account.day, account.day_mark, account.day_breached = periods[0], account.equity, 0
+        account.days_in_size += 1
+    if periods[1] != account.week:
+        account.week, account.week_mark, account.week_breached = periods[1], account.equity, 0
+    if periods[2] != account.month:
+        account.month, account.month_mark, account.month_breached = periods[2], account.equity, 0
+
+
+@kernel
+def watch_losses(rules: Record, account: Record) -> None:
+    """Compare the close with the marks; a breach stays until its period ends."""
+    account.day_loss = 1 - account.equity / account.day_mark
+    account.week_loss = 1 - account.equity / account.week_mark
+    account.month_loss = 1 - account.equity / account.month_mark
+    if account.day_loss >= rules.daily_loss:
+        account.day_breached = 1
+    if account.week_loss >= rules.weekly_loss:
+        account.week_breached = 1
+    if account.month_loss >= rules.monthly_loss:
+        account.month_breached = 1
+
+
+@kernel
+def watch_drawdown(rules: Record, account: Record) -> None:
+    """Halve, then flat; after a pause half size from a new reference, full again in time."""
+    new_peak = account.equity > account.rule_peak
+    account.rule_peak = max(account.rule_peak, account.equity)
+    account.peak = max(account.peak, account.equity)
+    if account.size == FLAT and account.days_in_size >= rules.flat_days:
+        # Without a new reference the old drawdown would keep the book flat for ever.
+        account.rule_peak = account.equity
+        _resize(account, HALF)
+    account.drawdown = 1 - account.equity / account.rule_peak
+    if account.size == FLAT:
+        return
+    if account.drawdown >= rules.flat:
+        account.flattenings += 1
+        _resize(account, FLAT)
+    elif account.size == FULL and account.drawdown >= rules.halve:
+        account.halvings += 1
+        _resize(account, HALF)
+    elif account.size == HALF and _may_grow(rules, account, new_peak):
+        _resize(account, FULL)
+
+
+@kernel
+def _may_grow(rules: Record, account: Record, new_peak: bool) -> bool:
+    patient = account.days_in_size >= rules.half_days
+    return new_peak or (patient and account.drawdown < rules.halve)
+
+
+@kernel
+def _resize(account: Record, size: int) -> None:
+    account.size = size
+    account.days_in_size = 0
+
+
+@kernel
+def watch_turbulence(rules: Record, account: Record, market: np.ndarray) -> None:
+    """Trip the circuit breaker while the market moves far more than it usually does.
+
+    The root mean square return of the market's last 5 bars is compared with that of the 58 before.
+    market: (K,), K <= 63; without 63 bars nothing trips.
+    """
+    before = account.turbulent
+    account.turbulence, account.turbulent = 0.0, 0
+    if math.isinf(rules.breaker) or len(market) < VOLATILITY_WINDOW:
+        return
+    usual, now = 0.0, 0.0
+    for k in range(VOLATILITY_WINDOW - _LATELY):
+        usual += market[k] * market[k]
+    for k in range(VOLATILITY_WINDOW - _LATELY, VOLATILITY_WINDOW):
+        now += market[k] * market[k]
+    if usual > 0:
+        account.turbulence = math.sqrt(now / _LATELY / (usual / (VOLATILITY_WINDOW - _LATELY)))
+    if account.turbulence >= rules.breaker:
+        account.turbulent = 1
+        account.breaks += 1 - before
+
+
+@kernel
+def watch(rules: Record, account: Record) -> None:
+    """All account rules at one close."""
+    if account.equity <= 0:
+        account.bankrupt = 1
+    watch_losses(rules, account)
+    watch_drawdown(rules, account)
+
+
+@kernel
+def allowed_size(account: Record) -> float:
+    """What targets are multiplied by: 1, 0.5 or 0."""
+    if account.size == FLAT or account.killed or account.bankrupt:
+        return 0.0
+    return 0.5 if account.size == HALF else 1.0
+
+
+@kernel
+def closing_reasons(account: Record) -> int:
+    """The rules that close all positions now; 0 if none does."""
+    bits = 0
+    if account.size == FLAT:
+        bits |= DRAWDOWN_FLAT
+    if account.killed:
+        bits |= KILL_SWITCH
+    if account.bankrupt:
+        bits |= BANKRUPT
+    return bits
+
+
+@kernel
+def reducing_reasons(account: Record) -> int:
+    """The rules that refuse new exposure now; 0 if none does."""
+    bits = 0
+    if account.day_breached:
+        bits |= DAILY_LOSS
+    if account.week_breached:
+        bits |= WEEKLY_LOSS
+    if account.month_breached:
+        bits |= MONTHLY_LOSS
+    if account.turbulent:
+        bits |= TURBULENCE
+    return bits
+
+
+@kernel
+def reduced(order: float, quantity: float) -> float:
+    """The part of an order that lowers exposure: towards zero, never through it."""
+    if order * quantity >= 0:
+        return 0.0
+    return math.copysign(min(abs(order), abs(quantity)), order)

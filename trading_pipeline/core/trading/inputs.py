@@ -1,0 +1,160 @@
+"""What the kernels read of a panel and of what was decided about it: checked arrays.
+
+Letters: T rows, N symbols.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trading_pipeline.core.market.discontinuities import hold_over_gaps
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.panel import volatility as panel_volatility
+from trading_pipeline.core.trading.engine.dtypes import VOLATILITY_WINDOW, periods_of
+from trading_pipeline.core.trading.engine.loop import Known, Prices
+from trading_pipeline.errors import TradingError
+
+
+class Prepared(NamedTuple):
+    """What all books over a panel have in common."""
+
+    prices: Prices
+    periods: np.ndarray  # (T, 3) `periods_of`
+    traded: np.ndarray  # (T, N) where there is a bar
+    recent: np.ndarray  # (N, T) `recent_returns`
+    market: np.ndarray  # (T,) `market_returns`
+    volatility: np.ndarray  # (T, N) the panel's own
+
+
+def prepare(panel: Panel) -> Prepared:
+    """Do once what every simulation on this panel needs.
+
+    Raises:
+        TradingError: a price is not positive and finite, or missing in a bar that has others.
+    """
+    returns = recent_returns(panel)
+    return Prepared(
+        price_grids(panel),
+        periods_of(panel.timestamps),
+        panel.traded,
+        np.ascontiguousarray(returns.T),
+        market_returns(panel, returns),
+        panel_volatility(panel),
+    )
+
+
+def price_grids(panel: Panel) -> Prices:
+    """Prices, volume and actions of a panel.
+
+    Raises:
+        TradingError: a price is not positive and finite, or missing in a bar that has others.
+    """
+    bare = np.isnan(panel.close)
+    for name in ("open", "high", "low", "close"):
+        price = getattr(panel, name)
+        sound = ((price > 0) & (price < np.inf)) != bare
+        if not sound.all():
+            t, n = (int(index[0]) for index in np.nonzero(~sound))
+            raise TradingError(
+                f"{name} of {panel.symbols[n]} at {panel.timestamps[t]} is {price[t, n]}: a bar "
+                "needs four positive prices, or none. Pass bars through check_bars first."
+            )
+    grids = (panel.open, panel.high, panel.low, panel.close, panel.volume)
+    actions = (panel.conversion, panel.dividend)
+    return Prices(*(np.ascontiguousarray(grid, dtype=float) for grid in (*grids, *actions)))
+
+
+def known_grids(
+    panel: Panel,
+    prepared: Prepared,
+    *,
+    score: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    volatility: np.ndarray | None = None,
+    eligible: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    kelly: np.ndarray | None = None,
+) -> Known:
+    """What a decision looks at; arguments as those of `simulate`.
+
+    Raises:
+        ValueError: a shape is not that of the panel, or a group is out of range.
+        TradingError: a number is infinite.
+    """
+    T = len(panel.timestamps)
+    sigma = prepared.volatility if volatility is None else volatility
+    able = prepared.traded if eligible is None else eligible
+    return Known(
+        eligible=grid_of(panel, able, "eligible", bool),
+        score=numbers(panel, score, "score"),
+        weight=numbers(panel, weights, "weights"),
+        volatility=numbers(panel, sigma, "volatility"),
+        recent=prepared.recent,
+        market=prepared.market,
+        groups=_groups(panel, groups),
+        kelly=_caps(T, kelly),
+    )
+
+
+def recent_returns(panel: Panel) -> np.ndarray:
+    """(T, N) simple close-to-close returns, adjusted; 0 where a symbol has no bar, or no past."""
+    close = hold_over_gaps(panel.adjusted_close)
+    returns = np.zeros(close.shape)
+    returns[1:] = close[1:] / close[:-1] - 1
+    returns[panel.breaks] = 0.0
+    return np.nan_to_num(returns)
+
+
+def recent_rows(row: int) -> slice:
+    """The rows of returns that a decision at the close of `row` looks at, 63 at most."""
+    return slice(max(1, row + 1 - VOLATILITY_WINDOW), row + 1)
+
+
+def market_returns(panel: Panel, returns: np.ndarray) -> np.ndarray:
+    """(T,) mean of `recent_returns` (T, N) over the symbols with a bar; 0 where none has one."""
+    traded = panel.traded.sum(axis=1)
+    mean: np.ndarray = returns.sum(axis=1) / np.maximum(traded, 1)
+    return mean
+
+
+def grid_of(panel: Panel, values: np.ndarray, name: str, kind: type) -> np.ndarray:
+    """(T, N) values of that kind, as kernels take them.
+
+    Raises:
+        ValueError: the shape is not that of the panel.
+    """
+    if values.shape != panel.close.shape:
+        raise ValueError(f"{name} has shape {values.shape}, the panel {panel.close.shape}")
+    return np.ascontiguousarray(values, dtype=kind)
+
+
+def numbers(panel: Panel, values: np.ndarray | None, name: str) -> np.ndarray:
+    """A (T, N) grid of float64 that is finite or NaN; all NaN if there is none."""
+    if values is None:
+        return np.full(panel.close.shape, np.nan)
+    grid = grid_of(panel, values, name, float)
+    if np.isinf(grid).any():
+        t, n = (int(index[0]) for index in np.nonzero(np.isinf(grid)))
+        where = f"{panel.symbols[n]} at {panel.timestamps[t]}"
+        raise TradingError(f"{name} of {where} is infinite; use NaN for 'none'")
+    return grid
+
+
+def _groups(panel: Panel, groups: np.ndarray | None) -> np.ndarray:
+    """(T, N) int64 in [-1, N); all -1 if there are none."""
+    if groups is None:
+        return np.full(panel.close.shape, -1, dtype=np.int64)
+    grid = grid_of(panel, groups, "groups", np.int64)
+    if grid.min(initial=0) < -1 or grid.max(initial=0) >= len(panel.symbols):
+        raise ValueError(f"groups must be in [-1, {len(panel.symbols)})")
+    return grid
+
+
+def _caps(T: int, kelly: np.ndarray | None) -> np.ndarray:
+    """(T,) gross weights >= 0, or NaN; all NaN if there are none."""
+    if kelly is None:
+        return np.full(T, np.nan)
+    caps = np.ascontiguousarray(kelly, dtype=float)
+    if caps.shape != (T,) or (caps < 0).any():
+        raise ValueError(f"kelly must be ({T},) gross weights >= 0, or NaN; was {caps.shape}")
+    return caps

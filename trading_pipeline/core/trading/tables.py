@@ -1,0 +1,202 @@
+"""Records of the kernels as tables: orders, fills, cash flows and vetoes.
+
+The same functions serve a whole history and a single bar, so that both write the same rows.
+Letters: K bars, N symbols. Stamps are those of bars: an order is `decided_at` the bar whose close
+was decided on, a fill is `filled_at` the bar in which it happened.
+"""
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.trading.engine import reasons
+from trading_pipeline.core.trading.engine.dtypes import FLOWS, KINDS, LIMIT, STOP
+from trading_pipeline.core.trading.engine.reasons import LAPSED, kind_of, names_of
+
+_RULE_FIELDS = {
+    reasons.DAILY_LOSS: ("day_loss", "daily_loss"),
+    reasons.WEEKLY_LOSS: ("week_loss", "weekly_loss"),
+    reasons.MONTHLY_LOSS: ("month_loss", "monthly_loss"),
+    reasons.DRAWDOWN_FLAT: ("drawdown", "flat"),
+}
+
+
+def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int) -> str:
+    """The client order id: sending an order twice sends the same id."""
+    return f"{session}/{decided_at:%Y%m%dT%H%M%S}/{symbol}/{sequence}"
+
+
+def orders_of(
+    session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: np.ndarray
+) -> pd.DataFrame:
+    """One row per order of (D,) decisions; quantity > 0 in units, on the side named."""
+    rows = decisions[decisions["order"] != 0]
+    stamps = timestamps[rows["bar"]]
+    names = _names(symbols, rows["symbol"])
+    keys = zip(stamps, names, strict=True)
+    return pd.DataFrame(
+        {
+            "client_order_id": _text([order_id(session, at, name, 0) for at, name in keys]),
+            "decided_at": stamps,
+            "symbol": names,
+            "side": _text(np.where(rows["order"] > 0, "buy", "sell")),
+            "quantity": np.abs(rows["order"]),
+            "type": _text(np.array(KINDS, dtype=object)[rows["kind"]]),
+            "limit_price": np.where(rows["kind"] == LIMIT, rows["level"], np.nan),
+            "stop_price": np.where(rows["kind"] == STOP, rows["level"], np.nan),
+            "reasons": _text([names_of(bits) for bits in rows["reasons"]]),
+        }
+    )
+
+
+def fills_of(
+    session: str,
+    decided: pd.DatetimeIndex,
+    filled: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    fills: np.ndarray,
+) -> pd.DataFrame:
+    """One row per fill of (F,) events: by bar, by slot, then by symbol.
+
+    Args:
+        decided: (K,) the bar decided on before each bar; `filled`: (K,) the bars themselves.
+
+    Returns:
+        quantity is signed; price includes slippage; fee and slippage are money; a protective
+        order that filled has sequence 1 and is named in `kind` (stop_loss, trailing_stop,
+        take_profit, or delisted for a settlement), cash for the fraction of a share that a split
+        left has sequence 2 (cash_in_lieu), the others are 'order'.
+    """
+    rows = fills[fills["quantity"] != 0]
+    rows = rows[np.lexsort((rows["symbol"], rows["slot"], rows["bar"]))]
+    names = _names(symbols, rows["symbol"])
+    keys = zip(_decided(decided, rows), names, rows["slot"], strict=True)
+    return pd.DataFrame(
+        {
+            "client_order_id": _text([order_id(session, at, name, int(i)) for at, name, i in keys]),
+            "filled_at": filled[rows["bar"]],
+            "symbol": names,
+            "quantity": rows["quantity"],
+            "price": rows["price"],
+            "fee": rows["fee"],
+            "slippage": rows["slippage"],
+            "kind": _text([kind_of(bits) for bits in rows["reasons"]]),
+            "reasons": _text([names_of(bits) for bits in rows["reasons"]]),
+        }
+    )
+
+
+def lapsed_of(
+    session: str,
+    decided: pd.DatetimeIndex,
+    filled: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    fills: np.ndarray,
+) -> pd.DataFrame:
+    """Orders that did not fill, or not whole, while they were good.
+
+    Returns:
+        client_order_id, lapsed_at, symbol.
+    """
+    rows = fills[(fills["reasons"] & LAPSED != 0) & (fills["slot"] == 0)]
+    rows = rows[np.lexsort((rows["symbol"], rows["bar"]))]
+    names = _names(symbols, rows["symbol"])
+    keys = zip(_decided(decided, rows), names, strict=True)
+    ids = _text([order_id(session, at, name, 0) for at, name in keys])
+    return pd.DataFrame({"client_order_id": ids, "lapsed_at": filled[rows["bar"]], "symbol": names})
+
+
+def cash_flows_of(
+    timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], flows: np.ndarray, interest: np.ndarray
+) -> pd.DataFrame:
+    """One row per payment: at, symbol ('' for interest), kind, amount (negative: paid).
+
+    Args:
+        flows: (P,) FLOW; interest: (K,) money.
+    """
+    parts = []
+    for kind in FLOWS:
+        rows = flows[flows[kind] != 0]
+        parts.append((rows["bar"], rows["symbol"], kind, rows[kind]))
+    k = np.flatnonzero(interest)
+    parts.append((k, np.full(len(k), -1), "interest", interest[k]))
+    k, n, kinds, amounts = (
+        np.concatenate([np.broadcast_to(part[i], len(part[0])) for part in parts]) for i in range(4)
+    )
+    order = np.argsort(k, kind="stable")
+    table = {
+        "at": timestamps[k[order]],
+        "symbol": _names((*symbols, ""), n[order]),
+        "kind": _text(kinds[order]),
+        "amount": amounts[order],
+    }
+    return pd.DataFrame(table)
+
+
+def vetoes_of(
+    timestamps: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    rules: np.ndarray,
+    log: np.ndarray,
+    decisions: np.ndarray,
+) -> pd.DataFrame:
+    """One row per rule that refused an order or part of it: what it measured, and its limit.
+
+    Args:
+        rules: (1,) parameters; log: (K,) ACCOUNT; decisions: (D,) DECISION.
+
+    Returns:
+        decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
+    """
+    parts = []
+    for bit in reasons.VETOES:
+        rows = decisions[decisions["reasons"] & bit != 0]
+        figure, limit = _figures(bit, rules[0], log[rows["bar"]], rows)
+        parts.append((rows["bar"], rows["symbol"], reasons.NAMES[bit], figure, limit))
+    k, n = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    table = pd.DataFrame(
+        {
+            "decided_at": timestamps[k],
+            "symbol": _names(symbols, n),
+            "rule": _text(np.concatenate([[name] * len(rows) for rows, _, name, _, _ in parts])),
+            "figure": np.concatenate([part[3] for part in parts]),
+            "limit": np.concatenate([part[4] for part in parts]),
+        }
+    )
+    return table.iloc[np.lexsort((n, k))].reset_index(drop=True)
+
+
+def _figures(
+    bit: int, rules: np.void, log: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Figure and limit of one rule for its rows."""
+    nothing = np.full(len(rows), np.nan)
+    if bit in _RULE_FIELDS:
+        figure, limit = _RULE_FIELDS[bit]
+        return log[figure].copy(), _filled(rules[limit], nothing)
+    if bit == reasons.MIN_NOTIONAL:
+        return np.abs(rows["notional"]), _filled(rules["min_notional"], nothing)
+    if bit == reasons.COOLING_OFF:
+        return rows["cooling"].astype(float), _filled(0.0, nothing)
+    if bit == reasons.TURBULENCE:
+        return log["turbulence"].copy(), _filled(rules["breaker"], nothing)
+    if bit == reasons.BANKRUPT:
+        return log["equity"].copy(), _filled(0.0, nothing)
+    return nothing, nothing
+
+
+def _filled(value: float, like: np.ndarray) -> np.ndarray:
+    """One number in every row."""
+    return np.full(len(like), float(value))
+
+
+def _decided(decided: pd.DatetimeIndex, rows: np.ndarray) -> pd.DatetimeIndex:
+    """The bars that the orders behind (F,) events were decided on."""
+    return decided[np.maximum(rows["bar"] - (rows["age"] - 1), 0)]
+
+
+def _names(symbols: tuple[str, ...], n: np.ndarray) -> pd.Series:
+    return _text(np.array(symbols, dtype=object)[n])
+
+
+def _text(values: object) -> pd.Series:
+    return pd.Series(values, dtype="str")

@@ -1,0 +1,59 @@
+"""Records as plain data and back, exactly: what JSON takes has no NaN and no infinity."""
+
+from math import inf, isinf, isnan, nan
+from typing import Any
+
+import numpy as np
+
+from trading_pipeline.errors import TradingError
+
+_INFINITY = {"inf": inf, "-inf": -inf}
+
+
+def json_number(value: float) -> float | str | None:
+    """A float as JSON keeps it to the last bit: NaN is None, infinities are 'inf' and '-inf'."""
+    if isnan(value):
+        return None
+    if isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return float(value)
+
+
+def number_from_json(value: float | str | None) -> float:
+    """The float that `json_number` wrote."""
+    if value is None:
+        return nan
+    return _INFINITY[value] if isinstance(value, str) else float(value)
+
+
+def records_to_dicts(records: np.ndarray) -> list[dict[str, Any]]:
+    """(N,) records as dicts of int, float, str and None."""
+    return [
+        {
+            name: int(record[name]) if dtype.kind in "iu" else json_number(float(record[name]))
+            for name, (dtype, *_) in (records.dtype.fields or {}).items()
+        }
+        for record in records
+    ]
+
+
+def records_from_dicts(
+    dtype: np.dtype[np.void], plain: list[dict[str, Any]], what: str
+) -> np.ndarray:
+    """The (N,) records that `records_to_dicts` wrote.
+
+    Raises:
+        TradingError: the fields are not those of `dtype`.
+    """
+    names = dtype.names or ()
+    records = np.zeros(len(plain), dtype)
+    for n, values in enumerate(plain):
+        if set(values) != set(names):
+            differ = ", ".join(sorted(set(values) ^ set(names)))
+            raise TradingError(
+                f"the stored {what} has other fields ({differ}): start a new session"
+            )
+        for name in names:
+            whole = dtype[name].kind in "iu"
+            records[n][name] = values[name] if whole else number_from_json(values[name])
+    return records

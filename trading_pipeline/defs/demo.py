@@ -1,0 +1,63 @@
+"""What the demo can prove on the spot, whatever the verdict on the edge is."""
+
+import json
+
+import pandas as pd
+
+from trading_pipeline.defs.assets.report import INPUTS
+from trading_pipeline.defs.inputs import Plan, read_panel
+from trading_pipeline.defs.paper import run_session
+from trading_pipeline.defs.runs import Runner
+
+BARS = 40  # replayed on paper; about a second for every six
+
+
+def planted_leak(run: Runner, plan: Plan) -> str:
+    """Shift one feature by a bar, so that it knows tomorrow, and see the leakage check find it."""
+    from trading_pipeline.core.features.catalog import CATALOG, compute_features
+    from trading_pipeline.core.leakage.experiment import find_leaks
+
+    bars = read_panel(run.home, plan.market).adjusted_bars()
+    recent = bars[bars["timestamp"] >= bars["timestamp"].max() - pd.DateOffset(years=3)]
+
+    def leaking(some: pd.DataFrame) -> pd.DataFrame:
+        table = compute_features(some, calendar=plan.market.calendar)
+        return table.assign(ret_1=table.groupby("symbol")["ret_1"].shift(-1))
+
+    lookbacks = {each.name: each.lookback for each in CATALOG}
+    leaks = find_leaks(leaking, recent.reset_index(drop=True), lookbacks, cuts=1)
+    caught = sorted({f"{each.check} of {each.column}" for each in leaks})
+    if not caught:
+        return "NOT CAUGHT: a feature shifted by one bar passed the leakage check"
+    return f"caught: a feature shifted by one bar ({'; '.join(caught)})"
+
+
+def paper_equals_backtest(run: Runner, plan: Plan, capital: float) -> str:
+    """Replay the first bars on paper, and compare the orders with those of the report.
+
+    The session is named after what the report was made from: another report is another session,
+    and the same one is only looked up.
+    """
+    from trading_pipeline.adapters.paper import journalled_orders
+
+    folder = run.home.report(plan.market)
+    summary = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    session = f"demo-{summary['lineage'][INPUTS][:12]}"
+    ordered = pd.read_csv(folder / "orders.csv")
+    stamps = pd.read_csv(folder / "equity.csv")["timestamp"]
+    last = stamps.iloc[min(BARS, len(stamps) - 1)]
+    run_session(run, plan, {"session": session, "capital": capital, "end": str(last)[:10]})
+    with run.home.ledger() as ledger:
+        papered = journalled_orders(ledger, f"paper/{plan.market.name}/{session}")
+    names = ["decided_at", "symbol", "side", "quantity"]
+    mine, theirs = (_before(table, last)[names] for table in (papered, ordered))
+    if mine.equals(theirs):
+        return f"equal: {len(theirs)} orders of the first {BARS} days, on paper and in the backtest"
+    return f"NOT EQUAL: {len(mine)} orders on paper, {len(theirs)} in the backtest"
+
+
+def _before(orders: pd.DataFrame, last: str) -> pd.DataFrame:
+    """Orders decided before the bar `last`, in one spelling of the instants."""
+    stamps = pd.to_datetime(orders["decided_at"], utc=True)
+    kept = orders.assign(decided_at=stamps.dt.as_unit("us"))[stamps < pd.Timestamp(last)]
+    return kept.astype({"quantity": float, "symbol": str, "side": str}).reset_index(drop=True)

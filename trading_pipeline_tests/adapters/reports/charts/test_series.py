@@ -1,0 +1,94 @@
+"""What is drawn: months, drawdowns, risk events, ticks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.adapters.reports.charts.series import (
+    by_month,
+    held,
+    money_ticks,
+    monthly_returns,
+    risk_events,
+)
+from trading_pipeline_tests.adapters.reports.histories import series
+from trading_pipeline_tests.core.evaluation.books import inputs
+
+
+def test_months_compound_to_the_whole_and_start_at_the_first_bar():
+    at = pd.DatetimeIndex(["2011-12-15", "2011-12-30", "2012-01-31", "2012-03-30"], tz="UTC")
+    table = monthly_returns(at, np.array([100.0, 110.0, 99.0, 148.5]))
+    assert table.loc[2011, 12] == pytest.approx(0.10)
+    assert table.loc[2012, 1] == pytest.approx(-0.10)
+    assert table.loc[2012, 3] == pytest.approx(0.50)  # no bar in February: March carries it
+    assert np.isnan(table.loc[2012, 2])
+    assert np.prod(1 + table.stack()) == pytest.approx(1.485)
+    assert list(table.columns) == list(range(1, 13))
+
+
+def test_a_ruined_account_has_no_months_after():
+    at = pd.DatetimeIndex(["2012-01-31", "2012-02-28", "2012-03-30"], tz="UTC")
+    table = monthly_returns(at, np.array([100.0, -5.0, -5.0]))
+    assert table.loc[2012, [1, 2, 3]].tolist() == [0.0, -1.0, 0.0]
+
+
+def test_risk_events_are_gathered_from_vetoes_orders_and_fills():
+    given = inputs()
+    found = risk_events(
+        series(
+            given,
+            orders=pd.DataFrame(
+                {
+                    "decided_at": given.timestamps[[5, 5, 9]],
+                    "symbol": ["AAPL", "IBM", "IBM"],
+                    "reasons": ["symbol_cap|drawdown_half", "drawdown_half", ""],
+                }
+            ),
+        )
+    )
+    assert found.to_dict("records") == [
+        {"at": given.timestamps[5], "rule": "drawdown_half", "symbols": 2},
+        {"at": given.timestamps[6], "rule": "stop_loss", "symbols": 1},
+        {"at": given.timestamps[8], "rule": "weekly_loss", "symbols": 2},
+    ]
+
+
+def test_empty_tables_have_no_risk_events():
+    nothing = pd.DataFrame({"decided_at": [], "symbol": []})
+    assert risk_events(series(inputs(), orders=nothing, fills=nothing, vetoes=nothing)).empty
+
+
+def test_series_that_do_not_fit_together_are_refused():
+    with pytest.raises(ValueError, match=r"weights has shape \(400, 3\), expected \(400, 2\)"):
+        series(inputs(), symbols=("AAPL", "IBM"), weights=np.zeros((400, 3)))
+    with pytest.raises(ValueError, match=r"price has shape \(400, 1\), expected \(400, 3\)"):
+        series(inputs(), price=np.zeros((400, 1)))
+
+
+def test_sums_by_month_start_with_the_first_day_there_is():
+    days = pd.DatetimeIndex(["2019-12-30", "2019-12-31", "2020-02-03"], tz="UTC")
+    months, sums = by_month(np.array([1.0, 2.0, 4.0]), days)
+    assert months == ["2019-12-01", "2020-02-01"]
+    assert sums.tolist() == [3.0, 4.0]
+
+
+def test_weights_of_a_ruined_account_are_nothing():
+    given = inputs()
+    equity = given.strategy.equity.copy()
+    equity[200:] = -1.0
+    weights = np.full((400, 3), 0.3)
+    weights[250:] = np.inf
+    found = held(series(given, equity=equity, weights=weights))
+    assert (found[:200] == 0.3).all()
+    assert (found[200:] == 0).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (98, 104), (60, 450), (0.5, 3e6)])
+def test_a_log_axis_has_a_few_round_ticks(low, high):
+    given = inputs()
+    equity = np.geomspace(low, high, 400) * 1000
+    found = money_ticks(series(given, equity=equity, baselines={}))
+    assert 1 <= len(found) <= 24
+    assert found == sorted(found)
+    assert found[0] <= high * 1000
+    assert found[-1] >= low * 1000

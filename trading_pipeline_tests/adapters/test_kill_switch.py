@@ -1,0 +1,32 @@
+"""The operator's word: kept in the ledger, per market, the last one holds."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from trading_pipeline.adapters.kill_switch import HALTED, TRADING, is_halted, record_intent
+from trading_pipeline.adapters.store.ledger import Ledger
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+
+
+def test_without_a_word_a_market_trades(url):
+    with Ledger(url) as ledger:
+        assert not is_halted(ledger, "sample")
+
+
+def test_the_last_word_holds_after_a_restart_and_for_its_market_alone(url):
+    with Ledger(url) as ledger:
+        record_intent(ledger, "sample", HALTED, "exchange on fire", NOW)
+    with Ledger(url) as ledger:
+        assert is_halted(ledger, "sample")
+        assert not is_halted(ledger, "crypto")
+        assert ledger.last("operator/sample").payload == {"reason": "exchange on fire"}
+        record_intent(ledger, "sample", TRADING, "", NOW)
+        assert not is_halted(ledger, "sample")
+        assert ledger.verify("operator/sample") == 2

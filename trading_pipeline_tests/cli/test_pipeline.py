@@ -1,0 +1,196 @@
+"""The whole chain through Dagster on real bars, with small models: what the demo does."""
+
+import json
+from contextlib import contextmanager
+
+import pandas as pd
+import pytest
+
+from trading_pipeline.core.learning.inference import Predictor
+from trading_pipeline.definitions import build, plan_of
+from trading_pipeline.defs import demo as proofs
+from trading_pipeline.defs import runs
+from trading_pipeline.defs.inputs import read_dataset
+from trading_pipeline.defs.paper import run_session
+from trading_pipeline.defs.resources import ConfiguredSources, Home
+from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.errors import LookAheadError, TradingPipelineError
+from trading_pipeline.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """The sample market, ending in 2007: two folds."""
+    read = Settings(_env_file=None, home=tmp_path_factory.mktemp("home"))
+    entry = read.markets["sample"].model_copy(update={"end": pd.Timestamp("2008-01-01").date()})
+    return read.model_copy(update={"markets": {"sample": entry}})
+
+
+@contextmanager
+def running(settings):
+    home = Home(root=str(settings.home))
+    with runs.runner(build(settings), home, ConfiguredSources({})) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def finished(settings):
+    """Everything run once; what each step said."""
+    plan = plan_of(settings, "sample")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DAGSTER_HOME", raising=False)
+        with running(settings) as run:
+            days = runs.download(run, plan)
+            folds = runs.train(run, plan)
+            reported = runs.backtest(run, plan, 100_000.0)
+        patch.delenv("DAGSTER_HOME", raising=False)
+    return {"days": days, "folds": folds, "reported": reported}
+
+
+@pytest.fixture
+def own_instance(monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+def report_folder(settings):
+    return settings.home / "reports" / "sample"
+
+
+def test_the_chain_ends_in_a_report(finished, settings):
+    assert finished["days"] == ("2000-03-01", "2007-12-31")
+    assert finished["folds"] == {"2006-01-01": "train", "2007-01-01": "train"}
+    assert finished["reported"]
+    summary = json.loads((report_folder(settings) / "report.json").read_text())
+    assert summary["market"] == "sample"
+    assert summary["period"]["start"].startswith("2006-01-03")
+    assert summary["period"]["end"].startswith("2007-12-31")
+    assert summary["trials"] == 1
+    assert summary["verdict"]["edge"] in ("proven", "not proven")
+    assert 0 <= summary["random_percentile"] <= 1
+    assert {"buy_and_hold", "equal_weight", "cash"} <= set(summary["baselines"])
+    for name in ("sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor", "calmar"):
+        assert {"value", "low", "high"} <= set(summary["strategy"][name])
+
+
+def test_the_report_uses_out_of_sample_predictions_only(finished, settings):
+    predictions = pd.read_csv(report_folder(settings) / "predictions.csv")
+    assert (predictions["timestamp"].str[:4] == predictions["fold"].str[:4]).all()
+    assert set(predictions["fold"]) == {"2006-01-01", "2007-01-01"}
+
+
+def test_a_second_run_with_nothing_new_does_nothing(finished, settings, own_instance):
+    before = {path: path.stat().st_mtime_ns for path in report_folder(settings).iterdir()}
+    with running(settings) as run:
+        plan = plan_of(settings, "sample")
+        assert runs.download(run, plan) is None
+        assert runs.train(run, plan) == {}
+        assert not runs.backtest(run, plan, 100_000.0)
+    assert {path: path.stat().st_mtime_ns for path in report_folder(settings).iterdir()} == before
+
+
+def test_a_repeated_evaluation_is_one_trial_and_another_variant_is_two(
+    finished, settings, own_instance
+):
+    plan = plan_of(settings, "sample")
+    with running(settings) as run:
+        runs.backtest(run, plan, 50_000.0)
+    assert json.loads((report_folder(settings) / "report.json").read_text())["trials"] == 1
+    entry = settings.markets["sample"].model_copy(update={"profile": "aggressive"})
+    variant = settings.model_copy(update={"markets": {"sample": entry}})
+    with running(variant) as run:
+        runs.backtest(run, plan_of(variant, "sample"), 50_000.0)
+    assert json.loads((report_folder(settings) / "report.json").read_text())["trials"] == 2
+
+
+def test_a_report_that_does_not_add_up_fails_its_check(finished, settings):
+    from trading_pipeline.adapters.reports.audit import audit
+
+    folder = report_folder(settings)
+    assert audit(folder, 1e-6) == []
+    whole = (folder / "fills.csv").read_text()
+    fills = pd.read_csv(folder / "fills.csv")
+    fills.loc[3, "fee"] += 5.0
+    fills.to_csv(folder / "fills.csv", index=False)
+    try:
+        assert "cash is not what fills and cash flows leave: off by" in audit(folder, 1e-6)[0]
+    finally:
+        (folder / "fills.csv").write_text(whole)
+
+
+def test_a_tampered_checkpoint_is_trained_again_and_never_used(finished, settings, own_instance):
+    plan = plan_of(settings, "sample")
+    path = settings.home / "models" / "sample" / "2007-01-01.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with running(settings) as run:
+        with pytest.raises(TradingPipelineError, match="not the file that was written"):
+            runs.backtest(run, plan, 70_000.0)
+        assert runs.train(run, plan) == {"2007-01-01": "train"}
+
+
+def test_models_of_other_settings_are_not_reported_on(finished, settings, own_instance):
+    """Another horizon or size needs other models; the old ones are refused by name."""
+    for change, complaint in (
+        ({"horizon": 10}, r"market differs in \['horizon'\]"),
+        ({"preset": "small"}, "model settings differ"),
+    ):
+        entry = settings.markets["sample"].model_copy(update=change)
+        other = settings.model_copy(update={"markets": {"sample": entry}})
+        with running(other) as run, pytest.raises(TradingPipelineError, match=complaint):
+            runs.backtest(run, plan_of(other, "sample"), 80_000.0)
+
+
+def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_instance):
+    """Through the Dagster job, for the first weeks; two years are compared elsewhere."""
+    plan = plan_of(settings, "sample")
+    config = {"session": "backtest", "capital": 100_000.0, "end": "2006-01-20"}
+    with running(settings) as run:
+        runs.backtest(run, plan, 100_000.0)
+        account = run_session(run, plan, config)
+        again = run_session(run, plan, config)
+        orders = pd.read_csv(report_folder(settings) / "orders.csv")
+        with run.home.ledger() as ledger:
+            from trading_pipeline.adapters.paper import journalled_orders
+
+            journalled = journalled_orders(ledger, "paper/sample/backtest")
+    assert "2006-01-20" in account
+    assert "2006-01-20" in again
+    cut = orders[orders["decided_at"] < "2006-01-20"]
+    mine = journalled[journalled["decided_at"] < "2006-01-20"]
+    assert len(cut) > 0
+    assert mine["client_order_id"].tolist() == cut["client_order_id"].tolist()
+    assert mine["quantity"].tolist() == cut["quantity"].tolist()
+
+
+def test_a_night_brings_bars_and_a_production_model(finished, settings, own_instance):
+    """The job of the schedule, for the last days of the year; then its model is asked to cheat."""
+    with running(settings) as run:
+        run.run("sample_nightly", tags=range_tags("2007-12-27", "2007-12-31"))
+        checkpoint = run.home.checkpoints(settings.market("sample")).read("best_model")
+        data = read_dataset(run.home, plan_of(settings, "sample"))
+    assert checkpoint["last_target"].startswith("2007-12-31")
+    with pytest.raises(LookAheadError, match="has learned from bars up to 2007-12-31"):
+        Predictor(checkpoint).step(data, len(data.panel.timestamps) - 1)
+
+
+def test_new_bars_refresh_predictions_and_report(finished, settings, own_instance):
+    """The job of the sensor: the running fold and the report in one run."""
+    report = report_folder(settings) / "report.json"
+    before = report.stat().st_mtime_ns
+    with running(settings) as run:
+        run.run("sample_refresh", partition_key="2007-01-01")
+    assert report.stat().st_mtime_ns > before
+
+
+def test_the_demo_proves_what_it_says(finished, settings, own_instance):
+    plan = plan_of(settings, "sample")
+    with running(settings) as run:
+        runs.backtest(run, plan, 30_000.0)
+        assert proofs.planted_leak(run, plan).startswith("caught: ")
+        assert proofs.paper_equals_backtest(run, plan, 30_000.0).startswith("equal: ")
+        orders = report_folder(settings) / "orders.csv"
+        orders.write_text(orders.read_text().replace(",buy,", ",sell,", 1))
+        assert proofs.paper_equals_backtest(run, plan, 30_000.0).startswith("NOT EQUAL")

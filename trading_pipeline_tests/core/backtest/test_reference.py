@@ -1,0 +1,98 @@
+"""Books of scores and of weights, as a slow and obvious desk sizes, guards and trades them."""
+
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline_tests.core.backtest.test_reference_orders import BARRIERS, COSTS, LOOSE
+from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel
+from trading_pipeline_tests.reference.runs import agree, run_book
+
+T = 95
+# No number is a round share of another: what ties at a limit may be rounded to either side.
+SETTINGS = BARRIERS | {
+    "volatility_target": st.sampled_from([0.05, 0.3, inf]),
+    "gross_cap": st.sampled_from([0.4, 1.5]),
+    "net_cap": st.sampled_from([0.103, 1.0]),
+    "symbol_cap": st.sampled_from([0.0211, 0.5]),
+    "starting_cap": st.sampled_from([0.3, 1.0]),
+    "group_cap": st.sampled_from([inf, 0.3]),
+    "breaker": st.sampled_from([inf, 1.1, 1.5]),
+    "limit_entry": st.sampled_from([0.0, 0.3]),
+    "span": st.sampled_from([1, 10]),
+    "band": st.sampled_from([0.0, 0.193]),
+    "band_floor": st.sampled_from([0.0, 0.0107]),
+}
+LIMITS = st.sampled_from(
+    [
+        {},
+        LOOSE,
+        LOOSE | {"daily_loss": 0.01, "weekly_loss": 0.02, "monthly_loss": 0.05},
+        LOOSE | {"halve": 0.03, "flat": 0.06, "flat_days": 5, "half_days": 8},
+    ]
+)
+
+
+@st.composite
+def profiles(draw):
+    """Any limits, under any name."""
+    name = draw(st.sampled_from(sorted(PROFILES)))
+    chosen = {field: draw(choice) for field, choice in SETTINGS.items()}
+    return replace(PROFILES[name], **chosen, **draw(LIMITS))
+
+
+def check(seed, costs, profile, inputs):
+    """`inputs`: scores, weights, or bare weights without a profile."""
+    panel = rough_panel(seed, T)
+    rng = np.random.default_rng(seed + 9)
+    scores = random_scores(seed, panel, missing=0.2)
+    volatility = rng.uniform(0.005, 0.05, panel.close.shape)
+    volatility[rng.random(volatility.shape) < 0.05] = np.nan
+    known = {
+        "volatility": volatility,
+        "eligible": panel.traded & (rng.random(volatility.shape) < 0.9),
+        "groups": rng.integers(-1, 3, volatility.shape),
+        "kelly": rng.choice([np.nan, 0.1, 0.6, 3.0], T),
+    }
+    known |= {"score": scores} if inputs == "scores" else {"weights": scores / 5}
+    if inputs == "bare":
+        profile = None
+    both = bool(rng.random() < 0.5) and (profile is None or not profile.long_only)
+    terms = {
+        "start": int(rng.integers(0, 45)),
+        "stop": T,
+        "capital": 1e5,
+        "costs": costs,
+        "bars_per_year": 252,
+        "horizon": int(rng.choice([1, 5])),
+        "profile": profile,
+        "book": "neutral" if both else "long_only",
+        "shortable": True,
+    }
+    book = simulate(panel, **terms, **known)
+    agree(book, run_book(panel, known=known, **terms))
+    return book
+
+
+INPUTS = st.sampled_from(["scores", "scores", "weights", "bare"])
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
+def test_books_trade_as_the_obvious_desk_does(seed, costs, profile, inputs):
+    """Smoothing, volatility, caps, loss limits, drawdown, turbulence, bands, blocks, ruin."""
+    check(seed, costs, profile, inputs)
+
+
+@pytest.mark.slow
+@settings(max_examples=100)
+@given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
+def test_books_trade_as_the_obvious_desk_does_at_length(seed, costs, profile, inputs):
+    """The same, for longer."""
+    check(seed, costs, profile, inputs)

@@ -1,0 +1,88 @@
+"""Closed trades: round trips from flat to flat, with all that they earned and paid."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel
+
+TERMS = {
+    "start": 0,
+    "capital": 1000.0,
+    "bars_per_year": 252,
+    "horizon": 10,
+    "book": "neutral",
+    "shortable": True,
+}
+
+
+def book_of(weights, close, costs=FREE, **options):
+    panel = panel_of(close, **options)
+    weights = np.array(weights, dtype=float).reshape(len(close), -1)
+    return simulate(panel, stop=len(close), weights=weights, costs=costs, **TERMS)
+
+
+HOLD = np.nan
+
+
+def test_a_round_trip_by_hand():
+    """20 bought at 50, a split, a dividend, 40 sold at 26: fees of 1 % throughout."""
+    book = book_of(
+        [1.0, HOLD, HOLD, HOLD, 0.0, HOLD],
+        [50.0, 50, 50, 25, 26, 26],
+        costs=Costs(fee=0.01, slippage=0, debit=0, min_notional=0, leverage=2),
+        split={(3, 0): 2.0},
+        dividend={(4, 0): 0.5},
+    )
+    (trade,) = book.trades().itertuples()
+    assert (trade.symbol, trade.side, trade.exit) == ("AAA", "long", "order")
+    assert (trade.opened_at, trade.closed_at) == (book.timestamps[1], book.timestamps[5])
+    assert trade.bars == 4
+    assert trade.invested == pytest.approx(1000)
+    assert trade.fees == pytest.approx(10 + 40 * 26 * 0.01)
+    assert trade.pnl == pytest.approx(40 * 26 - 1000 + 40 * 0.5 - trade.fees)
+    assert trade.pnl == pytest.approx(book.equity[-1] - 1000)
+
+
+def test_a_flip_ends_one_trade_and_begins_the_next():
+    """Long 10 at 100, then short 5 at 120 in one order, covered at 90."""
+    book = book_of(
+        [1.0, HOLD, -0.5, HOLD, 0.0, HOLD],
+        [100.0, 100, 120, 120, 90, 90],
+        costs=Costs(fee=0.01, slippage=0, borrow=0, debit=0, min_notional=0, leverage=2),
+    )
+    long, short = book.trades().itertuples()
+    sold = -book.fills_made["quantity"][3, 0, 0]
+    kept = sold - 10
+    assert (long.side, short.side) == ("long", "short")
+    assert long.closed_at == short.opened_at == book.timestamps[3]
+    assert long.pnl == pytest.approx(200 - 10 - 12)
+    assert short.pnl == pytest.approx(kept * 30 - kept * 1.2 - kept * 0.9)
+    assert long.pnl + short.pnl == pytest.approx(book.equity[-1] - 1000)
+
+
+def test_an_open_position_is_no_trade():
+    book = book_of([1.0, HOLD, HOLD], [100.0, 100, 120])
+    trades = book.trades()
+    assert trades.empty
+    assert list(trades) == list(book_of([1.0, 0.0, HOLD], [100.0, 100, 120]).trades())
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6))
+def test_once_all_is_closed_the_trades_are_the_profit(seed):
+    """Nothing is counted twice or lost, through flips, splits, dividends and borrow."""
+    panel = random_panel(seed, missing=0)
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(0, 0.15, panel.close.shape)
+    weights[rng.random(len(weights)) < 0.7] = np.nan
+    weights[rng.random(weights.shape) < 0.2] = 0.0
+    weights[-10:] = 0.0
+    costs = Costs(leverage=5, borrow=0.2)
+    book = simulate(panel, stop=160, weights=weights, costs=costs, **TERMS)
+    profit = book.equity[-1] - 1000 - book.log["interest"].sum()
+    assert book.trades()["pnl"].sum() == pytest.approx(profit, abs=1e-7)
+    assert (book.trades()["invested"] > 0).all()

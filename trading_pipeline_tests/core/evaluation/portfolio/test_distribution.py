@@ -1,0 +1,79 @@
+"""Shape and tails of daily returns: golden numbers, other people's formulas, and empty books."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trading_pipeline.core.evaluation.portfolio.distribution import (
+    SHAPES,
+    excess_kurtosis,
+    expected_shortfall,
+    histogram,
+    quantile,
+    shape_of,
+    skew,
+)
+from trading_pipeline_tests.core.evaluation.portfolio.test_attribution import resampling
+
+
+@pytest.fixture(scope="module")
+def returns():
+    return np.random.default_rng(0).standard_t(4, 1000) * 0.01
+
+
+def test_moments_are_those_of_scipy(returns):
+    assert float(skew(returns)) == pytest.approx(stats.skew(returns))
+    assert float(excess_kurtosis(returns)) == pytest.approx(stats.kurtosis(returns))
+
+
+def test_tails_worked_by_hand():
+    """One to a hundred: the worst five are 1 to 5."""
+    days = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
+    assert float(expected_shortfall(days, 0.05)) == 3.0
+    assert float(expected_shortfall(days, 0.01)) == 1.0
+    assert float(expected_shortfall(days, 0.025)) == 2.0  # 2.5 days are three
+    assert float(quantile(days, 0.05)) == pytest.approx(5.95)
+    assert np.isnan(quantile(days[:99], 0.01))
+    assert np.isnan(expected_shortfall(days[:99], 0.01))
+
+
+def test_shortfall_is_no_better_than_the_quantile(returns):
+    for share in (0.01, 0.05):
+        assert expected_shortfall(returns, share) <= quantile(returns, share)
+
+
+def test_every_number_lies_in_its_interval(returns):
+    found = shape_of(returns, resampling(1000))
+    assert tuple(found) == SHAPES
+    assert all(each.low < each.high for each in found.values())
+    for name in ("mean", "deviation", "quantile_5", "shortfall_5"):
+        assert found[name].low < found[name].value < found[name].high
+
+
+def test_the_interval_of_a_quantile_covers_the_truth():
+    rng, held = np.random.default_rng(2), 0
+    truth = float(stats.norm.ppf(0.05))
+    draws = resampling(500)
+    for _ in range(200):
+        found = shape_of(rng.normal(size=500), draws)["quantile_5"]
+        held += found.low <= truth <= found.high
+    assert 0.88 <= held / 200 <= 0.99
+
+
+def test_a_histogram_holds_every_day_and_the_normal_beside_it(returns):
+    found = histogram(returns)
+    assert found.days.sum() == 1000
+    assert 15 <= len(found.days) <= 60
+    assert len(found.edges) == len(found.days) + 1
+    assert found.normal.sum() == pytest.approx(1000, rel=0.01)
+    centre = np.searchsorted(found.edges, 0.0) - 1
+    assert found.days[centre] > found.normal[centre]  # fat tails have a high middle
+
+
+def test_a_book_that_never_moved_has_no_shape():
+    still = np.zeros(300)
+    assert histogram(still) is None
+    found = shape_of(still, resampling(300))
+    assert found["deviation"].value == 0
+    assert np.isnan(found["skew"].value)
+    assert found["skew"].to_dict() == {"value": None, "low": None, "high": None}

@@ -1,0 +1,267 @@
+"""An explanation tells what the backtest did: its figures are those of the book, to the bit."""
+
+import string
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trading_pipeline.core.backtest.rerun import Rerun
+from trading_pipeline.core.backtest.run import basis_of, run_backtest, strategy_book
+from trading_pipeline.core.explain.explanation import explain, overview
+from trading_pipeline.core.explain.sentences import figures_of, sentences_of
+from trading_pipeline.core.features.catalog import NAMES
+from trading_pipeline.core.market.market import Costs, Market
+from trading_pipeline.core.trading.engine import reasons
+from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel, random_scores
+
+LONG_ONLY = Market(
+    name="test",
+    source="sample",
+    symbols=SYMBOLS,
+    start=pd.Timestamp("2024-01-01").date(),
+    calendar="24/7",
+    horizon=5,
+    costs=Costs(lot=1, min_notional=300, participation=0.0002),
+)
+# Tight limits, so that every rule has something to do.
+NEUTRAL = replace(
+    LONG_ONLY,
+    book="neutral",
+    shortable=True,
+    costs=Costs(leverage=1.5, lot=0.01),
+    limits={"daily_loss": 0.004, "weekly_loss": 0.01, "monthly_loss": 0.02, "halve": 0.03,
+            "flat": 0.05, "breaker": 1.3, "symbol_cap": 0.05, "net_cap": 0.1, "stop_loss": 0.8,
+            "limit_entry": 0.5},
+    sectors={"AAA": "one", "BBB": "one", "CCC": "two", "DDD": "two"},
+)  # fmt: skip
+
+
+def rerun_of(market, seed=3, T=260, level=1.0):
+    """A strategy on random scores; `level` scales all prices, and volumes inversely."""
+    panel = random_panel(seed, T=T, N=len(SYMBOLS))
+    prices = {name: level * getattr(panel, name) for name in ("open", "high", "low", "close")}
+    panel = replace(panel, **prices, dividend=level * panel.dividend, volume=panel.volume / level)
+    scores = random_scores(seed, panel)
+    t, n = np.nonzero(np.isfinite(scores) & (np.arange(T)[:, None] >= 70))
+    names = np.array(SYMBOLS, dtype=object)[n]
+    table = pd.DataFrame({"timestamp": panel.timestamps[t], "symbol": names})
+    able = panel.traded & (np.random.default_rng(1).random(panel.close.shape) < 0.97)
+    return Rerun.of(panel, table.assign(score=scores[t, n]), able, market, 1e5)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[LONG_ONLY, pytest.param(NEUTRAL, marks=pytest.mark.slow)],
+    ids=["long only", "neutral"],
+)
+def run(request):
+    return rerun_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def features(run):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(*run.panel.close.shape, len(NAMES))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def explained(run, features):
+    """Every decision there is: bar, symbol, explanation."""
+    bars, symbols = range(len(run.book.log) - 1), range(len(SYMBOLS))
+    return [(k, n, explain(run, k, n, features, 1, 1)) for k in bars for n in symbols]
+
+
+def test_the_strategy_run_again_is_that_of_the_backtest(run):
+    """Recording everything changes nothing, and the report's tables are made of the same book."""
+    plain = run_backtest(run.panel, run.predictions, run.basis.eligible, run.market, 1e5)
+    assert (plain.strategy.log == run.book.log).all()
+    for table in ("orders", "fills"):
+        pd.testing.assert_frame_equal(
+            getattr(plain.strategy, table)("x"), getattr(run.book, table)("x")
+        )
+    pd.testing.assert_frame_equal(plain.strategy.vetoes(), run.book.vetoes())
+
+
+def test_orders_and_vetoes_are_those_of_the_tables(run, explained):
+    orders, vetoes = run.book.orders("backtest"), run.book.vetoes()
+    mine = [(why.order, why.reasons) for _, _, why in explained if why.order]
+    assert [order.client_order_id for order, _ in mine] == orders["client_order_id"].tolist()
+    for name in ("side", "quantity", "type"):
+        assert [getattr(order, name) for order, _ in mine] == orders[name].tolist()
+    levels = [order.limit_price for order, _ in mine]
+    np.testing.assert_array_equal(levels, orders["limit_price"])
+    assert ["|".join(r.name for r in why) for _, why in mine] == orders["reasons"].tolist()
+    refused = [(why.bar, why.symbol, veto) for _, _, why in explained for veto in why.vetoes]
+    assert [veto.rule for _, _, veto in refused] == vetoes["rule"].tolist()
+    assert [symbol for _, symbol, _ in refused] == vetoes["symbol"].tolist()
+    for name in ("figure", "limit"):
+        np.testing.assert_array_equal([getattr(v, name) for _, _, v in refused], vetoes[name])
+    assert len(orders) > 100
+    assert len(refused) > 50
+
+
+def test_fills_are_those_of_the_table(run, explained):
+    """Each fill belongs to one decision: the order's, or the one before a barrier was reached."""
+    mine = [(why.symbol, each) for _, _, why in explained for each in why.became if each.quantity]
+    mine.sort(key=lambda pair: (pair[1].at, pair[1].kind != "order", pair[0]))
+    fills = run.book.fills("x")
+    assert [symbol for symbol, _ in mine] == fills["symbol"].tolist()
+    for name, column in (("at", "filled_at"), ("quantity", "quantity"), ("price", "price"),
+                         ("fee", "fee"), ("slippage", "slippage"), ("kind", "kind")):  # fmt: skip
+        assert [getattr(each, name) for _, each in mine] == fills[column].tolist()
+    assert len(fills) > 100
+
+
+def test_the_steps_end_at_the_target_that_was_decided_on(run, explained):
+    """The caps run once more on the wishes give the very targets of the history."""
+    for k, n, why in explained:
+        names = [step.name for step in why.steps]
+        assert names[-1] == "target"
+        if run.book.log[k]["size"] != 2:
+            assert why.steps[-2].value == why.target == run.decided(k)[n]["target"]
+        wish = next(step for step in why.steps if step.name == "volatility target")
+        assert wish.value == run.decided(k)[n]["wish"]
+
+
+def test_a_wish_is_the_signal_over_volatility_times_one_factor_for_the_book(run, explained):
+    for k in range(0, len(run.book.log) - 1, 9):
+        factors = []
+        for _, _, why in (each for each in explained if each[0] == k):
+            before, wish = why.steps[-8:-6]
+            assert wish.name == "volatility target"
+            if wish.value:
+                factors.append(wish.value / before.value)
+            else:
+                assert before.value == 0
+        np.testing.assert_allclose(factors, np.full(len(factors), factors[0] if factors else 0))
+
+
+def test_a_step_that_changed_says_which_limit_it_met(run, explained):
+    """Where the book or the symbol was cut, the figure lies above the limit."""
+    seen = set()
+    for _, _, why in explained:
+        for before, step in zip(why.steps, why.steps[1:], strict=False):
+            if step.name in ("symbol cap", "group cap", "gross cap", "Kelly cap", "leverage cap"):
+                assert step.changed == (step.value != before.value)
+                if step.changed:
+                    assert step.figure > step.limit
+                    seen.add(step.name)
+    assert "Kelly cap" in seen or "symbol cap" in seen
+
+
+def test_positions_are_those_of_the_book(run, explained):
+    for k in (0, 1, 40, 150, len(run.book.log) - 1):
+        np.testing.assert_array_equal(run.positions(k)["quantity"], run.book.quantity[k])
+    held = [why.held for _, _, why in explained if why.held]
+    assert held
+    for each in held:
+        assert each.since <= each.at
+        if not np.isnan(each.stop):
+            side = np.sign(each.quantity)
+            assert (each.take - each.stop) * side > 0
+
+
+def test_trades_contain_what_they_explain(run, explained):
+    trades = run.book.trades()
+    found = {(each.opened_at, why.symbol) for _, _, why in explained for each in why.trades}
+    wanted = {(row.opened_at, row.symbol) for row in trades.itertuples()}
+    assert wanted <= found
+    for _, _, why in explained:
+        for each in why.trades:
+            marks = [fill.at for fill in why.became if fill.quantity] or [why.bar]
+            assert each.opened_at <= max(marks)
+            assert each.closed_at is None or each.closed_at >= min(marks)
+
+
+def test_an_answer_is_given_whatever_happened(explained):
+    for _, _, why in explained:
+        if why.order:
+            assert why.answer.startswith(f"Ordered to {why.order.side} ")
+        else:
+            assert why.answer.startswith("No order, with ")
+            assert ": ." not in why.answer
+        assert "{" not in why.answer
+        assert (
+            why.eligible
+            or not why.order
+            or (why.order.side == "sell") == (why.held is not None and why.held.quantity > 0)
+        )
+
+
+def test_every_reason_has_a_sentence(run):
+    figures = figures_of(run, 10, 0)
+    texts = sentences_of(sum(reasons.NAMES), figures)
+    assert [each.name for each in texts] == list(reasons.NAMES.values())
+    for each in texts:
+        assert each.text[0] in string.ascii_letters
+        assert "{" not in each.text
+
+
+def test_features_stand_beside_their_own_past_year(run, features, explained):
+    k, n, why = explained[-1]
+    year = features[: run.row(k) + 1, n, 0][-run.market.bars_per_year :].astype(float)
+    first = why.features[0]
+    assert len(why.features) == len(NAMES)
+    assert first.name == NAMES[0]
+    assert first.value == year[-1]
+    assert first.bars == len(year)
+    assert first.z_score == pytest.approx((year[-1] - year.mean()) / year.std(ddof=1))
+    assert first.percentile == pytest.approx((year <= year[-1]).mean())
+
+
+def test_later_bars_change_no_explanation_of_what_was_known(run, features):
+    """But for what became of it, an explanation is that of the close."""
+    cut = run.row(60) + 3
+    known = run.predictions[run.predictions["timestamp"] < run.panel.timestamps[cut - 1]]
+    earlier = Rerun.of(run.panel.until(cut), known, run.basis.eligible[:cut], run.market, 1e5)
+    for n in range(len(SYMBOLS)):
+        now, then = (
+            explain(each, 60, n, features[: len(each.panel.timestamps)], 1, 1)
+            for each in (run, earlier)
+        )
+        for name in ("answer", "features", "account", "steps", "order", "reasons", "held"):
+            assert repr(getattr(now, name)) == repr(getattr(then, name))
+
+
+def test_the_overview_has_a_line_for_every_symbol(run, explained):
+    lines = overview(run, 100)
+    assert [line.symbol for line in lines] == list(SYMBOLS)
+    for line, (_, _, why) in zip(lines, explained[100 * 6 : 101 * 6], strict=True):
+        assert bool(line.order) == (why.order is not None)
+        assert line.target == why.target
+        assert bool(line.became) == bool(why.became)
+
+
+def test_a_symbol_that_is_misspelt_is_answered_with_those_that_are_alike(run):
+    with pytest.raises(TradingError, match=r"no symbol 'aab'; did you mean AAA.*it has 6: AAA"):
+        run.column("aab")
+    with pytest.raises(TradingError, match="no symbol 'X'; it has 6"):
+        run.column("X")
+
+
+def test_a_bar_is_found_by_its_day_or_instant(run):
+    first, last = run.book.timestamps[0], run.book.timestamps[-2]
+    assert run.bar(first, day=True) == run.bar(first, day=False) == 0
+    assert run.bar(last, day=True) == len(run.book.log) - 2
+    noon = first + pd.Timedelta(hours=12)
+    following = first + pd.Timedelta(days=1)
+    with pytest.raises(
+        TradingError, match=f"nearest are {first:%Y-%m-%d} and {following:%Y-%m-%d}"
+    ):
+        run.bar(noon, day=False)
+    with pytest.raises(TradingError, match="before the first fold only train"):
+        run.bar(first - pd.Timedelta(days=1), day=True)
+    with pytest.raises(TradingError, match=f"The last decision is {last:%Y-%m-%d}"):
+        run.bar(run.book.timestamps[-1], day=True)
+    with pytest.raises(TradingError, match="no bar at 2030-01-01; the nearest is"):
+        run.bar(pd.Timestamp("2030-01-01", tz="UTC"), day=True)
+
+
+def test_the_strategy_keeps_only_orders_and_vetoes_unless_everything_is_wanted(run):
+    basis = basis_of(run.panel, run.predictions, run.basis.eligible, run.market)
+    book = strategy_book(run.panel, basis, run.market, 1e5)
+    assert len(book.decisions) < len(run.book.decisions)
+    assert len(run.book.decisions) == len(run.book.log) * len(SYMBOLS)
