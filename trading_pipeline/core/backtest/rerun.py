@@ -16,10 +16,12 @@ from trading_pipeline.core.backtest.run import Basis, basis_of, strategy_book
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    FILL,
-    FLOW,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Fill,
+    Position,
     new_account,
     new_positions,
     periods_of,
@@ -70,23 +72,22 @@ class Rerun:
         """The panel's row of bar k."""
         return self.basis.start + k
 
-    def decided(self, k: int) -> np.ndarray:
-        """(N,) DECISION at the close of bar k."""
+    def decided(self, k: int) -> Array[Decision]:
+        """(N,) at the close of bar k."""
         N = len(self.panel.symbols)
-        rows: np.ndarray = self.book.decisions[k * N : (k + 1) * N]
-        return rows
+        return self.book.decisions[k * N : (k + 1) * N]
 
-    def positions(self, k: int) -> np.ndarray:
-        """(N,) POSITION at the close of bar k, before it is decided on."""
+    def positions(self, k: int) -> Array[Position]:
+        """(N,) at the close of bar k, before it is decided on."""
         book, N = self.book, len(self.panel.symbols)
         account, positions = new_account(self.capital), new_positions(N)
         start, stop = self.row(0), self.row(k) + 1
         records = Records(
-            log=np.zeros(k + 1, ACCOUNT),
+            log=Account.zeros(k + 1),
             held=np.zeros((k + 1, N)),
-            decisions=np.zeros(64 * N, DECISION),
-            fills=np.zeros(128 * N, FILL),
-            flows=np.zeros(64 * N, FLOW),
+            decisions=Decision.zeros(64 * N),
+            fills=Fill.zeros(128 * N),
+            flows=CashFlow.zeros(64 * N),
             counts=np.zeros(3, np.int64),
         )
         inputs, periods, now = self._known, periods_of(self.panel.timestamps), start

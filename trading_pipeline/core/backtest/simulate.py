@@ -1,6 +1,7 @@
 """Backtests: a history of bars and of predictions, weights or orders in, a book out."""
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,15 @@ from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    FILL,
-    FLOW,
     SLOTS,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Element,
+    Fill,
+    Order,
+    Parameters,
     new_account,
     new_positions,
 )
@@ -117,7 +122,7 @@ def simulate(
 
 def simulate_orders(
     panel: Panel,
-    orders: pd.DataFrame | np.ndarray,
+    orders: pd.DataFrame | Array[Order],
     *,
     start: int,
     stop: int,
@@ -168,7 +173,7 @@ def simulate_orders(
     prices, periods = shared.prices, shared.periods
     account, positions = new_account(capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
-    asked = orders if isinstance(orders, np.ndarray) else orders_from(orders, panel)
+    asked = orders_from(orders, panel) if isinstance(orders, pd.DataFrame) else orders
 
     def run(now: int, records: Records) -> int:
         rows = (start, now, stop)
@@ -193,17 +198,20 @@ def _recorded(
     K, N = stop - start, len(panel.symbols)
     least = len(SLOTS) * N + K * N // 4
     records = Records(
-        log=np.empty(K, ACCOUNT),
+        log=Account.empty(K),
         held=np.empty((K, N)),
-        decisions=np.empty(max(every, least), DECISION),
-        fills=np.empty(least, FILL),
-        flows=np.empty(least, FLOW),
+        decisions=Decision.empty(max(every, least)),
+        fills=Fill.empty(least),
+        flows=CashFlow.empty(least),
         counts=np.zeros(3, np.int64),
     )
     now = start
     while (now := run(now, records)) < stop:
-        names = ("decisions", "fills", "flows")
-        records = records._replace(**{name: _doubled(getattr(records, name)) for name in names})
+        records = records._replace(
+            decisions=_doubled(records.decisions),
+            fills=_doubled(records.fills),
+            flows=_doubled(records.flows),
+        )
     decided, filled, flowed = records.counts
     return records._replace(
         decisions=records.decisions[:decided].copy(),  # a view would keep the unused room
@@ -212,14 +220,13 @@ def _recorded(
     )
 
 
-def _doubled(events: np.ndarray) -> np.ndarray:
-    room = np.empty(2 * len(events), events.dtype)
-    room[: len(events)] = events
-    return room
+def _doubled(events: Array[Element]) -> Array[Element]:
+    """The events, and as much room again."""
+    return cast(Array[Element], np.concatenate([events, np.empty_like(events)]))
 
 
 def _result(
-    panel: Panel, rules: np.ndarray, records: Records, start: int, stop: int
+    panel: Panel, rules: Array[Parameters], records: Records, start: int, stop: int
 ) -> BacktestResult:
     return BacktestResult(
         timestamps=panel.timestamps[start:stop],

@@ -10,6 +10,7 @@ import numpy as np
 
 from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.trading.engine.compiled import entry_point
+from trading_pipeline.core.trading.engine.dtypes import Account, Array, Decision, Parameters
 from trading_pipeline.core.trading.engine.reasons import (
     COOLING_OFF,
     DRAWDOWN_HALF,
@@ -46,11 +47,11 @@ class Step:
 
 @entry_point
 def cap_again(
-    rules: np.ndarray,
-    account: np.ndarray,
+    rules: Array[Parameters],
+    account: Array[Account],
     eligible: np.ndarray,
     groups: np.ndarray,
-    rows: np.ndarray,
+    rows: Array[Decision],
     targets: np.ndarray,
     bits: np.ndarray,
 ) -> None:
@@ -58,7 +59,7 @@ def cap_again(
 
     Args:
         rules: (1,). account: (1,) as the decision left it. eligible, groups: (N,).
-        rows: (N,) DECISION whose targets are the wishes, overwritten.
+        rows: (N,) decisions whose targets are the wishes, overwritten.
         targets, bits: (5, N), the targets and reasons after each cap; overwritten.
     """
     book = account[0]
@@ -282,7 +283,7 @@ def _size(run: Rerun, k: int) -> Text:
     return "drawdown size", float(account["drawdown"]), halve, text
 
 
-def _target(here: np.void, account: np.void) -> Step:
+def _target(here: Decision, account: Account) -> Step:
     return _step(
         "target", here["target"], "weight", here["target"] != here["weight"],
         f"of an equity of {float(account['equity']):,.2f}; held is {float(here['weight']):+.2%}",

@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.trading.engine import reasons
-from trading_pipeline.core.trading.engine.dtypes import FLOWS, KINDS, LIMIT, STOP
+from trading_pipeline.core.trading.engine.dtypes import (
+    FLOWS,
+    KINDS,
+    LIMIT,
+    STOP,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Fill,
+    Parameters,
+)
 from trading_pipeline.core.trading.engine.reasons import LAPSED, kind_of, names_of
 
 _RULE_FIELDS = {
@@ -26,7 +37,7 @@ def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int)
 
 
 def orders_of(
-    session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: np.ndarray
+    session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: Array[Decision]
 ) -> pd.DataFrame:
     """One row per order of (D,) decisions; quantity > 0 in units, on the side named."""
     rows = decisions[decisions["order"] != 0]
@@ -53,7 +64,7 @@ def fills_of(
     decided: pd.DatetimeIndex,
     filled: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    fills: np.ndarray,
+    fills: Array[Fill],
 ) -> pd.DataFrame:
     """One row per fill of (F,) events: by bar, by slot, then by symbol.
 
@@ -90,7 +101,7 @@ def lapsed_of(
     decided: pd.DatetimeIndex,
     filled: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    fills: np.ndarray,
+    fills: Array[Fill],
 ) -> pd.DataFrame:
     """Orders that did not fill, or not whole, while they were good.
 
@@ -106,12 +117,15 @@ def lapsed_of(
 
 
 def cash_flows_of(
-    timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], flows: np.ndarray, interest: np.ndarray
+    timestamps: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    flows: Array[CashFlow],
+    interest: np.ndarray,
 ) -> pd.DataFrame:
     """One row per payment: at, symbol ('' for interest), kind, amount (negative: paid).
 
     Args:
-        flows: (P,) FLOW; interest: (K,) money.
+        flows: (P,); interest: (K,) money.
     """
     parts = []
     for kind in FLOWS:
@@ -135,14 +149,14 @@ def cash_flows_of(
 def vetoes_of(
     timestamps: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    rules: np.ndarray,
-    log: np.ndarray,
-    decisions: np.ndarray,
+    rules: Array[Parameters],
+    log: Array[Account],
+    decisions: Array[Decision],
 ) -> pd.DataFrame:
     """One row per rule that refused an order or part of it: what it measured, and its limit.
 
     Args:
-        rules: (1,) parameters; log: (K,) ACCOUNT; decisions: (D,) DECISION.
+        rules: (1,); log: (K,); decisions: (D,).
 
     Returns:
         decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
@@ -166,7 +180,7 @@ def vetoes_of(
 
 
 def _figures(
-    bit: int, rules: np.void, log: np.ndarray, rows: np.ndarray
+    bit: int, rules: Parameters, log: Array[Account], rows: Array[Decision]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Figure and limit of one rule for its rows."""
     nothing = np.full(len(rows), np.nan)
@@ -189,7 +203,7 @@ def _filled(value: float, like: np.ndarray) -> np.ndarray:
     return np.full(len(like), float(value))
 
 
-def _decided(decided: pd.DatetimeIndex, rows: np.ndarray) -> pd.DatetimeIndex:
+def _decided(decided: pd.DatetimeIndex, rows: Array[Fill]) -> pd.DatetimeIndex:
     """The bars that the orders behind (F,) events were decided on."""
     return decided[np.maximum(rows["bar"] - (rows["age"] - 1), 0)]
 

@@ -19,9 +19,10 @@ from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    POSITION,
+    Account,
+    Array,
+    Decision,
+    Position,
     new_account,
     new_positions,
     periods_of,
@@ -133,7 +134,7 @@ class Decided:
 
     orders: pd.DataFrame
     vetoes: pd.DataFrame
-    decisions: np.ndarray  # (N,) DECISION: targets, weights and reasons of all symbols
+    decisions: Array[Decision]  # (N,) targets, weights and reasons of all symbols
 
 
 class Trader:
@@ -219,7 +220,7 @@ class Trader:
         if self.last_bar is None or self.last_bar == self.decided_at:
             raise TradingError("a decision needs a new bar: call fill() first, once for each")
         N = len(self.symbols)
-        rows, nothing = np.zeros(N, DECISION), np.full(N, np.nan)
+        rows, nothing = Decision.zeros(N), np.full(N, np.nan)
         rows["symbol"] = np.arange(N)
         known = (signals.score, signals.weights, signals.volatility)
         score, weights, volatility = (
@@ -287,8 +288,8 @@ class Trader:
         trader = cls.__new__(cls)
         trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
         trader.rules = parameters_from_dict(plain["rules"])
-        trader.account = records_from_dicts(ACCOUNT, [plain["account"]], "account")
-        trader.positions = records_from_dicts(POSITION, plain["positions"], "positions")
+        trader.account = records_from_dicts(Account, [plain["account"]], "account")
+        trader.positions = records_from_dicts(Position, plain["positions"], "positions")
         trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
         trader.last_bar = _stamp(plain["last_bar"])
         trader.decided_at = _stamp(plain["decided_at"])

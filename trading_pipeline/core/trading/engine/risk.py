@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
+from trading_pipeline.core.market.panel import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel
-from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, VOLATILITY_WINDOW, Record
+from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, Account, Parameters
 from trading_pipeline.core.trading.engine.reasons import (
     BANKRUPT,
     DAILY_LOSS,
@@ -26,7 +27,7 @@ _LATELY = 5  # bars that the circuit breaker looks at
 
 
 @kernel
-def roll_periods(account: Record, periods: np.ndarray) -> None:
+def roll_periods(account: Account, periods: np.ndarray) -> None:
     """Enter the periods of a new bar: marks become the equity of the close before it."""
     if periods[0] != account.day:
         account.day, account.day_mark, account.day_breached = periods[0], account.equity, 0
@@ -38,7 +39,7 @@ def roll_periods(account: Record, periods: np.ndarray) -> None:
 
 
 @kernel
-def watch_losses(rules: Record, account: Record) -> None:
+def watch_losses(rules: Parameters, account: Account) -> None:
     """Compare the close with the marks; a breach stays until its period ends."""
     account.day_loss = 1 - account.equity / account.day_mark
     account.week_loss = 1 - account.equity / account.week_mark
@@ -52,7 +53,7 @@ def watch_losses(rules: Record, account: Record) -> None:
 
 
 @kernel
-def watch_drawdown(rules: Record, account: Record) -> None:
+def watch_drawdown(rules: Parameters, account: Account) -> None:
     """Halve, then flat; after a pause half size from a new reference, full again in time."""
     new_peak = account.equity > account.rule_peak
     account.rule_peak = max(account.rule_peak, account.equity)
@@ -75,19 +76,19 @@ def watch_drawdown(rules: Record, account: Record) -> None:
 
 
 @kernel
-def _may_grow(rules: Record, account: Record, new_peak: bool) -> bool:
+def _may_grow(rules: Parameters, account: Account, new_peak: bool) -> bool:
     patient = account.days_in_size >= rules.half_days
     return new_peak or (patient and account.drawdown < rules.halve)
 
 
 @kernel
-def _resize(account: Record, size: int) -> None:
+def _resize(account: Account, size: int) -> None:
     account.size = size
     account.days_in_size = 0
 
 
 @kernel
-def watch_turbulence(rules: Record, account: Record, market: np.ndarray) -> None:
+def watch_turbulence(rules: Parameters, account: Account, market: np.ndarray) -> None:
     """Trip the circuit breaker while the market moves far more than it usually does.
 
     The root mean square return of the market's last 5 bars is compared with that of the 58 before.
@@ -110,7 +111,7 @@ def watch_turbulence(rules: Record, account: Record, market: np.ndarray) -> None
 
 
 @kernel
-def watch(rules: Record, account: Record) -> None:
+def watch(rules: Parameters, account: Account) -> None:
     """All account rules at one close."""
     if account.equity <= 0:
         account.bankrupt = 1
@@ -119,7 +120,7 @@ def watch(rules: Record, account: Record) -> None:
 
 
 @kernel
-def allowed_size(account: Record) -> float:
+def allowed_size(account: Account) -> float:
     """What targets are multiplied by: 1, 0.5 or 0."""
     if account.size == FLAT or account.killed or account.bankrupt:
         return 0.0
@@ -127,7 +128,7 @@ def allowed_size(account: Record) -> float:
 
 
 @kernel
-def closing_reasons(account: Record) -> int:
+def closing_reasons(account: Account) -> int:
     """The rules that close all positions now; 0 if none does."""
     bits = 0
     if account.size == FLAT:
@@ -140,7 +141,7 @@ def closing_reasons(account: Record) -> int:
 
 
 @kernel
-def reducing_reasons(account: Record) -> int:
+def reducing_reasons(account: Account) -> int:
     """The rules that refuse new exposure now; 0 if none does."""
     bits = 0
     if account.day_breached:
