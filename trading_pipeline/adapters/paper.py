@@ -16,14 +16,14 @@ import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import book_settings, evidence_of
+from trading_pipeline.core.backtest.run import evidence_of
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.groups import groups_at
-from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.to_dict import json_number
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
 from trading_pipeline.errors import LedgerError
@@ -150,12 +150,7 @@ class ReplaySession:
         self.trader = (
             Trader.from_dict(state.payload["state"])
             if state
-            else Trader(
-                self.panel.symbols,
-                session=session,
-                profile=profile_of(market),
-                **book_settings(market, capital),
-            )
+            else Trader(self.panel.symbols, Terms.of(market, capital), session=session)
         )
         self._agree_on_terms()
 

@@ -12,13 +12,14 @@ import pytest
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline.adapters.store.ledger import Ledger
-from trading_pipeline.core.backtest.run import book_settings, evidence_of, score_grid
+from trading_pipeline.core.backtest.run import evidence_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
 from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import LedgerError
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
@@ -67,12 +68,10 @@ def backtest(checkpoints, last):
     )
     return simulate(
         panel(),
+        Terms.of(MARKET, CAPITAL),
+        Inputs(score=score_grid(panel(), rows), eligible=dataset().eligible),
         start=FIRST,
         stop=last + 1,
-        eligible=dataset().eligible,
-        score=score_grid(panel(), rows),
-        profile=profile_of(MARKET),
-        **book_settings(MARKET, CAPITAL),
     )
 
 
@@ -223,20 +222,10 @@ def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
     moved = panel().open.copy()
     moved[first_fill] *= 1.01
     object.__setattr__(changed := panel().until(len(moved)), "open", moved)
-    again = simulate(
-        changed,
-        start=FIRST,
-        stop=last + 1,
-        eligible=dataset().eligible,
-        score=score_grid(
-            panel(),
-            predict_rows(
-                Predictor(checkpoints["2006-01-01"]), dataset(), FOLDS["2006-01-01"].test, "x"
-            ),
-        ),
-        profile=profile_of(MARKET),
-        **book_settings(MARKET, CAPITAL),
-    )
+    predictor, fold = Predictor(checkpoints["2006-01-01"]), FOLDS["2006-01-01"]
+    score = score_grid(panel(), predict_rows(predictor, dataset(), fold.test, "x"))
+    inputs = Inputs(score=score, eligible=dataset().eligible)
+    again = simulate(changed, Terms.of(MARKET, CAPITAL), inputs, start=FIRST, stop=last + 1)
     assert again.equity[-1] != book.equity[-1]
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from trading_pipeline.adapters.reports.charts.series import accounts
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import book_settings
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of
 from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.defs.assets.report import refuse_nothing_eligible, report_series
 from trading_pipeline.errors import EvaluationError
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel
@@ -24,9 +25,8 @@ def small_book() -> BacktestResult:
 
     weights = np.full(panel().close.shape, np.nan)
     weights[::21] = [0.25, 0.25, 0.25, 0.0]
-    return simulate(
-        panel(), start=600, stop=1400, weights=weights, **book_settings(MARKET, 100_000.0)
-    )
+    terms = replace(Terms.of(MARKET, 100_000.0), profile=None)
+    return simulate(panel(), terms, Inputs(weights=weights), start=600, stop=1400)
 
 
 def write_small_report(folder: Path) -> None:

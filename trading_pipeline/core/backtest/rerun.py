@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import Basis, basis_of, strategy_book
+from trading_pipeline.core.backtest.run import Basis, score_grid
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
@@ -29,6 +29,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
 from trading_pipeline.core.trading.engine.loop import Known, Records, new_scratch, run_history
 from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.profiles import Profile, profile_of
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 
 
@@ -53,8 +54,8 @@ class Rerun:
         capital: float,
     ) -> Self:
         """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
-        basis = basis_of(panel, predictions, eligible, market)
-        book = strategy_book(panel, basis, market, capital, everything=True)
+        basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
+        book = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,
             market=market,
@@ -102,14 +103,7 @@ class Rerun:
 
     @cached_property
     def _known(self) -> Known:
-        return known_grids(
-            self.panel,
-            self.basis.prepared,
-            score=self.basis.score,
-            eligible=self.basis.eligible,
-            groups=self.basis.groups,
-            kelly=self.basis.evidence.cap,
-        )
+        return known_grids(self.panel, self.basis.prepared, self.basis.inputs)
 
     def column(self, symbol: str) -> int:
         """The symbol's place.

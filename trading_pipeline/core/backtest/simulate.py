@@ -1,4 +1,4 @@
-"""Backtests: a history of bars and of predictions, weights or orders in, a book out."""
+"""Backtests: a history of bars and of predictions, weights or orders in, a result out."""
 
 from collections.abc import Callable
 from typing import cast
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
     SLOTS,
@@ -25,6 +24,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
 from trading_pipeline.core.trading.engine.loop import Records, new_scratch, run_history, run_orders
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import (
+    Inputs,
     Prepared,
     grid_of,
     known_grids,
@@ -32,82 +32,46 @@ from trading_pipeline.core.trading.inputs import (
     prepare,
 )
 from trading_pipeline.core.trading.order_table import orders_from
-from trading_pipeline.core.trading.profiles import Profile
+from trading_pipeline.core.trading.terms import Terms
 
 
 def simulate(
     panel: Panel,
+    terms: Terms,
+    inputs: Inputs,
     *,
     start: int,
     stop: int,
-    capital: float,
-    costs: Costs,
-    bars_per_year: int,
-    horizon: int,
-    book: str,
-    shortable: bool,
-    profile: Profile | None = None,
-    score: np.ndarray | None = None,
-    volatility: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
-    eligible: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    kelly: np.ndarray | None = None,
     everything: bool = False,
     prepared: Prepared | None = None,
 ) -> BacktestResult:
     """Trade rows [start, stop) of a panel: decided at each close, filled at the next open.
 
-    The last row is not decided on, for nothing could fill it. Given scores, a book is sized and
-    guarded by the profile. Given weights, it is traded as asked when there is no profile (NaN
+    The last row is not decided on, for nothing could fill it. Given scores, an account is sized and
+    guarded by the profile. Given weights, they are traded as asked when there is no profile (NaN
     holds), and otherwise the weights last asked for are scaled, capped and guarded as scores are.
 
     Args:
         panel: T rows, N symbols. A symbol without a bar keeps its last price; its order lapses.
-        capital: quote currency, > 0. horizon: bars; stops are in units of σ√horizon.
-        book: 'long_only' or 'neutral'; shorts need `shortable` and a profile that allows them.
-        score: (T, N) expected return in units of σ√h; NaN: no prediction, so nothing new.
-        volatility: (T, N) σ per bar; the panel's own 63-bar one if None.
-        weights: (T, N) target fractions of equity.
-        eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
-        groups: (T, N) int in [-1, N), symbols that share the profile's cap per group; none if None.
-        kelly: (T,) gross weight that past evidence allows, of `kelly_caps`; NaN, or None, where
-            there is none yet: the profile's starting cap holds.
+        inputs: either scores or weights, and what they are traded by.
         everything: keep what was decided on every symbol at every bar, and not only orders and
             vetoes: `BacktestResult.decisions` has K × N rows then, for whoever asks why.
-        prepared: `prepare` of the panel, for whoever simulates many books on it.
+        prepared: `prepare` of the panel, for whoever simulates many accounts on it.
 
     Raises:
         ValueError: rows, shapes or options that make no sense.
         TradingError: a score or weight is infinite, or a price is not positive.
     """
-    if (score is None) == (weights is None):
+    if (inputs.score is None) == (inputs.weights is None):
         raise ValueError("give either scores or weights")
-    if score is not None and profile is None:
+    if inputs.score is not None and terms.profile is None:
         raise ValueError("scores are sized by a profile: give one")
     _check_rows(panel, start, stop)
-    rules = parameters_of(
-        costs=costs,
-        bars_per_year=bars_per_year,
-        horizon=horizon,
-        book=book,
-        shortable=shortable,
-        profile=profile,
-        scored=score is not None,
-    )
+    rules = parameters_of(terms, scored=inputs.score is not None)
     shared = prepare(panel) if prepared is None else prepared
-    known = known_grids(
-        panel,
-        shared,
-        score=score,
-        weights=weights,
-        volatility=volatility,
-        eligible=eligible,
-        groups=groups,
-        kelly=kelly,
-    )
+    known = known_grids(panel, shared, inputs)
     prices, periods = shared.prices, shared.periods
-    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    account, positions = new_account(terms.capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
 
     def run(now: int, records: Records) -> int:
@@ -123,15 +87,10 @@ def simulate(
 def simulate_orders(
     panel: Panel,
     orders: pd.DataFrame | Array[Order],
+    terms: Terms,
     *,
     start: int,
     stop: int,
-    capital: float,
-    costs: Costs,
-    bars_per_year: int,
-    shortable: bool,
-    horizon: int = 1,
-    profile: Profile | None = None,
     volatility: np.ndarray | None = None,
     eligible: np.ndarray | None = None,
     prepared: Prepared | None = None,
@@ -146,32 +105,24 @@ def simulate_orders(
     Args:
         panel: T rows, N symbols; rows [start, stop) are traded.
         orders: as `orders_from` takes them, or as it gives them.
-        shortable: whether orders may go short; otherwise they end at a position of nothing.
-        horizon: bars; a profile's stops are in units of σ√horizon.
+        terms: orders may go short where they are `shortable`, and otherwise end at a position of
+            nothing.
         volatility: (T, N) σ per bar, of stops and impact; the panel's own 63-bar one if None.
         eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
-        prepared: `prepare` of the panel, for whoever simulates many books on it.
+        prepared: `prepare` of the panel, for whoever simulates many accounts on it.
 
     Raises:
         ValueError: rows or shapes that make no sense.
         TradingError: an order that cannot be one; the message names its row and rule.
     """
     _check_rows(panel, start, stop)
-    rules = parameters_of(
-        costs=costs,
-        bars_per_year=bars_per_year,
-        horizon=horizon,
-        book="long_only",
-        shortable=shortable,
-        profile=profile,
-        scored=False,
-    )
-    rules["managed"], rules["shorts"] = 0, shortable
+    rules = parameters_of(terms, scored=False)
+    rules["managed"], rules["neutral"], rules["shorts"] = 0, 0, terms.shortable
     shared = prepare(panel) if prepared is None else prepared
     able = shared.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
     sigma = shared.volatility if volatility is None else numbers(panel, volatility, "volatility")
     prices, periods = shared.prices, shared.periods
-    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    account, positions = new_account(terms.capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
     asked = orders_from(orders, panel) if isinstance(orders, pd.DataFrame) else orders
 

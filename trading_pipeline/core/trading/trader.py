@@ -1,6 +1,6 @@
 """One account that trades bar by bar: the kernels of the backtest behind a typed shell.
 
-    trader = Trader(symbols, capital=..., ...)
+    trader = Trader(symbols, Terms.of(market, capital), session="paper")
     for each bar that closes:
         filled = trader.fill(bar)           # what the last orders became
         decided = trader.decide(signals)    # the orders for the next open
@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
@@ -35,7 +34,6 @@ from trading_pipeline.core.trading.engine.parameters import (
     parameters_to_dict,
 )
 from trading_pipeline.core.trading.inputs import market_returns, recent_returns, recent_rows
-from trading_pipeline.core.trading.profiles import Profile
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
     fills_of,
@@ -43,6 +41,7 @@ from trading_pipeline.core.trading.tables import (
     orders_of,
     vetoes_of,
 )
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.to_dict import (
     json_number,
     number_from_json,
@@ -141,30 +140,11 @@ class Trader:
     """An account, its positions and pending orders, and the rules it trades under."""
 
     def __init__(
-        self,
-        symbols: tuple[str, ...],
-        *,
-        session: str,
-        capital: float,
-        costs: Costs,
-        bars_per_year: int,
-        horizon: int,
-        book: str,
-        shortable: bool,
-        profile: Profile | None,
-        scored: bool = True,
+        self, symbols: tuple[str, ...], terms: Terms, *, session: str, scored: bool = True
     ) -> None:
         self.symbols, self.session = tuple(symbols), session
-        self.rules = parameters_of(
-            costs=costs,
-            bars_per_year=bars_per_year,
-            horizon=horizon,
-            book=book,
-            shortable=shortable,
-            profile=profile,
-            scored=scored,
-        )
-        self.account, self.positions = new_account(capital), new_positions(len(symbols))
+        self.rules = parameters_of(terms, scored=scored)
+        self.account, self.positions = new_account(terms.capital), new_positions(len(symbols))
         self.last_bar: pd.Timestamp | None = None
         self.decided_at: pd.Timestamp | None = None
         self._close = np.full(len(symbols), np.nan)

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.page import page
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of, view_of
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.actions import empty_actions
@@ -17,7 +16,7 @@ from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.defs.assets.report import report_series
 from trading_pipeline_tests.adapters.reports.test_tear_sheet import own_part
 from trading_pipeline_tests.core.evaluation.books import inputs
-from trading_pipeline_tests.core.trading.markets import random_scores
+from trading_pipeline_tests.core.trading.markets import random_scores, simulated
 
 DAYS, SYMBOLS = 2_769, 100
 LIMIT = 3_000_000  # bytes beside plotly.js
@@ -46,7 +45,7 @@ def wide_panel():
 def wide_book():
     """Long and short, with stops: several thousand fills."""
     panel = wide_panel()
-    return simulate(
+    return simulated(
         panel,
         start=0,
         stop=DAYS,

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.backtest.test_reference_orders import BARRIERS, COSTS, LOOSE
-from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel
+from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel, simulated
 from trading_pipeline_tests.reference.runs import agree, run_book
 
 T = 95
@@ -75,7 +74,7 @@ def check(seed, costs, profile, inputs):
         "book": "neutral" if both else "long_only",
         "shortable": True,
     }
-    book = simulate(panel, **terms, **known)
+    book = simulated(panel, **terms, **known)
     agree(book, run_book(panel, known=known, **terms))
     return book
 

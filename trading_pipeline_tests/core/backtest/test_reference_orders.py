@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import rough_panel
+from trading_pipeline_tests.core.trading.markets import rough_panel, simulated_orders
 from trading_pipeline_tests.reference.runs import agree, run_orders
 
 T = 80
@@ -106,7 +105,7 @@ def check(seed, costs, profile, shortable):
         "volatility": volatility,
         "eligible": panel.traded & (rng.random(volatility.shape) < 0.95),
     }
-    book = simulate_orders(panel, table, **terms)
+    book = simulated_orders(panel, table, **terms)
     slow = run_orders(panel, table, **terms)
     agree(book, slow)
     return book

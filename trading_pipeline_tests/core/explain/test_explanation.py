@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.backtest.rerun import Rerun
-from trading_pipeline.core.backtest.run import basis_of, run_backtest, strategy_book
+from trading_pipeline.core.backtest.run import run_backtest
 from trading_pipeline.core.explain.explanation import explain, overview
 from trading_pipeline.core.explain.sentences import figures_of, sentences_of
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.trading.engine import reasons
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel, random_scores
 
@@ -261,7 +262,6 @@ def test_a_bar_is_found_by_its_day_or_instant(run):
 
 
 def test_the_strategy_keeps_only_orders_and_vetoes_unless_everything_is_wanted(run):
-    basis = basis_of(run.panel, run.predictions, run.basis.eligible, run.market)
-    book = strategy_book(run.panel, basis, run.market, 1e5)
+    book = run.basis.trade(Terms.of(run.market, 1e5))
     assert len(book.decisions) < len(run.book.decisions)
     assert len(run.book.decisions) == len(run.book.log) * len(SYMBOLS)

@@ -9,10 +9,12 @@ from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.kelly import caps_in_force, kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline_tests.core.trading.markets import FREE, random_panel, random_scores, stamps
 
 H, N = 3, 20
 MODERATE = PROFILES["moderate"]
+ACCOUNT = {"capital": 1e5, "bars_per_year": 252, "horizon": H}
 
 
 def panel_of_opens(opens):
@@ -42,7 +44,7 @@ def caps(panel, score, **changes):
         score,
         np.full(shape, 0.02),
         np.ones(shape, dtype=bool),
-        **{"horizon": H, **terms, **changes},
+        Terms(**ACCOUNT | terms | changes),
     )
 
 
@@ -102,10 +104,8 @@ def test_below_twenty_eligible_symbols_there_is_no_evidence():
     panel = rising(400, 0.02, -0.01)
     able = np.ones(panel.close.shape, dtype=bool)
     able[-1, 0] = False
-    terms = {"horizon": H, "book": "long_only", "shortable": False, "costs": FREE}
-    got = kelly_caps(
-        panel, np.ones(able.shape), np.full(able.shape, 0.02), able, profile=MODERATE, **terms
-    )
+    terms = Terms(costs=FREE, profile=MODERATE, **ACCOUNT)
+    got = kelly_caps(panel, np.ones(able.shape), np.full(able.shape, 0.02), able, terms)
     assert np.isnan(got.cap[-1])
     assert np.isfinite(got.cap[-2])
 
@@ -120,16 +120,16 @@ def test_nothing_known_later_changes_a_cap():
     panel, rng = random_panel(4, T=420, N=6), np.random.default_rng(0)
     score, able = random_scores(4, panel), panel.traded
     sigma = np.full(panel.close.shape, 0.02)
-    terms = {"horizon": H, "book": "neutral", "shortable": True, "costs": Costs()}
-    terms["profile"] = replace(MODERATE, kelly_fraction=0.01)
-    whole = kelly_caps(panel, score, sigma, able, **terms)
+    profile = replace(MODERATE, kelly_fraction=0.01)
+    terms = Terms(costs=Costs(), book="neutral", shortable=True, profile=profile, **ACCOUNT)
+    whole = kelly_caps(panel, score, sigma, able, terms)
     for row in (150, 333, 419):
         part = kelly_caps(
-            panel.until(row + 1), score[: row + 1], sigma[: row + 1], able[: row + 1], **terms
+            panel.until(row + 1), score[: row + 1], sigma[: row + 1], able[: row + 1], terms
         )
         assert part.full_kelly.tobytes() == whole.full_kelly[: row + 1].tobytes()
     later = score.copy()
     later[300 - H :] = rng.normal(size=later[300 - H :].shape)  # labels that end after row 300
-    other = kelly_caps(panel, later, sigma, able, **terms)
+    other = kelly_caps(panel, later, sigma, able, terms)
     assert other.full_kelly[:301].tobytes() == whole.full_kelly[:301].tobytes()
     assert other.full_kelly[-1] != whole.full_kelly[-1]

@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 from trading_pipeline.errors import TradingError
-from trading_pipeline_tests.core.trading.markets import random_panel, random_scores
+from trading_pipeline_tests.core.trading.markets import (
+    new_trader,
+    random_panel,
+    random_scores,
+    simulated,
+)
 
 TERMS = {
     "capital": 1e5,
@@ -64,8 +68,8 @@ def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile, costs):
     inputs = {"score": scores} if rules else {"weights": np.clip(scores, -3, 3) / 12}
     terms = TERMS | {"profile": rules, "costs": costs}
     rows = {"start": 70, "stop": 240}
-    book = simulate(panel, volatility=sigma, everything=True, **rows, **inputs, **terms)
-    trader = Trader(panel.symbols, session="s", scored=rules is not None, **terms)
+    book = simulated(panel, volatility=sigma, everything=True, **rows, **inputs, **terms)
+    trader = new_trader(panel.symbols, session="s", scored=rules is not None, **terms)
     trader, filled, decided = walk(
         panel, trader, start=70, stop=240, restart=restart, volatility=sigma, **inputs
     )
@@ -84,7 +88,7 @@ def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile, costs):
 def test_the_walk_meets_every_kind_of_event():
     """Otherwise the equality above would prove little."""
     panel = random_panel(3, T=240)
-    book = simulate(
+    book = simulated(
         panel,
         start=70,
         stop=240,
@@ -100,7 +104,7 @@ def test_the_walk_meets_every_kind_of_event():
 
 def test_a_bar_cannot_be_lived_twice():
     panel = random_panel(1)
-    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
     trader.fill(Bar.of(panel, 5))
     with pytest.raises(TradingError, match="came after"):
         trader.fill(Bar.of(panel, 5))
@@ -108,7 +112,7 @@ def test_a_bar_cannot_be_lived_twice():
 
 def test_a_close_is_decided_on_once():
     panel = random_panel(1)
-    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
     known = {"eligible": panel.traded[5], "volatility": volatility(panel)[5]}
     signals = Signals.of(panel, 5, score=panel.close[5], **known)
     with pytest.raises(TradingError, match="needs a new bar"):
@@ -121,7 +125,7 @@ def test_a_close_is_decided_on_once():
 
 def test_the_kill_switch_closes_everything_and_stays():
     panel = random_panel(1)
-    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
     sigma = np.full(4, 0.02)
     for row in range(80, 90):
         trader.fill(Bar.of(panel, row))
@@ -141,7 +145,7 @@ def test_the_kill_switch_closes_everything_and_stays():
 
 
 def test_a_state_of_another_version_is_refused():
-    trader = Trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
+    trader = new_trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
     plain = trader.to_dict()
     del plain["account"]["cash"]
     with pytest.raises(TradingError, match=r"other fields \(cash\)"):

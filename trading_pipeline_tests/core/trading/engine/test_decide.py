@@ -9,8 +9,8 @@ import pytest
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.engine.reasons import names_of
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.trader import Bar, Signals, Trader
-from trading_pipeline_tests.core.trading.markets import SYMBOLS, stamps
+from trading_pipeline.core.trading.trader import Bar, Signals
+from trading_pipeline_tests.core.trading.markets import SYMBOLS, new_trader, stamps
 
 FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0, leverage=10)
 # No cap binds unless a test tightens one.
@@ -23,7 +23,7 @@ SIGMA = np.array([0.01, 0.02, 0.04, 0.02])
 def trader_of(profile=OPEN, costs=FREE, N=4, **terms):
     options = {"bars_per_year": 252, "horizon": 10, "book": "neutral", "shortable": True}
     options |= {"capital": 1e5, "profile": profile, "costs": costs, "session": "s"} | terms
-    return Trader(SYMBOLS[:N], **options)
+    return new_trader(SYMBOLS[:N], **options)
 
 
 def live(trader, day, price=100.0):
@@ -182,7 +182,7 @@ def test_a_large_universe_may_hold_positions_below_one_percent():
     """200 symbols at a gross cap of 1 are 0.5 % each; the floor is a fifth of that."""
     names = tuple(f"S{n}" for n in range(200))
     options = {"bars_per_year": 252, "horizon": 10, "book": "long_only", "shortable": False}
-    trader = Trader(
+    trader = new_trader(
         names, session="s", capital=1e6, costs=FREE, profile=PROFILES["conservative"], **options
     )
     live(trader, 0)
