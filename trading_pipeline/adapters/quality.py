@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from trading_pipeline.adapters.reports.coverage import draw_coverage
+from trading_pipeline.adapters.reports.folder import refuse_files_of_others
 from trading_pipeline.adapters.reports.quality import quality_text
 from trading_pipeline.adapters.sources.parquet import ParquetSource, read_actions, read_parquet
 from trading_pipeline.adapters.store.bars import BarStore
@@ -110,10 +111,7 @@ def write_quality(folder: Path, quality: Quality) -> list[Path]:
     text, table, picture = files = [
         folder / name for name in ("quality.txt", "findings.csv", "coverage.png")
     ]
-    header = ",".join(_COLUMNS).encode()
-    is_ours = table.is_file() and table.read_bytes().startswith(header)
-    if not is_ours and (theirs := [path for path in files if path.exists()]):
-        raise StoreError(f"{theirs[0]} is not from this command; choose another folder with --out")
+    refuse_files_of_others(files, table, list(_COLUMNS))
     text.write_text(quality_text(quality), encoding="utf-8")
     pd.DataFrame([vars(each) for each in quality.findings], columns=list(_COLUMNS)).to_csv(
         table, index=False

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import ProgressBars, say, telling
-from trading_pipeline.errors import BarsError, SettingsError
+from trading_pipeline.errors import SettingsError
 
 VENUES = "trading_pipeline.adapters.sources.retry"  # logs why it asks a venue again, and when
 
@@ -145,35 +145,12 @@ def _entry(source: str, timeframe: str | None) -> str:
     )
 
 
-def read_panel(path: Path, strict: bool, named: str | None, template: Any) -> tuple[Any, Any, Any]:
-    """The source of a panel, its bars, and the rows set aside, which are named on the screen.
+def read_panel(path: Path, strict: bool, named: str | None, template: Any) -> Any:
+    """`read_panel_file`; the rows set aside are named on the screen."""
+    from trading_pipeline.core.market.set_aside import lines_of
+    from trading_pipeline.steps.panel_file import read_panel_file
 
-    Args:
-        named: the calendar, if somebody says it.
-        template: a market whose settings are to be taken, if any.
-
-    Raises:
-        SourceError: there is nothing to read.
-        BarsError: it is no panel; too many of its rows are impossible, or one if `strict`.
-    """
-    from trading_pipeline.adapters.sources.parquet import ParquetSource
-    from trading_pipeline.core.learning.adhoc import refuse_another_timeframe
-    from trading_pipeline.core.market.calendar import on_rest_days
-    from trading_pipeline.core.market.set_aside import check_share, lines_of, told_first
-    from trading_pipeline.core.market.stamps import clock_of
-
-    named = named or (template.calendar if template else None)
-    source = ParquetSource(path, named)
-    symbols = source.symbols()
-    bars = source.bars(symbols, *source.span(symbols))
-    if template:
-        refuse_another_timeframe(bars, template, str(path))
-    calendar = clock_of(bars, named, str(path)).calendar.name
-    aside, strays = source.set_aside(calendar), on_rest_days(bars, calendar)
-    if strict and len(aside):
-        raise BarsError(f"{told_first(aside)}; without --strict it is set aside")
-    bars = bars[~strays].reset_index(drop=True) if strays.any() else bars
-    check_share(aside, len(bars), str(path))
-    for line in lines_of(aside):
+    file = read_panel_file(path, strict, named, template)
+    for line in lines_of(file.aside):
         say(f"note: {line}", style="yellow")
-    return source, bars, aside
+    return file

@@ -11,7 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import data, explain, features, leakage, model, paper, quality, sweep
+from trading_pipeline.cli import (
+    data,
+    explain,
+    features,
+    leakage,
+    model,
+    paper,
+    quality,
+    simulate,
+    sweep,
+)
 from trading_pipeline.cli import pipeline as chain
 from trading_pipeline.errors import TradingPipelineError
 
@@ -56,6 +66,7 @@ app.command()(chain.train)
 app.command()(chain.backtest)
 app.command(epilog=sweep.lesson())(sweep.sweep)
 app.command("walk-forward")(chain.walk_forward)
+app.command()(simulate.simulate)
 app.command("paper-trade")(paper.paper_trade)
 app.command()(paper.halt)
 app.command()(paper.resume)

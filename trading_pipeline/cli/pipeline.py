@@ -159,7 +159,7 @@ def _panel_settings(
 
     settings = settings_of()
     template = settings.market(market) if market else None
-    _, bars, _ = read_panel(data_path, strict, calendar, template)
+    bars = read_panel(data_path, strict, calendar, template).bars
     name = market_name(data_path.resolve().stem)
     size = preset or (settings.markets[market].preset if market in settings.markets else "small")
     made, notes = market_of_panel(

@@ -1,7 +1,7 @@
 """A folder of files that belong together, replaced whole or not at all."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trading_pipeline.adapters.store.files import flush, one_writer
@@ -41,6 +41,22 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
             f"cannot write {folder}: {error.strerror or error}. Make it writable, free some "
             "space, or choose another folder with TP_HOME."
         ) from error
+
+
+def refuse_files_of_others(files: Sequence[Path], ours: Path, columns: Sequence[str]) -> None:
+    """Refuse to replace files that no earlier call wrote.
+
+    Args:
+        files: that are about to be written.
+        ours: the one that tells: a CSV file that begins with `columns` if we wrote it.
+
+    Raises:
+        StoreError: one of them is there, and `ours` is not.
+    """
+    header = ",".join(columns).encode()
+    is_ours = ours.is_file() and ours.read_bytes().startswith(header)
+    if not is_ours and (theirs := [path for path in files if path.exists()]):
+        raise StoreError(f"{theirs[0]} is not from this command; choose another folder with --out")
 
 
 def _beside(folder: Path, purpose: str) -> Path:
