@@ -85,13 +85,13 @@ def _instants(stamps: pd.Series, bars: pd.DatetimeIndex) -> pd.Series:
     """Stamps in UTC; a day is its last bar, or its midnight where it has none."""
     if pd.api.types.is_datetime64_any_dtype(stamps):
         return pd.to_datetime(stamps, utc=True)
-    text = stamps.map(str)
+    text = stamps.map(str, na_action="ignore").fillna("")
     known = text.where(text.str.fullmatch(_STAMP))
     instants = pd.to_datetime(known, format="ISO8601", utc=True, errors="coerce")
     if instants.isna().any():
         at = instants.isna().idxmax()
         raise TradingError(
-            f"{stamps.index.name} {at}: decided_at {stamps[at]!r} is no date; write it like "
+            f"{stamps.index.name} {at}: decided_at {text[at]!r} is no date; write it like "
             "2011-08-08 or 2024-01-02T15:00"
         )
     last = pd.Series(bars, index=bars.normalize()).groupby(level=0).last()
