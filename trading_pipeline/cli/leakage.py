@@ -8,7 +8,10 @@ import typer
 
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import ProgressBars, say
-from trading_pipeline.cli.context import CalendarName, Strict, read_panel, runner_of, settings_of
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import CalendarName, Strict
+from trading_pipeline.cli.panel import read_panel
+from trading_pipeline.cli.runner import running
 from trading_pipeline.errors import HistoryTooShort
 
 LEAK = 1  # exit code
@@ -47,12 +50,10 @@ def check_leakage(
 
 def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
     """What all stages of a stored market came to, and what was skipped and why."""
-    settings = settings_of(name)
-    with runner_of(settings) as run, ProgressBars() as bars:
-        from trading_pipeline.definitions import plan_of
+    with running(settings_of(name), name) as (run, plan), ProgressBars() as bars:
         from trading_pipeline.defs.leakage import examine_market
 
-        return examine_market(run.home, plan_of(settings, name), cuts, _watching(bars, name))
+        return examine_market(run.home, plan, cuts, _watching(bars, name))
 
 
 def _of_panel(

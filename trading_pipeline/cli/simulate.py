@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from trading_pipeline.adapters.terminal import say, working
-from trading_pipeline.cli.context import CalendarName, Capital, Strict, read_panel, settings_of
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import CalendarName, Capital, DataPath, Strict
+from trading_pipeline.cli.panel import read_panel
 from trading_pipeline.core.trading.profiles import PROFILES
 
 
@@ -18,9 +20,7 @@ def _known_profile(name: str | None) -> str | None:
 
 def simulate(
     orders: Annotated[Path, typer.Option(help="CSV or Parquet file, one order a row.")],
-    data_path: Annotated[
-        Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
-    ],
+    data_path: DataPath,
     market: Annotated[
         str | None,
         typer.Option(

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import ProgressBars, say
-from trading_pipeline.cli.context import Capital, MarketName, settings_of
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import Capital, MarketName
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.errors import SettingsError
 
