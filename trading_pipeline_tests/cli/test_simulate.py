@@ -243,7 +243,10 @@ def test_a_table_that_is_none_is_refused_with_file_line_and_rule(folder, content
         (["--profile", "brave"], "must be one of conservative, moderate, aggressive"),
         (["--capital", "0"], "Invalid value for '--capital'"),
         (["--calendar", "24/7"], "the calendar 24/7 does not fit"),
-        (["--out", "orders.csv"], "cannot write orders.csv: it is a file"),
+        (
+            ["--out", "orders.csv"],
+            "cannot write orders.csv: File exists; give a writable folder",
+        ),
     ],
 )
 def test_a_bad_option_is_named(arguments, complaint):
@@ -264,6 +267,7 @@ def test_files_of_others_are_never_written_over(folder, name):
     for _ in range(2):
         assert run("--out", "own")[0] == 0
     assert (folder / "own" / "notes.txt").read_text() == "precious"
+    assert not (folder / ".lock").exists()
 
 
 def test_help_teaches_with_an_example():

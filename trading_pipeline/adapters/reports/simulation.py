@@ -1,17 +1,17 @@
 """A table of orders that was traded: its result in a few lines, and as files."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.pictures import draw_account
-from trading_pipeline.adapters.reports.folder import refuse_files_of_others, replace_folder
+from trading_pipeline.adapters.reports.folder import write_among_others
 from trading_pipeline.core.backtest.outcomes import OUTCOMES
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.evaluation.portfolio.drawdowns import fall_from_peak
 from trading_pipeline.core.market.quality.finding import counted
-
-PICTURE = "equity.png"
 
 
 def simulation_text(result: BacktestResult, outcomes: pd.DataFrame) -> str:
@@ -55,13 +55,13 @@ def _counts(outcomes: pd.DataFrame) -> str:
 def write_simulation(
     folder: Path, result: BacktestResult, outcomes: pd.DataFrame, session: str, title: str
 ) -> None:
-    """Write outcomes, fills, trades, equity, vetoes and cash flows as CSV files, and PICTURE.
+    """Write outcomes, fills, trades, equity, vetoes and cash flows as CSV files, and a picture.
 
-    All of them or none. The same inputs give the same bytes.
+    The same inputs give the same bytes.
 
     Args:
         session: what ids of orders begin with.
-        title: of the picture.
+        title: of the picture, equity.png.
 
     Raises:
         StoreError: one of the files is there, and is not from an earlier call; or the folder
@@ -76,12 +76,9 @@ def write_simulation(
         "vetoes": result.vetoes(),
         "cash_flows": result.cash_flows(),
     }
-    files = [folder / PICTURE, *(folder / f"{name}.csv" for name in tables)]
-    refuse_files_of_others(files, folder / "outcomes.csv", list(outcomes))
-
-    def fill(draft: Path) -> None:
-        for name, table in tables.items():
-            table.to_csv(draft / f"{name}.csv", index=False, lineterminator="\n")
-        draw_account(draft / PICTURE, result.timestamps, result.equity, title)
-
-    replace_folder(folder, fill)
+    files: dict[str, Callable[[Path], object]] = {
+        f"{name}.csv": partial(table.to_csv, index=False, lineterminator="\n")
+        for name, table in tables.items()
+    }
+    files["equity.png"] = lambda path: draw_account(path, result.timestamps, result.equity, title)
+    write_among_others(folder, "outcomes.csv", list(outcomes), files)
