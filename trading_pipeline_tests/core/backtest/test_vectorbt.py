@@ -12,7 +12,7 @@ from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.backtest.test_reference_orders import random_orders
+from trading_pipeline_tests.core.trading.engine.test_reference_orders import random_orders
 from trading_pipeline_tests.core.trading.markets import random_panel, random_scores, rough_panel
 from trading_pipeline_tests.reference.vectorbt_replay import replay_equity
 

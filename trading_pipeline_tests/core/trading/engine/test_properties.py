@@ -13,13 +13,13 @@ from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.backtest.test_reference_orders import (
+from trading_pipeline_tests.core.trading.engine.test_reference_orders import (
     BARRIERS,
     COSTS,
     random_orders,
 )
-from trading_pipeline_tests.core.trading.asking import CALM, fills, limit, order, run
 from trading_pipeline_tests.core.trading.markets import FREE, random_scores, rough_panel, stamps
+from trading_pipeline_tests.core.trading.orders import CALM, fills, limit, order, run
 
 T = 90
 SEEDS = st.integers(0, 10**6)
