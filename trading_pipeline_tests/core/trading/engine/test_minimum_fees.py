@@ -7,15 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline_tests.core.backtest.test_reference_orders import COSTS, random_orders
-from trading_pipeline_tests.core.trading.asking import (
-    BARE,
-    CALM,
-    limit,
-    order,
-    run,
-    traded,
-)
+from trading_pipeline_tests.core.trading.bar_by_bar import walk
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     new_trader,
@@ -23,7 +15,16 @@ from trading_pipeline_tests.core.trading.markets import (
     rough_panel,
     simulated_orders,
 )
-from trading_pipeline_tests.core.trading.test_trader import walk
+from trading_pipeline_tests.core.trading.orders import (
+    BARE,
+    CALM,
+    limit,
+    order,
+    random_orders,
+    run,
+    traded,
+)
+from trading_pipeline_tests.strategies import COSTS
 
 THIN = replace(FREE, participation=0.1, minimum_fee=1.0)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated_orders
+from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
     fill,
@@ -15,7 +16,6 @@ from trading_pipeline_tests.core.trading.asking import (
     run,
     traded,
 )
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated_orders
 
 
 def halted(kind, delisted_after):
