@@ -28,6 +28,8 @@ from trading_pipeline.core.trading.to_dict import json_number
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
 from trading_pipeline.errors import LedgerError
 
+_RENAMED = {"book": "mandate"}  # terms of sessions that were opened under another name
+
 ORDER_COLUMNS = (
     "client_order_id",
     "decided_at",
@@ -138,7 +140,7 @@ class ReplaySession:
             "calendar": market.calendar,
             "timeframe": market.timeframe,
             "horizon": market.horizon,
-            "book": market.book,
+            "mandate": market.mandate,
             "shortable": market.shortable,
             "costs": {name: _plain_term(value) for name, value in asdict(market.costs).items()},
             "limits": {name: _plain_term(value) for name, value in market.limits.items()},
@@ -217,9 +219,11 @@ class ReplaySession:
         if opened is None:
             at = self.panel.timestamps[0].to_pydatetime()
             self._journal([Entry("opened", at, self.terms)])
-        elif opened.payload != self.terms:
+            return
+        agreed = {_RENAMED.get(name, name): each for name, each in opened.payload.items()}
+        if agreed != self.terms:
             raise LedgerError(
-                f"{self.stream} was opened with {opened.payload}, not with {self.terms}; give the "
+                f"{self.stream} was opened with {agreed}, not with {self.terms}; give the "
                 "same options to resume it, or another --session to start anew"
             )
 

@@ -11,7 +11,7 @@ import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
-from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.adapters.store.ledger import Entry, Ledger
 from trading_pipeline.core.backtest.run import evidence_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
@@ -205,6 +205,24 @@ def test_other_terms_do_not_resume_a_session(ledger, checkpoints):
     trade(ledger, checkpoints, FIRST, FIRST + 1)
     with pytest.raises(LedgerError, match="another --session to start anew"):
         paper(ledger, checkpoints, capital=5_000.0)
+
+
+def test_a_session_that_was_opened_under_old_names_goes_on(ledger, checkpoints, tmp_path):
+    """Its mandate was called its book then; another one is refused all the same."""
+    opened = trade_terms(ledger, checkpoints)
+    for session, mandate in (("same", opened["mandate"]), ("other", "neutral")):
+        old = {name: each for name, each in opened.items() if name != "mandate"}
+        entry = Entry("opened", datetime(2030, 1, 1, tzinfo=UTC), old | {"book": mandate})
+        stream = f"paper/{MARKET.name}/{session}"
+        ledger.append_many(stream, [entry], datetime(2030, 1, 1, tzinfo=UTC), after=0)
+    assert len(trade(ledger, checkpoints, FIRST, FIRST + 1, session="same")) == 2
+    with pytest.raises(LedgerError, match="another --session to start anew"):
+        paper(ledger, checkpoints, session="other")
+
+
+def trade_terms(ledger, checkpoints):
+    """What a new session agrees to."""
+    return paper(ledger, checkpoints, session="new").terms
 
 
 def test_a_resumed_session_does_not_jump_over_bars(ledger, checkpoints):

@@ -60,10 +60,10 @@ def run_orders(panel, table, *, shortable, volatility, eligible, **terms):
     return walk(panel, decide=decide, **terms)
 
 
-def run_book(panel, *, book, shortable, profile, known, **terms):
+def run_account(panel, *, mandate, shortable, profile, known, **terms):
     """What `simulate` must agree with; `known` holds its grids by name."""
-    long_only = book == "long_only" or (profile is not None and profile.long_only)
-    desk = Desk(panel, known, shorts=shortable and not long_only, neutral=book == "neutral")
+    long_only = mandate == "long_only" or (profile is not None and profile.long_only)
+    desk = Desk(panel, known, shorts=shortable and not long_only, neutral=mandate == "neutral")
     return walk(panel, decide=desk.decide, profile=profile, **terms)
 
 

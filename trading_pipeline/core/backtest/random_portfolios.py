@@ -39,7 +39,7 @@ def random_portfolios(
     rows, N = month_starts(panel, start, stop), len(panel.symbols)
     asked = np.full(stop - start, -1)
     asked[rows - start] = np.arange(len(rows))
-    plain = replace(terms, horizon=1, book="long_only", shortable=False, profile=None)
+    plain = replace(terms, horizon=1, mandate="long_only", shortable=False, profile=None)
     rules = parameters_of(plain, scored=False)
     fresh = (new_account(terms.capital), new_positions(N), periods_of(panel.timestamps))
     shared = prepare(panel) if prepared is None else prepared

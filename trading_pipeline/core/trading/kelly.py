@@ -54,7 +54,7 @@ def kelly_caps(
     if profile is None:
         raise ValueError("the Kelly cap is a part of a profile's: give terms with one")
     shorts = terms.shortable and not profile.long_only
-    weights = _unit_weights(score, volatility, eligible, shorts, terms.book == "neutral")
+    weights = _unit_weights(score, volatility, eligible, shorts, terms.mandate == "neutral")
     earned = _held_returns(panel, horizon)
     made = (weights * earned).sum(axis=1) - 2 * (costs.fee + costs.slippage)
     counted = (weights != 0).any(axis=1)

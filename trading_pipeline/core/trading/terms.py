@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from trading_pipeline.core.market.market import BOOKS, Costs, Market
+from trading_pipeline.core.market.market import MANDATES, Costs, Market
 from trading_pipeline.core.trading.profiles import Profile, profile_of
 
 
@@ -12,26 +12,26 @@ class Terms:
     """The terms of one account. Terms that contradict each other cannot be constructed.
 
     Raises:
-        ValueError: an unknown book, a neutral one that may not be short, or no bars in a year.
+        ValueError: an unknown mandate, a neutral one that may not be short, or no bars in a year.
     """
 
     capital: float  # quote currency, > 0
     costs: Costs
     bars_per_year: int
     horizon: int = 1  # bars; stops are in units of σ√horizon
-    book: str = "long_only"  # or 'neutral'; shorts need `shortable`, and a profile that has them
+    mandate: str = "long_only"  # or 'neutral'; shorts need `shortable`, and a profile that has them
     shortable: bool = False
     profile: Profile | None = None  # None: nothing is managed, weights are traded as asked for
 
     def __post_init__(self) -> None:
         if not 0 < self.capital < float("inf"):
             raise ValueError(f"capital must be positive and finite, was {self.capital}")
-        if self.book not in BOOKS:
-            raise ValueError(f"book must be one of {BOOKS}, was {self.book!r}")
+        if self.mandate not in MANDATES:
+            raise ValueError(f"mandate must be one of {MANDATES}, was {self.mandate!r}")
         long_only = self.profile is not None and self.profile.long_only
-        if self.book == "neutral" and (long_only or not self.shortable):
+        if self.mandate == "neutral" and (long_only or not self.shortable):
             raise ValueError(
-                "a neutral book needs a shortable market and a profile that may be short"
+                "a neutral mandate needs a shortable market and a profile that may be short"
             )
         if self.bars_per_year < 1 or self.horizon < 1:
             raise ValueError(
@@ -46,7 +46,7 @@ class Terms:
             costs=market.costs,
             bars_per_year=market.bars_per_year,
             horizon=market.horizon,
-            book=market.book,
+            mandate=market.mandate,
             shortable=market.shortable,
             profile=profile_of(market),
         )
@@ -55,4 +55,4 @@ class Terms:
     def shorts(self) -> bool:
         """Whether positions may be negative."""
         long_only = self.profile is not None and self.profile.long_only
-        return self.shortable and self.book != "long_only" and not long_only
+        return self.shortable and self.mandate != "long_only" and not long_only

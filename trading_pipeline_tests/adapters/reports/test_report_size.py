@@ -53,7 +53,7 @@ def wide_book():
         costs=Costs(fee=0.0005, slippage=0.0005, borrow=0.01, debit=0.06, leverage=2.0),
         bars_per_year=252,
         horizon=21,
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         score=random_scores(0, panel),
         profile=PROFILES["aggressive"],

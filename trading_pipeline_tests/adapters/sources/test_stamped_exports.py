@@ -68,7 +68,7 @@ def test_a_position_goes_through_a_split_and_a_dividend_unharmed(export, bars_in
         costs=FREE,
         bars_per_year=252,
         horizon=21,
-        book="long_only",
+        mandate="long_only",
         shortable=False,
         profile=RULES,
         weights=np.full((len(SESSIONS), 1), 0.5),

@@ -24,7 +24,13 @@ from trading_pipeline_tests.core.trading.markets import (
 from trading_pipeline_tests.core.trading.orders import limit, order, stop
 
 MODERATE = PROFILES["moderate"]
-TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10, "book": "neutral", "shortable": True}
+TERMS = {
+    "capital": 1e5,
+    "bars_per_year": 252,
+    "horizon": 10,
+    "mandate": "neutral",
+    "shortable": True,
+}
 THREE = panel_of([10.0, 11, 12])
 
 

@@ -22,7 +22,7 @@ from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_p
 
 YEAR = {"bars_per_year": 24}  # a month is two bars
 MARKET = {"capital": 1000.0, "bars_per_year": 24}
-LONG_ONLY = {"horizon": 1, "book": "long_only", "shortable": False}
+LONG_ONLY = {"horizon": 1, "mandate": "long_only", "shortable": False}
 
 
 def trade(panel, weights, start, costs=FREE):

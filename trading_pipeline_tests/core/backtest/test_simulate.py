@@ -28,7 +28,7 @@ TERMS = {
     "capital": 1e5,
     "bars_per_year": 252,
     "horizon": 10,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 SEEDS = st.integers(0, 10**6)
@@ -54,8 +54,8 @@ def managed(seed, profile="moderate", costs=DEAR, capital=1e5, **changes):
 @settings(max_examples=40)
 @given(SEEDS, st.sampled_from(sorted(PROFILES)))
 def test_cash_and_positions_add_up_after_every_bar(seed, profile):
-    book = "long_only" if profile == "conservative" else "neutral"
-    result = managed(seed, profile, book=book)
+    mandate = "long_only" if profile == "conservative" else "neutral"
+    result = managed(seed, profile, mandate=mandate)
     assert accounting_error(result) < 1e-12
     assert len(result.fills("s")) > 5
     fills, flows = result.fills("s"), result.cash_flows()
@@ -243,7 +243,7 @@ def test_small_orders_are_refused_with_their_figure():
 
 def test_a_book_that_may_not_be_short_is_not():
     panel = random_panel(4)
-    terms = TERMS | {"book": "long_only", "costs": DEAR}
+    terms = TERMS | {"mandate": "long_only", "costs": DEAR}
     book = simulated(panel, stop=160, weights=asked(4, panel), **terms)
     assert (book.quantity >= 0).all()
     assert (book.quantity > 0).any()
@@ -281,8 +281,8 @@ def test_recent_returns_are_adjusted_and_known_row_by_row():
         ({"start": 5, "stop": 5}, r"rows \[5, 5\)"),
         ({"stop": 161}, "not within the panel's 160"),
         ({"capital": 0}, "capital must be positive"),
-        ({"book": "hedged"}, "book must be one of"),
-        ({"shortable": False}, "neutral book needs"),
+        ({"mandate": "hedged"}, "mandate must be one of"),
+        ({"shortable": False}, "neutral mandate needs"),
         ({"weights": np.zeros((3, 3))}, r"weights has shape \(3, 3\)"),
         ({"weights": None, "score": np.zeros((160, 4))}, "sized by a profile"),
     ],

@@ -35,7 +35,7 @@ def market(**changes):
         "start": date(2024, 1, 1),
         "timeframe": "1d",
         "calendar": "24/7",
-        "book": "long_only",
+        "mandate": "long_only",
         "shortable": True,
         "horizon": 5,
         "profile": "moderate",
@@ -74,12 +74,13 @@ PROFILES_OF_TEST = {
 }
 
 
-@pytest.mark.parametrize("book", ["long_only", "neutral"])
+@pytest.mark.parametrize("mandate", ["long_only", "neutral"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_every_book_is_that_of_simulate_to_the_last_bit(history, book, threads):
+def test_every_book_is_that_of_simulate_to_the_last_bit(history, mandate, threads):
     panel, score, able = history
-    terms = market(book=book)
-    profiles = {k: v for k, v in PROFILES_OF_TEST.items() if book == "long_only" or not v.long_only}
+    terms = market(mandate=mandate)
+    allowed = PROFILES_OF_TEST.items()
+    profiles = {k: v for k, v in allowed if mandate == "long_only" or not v.long_only}
     groups = np.broadcast_to(np.arange(N) // 8, able.shape)
     basis = replace(Basis.of(panel, score, able, terms), groups=groups)
     got = sweep(basis, Terms.of(terms, CAPITAL), profiles, threads=threads)
@@ -133,8 +134,8 @@ def test_what_cannot_be_swept_is_refused(history):
     with pytest.raises(TradingError, match="no prediction"):
         swept((panel, np.full(able.shape, np.nan), able), market(), one)
     careful = {"careful": PROFILES["conservative"]}
-    with pytest.raises(ValueError, match="neutral book needs"):
-        swept(history, market(book="neutral"), careful)
+    with pytest.raises(ValueError, match="neutral mandate needs"):
+        swept(history, market(mandate="neutral"), careful)
 
 
 def test_a_grid_has_every_combination_in_the_order_given():

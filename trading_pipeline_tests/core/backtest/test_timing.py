@@ -41,7 +41,7 @@ def sharpe_at_opens(signal):
         costs=costs,
         bars_per_year=252,
         horizon=1,
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         weights=weights,
     )

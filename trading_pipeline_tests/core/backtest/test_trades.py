@@ -13,7 +13,7 @@ TERMS = {
     "capital": 1000.0,
     "bars_per_year": 252,
     "horizon": 10,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 

@@ -22,7 +22,7 @@ from trading_pipeline_tests.core.trading.orders import random_orders
 from trading_pipeline_tests.reference.vectorbt_replay import replay_equity
 
 TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10}
-NEUTRAL = {"costs": Costs(borrow=0.05, leverage=2.0), "book": "neutral", "shortable": True}
+NEUTRAL = {"costs": Costs(borrow=0.05, leverage=2.0), "mandate": "neutral", "shortable": True}
 
 
 def sample():
@@ -36,7 +36,7 @@ def test_vectorbt_agrees_on_the_sample_market():
     panel = sample()
     T = len(panel.timestamps)
     weights = buy_and_hold(panel, panel.traded, start=0, stop=T, bars_per_year=252)
-    costs, book = {"costs": Costs()}, {"book": "long_only", "shortable": False}
+    costs, book = {"costs": Costs()}, {"mandate": "long_only", "shortable": False}
     held = simulated(panel, start=0, stop=T, weights=weights, **TERMS, **costs, **book)
     assert set(held.cash_flows()["kind"]) >= {"dividend"}
     np.testing.assert_allclose(replay_equity(held), held.equity, rtol=1e-9)

@@ -30,7 +30,7 @@ LONG_ONLY = Market(
 # Tight limits, so that every rule has something to do.
 NEUTRAL = replace(
     LONG_ONLY,
-    book="neutral",
+    mandate="neutral",
     shortable=True,
     costs=Costs(leverage=1.5, lot=0.01),
     limits={"daily_loss": 0.004, "weekly_loss": 0.01, "monthly_loss": 0.02, "halve": 0.03,

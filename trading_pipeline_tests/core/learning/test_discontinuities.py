@@ -95,7 +95,7 @@ def test_the_night_of_a_break_has_no_return(broken):
 def test_holding_through_a_change_of_unit_earns_nothing(broken):
     """The book that held BBB ends as if its feed had never changed, on paper as well."""
     terms = {"start": 0, "stop": 480, "capital": 1e5, "costs": FREE, "bars_per_year": 252}
-    terms |= {"horizon": 5, "book": "long_only", "shortable": False}
+    terms |= {"horizon": 5, "mandate": "long_only", "shortable": False}
     weights = np.full(broken.close.shape, np.nan)
     weights[10] = [0, 0.9, 0, 0]
     held = simulated(broken, weights=weights, **terms).equity

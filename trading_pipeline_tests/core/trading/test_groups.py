@@ -87,7 +87,7 @@ def held(share, groups):
     )  # fmt: skip
     return simulated(
         panel, start=0, stop=5, capital=1e6, costs=replace(FREE, leverage=2.0), bars_per_year=252,
-        horizon=5, book="long_only", shortable=False, profile=profile, everything=True,
+        horizon=5, mandate="long_only", shortable=False, profile=profile, everything=True,
         weights=np.full(panel.close.shape, 0.1), groups=groups,
     )  # fmt: skip
 

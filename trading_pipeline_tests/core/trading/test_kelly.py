@@ -22,7 +22,7 @@ ACCOUNT = {"capital": 1e5, "bars_per_year": 252, "horizon": H}
 
 
 def caps(panel, score, **changes):
-    terms = {"book": "long_only", "shortable": False, "profile": MODERATE, "costs": FREE}
+    terms = {"mandate": "long_only", "shortable": False, "profile": MODERATE, "costs": FREE}
     shape = panel.close.shape
     return kelly_caps(
         panel,
@@ -96,7 +96,7 @@ def test_below_twenty_eligible_symbols_there_is_no_evidence():
 
 
 def test_a_neutral_book_of_equal_scores_is_no_evidence():
-    got = caps(rising(400, 0.02, -0.01), np.ones((400, N)), book="neutral", shortable=True)
+    got = caps(rising(400, 0.02, -0.01), np.ones((400, N)), mandate="neutral", shortable=True)
     assert (got.days == 0).all()
 
 
@@ -106,7 +106,7 @@ def test_nothing_known_later_changes_a_cap():
     score, able = random_scores(4, panel), panel.traded
     sigma = np.full(panel.close.shape, 0.02)
     profile = replace(MODERATE, kelly_fraction=0.01)
-    terms = Terms(costs=Costs(), book="neutral", shortable=True, profile=profile, **ACCOUNT)
+    terms = Terms(costs=Costs(), mandate="neutral", shortable=True, profile=profile, **ACCOUNT)
     whole = kelly_caps(panel, score, sigma, able, terms)
     for row in (150, 333, 419):
         part = kelly_caps(

@@ -1,6 +1,8 @@
 """One decision path: the shell of one bar and the compiled loop are the same, bit for bit."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,12 +21,13 @@ from trading_pipeline_tests.core.trading.markets import (
     simulated,
 )
 
+STORED = Path(__file__).parents[2] / "golden" / "trader_state.json"
 TERMS = {
     "capital": 1e5,
     "costs": Costs(leverage=1.5, lot=0.01),
     "bars_per_year": 252,
     "horizon": 5,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 # A stop takes several bars to fill, and has its minimum fee over all of them.
@@ -131,3 +134,18 @@ def test_a_state_of_another_version_is_refused():
     del plain["account"]["cash"]
     with pytest.raises(TradingError, match=r"other fields \(cash\)"):
         Trader.from_dict(plain)
+
+
+def test_a_state_that_was_stored_long_ago_goes_on_to_the_last_bit():
+    """Ledgers outlive versions: fields of records and parameters keep their names."""
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
+    trader = Trader.from_dict(stored["state"])
+    assert trader.to_dict() == stored["state"]
+    panel = random_panel(3, N=2)
+    score, sigma = random_scores(3, panel), volatility(panel)
+    for row in range(141, 146):
+        trader.fill(Bar.of(panel, row))
+        now = {"score": score[row], "volatility": sigma[row]}
+        seen = panel.until(row + 1)
+        trader.decide(Signals.of(seen, row, eligible=seen.traded[row], **now))
+    assert trader.to_dict() == stored["later"]

@@ -17,6 +17,7 @@ from typing import (
     Self,
     TypeVar,
     cast,
+    get_args,
     get_type_hints,
     overload,
 )
@@ -36,8 +37,8 @@ SLOTS = (2, 0, 1)  # of a bar's fills, in the order of time
 FLOWS = ("dividend", "borrow", "funding")
 
 Element = TypeVar("Element")
-Int32 = Annotated[int, "i4"]
-Uint32 = Annotated[int, "u4"]
+Int32 = Annotated[int, np.dtype("i4")]
+Uint32 = Annotated[int, np.dtype("u4")]
 _FORMATS = {float: "f8", int: "i8"}  # of fields that name no other
 
 
@@ -86,8 +87,10 @@ class Record:
             """A field by its name, outside of kernels."""
 
 
-def _format(hint: Any) -> str:
-    return _FORMATS[hint] if hint in _FORMATS else str(hint.__metadata__[0])
+def _format(hint: Any) -> Any:
+    """The dtype that an annotation names, or that of a float or an int."""
+    kind, *notes = get_args(hint) or (hint,)
+    return next((note for note in notes if isinstance(note, np.dtype)), _FORMATS.get(kind))
 
 
 class Account(Record):

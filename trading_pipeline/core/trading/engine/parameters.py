@@ -37,7 +37,7 @@ def parameters_of(terms: Terms, *, scored: bool) -> Array[Parameters]:
         "scored": scored,
         "shorts": terms.shorts,
     }
-    switches |= {"horizon": terms.horizon, "neutral": terms.book == "neutral"}
+    switches |= {"horizon": terms.horizon, "neutral": terms.mandate == "neutral"}
     return _versioned(_costs(terms) | _limits(terms) | switches)
 
 

@@ -14,7 +14,7 @@ TERMS = {
     "capital": 1e5,
     "bars_per_year": 252,
     "horizon": 10,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 DEAR = Costs(fee=0.004, slippage=0.003, borrow=0.2, debit=0.3, leverage=2.0)

@@ -142,7 +142,7 @@ def test_a_stop_that_goes_on_after_a_restart_pays_its_minimum_once():
     paid = []
     for restart in (False, True):
         trader = new_trader(
-            panel.symbols, session="s", book="long_only", shortable=False, scored=False, **terms
+            panel.symbols, session="s", mandate="long_only", shortable=False, scored=False, **terms
         )
         inputs = {"volatility": np.full((6, 1), 0.04), "weights": np.full((6, 1), 0.5)}
         _, filled, _ = walk(panel, trader, start=0, stop=6, restart=restart, **inputs)

@@ -41,7 +41,7 @@ def scored(seed, costs, profile=TIGHT, panel=None, capital=1e5, start=20):
     return simulated(
         panel, start=start, stop=T, score=random_scores(seed, panel), profile=profile,
         volatility=sigma, capital=capital, costs=costs, bars_per_year=252, horizon=3,
-        book="neutral", shortable=True,
+        mandate="neutral", shortable=True,
     )  # fmt: skip
 
 

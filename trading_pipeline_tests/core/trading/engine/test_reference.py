@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel, simulated
-from trading_pipeline_tests.reference.runs import agree, run_book
+from trading_pipeline_tests.reference.runs import agree, run_account
 from trading_pipeline_tests.strategies import BARRIERS, COSTS, LOOSE
 
 T = 95
@@ -71,11 +71,11 @@ def check(seed, costs, profile, inputs):
         "bars_per_year": 252,
         "horizon": int(rng.choice([1, 5])),
         "profile": profile,
-        "book": "neutral" if both else "long_only",
+        "mandate": "neutral" if both else "long_only",
         "shortable": True,
     }
     book = simulated(panel, **terms, **known)
-    agree(book, run_book(panel, known=known, **terms))
+    agree(book, run_account(panel, known=known, **terms))
     return book
 
 

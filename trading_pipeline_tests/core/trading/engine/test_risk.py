@@ -19,7 +19,7 @@ TERMS = {
     "costs": FREE,
     "bars_per_year": 365,
     "horizon": 10,
-    "book": "long_only",
+    "mandate": "long_only",
     "shortable": False,
 }
 
@@ -169,7 +169,7 @@ def test_a_bankrupt_account_closes_and_never_trades_again():
     """A short that triples takes all the equity."""
     close = np.array([100, 100, 310, 300, 100, 100, 100.0])
     panel = panel_of(close, open_=opened_at_last_close(close))
-    terms = TERMS | {"book": "neutral", "shortable": True}
+    terms = TERMS | {"mandate": "neutral", "shortable": True}
     book = simulated(panel, stop=7, weights=-np.ones((7, 1)) * 0.9, **terms)
     assert book.equity[2] < 0
     assert (book.quantity[3:] == 0).all()

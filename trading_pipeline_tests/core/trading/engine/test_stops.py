@@ -30,7 +30,7 @@ def run(close, weight=0.5, profile=RULES, **options):
         costs=SLIP,
         bars_per_year=252,
         horizon=HORIZON,
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         profile=profile,
         weights=weights,
