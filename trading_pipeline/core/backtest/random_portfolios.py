@@ -6,7 +6,7 @@ import numpy as np
 
 from trading_pipeline.core.backtest.baselines import month_starts
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.dtypes import new_account, new_positions, periods_of
+from trading_pipeline.core.trading.engine.dtypes import new_account, new_positions
 from trading_pipeline.core.trading.engine.loop import new_scratch, run_portfolios
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids, prepare
@@ -41,8 +41,8 @@ def random_portfolios(
     asked[rows - start] = np.arange(len(rows))
     plain = replace(terms, horizon=1, mandate="long_only", shortable=False, profile=None)
     rules = parameters_of(plain, scored=False)
-    fresh = (new_account(terms.capital), new_positions(N), periods_of(panel.timestamps))
     shared = prepare(panel) if prepared is None else prepared
+    fresh = (new_account(terms.capital), new_positions(N), shared.periods)
     prices, known = shared.prices, known_grids(panel, shared, Inputs(eligible=eligible))
     scratch = new_scratch(N)
     equity = np.zeros((count, stop - start))

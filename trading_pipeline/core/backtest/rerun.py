@@ -1,6 +1,6 @@
 """The strategy's account once more, with everything that was decided, for whoever asks why.
 
-Letters: T rows of the panel, N symbols, K bars of the book; bar k of the book is row start + k.
+Letters: T rows of the panel, N symbols, K bars of the backtest; bar k of it is row start + k.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A book: everything a simulation wrote down, and the tables and totals made from it."""
+"""A backtest's result: all that a simulation wrote down, and the tables and totals made from it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,6 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Decision,
     Fill,
     Parameters,
-    paid_in,
 )
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
@@ -88,7 +87,7 @@ class BacktestResult:
 
     @property
     def forecast(self) -> np.ndarray:
-        """(K,) volatility per bar that the target book would have had; 0 for an unmanaged one."""
+        """(K,) volatility per bar that the targets would have had; 0 where nothing is managed."""
         return self._of("forecast")
 
     @cached_property
@@ -163,24 +162,3 @@ class BacktestResult:
     def trades(self) -> pd.DataFrame:
         """Closed round trips, from flat to flat: see `trades_of`."""
         return trades_of(self.timestamps, self.symbols, self.events, self.payments, self.split)
-
-
-def accounting_error(book: BacktestResult) -> float:
-    """How far the book is from adding up: the largest discrepancy, as a fraction of capital.
-
-    Checks, at every bar, that cash moved by fills, fees and cash flows and nothing else, that
-    quantities moved by fills and splits, and that equity is cash plus quantity × price.
-    """
-    fills, K = book.events, len(book.timestamps)
-    spent = fills["quantity"] * fills["price"] + fills["fee"]
-    paid = np.bincount(fills["bar"], weights=spent, minlength=K)
-    flowed = np.bincount(book.payments["bar"], weights=paid_in(book.payments), minlength=K)
-    flowed = flowed + book.log["interest"]
-    cash = np.diff(book.cash) - (flowed - paid)[1:]
-    held, price = book.quantity, np.nan_to_num(book.price)
-    traded = np.zeros(held.shape)
-    np.add.at(traded, (fills["bar"], fills["symbol"]), fills["quantity"])
-    moved = held[1:] - held[:-1] * book.split[1:] - traded[1:]
-    equity = book.equity - book.cash - (held * price).sum(axis=1)
-    worst = [np.abs(part).max(initial=0.0) for part in (cash, moved * price[1:], equity)]
-    return float(max(worst) / book.equity[0])

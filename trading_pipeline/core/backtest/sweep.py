@@ -22,7 +22,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     new_account,
     new_positions,
 )
-from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_books
+from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.kelly import kelly_caps
@@ -172,7 +172,7 @@ def sweep(
 
     def run(first: int) -> int:
         part = slice(first, first + _BLOCK)
-        run_books(
+        run_accounts(
             cast(Array[Parameters], np.concatenate(rules[part])),
             *fresh,
             shared.prices,

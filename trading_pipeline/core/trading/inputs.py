@@ -77,11 +77,7 @@ def price_grids(panel: Panel) -> Prices:
     return Prices(*(np.ascontiguousarray(grid, dtype=float) for grid in (*grids, *actions)))
 
 
-def known_grids(
-    panel: Panel,
-    prepared: Prepared,
-    inputs: Inputs,
-) -> Known:
+def known_grids(panel: Panel, prepared: Prepared, inputs: Inputs) -> Known:
     """What the kernels read of them.
 
     Raises:

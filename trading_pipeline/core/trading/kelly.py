@@ -29,11 +29,7 @@ class KellyEvidence(NamedTuple):
 
 
 def kelly_caps(
-    panel: Panel,
-    score: np.ndarray,
-    volatility: np.ndarray,
-    eligible: np.ndarray,
-    terms: Terms,
+    panel: Panel, score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, terms: Terms
 ) -> KellyEvidence:
     """The gross weight that the profile's fraction of Kelly allows at each close.
 

@@ -70,11 +70,7 @@ class Bar:
     @classmethod
     def of(cls, panel: Panel, row: int) -> Self:
         """The bar of one row of a panel."""
-        grids = {
-            name: getattr(panel, name)
-            for name in ("open", "high", "low", "close", "volume", "dividend")
-        }
-        grids["split"] = panel.conversion
+        grids = {name: getattr(panel, name) for name in _GRIDS} | {"split": panel.conversion}
         values = {name: np.array(grid[row], dtype=float) for name, grid in grids.items()}
         return cls(timestamp=panel.timestamps[row], **values)
 
@@ -163,23 +159,13 @@ class Trader:
             )
         stamp, N = pd.DatetimeIndex([bar.timestamp]), len(self.symbols)
         scratch = new_scratch(N)
-        close = np.ascontiguousarray(bar.close, dtype=float)
-        count = fill_bar(
-            self.rules,
-            self.account,
-            self.positions,
-            periods_of(stamp)[0],
-            np.ascontiguousarray(bar.open, dtype=float),
-            np.ascontiguousarray(bar.high, dtype=float),
-            np.ascontiguousarray(bar.low, dtype=float),
-            close,
-            np.ascontiguousarray(bar.volume, dtype=float),
-            np.ascontiguousarray(bar.split, dtype=float),
-            np.ascontiguousarray(bar.dividend, dtype=float),
-            scratch.fills,
-            scratch.flows,
-            scratch.active,
+        open_, high, low, close, volume, split, dividend = (
+            np.ascontiguousarray(getattr(bar, name), dtype=float) for name in _GRIDS
         )
+        count = fill_bar(
+            self.rules, self.account, self.positions, periods_of(stamp)[0], open_, high, low,
+            close, volume, split, dividend, scratch.fills, scratch.flows, scratch.active,
+        )  # fmt: skip
         self.last_bar, self._close = bar.timestamp, close
         decided = stamp if self.decided_at is None else pd.DatetimeIndex([self.decided_at])
         fills, flows = happened(scratch, count)

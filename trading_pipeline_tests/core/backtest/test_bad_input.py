@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.result import accounting_error
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.core.trading.trader import Bar
 from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     new_trader,

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.result import accounting_error
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.inputs import recent_returns, recent_rows
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     panel_of,

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.result import accounting_error
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated_orders, stamps
 
 SLIP = replace(FREE, slippage=0.01)  # what a market order loses, to tell it from a limit order

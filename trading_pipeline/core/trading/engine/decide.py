@@ -317,7 +317,7 @@ def _to_nothing(position: Position) -> float:
 def _within_band(rules: Parameters, account: Account, row: Decision) -> bool:
     """Whether the change is at most 20 % of the target or 1 % of equity.
 
-    Where many symbols share the book a whole position may be below 1 %, so the floor is at most
+    Where many symbols share the account a whole position may be below 1 %, so the floor is at most
     the same 20 % of an equal share of the gross cap.
     """
     share = rules.band * rules.gross_cap / max(account.eligible, 1)

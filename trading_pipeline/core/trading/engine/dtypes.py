@@ -128,7 +128,7 @@ class Account(Record):
     breaks: int  # times that the circuit breaker tripped
     kelly_cap: float  # gross weight allowed by evidence, or by the lack of it
     eligible: int  # symbols
-    forecast: float  # volatility per bar of the target book, 63 bars ago to now
+    forecast: float  # volatility per bar of the targets, 63 bars ago to now
     interest: float  # paid before the last open, <= 0
     fees: float  # of the last bar
     traded: float  # notional of the last bar

@@ -267,7 +267,7 @@ def _begin(rules: Parameters, position: Position, day: int, open_: float, volume
 def _settle(rules: Parameters, account: Account, position: Position, day: int, row: Fill) -> None:
     """A symbol whose bars have ended for good: longs lose a share of its last price.
 
-    What a holder would have got is rarely known; shorts get nothing out of it, for a book must
+    What a holder would have got is rarely known; shorts get nothing out of it, for an account must
     not gain by a gap in the data.
     """
     if position.quantity == 0 or day - position.seen < rules.delisted_after:

@@ -166,7 +166,7 @@ def run_orders(
 
 
 @entry_point
-def run_books(
+def run_accounts(
     rules: Array[Parameters],
     fresh_account: Array[Account],
     fresh_positions: Array[Position],
@@ -179,10 +179,10 @@ def run_books(
     paths: Array[Path],
     accounts: Array[Account],
 ) -> None:
-    """Many managed books over the same rows, one for each of `rules` (R,).
+    """Many managed accounts over the same rows, one for each of `rules` (R,).
 
     Args:
-        kelly: (R, T) the cap of each book, in place of that of `known`.
+        kelly: (R, T) the cap of each, in place of that of `known`.
         paths: (R, K), written to. accounts: (R,) as the last bar left them, as well.
     """
     positions = fresh_positions.copy()
@@ -216,10 +216,10 @@ def run_portfolios(
     scratch: Scratch,
     equity: np.ndarray,
 ) -> None:
-    """Many unmanaged books over the same rows, keeping only their equity (R, K).
+    """Many unmanaged accounts over the same rows, keeping only their equity (R, K).
 
     `weights` (R, M, N) are asked for at the rows where `asked` (K,) names one of M; elsewhere, at
-    -1, the book holds.
+    -1, it is held.
     """
     account, positions = fresh_account.copy(), fresh_positions.copy()
     nothing = np.full((1, len(positions)), np.nan)

@@ -8,10 +8,10 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.result import accounting_error
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     random_scores,
