@@ -1,9 +1,7 @@
 """The command line refuses with one line and exit code 2, and never with a traceback."""
 
 import os
-import re
 import signal
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline.cli import download, main, pipeline
+from trading_pipeline.cli import download, pipeline
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.runs import Landed
@@ -21,37 +19,11 @@ from trading_pipeline_tests.core.market.planted import clean_bars
 from trading_pipeline_tests.synthetic import panel
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("folder")
 COMMANDS = (
     *("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "check-leakage"),
     *("quality", "bars", "model", "home"),
 )
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A folder with the project's own settings; signals and variables are put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
-    monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TP_CONFIG", str(ROOT / "pipeline.toml"))
-    handler = signal.getsignal(signal.SIGTERM)
-    yield tmp_path
-    signal.signal(signal.SIGTERM, handler)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs the entry point as a shell would; its exit code and what it said, spaces joined."""
-
-    def command(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["trading-pipeline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), re.sub(r"[\s│]+", " ", said.out + said.err)
-
-    return command
 
 
 def set_value(column: str, value: object) -> pd.DataFrame:

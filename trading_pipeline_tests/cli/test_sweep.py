@@ -13,7 +13,7 @@ from trading_pipeline.cli.sweep import lesson
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.defs import sweep as sweeping
-from trading_pipeline_tests.adapters.reports.test_sweep import table
+from trading_pipeline_tests.adapters.reports.histories import sweep_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def asked(monkeypatch):
         calls.append((plan.market.name, grid, capital, threads))
         first, last = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
         luck = Luck(12, 0.61, "variant 1", 0.63, 0.07, "equal_weight")
-        return sweeping.Swept(table(), grid.limits, grid.left_out, luck, 4, 252, first, last)
+        return sweeping.Swept(sweep_table(), grid.limits, grid.left_out, luck, 4, 252, first, last)
 
     monkeypatch.setattr(sweeping, "sweep_market", sweep_market)
     return calls

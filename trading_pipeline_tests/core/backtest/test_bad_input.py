@@ -13,8 +13,8 @@ from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.core.trading.trader import Bar, Trader
 from trading_pipeline.errors import TradingError
-from trading_pipeline_tests.core.trading.asking import limit, order, stop
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, random_scores
+from trading_pipeline_tests.core.trading.orders import limit, order, stop
 
 MODERATE = PROFILES["moderate"]
 TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10, "book": "neutral", "shortable": True}
