@@ -142,7 +142,7 @@ def _fill_batch(values: Values, rows: _Rows, order: Index, listed: Index, batch:
     firsts = listed[(listed >= batch.start) & (listed < batch.stop)] - batch.start
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of this thread alone
         for feature, out in zip(_OF_SYMBOLS, values, strict=False):
-            _settle(out[batch], feature.compute(series), feature.low, feature.high)
+            _settle(out[batch], feature.compute(series), *feature.scale[1:])
             _withhold(out[batch], firsts, feature.lookback - 1)
 
 
@@ -162,12 +162,12 @@ def _fill_dates(
 ) -> None:
     section = CrossSection(values, NAMES, rows.starts)
     for feature in cross_section.FEATURES:
-        _settle(values[_PLACES[feature.name]], feature.compute(section), feature.low, feature.high)
+        _settle(values[_PLACES[feature.name]], feature.compute(section), *feature.scale[1:])
     together = _market(rows, benchmark, section)
     hours = Clock(rows.timestamps, calendar)
     for feature in (*market.FEATURES, *clock.FEATURES):
         source = together if feature.family == "market" else hours
-        of_dates = np.clip(feature.compute(source), feature.low, feature.high)
+        of_dates = np.clip(feature.compute(source), *feature.scale[1:])
         _spread(values[_PLACES[feature.name]], of_dates, rows.starts)
 
 

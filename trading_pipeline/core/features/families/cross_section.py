@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import Feature, Scale
 from trading_pipeline.core.features.windows import Array, kernel
 
 Values = npt.NDArray[np.float32]
@@ -127,9 +127,7 @@ def _rank(name: str, column: str, lookback: int, source: str) -> Feature:
         formula="rank at the date, ties shared, scaled to [-1/2, 1/2]",
         parameters={"column": column},
         lookback=lookback,
-        unit="rank",
-        low=-0.5,
-        high=0.5,
+        scale=Scale("rank", -0.5, 0.5),
         of=rank,
         source=source,
     )
@@ -150,9 +148,7 @@ FEATURES = (
         name="rank_missing",
         formula="1 where any rank of the row is missing",
         lookback=253,
-        unit="mask",
-        low=0,
-        high=1,
+        scale=Scale("mask", 0, 1),
         of=rank_missing,
         source="mask of the ranks",
     ),

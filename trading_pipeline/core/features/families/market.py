@@ -10,7 +10,7 @@ from trading_pipeline.core.features.families.cross_section import (
     Index,
     positive_share,
 )
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, SIGMAS, Feature
 from trading_pipeline.core.features.series import FLAT, SIGMA_BARS
 from trading_pipeline.core.features.windows import Array, deviation, kernel, log_ratio, total
 
@@ -90,9 +90,7 @@ FEATURES = (
         formula="Σ equal-weight log returns / (σ √bars)",
         parameters={"bars": 21},
         lookback=SIGMA_BARS + 1,
-        unit="σ√bars",
-        low=-5,
-        high=5,
+        scale=SIGMAS,
         of=market_return,
         source="Lo and MacKinlay (1990)",
     ),
@@ -101,9 +99,7 @@ FEATURES = (
         formula="log(equal-weight σ short / σ long)",
         parameters={"short": 21, "long": 252},
         lookback=253,
-        unit="log ratio",
-        low=-4,
-        high=4,
+        scale=LOG_RATIO,
         of=market_volatility,
         source="Moreira and Muir (2017)",
     ),
@@ -112,9 +108,7 @@ FEATURES = (
         formula="fraction of symbols with C above SMA 50",
         parameters={"column": "sma_50"},
         lookback=SIGMA_BARS + 1,
-        unit="fraction",
-        low=0,
-        high=1,
+        scale=FRACTION,
         of=breadth,
         source="market breadth",
     ),
@@ -123,9 +117,7 @@ FEATURES = (
         formula="Σ benchmark log returns / (σ √bars)",
         parameters={"bars": 126},
         lookback=127,
-        unit="σ√bars",
-        low=-5,
-        high=5,
+        scale=SIGMAS,
         of=benchmark_trend,
         source="Moskowitz, Ooi and Pedersen (2012)",
     ),
