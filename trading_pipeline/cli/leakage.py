@@ -63,7 +63,7 @@ def _of_panel(
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.market.calendar import on_open_days
     from trading_pipeline.core.market.panel import Panel
-    from trading_pipeline.core.market.set_aside import rows_in_doubt
+    from trading_pipeline.core.market.quarantine import rows_in_doubt
     from trading_pipeline.core.market.stamps import clock_of
     from trading_pipeline.defs.inputs import Plan
     from trading_pipeline.defs.leakage import MODEL, examine_trainings

@@ -38,7 +38,7 @@ from trading_pipeline.core.market.bars import (
     empty_bars,
 )
 from trading_pipeline.core.market.calendar import in_utc
-from trading_pipeline.core.market.set_aside import rows_in_doubt
+from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.versions import (
     Span,
     VersionMerge,

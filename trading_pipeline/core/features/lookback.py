@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from trading_pipeline.core.features.catalog import LOOKBACK
-from trading_pipeline.core.market.discontinuities import LOOKS_BACK_DAYS, LOOKS_BACK_ROWS
+from trading_pipeline.core.market.quarantine import LOOKS_BACK_DAYS, LOOKS_BACK_ROWS
 
 A_YEAR = pd.Timedelta(days=LOOKS_BACK_DAYS)
 

@@ -15,7 +15,7 @@ from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
-from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
+from trading_pipeline.core.learning.targets import Targets, make_targets
 from trading_pipeline.core.learning.threads import threads_for, usable_device
 from trading_pipeline.core.learning.training import (
     OnStep,
@@ -28,8 +28,8 @@ from trading_pipeline.core.learning.training import (
 from trading_pipeline.core.learning.validation import information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
 from trading_pipeline.core.learning.windows import Block
-from trading_pipeline.core.market.eligibility import Rule, refusals, rules_of
-from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.errors import CheckpointError, HistoryTooShort, TrainingError
 
@@ -140,8 +140,10 @@ def _why_nothing(data: Dataset, targets: Targets, fold: Fold, recipe: Recipe) ->
     n_steps, moving = recipe.model.n_steps, data.sigma > 0
     rules = (
         *rules_of(data.panel, burn_in(n_steps), window=n_steps),
-        Rule(moving, "no volatility: the price did not move for 63 bars, or fewer are known"),
-        Rule(
+        EligibilityRule(
+            moving, "no volatility: the price did not move for 63 bars, or fewer are known"
+        ),
+        EligibilityRule(
             np.isfinite(targets.price) | ~(data.eligible & moving),
             f"no known outcome: a bar {recipe.market.horizon + 1} later is missing, or the history "
             "breaks before it",

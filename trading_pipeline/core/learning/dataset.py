@@ -32,7 +32,7 @@ def features_of(panel: Panel, calendar: str) -> pd.DataFrame:
 
 def as_of_panel(panel: Panel, features: pd.DataFrame) -> pd.DataFrame:
     """Features of `panel.segments()` under the panel's own symbols; NaN in quarantine."""
-    if panel.breaks.any():
+    if panel.discontinuities.any():
         features = features.assign(symbol=panel.adjusted_bars()["symbol"])
     if panel.quarantined.any():
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(features["timestamp"]))
@@ -63,7 +63,7 @@ class Dataset:
         opens, closes = panel.adjusted_open, panel.adjusted_close
         overnight = np.full_like(opens, np.nan)
         overnight[1:] = np.log(opens[1:] / closes[:-1])
-        overnight[panel.breaks] = np.nan
+        overnight[panel.discontinuities] = np.nan
         return cls(
             panel=panel,
             grid=features,

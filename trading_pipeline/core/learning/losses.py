@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.config import LossWeights
 
 DOWN, FLAT, UP = 0, 1, 2  # direction classes, the order of the network's logits
 MISSING = -1  # direction class of a missing target
-MIN_SYMBOLS = 8  # a cross-section below it has no information coefficient
 VOLATILITY_FLOOR = 0.01  # realised multiple of σ below which a symbol hardly traded
 SPREAD_FLOOR = 1e-4  # added to spreads of about 0.1 to 1, so that those of 0 can be divided by
 
@@ -35,7 +35,7 @@ def huber_loss(price: Tensor, target: Tensor) -> Tensor:
     return _mean(F.huber_loss(price, filled, reduction="none"), known)
 
 
-def information_loss(score: Tensor, target: Tensor, min_symbols: int = MIN_SYMBOLS) -> Tensor:
+def information_loss(score: Tensor, target: Tensor, min_symbols: int = MIN_CROSS_SECTION) -> Tensor:
     """One minus the mean information coefficient: the correlation across symbols at each date.
 
     Args:

@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.samples import Samples, encode_dates
-from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION
 from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.model.position import NotionalBook
 from trading_pipeline.errors import TrainingError

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.discontinuities import recent
 from trading_pipeline.core.market.eligibility import eligibility_at, eligible, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.trailing import recent
 from trading_pipeline_tests.strategies import panels
 
 

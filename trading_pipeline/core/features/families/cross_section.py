@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from trading_pipeline.core.features.feature import Feature, Scale
 from trading_pipeline.core.features.windows import Array, kernel
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
 Values = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
 ROUNDING = 1e-6
-MIN_SYMBOLS = 8  # fewer have no cross-section worth the name
 Rank = partial(Feature, family="cross_section")
 
 
@@ -110,7 +110,7 @@ def rank(section: CrossSection, column: str) -> Array:
     It is the stored float32 that is ranked, so that anyone can repeat it from the table, and so
     that two symbols that differ by rounding alone are equal.
     """
-    return ranks(section.column(column), section.starts, MIN_SYMBOLS)
+    return ranks(section.column(column), section.starts, MIN_CROSS_SECTION)
 
 
 def rank_missing(section: CrossSection) -> Array:

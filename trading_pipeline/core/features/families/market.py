@@ -11,8 +11,9 @@ from trading_pipeline.core.features.families.cross_section import (
     positive_share,
 )
 from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, SIGMAS, Feature
-from trading_pipeline.core.features.series import FLAT, SIGMA_BARS
+from trading_pipeline.core.features.series import FLAT
 from trading_pipeline.core.features.windows import Array, deviation, kernel, log_ratio, total
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Common = partial(Feature, family="market")
 
@@ -59,7 +60,7 @@ def equal_weight_return(close: Array, symbol: Index, starts: Index, n_symbols: i
 
 def past_return(returns: Array, bars: int) -> Array:
     """Σ of the last `bars` log returns / (their σ of 63 bars × √bars); (T,)."""
-    sigma = np.maximum(deviation(returns, SIGMA_BARS, 1), FLAT)
+    sigma = np.maximum(deviation(returns, VOLATILITY_WINDOW, 1), FLAT)
     return total(returns, bars) / (sigma * math.sqrt(bars))
 
 
@@ -89,7 +90,7 @@ FEATURES = (
         name="market_ret_21",
         formula="Σ equal-weight log returns / (σ √bars)",
         parameters={"bars": 21},
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=SIGMAS,
         of=market_return,
         source="Lo and MacKinlay (1990)",
@@ -107,7 +108,7 @@ FEATURES = (
         name="breadth_50",
         formula="fraction of symbols with C above SMA 50",
         parameters={"column": "sma_50"},
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=FRACTION,
         of=breadth,
         source="market breadth",

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 
 from trading_pipeline.core.features.feature import FRACTION, SIGMAS, Feature, Scale
-from trading_pipeline.core.features.series import FLAT, SIGMA_BARS, SymbolSeries
+from trading_pipeline.core.features.series import FLAT, SymbolSeries
 from trading_pipeline.core.features.windows import Array, highest, log_change, log_ratio
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Price = partial(
     Feature, family="price", source="Jegadeesh and Titman (1993); Moskowitz et al. (2012)"
@@ -61,7 +62,7 @@ def _ret(bars: int) -> Feature:
         name=f"ret_{bars}",
         formula="log(C[t] / C[t-bars]) / (σ √bars)",
         parameters={"bars": bars},
-        lookback=max(bars, SIGMA_BARS) + 1,
+        lookback=max(bars, VOLATILITY_WINDOW) + 1,
         scale=SIGMAS,
         of=scaled_return,
     )
@@ -80,7 +81,7 @@ FEATURES = (
     Price(
         name="gap",
         formula="log(O[t] / C[t-1]) / σ",
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=Scale("σ", -5, 5),
         of=gap,
         source=NIGHT_AND_DAY,
@@ -88,7 +89,7 @@ FEATURES = (
     Price(
         name="body",
         formula="log(C / O) / σ",
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=Scale("σ", -5, 5),
         of=body,
         source=NIGHT_AND_DAY,
@@ -96,7 +97,7 @@ FEATURES = (
     Price(
         name="bar_range",
         formula="log(H / L) / σ",
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=Scale("σ", 0, 10),
         of=bar_range,
         source="Parkinson (1980)",

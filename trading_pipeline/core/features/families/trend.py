@@ -6,7 +6,7 @@ from functools import cache, partial
 import numpy as np
 
 from trading_pipeline.core.features.feature import FRACTION, SIGMAS, Feature, Scale
-from trading_pipeline.core.features.series import SIGMA_BARS, WILDER_MEMORY, SymbolSeries
+from trading_pipeline.core.features.series import WILDER_MEMORY, SymbolSeries
 from trading_pipeline.core.features.wilder import (
     directional_index,
     directional_movement,
@@ -21,6 +21,7 @@ from trading_pipeline.core.features.windows import (
     mean,
     weighted,
 )
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Trend = partial(Feature, family="trend")
 
@@ -138,7 +139,7 @@ FEATURES = (
             name=f"sma_{window}",
             formula="log(C / SMA) / (σ √window)",
             parameters={"window": window},
-            lookback=max(window, SIGMA_BARS + 1),
+            lookback=max(window, VOLATILITY_WINDOW + 1),
             scale=SIGMAS,
             of=sma_distance,
             source="Brock, Lakonishok and LeBaron (1992)",

@@ -9,7 +9,6 @@ from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, Feature,
 from trading_pipeline.core.features.series import (
     ATR_BARS,
     FLAT,
-    SIGMA_BARS,
     WILDER_MEMORY,
     SymbolSeries,
 )
@@ -22,6 +21,7 @@ from trading_pipeline.core.features.windows import (
     skewness,
     total,
 )
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Volatility = partial(Feature, family="volatility")
 
@@ -90,7 +90,7 @@ FEATURES = (
     Volatility(
         name="volatility_63",
         formula="standard deviation of 63 log returns",
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=Scale("log return per bar", 0, 1),
         of=sigma,
         source="σ of the whole pipeline",

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 
 from trading_pipeline.core.features.feature import LOG_RATIO, SIGMAS, Feature, Scale
-from trading_pipeline.core.features.series import FLAT, SIGMA_BARS, SymbolSeries, direction
+from trading_pipeline.core.features.series import FLAT, SymbolSeries, direction
 from trading_pipeline.core.features.windows import Array, change, ema, log_ratio, mean, total
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Volume = partial(Feature, family="volume")
 
@@ -95,7 +96,7 @@ FEATURES = (
         name="vwap_20",
         formula="log(C / VWAP) / (σ √window)",
         parameters={"window": 20},
-        lookback=SIGMA_BARS + 1,
+        lookback=VOLATILITY_WINDOW + 1,
         scale=SIGMAS,
         of=vwap_distance,
         source="Berkowitz, Logue and Noser (1988); TA-Lib VWAP",
