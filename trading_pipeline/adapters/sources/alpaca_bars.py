@@ -115,7 +115,7 @@ def regular_bars(
 def _joined(parts: pd.DataFrame) -> pd.DataFrame:
     """One bar of all ordered parts that share timestamp and symbol."""
     parts = parts.assign(traded=parts["vwap"] * parts["volume"])
-    bars = parts.groupby(["timestamp", "symbol"], sort=False, as_index=False).agg(
+    bars = parts.groupby(KEY, sort=False, as_index=False).agg(
         open=("open", "first"),
         high=("high", "max"),
         low=("low", "min"),

@@ -30,6 +30,7 @@ from trading_pipeline.core.features.families.market import MarketSeries, equal_w
 from trading_pipeline.core.features.feature import Feature
 from trading_pipeline.core.features.series import BarSeries, SymbolSeries
 from trading_pipeline.core.features.windows import Array, kernel, log_change
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.errors import BarsError
 
 REVISION = 2  # raise it when the code makes other numbers though no row of the catalog changed
@@ -86,7 +87,7 @@ def compute_features(
     _fill_symbols(values, rows, threads or os.cpu_count() or 1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         _fill_dates(values, rows, benchmark, calendar)
-    keys = bars[["timestamp", "symbol"]].reset_index(drop=True)
+    keys = bars[KEY].reset_index(drop=True)
     return pd.concat([keys, pd.DataFrame(values.T, columns=list(NAMES), copy=False)], axis=1)
 
 

@@ -19,13 +19,13 @@ import pandas as pd
 
 from trading_pipeline.core.features.windows import Array
 from trading_pipeline.core.leakage.perturbations import between, cut_dates, scrambled, telling_dates
+from trading_pipeline.core.market.bars import KEY
 
 Compute = Callable[[pd.DataFrame], pd.DataFrame]
 Tables = Mapping[str, pd.DataFrame]  # by stage
 Stages = Callable[[pd.DataFrame], Tables]
 Watch = Callable[[int, int, str], object]  # (experiments done, all, what)
 Mask = npt.NDArray[np.bool_]
-KEY = ["timestamp", "symbol"]
 FEATURES = "features"
 TOLERANCE = 1e-6  # absolute plus relative, for values that must not depend on the start
 

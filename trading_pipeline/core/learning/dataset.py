@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.features.catalog import LOOKBACK, compute_features
 from trading_pipeline.core.features.grid import feature_grid
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.core.market.eligibility import eligible, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel, volatility
 
@@ -37,7 +38,7 @@ def as_of_panel(panel: Panel, features: pd.DataFrame) -> pd.DataFrame:
     if panel.quarantined.any():
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(features["timestamp"]))
         n = pd.Index(panel.symbols).get_indexer(features["symbol"])
-        names = [name for name in features.columns if name not in ("timestamp", "symbol")]
+        names = [name for name in features.columns if name not in KEY]
         features.loc[panel.quarantined[t, n], names] = np.nan
     return features
 

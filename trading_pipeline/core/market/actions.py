@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import (
+    KEY,
     describe_row,
     in_order,
     numbers_of,
@@ -86,7 +87,7 @@ def merge_same_day(actions: pd.DataFrame) -> pd.DataFrame:
     Args:
         actions: `ACTION_COLUMNS`, each row an action of its own.
     """
-    by_event = actions.groupby(["timestamp", "symbol", "kind"], as_index=False)["value"]
+    by_event = actions.groupby([*KEY, "kind"], as_index=False)["value"]
     merged = by_event.sum()
     products = by_event.prod()["value"]
     merged["value"] = merged["value"].where(merged["kind"] == "dividend", products)

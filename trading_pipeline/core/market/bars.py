@@ -24,6 +24,7 @@ PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", "symbol", *PRICES, "volume")
 OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
+STAMPS = "datetime64[us, UTC]"  # the dtype of every instant in a table
 YEARS = (1700, 2200)  # of stamps; beyond them nanoseconds end
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
@@ -101,7 +102,7 @@ def price_text(price: float) -> str:
 
 def empty_bars() -> pd.DataFrame:
     """No bars, in canonical form."""
-    stamps = pd.DatetimeIndex([], dtype="datetime64[us, UTC]")
+    stamps = pd.DatetimeIndex([], dtype=STAMPS)
     empty = {"timestamp": stamps, "symbol": pd.Series([], dtype="str")}
     return pd.DataFrame(empty | {name: np.empty(0) for name in (*PRICES, "volume")})
 
