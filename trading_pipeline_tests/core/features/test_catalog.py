@@ -19,7 +19,7 @@ from trading_pipeline.core.features.catalog import (
     compute_features,
 )
 from trading_pipeline.core.features.feature import FAMILIES, FRACTION, Feature, Scale
-from trading_pipeline.core.leakage.experiment import start_leaks
+from trading_pipeline.core.leakage.experiment import FEATURES, examine
 from trading_pipeline.core.market.bars import empty_bars
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.features.real_bars import adjusted_bars
@@ -181,7 +181,10 @@ def test_features_do_not_know_where_the_history_starts(kind, seed, start):
 def test_many_symbols_do_not_know_where_the_history_starts(bars, start):
     stamps = bars["timestamp"].unique()
     starts = [stamps[min(start, len(stamps) - 1)]]
-    assert not start_leaks(compute_features, bars, starts, LOOKBACKS)
+    examined = examine(
+        lambda some: {FEATURES: compute_features(some)}, bars, starts=starts, lookbacks=LOOKBACKS
+    )
+    assert not any(each.leaks for each in examined)
 
 
 def test_a_new_day_from_the_lookback_alone_equals_a_rebuild():
