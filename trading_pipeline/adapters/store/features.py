@@ -44,6 +44,8 @@ class Written(NamedTuple):
 class FeatureStore:
     """The features of one market.
 
+    Every method raises StoreError where the file is locked, damaged or not writable.
+
     Args:
         path: the DuckDB file; markets share it.
         market: any name; its table is `market."NAME"`; a schema must not be
@@ -114,7 +116,6 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet, or it is of another catalog.
-            StoreError: the file is locked or damaged.
         """
         where, given = _within((start, end))
         query = f"SELECT * FROM {self._table} WHERE {where} ORDER BY timestamp, symbol"
@@ -124,11 +125,7 @@ class FeatureStore:
         return rows.assign(timestamp=rows["timestamp"].astype("datetime64[us, UTC]"))
 
     def catalog_hash(self) -> str | None:
-        """Hash of the catalog that the table was made by; None if there is no table.
-
-        Raises:
-            StoreError: the file is locked or damaged.
-        """
+        """Hash of the catalog that the table was made by; None if there is no table."""
         if not self.path.exists():
             return None
         with self._connection(read_only=True) as connection:
@@ -153,7 +150,6 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet, or it is of another catalog.
-            StoreError: the file is locked or damaged.
         """
         with self._reading(catalog_hash) as connection:
             names = [name for name in _columns(connection, self._table) if name not in KEY]
@@ -174,9 +170,6 @@ class FeatureStore:
         """Fingerprints of the data that the table was computed from, as given to `write`.
 
         Empty if that is not known, or if the table is of another catalog.
-
-        Raises:
-            StoreError: the file is locked or damaged.
         """
         if not self.path.exists():
             return {}
@@ -191,7 +184,6 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet.
-            StoreError: the file is locked or damaged.
         """
         with self._reading() as connection:
             rows = connection.execute(
@@ -214,7 +206,6 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet.
-            StoreError: the file is locked or damaged.
         """
         import pyarrow as pa
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.store.commit import Writer
 from trading_pipeline.adapters.store.tables import read_table, table_writer
-from trading_pipeline.core.market.bars import KEY
+from trading_pipeline.core.market.bars import KEY, STAMPS, empty_table
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.set_aside import joined, none_aside
 from trading_pipeline.core.market.versions import Span, empty_revisions
@@ -33,7 +33,6 @@ ASKED = "history/asked.parquet"
 LISTED = "history/listed.parquet"
 IDENTITY = "history/identity.json"
 STALE_ACTIONS = "history/stale_actions.json"
-_STAMPS = "datetime64[us, UTC]"
 _LOST = (
     "What it held cannot be fetched again; put it back from a backup, or move it away to go on "
     "without it."
@@ -141,11 +140,7 @@ def refuse_other_identity(folder: Path, identity: Mapping[str, str]) -> None:
 
 def empty_absences() -> pd.DataFrame:
     """No absences: nothing that was asked for was lacking."""
-    stamps = pd.Series([], dtype=_STAMPS)
-    text = pd.Series([], dtype="str")
-    nights = pd.Series([], dtype="int64")
-    table = {"symbol": text, "timestamp": stamps, "asked_at": stamps, "nights": nights}
-    return pd.DataFrame(table)
+    return empty_table(symbol="str", timestamp=STAMPS, asked_at=STAMPS, nights="int64")
 
 
 def empty_asked() -> pd.DataFrame:

@@ -25,13 +25,13 @@ from trading_pipeline.core.learning.training import (
     train_network,
     unrecorded,
 )
-from trading_pipeline.core.learning.validation import information_coefficient
-from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
+from trading_pipeline.core.learning.validation import pearson_information_coefficient
+from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline.errors import CheckpointError, HistoryTooShort, TrainingError
+from trading_pipeline.errors import CheckpointError, TrainingError
 
 BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -152,20 +152,6 @@ def _why_nothing(data: Dataset, targets: Targets, fold: Fold, recipe: Recipe) ->
     return refusals(data.panel, rules, slice(fold.train.first, fold.train.last + 1))
 
 
-def production_fold(data: Dataset, recipe: Recipe) -> Fold:
-    """The fold of a model for tomorrow: it trains on all rows whose targets are known today."""
-    rows = len(data.panel.timestamps)
-    clock = data.panel.timestamps
-    window = clock[-1] - np.timedelta64(int(recipe.market.walk_forward.window * 30.4375), "D")
-    earliest = max(burn_in(recipe.model.n_steps), int(clock.searchsorted(window)))
-    if rows - earliest < 2 * (recipe.market.horizon + 2) + recipe.training.windows:
-        raise HistoryTooShort(
-            f"{rows} bars are too few to train a production model: {earliest} go into the first "
-            "window of features. Give more history."
-        )
-    return fold_rows("production", earliest, rows, rows, recipe.market.horizon)
-
-
 def model_fingerprint(panel: Panel, fold: Fold, recipe: Recipe) -> str:
     """Equal fingerprints mean equal checkpoints: recipe, catalog and all bars before the fold."""
     return fingerprint(recipe.training_hash(catalog_hash()), panel.data_hash(fold.test.first))
@@ -215,7 +201,9 @@ def choose_blend(
     scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
     market = _market_score(targets, known, fold, recipe.market.book)
     candidates = [Blend(weight, scale, market) for weight in BLEND_WEIGHTS]
-    scored = [information_coefficient(each.score(price, position), target) for each in candidates]
+    scored = [
+        pearson_information_coefficient(each.score(price, position), target) for each in candidates
+    ]
     best = int(np.argmax(scored))
     return candidates[best], scored[best]
 

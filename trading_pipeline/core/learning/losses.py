@@ -6,7 +6,7 @@ volatility of a bar known at the decision and h the horizon. A target that is mi
 be computed is 0, still attached to the graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
-from trading_pipeline.core.model.config import LossWeights
+from trading_pipeline.core.model.config import LossWeights, TrainingConfig
+from trading_pipeline.core.model.heads import Outputs
 
 DOWN, FLAT, UP = 0, 1, 2  # direction classes, the order of the network's logits
 MISSING = -1  # direction class of a missing target
@@ -154,6 +155,29 @@ def risk_loss(logit: Tensor, happened: Tensor) -> Tensor:
     known, filled = _split(happened)
     each = F.binary_cross_entropy_with_logits(logit, filled, reduction="none")
     return _mean(each, known)
+
+
+def block_loss(
+    outputs: Outputs, target: Callable[[str], Tensor], training: TrainingConfig, cost: float
+) -> Tensor:
+    """The weighted sum of all tasks on a block, scalar.
+
+    Args:
+        outputs: (dates, symbols) each, what the network says.
+        target: gives what came true, by its name in `Samples`.
+        cost: fraction of traded notional.
+    """
+    price, smoothing = target("price"), training.label_smoothing
+    position, earned, sigma = outputs.position, target("next_return"), target("sigma")
+    losses = {
+        "price": huber_loss(outputs.price, price),
+        "information": information_loss(outputs.price, price),
+        "direction": direction_loss(outputs.direction_logits, target("direction"), smoothing),
+        "position": net_sharpe_loss(position, earned, sigma, cost),
+        "volatility": volatility_loss(outputs.volatility, target("volatility")),
+        "risk": risk_loss(outputs.risk_logit, target("risk")),
+    }
+    return weighted_sum(losses, training.loss)
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: LossWeights) -> Tensor:

@@ -36,10 +36,12 @@ def validation_information(network: TradingNetwork, samples: Samples, rows: Rows
             "loss was a number: the training diverged; lower the learning rate"
         )
     target = np.where(samples.usable, samples.price.cpu().numpy(), np.nan)[chosen]
-    return information_coefficient(price, target)
+    return pearson_information_coefficient(price, target)
 
 
-def information_coefficient(score: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+def pearson_information_coefficient(
+    score: NDArray[np.float64], target: NDArray[np.float64]
+) -> float:
     """Mean over dates of the correlation across symbols; pooled below eight symbols a date.
 
     Both (L, N), NaN where unknown. 0.0 where nothing can be correlated.

@@ -20,7 +20,9 @@ import pandas as pd
 
 from trading_pipeline.core.market.bars import (
     KEY,
+    STAMPS,
     describe_row,
+    empty_table,
     in_order,
     numbers_of,
     stamps_of,
@@ -43,9 +45,7 @@ _EXACTLY = 1e-4
 
 def empty_actions() -> pd.DataFrame:
     """The table that says 'none happened'."""
-    stamps = pd.DatetimeIndex([], dtype="datetime64[us, UTC]")
-    text = pd.Series([], dtype="str")
-    return pd.DataFrame({"timestamp": stamps, "symbol": text, "kind": text, "value": np.empty(0)})
+    return empty_table(timestamp=STAMPS, symbol="str", kind="str", value="float64")
 
 
 def check_actions(actions: pd.DataFrame, where: str = "corporate actions") -> pd.DataFrame:

@@ -102,9 +102,13 @@ def price_text(price: float) -> str:
 
 def empty_bars() -> pd.DataFrame:
     """No bars, in canonical form."""
-    stamps = pd.DatetimeIndex([], dtype=STAMPS)
-    empty = {"timestamp": stamps, "symbol": pd.Series([], dtype="str")}
-    return pd.DataFrame(empty | {name: np.empty(0) for name in (*PRICES, "volume")})
+    numbers = dict.fromkeys((*PRICES, "volume"), "float64")
+    return empty_table(timestamp=STAMPS, symbol="str", **numbers)
+
+
+def empty_table(**columns: str) -> pd.DataFrame:
+    """No rows; `columns`: their dtypes by name."""
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
 
 
 def content_hash(*tables: pd.DataFrame | None) -> str:

@@ -14,8 +14,10 @@ import pandas as pd
 from trading_pipeline.core.market.bars import (
     KEY,
     PRICES,
+    STAMPS,
     broken_rules,
     described,
+    empty_table,
     typed_bars,
     with_whole_counts,
 )
@@ -75,18 +77,10 @@ class Sifted:
 
 def none_aside() -> pd.DataFrame:
     """No row was set aside."""
-    text, number = pd.Series([], dtype="str"), pd.Series([], dtype="float64")
-    kinds = {"row": pd.Series([], dtype="int64")} | {"timestamp": _no_stamps()}
-    return pd.DataFrame(
-        {name: kinds.get(name, text if name in _TEXTS else number) for name in COLUMNS}
+    numbers = dict.fromkeys((*PRICES, "volume"), "float64")
+    return empty_table(
+        file="str", row="int64", timestamp=STAMPS, symbol="str", rule="str", **numbers
     )
-
-
-_TEXTS = ("file", "symbol", "rule")
-
-
-def _no_stamps() -> pd.Series:
-    return pd.Series([], dtype="datetime64[us, UTC]")
 
 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
