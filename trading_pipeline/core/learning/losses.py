@@ -92,7 +92,6 @@ def net_sharpe_loss(
     log_return: Tensor,
     sigma: Tensor,
     cost: float,
-    before: Tensor | None = None,
 ) -> Tensor:
     """Negative Sharpe ratio of the block's book over its dates, after the cost of turning it over.
 
@@ -106,7 +105,6 @@ def net_sharpe_loss(
             that symbol, and pays for leaving and entering like for any trade.
         sigma: (dates, symbols), > 0; NaN where missing, treated alike.
         cost: fraction of the traded notional paid per trade: 0.0015 is 15 basis points.
-        before: (symbols), position / σ held before the first date; None: nothing is.
 
     Returns:
         Scalar, per bar (not annualised), standard deviation over dates with n in the denominator.
@@ -118,8 +116,7 @@ def net_sharpe_loss(
     known = torch.isfinite(log_return) & (sigma > 0)
     simple = torch.expm1(log_return.where(known, torch.zeros_like(log_return)))
     weight = position.where(known, torch.zeros_like(position)) / sigma.where(known, _one(sigma))
-    first = torch.zeros_like(weight[0]) if before is None else before.to(weight)
-    change = weight - torch.cat([first.unsqueeze(0), weight[:-1]])
+    change = weight - torch.cat([torch.zeros_like(weight[:1]), weight[:-1]])
     profit = (weight * simple - cost * change.abs()).sum(dim=1)
     dates = known.any(dim=1)
     book = (profit / known.sum(dim=1).clamp(min=1))[dates]  # (known dates)

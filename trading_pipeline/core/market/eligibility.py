@@ -9,7 +9,7 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import counted
 from trading_pipeline.core.market.trailing import recent
 
-LIQUIDITY_WINDOW = 21  # bars of the dollar-volume median, and rows of the gap rule
+GAP_WINDOW = 21  # rows of the gap rule
 MIN_PRESENCE = 0.8  # share of those rows that need a bar, since listing
 STALE_AFTER = 5  # bars in a row without volume
 RAW_PRICE_FLOOR = 1.0  # quote currency; below it a tick is a large part of the price
@@ -38,31 +38,26 @@ class EligibilityRule(NamedTuple):
 def eligible(
     panel: Panel,
     lookback: int,
-    min_price: float | None = None,
-    min_dollar_volume: float = 0.0,
     window: int = 1,
 ) -> np.ndarray:
     """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
 
     A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it since
     its last discontinuity, is not quarantined (`Panel.quarantined`), its raw close is at least
-    `min_price`, the median of close × volume of its last 21 bars is at least `min_dollar_volume`,
-    it is not stale (one of its last 5 bars has volume) and not gappy (bars
-    at 80 % of the panel's last 21 timestamps, or of those since its listing).
+    1.0 (in total-return units a level means nothing), it is not stale (one of its last 5 bars has
+    volume) and not gappy (bars at 80 % of the panel's last 21 timestamps, or of those since its
+    listing).
 
     Args:
         panel: raw prices are used, never adjusted ones: an old price must not depend on splits.
         lookback: bars of history that the features need, >= 1.
-        min_price: quote currency; None is 1.0 for raw prices, and no floor for a panel in
-            total-return units, whose level means nothing (nor does that of a coin).
-        min_dollar_volume: quote currency per bar, >= 0; 0 is no floor.
         window: bars that a prediction looks at; one of them in quarantine holds the symbol out.
 
     Raises:
         ValueError: `lookback` or `window` is below 1.
     """
     able = panel.traded
-    for rule in rules_of(panel, lookback, min_price, min_dollar_volume, window):
+    for rule in rules_of(panel, lookback, window):
         able &= rule.met
     return able
 
@@ -70,8 +65,6 @@ def eligible(
 def rules_of(
     panel: Panel,
     lookback: int,
-    min_price: float | None = None,
-    min_dollar_volume: float = 0.0,
     window: int = 1,
 ) -> Iterator[EligibilityRule]:
     """What `eligible` asks of a symbol that has a bar; arguments and errors as there."""
@@ -81,9 +74,7 @@ def rules_of(
     yield _quarantine(panel, window)
     yield _stale(panel)
     yield _gappy(panel)
-    yield _price_floor(panel, min_price)
-    if min_dollar_volume > 0:
-        yield _liquidity(panel, min_dollar_volume)
+    yield _price_floor(panel)
 
 
 def refusals(panel: Panel, rules: Iterable[EligibilityRule], rows: slice) -> str:
@@ -111,8 +102,6 @@ def eligibility_at(
     n: int,
     lookback: int,
     window: int = 1,
-    min_price: float | None = None,
-    min_dollar_volume: float = 0.0,
 ) -> tuple[Condition, ...]:
     """Every rule of `eligible` for one symbol at one bar; it is eligible if all are met.
 
@@ -125,7 +114,7 @@ def eligibility_at(
     """
     there = bool(panel.traded[row, n])
     conditions = [Condition("bar", there, float(there), 1.0, "a bar of this date")]
-    for rule in rules_of(panel, lookback, min_price, min_dollar_volume, window):
+    for rule in rules_of(panel, lookback, window):
         figure, limit, text = rule.measured(row, n)
         met = bool(rule.met[row, n])
         conditions.append(Condition(rule.name, met, float(figure), float(limit), text))
@@ -191,13 +180,12 @@ def _busy_bars(panel: Panel, row: int, n: int) -> int:
 
 
 def _gappy(panel: Panel) -> EligibilityRule:
-    """Bars at the last `LIQUIDITY_WINDOW` timestamps, or at those since listing."""
+    """Bars at the last `GAP_WINDOW` timestamps, or at those since listing."""
     listed = np.logical_or.accumulate(panel.traded, axis=0)
     present, expected = (_trailing_count(flags) for flags in (panel.traded, listed))
     return EligibilityRule(
         present >= MIN_PRESENCE * expected,
-        f"bars at fewer than {MIN_PRESENCE:.0%} of the last {LIQUIDITY_WINDOW} dates (fill the "
-        "gaps)",
+        f"bars at fewer than {MIN_PRESENCE:.0%} of the last {GAP_WINDOW} dates (fill the gaps)",
         "gappy",
         lambda t, n: (
             present[t, n],
@@ -208,17 +196,16 @@ def _gappy(panel: Panel) -> EligibilityRule:
 
 
 def _trailing_count(flags: np.ndarray) -> np.ndarray:
-    """(T, N) int: how many of the last `LIQUIDITY_WINDOW` rows are true."""
+    """(T, N) int: how many of the last `GAP_WINDOW` rows are true."""
     count = np.cumsum(flags, axis=0)
     before = np.zeros_like(count)
-    before[LIQUIDITY_WINDOW:] = count[:-LIQUIDITY_WINDOW]
+    before[GAP_WINDOW:] = count[:-GAP_WINDOW]
     trailing: np.ndarray = count - before
     return trailing
 
 
-def _price_floor(panel: Panel, min_price: float | None) -> EligibilityRule:
-    usual = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
-    floor = usual if min_price is None else min_price
+def _price_floor(panel: Panel) -> EligibilityRule:
+    floor = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
     close = np.where(panel.traded, panel.close, 0.0)
     return EligibilityRule(
         close >= floor,
@@ -226,26 +213,3 @@ def _price_floor(panel: Panel, min_price: float | None) -> EligibilityRule:
         "price_floor",
         lambda t, n: (close[t, n], floor, "raw close, quote currency"),
     )
-
-
-def _liquidity(panel: Panel, least: float) -> EligibilityRule:
-    dollars = _median_dollar_volume(panel)
-    text = f"median of close × volume of its last {LIQUIDITY_WINDOW} bars"
-    return EligibilityRule(
-        dollars >= least,
-        f"below the floor of dollar volume ({least:,.10g} a bar, median of {LIQUIDITY_WINDOW})",
-        "liquidity",
-        lambda t, n: (dollars[t, n], least, text),
-    )
-
-
-def _median_dollar_volume(panel: Panel) -> np.ndarray:
-    """(T, N), quote currency per bar, over the symbol's own last bars; 0 until 21 exist."""
-    median = np.zeros(panel.close.shape)
-    for n in range(len(panel.symbols)):
-        rows = np.flatnonzero(panel.traded[:, n])
-        if len(rows) >= LIQUIDITY_WINDOW:
-            dollars = panel.close[rows, n] * panel.volume[rows, n]
-            windows = np.lib.stride_tricks.sliding_window_view(dollars, LIQUIDITY_WINDOW)
-            median[rows[LIQUIDITY_WINDOW - 1 :], n] = np.median(windows, axis=1)
-    return median

@@ -132,8 +132,7 @@ def panel() -> Panel:
             kept[200 : 230 if (place, stretch) == (2, 0) else 200] = False
             tables.append(table[kept])
     bars = pd.concat(tables).sort_values(["timestamp", "symbol"], ignore_index=True)
-    benchmark = pd.Series(symbol_series("MSFT", last=900).close[:400], index=dates)
-    return Panel(bars, compute_features(bars, "XNYS", benchmark), benchmark)
+    return Panel(bars, compute_features(bars, "XNYS"))
 
 
 class Section:
@@ -152,7 +151,7 @@ def market_series(given: Panel) -> MarketSeries:
     codes, names = pd.factorize(given.bars["symbol"], sort=True)
     section, closes = Section(given), given.bars["close"].to_numpy()
     together = equal_weight_return(closes, codes.astype(np.int64), section.starts, len(names))
-    return MarketSeries(together, given.benchmark.to_numpy(), section)
+    return MarketSeries(together, section)
 
 
 @pytest.mark.parametrize("name", [name for name in SHARED if name != "rank_missing"])

@@ -23,12 +23,11 @@ class MarketSeries:
 
     Args:
         equal_weight: log return of the equally weighted market, (T,), NaN where unknown.
-        benchmark: log return of the benchmark, (T,), NaN where unknown.
         section: the features of the single symbols.
     """
 
-    def __init__(self, equal_weight: Array, benchmark: Array, section: CrossSection) -> None:
-        self.equal_weight, self.benchmark, self.section = equal_weight, benchmark, section
+    def __init__(self, equal_weight: Array, section: CrossSection) -> None:
+        self.equal_weight, self.section = equal_weight, section
 
 
 @kernel
@@ -65,7 +64,7 @@ def past_return(returns: Array, bars: int) -> Array:
 
 
 def market_return(market: MarketSeries, bars: int) -> Array:
-    """Past return of the equally weighted market, in σ√bars; (T,)."""
+    """Past return of the equally weighted market, the benchmark, in σ√bars; (T,)."""
     return past_return(market.equal_weight, bars)
 
 
@@ -78,11 +77,6 @@ def market_volatility(market: MarketSeries, short: int, long: int) -> Array:
 def breadth(market: MarketSeries, column: str) -> Array:
     """Fraction of symbols whose `column` is above 0; (T,), in [0, 1]."""
     return positive_share(market.section.column(column), market.section.starts)
-
-
-def benchmark_trend(market: MarketSeries, bars: int) -> Array:
-    """Past return of the benchmark, in σ√bars; (T,)."""
-    return past_return(market.benchmark, bars)
 
 
 FEATURES = (
@@ -119,7 +113,7 @@ FEATURES = (
         parameters={"bars": 126},
         lookback=127,
         scale=SIGMAS,
-        of=benchmark_trend,
+        of=market_return,
         source="Moskowitz, Ooi and Pedersen (2012)",
     ),
 )
