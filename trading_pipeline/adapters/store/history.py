@@ -12,7 +12,7 @@ stale_actions.json why the corporate actions are not those of today, and of when
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,7 @@ _ASKED_AGAIN = "Delete it: the venue is asked again for what it kept from being 
 
 def read_revisions(folder: Path) -> pd.DataFrame:
     """All revisions of a store; empty if there are none."""
-    path = folder / REVISIONS
-    return read_table(path, _LOST) if path.exists() else empty_revisions()
+    return _read(folder / REVISIONS, empty_revisions, _LOST)
 
 
 def read_absences(folder: Path) -> pd.DataFrame:
@@ -51,27 +50,27 @@ def read_absences(folder: Path) -> pd.DataFrame:
 
     Those of releases that did not count nights were told once at least.
     """
-    path = folder / ABSENCES
-    known = read_table(path, _ASKED_AGAIN) if path.exists() else empty_absences()
+    known = _read(folder / ABSENCES, empty_absences)
     return known if "nights" in known else known.assign(nights=1)
 
 
 def read_set_aside(folder: Path) -> pd.DataFrame:
     """All rows of a store that were set aside; none in a store that is older than the file."""
-    path = folder / SET_ASIDE
-    return read_table(path, _ASKED_AGAIN) if path.exists() else none_aside()
+    return _read(folder / SET_ASIDE, none_aside)
 
 
 def read_asked(folder: Path) -> pd.DataFrame:
     """When each symbol was asked for, by symbol; empty if none was."""
-    path = folder / ASKED
-    return read_table(path, _ASKED_AGAIN) if path.exists() else empty_asked()
+    return _read(folder / ASKED, empty_asked)
 
 
 def read_listed(folder: Path) -> pd.DataFrame:
     """The first stamp of each symbol, by symbol; empty if none was asked for."""
-    path = folder / LISTED
-    return read_table(path, _ASKED_AGAIN) if path.exists() else empty_listed()
+    return _read(folder / LISTED, empty_listed)
+
+
+def _read(path: Path, empty: Callable[[], pd.DataFrame], hint: str = _ASKED_AGAIN) -> pd.DataFrame:
+    return read_table(path, hint) if path.exists() else empty()
 
 
 @dataclass(frozen=True)

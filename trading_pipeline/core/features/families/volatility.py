@@ -60,8 +60,8 @@ def keltner_position(
     series: SymbolSeries, span: int, memory: int, range_window: int, width: float
 ) -> Array:
     """(C - EMA of typical price) / (width × ATR); (T,): -1 on the lower line, 1 on the upper."""
-    reach = np.maximum(series.average_range(range_window, memory), FLAT * series.close)
-    return (series.close - ema(series.typical, span, memory)) / (width * reach)
+    half_channel = np.maximum(series.average_range(range_window, memory), FLAT * series.close)
+    return (series.close - ema(series.typical, span, memory)) / (width * half_channel)
 
 
 def downside_share(series: SymbolSeries, window: int) -> Array:
