@@ -18,6 +18,7 @@ from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import Targets, make_targets
 from trading_pipeline.core.learning.threads import threads_for, usable_device
 from trading_pipeline.core.learning.training import (
+    Look,
     OnStep,
     Record,
     Saved,
@@ -62,29 +63,8 @@ def train_fold(
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
     samples = samples.to(usable_device(device))
-    costs = recipe.market.costs
-    networks, curves, runs = [], [], dict(saved or {})
-
-    def keep(run: Saved) -> None:
-        runs[run["seed"]] = run
-        save(runs)
-
-    for seed in recipe.training.seeds:
-        network, looks = train_network(
-            samples,
-            fold,
-            recipe.model,
-            recipe.training,
-            costs.fee + costs.slippage,
-            seed,
-            on_step,
-            saved=runs.get(seed),
-            save=keep,
-            ranks=ranks,
-            record=record,
-        )
-        networks.append(network)
-        curves.append([asdict(look) for look in looks])
+    trained = _train_seeds(samples, fold, recipe, on_step, saved or {}, save, ranks, record)
+    networks = [network for network, _ in trained]
     blend, information = choose_blend(networks, samples, targets, fold, recipe)
     stamps = data.panel.timestamps
     return {
@@ -102,12 +82,47 @@ def train_fold(
         # The last bar that any target touched: the checkpoint is refused for it and all before.
         "last_target": stamps[fold.validation.last + recipe.market.horizon + 1].isoformat(),
         "metrics": {"validation_information": information},
-        "curves": curves,
+        "curves": [[asdict(look) for look in looks] for _, looks in trained],
         "states": [
             {name: each.cpu() for name, each in network.state_dict().items()}
             for network in networks
         ],
     }
+
+
+def _train_seeds(
+    samples: Samples,
+    fold: Fold,
+    recipe: Recipe,
+    on_step: OnStep,
+    saved: dict[int, Saved],
+    save: Callable[[dict[int, Saved]], None],
+    ranks: Ranks,
+    record: Record,
+) -> list[tuple[TradingNetwork, list[Look]]]:
+    """A network and its looks at validation for each seed; arguments as of `train_fold`."""
+    costs, runs = recipe.market.costs, dict(saved)
+
+    def keep(run: Saved) -> None:
+        runs[run["seed"]] = run
+        save(runs)
+
+    return [
+        train_network(
+            samples,
+            fold,
+            recipe.model,
+            recipe.training,
+            costs.fee + costs.slippage,
+            seed,
+            on_step,
+            saved=runs.get(seed),
+            save=keep,
+            ranks=ranks,
+            record=record,
+        )
+        for seed in recipe.training.seeds
+    ]
 
 
 def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, Targets, Samples]:
