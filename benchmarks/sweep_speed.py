@@ -87,7 +87,7 @@ def random_market(symbols: int, bars: int) -> tuple[Basis, Terms]:
         source="parquet",
         symbols=panel.symbols,
         start=date(2008, 1, 1),
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         costs=Costs(fee=0.0005),
     )

@@ -19,7 +19,7 @@ def returns_of(panel):
         for t in range(len(panel.timestamps)):
             price = float(panel.close[t, n] * panel.factor[t, n])
             there = not isnan(price)
-            fresh = before is None or not there or panel.breaks[t, n]
+            fresh = before is None or not there or panel.discontinuities[t, n]
             series.append(0.0 if fresh else price / before - 1)
             before = price if there else before
         returns[symbol] = series

@@ -155,7 +155,7 @@ def _row(each: Diagnosis) -> str:
 
 
 def _kind(each: Diagnosis) -> str:
-    return f"{each.feature.family.replace('_', ' ')}, {each.feature.unit}"
+    return f"{each.feature.family.replace('_', ' ')}, {each.feature.scale.unit}"
 
 
 def _spread(distribution: Distribution | None) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from trading_pipeline.core.market.discontinuities import hold_over_gaps
 from trading_pipeline.core.market.panel import Panel, volatility
+from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import periods_of
 
 TOP_SHARE = 1 / 3  # of the eligible symbols, for momentum and reversal

@@ -132,10 +132,12 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
 
         A night that brought no bar, new or changed, keeps the model that there is.
         """
-        from trading_pipeline.core.learning.checkpoint import production_fold
+        from trading_pipeline.core.learning.dataset import burn_in
+        from trading_pipeline.core.learning.walkforward import production_fold
 
-        data = read_dataset(home, plan)
-        fold = production_fold(data, recipe_of(plan))
+        data, recipe = read_dataset(home, plan), recipe_of(plan)
+        first = burn_in(recipe.model.n_steps)
+        fold = production_fold(data.panel.timestamps, recipe.market, first, recipe.training.windows)
         checkpoint, done = stored_model(home, plan, data.panel, fold, PRODUCTION), _KEPT
         if checkpoint is None:
             watch = progress.start(f"{market.name} production model: training", context.log.info)

@@ -7,9 +7,9 @@ import dagster as dg
 import numpy as np
 
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.discontinuities import GAP_SHARE
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.quality.finding import counted
+from trading_pipeline.core.market.quarantine import GAP_SHARE
 from trading_pipeline.core.market.set_aside import check_share
 from trading_pipeline.defs.inputs import span_of
 from trading_pipeline.defs.resources import Home
@@ -18,7 +18,7 @@ from trading_pipeline.errors import BarsError, StoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trading_pipeline.core.market.quality.coverage import Presence
+    from trading_pipeline.core.market.quality.coverage import Coverage
     from trading_pipeline.core.market.quality.report import Quality
 
 # In this order a person reads them; the first two are blocking.
@@ -81,17 +81,17 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
         bars = bars[bars["symbol"].isin(market.symbols)]
         if bars.empty:
             return dg.AssetCheckResult(passed=True, metadata={"missing": "no bars yet"})
-        presence = _presence(home, market, bars)
-        closed = [f"{each.figure}: {each.text}" for each in find_closed(bars, presence.calendar)]
-        panel, gaps = presence.panel, presence.due & ~presence.here
+        coverage = _coverage(home, market, bars)
+        closed = [f"{each.figure}: {each.text}" for each in find_closed(bars, coverage.calendar)]
+        panel, gaps = coverage.panel, coverage.due & ~coverage.here
         aside = home.bars(market).set_aside()["symbol"].value_counts()
         missing = {
-            panel.symbols[n]: f"{gaps[:, n].sum()}: {when(presence.expected[gaps[:, n]], _SHOWN)}"
+            panel.symbols[n]: f"{gaps[:, n].sum()}: {when(coverage.expected[gaps[:, n]], _SHOWN)}"
             + _of_them_aside(aside.get(panel.symbols[n], 0))
             for n in np.flatnonzero(gaps.any(axis=0))
         }
         held = [line for line in held_out(panel) if "quarantine" in line]
-        nobody_left = bool((presence.missing_share()[panel.traded.any(axis=0)] > GAP_SHARE).all())
+        nobody_left = bool((coverage.missing_share()[panel.traded.any(axis=0)] > GAP_SHARE).all())
         return dg.AssetCheckResult(
             passed=not nobody_left,
             severity=dg.AssetCheckSeverity.ERROR if nobody_left else dg.AssetCheckSeverity.WARN,
@@ -114,16 +114,16 @@ def _listed(lines: list[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")
 
 
-def _presence(home: Home, market: Market, bars: "pd.DataFrame") -> "Presence":
+def _coverage(home: Home, market: Market, bars: "pd.DataFrame") -> "Coverage":
     """Stored bars over their calendar, without those of days on which it is closed."""
     from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
     from trading_pipeline.core.market.panel import Panel
-    from trading_pipeline.core.market.quality.coverage import Presence
+    from trading_pipeline.core.market.quality.coverage import Coverage
 
     store, calendar = home.bars(market), trading_calendar(market.calendar, market.timeframe)
     bars = on_open_days(bars, calendar, str(store.folder))
     panel = Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
-    return Presence(panel, calendar)
+    return Coverage(panel, calendar)
 
 
 def _complaint(

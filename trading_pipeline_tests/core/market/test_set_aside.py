@@ -10,13 +10,13 @@ from trading_pipeline.core.market.bars import COPY, KEY, RIVAL, check_bars
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.report import held_out
+from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.set_aside import (
     COLUMNS,
     Sifted,
     check_share,
     lines_of,
     none_aside,
-    rows_in_doubt,
 )
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.market.planted import clean_bars

@@ -164,7 +164,7 @@ def distribution(values: NDArray[np.floating], feature: Feature) -> Distribution
     low, *quantiles, high = _quantiles(ordered, (0.005, *QUANTILES, 0.995))
     edges = np.linspace(low, high, BINS + 1) if high > low else low + np.linspace(-1, 1, BINS + 1)
     inside = np.searchsorted(ordered, edges[1:-1], side="right")
-    bounds = np.array([feature.low, feature.high], np.float32)  # values are stored so
+    bounds = np.array(feature.scale[1:], np.float32)  # values are stored so
     return Distribution(
         quantiles=np.array(quantiles),
         at_low=float(np.searchsorted(ordered, bounds[0], side="right") / ordered.size),

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from trading_pipeline.core.market.panel import VOLATILITY_WINDOW
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
 from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.engine.dtypes import (

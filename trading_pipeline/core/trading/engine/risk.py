@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from trading_pipeline.core.market.panel import VOLATILITY_WINDOW
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, Account, Parameters
 from trading_pipeline.core.trading.engine.reasons import (

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from trading_pipeline.core.market.panel import VOLATILITY_WINDOW
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel, open_kernel
 from trading_pipeline.core.trading.engine.dtypes import Array, Decision, Parameters, Position
 from trading_pipeline.core.trading.engine.reasons import (
