@@ -21,7 +21,6 @@ from trading_pipeline.adapters.reports.parts import (
     table,
 )
 from trading_pipeline.adapters.reports.text import (
-    LABELS,
     Numbers,
     Summary,
     between,
@@ -33,7 +32,7 @@ from trading_pipeline.adapters.reports.text import (
     waiting_sentence,
     written,
 )
-from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.verdict import titled
@@ -126,8 +125,8 @@ def _verdict(summary: Summary) -> str:
     paired = summary["paired"][summary["benchmark"]]
     name = escape(titled(summary["benchmark"]))
     tiles = "".join(
-        _tile(f"{LABELS[metric]} against {name}", metric, paired[f"{metric}_difference"])
-        for metric in ("sharpe", "annual_return")
+        _tile(f"{METRICS[metric].label} against {name}", metric, paired[f"{metric}_difference"])
+        for metric in PAIRED
     )
     state = "proven" if summary["verdict"]["edge"] == "proven" else "open"
     waiting = f"<p>{escape(waiting_sentence(summary))}</p>" if waiting_sentence(summary) else ""
@@ -182,19 +181,18 @@ def _paired_table(summary: Summary) -> str:
     rows = [
         [
             escape(titled(name).capitalize()),
-            _number("sharpe", paired["sharpe_difference"], "+"),
-            _number("annual_return", paired["annual_return_difference"], "+"),
+            *(_number(metric, paired[f"{metric}_difference"], "+") for metric in PAIRED),
         ]
         for name, paired in summary["paired"].items()
     ]
-    return table(["Baseline", "Sharpe ratio", "Return a year"], rows)
+    return table(["Baseline", *(METRICS[metric].label for metric in PAIRED)], rows)
 
 
 def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
-        [LABELS[metric], *(_number(metric, numbers[metric]) for numbers in books.values())]
-        for metric in NAMES
+        [metric.label, *(_number(name, numbers[name]) for numbers in books.values())]
+        for name, metric in METRICS.items()
     ]
     heads = (escape(titled(name).capitalize()) for name in books)
     return table(["", *heads], rows, "metrics")
@@ -208,7 +206,7 @@ def _scoreboard(summary: Summary) -> str:
     for metric in dict.fromkeys(promise.metric for promise in PROMISES):
         own = summary["strategy"][metric]
         judged = (_judged(cells[metric, profile]) for profile in PROFILES)
-        rows.append([LABELS[metric], minus(written(metric, own["value"])), *judged])
+        rows.append([METRICS[metric].label, minus(written(metric, own["value"])), *judged])
     return table(["", "Measured", *heads], rows, "scoreboard")
 
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.verdict import titled
 
 Summary = Mapping[str, Any]  # the content of report.json
@@ -16,38 +16,20 @@ Numbers = Mapping[str, float | None]  # {value, low, high}
 WIDTH = 96  # columns of the terminal text
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-LABELS = {
-    "annual_return": "Return a year",
-    "annual_volatility": "Volatility a year",
-    "sharpe": "Sharpe ratio",
-    "sortino": "Sortino ratio",
-    "max_drawdown": "Maximum drawdown",
-    "calmar": "Calmar ratio",
-    "win_rate": "Win rate of closed trades",
-    "profit_factor": "Profit factor",
-    "turnover": "Turnover a year",
-    "exposure": "Mean exposure",
-    "information_coefficient": "Information coefficient",
-}
-_BRIEF = ("annual_return", "annual_volatility", "sharpe", "max_drawdown", "win_rate", "turnover")
-_PERCENT = ("annual_return", "annual_volatility", "max_drawdown", "win_rate", "exposure")
 
 
 def written(metric: str, value: float | None, sign: str = "-") -> str:
     """A number as a person reads it: '12.3 %', '0.76', '2.1 ×'; undefined is 'n/a'.
 
     Args:
-        metric: a metric's name, or one with `_difference` behind it.
+        metric: its name in METRICS.
         value: fraction or ratio.
         sign: '+' writes the sign of positive numbers too.
     """
     if value is None:
         return "n/a"
-    if metric.removesuffix("_difference") in _PERCENT:
-        return f"{value:{sign}.1%}".replace("%", " %")
-    if metric == "information_coefficient":
-        return f"{value:{sign}.3f}"
-    return f"{value:{sign}.1f} ×" if metric == "turnover" else f"{value:{sign}.2f}"
+    row = METRICS[metric]
+    return f"{value:{sign}{row.form}}".replace("%", " %") + row.unit
 
 
 def between(metric: str, numbers: Numbers, sign: str = "-") -> str:
@@ -128,7 +110,7 @@ def summary_text(summary: Summary) -> str:
         f"{summary['market']}: {period(summary)}",
         "",
         f"Against {titled(summary['benchmark'])}, paired day by day (95 % intervals)",
-        *(_difference(name, paired[f"{name}_difference"]) for name in ("sharpe", "annual_return")),
+        *(_difference(name, paired[f"{name}_difference"]) for name in PAIRED),
         *_wrapped(paired_sentence(summary), "  "),
         "",
         edge_sentence(summary),
@@ -145,7 +127,7 @@ def summary_text(summary: Summary) -> str:
 
 def _difference(metric: str, numbers: Numbers) -> str:
     value = written(metric, numbers["value"], "+")
-    return f"  {LABELS[metric]:<14} {value:>8}  {between(metric, numbers, '+')}".rstrip()
+    return f"  {METRICS[metric].label:<14} {value:>8}  {between(metric, numbers, '+')}".rstrip()
 
 
 def _wrapped(text: str, lead: str) -> list[str]:
@@ -157,11 +139,11 @@ def markdown_table(summary: Summary) -> str:
     baselines = summary["baselines"]
     heads = ["", "Strategy", "95 % interval", *(titled(name).capitalize() for name in baselines)]
     rows = [_markdown_row(heads), _markdown_row(["---", *["---:"] * (len(heads) - 1)])]
-    for name in NAMES:
+    for name, metric in METRICS.items():
         own = summary["strategy"][name]
         others = (written(name, numbers[name]["value"]) for numbers in baselines.values())
         rows.append(
-            _markdown_row([LABELS[name], written(name, own["value"]), between(name, own), *others])
+            _markdown_row([metric.label, written(name, own["value"]), between(name, own), *others])
         )
     return "\n".join(rows) + "\n"
 
@@ -171,14 +153,14 @@ def markdown_brief(summary: Summary) -> str:
     other = summary["baselines"][summary["benchmark"]]
     heads = ["", "Strategy", "95 % interval", titled(summary["benchmark"]).capitalize()]
     rows = [_markdown_row(heads), _markdown_row(["---", "---:", "---:", "---:"])]
-    for name in _BRIEF:
+    for name in (name for name, metric in METRICS.items() if metric.brief):
         own = summary["strategy"][name]
         cells = [
             written(name, own["value"]),
             between(name, own),
             written(name, other[name]["value"]),
         ]
-        rows.append(_markdown_row([LABELS[name], *cells]))
+        rows.append(_markdown_row([METRICS[name].label, *cells]))
     return "\n".join(rows) + "\n"
 
 

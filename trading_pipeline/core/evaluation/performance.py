@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_pipeline.core.evaluation import metrics
 from trading_pipeline.core.evaluation.confidence import (
     Estimate,
     Sampled,
@@ -20,7 +19,7 @@ from trading_pipeline.core.evaluation.confidence import (
     resampled_statistics,
     widening,
 )
-from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.metrics import METRICS, Floats, formulas
 
 
 def day_closes(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
@@ -116,34 +115,30 @@ class Resampling:
 def sampled_metrics(book: DailyBook, resampling: Resampling) -> dict[str, Sampled]:
     """Every metric but the information coefficient, with its replications (R,)."""
     a_year, dates = resampling.days_per_year, resampling.dates
-    again = book.returns[dates]
-    sampled = {
-        name: Sampled(float(metric(book.returns, a_year)), metric(again, a_year))
-        for name, metric in metrics.OF_RETURNS.items()
-    }
+    sampled = {}
+    for of in ("returns", "turnover", "exposure"):
+        series: Floats = getattr(book, of)
+        again = series[dates]
+        for name, formula in formulas(of).items():
+            sampled[name] = Sampled(float(formula(series, a_year)), formula(again, a_year))
     if book.profits is not None:
         sampled |= resampled_statistics(
-            book.profits, metrics.OF_TRADES, len(dates), resampling.seed
+            book.profits, formulas("profits"), len(dates), resampling.seed
         )
-    for name, series, metric in (
-        ("turnover", book.turnover, metrics.turnover),
-        ("exposure", book.exposure, metrics.exposure),
-    ):
-        sampled[name] = Sampled(float(metric(series, a_year)), metric(series[dates], a_year))
     return sampled
 
 
 def estimates(
     sampled: dict[str, Sampled], resampling: Resampling, information: Estimate | None = None
 ) -> dict[str, Estimate]:
-    """All metrics in the order of `metrics.NAMES`, each with its interval; absent ones are NaN."""
+    """All METRICS in their order, each with its interval; absent ones are NaN."""
     absent = Estimate(float("nan"))
     known = {
-        name: interval(value, resampling.widening, metrics.RANGE.get(name, (-np.inf, np.inf)))
+        name: interval(value, resampling.widening, METRICS[name].limits)
         for name, value in sampled.items()
     }
     known["information_coefficient"] = information or absent
-    return {name: known.get(name, absent) for name in metrics.NAMES}
+    return {name: known.get(name, absent) for name in METRICS}
 
 
 def share_beaten(own: float, others: Floats) -> float | None:

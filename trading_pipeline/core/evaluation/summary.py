@@ -15,7 +15,7 @@ from trading_pipeline.core.evaluation.confidence import (
     resampled_dates,
 )
 from trading_pipeline.core.evaluation.information import mean_information_coefficient
-from trading_pipeline.core.evaluation.metrics import Floats, annual_return, sharpe
+from trading_pipeline.core.evaluation.metrics import PAIRED, Floats, annual_return, sharpe
 from trading_pipeline.core.evaluation.performance import (
     DailyBook,
     Resampling,
@@ -201,11 +201,12 @@ def _paired(
     strategy: Mapping[str, Sampled], baseline: Mapping[str, Sampled], resampling: Resampling
 ) -> dict[str, Estimate]:
     """Differences strategy - baseline on the same resampled dates."""
-    differences = {
-        "sharpe_difference": strategy["sharpe"].or_zero().minus(baseline["sharpe"].or_zero()),
-        "annual_return_difference": strategy["annual_return"].minus(baseline["annual_return"]),
+    return {
+        f"{name}_difference": interval(
+            strategy[name].or_zero().minus(baseline[name].or_zero()), resampling.widening
+        )
+        for name in PAIRED
     }
-    return {name: interval(sampled, resampling.widening) for name, sampled in differences.items()}
 
 
 def _evidence(

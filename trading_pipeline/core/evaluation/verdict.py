@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
 from trading_pipeline.core.evaluation.significance import (
@@ -20,16 +21,6 @@ from trading_pipeline.core.evaluation.significance import (
     trial_variance,
 )
 
-RULE_BASELINES = (
-    "cash",
-    "buy_and_hold",
-    "equal_weight",
-    "inverse_volatility",
-    "equal_weight_managed",  # equal weight under the volatility target and the risk rules
-    "momentum",
-    "reversal",
-    "trend",
-)
 LEARNED_BASELINES = ("ridge", "lightgbm", "lstm")
 MINIMUM_DAYS = 250
 MINIMUM_DEFLATED_SHARPE = 0.95
@@ -167,7 +158,7 @@ def _short(n_days: int) -> list[str]:
 
 
 def _not_compared(rules: Mapping[str, Estimate]) -> list[str]:
-    missing = [titled(name) for name in RULE_BASELINES if name not in rules]
+    missing = [titled(name) for name in BASELINE_NAMES if name not in rules]
     return [f"Not yet compared with {', '.join(missing)}."] if missing else []
 
 

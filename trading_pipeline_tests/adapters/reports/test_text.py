@@ -13,7 +13,7 @@ from trading_pipeline.adapters.reports.text import (
     summary_text,
     written,
 )
-from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.metrics import METRICS
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline_tests.core.evaluation.books import inputs
 
@@ -27,7 +27,7 @@ def summary():
     ("metric", "value", "sign", "text"),
     [
         ("annual_return", 0.1234, "-", "12.3 %"),
-        ("annual_return_difference", 0.1234, "+", "+12.3 %"),
+        ("annual_return", 0.1234, "+", "+12.3 %"),
         ("max_drawdown", -0.457, "-", "-45.7 %"),
         ("sharpe", 0.756, "-", "0.76"),
         ("sharpe", -0.756, "+", "-0.76"),
@@ -99,7 +99,7 @@ def test_unknown_trials_are_said_so(summary):
 
 def test_the_table_has_every_metric_and_every_book(summary):
     lines = markdown_table(summary).splitlines()
-    assert len(lines) == 2 + len(NAMES)
+    assert len(lines) == 2 + len(METRICS)
     assert {line.count("|") for line in lines} == {len(summary["baselines"]) + 4}
     assert "Buy-and-hold" in lines[0]
     sharpe = summary["strategy"]["sharpe"]

@@ -5,8 +5,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
 from trading_pipeline.core.evaluation.summary import BookView, EvaluationInputs
-from trading_pipeline.core.evaluation.verdict import RULE_BASELINES
 from trading_pipeline.core.market.market import Market
 
 
@@ -27,7 +27,7 @@ def inputs(n_bars=400, mean=0.0003, seed=0, **changes):
     """Everything that a report is made from; the strategy earns `mean` a day."""
     rng = np.random.default_rng(seed)
     strategy = book(rng, n_bars, mean)
-    baselines = {name: book(rng, n_bars, deviation=0.012) for name in RULE_BASELINES}
+    baselines = {name: book(rng, n_bars, deviation=0.012) for name in BASELINE_NAMES}
     baselines["cash"] = book(rng, n_bars, deviation=0)
     random = 0.0003 + 0.012 * rng.standard_normal((50, n_bars))
     known = {

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.verdict import (
-    RULE_BASELINES,
     Evidence,
     active_returns,
     reached,
@@ -20,8 +20,8 @@ CLEAR = Estimate(1.5, 0.8, 2.2)
 def evidence(n_days=1500, mean=0.0015, **differences):
     """A strategy far better than every rule baseline, unless a difference says otherwise."""
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.01, (len(RULE_BASELINES) + 5, n_days))
-    known = dict.fromkeys(RULE_BASELINES, CLEAR) | differences
+    noise = rng.normal(0, 0.01, (len(BASELINE_NAMES) + 5, n_days))
+    known = dict.fromkeys(BASELINE_NAMES, CLEAR) | differences
     return Evidence(
         differences=known,
         returns=dict(zip(known, noise[1:], strict=False)),
@@ -44,7 +44,7 @@ def test_one_baseline_not_beaten_is_enough_to_withhold_it():
     verdict = reached(evidence(momentum=Estimate(0.4, -0.01, 0.8)))
     assert verdict.edge == "not proven"
     assert verdict.hardest_baseline == "momentum"
-    assert "against 1 of 8 rule baselines (momentum)" in verdict.reasons[0]
+    assert "against 1 of 9 rule baselines (momentum)" in verdict.reasons[0]
     assert "+0.40, 95 % interval [-0.01, +0.80]" in verdict.reasons[0]
 
 
