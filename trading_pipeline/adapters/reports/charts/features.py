@@ -107,19 +107,15 @@ def _names(diagnostics: Diagnostics) -> list[str]:
 
 def _heat_map(values: Array, across: Sequence[str], down: Sequence[str], **looks: Any) -> Figure:
     """Rows from the top in the order given; white cells on grey are what is not available."""
-    import plotly.graph_objects as go
-
     figure = figure_of(120 + _ROW * len(down))
     bar = {"thickness": 10, "orientation": "h", "y": 0, "yanchor": "top", "ypad": 24}
-    figure.add_trace(
-        go.Heatmap(
-            z=np.round(values, 3),
-            x=list(across),
-            y=list(down),
-            hoverongaps=False,
-            colorbar=bar,
-            **looks,
-        )
+    figure.add_heatmap(
+        z=np.round(values, 3),
+        x=list(across),
+        y=list(down),
+        hoverongaps=False,
+        colorbar=bar,
+        **looks,
     )
     figure.update_layout(plot_bgcolor=RULE)
     figure.update_yaxes(

@@ -46,8 +46,6 @@ _PATTERNS = ("", "/", "x", ".", "\\", "+", "-")  # told apart without colours, t
 
 def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | None:
     """The Sharpe ratio of the last days with its band, and of how many days; None: too short."""
-    import plotly.graph_objects as go
-
     closes = day_closes(series.timestamps)
     window = rolling_window(len(closes), series.days_per_year)
     if window is None:
@@ -58,15 +56,13 @@ def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | 
     figure = figure_of(320, hovermode="x unified")
     shared: dict[str, Any] = {"x": stamps_of(dates), "mode": "lines", "line": {"width": 0}}
     shared["hoverinfo"] = "skip"
-    figure.add_trace(go.Scatter(y=small(own.low[rows]), showlegend=False, **shared))
-    figure.add_trace(
-        go.Scatter(
-            y=small(own.high[rows]),
-            fill="tonexty",
-            fillcolor="rgba(11, 92, 173, 0.15)",
-            name="95 % band of the strategy",
-            **shared,
-        )
+    figure.add_scatter(y=small(own.low[rows]), showlegend=False, **shared)
+    figure.add_scatter(
+        y=small(own.high[rows]),
+        fill="tonexty",
+        fillcolor="rgba(11, 92, 173, 0.15)",
+        name="95 % band of the strategy",
+        **shared,
     )
     if benchmark in series.baselines:
         returns = daily_returns(series.baselines[benchmark], closes)
@@ -86,32 +82,26 @@ def _thinned(count: int, first: int = 0) -> Any:
 
 def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
-    import plotly.graph_objects as go
-
     days = day_ends(series.timestamps)
     days = days[_thinned(len(days))]
     weights, dates = held(series)[days], stamps_of(series.timestamps[days])
     figure = figure_of(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
     for name, part, colour in sides:
-        figure.add_trace(
-            go.Scatter(
-                x=dates,
-                y=small(part.sum(axis=1)),
-                name=name,
-                mode="lines",
-                fill="tozeroy",
-                line={"width": 1, "color": colour},
-            )
-        )
-    figure.add_trace(
-        go.Scatter(
+        figure.add_scatter(
             x=dates,
-            y=small(weights.sum(axis=1)),
-            name="net",
+            y=small(part.sum(axis=1)),
+            name=name,
             mode="lines",
-            line={"width": 1.6, "color": INK, "dash": "dot"},
+            fill="tozeroy",
+            line={"width": 1, "color": colour},
         )
+    figure.add_scatter(
+        x=dates,
+        y=small(weights.sum(axis=1)),
+        name="net",
+        mode="lines",
+        line={"width": 1.6, "color": INK, "dash": "dot"},
     )
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure
@@ -127,19 +117,15 @@ def positions_chart(series: ReportSeries) -> Figure:
 
 
 def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
-    import plotly.graph_objects as go
-
     figure = figure_of(300, hovermode="x unified")
     for column, (symbol, colour) in enumerate(zip(symbols, cycle(BASELINES), strict=False)):
-        figure.add_trace(
-            go.Scatter(
-                x=stamps_of(dates),
-                y=small(weights[:, column]),
-                name=plain(symbol),
-                mode="lines",
-                line={"width": 0.5, "color": colour},
-                stackgroup="book",
-            )
+        figure.add_scatter(
+            x=stamps_of(dates),
+            y=small(weights[:, column]),
+            name=plain(symbol),
+            mode="lines",
+            line={"width": 0.5, "color": colour},
+            stackgroup="book",
         )
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero")
     return figure
@@ -147,24 +133,20 @@ def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -
 
 def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
     """Week by week, so that 100 symbols over ten years stay a small picture."""
-    import plotly.graph_objects as go
-
     largest = np.argsort(-np.abs(weights).mean(axis=0), kind="stable")[:_ROWS]
     weeks = pd.DataFrame(weights[:, largest], index=dates).resample("W").last().dropna(how="all")
     values = weeks.to_numpy(dtype=np.float64).T
     reach = float(np.abs(values).max(initial=0.01))
     figure = figure_of(90 + 20 * len(largest))
-    figure.add_trace(
-        go.Heatmap(
-            z=small(values),
-            x=stamps_of(pd.DatetimeIndex(weeks.index)),
-            y=[plain(symbols[column]) for column in largest],
-            zmin=-reach,
-            zmax=reach,
-            colorscale=DIVERGING,
-            colorbar={"tickformat": ".0%", "thickness": 10, "orientation": "h", "y": -0.25},
-            hovertemplate="%{y} %{x}: %{z:+.1%}<extra></extra>",
-        )
+    figure.add_heatmap(
+        z=small(values),
+        x=stamps_of(pd.DatetimeIndex(weeks.index)),
+        y=[plain(symbols[column]) for column in largest],
+        zmin=-reach,
+        zmax=reach,
+        colorscale=DIVERGING,
+        colorbar={"tickformat": ".0%", "thickness": 10, "orientation": "h", "y": -0.25},
+        hovertemplate="%{y} %{x}: %{z:+.1%}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     return figure
@@ -172,19 +154,15 @@ def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) ->
 
 def turnover_chart(series: ReportSeries) -> Figure:
     """Value traded each month as a share of equity."""
-    import plotly.graph_objects as go
-
     closes = day_closes(series.timestamps)
     alive = np.where(solvent(series.equity), series.turnover, 0.0)
     months, traded = by_month(by_day(alive, closes), series.timestamps[closes])
     figure = figure_of(220, showlegend=False)
-    figure.add_trace(
-        go.Bar(
-            x=months,
-            y=small(traded),
-            marker={"color": STRATEGY},
-            hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
-        )
+    figure.add_bar(
+        x=months,
+        y=small(traded),
+        marker={"color": STRATEGY},
+        hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
     )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
@@ -192,8 +170,6 @@ def turnover_chart(series: ReportSeries) -> Figure:
 
 def costs_chart(series: ReportSeries) -> Figure | None:
     """What was paid each month, by kind, in basis points of equity; None when nothing was."""
-    import plotly.graph_objects as go
-
     earnings = series.earnings
     money = {
         **dict(zip(earnings.kinds, earnings.money.sum(axis=(1, 3)), strict=True)),
@@ -209,13 +185,11 @@ def costs_chart(series: ReportSeries) -> Figure | None:
         equity = earnings.equity
         share = np.divide(amount, equity, out=np.zeros(len(amount)), where=equity > 0)
         months, cost = by_month(1e4 * share, earnings.days)
-        figure.add_trace(
-            go.Bar(
-                x=months,
-                y=small(cost),
-                name=label(kind),
-                marker={"color": colour, "pattern": {"shape": pattern}},
-            )
+        figure.add_bar(
+            x=months,
+            y=small(cost),
+            name=label(kind),
+            marker={"color": colour, "pattern": {"shape": pattern}},
         )
     figure.update_xaxes(hoverformat="%b %Y")
     figure.update_yaxes(title="bp of equity", hoverformat=".1f")
@@ -224,8 +198,6 @@ def costs_chart(series: ReportSeries) -> Figure | None:
 
 def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Contribution a year of the symbols that mattered most, with its interval."""
-    import plotly.graph_objects as go
-
     shown = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
     numbers = [row["a_year"] for row in shown]
     ends = [
@@ -235,26 +207,24 @@ def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     values = [number["value"] for number in numbers]
     long = [row["side"] == "long" for row in shown]
     figure = figure_of(70 + 24 * len(shown), showlegend=False)
-    figure.add_trace(
-        go.Scatter(
-            x=values,
-            y=[f"{plain(row['symbol'])} {row['side']}" for row in shown],
-            mode="markers",
-            marker={
-                "size": 10,
-                "color": [STRATEGY if each else LOSS for each in long],
-                "symbol": ["triangle-up" if each else "triangle-down" for each in long],
-            },
-            error_x={
-                "array": [high - value for high, value in zip(ends[1], values, strict=True)],
-                "arrayminus": [value - low for low, value in zip(ends[0], values, strict=True)],
-                "color": NEUTRAL,
-                "thickness": 1.5,
-            },
-            customdata=list(zip(*ends, strict=True)),
-            hovertemplate="%{y}: %{x:+.2%} [%{customdata[0]:+.2%}, %{customdata[1]:+.2%}]"
-            "<extra></extra>",
-        )
+    figure.add_scatter(
+        x=values,
+        y=[f"{plain(row['symbol'])} {row['side']}" for row in shown],
+        mode="markers",
+        marker={
+            "size": 10,
+            "color": [STRATEGY if each else LOSS for each in long],
+            "symbol": ["triangle-up" if each else "triangle-down" for each in long],
+        },
+        error_x={
+            "array": [high - value for high, value in zip(ends[1], values, strict=True)],
+            "arrayminus": [value - low for low, value in zip(ends[0], values, strict=True)],
+            "color": NEUTRAL,
+            "thickness": 1.5,
+        },
+        customdata=list(zip(*ends, strict=True)),
+        hovertemplate="%{y}: %{x:+.2%} [%{customdata[0]:+.2%}, %{customdata[1]:+.2%}]"
+        "<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
@@ -264,31 +234,25 @@ def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 def distribution_chart(series: ReportSeries) -> Figure | None:
     """Daily returns as a histogram, and a normal of the same mean and deviation; None: no moves."""
-    import plotly.graph_objects as go
-
     found = histogram(daily_returns(series.equity, day_closes(series.timestamps)))
     if found is None:
         return None
     middle = (found.edges[1:] + found.edges[:-1]) / 2
     figure = figure_of(300, bargap=0.05)
-    figure.add_trace(
-        go.Bar(
-            x=small(middle),
-            y=found.days.astype(np.int32),
-            name="days",
-            marker={"color": STRATEGY},
-            hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
-        )
+    figure.add_bar(
+        x=small(middle),
+        y=found.days.astype(np.int32),
+        name="days",
+        marker={"color": STRATEGY},
+        hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
     )
-    figure.add_trace(
-        go.Scatter(
-            x=small(middle),
-            y=small(found.normal),
-            name="normal of the same deviation",
-            mode="lines",
-            line={"color": BASELINES[3], "width": 2, "dash": "dash"},
-            hovertemplate="normal: %{y:.1f} days<extra></extra>",
-        )
+    figure.add_scatter(
+        x=small(middle),
+        y=small(found.normal),
+        name="normal of the same deviation",
+        mode="lines",
+        line={"color": BASELINES[3], "width": 2, "dash": "dash"},
+        hovertemplate="normal: %{y:.1f} days<extra></extra>",
     )
     figure.update_xaxes(tickformat="+.1%")
     figure.update_yaxes(title="days", rangemode="tozero")

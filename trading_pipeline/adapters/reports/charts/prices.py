@@ -103,19 +103,15 @@ def price_chart(
     series: ReportSeries, symbol: str, marks: pd.DataFrame, roles: Sequence[str]
 ) -> Figure:
     """Closes of one symbol, and its fills as marks; prices per share of the last bar."""
-    import plotly.graph_objects as go
-
     dates, closes = _closes(series, series.symbols.index(symbol))
     figure = figure_of(260, showlegend=False, hovermode="closest")
     figure.update_yaxes(tickformat=",~r")
-    figure.add_trace(
-        go.Scatter(
-            x=stamps_of(dates),
-            y=small(_five_digits(closes)),
-            mode="lines",
-            line={"color": NEUTRAL, "width": 1},
-            hovertemplate=f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>",
-        )
+    figure.add_scatter(
+        x=stamps_of(dates),
+        y=small(_five_digits(closes)),
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1},
+        hovertemplate=f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>",
     )
     for role in roles:
         shown = marks[marks["role"] == role].nlargest(MARKS, "value", keep="first").sort_index()

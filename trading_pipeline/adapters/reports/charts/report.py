@@ -80,27 +80,23 @@ def figure_of(height: int, **layout: Any) -> Figure:
 
 def paired_chart(summary: Summary) -> Figure:
     """The paired Sharpe difference to every baseline with its interval, the benchmark on top."""
-    import plotly.graph_objects as go
-
     paired = {name: each["sharpe_difference"] for name, each in summary["paired"].items()}
     order = [name for name, each in paired.items() if each["low"] is not None]
     numbers = [paired[name] for name in order]
     figure = figure_of(70 + 34 * len(order), showlegend=False)
-    figure.add_trace(
-        go.Scatter(
-            x=[each["value"] for each in numbers],
-            y=[label(name) for name in order],
-            mode="markers",
-            marker={"size": 10, "color": [_verdict_colour(each) for each in numbers]},
-            error_x={
-                "array": [each["high"] - each["value"] for each in numbers],
-                "arrayminus": [each["value"] - each["low"] for each in numbers],
-                "color": NEUTRAL,
-                "thickness": 2,
-            },
-            customdata=[[each["low"], each["high"]] for each in numbers],
-            hovertemplate="%{x:+.2f} [%{customdata[0]:+.2f}, %{customdata[1]:+.2f}]<extra></extra>",
-        )
+    figure.add_scatter(
+        x=[each["value"] for each in numbers],
+        y=[label(name) for name in order],
+        mode="markers",
+        marker={"size": 10, "color": [_verdict_colour(each) for each in numbers]},
+        error_x={
+            "array": [each["high"] - each["value"] for each in numbers],
+            "arrayminus": [each["value"] - each["low"] for each in numbers],
+            "color": NEUTRAL,
+            "thickness": 2,
+        },
+        customdata=[[each["low"], each["high"]] for each in numbers],
+        hovertemplate="%{x:+.2f} [%{customdata[0]:+.2f}, %{customdata[1]:+.2f}]<extra></extra>",
     )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.update_yaxes(autorange="reversed", showgrid=False)
@@ -135,16 +131,12 @@ def add_line(
     figure: Figure, x: pd.DatetimeIndex, y: Floats, name: str, colour: str, width: float
 ) -> None:
     """A curve over dates; `name` is HTML already."""
-    import plotly.graph_objects as go
-
-    figure.add_trace(
-        go.Scatter(
-            x=stamps_of(x),
-            y=small(y),
-            name=name,
-            mode="lines",
-            line={"color": colour, "width": width},
-        )
+    figure.add_scatter(
+        x=stamps_of(x),
+        y=small(y),
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": width},
     )
 
 
@@ -164,38 +156,30 @@ def stamps_of(dates: pd.DatetimeIndex) -> list[str]:
 
 
 def _add_band(figure: Figure, dates: pd.DatetimeIndex, ends: Floats) -> None:
-    import plotly.graph_objects as go
-
     shared = {"x": stamps_of(dates), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_trace(go.Scatter(y=small(ends[0]), showlegend=False, **shared))
-    figure.add_trace(
-        go.Scatter(
-            y=small(ends[1]),
-            fill="tonexty",
-            fillcolor=BAND,
-            name="random, 5-95 %",
-            **shared,
-        )
+    figure.add_scatter(y=small(ends[0]), showlegend=False, **shared)
+    figure.add_scatter(
+        y=small(ends[1]),
+        fill="tonexty",
+        fillcolor=BAND,
+        name="random, 5-95 %",
+        **shared,
     )
 
 
 def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     """How far below its own peak the strategy was, and the benchmark beside it."""
-    import plotly.graph_objects as go
-
     figure = figure_of(280, hovermode="x unified")
     days = day_ends(series.timestamps)
     dates = series.timestamps[days]
-    figure.add_trace(
-        go.Scatter(
-            x=stamps_of(dates),
-            y=small(fall_from_peak(series.equity)[days]),
-            name="strategy",
-            mode="lines",
-            fill="tozeroy",
-            fillcolor="rgba(11, 92, 173, 0.18)",
-            line={"color": STRATEGY, "width": 1.6},
-        )
+    figure.add_scatter(
+        x=stamps_of(dates),
+        y=small(fall_from_peak(series.equity)[days]),
+        name="strategy",
+        mode="lines",
+        fill="tozeroy",
+        fillcolor="rgba(11, 92, 173, 0.18)",
+        line={"color": STRATEGY, "width": 1.6},
     )
     if benchmark in series.baselines:
         fall = fall_from_peak(series.baselines[benchmark])[days]
@@ -206,29 +190,25 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
 
 def monthly_chart(series: ReportSeries) -> Figure:
     """Returns of calendar months: years down, months across, red below zero."""
-    import plotly.graph_objects as go
-
     table = monthly_returns(series.timestamps, series.equity)
     values = table.to_numpy(dtype=np.float64)
     reach = float(np.nanmax(np.abs(values), initial=0.01))
     figure = figure_of(60 + 30 * len(table))
-    figure.add_trace(
-        go.Heatmap(
-            z=small(values),
-            x=MONTHS,
-            y=[str(year) for year in table.index],
-            zmin=-reach,
-            zmax=reach,
-            colorscale=DIVERGING,
-            showscale=False,
-            text=[[_percent(value) for value in row] for row in values],
-            texttemplate="%{text}",
-            textfont={"size": 11},
-            hovertemplate="%{x} %{y}: %{z:+.1%}<extra></extra>",
-            xgap=1,
-            ygap=1,
-            hoverongaps=False,
-        )
+    figure.add_heatmap(
+        z=small(values),
+        x=MONTHS,
+        y=[str(year) for year in table.index],
+        zmin=-reach,
+        zmax=reach,
+        colorscale=DIVERGING,
+        showscale=False,
+        text=[[_percent(value) for value in row] for row in values],
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        hovertemplate="%{x} %{y}: %{z:+.1%}<extra></extra>",
+        xgap=1,
+        ygap=1,
+        hoverongaps=False,
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_xaxes(side="top", showgrid=False, tickangle=0, tickfont={"size": 10})
@@ -241,23 +221,19 @@ def _percent(value: float) -> str:
 
 def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     """When each risk rule acted, one row per rule, over the whole period."""
-    import plotly.graph_objects as go
-
     rules = in_order(set(events["rule"]))
     figure = figure_of(80 + 32 * len(rules), showlegend=False, hovermode="closest")
     for rule in rules:
         shown = events[events["rule"] == rule]
         days = pd.DatetimeIndex(shown["at"]).normalize()
         symbols = shown["symbols"].groupby(days).max()  # one mark a day, whatever the timeframe
-        figure.add_trace(
-            go.Scatter(
-                x=stamps_of(pd.DatetimeIndex(symbols.index)),
-                y=[label(rule)] * len(symbols),
-                mode="markers",
-                marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
-                customdata=symbols.to_numpy(np.int32),
-                hovertemplate="%{x}: %{y}, %{customdata} symbols<extra></extra>",
-            )
+        figure.add_scatter(
+            x=stamps_of(pd.DatetimeIndex(symbols.index)),
+            y=[label(rule)] * len(symbols),
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
+            customdata=symbols.to_numpy(np.int32),
+            hovertemplate="%{x}: %{y}, %{customdata} symbols<extra></extra>",
         )
     figure.update_xaxes(range=stamps_of(series.timestamps[[0, -1]]))
     figure.update_yaxes(
