@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from trading_pipeline.adapters.reports.charts import report as charts
+from trading_pipeline.adapters.reports.charts.figure import Figure
 
 
 def section(heading: str, explanation: str, *parts: str) -> str:
@@ -33,7 +33,7 @@ def folded(summary: str, *parts: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{''.join(parts)}</details>"
 
 
-def drawn(figure: charts.Figure, name: str) -> str:
+def drawn(figure: Figure, name: str) -> str:
     """A chart's HTML without plotly.js, which the page has once."""
     chart = figure.to_html(
         full_html=False,

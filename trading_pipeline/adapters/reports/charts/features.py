@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_pipeline.adapters.reports.charts.figure import Figure, figure_of
 from trading_pipeline.adapters.reports.charts.palette import GAIN, LOSS, RULE, STRATEGY
-from trading_pipeline.adapters.reports.charts.report import Figure, figure_of
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, Distribution
 from trading_pipeline.core.evaluation.features.drift import SHIFTED, STABLE
 

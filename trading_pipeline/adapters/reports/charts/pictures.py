@@ -18,6 +18,7 @@ from trading_pipeline.adapters.reports.charts.palette import (
 )
 from trading_pipeline.adapters.reports.charts.series import (
     ReportSeries,
+    colour_of,
     money_ticks,
     monthly_returns,
 )
@@ -51,9 +52,8 @@ def draw_drawdown(path: Path, series: ReportSeries, benchmark: str, title: str) 
     axes.fill_between(series.timestamps, fall, 0, color=STRATEGY, alpha=0.35, label="strategy")
     if benchmark in series.baselines:
         other = 100 * fall_from_peak(series.baselines[benchmark])
-        label = titled(benchmark)
-        colour = BASELINES[list(series.baselines).index(benchmark) % len(BASELINES)]
-        axes.plot(series.timestamps, other, color=colour, linewidth=0.9, label=label)
+        colour = colour_of(series, benchmark)
+        axes.plot(series.timestamps, other, color=colour, linewidth=0.9, label=titled(benchmark))
     axes.set_ylabel("per cent")
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower left")
     _save(figure, axes, path, title)

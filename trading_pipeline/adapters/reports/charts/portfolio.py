@@ -7,28 +7,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.charts.palette import (
-    BASELINES,
-    DIVERGING,
-    INK,
-    LOSS,
-    NEUTRAL,
-    STRATEGY,
-)
-from trading_pipeline.adapters.reports.charts.report import (
+from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
+    add_band,
+    add_intervals,
     add_line,
-    colour_of,
     figure_of,
     label,
     plain,
     small,
     stamps_of,
 )
+from trading_pipeline.adapters.reports.charts.palette import (
+    BASELINES,
+    DIVERGING,
+    INK,
+    LOSS,
+    STRATEGY,
+)
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
     by_month,
+    colour_of,
     day_ends,
     held,
 )
@@ -54,16 +55,8 @@ def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | 
     dates = series.timestamps[closes[rows]]
     own = rolling_sharpe(daily_returns(series.equity, closes), window, series.days_per_year)
     figure = figure_of(320, hovermode="x unified")
-    shared: dict[str, Any] = {"x": stamps_of(dates), "mode": "lines", "line": {"width": 0}}
-    shared["hoverinfo"] = "skip"
-    figure.add_scatter(y=small(own.low[rows]), showlegend=False, **shared)
-    figure.add_scatter(
-        y=small(own.high[rows]),
-        fill="tonexty",
-        fillcolor="rgba(11, 92, 173, 0.15)",
-        name="95 % band of the strategy",
-        **shared,
-    )
+    band = ("95 % band of the strategy", "rgba(11, 92, 173, 0.15)")
+    add_band(figure, dates, own.low[rows], own.high[rows], *band)
     if benchmark in series.baselines:
         returns = daily_returns(series.baselines[benchmark], closes)
         other = rolling_sharpe(returns, window, series.days_per_year)
@@ -199,34 +192,18 @@ def costs_chart(series: ReportSeries) -> Figure | None:
 def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Contribution a year of the symbols that mattered most, with its interval."""
     shown = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
-    numbers = [row["a_year"] for row in shown]
-    ends = [
-        [number[end] if number[end] is not None else number["value"] for number in numbers]
-        for end in ("low", "high")
+    numbers = [
+        {end: row["a_year"]["value"] if x is None else x for end, x in row["a_year"].items()}
+        for row in shown
     ]
-    values = [number["value"] for number in numbers]
     long = [row["side"] == "long" for row in shown]
     figure = figure_of(70 + 24 * len(shown), showlegend=False)
-    figure.add_scatter(
-        x=values,
-        y=[f"{plain(row['symbol'])} {row['side']}" for row in shown],
-        mode="markers",
-        marker={
-            "size": 10,
-            "color": [STRATEGY if each else LOSS for each in long],
-            "symbol": ["triangle-up" if each else "triangle-down" for each in long],
-        },
-        error_x={
-            "array": [high - value for high, value in zip(ends[1], values, strict=True)],
-            "arrayminus": [value - low for low, value in zip(ends[0], values, strict=True)],
-            "color": NEUTRAL,
-            "thickness": 1.5,
-        },
-        customdata=list(zip(*ends, strict=True)),
-        hovertemplate="%{y}: %{x:+.2%} [%{customdata[0]:+.2%}, %{customdata[1]:+.2%}]"
-        "<extra></extra>",
-    )
-    figure.add_vline(x=0, line={"color": INK, "width": 1})
+    marker = {
+        "color": [STRATEGY if each else LOSS for each in long],
+        "symbol": ["triangle-up" if each else "triangle-down" for each in long],
+    }
+    names = [f"{plain(row['symbol'])} {row['side']}" for row in shown]
+    add_intervals(figure, names, numbers, marker, "+.2%", 1.5, hover="%{y}: ")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_xaxes(title="part of mean equity, a year", tickformat=".1%")
     return figure

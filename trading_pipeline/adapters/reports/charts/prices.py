@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
-from trading_pipeline.adapters.reports.charts.report import (
+from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
     figure_of,
     label,
     small,
     stamps_of,
 )
+from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
 from trading_pipeline.adapters.reports.charts.series import Floats, ReportSeries, day_ends
 from trading_pipeline.core.evaluation.portfolio.trade_marks import (
     CLOSED,
@@ -116,14 +116,13 @@ def price_chart(
     for role in roles:
         shown = marks[marks["role"] == role].nlargest(MARKS, "value", keep="first").sort_index()
         if len(shown):
-            figure.add_trace(_marked(shown, role, mark_of(role, roles)))
+            _add_marks(figure, shown, role, mark_of(role, roles))
     return figure
 
 
-def _marked(shown: pd.DataFrame, role: str, mark: Mark) -> Any:
-    import plotly.graph_objects as go
-
-    return go.Scatter(
+def _add_marks(figure: Figure, shown: pd.DataFrame, role: str, mark: Mark) -> None:
+    rim = "open" in mark.symbol  # and nothing else; a white one keeps the others apart
+    figure.add_scatter(
         x=stamps_of(pd.DatetimeIndex(shown["at"])),
         y=small(_five_digits(shown["price"].to_numpy(np.float64))),
         mode="markers",
@@ -131,15 +130,10 @@ def _marked(shown: pd.DataFrame, role: str, mark: Mark) -> Any:
             "symbol": mark.symbol,
             "size": mark.size,
             "color": mark.colour,
-            "line": {"width": 1.5 if "open" in mark.symbol else 0.5, "color": _edge(mark)},
+            "line": {"width": 1.5 if rim else 0.5, "color": mark.colour if rim else "white"},
         },
         hovertemplate=f"%{{x}}: {label(role)} at %{{y:{_DIGITS}}}<extra></extra>",
     )
-
-
-def _edge(mark: Mark) -> str:
-    """A white rim keeps marks apart that lie on one another; an open one is all rim."""
-    return mark.colour if "open" in mark.symbol else "white"
 
 
 def _closes(series: ReportSeries, column: int) -> tuple[pd.DatetimeIndex, Floats]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_pipeline.adapters.reports.charts.palette import BASELINES
 from trading_pipeline.core.evaluation.performance import day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio import risk_events as events
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
@@ -122,3 +123,8 @@ def money_ticks(series: ReportSeries) -> list[float]:
         return list(np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step)
     amounts = (decade * 10.0**-power * each for power in range(8, -1, -1) for each in (1, 2, 5))
     return [amount for amount in amounts if 0.5 * low <= amount <= high]
+
+
+def colour_of(series: ReportSeries, baseline: str) -> str:
+    """The colour of a baseline, the same in every chart."""
+    return BASELINES[list(series.baselines).index(baseline) % len(BASELINES)]
