@@ -1,8 +1,8 @@
-"""What a book earned and risked: the metrics of the report, one formula each.
+"""What an account earned and risked: the metrics of the report, one formula each.
 
 Returns are simple returns of one day, oldest first, as fractions; the last axis is time, so the
 same function serves one history (D,) and a thousand resampled ones (R, D). Undefined is NaN and
-never infinite: a book without a losing day has no Sortino ratio. Ratios are over a zero rate.
+never infinite: an account without a losing day has no Sortino ratio. Ratios are over a zero rate.
 """
 
 from collections.abc import Callable

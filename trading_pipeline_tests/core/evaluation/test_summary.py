@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.evaluation import metrics
-from trading_pipeline.core.evaluation.summary import BookView, evaluate
+from trading_pipeline.core.evaluation.performance import AccountView
+from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.errors import EvaluationError
 from trading_pipeline_tests.core.evaluation.books import book, inputs
 
@@ -202,6 +203,6 @@ def test_inputs_that_do_not_fit_are_refused(changes, says):
     ],
 )
 def test_books_that_do_not_fit_are_refused_by_name(part, value, says):
-    broken: BookView = replace(inputs().strategy, **{part: value})
+    broken: AccountView = replace(inputs().strategy, **{part: value})
     with pytest.raises(ValueError, match=says):
         inputs(strategy=broken)

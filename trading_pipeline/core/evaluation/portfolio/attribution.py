@@ -155,7 +155,7 @@ def money_table(earnings: Earnings, resampling: Resampling) -> list[Plain]:
     """Where the money went: rows of kind, money, a_year; the last one is the total.
 
     Kinds: what prices moved (before slippage), slippage, fees, each cash flow, interest; and
-    'unexplained' if the book does not add up.
+    'unexplained' if the account does not add up.
     """
     parts = dict(zip(earnings.kinds, earnings.money.sum(axis=(1, 3)), strict=True))
     parts[INTEREST] = earnings.interest

@@ -1,6 +1,7 @@
 """How daily returns are distributed: their shape, their tails, and how sure these numbers are.
 
-Returns are (..., D), the last axis is time. Undefined is NaN: a book that never moved has no shape.
+Returns are (..., D), the last axis is time. Undefined is NaN: an account that never moved
+has no shape.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""When a rule that protects the account acted, from the tables of a book."""
+"""When a rule that protects the account acted, from the tables of a backtest."""
 
 import pandas as pd
 

@@ -132,7 +132,9 @@ def test_a_ruined_account_is_counted_until_its_ruin():
     (first, *_) = a_year(given.money.sum(axis=(0, 1)), given.equity, resampling(300))
     assert np.isfinite(first.value)
     nothing = earned(equity=np.zeros(300))
-    assert np.isnan(a_year(nothing.by_symbol, nothing.equity, resampling(300))[0].value)
+    assert np.isnan(
+        a_year(nothing.money.sum(axis=(0, 1)), nothing.equity, resampling(300))[0].value
+    )
 
 
 def test_what_is_paid_for_trading_is_a_cost_and_a_dividend_is_not():
