@@ -3,7 +3,6 @@
 Colours are classes, not a scale: one missing hour of a month must be seen beside a month lost.
 """
 
-from io import BytesIO
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.palette import RULE
+from trading_pipeline.adapters.reports.charts.pictures import math_off, png_of
 from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
 
 # Lower bound of the share, colour, words; the last is of months in which a symbol is not listed.
@@ -49,11 +49,9 @@ def draw_coverage(table: pd.DataFrame, title: str) -> bytes:
         upper = lower = figure.subplots()
         _heat(upper, rows)
     _months(lower, table)
-    upper.set_title(title.replace("$", r"\$"), loc="left", fontsize=10)
+    upper.set_title(math_off(title), loc="left", fontsize=10)
     _legend(figure)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    return png_of(figure)
 
 
 def least_covered(table: pd.DataFrame, most: int) -> pd.DataFrame:

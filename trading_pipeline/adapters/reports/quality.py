@@ -27,11 +27,11 @@ def missing(quality: Quality) -> str:
     """'No bar that the calendar expects is missing.', or how many are, and how many at the end."""
     late = f"{counted(quality.late, 'newer bar')} should be there (see stale)"
     share = f"{quality.missing / max(quality.expected, 1):.2%}"
-    told = f"{quality.missing:,} of {quality.expected:,} expected bars are missing ({share})"
+    counts = f"{quality.missing:,} of {quality.expected:,} expected bars are missing ({share})"
     if quality.late:
-        until = told if quality.missing else "No bar is missing up to each symbol's last one"
+        until = counts if quality.missing else "No bar is missing up to each symbol's last one"
         return f"{until}, but {late}."
-    return f"{told}." if quality.missing else "No bar that the calendar expects is missing."
+    return f"{counts}." if quality.missing else "No bar that the calendar expects is missing."
 
 
 def verdict(quality: Quality) -> str:

@@ -15,17 +15,17 @@ from trading_pipeline.core.evaluation.verdict import titled
 Figure = Any  # plotly.graph_objects.Figure, which is imported only when a chart is drawn
 
 
-def plain(text: str) -> str:
+def chart_text(text: str) -> str:
     """A text for a chart: Plotly reads tags in its texts, and knows no entity for a quote."""
     return escape(text, quote=False)
 
 
 def label(name: str) -> str:
     """A name for a chart, as a sentence says it."""
-    return plain(titled(name))
+    return chart_text(titled(name))
 
 
-def figure_of(height: int, **layout: Any) -> Figure:
+def new_figure(height: int, **layout: Any) -> Figure:
     """An empty figure in the report's look."""
     import plotly.graph_objects as go
 
@@ -61,20 +61,20 @@ def add_line(
 ) -> None:
     """A curve over dates; `name` is HTML already."""
     figure.add_scatter(
-        x=stamps_of(x),
-        y=small(y),
+        x=iso_dates(x),
+        y=float32(y),
         name=name,
         mode="lines",
         line={"color": colour, "width": width},
     )
 
 
-def small(values: Floats) -> NDArray[np.float32]:
+def float32(values: Floats) -> NDArray[np.float32]:
     """Numbers of seven digits, which is more than a screen shows, in half the bytes."""
     return np.asarray(values, dtype=np.float32)
 
 
-def stamps_of(dates: pd.DatetimeIndex) -> list[str]:
+def iso_dates(dates: pd.DatetimeIndex) -> list[str]:
     """Dates as Plotly reads them."""
     return list(dates.strftime("%Y-%m-%d"))
 
@@ -83,9 +83,9 @@ def add_band(
     figure: Figure, dates: pd.DatetimeIndex, low: Floats, high: Floats, name: str, colour: str
 ) -> None:
     """An area between two curves over dates."""
-    shared = {"x": stamps_of(dates), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(y=small(low), showlegend=False, **shared)
-    figure.add_scatter(y=small(high), fill="tonexty", fillcolor=colour, name=name, **shared)
+    shared = {"x": iso_dates(dates), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    figure.add_scatter(y=float32(low), showlegend=False, **shared)
+    figure.add_scatter(y=float32(high), fill="tonexty", fillcolor=colour, name=name, **shared)
 
 
 def add_intervals(

@@ -12,11 +12,11 @@ from trading_pipeline.adapters.reports.charts.figure import (
     add_band,
     add_intervals,
     add_line,
-    figure_of,
+    chart_text,
+    float32,
+    iso_dates,
     label,
-    plain,
-    small,
-    stamps_of,
+    new_figure,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BASELINES,
@@ -54,7 +54,7 @@ def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | 
     rows = _thinned(len(closes), window - 1)
     dates = series.timestamps[closes[rows]]
     own = rolling_sharpe(daily_returns(series.equity, closes), window, series.days_per_year)
-    figure = figure_of(320, hovermode="x unified")
+    figure = new_figure(320, hovermode="x unified")
     band = ("95 % band of the strategy", "rgba(11, 92, 173, 0.15)")
     add_band(figure, dates, own.low[rows], own.high[rows], *band)
     if benchmark in series.baselines:
@@ -77,13 +77,13 @@ def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
     days = day_ends(series.timestamps)
     days = days[_thinned(len(days))]
-    weights, dates = held(series)[days], stamps_of(series.timestamps[days])
-    figure = figure_of(280, hovermode="x unified")
+    weights, dates = held(series)[days], iso_dates(series.timestamps[days])
+    figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
     for name, part, colour in sides:
         figure.add_scatter(
             x=dates,
-            y=small(part.sum(axis=1)),
+            y=float32(part.sum(axis=1)),
             name=name,
             mode="lines",
             fill="tozeroy",
@@ -91,7 +91,7 @@ def exposure_chart(series: ReportSeries) -> Figure:
         )
     figure.add_scatter(
         x=dates,
-        y=small(weights.sum(axis=1)),
+        y=float32(weights.sum(axis=1)),
         name="net",
         mode="lines",
         line={"width": 1.6, "color": INK, "dash": "dot"},
@@ -110,12 +110,12 @@ def positions_chart(series: ReportSeries) -> Figure:
 
 
 def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
-    figure = figure_of(300, hovermode="x unified")
+    figure = new_figure(300, hovermode="x unified")
     for column, (symbol, colour) in enumerate(zip(symbols, cycle(BASELINES), strict=False)):
         figure.add_scatter(
-            x=stamps_of(dates),
-            y=small(weights[:, column]),
-            name=plain(symbol),
+            x=iso_dates(dates),
+            y=float32(weights[:, column]),
+            name=chart_text(symbol),
             mode="lines",
             line={"width": 0.5, "color": colour},
             stackgroup="book",
@@ -130,11 +130,11 @@ def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) ->
     weeks = pd.DataFrame(weights[:, largest], index=dates).resample("W").last().dropna(how="all")
     values = weeks.to_numpy(dtype=np.float64).T
     reach = float(np.abs(values).max(initial=0.01))
-    figure = figure_of(90 + 20 * len(largest))
+    figure = new_figure(90 + 20 * len(largest))
     figure.add_heatmap(
-        z=small(values),
-        x=stamps_of(pd.DatetimeIndex(weeks.index)),
-        y=[plain(symbols[column]) for column in largest],
+        z=float32(values),
+        x=iso_dates(pd.DatetimeIndex(weeks.index)),
+        y=[chart_text(symbols[column]) for column in largest],
         zmin=-reach,
         zmax=reach,
         colorscale=DIVERGING,
@@ -150,10 +150,10 @@ def turnover_chart(series: ReportSeries) -> Figure:
     closes = day_closes(series.timestamps)
     alive = np.where(solvent(series.equity), series.turnover, 0.0)
     months, traded = by_month(by_day(alive, closes), series.timestamps[closes])
-    figure = figure_of(220, showlegend=False)
+    figure = new_figure(220, showlegend=False)
     figure.add_bar(
         x=months,
-        y=small(traded),
+        y=float32(traded),
         marker={"color": STRATEGY},
         hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
     )
@@ -171,7 +171,7 @@ def costs_chart(series: ReportSeries) -> Figure | None:
     paid = {kind: -amount for kind, amount in money.items() if is_cost(kind) and amount.any()}
     if not paid:
         return None
-    figure = figure_of(280, barmode="relative", hovermode="x unified")
+    figure = new_figure(280, barmode="relative", hovermode="x unified")
     for (kind, amount), colour, pattern in zip(
         paid.items(), cycle(BASELINES), cycle(_PATTERNS), strict=False
     ):
@@ -180,7 +180,7 @@ def costs_chart(series: ReportSeries) -> Figure | None:
         months, cost = by_month(1e4 * share, earnings.days)
         figure.add_bar(
             x=months,
-            y=small(cost),
+            y=float32(cost),
             name=label(kind),
             marker={"color": colour, "pattern": {"shape": pattern}},
         )
@@ -197,12 +197,12 @@ def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
         for row in shown
     ]
     long = [row["side"] == "long" for row in shown]
-    figure = figure_of(70 + 24 * len(shown), showlegend=False)
+    figure = new_figure(70 + 24 * len(shown), showlegend=False)
     marker = {
         "color": [STRATEGY if each else LOSS for each in long],
         "symbol": ["triangle-up" if each else "triangle-down" for each in long],
     }
-    names = [f"{plain(row['symbol'])} {row['side']}" for row in shown]
+    names = [f"{chart_text(row['symbol'])} {row['side']}" for row in shown]
     add_intervals(figure, names, numbers, marker, "+.2%", 1.5, hover="%{y}: ")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_xaxes(title="part of mean equity, a year", tickformat=".1%")
@@ -215,17 +215,17 @@ def distribution_chart(series: ReportSeries) -> Figure | None:
     if found is None:
         return None
     middle = (found.edges[1:] + found.edges[:-1]) / 2
-    figure = figure_of(300, bargap=0.05)
+    figure = new_figure(300, bargap=0.05)
     figure.add_bar(
-        x=small(middle),
+        x=float32(middle),
         y=found.days.astype(np.int32),
         name="days",
         marker={"color": STRATEGY},
         hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
     )
     figure.add_scatter(
-        x=small(middle),
-        y=small(found.normal),
+        x=float32(middle),
+        y=float32(found.normal),
         name="normal of the same deviation",
         mode="lines",
         line={"color": BASELINES[3], "width": 2, "dash": "dash"},

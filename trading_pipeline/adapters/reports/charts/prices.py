@@ -9,10 +9,10 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
-    figure_of,
+    float32,
+    iso_dates,
     label,
-    small,
-    stamps_of,
+    new_figure,
 )
 from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
 from trading_pipeline.adapters.reports.charts.series import Floats, ReportSeries, day_ends
@@ -104,11 +104,11 @@ def price_chart(
 ) -> Figure:
     """Closes of one symbol, and its fills as marks; prices per share of the last bar."""
     dates, closes = _closes(series, series.symbols.index(symbol))
-    figure = figure_of(260, showlegend=False, hovermode="closest")
+    figure = new_figure(260, showlegend=False, hovermode="closest")
     figure.update_yaxes(tickformat=",~r")
     figure.add_scatter(
-        x=stamps_of(dates),
-        y=small(_five_digits(closes)),
+        x=iso_dates(dates),
+        y=float32(_five_digits(closes)),
         mode="lines",
         line={"color": NEUTRAL, "width": 1},
         hovertemplate=f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>",
@@ -123,8 +123,8 @@ def price_chart(
 def _add_marks(figure: Figure, shown: pd.DataFrame, role: str, mark: Mark) -> None:
     rim = "open" in mark.symbol  # and nothing else; a white one keeps the others apart
     figure.add_scatter(
-        x=stamps_of(pd.DatetimeIndex(shown["at"])),
-        y=small(_five_digits(shown["price"].to_numpy(np.float64))),
+        x=iso_dates(pd.DatetimeIndex(shown["at"])),
+        y=float32(_five_digits(shown["price"].to_numpy(np.float64))),
         mode="markers",
         marker={
             "symbol": mark.symbol,

@@ -13,10 +13,10 @@ from trading_pipeline.adapters.reports.charts.figure import (
     add_band,
     add_intervals,
     add_line,
-    figure_of,
+    float32,
+    iso_dates,
     label,
-    small,
-    stamps_of,
+    new_figure,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BAND,
@@ -43,7 +43,7 @@ def paired_chart(summary: Summary) -> Figure:
     paired = {name: each["sharpe_difference"] for name, each in summary["paired"].items()}
     order = [name for name, each in paired.items() if each["low"] is not None]
     numbers = [paired[name] for name in order]
-    figure = figure_of(70 + 34 * len(order), showlegend=False)
+    figure = new_figure(70 + 34 * len(order), showlegend=False)
     marker = {"color": [_verdict_colour(each) for each in numbers]}
     add_intervals(figure, [label(name) for name in order], numbers, marker, "+.2f", thickness=2)
     figure.update_yaxes(autorange="reversed", showgrid=False)
@@ -59,7 +59,7 @@ def _verdict_colour(numbers: Mapping[str, float]) -> str:
 
 def equity_chart(series: ReportSeries) -> Figure:
     """Equity on a log scale, the baselines, and the band of random portfolios behind."""
-    figure = figure_of(440, hovermode="x unified")
+    figure = new_figure(440, hovermode="x unified")
     days = day_ends(series.timestamps)
     dates = series.timestamps[days]
     if len(series.random_equity):
@@ -77,12 +77,12 @@ def equity_chart(series: ReportSeries) -> Figure:
 
 def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     """How far below its own peak the strategy was, and the benchmark beside it."""
-    figure = figure_of(280, hovermode="x unified")
+    figure = new_figure(280, hovermode="x unified")
     days = day_ends(series.timestamps)
     dates = series.timestamps[days]
     figure.add_scatter(
-        x=stamps_of(dates),
-        y=small(fall_from_peak(series.equity)[days]),
+        x=iso_dates(dates),
+        y=float32(fall_from_peak(series.equity)[days]),
         name="strategy",
         mode="lines",
         fill="tozeroy",
@@ -101,9 +101,9 @@ def monthly_chart(series: ReportSeries) -> Figure:
     table = monthly_returns(series.timestamps, series.equity)
     values = table.to_numpy(dtype=np.float64)
     reach = float(np.nanmax(np.abs(values), initial=0.01))
-    figure = figure_of(60 + 30 * len(table))
+    figure = new_figure(60 + 30 * len(table))
     figure.add_heatmap(
-        z=small(values),
+        z=float32(values),
         x=MONTHS,
         y=[str(year) for year in table.index],
         zmin=-reach,
@@ -130,20 +130,20 @@ def _percent(value: float) -> str:
 def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     """When each risk rule acted, one row per rule, over the whole period."""
     rules = in_order(set(events["rule"]))
-    figure = figure_of(80 + 32 * len(rules), showlegend=False, hovermode="closest")
+    figure = new_figure(80 + 32 * len(rules), showlegend=False, hovermode="closest")
     for rule in rules:
         shown = events[events["rule"] == rule]
         days = pd.DatetimeIndex(shown["at"]).normalize()
         symbols = shown["symbols"].groupby(days).max()  # one mark a day, whatever the timeframe
         figure.add_scatter(
-            x=stamps_of(pd.DatetimeIndex(symbols.index)),
+            x=iso_dates(pd.DatetimeIndex(symbols.index)),
             y=[label(rule)] * len(symbols),
             mode="markers",
             marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
             customdata=symbols.to_numpy(np.int32),
             hovertemplate="%{x}: %{y}, %{customdata} symbols<extra></extra>",
         )
-    figure.update_xaxes(range=stamps_of(series.timestamps[[0, -1]]))
+    figure.update_xaxes(range=iso_dates(series.timestamps[[0, -1]]))
     figure.update_yaxes(
         showgrid=False,
         type="category",

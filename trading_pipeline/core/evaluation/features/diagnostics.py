@@ -92,8 +92,8 @@ class Diagnostics:
         Of intervals of 95 % about 5 % exclude zero where there is nothing to find.
         """
         cells = [e for each in self.features for e in each.predictive.by_year.values()]
-        told = [e for e in cells if np.isfinite(e.low)]
-        return len(told), sum(not e.low <= 0 <= e.high for e in told)
+        bounded = [e for e in cells if np.isfinite(e.low)]
+        return len(bounded), sum(not e.low <= 0 <= e.high for e in bounded)
 
 
 def diagnose(history: History, catalog: Sequence[Feature]) -> Diagnostics:

@@ -19,15 +19,16 @@ _FEWEST, _MOST = 15, 60  # bars of the histogram
 
 def skew(returns: Floats) -> Floats:
     """Third standardised moment; 0 for a normal, below 0 when large losses outweigh: -> (...,)."""
-    return np.asarray((_standardised(returns) ** 3).mean(axis=-1))
+    return np.asarray((standardised(returns) ** 3).mean(axis=-1))
 
 
 def excess_kurtosis(returns: Floats) -> Floats:
     """Fourth standardised moment less 3, >= -2; 0 for a normal, above 0 for fat tails."""
-    return np.asarray((_standardised(returns) ** 4).mean(axis=-1) - 3)
+    return np.asarray((standardised(returns) ** 4).mean(axis=-1) - 3)
 
 
-def _standardised(returns: Floats) -> Floats:
+def standardised(returns: Floats) -> Floats:
+    """Less their mean, over their deviation (ddof 0), along the last axis; NaN: never moved."""
     deviation = returns.std(axis=-1, keepdims=True)
     moved = deviation > _STILL
     centred = returns - returns.mean(axis=-1, keepdims=True)

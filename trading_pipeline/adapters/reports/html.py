@@ -22,18 +22,18 @@ def anchor(heading: str) -> str:
     return "-".join(re.findall(r"[a-z]+", heading.lower()))
 
 
-def contents(headings: Iterable[str]) -> str:
+def section_links(headings: Iterable[str]) -> str:
     """Links to the sections of a page."""
     links = (f'<a href="#{anchor(heading)}">{escape(heading)}</a>' for heading in headings)
     return f'<nav aria-label="Contents">{" ".join(links)}</nav>'
 
 
-def folded(summary: str, *parts: str) -> str:
+def folded_away(summary: str, *parts: str) -> str:
     """What is shown on demand only."""
     return f"<details><summary>{escape(summary)}</summary>{''.join(parts)}</details>"
 
 
-def drawn(figure: Figure, name: str) -> str:
+def chart_html(figure: Figure, name: str) -> str:
     """A chart's HTML without plotly.js, which the page has once."""
     chart = figure.to_html(
         full_html=False,
@@ -45,7 +45,7 @@ def drawn(figure: Figure, name: str) -> str:
     return f'<div class="chart">{chart}</div>'
 
 
-def listed(texts: Iterable[str]) -> str:
+def bullets(texts: Iterable[str]) -> str:
     """A bulleted list; empty if there is nothing in it."""
     items = "".join(f"<li>{escape(text)}</li>" for text in texts)
     return f"<ul>{items}</ul>" if items else ""

@@ -11,15 +11,15 @@ import pandas as pd
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
-from trading_pipeline.adapters.reports.charts.style import PAGE
-from trading_pipeline.adapters.reports.parts import (
-    contents,
-    drawn,
-    listed,
+from trading_pipeline.adapters.reports.html import (
+    bullets,
+    chart_html,
     minus,
     section,
+    section_links,
     table,
 )
+from trading_pipeline.adapters.reports.template import PAGE
 from trading_pipeline.adapters.reports.text import (
     Numbers,
     Summary,
@@ -45,12 +45,12 @@ def page(summary: Summary, series: ReportSeries) -> str:
     events = risk_events(series)
     sections = [
         _verdict(summary),
-        contents(_HEADINGS),
+        section_links(_HEADINGS),
         section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
             "chance.",
-            drawn(charts.paired_chart(summary), "paired"),
+            chart_html(charts.paired_chart(summary), "paired"),
             _paired_table(summary),
         ),
         *_histories(series, summary),
@@ -68,7 +68,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             _scoreboard(summary),
         ),
         _warnings(summary),
-        section("How this was measured", "", listed(summary["assumptions"]), _lineage(summary)),
+        section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
     return Template(PAGE).substitute(
         title=escape(f"{summary['market']}: backtest report"),
@@ -97,19 +97,19 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
             "Equity",
             "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
             "same bars.",
-            drawn(charts.equity_chart(series), "equity"),
+            chart_html(charts.equity_chart(series), "equity"),
         ),
         portfolio.rolling(series, benchmark),
         section(
             "Drawdown",
             "Loss from the highest equity so far; below, the deepest falls of the strategy.",
-            drawn(charts.drawdown_chart(series, benchmark), "drawdown"),
+            chart_html(charts.drawdown_chart(series, benchmark), "drawdown"),
             portfolio.falls(summary),
         ),
         section(
             "Monthly returns",
             "Per cent.",
-            drawn(charts.monthly_chart(series), "monthly"),
+            chart_html(charts.monthly_chart(series), "monthly"),
         ),
         portfolio.exposure(series),
         portfolio.costs(summary, series),
@@ -134,7 +134,7 @@ def _verdict(summary: Summary) -> str:
     return (
         f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
         f'<div class="tiles">{tiles}</div>'
-        f"<h2>{escape(edge_sentence(summary))}</h2>{listed(summary['verdict']['reasons'])}{waiting}"
+        f"<h2>{escape(edge_sentence(summary))}</h2>{bullets(summary['verdict']['reasons'])}{waiting}"
         f"<p><strong>The network:</strong> {escape(summary['verdict']['network'])}.</p>"
         f"<p>{escape(trials_sentence(summary))}{_pointer(summary)}</p></section>"
     )
@@ -168,7 +168,7 @@ def _rank(summary: Summary) -> str:
 
 
 def _warnings(summary: Summary) -> str:
-    return section("Warnings", "", listed(summary["warnings"]) or "<p>None.</p>")
+    return section("Warnings", "", bullets(summary["warnings"]) or "<p>None.</p>")
 
 
 def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
@@ -230,7 +230,7 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
         for rule in in_order(set(events["rule"]))
         for bars in [events[events["rule"] == rule]]
     ]  # fmt: skip
-    chart = drawn(charts.risk_chart(series, events), "risk")
+    chart = chart_html(charts.risk_chart(series, events), "risk")
     return section("Risk events", said, chart, table(["Rule", "Bars", "First", "Last"], rows))
 
 
