@@ -5,7 +5,6 @@ Colours are classes, not a scale: one missing hour of a month must be seen besid
 
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.palette import RULE
 from trading_pipeline.adapters.reports.charts.pictures import math_off, png_of
-from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
+from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE, svg_markdown
 
 # Lower bound of the share, colour, words; the last is of months in which a symbol is not listed.
 CLASSES = (
@@ -146,9 +145,8 @@ def _small(table: pd.DataFrame, of: int) -> str:
     shapes = "".join(
         f"<path fill='{c}' d='{d}'/>" for c, d in zip(colours, paths, strict=True) if d
     )
-    size = f"width='{width}' height='{len(table) * 9}'"
-    svg = quote(f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{shapes}</svg>", safe="/:=',-")
+    picture = svg_markdown("coverage", width, len(table) * 9, shapes)
     names = ", ".join(map(str, table.index[:8])) + ("…" if len(table) > 8 else "")
     months = f"{table.columns[0]} to {table.columns[-1]}"
     which = f"the {len(table)} least covered of {of} symbols" if len(table) < of else "by symbol"
-    return f"![coverage](data:image/svg+xml,{svg})\n\n{which} ({names}), {months}: blue is complete"
+    return f"{picture}\n\n{which} ({names}), {months}: blue is complete"

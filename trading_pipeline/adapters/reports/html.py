@@ -22,9 +22,10 @@ def anchor(heading: str) -> str:
     return "-".join(re.findall(r"[a-z]+", heading.lower()))
 
 
-def section_links(headings: Iterable[str]) -> str:
-    """Links to the sections of a page."""
-    links = (f'<a href="#{anchor(heading)}">{escape(heading)}</a>' for heading in headings)
+def section_links(sections: Iterable[str]) -> str:
+    """Links to the sections of a page, made by `section`."""
+    found = re.findall(r'<section id="(.*?)"><h2>(.*?)</h2>', "".join(sections))
+    links = (f'<a href="#{place}">{heading}</a>' for place, heading in found)
     return f'<nav aria-label="Contents">{" ".join(links)}</nav>'
 
 

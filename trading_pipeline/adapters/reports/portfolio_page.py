@@ -146,9 +146,12 @@ def attribution(summary: Summary) -> str:
     )
     kinds = _kinds(found["sides"])
     rows = [_contribution(row, kinds, row["side"].capitalize()) for row in found["sides"]]
-    rows += [_sum("Interest", found["interest"], found), _sum("Total", found["total"], found)]
     heads = ["P&amp;L", "Share", "A year", "Trades", "Win rate", *_titles(kinds)]
-    parts = [table(["Side", *heads], (_padded(row, len(heads) + 1) for row in rows))]
+    for name in ("interest", "total"):
+        share = found[name] / found["total"] if found["total"] else None
+        row = [name.capitalize(), money(found[name]), per_cent(share, "", 0)]
+        rows.append(row + [""] * (len(heads) + 1 - len(row)))
+    parts = [table(["Side", *heads], rows)]
     if not found["symbols"]:
         return section("Attribution", said, *parts, "<p>No symbol was ever traded.</p>")
     lines = [
@@ -185,15 +188,6 @@ def _contribution(row: Mapping[str, Any], kinds: Sequence[str], name: str) -> li
         _shares(row["win_rate"], "", 0),
         *(money(row[kind]) for kind in kinds),
     ]
-
-
-def _sum(name: str, amount: float, found: Mapping[str, Any]) -> list[str]:
-    share = amount / found["total"] if found["total"] else None
-    return [name, money(amount), per_cent(share, "", 0)]
-
-
-def _padded(row: list[str], width: int) -> list[str]:
-    return row + [""] * (width - len(row))
 
 
 def trades(summary: Summary, series: ReportSeries) -> str:

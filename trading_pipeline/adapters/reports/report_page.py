@@ -44,8 +44,6 @@ def page(summary: Summary, series: ReportSeries) -> str:
 
     events = risk_events(series)
     sections = [
-        _verdict(summary),
-        section_links(_HEADINGS),
         section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
@@ -76,17 +74,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
         period=escape(period(summary)),
         beside='<a href="features.html">The features: coverage, drift, what they said</a>',
         plotly=get_plotlyjs(),
-        sections="\n".join(part for part in sections if part),
+        sections="\n".join([_verdict(summary), section_links(sections), *sections]),
     )
-
-
-# Of the sections, as the links at the top of the page name them.
-_HEADINGS = (
-    *("Against every baseline", "Equity", "Rolling Sharpe ratio", "Drawdown", "Monthly returns"),
-    *("Exposure", "Positions", "Turnover and costs", "Attribution", "Trades on prices"),
-    *("Daily returns", "Worst and best days", "Risk events", "Metrics", "Expected performance"),
-    *("Warnings", "How this was measured"),
-)
 
 
 def _histories(series: ReportSeries, summary: Summary) -> list[str]:
@@ -227,7 +216,7 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     rows = [
         [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
-        for rule in in_order(set(events["rule"]))
+        for rule in in_order(events["rule"])
         for bars in [events[events["rule"] == rule]]
     ]  # fmt: skip
     chart = chart_html(charts.risk_chart(series, events), "risk")

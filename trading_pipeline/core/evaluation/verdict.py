@@ -15,9 +15,9 @@ from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
 from trading_pipeline.core.evaluation.significance import (
     SharpeMoments,
-    deflated_sharpe,
     expected_maximum_sharpe,
     minimum_track_record,
+    probabilistic_sharpe,
     trial_variance,
 )
 
@@ -112,8 +112,7 @@ def _hurdle(given: VerdictInputs) -> float:
 def _deflated(given: VerdictInputs, active: SharpeMoments | None) -> float | None:
     if active is None or given.trials is None:
         return None
-    variance = trial_variance(given.trial_sharpes, len(given.strategy))
-    return deflated_sharpe(active, given.trials, variance)
+    return probabilistic_sharpe(active, _hurdle(given))
 
 
 def _leaks(leaks: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from trading_pipeline.adapters.reports.charts.figure import (
 )
 from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
 from trading_pipeline.adapters.reports.charts.series import Floats, ReportSeries, day_ends
+from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.portfolio.trade_marks import (
     CLOSED,
     OPENED_LONG,
@@ -84,9 +85,7 @@ def marks_of(series: ReportSeries, symbol: str) -> pd.DataFrame:
 
 def roles_in_order(marks: Sequence[pd.DataFrame]) -> list[str]:
     """Roles that occur, those that the report knows first."""
-    found = {role for table in marks for role in table["role"]}
-    known = [role for role in _MARKS if role in found]
-    return [*known, *sorted(found.difference(known))]
+    return in_order((role for table in marks for role in table["role"]), _MARKS)
 
 
 def key_of(roles: Sequence[str]) -> str:

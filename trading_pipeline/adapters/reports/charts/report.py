@@ -129,7 +129,7 @@ def _percent(value: float) -> str:
 
 def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     """When each risk rule acted, one row per rule, over the whole period."""
-    rules = in_order(set(events["rule"]))
+    rules = in_order(events["rule"])
     figure = new_figure(80 + 32 * len(rules), showlegend=False, hovermode="closest")
     for rule in rules:
         shown = events[events["rule"] == rule]
