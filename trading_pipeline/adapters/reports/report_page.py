@@ -111,15 +111,9 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
 
 def _verdict(summary: Summary) -> str:
     """The paired difference first, then the verdict and why, then the rank among random ones."""
-    paired = summary["paired"][summary["benchmark"]]
-    name = escape(titled(summary["benchmark"]))
-    tiles = "".join(
-        _tile(f"{METRICS[metric].label} against {name}", metric, paired[f"{metric}_difference"])
-        for metric in PAIRED
-    )
+    tiles = "".join(_difference(summary, metric) for metric in PAIRED) + _rank(summary)
     state = "proven" if summary["verdict"]["edge"] == "proven" else "open"
     waiting = f"<p>{escape(waiting_sentence(summary))}</p>" if waiting_sentence(summary) else ""
-    tiles += _rank(summary)
     return (
         f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
         f'<div class="tiles">{tiles}</div>'
@@ -136,11 +130,19 @@ def _pointer(summary: Summary) -> str:
     return f' <a href="#warnings">{count} warning{"s" if count > 1 else ""} below.</a>'
 
 
-def _tile(heading: str, metric: str, numbers: Numbers) -> str:
+def _tile(heading: str, value: str, below: str) -> str:
     return (
-        f'<div class="tile"><span class="quiet">{heading}</span>'
-        f"<b>{minus(written(metric, numbers['value'], '+'))}</b>"
-        f'<span class="quiet">{minus(between(metric, numbers, "+"))}</span></div>'
+        f'<div class="tile"><span class="quiet">{heading}</span><b>{value}</b>'
+        f'<span class="quiet">{below}</span></div>'
+    )
+
+
+def _difference(summary: Summary, metric: str) -> str:
+    numbers = summary["paired"][summary["benchmark"]][f"{metric}_difference"]
+    return _tile(
+        f"{METRICS[metric].label} against {escape(titled(summary['benchmark']))}",
+        minus(written(metric, numbers["value"], "+")),
+        minus(between(metric, numbers, "+")),
     )
 
 
@@ -149,11 +151,8 @@ def _rank(summary: Summary) -> str:
     share, count = summary["random_percentile"], summary["random"]["portfolios"]
     if share is None:
         return ""
-    return (
-        '<div class="tile"><span class="quiet">Among random portfolios</span>'
-        f"<b>{ordinal(round(100 * share))} percentile</b>"
-        f'<span class="quiet">by Sharpe ratio, of {count:,} on the same bars</span></div>'
-    )
+    rank = f"{ordinal(round(100 * share))} percentile"
+    return _tile("Among random portfolios", rank, f"by Sharpe ratio, of {count:,} on the same bars")
 
 
 def _warnings(summary: Summary) -> str:

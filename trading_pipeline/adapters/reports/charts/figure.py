@@ -57,16 +57,16 @@ def new_figure(height: int, **layout: Any) -> Figure:
 
 
 def add_line(
-    figure: Figure, x: pd.DatetimeIndex, y: Floats, name: str, colour: str, width: float
+    figure: Figure,
+    dates: pd.DatetimeIndex,
+    values: Floats,
+    name: str | None,
+    line: Mapping[str, Any],
+    **looks: Any,
 ) -> None:
     """A curve over dates; `name` is HTML already."""
-    figure.add_scatter(
-        x=iso_dates(x),
-        y=float32(y),
-        name=name,
-        mode="lines",
-        line={"color": colour, "width": width},
-    )
+    x, y = iso_dates(dates), float32(values)
+    figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line, **looks)
 
 
 def float32(values: Floats) -> NDArray[np.float32]:

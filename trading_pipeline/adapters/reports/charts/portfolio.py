@@ -61,8 +61,10 @@ def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | 
         returns = daily_returns(series.baselines[benchmark], closes)
         other = rolling_sharpe(returns, window, series.days_per_year)
         colour = colour_of(series, benchmark)
-        add_line(figure, dates, other.value[rows], label(benchmark), colour, 1.4)
-    add_line(figure, dates, own.value[rows], "strategy", STRATEGY, 2.4)
+        add_line(
+            figure, dates, other.value[rows], label(benchmark), {"color": colour, "width": 1.4}
+        )
+    add_line(figure, dates, own.value[rows], "strategy", {"color": STRATEGY, "width": 2.4})
     figure.add_hline(y=0, line={"color": INK, "width": 1})
     figure.update_yaxes(hoverformat=".2f")
     return figure, window
@@ -77,25 +79,14 @@ def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
     days = day_ends(series.timestamps)
     days = days[_thinned(len(days))]
-    weights, dates = held(series)[days], iso_dates(series.timestamps[days])
+    weights, dates = held(series)[days], series.timestamps[days]
     figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
     for name, part, colour in sides:
-        figure.add_scatter(
-            x=dates,
-            y=float32(part.sum(axis=1)),
-            name=name,
-            mode="lines",
-            fill="tozeroy",
-            line={"width": 1, "color": colour},
-        )
-    figure.add_scatter(
-        x=dates,
-        y=float32(weights.sum(axis=1)),
-        name="net",
-        mode="lines",
-        line={"width": 1.6, "color": INK, "dash": "dot"},
-    )
+        line = {"width": 1, "color": colour}
+        add_line(figure, dates, part.sum(axis=1), name, line, fill="tozeroy")
+    line = {"width": 1.6, "color": INK, "dash": "dot"}
+    add_line(figure, dates, weights.sum(axis=1), "net", line)
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure
 
@@ -112,14 +103,8 @@ def positions_chart(series: ReportSeries) -> Figure:
 def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
     figure = new_figure(300, hovermode="x unified")
     for column, (symbol, colour) in enumerate(zip(symbols, cycle(BASELINES), strict=False)):
-        figure.add_scatter(
-            x=iso_dates(dates),
-            y=float32(weights[:, column]),
-            name=chart_text(symbol),
-            mode="lines",
-            line={"width": 0.5, "color": colour},
-            stackgroup="book",
-        )
+        line, name = {"width": 0.5, "color": colour}, chart_text(symbol)
+        add_line(figure, dates, weights[:, column], name, line, stackgroup="book")
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero")
     return figure
 

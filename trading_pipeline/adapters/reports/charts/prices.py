@@ -9,6 +9,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
+    add_line,
     float32,
     iso_dates,
     label,
@@ -105,13 +106,9 @@ def price_chart(
     dates, closes = _closes(series, series.symbols.index(symbol))
     figure = new_figure(260, showlegend=False, hovermode="closest")
     figure.update_yaxes(tickformat=",~r")
-    figure.add_scatter(
-        x=iso_dates(dates),
-        y=float32(_five_digits(closes)),
-        mode="lines",
-        line={"color": NEUTRAL, "width": 1},
-        hovertemplate=f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>",
-    )
+    hover = f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>"
+    line = {"color": NEUTRAL, "width": 1}
+    add_line(figure, dates, _five_digits(closes), None, line, hovertemplate=hover)
     for role in roles:
         shown = marks[marks["role"] == role].nlargest(MARKS, "value", keep="first").sort_index()
         if len(shown):

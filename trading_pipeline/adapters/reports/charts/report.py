@@ -66,8 +66,14 @@ def equity_chart(series: ReportSeries) -> Figure:
         ends = np.quantile(series.random_equity[:, days], [0.05, 0.95], axis=0)
         add_band(figure, dates, ends[0], ends[1], "random, 5-95 %", BAND)
     for name, equity in series.baselines.items():
-        add_line(figure, dates, equity[days], label(name), colour_of(series, name), 1.2)
-    add_line(figure, dates, series.equity[days], "strategy", STRATEGY, 2.8)
+        add_line(
+            figure,
+            dates,
+            equity[days],
+            label(name),
+            {"color": colour_of(series, name), "width": 1.2},
+        )
+    add_line(figure, dates, series.equity[days], "strategy", {"color": STRATEGY, "width": 2.8})
     figure.data[-1].legendrank = 1  # drawn last, to lie on top, but named first
     figure.update_yaxes(
         type="log", tickformat=",~s", hoverformat=",.0f", tickvals=money_ticks(series)
@@ -80,18 +86,18 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     figure = new_figure(280, hovermode="x unified")
     days = day_ends(series.timestamps)
     dates = series.timestamps[days]
-    figure.add_scatter(
-        x=iso_dates(dates),
-        y=float32(fall_from_peak(series.equity)[days]),
-        name="strategy",
-        mode="lines",
-        fill="tozeroy",
-        fillcolor="rgba(11, 92, 173, 0.18)",
-        line={"color": STRATEGY, "width": 1.6},
-    )
+    own, line = fall_from_peak(series.equity)[days], {"color": STRATEGY, "width": 1.6}
+    area = {"fill": "tozeroy", "fillcolor": "rgba(11, 92, 173, 0.18)"}
+    add_line(figure, dates, own, "strategy", line, **area)
     if benchmark in series.baselines:
         fall = fall_from_peak(series.baselines[benchmark])[days]
-        add_line(figure, dates, fall, label(benchmark), colour_of(series, benchmark), 1.2)
+        add_line(
+            figure,
+            dates,
+            fall,
+            label(benchmark),
+            {"color": colour_of(series, benchmark), "width": 1.2},
+        )
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure
 
