@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from trading_pipeline.adapters.reports.atomic_folder import replace_folder
 from trading_pipeline.adapters.reports.charts.pictures import (
     draw_drawdown,
     draw_equity,
@@ -15,6 +14,7 @@ from trading_pipeline.adapters.reports.charts.pictures import (
 )
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, accounts
 from trading_pipeline.adapters.reports.features_page import features_page
+from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.text import Summary
 from trading_pipeline.adapters.store.files import remove_file

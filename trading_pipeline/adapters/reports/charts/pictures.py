@@ -49,7 +49,7 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
 
 def draw_account(path: Path, timestamps: pd.DatetimeIndex, equity: Floats, title: str) -> None:
     """Write a PNG: the equity (T,) of one account."""
-    figure, axes = _empty(10, 5)
+    figure, axes = empty_picture(10, 5)
     axes.plot(timestamps, equity, color=STRATEGY, linewidth=2)
     axes.yaxis.set_major_formatter("{x:,.10g}")
     _save(figure, axes, path, title)

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from trading_pipeline.adapters.reports.atomic_folder import replace_folder
+from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.errors import StoreError
 
 
