@@ -86,7 +86,7 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         f"filled one bar later the Sharpe ratio is {annual_sharpe(late, market):.2f} instead of "
         f"{annual_sharpe(backtest.strategy, market):.2f}; without stops it is "
         f"{annual_sharpe(stops, market):.2f} with a maximum drawdown of "
-        f"{float(max_drawdown(_daily(stops))):.1%}"
+        f"{float(max_drawdown(_returns(stops))):.1%}"
     )
     return warnings
 
@@ -125,8 +125,8 @@ def _rules_tripped(result: BacktestResult) -> list[tuple[str, int]]:
 
 def annual_sharpe(result: BacktestResult, market: Market) -> float:
     """Sharpe ratio of daily returns, a year, over a zero rate; NaN when nothing moved."""
-    return float(sharpe(_daily(result), market.days_per_year))
+    return float(sharpe(_returns(result), market.days_per_year))
 
 
-def _daily(result: BacktestResult) -> NDArray[np.float64]:
+def _returns(result: BacktestResult) -> NDArray[np.float64]:
     return daily_returns(result.equity, day_closes(result.timestamps))

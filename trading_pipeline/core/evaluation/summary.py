@@ -124,10 +124,10 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "period": _period(inputs, days),
         "verdict": reach_verdict(_verdict_inputs(inputs, daily, paired)).to_dict(),
         "benchmark": inputs.benchmark,
-        "paired": {name: _plain(differences) for name, differences in paired.items()},
+        "paired": {name: _to_dicts(differences) for name, differences in paired.items()},
         **_among_random(inputs, daily),
-        "strategy": _plain(strategy),
-        "baselines": {name: _plain(estimates(sampled[name], resampling)) for name in baselines},
+        "strategy": _to_dicts(strategy),
+        "baselines": {name: _to_dicts(estimates(sampled[name], resampling)) for name in baselines},
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
         **portfolio(
             inputs.timestamps,
@@ -222,7 +222,7 @@ def _period(inputs: EvaluationInputs, days: int) -> dict[str, object]:
     }
 
 
-def _plain(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+def _to_dicts(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
     return {name: estimate.to_dict() for name, estimate in numbers.items()}
 
 

@@ -31,7 +31,7 @@ from trading_pipeline.adapters.reports.charts.series import (
     by_month,
     colour_of,
     day_ends,
-    held,
+    solvent_weights,
 )
 from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio.attribution import INTEREST, is_cost
@@ -79,7 +79,7 @@ def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
     days = day_ends(series.timestamps)
     days = days[_thinned(len(days))]
-    weights, dates = held(series)[days], series.timestamps[days]
+    weights, dates = solvent_weights(series)[days], series.timestamps[days]
     figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
     for name, part, colour in sides:
@@ -94,7 +94,7 @@ def exposure_chart(series: ReportSeries) -> Figure:
 def positions_chart(series: ReportSeries) -> Figure:
     """Weights over time: stacked areas of a few long positions, else the largest as a heat map."""
     days = day_ends(series.timestamps)
-    weights, dates = held(series)[days], series.timestamps[days]
+    weights, dates = solvent_weights(series)[days], series.timestamps[days]
     if len(series.symbols) <= _AREAS and (weights >= 0).all():
         return _stacked(weights, dates, series.symbols)
     return _heated(weights, dates, series.symbols)

@@ -83,7 +83,7 @@ def day_ends(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
     return np.append(0, day_closes(timestamps))
 
 
-def held(series: ReportSeries) -> Floats:
+def solvent_weights(series: ReportSeries) -> Floats:
     """Weights (T, N), 0 from the ruin of the account on: a share of nothing is no number."""
     alive = solvent(series.equity)[:, None]
     return np.nan_to_num(np.where(alive, series.weights, 0.0), posinf=0.0, neginf=0.0)
