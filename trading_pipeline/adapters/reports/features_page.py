@@ -48,7 +48,7 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
 
     first, last = diagnostics.months[0], diagnostics.months[-1]
     sections = [
-        _at_a_glance(diagnostics),
+        section("At a glance", "", bullets(sentence(diagnostics) for sentence in _SENTENCES)),
         section(
             "Feature by feature",
             "Known: share of bars. At bounds: share of known values on an end of the declared "
@@ -116,13 +116,7 @@ def chance_sentence(diagnostics: Diagnostics) -> str:
     )
 
 
-def _at_a_glance(diagnostics: Diagnostics) -> str:
-    texts = (
-        coverage_sentence(diagnostics),
-        drift_sentence(diagnostics),
-        chance_sentence(diagnostics),
-    )
-    return section("At a glance", "", bullets(texts))
+_SENTENCES = (coverage_sentence, drift_sentence, chance_sentence)
 
 
 def _table(diagnostics: Diagnostics) -> str:
@@ -142,8 +136,9 @@ def _table(diagnostics: Diagnostics) -> str:
 
 def _row(each: Diagnosis) -> str:
     drifts = list(each.drifts.values()) or [Drift()]
+    kind = f"{each.feature.family.replace('_', ' ')}, {each.feature.unit}"
     cells = [
-        f"<td>{escape(each.feature.name)}<small>{escape(_kind(each))}</small></td>",
+        f"<td>{escape(each.feature.name)}<small>{escape(kind)}</small></td>",
         _cell(each.coverage, ".1%"),
         *_spread(each.distribution),
         _cell(drifts[-1].psi, ".2f"),
@@ -152,10 +147,6 @@ def _row(each: Diagnosis) -> str:
         _coefficient(each.predictive.whole, each.predictive.kind),
     ]
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def _kind(each: Diagnosis) -> str:
-    return f"{each.feature.family.replace('_', ' ')}, {each.feature.unit}"
 
 
 def _spread(distribution: Distribution | None) -> list[str]:

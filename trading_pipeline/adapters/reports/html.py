@@ -14,12 +14,8 @@ def section(heading: str, explanation: str, *parts: str) -> str:
     """A section of the page: its heading, a quiet sentence on how to read it, and its parts."""
     said = f'<p class="quiet">{escape(explanation)}</p>' if explanation else ""
     body = f"<h2>{escape(heading)}</h2>{said}{''.join(parts)}"
-    return f'<section id="{anchor(heading)}">{body}</section>'
-
-
-def anchor(heading: str) -> str:
-    """What a link to a section points to: its heading in lower case, letters and hyphens only."""
-    return "-".join(re.findall(r"[a-z]+", heading.lower()))
+    anchor = "-".join(re.findall(r"[a-z]+", heading.lower()))
+    return f'<section id="{anchor}">{body}</section>'
 
 
 def section_links(sections: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "the same run against their promise.",
             _scoreboard(summary),
         ),
-        _warnings(summary),
+        section("Warnings", "", bullets(summary["warnings"]) or "<p>None.</p>"),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
     return Template(PAGE).substitute(
@@ -153,10 +153,6 @@ def _rank(summary: Summary) -> str:
         return ""
     rank = f"{ordinal(round(100 * share))} percentile"
     return _tile("Among random portfolios", rank, f"by Sharpe ratio, of {count:,} on the same bars")
-
-
-def _warnings(summary: Summary) -> str:
-    return section("Warnings", "", bullets(summary["warnings"]) or "<p>None.</p>")
 
 
 def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:

@@ -54,7 +54,7 @@ def expected_shortfall(returns: Floats, share: float) -> Floats:
     return np.asarray(np.partition(returns, count - 1, axis=-1)[..., :count].mean(axis=-1))
 
 
-_SHAPES: dict[str, Callable[[Floats], Floats]] = {
+SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "mean": lambda returns: np.asarray(returns.mean(axis=-1)),
     "deviation": lambda returns: np.asarray(returns.std(axis=-1, ddof=1)),
     "skew": skew,
@@ -64,7 +64,6 @@ _SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "shortfall_5": lambda returns: expected_shortfall(returns, 0.05),
     "shortfall_1": lambda returns: expected_shortfall(returns, 0.01),
 }
-SHAPES = tuple(_SHAPES)
 
 
 def shape_of(returns: Floats, resampling: Resampling) -> dict[str, Estimate]:
@@ -75,7 +74,7 @@ def shape_of(returns: Floats, resampling: Resampling) -> dict[str, Estimate]:
     again = returns[resampling.dates]
     return {
         name: interval(Sampled(float(of(returns)), of(again)), resampling.widening)
-        for name, of in _SHAPES.items()
+        for name, of in SHAPES.items()
     }
 
 
