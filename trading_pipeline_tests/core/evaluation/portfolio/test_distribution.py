@@ -44,7 +44,7 @@ def test_shortfall_is_no_better_than_the_quantile(returns):
 
 def test_every_number_lies_in_its_interval(returns):
     found = shape_of(returns, resampling(1000))
-    assert tuple(found) == SHAPES
+    assert tuple(found) == tuple(SHAPES)
     assert all(each.low < each.high for each in found.values())
     for name in ("mean", "deviation", "quantile_5", "shortfall_5"):
         assert found[name].low < found[name].value < found[name].high
