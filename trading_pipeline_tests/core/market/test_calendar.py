@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
@@ -115,7 +115,6 @@ def test_a_half_day_has_the_bars_of_three_and_a_half_hours(timeframe, bars):
 
 
 @pytest.mark.parametrize(("calendar", "timeframe"), ALL)
-@settings(max_examples=25)
 @given(data=st.data())
 def test_bars_follow_one_another_without_overlap(calendar, timeframe, data):
     """Every bar opens, closes, and only then comes the next one."""
@@ -132,7 +131,6 @@ def test_bars_follow_one_another_without_overlap(calendar, timeframe, data):
 
 
 @pytest.mark.parametrize(("calendar", "timeframe"), [*ALL, SYDNEY])
-@settings(max_examples=25)
 @given(data=st.data())
 def test_the_next_bar_is_the_next_session(calendar, timeframe, data):
     day = utc("2012-11-15") + pd.Timedelta(days=data.draw(st.integers(0, 400)))

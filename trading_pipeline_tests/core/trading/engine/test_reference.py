@@ -83,7 +83,6 @@ def check(seed, costs, profile, inputs):
 INPUTS = st.sampled_from(["scores", "scores", "weights", "bare"])
 
 
-@settings(max_examples=40)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_books_trade_as_the_obvious_desk_does(seed, costs, profile, inputs):
     """Smoothing, volatility, caps, loss limits, drawdown, turbulence, bands, blocks, ruin."""

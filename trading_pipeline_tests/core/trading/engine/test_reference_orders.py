@@ -58,7 +58,6 @@ def check(seed, costs, profile, shortable):
     return book
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
 def test_orders_trade_as_the_obvious_account_does(seed, costs, profile, shortable):
     """Every kind of order and barrier, all costs, volume, lots, money, limits of losses, ruin."""
