@@ -103,8 +103,18 @@ def truth(tmp_path_factory):
     return found
 
 
+# One fault of each kind; the sources' own tests have them all in the fast suite.
+QUICK = {
+    *("429 with Retry-After", "half of a JSON text", "cut in the middle of the body"),
+    *("half pages only", "a page again", "pages shuffled", "another history"),
+}
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FAULTS],
+)
 @pytest.mark.parametrize("name", CASES)
 def test_a_fault_does_not_show_in_the_store(tmp_path, truth, name, fault, moment):
     case, store = CASES[name], BarStore(tmp_path / "raw")

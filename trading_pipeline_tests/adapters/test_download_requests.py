@@ -154,6 +154,8 @@ DOWN = {
     "429": refusal(429),
     "a ban of two hours": refusal(418, retry_after=7200),
 }
+# The others are fast in the tests of the sources.
+QUICK = {"500", "a ban of two hours"}
 
 
 def hurried_source(case, venue, clock):
@@ -166,7 +168,7 @@ def hurried_source(case, venue, clock):
 @pytest.mark.parametrize("moment", ["from the start", "when bars are asked for"])
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(each, marks=pytest.mark.slow if each == "silence" else ()) for each in DOWN],
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in DOWN],
 )
 @pytest.mark.parametrize("name", CASES)
 def test_a_venue_that_is_down_is_one_error_within_a_minute(tmp_path, name, fault, moment):

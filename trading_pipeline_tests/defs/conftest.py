@@ -17,8 +17,8 @@ MARKET = Market(
     name="test",
     source="sample",
     symbols=("AAPL", "IBM"),
-    start=date(2000, 3, 1),
-    end=date(2000, 9, 1),
+    start=date(2000, 3, 10),
+    end=date(2000, 8, 1),
     costs=Costs(lot=1),
 )
 

@@ -15,7 +15,7 @@ from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import FREE, random_scores, rough_panel, stamps
 from trading_pipeline_tests.core.trading.orders import CALM, fills, limit, order, random_orders, run
-from trading_pipeline_tests.strategies import BARRIERS, COSTS
+from trading_pipeline_tests.strategies import COSTS, STOPS
 
 T = 90
 SEEDS = st.integers(0, 10**6)
@@ -25,7 +25,7 @@ TIGHT = replace(
 BARE = replace(
     TIGHT,
     **dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99),
-    **dict.fromkeys(BARRIERS, inf),
+    **dict.fromkeys(STOPS, inf),
 )
 
 
