@@ -134,8 +134,8 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
     home.bars(MARKET).merge(empty_bars(), datetime(2001, 1, 1, tzinfo=UTC), aside=many)
     told = bars_obey_market_invariants(MARKET)(home=home)
     assert not told.passed
-    assert "7 of 282 rows of" in told.description
-    assert "(2.65%), and at most 1% may be set aside" in told.description
+    assert "5 of 202 rows of" in told.description
+    assert "(2.48%), and at most 1% may be set aside" in told.description
 
 
 def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, home, sample_bars):

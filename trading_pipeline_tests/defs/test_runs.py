@@ -144,7 +144,7 @@ def test_nothing_is_trained_or_tested_on_an_empty_home(run_on, sample_bars):
 def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
     run = run_on(sample_bars)
     download(run, PLAN)
-    with pytest.raises(HistoryTooShort, match=r"129 bars .* are needed"):
+    with pytest.raises(HistoryTooShort, match=r"99 bars .* are needed"):
         train(run, PLAN)
 
 
