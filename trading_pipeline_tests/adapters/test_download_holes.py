@@ -10,7 +10,7 @@ import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.errors import TradingPipelineError
-from trading_pipeline_tests.adapters.test_download_faults import CASES, fetch
+from trading_pipeline_tests.fakes.downloads import CASES, fetch
 from trading_pipeline_tests.fakes.venue import FOREVER, Fault
 
 DAY = pd.Timedelta(days=1)

@@ -17,9 +17,9 @@ from trading_pipeline.adapters.sources.retry import HURRY
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.errors import VenueDown
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
-from trading_pipeline_tests.adapters.test_download_faults import CASES
 from trading_pipeline_tests.fakes import binance
 from trading_pipeline_tests.fakes.binance import Pair
+from trading_pipeline_tests.fakes.downloads import CASES
 from trading_pipeline_tests.fakes.venue import FOREVER, HTML, Fault, SharedClock, refusal
 
 LIVE = tuple(Pair(name) for name in ("AAA", "BBB", "CCC", "DDD", "EEE"))

@@ -14,8 +14,7 @@ from trading_pipeline.defs.checks.features import features_do_not_look_ahead
 from trading_pipeline.defs.checks.market import bars_obey_market_invariants, market_checks
 from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import BarsError, UnknownSymbol
-from trading_pipeline_tests.defs.conftest import MARKET, TableSource, sources_of
-from trading_pipeline_tests.defs.test_quality import without_days
+from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of, without_days
 
 DAYS = ("2000-03-10", "2000-07-31")
 

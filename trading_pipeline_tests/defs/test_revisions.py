@@ -16,7 +16,7 @@ from trading_pipeline.defs.assets.models import model_checkpoint, predictions
 from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.partitions import folds
 from trading_pipeline.defs.schedules import range_tags
-from trading_pipeline_tests.defs.conftest import MARKET, TableSource, sources_of
+from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of
 
 SPANS = WalkForward(first_train=6, test=6, window=6)
 LONG = replace(MARKET, start=date(2000, 3, 1), end=date(2002, 1, 1), walk_forward=SPANS)

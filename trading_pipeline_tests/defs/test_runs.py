@@ -23,7 +23,7 @@ from trading_pipeline.errors import (
     TradingPipelineError,
     UnknownSymbol,
 )
-from trading_pipeline_tests.defs.conftest import MARKET, FakeSources, TableSource
+from trading_pipeline_tests.defs.short_market import MARKET, FakeSources, TableSource
 from trading_pipeline_tests.fakes.table import TableVenue
 
 PLAN = Plan(MARKET, preset="tiny")
