@@ -13,10 +13,10 @@ from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.sources.venue_clock import VenueClock, date_of
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_at
-from trading_pipeline_tests.adapters.test_download_faults import CASES, COINS, SHARES
 from trading_pipeline_tests.fakes import stocks
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
 from trading_pipeline_tests.fakes.binance import FakeBinance
+from trading_pipeline_tests.fakes.downloads import CASES, COINS, SHARES
 from trading_pipeline_tests.fakes.kraken import FakeKraken
 from trading_pipeline_tests.fakes.venue import FOREVER, Answer, Fault, TestClock, refusal
 

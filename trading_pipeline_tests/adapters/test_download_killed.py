@@ -11,8 +11,8 @@ import pytest
 
 from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline_tests.adapters.test_download_faults import CASES
 from trading_pipeline_tests.fakes.binance import source_of
+from trading_pipeline_tests.fakes.downloads import CASES
 from trading_pipeline_tests.fakes.venue import Fault
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ from pathlib import Path
 from trading_pipeline.adapters import download as module
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline_tests.adapters.test_download_faults import CASES
+from trading_pipeline_tests.fakes.downloads import CASES
 
 url, folder = sys.argv[1:]
 case = CASES["binance"]

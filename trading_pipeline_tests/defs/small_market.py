@@ -31,7 +31,7 @@ from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import Home
 from trading_pipeline.defs.runs import Runner
 from trading_pipeline_tests.core.learning.checkpoints import made_up, untrained
-from trading_pipeline_tests.defs.conftest import FakeSources, TableSource
+from trading_pipeline_tests.defs.short_market import FakeSources, TableSource
 
 MARKET = Market(
     name="small",

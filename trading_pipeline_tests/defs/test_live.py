@@ -28,10 +28,9 @@ from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
 from trading_pipeline.settings import MarketSettings, Settings
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
-from trading_pipeline_tests.adapters.test_download import BARS, NOW, UNSETTLED
-from trading_pipeline_tests.defs.conftest import sources_of
+from trading_pipeline_tests.defs.short_market import sources_of
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
-from trading_pipeline_tests.fakes.table import TableVenue
+from trading_pipeline_tests.fakes.table import BARS, NOW, UNSETTLED, TableVenue
 from trading_pipeline_tests.fakes.venue import FOREVER, Answer, Fault, refusal
 
 COINS = Market(

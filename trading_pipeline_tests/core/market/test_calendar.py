@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
@@ -115,7 +115,6 @@ def test_a_half_day_has_the_bars_of_three_and_a_half_hours(timeframe, bars):
 
 
 @pytest.mark.parametrize(("calendar", "timeframe"), ALL)
-@settings(max_examples=25)
 @given(data=st.data())
 def test_bars_follow_one_another_without_overlap(calendar, timeframe, data):
     """Every bar opens, closes, and only then comes the next one."""

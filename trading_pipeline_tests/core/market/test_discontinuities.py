@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions
@@ -203,7 +203,6 @@ def broken_panels(draw):
     )
 
 
-@settings(max_examples=80, deadline=None)
 @given(broken_panels(), st.data())
 def test_cutting_later_bars_changes_nothing_earlier(panel, data):
     cut = data.draw(st.integers(1, len(panel.timestamps)))
@@ -212,7 +211,6 @@ def test_cutting_later_bars_changes_nothing_earlier(panel, data):
         np.testing.assert_array_equal(getattr(early, name), getattr(panel, name)[:cut])
 
 
-@settings(max_examples=40, deadline=None)
 @given(broken_panels())
 def test_only_bars_break_or_are_quarantined(panel):
     assert not (panel.discontinuities & ~panel.traded).any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions, empty_actions
@@ -29,7 +29,6 @@ def steady(days, price=10.0, volume=100.0, symbols=1):
     return np.full((days, symbols), price), np.full((days, symbols), volume)
 
 
-@settings(max_examples=40)
 @given(panels(max_bars=60), st.integers(1, 10), st.data())
 def test_eligibility_does_not_know_the_future(panel, lookback, data):
     cut = data.draw(st.integers(1, len(panel.timestamps)))
@@ -37,7 +36,6 @@ def test_eligibility_does_not_know_the_future(panel, lookback, data):
     np.testing.assert_array_equal(eligible(panel.until(cut), lookback), whole[:cut])
 
 
-@settings(max_examples=40)
 @given(panels(), st.integers(1, 10))
 def test_only_what_has_a_bar_is_eligible(panel, lookback):
     assert not (eligible(panel, lookback) & ~panel.traded).any()
@@ -127,7 +125,6 @@ def test_a_lookback_below_one_is_refused():
         eligible(panel_of(*steady(3)), lookback=0)
 
 
-@settings(max_examples=60)
 @given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8))
 def test_the_conditions_of_a_symbol_are_the_rule_for_all(panel, lookback, window):
     """Explained one by one, the rules give what the universe was made by."""
@@ -173,7 +170,6 @@ def test_what_refuses_every_bar_is_named_for_every_rule():
     assert refused(close[:1] * np.nan, volume[:1]) == "none of 0 symbols has a bar there"
 
 
-@settings(max_examples=60)
 @given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8))
 def test_every_bar_that_is_not_eligible_is_refused_by_a_rule(panel, lookback, window):
     able = eligible(panel, lookback, window)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from trading_pipeline.core.evaluation.confidence import Estimate
-from trading_pipeline.core.evaluation.information import (
+from trading_pipeline.core.evaluation.information_coefficient import (
     information_coefficients,
     mean_information_coefficient,
 )
