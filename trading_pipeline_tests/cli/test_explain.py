@@ -32,16 +32,16 @@ def stored(monkeypatch, rerun):
     monkeypatch.setattr(command, "_rerun", lambda *_: (rerun, SimpleNamespace(grid=grid), 1))
 
 
-def some_order(rerun, kind):
-    """Day and symbol of an order that ended as wanted."""
+def some_order(rerun):
+    """Day and symbol of an order that was filled."""
     events = rerun.book.events
-    event = events[(events["reasons"] & kind != 0 if kind else events["quantity"] != 0)][20]
+    event = events[(events["quantity"] != 0) & (events["slot"] == 0)][20]
     decided = rerun.book.timestamps[event["bar"] - max(event["age"], 1)]
     return f"{decided:%Y-%m-%d}", rerun.panel.symbols[event["symbol"]]
 
 
 def test_a_symbol_is_explained_from_features_to_trade(run, stored, rerun):
-    day, symbol = some_order(rerun, 0)
+    day, symbol = some_order(rerun)
     code, said = run("explain", "--at", day, "--symbol", symbol)
     assert code == 0
     titles = (
@@ -62,7 +62,7 @@ def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
     coin = rerun_of(LONG_ONLY, level=0.0000123 / 50)
     grid = np.zeros((*coin.panel.close.shape, len(NAMES)), np.float32)
     monkeypatch.setattr(command, "_rerun", lambda *_: (coin, SimpleNamespace(grid=grid), 1))
-    day, symbol = some_order(coin, 0)
+    day, symbol = some_order(coin)
     k, n = coin.bar(pd.Timestamp(day, tz="UTC"), day=True), coin.column(symbol)
     _, said = run("explain", "--at", day, "--symbol", symbol)
     _, overview = run("explain", "--at", day)
@@ -75,13 +75,13 @@ def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
 
 
 def test_all_features_are_shown_when_asked_for(run, stored, rerun):
-    day, symbol = some_order(rerun, 0)
+    day, symbol = some_order(rerun)
     _, said = run("explain", "--at", day, "--symbol", symbol, "--all-features")
     assert all(f" {name} " in said for name in NAMES)
 
 
 def test_without_a_symbol_the_whole_decision_is_shown(run, stored, rerun):
-    code, said = run("explain", "--at", f"{rerun.book.timestamps[100]:%Y-%m-%d}")
+    code, said = run("explain", "--at", f"{rerun.book.timestamps[50]:%Y-%m-%d}")
     assert code == 0
     assert "symbol score signal held target order became reasons" in said
     assert all(f" {symbol} " in said for symbol in rerun.panel.symbols)
@@ -89,7 +89,7 @@ def test_without_a_symbol_the_whole_decision_is_shown(run, stored, rerun):
 
 def test_a_program_reads_json_with_the_same_figures(run, stored, rerun, capsys):
     """Valid JSON: no NaN, and floats that are those of the book to the last bit."""
-    day, symbol = some_order(rerun, 0)
+    day, symbol = some_order(rerun)
     code, said = run("explain", "--at", day, "--symbol", symbol, "--json")
     assert code == 0
     why = json.loads(said, parse_constant=lambda name: pytest.fail(name))

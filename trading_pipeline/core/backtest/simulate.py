@@ -19,6 +19,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Fill,
     Order,
     Parameters,
+    Trace,
     new_account,
     new_positions,
 )
@@ -74,7 +75,8 @@ def simulate(
         kelly: (T,) gross weight that past evidence allows, of `kelly_caps`; NaN, or None, where
             there is none yet: the profile's starting cap holds.
         everything: keep what was decided on every symbol at every bar, and not only orders and
-            vetoes: `BacktestResult.decisions` has K × N rows then, for whoever asks why.
+            vetoes, and how it came about: `BacktestResult.decisions` has K × N rows then, and
+            `BacktestResult.trace` is filled, for whoever asks why.
         prepared: `prepare` of the panel, for whoever simulates many books on it.
 
     Raises:
@@ -116,8 +118,7 @@ def simulate(
             rules, account, positions, periods, prices, known, rows, everything, scratch, records
         )
 
-    every = (stop - start) * len(panel.symbols) if everything else 0
-    return _result(panel, rules, _recorded(run, panel, start, stop, every), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, everything), start, stop)
 
 
 def simulate_orders(
@@ -181,7 +182,7 @@ def simulate_orders(
             rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
         )
 
-    return _result(panel, rules, _recorded(run, panel, start, stop, 0), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, False), start, stop)
 
 
 def _check_rows(panel: Panel, start: int, stop: int) -> None:
@@ -192,7 +193,7 @@ def _check_rows(panel: Panel, start: int, stop: int) -> None:
 
 
 def _recorded(
-    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, every: int
+    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, everything: bool
 ) -> Records:
     """All that a run writes down, with room that doubles as often as it has to."""
     K, N = stop - start, len(panel.symbols)
@@ -200,10 +201,11 @@ def _recorded(
     records = Records(
         log=Account.empty(K),
         held=np.empty((K, N)),
-        decisions=Decision.empty(max(every, least)),
+        decisions=Decision.empty(K * N if everything else least),
         fills=Fill.empty(least),
         flows=CashFlow.empty(least),
         counts=np.zeros(3, np.int64),
+        trace=Trace.columns(K, N if everything else 0),
     )
     now = start
     while (now := run(now, records)) < stop:
@@ -239,4 +241,5 @@ def _result(
         payments=records.flows,
         close=panel.close[start:stop],
         split=panel.conversion[start:stop],
+        trace=cast(Array[Trace], records.trace.view(Trace.dtype)[..., 0]),
     )

@@ -13,15 +13,77 @@ import numpy as np
 from trading_pipeline.core.market.panel import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, Account, Parameters
-from trading_pipeline.core.trading.engine.reasons import (
-    BANKRUPT,
-    DAILY_LOSS,
-    DRAWDOWN_FLAT,
-    KILL_SWITCH,
-    MONTHLY_LOSS,
-    TURBULENCE,
-    WEEKLY_LOSS,
+from trading_pipeline.core.trading.engine.reasons import REFUSED, SHAPED, Watched, reason
+
+DAILY_LOSS = reason(
+    17, "daily_loss", REFUSED,
+    "nothing new today: the book's loss is {figure:.2%} since yesterday's close, and reached the "
+    "limit of {limit:.2%}",
+    figure=lambda at: at.account["day_loss"],
+    limit=lambda at: at.rules["daily_loss"],
+    protects=True,
+    watched=Watched("day_loss", "loss since the close of the previous day; at the limit nothing "
+                    "new is bought for the rest of the day"),
+)  # fmt: skip
+WEEKLY_LOSS = reason(
+    18, "weekly_loss", REFUSED,
+    "nothing new this week: the book's loss is {figure:.2%} since last week's close, and reached "
+    "the limit of {limit:.2%}",
+    figure=lambda at: at.account["week_loss"],
+    limit=lambda at: at.rules["weekly_loss"],
+    protects=True,
+    watched=Watched("week_loss", "loss since the close of the previous week; at the limit nothing "
+                    "new is bought for the rest of the week"),
+)  # fmt: skip
+MONTHLY_LOSS = reason(
+    19, "monthly_loss", REFUSED,
+    "nothing new this month: the book's loss is {figure:.2%} since last month's close, and reached "
+    "the limit of {limit:.2%}",
+    figure=lambda at: at.account["month_loss"],
+    limit=lambda at: at.rules["monthly_loss"],
+    protects=True,
+    watched=Watched("month_loss", "loss since the close of the previous month; at the limit "
+                    "nothing new is bought for the rest of the month"),
+)  # fmt: skip
+DRAWDOWN_HALF = reason(
+    8, "drawdown_half", SHAPED,
+    "halved: equity is {figure:.1%} below the drawdown rule's peak now, and half size began at "
+    "{limit:.0%}",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["halve"],
+    protects=True,
+    watched=Watched("halve", "drawdown from the rule's peak; at the limit targets are halved",
+                    "; in this size for {account[days_in_size]} days"),
+)  # fmt: skip
+DRAWDOWN_FLAT = reason(
+    21, "drawdown_flat", REFUSED,
+    "everything is closed: drawdown {figure:.1%} against {limit:.0%}, or still within the pause "
+    "that followed",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["flat"],
+    protects=True,
+    watched=Watched("flat", "the same; at the limit everything is closed",
+                    "; in this size for {account[days_in_size]} days"),
+)  # fmt: skip
+TURBULENCE = reason(
+    20, "turbulence", REFUSED,
+    "nothing new: the market moves {figure:.1f} times as much as it usually does, limit "
+    "{limit:.1f}",
+    figure=lambda at: at.account["turbulence"],
+    limit=lambda at: at.rules["breaker"],
+    protects=True,
+    watched=Watched("turbulence", "the market's last 5 bars in units of its usual moves; at the "
+                    "limit nothing new is bought"),
+)  # fmt: skip
+KILL_SWITCH = reason(
+    22, "kill_switch", REFUSED, "everything is closed: the operator's kill switch", protects=True
 )
+BANKRUPT = reason(
+    23, "bankrupt", REFUSED, "everything is closed: equity is {figure:,.2f}",
+    figure=lambda at: at.account["equity"],
+    limit=lambda _: 0.0,
+    protects=True,
+)  # fmt: skip
 
 _LATELY = 5  # bars that the circuit breaker looks at
 
@@ -117,6 +179,9 @@ def watch(rules: Parameters, account: Account) -> None:
         account.bankrupt = 1
     watch_losses(rules, account)
     watch_drawdown(rules, account)
+    account.acting = closing_reasons(account) | reducing_reasons(account)
+    if account.size == HALF:
+        account.acting |= DRAWDOWN_HALF
 
 
 @kernel
