@@ -134,9 +134,9 @@ def test_an_instant_may_have_an_offset():
 
 
 def test_text_for_a_pipe_is_aligned_and_never_cut():
-    section = Section("Title", ("name", "figure"), [("a", "1"), ("long", "100")], (1,))
+    section = Section("Title", [("a", "1"), ("long", "100")], ("name", "figure"), (1,))
     assert plain_text(section) == "Title\n  name  figure\n  a          1\n  long     100"
-    assert plain_text(Section("Reasons", ("reason", ""), [])) == "Reasons\n  none"
+    assert plain_text(Section("Reasons", [], ("reason", ""))) == "Reasons\n  none"
     assert rich_table(section).row_count == 2
 
 

@@ -5,7 +5,9 @@ import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.trading.engine import reasons
+from trading_pipeline.core.trading.engine.loop import VETOES
 from trading_pipeline.core.trading.engine.reasons import names_of
+from trading_pipeline.core.trading.engine.risk import CLOSING
 
 OUTCOMES = (
     "filled",
@@ -18,7 +20,6 @@ OUTCOMES = (
     "too late",  # decided at the last bar: there is no next open
     "cancels",  # quantity 0: takes back the one that waits
 )
-_CLOSING = reasons.DRAWDOWN_FLAT | reasons.KILL_SWITCH | reasons.BANKRUPT
 _CUTS = reasons.BUYING_POWER | reasons.LAPSED
 
 
@@ -43,7 +44,7 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
     cases = {
         "cancels": asked == 0,
         "too late": bar == last,
-        "refused": (placed == 0) | (refused & _CLOSING != 0),
+        "refused": (placed == 0) | (refused & CLOSING != 0),
         "filled in part": (filled != 0) & (short | (bits & _CUTS != 0)),
         "filled": filled != 0,
         "lapsed": bits & _CUTS != 0,
@@ -51,7 +52,7 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
         "waiting": bar + orders["bars"] > last,
     }
     outcome = np.select(list(cases.values()), list(cases), "cancelled")
-    why = (refused & (reasons.VETO_BITS | reasons.LOT | reasons.LONG_ONLY)) | (
+    why = (refused & (VETOES | reasons.LOT | reasons.LONG_ONLY)) | (
         bits & (_CUTS | reasons.PARTICIPATION)
     )
     why[cases["refused"] & (why == 0)] = reasons.LOT  # less than a lot is no order at all

@@ -117,13 +117,10 @@ def _opened(run: Rerun, k: int, n: int) -> int:
     book = run.book
     own = _trades_of(run, n)
     own = own[own["closed_at"] <= book.timestamps[k]]
-    fills = book.events[(book.events["symbol"] == n) & (book.events["quantity"] != 0)]
-    bars = np.sort(fills["bar"])
-    after = int(book.timestamps.get_loc(own["closed_at"].max())) if len(own) else -1
+    closed = int(book.timestamps.get_loc(own["closed_at"].max())) if len(own) else 0
+    empty = np.flatnonzero(book.quantity[:k, n] == 0)
     # A fill that closed a position may have opened the next one.
-    turned = after >= 0 and book.quantity[after, n] != 0
-    later = bars[bars >= after] if turned else bars[bars > after]
-    return int(later[0])
+    return max(closed, int(empty[-1]) + 1 if len(empty) else 0)
 
 
 def _trades_of(run: Rerun, n: int) -> pd.DataFrame:

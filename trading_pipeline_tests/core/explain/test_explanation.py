@@ -33,9 +33,9 @@ NEUTRAL = replace(
     book="neutral",
     shortable=True,
     costs=Costs(leverage=1.5, lot=0.01),
-    limits={"starting_cap": 0.25, "daily_loss": 0.004, "weekly_loss": 0.01, "monthly_loss": 0.02, "halve": 0.03,
+    limits={"daily_loss": 0.004, "weekly_loss": 0.01, "monthly_loss": 0.02, "halve": 0.03,
             "flat": 0.05, "breaker": 1.3, "symbol_cap": 0.05, "net_cap": 0.1, "stop_loss": 0.8,
-            "limit_entry": 0.5},
+            "limit_entry": 0.5, "starting_cap": 0.25},
     sectors={"AAA": "one", "BBB": "one", "CCC": "two", "DDD": "two"},
 )  # fmt: skip
 

@@ -36,8 +36,8 @@ SLOTS = (2, 0, 1)  # of a bar's fills, in the order of time
 FLOWS = ("dividend", "borrow", "funding")
 
 Element = TypeVar("Element")
-Int32 = Annotated[int, "i4"]
-_FORMATS = {float: "f8", int: "i8"}  # of fields that name no other
+Int32 = Annotated[int, np.int32]
+_FORMATS = {float: np.float64, int: np.int64}  # of fields that name no other
 
 
 class Array(np.ndarray[Any, np.dtype[Any]], Generic[Element]):
@@ -85,8 +85,10 @@ class Record:
             """A field by its name, outside of kernels."""
 
 
-def _format(hint: Any) -> str:
-    return _FORMATS[hint] if hint in _FORMATS else str(hint.__metadata__[0])
+def _format(hint: Any) -> Any:
+    """What numpy stores of a field: a type that the annotation names, or the one of its own."""
+    named = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, type)]
+    return named[0] if named else _FORMATS[getattr(hint, "__origin__", hint)]
 
 
 class Account(Record):

@@ -85,6 +85,7 @@ BANKRUPT = reason(
     protects=True,
 )  # fmt: skip
 
+CLOSING = DRAWDOWN_FLAT | KILL_SWITCH | BANKRUPT
 _LATELY = 5  # bars that the circuit breaker looks at
 
 
