@@ -39,11 +39,11 @@ from trading_pipeline.core.trading.engine.reasons import (
     NO_TRADE_BAND,
 )
 from trading_pipeline.core.trading.engine.risk import (
+    CLOSING,
     DRAWDOWN_HALF,
+    REFUSING,
     allowed_size,
-    closing_reasons,
     reduced,
-    reducing_reasons,
     watch,
     watch_turbulence,
 )
@@ -117,7 +117,7 @@ def decide_bar(
             rows,
             trace,
         )
-    closing = closing_reasons(account)
+    closing = account.acting & CLOSING
     for n in range(len(rows)):
         if not rules[0].managed:
             describe(account, positions[n], close[n], rows[n])
@@ -151,8 +151,8 @@ def place_bar(
     """
     account = accounts[0]
     watch(rules[0], account)
-    closing = closing_reasons(account)
-    refusing = reducing_reasons(account)
+    closing = account.acting & CLOSING
+    refusing = account.acting & REFUSING
     for n in range(len(rows)):
         if closing:
             positions[n].order_sigma = volatility[n]
@@ -256,7 +256,7 @@ def _managed_targets(
     keep(trace, NET_CAPPED, rows)
     size = allowed_size(account)
     if size < 1:
-        scale(rows, size, 0.0, DRAWDOWN_HALF if size > 0 else closing_reasons(account))
+        scale(rows, size, 0.0, DRAWDOWN_HALF if size > 0 else account.acting & CLOSING)
     keep(trace, RESIZED, rows)
     account.forecast = book_volatility(rows, recent, span, volatility)
 
@@ -283,7 +283,7 @@ def _order(
 ) -> None:
     """The order that leads to the target, after every rule that may refuse it."""
     rest(position, 0.0, MARKET, np.nan, 1)
-    closing = closing_reasons(account)
+    closing = account.acting & CLOSING
     if closing:
         row.target = 0.0
     if math.isnan(close):
@@ -358,7 +358,7 @@ def _permitted(
     """The order after limits, lots and the minimum; each change leaves its reason."""
     lowering = reduced(order, position.quantity)
     if lowering != order:
-        refusing = reducing_reasons(account)
+        refusing = account.acting & REFUSING
         if not eligible:
             refusing |= INELIGIBLE
         if rules.managed and position.unscored > 0 and rules.scored:

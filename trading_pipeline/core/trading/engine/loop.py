@@ -32,7 +32,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
 )
 from trading_pipeline.core.trading.engine.fills import fill_bar
 from trading_pipeline.core.trading.engine.reasons import REFUSED, bits_of
-from trading_pipeline.core.trading.engine.risk import closing_reasons, reducing_reasons
+from trading_pipeline.core.trading.engine.risk import CLOSING, REFUSING
 
 VETOES = bits_of(REFUSED)  # all are declared by what is imported above
 
@@ -166,7 +166,7 @@ def run_orders(
                 rules, account, positions, prices.close[t], eligible[t], volatility[t],
                 orders[m:after], scratch.decisions,
             )  # fmt: skip
-            if closing_reasons(account[0]) or reducing_reasons(account[0]):  # what rests as well
+            if account[0].acting & (CLOSING | REFUSING):  # what rests as well
                 _note_decisions(scratch.decisions, t - start, False, records)
             else:
                 for n in orders[m:after]["symbol"]:

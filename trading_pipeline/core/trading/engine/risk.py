@@ -85,7 +85,8 @@ BANKRUPT = reason(
     protects=True,
 )  # fmt: skip
 
-CLOSING = DRAWDOWN_FLAT | KILL_SWITCH | BANKRUPT
+REFUSING = DAILY_LOSS | WEEKLY_LOSS | MONTHLY_LOSS | TURBULENCE  # new exposure
+CLOSING = DRAWDOWN_FLAT | KILL_SWITCH | BANKRUPT  # all positions
 _LATELY = 5  # bars that the circuit breaker looks at
 
 
@@ -175,14 +176,12 @@ def watch_turbulence(rules: Parameters, account: Account, market: np.ndarray) ->
 
 @kernel
 def watch(rules: Parameters, account: Account) -> None:
-    """All account rules at one close."""
+    """All account rules at one close, and which of them act on its decision."""
     if account.equity <= 0:
         account.bankrupt = 1
     watch_losses(rules, account)
     watch_drawdown(rules, account)
-    account.acting = closing_reasons(account) | reducing_reasons(account)
-    if account.size == HALF:
-        account.acting |= DRAWDOWN_HALF
+    account.acting = _acting(account)
 
 
 @kernel
@@ -194,21 +193,8 @@ def allowed_size(account: Account) -> float:
 
 
 @kernel
-def closing_reasons(account: Account) -> int:
-    """The rules that close all positions now; 0 if none does."""
-    bits = 0
-    if account.size == FLAT:
-        bits |= DRAWDOWN_FLAT
-    if account.killed:
-        bits |= KILL_SWITCH
-    if account.bankrupt:
-        bits |= BANKRUPT
-    return bits
-
-
-@kernel
-def reducing_reasons(account: Account) -> int:
-    """The rules that refuse new exposure now; 0 if none does."""
+def _acting(account: Account) -> int:
+    """Bits of the rules that refuse new exposure, halve or close positions now."""
     bits = 0
     if account.day_breached:
         bits |= DAILY_LOSS
@@ -218,6 +204,14 @@ def reducing_reasons(account: Account) -> int:
         bits |= MONTHLY_LOSS
     if account.turbulent:
         bits |= TURBULENCE
+    if account.size == HALF:
+        bits |= DRAWDOWN_HALF
+    if account.size == FLAT:
+        bits |= DRAWDOWN_FLAT
+    if account.killed:
+        bits |= KILL_SWITCH
+    if account.bankrupt:
+        bits |= BANKRUPT
     return bits
 
 
