@@ -273,3 +273,7 @@ def test_the_strategy_keeps_only_orders_and_vetoes_unless_everything_is_wanted(r
     book = strategy_book(run.panel, basis, run.market, 1e5)
     assert len(book.decisions) < len(run.book.decisions)
     assert len(run.book.decisions) == len(run.book.log) * len(SYMBOLS)
+    assert (book.trace.shape, run.book.trace.shape) == (
+        (len(book.log), 0),
+        run.panel.close[70:].shape,
+    )

@@ -102,7 +102,7 @@ def test_limits_out_of_order_are_refused(changes, complaint):
 
 
 def test_reasons_have_one_name_and_one_bit_each():
-    assert len({row.name for row in REASONS.values()}) == len(REASONS) == 32
+    assert len({row.name for row in REASONS.values()}) == len(REASONS)
     assert all(bit & (bit - 1) == 0 for bit in REASONS)
     assert max(REASONS) < 2**63
     assert names_of(0) == ""

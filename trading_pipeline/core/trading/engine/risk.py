@@ -15,36 +15,25 @@ from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, Account, Parameters
 from trading_pipeline.core.trading.engine.reasons import REFUSED, SHAPED, Watched, reason
 
-DAILY_LOSS = reason(
-    17, "daily_loss", REFUSED,
-    "nothing new today: the book's loss is {figure:.2%} since yesterday's close, and reached the "
-    "limit of {limit:.2%}",
-    figure=lambda at: at.account["day_loss"],
-    limit=lambda at: at.rules["daily_loss"],
-    protects=True,
-    watched=Watched("day_loss", "loss since the close of the previous day; at the limit nothing "
-                    "new is bought for the rest of the day"),
-)  # fmt: skip
-WEEKLY_LOSS = reason(
-    18, "weekly_loss", REFUSED,
-    "nothing new this week: the book's loss is {figure:.2%} since last week's close, and reached "
-    "the limit of {limit:.2%}",
-    figure=lambda at: at.account["week_loss"],
-    limit=lambda at: at.rules["weekly_loss"],
-    protects=True,
-    watched=Watched("week_loss", "loss since the close of the previous week; at the limit nothing "
-                    "new is bought for the rest of the week"),
-)  # fmt: skip
-MONTHLY_LOSS = reason(
-    19, "monthly_loss", REFUSED,
-    "nothing new this month: the book's loss is {figure:.2%} since last month's close, and reached "
-    "the limit of {limit:.2%}",
-    figure=lambda at: at.account["month_loss"],
-    limit=lambda at: at.rules["monthly_loss"],
-    protects=True,
-    watched=Watched("month_loss", "loss since the close of the previous month; at the limit "
-                    "nothing new is bought for the rest of the month"),
-)  # fmt: skip
+
+def _loss_limit(place: int, name: str, period: str, now: str, before: str) -> int:
+    """The reason of a limit on the loss since the close of the previous period."""
+    loss = f"{period}_loss"
+    return reason(
+        place, name, REFUSED,
+        f"nothing new {now}: the book's loss is {{figure:.2%}} since {before} close, and reached "
+        "the limit of {limit:.2%}",
+        figure=lambda at: at.account[loss],
+        limit=lambda at: at.rules[name],
+        protects=True,
+        watched=Watched(loss, f"loss since the close of the previous {period}; at the limit "
+                        f"nothing new is bought for the rest of the {period}"),
+    )  # fmt: skip
+
+
+DAILY_LOSS = _loss_limit(17, "daily_loss", "day", "today", "yesterday's")
+WEEKLY_LOSS = _loss_limit(18, "weekly_loss", "week", "this week", "last week's")
+MONTHLY_LOSS = _loss_limit(19, "monthly_loss", "month", "this month", "last month's")
 DRAWDOWN_HALF = reason(
     8, "drawdown_half", SHAPED,
     "halved: equity is {figure:.1%} below the drawdown rule's peak now, and half size began at "
