@@ -109,14 +109,14 @@ class Desk:
         return abs(target - held) <= max(profile.band * abs(target), floor)
 
     def managed(self, account, limits, t, first):
-        """Targets under the profile; vetoes of what was wished for are written down."""
+        """Targets under the profile; vetoes of what was wanted are written down."""
         profile, targets = limits.profile, {}
         volatility, eligible = self.row("volatility", t), self.row("eligible", t)
         news = self.row("score" if self.scored else "weights", t)
         for symbol, holding in account.holdings.items():
             self.listen(profile, holding, news[symbol])
             sigma = known(volatility[symbol])
-            target, veto = self.wish(account, holding, sigma, eligible[symbol])
+            target, veto = self.raw_target(account, holding, sigma, eligible[symbol])
             targets[symbol] = target
             if veto:
                 account.outcome.vetoes.add((account.row, symbol, veto))
@@ -157,7 +157,7 @@ class Desk:
         else:
             holding.signal = float(news)
 
-    def wish(self, account, holding, sigma, eligible):
+    def raw_target(self, account, holding, sigma, eligible):
         """What one symbol would have by itself, before any scale, and the rule against it."""
         blocked = holding.cooling > 0
         if blocked and (holding.signal or 0.0) * holding.cooling_side < 0:

@@ -124,7 +124,7 @@ def test_the_cap_in_force_is_written_down_with_its_rule():
     for changes, cap, rule in (
         ({"gross_cap": 0.5, "starting_cap": 1.0}, 0.5, "gross_cap"),
         ({"gross_cap": 0.5, "starting_cap": 0.4}, 0.2, "kelly_cap"),
-        ({"gross_cap": 9.0, "starting_cap": 1.0}, FREE.leverage, "leverage_cap"),
+        ({"gross_cap": 12.0, "starting_cap": 1.0}, FREE.leverage, "leverage_cap"),
     ):
         trader = trader_of(replace(OPEN, **changes), scored=False)
         live(trader, 0)
