@@ -105,14 +105,14 @@ def _unit_book(
 ) -> np.ndarray:
     """(T, N) weights proportional to score / σ, gross 1; 0 where there is nothing to hold."""
     able = eligible & np.isfinite(score) & (volatility > 0)
-    raw = np.where(able, score, 0.0) / np.where(able, volatility, 1.0)
+    wish = np.where(able, score, 0.0) / np.where(able, volatility, 1.0)
     if not shorts:
-        raw = np.maximum(raw, 0.0)
+        wish = np.maximum(wish, 0.0)
     if book == "neutral":
-        count = np.maximum((raw != 0).sum(axis=1, keepdims=True), 1)
-        raw = np.where(raw != 0, raw - raw.sum(axis=1, keepdims=True) / count, 0.0)
-    gross = np.abs(raw).sum(axis=1, keepdims=True)
-    weights: np.ndarray = np.divide(raw, gross, out=np.zeros_like(raw), where=gross > 0)
+        count = np.maximum((wish != 0).sum(axis=1, keepdims=True), 1)
+        wish = np.where(wish != 0, wish - wish.sum(axis=1, keepdims=True) / count, 0.0)
+    gross = np.abs(wish).sum(axis=1, keepdims=True)
+    weights: np.ndarray = np.divide(wish, gross, out=np.zeros_like(wish), where=gross > 0)
     return weights
 
 
