@@ -15,17 +15,8 @@ from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.run import Basis, basis_of, strategy_book
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    FILL,
-    FLOW,
-    new_account,
-    new_positions,
-    periods_of,
-)
-from trading_pipeline.core.trading.engine.loop import Known, Records, new_scratch, run_history
-from trading_pipeline.core.trading.inputs import known_grids
+from trading_pipeline.core.trading.engine.dtypes import Array, Decision
+from trading_pipeline.core.trading.engine.reasons import Facts
 from trading_pipeline.core.trading.profiles import Profile, profile_of
 from trading_pipeline.errors import TradingError
 
@@ -70,45 +61,19 @@ class Rerun:
         """The panel's row of bar k."""
         return self.basis.start + k
 
-    def decided(self, k: int) -> np.ndarray:
-        """(N,) DECISION at the close of bar k."""
+    def decided(self, k: int) -> Array[Decision]:
+        """(N,) at the close of bar k."""
         N = len(self.panel.symbols)
-        rows: np.ndarray = self.book.decisions[k * N : (k + 1) * N]
-        return rows
+        return self.book.decisions[k * N : (k + 1) * N]
 
-    def positions(self, k: int) -> np.ndarray:
-        """(N,) POSITION at the close of bar k, before it is decided on."""
-        book, N = self.book, len(self.panel.symbols)
-        account, positions = new_account(self.capital), new_positions(N)
-        start, stop = self.row(0), self.row(k) + 1
-        records = Records(
-            log=np.zeros(k + 1, ACCOUNT),
-            held=np.zeros((k + 1, N)),
-            decisions=np.zeros(64 * N, DECISION),
-            fills=np.zeros(128 * N, FILL),
-            flows=np.zeros(64 * N, FLOW),
-            counts=np.zeros(3, np.int64),
-        )
-        inputs, periods, now = self._known, periods_of(self.panel.timestamps), start
-        while now < stop:  # its events are known already: the room for them is used again
-            records.counts[:] = 0
-            rows = (start, now, stop)
-            now = run_history(
-                book.rules, account, positions, periods, self.basis.prepared.prices, inputs,
-                rows, False, new_scratch(N), records,
-            )  # fmt: skip
-        return positions
+    def facts(self, k: int, n: int) -> Facts:
+        """What the reasons for the decision on symbol n at bar k are told from."""
+        return Facts(self.book.rules[0], self.book.log[k], self.decided(k)[n])
 
     @cached_property
-    def _known(self) -> Known:
-        return known_grids(
-            self.panel,
-            self.basis.prepared,
-            score=self.basis.score,
-            eligible=self.basis.eligible,
-            groups=self.basis.groups,
-            kelly=self.basis.evidence.cap,
-        )
+    def trades(self) -> pd.DataFrame:
+        """The book's closed round trips."""
+        return self.book.trades()
 
     def column(self, symbol: str) -> int:
         """The symbol's place.

@@ -8,7 +8,18 @@ import pandas as pd
 
 from trading_pipeline.core.backtest.trades import trades_of
 from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import FILL, FLOWS, SLOTS, paid_in
+from trading_pipeline.core.trading.engine.dtypes import (
+    FLOWS,
+    SLOTS,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Fill,
+    Parameters,
+    Trace,
+    paid_in,
+)
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
     fills_of,
@@ -24,14 +35,15 @@ class BacktestResult:
 
     timestamps: pd.DatetimeIndex  # (K,)
     symbols: tuple[str, ...]  # N
-    rules: np.ndarray  # (1,) parameters of costs and limits
-    log: np.ndarray  # (K,) ACCOUNT, after the decision of each close
+    rules: Array[Parameters]  # (1,) costs and limits
+    log: Array[Account]  # (K,) after the decision of each close
     quantity: np.ndarray  # (K, N) units held at each close, negative is short
-    decisions: np.ndarray  # (D,) DECISION: with an order or a veto, or every one
-    events: np.ndarray  # (F,) FILL: fills, and orders that lapsed
-    payments: np.ndarray  # (P,) FLOW
+    decisions: Array[Decision]  # (D,) with an order or a veto, or every one
+    events: Array[Fill]  # (F,) fills, and orders that lapsed
+    payments: Array[CashFlow]  # (P,)
     close: np.ndarray  # (K, N) raw, as the panel had it
     split: np.ndarray  # (K, N) new shares per old one, as the panel had them
+    trace: Array[Trace]  # (K, N) after the decision of each close, or (K, 0): not kept
 
     @property
     def equity(self) -> np.ndarray:
@@ -97,14 +109,14 @@ class BacktestResult:
 
     @property
     def reasons(self) -> np.ndarray:
-        """(D,) uint32 bits of `reasons`, for each of the decisions."""
+        """(D,) int64 bits of `reasons`, for each of the decisions."""
         bits: np.ndarray = self.decisions["reasons"].copy()
         return bits
 
     @cached_property
     def fills_made(self) -> np.ndarray:
-        """(K, N, 3) FILL by slot, in the order of time that `SLOTS` has; price NaN: none filled."""
-        grid = np.zeros((*self.quantity.shape, len(SLOTS)), FILL)
+        """(K, N, 3) fills by slot, in the order of time of `SLOTS`; price NaN: none filled."""
+        grid = Fill.zeros(*self.quantity.shape, len(SLOTS))
         grid["price"] = np.nan
         at = self.events[self.events["quantity"] != 0]
         grid[at["bar"], at["symbol"], at["slot"]] = at

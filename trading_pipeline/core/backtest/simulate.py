@@ -1,6 +1,7 @@
 """Backtests: a history of bars and of predictions, weights or orders in, a book out."""
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,16 @@ from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    FILL,
-    FLOW,
     SLOTS,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Element,
+    Fill,
+    Order,
+    Parameters,
+    Trace,
     new_account,
     new_positions,
 )
@@ -69,7 +75,8 @@ def simulate(
         kelly: (T,) gross weight that past evidence allows, of `kelly_caps`; NaN, or None, where
             there is none yet: the profile's starting cap holds.
         everything: keep what was decided on every symbol at every bar, and not only orders and
-            vetoes: `BacktestResult.decisions` has K × N rows then, for whoever asks why.
+            vetoes, and how it came about: `BacktestResult.decisions` has K × N rows then, and
+            `BacktestResult.trace` is filled, for whoever asks why.
         prepared: `prepare` of the panel, for whoever simulates many books on it.
 
     Raises:
@@ -111,13 +118,12 @@ def simulate(
             rules, account, positions, periods, prices, known, rows, everything, scratch, records
         )
 
-    every = (stop - start) * len(panel.symbols) if everything else 0
-    return _result(panel, rules, _recorded(run, panel, start, stop, every), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, everything), start, stop)
 
 
 def simulate_orders(
     panel: Panel,
-    orders: pd.DataFrame | np.ndarray,
+    orders: pd.DataFrame | Array[Order],
     *,
     start: int,
     stop: int,
@@ -168,7 +174,7 @@ def simulate_orders(
     prices, periods = shared.prices, shared.periods
     account, positions = new_account(capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
-    asked = orders if isinstance(orders, np.ndarray) else orders_from(orders, panel)
+    asked = orders_from(orders, panel) if isinstance(orders, pd.DataFrame) else orders
 
     def run(now: int, records: Records) -> int:
         rows = (start, now, stop)
@@ -176,7 +182,7 @@ def simulate_orders(
             rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
         )
 
-    return _result(panel, rules, _recorded(run, panel, start, stop, 0), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, False), start, stop)
 
 
 def _check_rows(panel: Panel, start: int, stop: int) -> None:
@@ -187,23 +193,27 @@ def _check_rows(panel: Panel, start: int, stop: int) -> None:
 
 
 def _recorded(
-    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, every: int
+    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, everything: bool
 ) -> Records:
     """All that a run writes down, with room that doubles as often as it has to."""
     K, N = stop - start, len(panel.symbols)
     least = len(SLOTS) * N + K * N // 4
     records = Records(
-        log=np.empty(K, ACCOUNT),
+        log=Account.empty(K),
         held=np.empty((K, N)),
-        decisions=np.empty(max(every, least), DECISION),
-        fills=np.empty(least, FILL),
-        flows=np.empty(least, FLOW),
+        decisions=Decision.empty(K * N if everything else least),
+        fills=Fill.empty(least),
+        flows=CashFlow.empty(least),
         counts=np.zeros(3, np.int64),
+        trace=Trace.columns(K, N if everything else 0),
     )
     now = start
     while (now := run(now, records)) < stop:
-        names = ("decisions", "fills", "flows")
-        records = records._replace(**{name: _doubled(getattr(records, name)) for name in names})
+        records = records._replace(
+            decisions=_doubled(records.decisions),
+            fills=_doubled(records.fills),
+            flows=_doubled(records.flows),
+        )
     decided, filled, flowed = records.counts
     return records._replace(
         decisions=records.decisions[:decided].copy(),  # a view would keep the unused room
@@ -212,14 +222,13 @@ def _recorded(
     )
 
 
-def _doubled(events: np.ndarray) -> np.ndarray:
-    room = np.empty(2 * len(events), events.dtype)
-    room[: len(events)] = events
-    return room
+def _doubled(events: Array[Element]) -> Array[Element]:
+    """The events, and as much room again."""
+    return cast(Array[Element], np.concatenate([events, np.empty_like(events)]))
 
 
 def _result(
-    panel: Panel, rules: np.ndarray, records: Records, start: int, stop: int
+    panel: Panel, rules: Array[Parameters], records: Records, start: int, stop: int
 ) -> BacktestResult:
     return BacktestResult(
         timestamps=panel.timestamps[start:stop],
@@ -232,4 +241,5 @@ def _result(
         payments=records.flows,
         close=panel.close[start:stop],
         split=panel.conversion[start:stop],
+        trace=cast(Array[Trace], records.trace.view(Trace.dtype)[..., 0]),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,14 @@ from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
+    Account,
+    Array,
+    Parameters,
     new_account,
     new_positions,
     periods_of,
 )
-from trading_pipeline.core.trading.engine.loop import PATH, new_scratch, run_books
+from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_books
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Prepared, known_grids, prepare
@@ -42,8 +44,8 @@ class Sweep:
     start: int  # row of the panel
     stop: int  # the row after the last
     profiles: dict[str, Profile]  # R, by name
-    paths: np.ndarray  # (R, K) PATH
-    accounts: np.ndarray  # (R,) ACCOUNT, after the last bar
+    paths: Array[Path]  # (R, K)
+    accounts: Array[Account]  # (R,) after the last bar
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -184,12 +186,12 @@ def sweep(
         groups=groups_of(panel, market) if groups is None else groups,
     )
     fresh = (new_account(capital), new_positions(len(panel.symbols)), periods_of(panel.timestamps))
-    paths, accounts = np.zeros((len(rules), stop - start), PATH), np.zeros(len(rules), ACCOUNT)
+    paths, accounts = Path.zeros(len(rules), stop - start), Account.zeros(len(rules))
 
     def run(first: int) -> int:
         part = slice(first, first + _BLOCK)
         run_books(
-            np.concatenate(rules[part]),
+            cast(Array[Parameters], np.concatenate(rules[part])),
             *fresh,
             shared.prices,
             known,

@@ -9,8 +9,8 @@ import numpy as np
 
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
-from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import VOLATILITY_WINDOW, periods_of
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW, hold_over_gaps
+from trading_pipeline.core.trading.engine.dtypes import periods_of
 from trading_pipeline.core.trading.engine.loop import Known, Prices
 from trading_pipeline.errors import TradingError
 

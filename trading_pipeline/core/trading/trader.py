@@ -19,9 +19,11 @@ from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    POSITION,
+    Account,
+    Array,
+    Decision,
+    Position,
+    Trace,
     new_account,
     new_positions,
     periods_of,
@@ -51,6 +53,8 @@ from trading_pipeline.core.trading.to_dict import (
 from trading_pipeline.errors import TradingError
 
 _PRICES = ("open", "high", "low", "close")
+# Figures of the last decision that states written by earlier versions lack.
+_LATER = dict.fromkeys(("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"), 0)
 _GRIDS = (*_PRICES, "volume", "split", "dividend")
 
 
@@ -133,7 +137,7 @@ class Decided:
 
     orders: pd.DataFrame
     vetoes: pd.DataFrame
-    decisions: np.ndarray  # (N,) DECISION: targets, weights and reasons of all symbols
+    decisions: Array[Decision]  # (N,) targets, weights and reasons of all symbols
 
 
 class Trader:
@@ -219,7 +223,7 @@ class Trader:
         if self.last_bar is None or self.last_bar == self.decided_at:
             raise TradingError("a decision needs a new bar: call fill() first, once for each")
         N = len(self.symbols)
-        rows, nothing = np.zeros(N, DECISION), np.full(N, np.nan)
+        rows, nothing = Decision.zeros(N), np.full(N, np.nan)
         rows["symbol"] = np.arange(N)
         known = (signals.score, signals.weights, signals.volatility)
         score, weights, volatility = (
@@ -233,6 +237,7 @@ class Trader:
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
             volatility, recent, (0, recent.shape[1]), market, groups, float(signals.kelly), rows,
+            Trace.columns(0),
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])
@@ -287,8 +292,8 @@ class Trader:
         trader = cls.__new__(cls)
         trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
         trader.rules = parameters_from_dict(plain["rules"])
-        trader.account = records_from_dicts(ACCOUNT, [plain["account"]], "account")
-        trader.positions = records_from_dicts(POSITION, plain["positions"], "positions")
+        trader.account = records_from_dicts(Account, [_LATER | plain["account"]], "account")
+        trader.positions = records_from_dicts(Position, plain["positions"], "positions")
         trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
         trader.last_bar = _stamp(plain["last_bar"])
         trader.decided_at = _stamp(plain["decided_at"])

@@ -121,6 +121,15 @@ def test_the_kill_switch_closes_everything_and_stays():
     assert len(trader.decide(signals).orders)
 
 
+def test_a_state_without_the_figures_of_its_decision_is_read():
+    """Earlier versions did not write them down, and no rule looks at them again."""
+    trader = Trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
+    plain = trader.to_dict()
+    for name in ("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"):
+        del plain["account"][name]
+    assert Trader.from_dict(plain).to_dict() == trader.to_dict()
+
+
 def test_a_state_of_another_version_is_refused():
     trader = Trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
     plain = trader.to_dict()
