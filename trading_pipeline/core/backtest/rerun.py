@@ -15,19 +15,8 @@ from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.run import Basis, score_grid
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.dtypes import (
-    Account,
-    Array,
-    CashFlow,
-    Decision,
-    Fill,
-    Position,
-    new_account,
-    new_positions,
-    periods_of,
-)
-from trading_pipeline.core.trading.engine.loop import Known, Records, new_scratch, run_history
-from trading_pipeline.core.trading.inputs import known_grids
+from trading_pipeline.core.trading.engine.dtypes import Array, Decision
+from trading_pipeline.core.trading.engine.reasons import Facts
 from trading_pipeline.core.trading.profiles import Profile, profile_of
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
@@ -78,32 +67,14 @@ class Rerun:
         N = len(self.panel.symbols)
         return self.book.decisions[k * N : (k + 1) * N]
 
-    def positions(self, k: int) -> Array[Position]:
-        """(N,) at the close of bar k, before it is decided on."""
-        book, N = self.book, len(self.panel.symbols)
-        account, positions = new_account(self.capital), new_positions(N)
-        start, stop = self.row(0), self.row(k) + 1
-        records = Records(
-            log=Account.zeros(k + 1),
-            held=np.zeros((k + 1, N)),
-            decisions=Decision.zeros(64 * N),
-            fills=Fill.zeros(128 * N),
-            flows=CashFlow.zeros(64 * N),
-            counts=np.zeros(3, np.int64),
-        )
-        inputs, periods, now = self._known, periods_of(self.panel.timestamps), start
-        while now < stop:  # its events are known already: the room for them is used again
-            records.counts[:] = 0
-            rows = (start, now, stop)
-            now = run_history(
-                book.rules, account, positions, periods, self.basis.prepared.prices, inputs,
-                rows, False, new_scratch(N), records,
-            )  # fmt: skip
-        return positions
+    def facts(self, k: int, n: int) -> Facts:
+        """What the reasons for the decision on symbol n at bar k are told from."""
+        return Facts(self.book.rules[0], self.book.log[k], self.decided(k)[n])
 
     @cached_property
-    def _known(self) -> Known:
-        return known_grids(self.panel, self.basis.prepared, self.basis.inputs)
+    def trades(self) -> pd.DataFrame:
+        """The book's closed round trips."""
+        return self.book.trades()
 
     def column(self, symbol: str) -> int:
         """The symbol's place.

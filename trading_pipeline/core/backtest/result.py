@@ -17,6 +17,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Decision,
     Fill,
     Parameters,
+    Trace,
 )
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
@@ -41,6 +42,7 @@ class BacktestResult:
     payments: Array[CashFlow]  # (P,)
     close: np.ndarray  # (K, N) raw, as the panel had it
     split: np.ndarray  # (K, N) new shares per old one, as the panel had them
+    trace: Array[Trace]  # (K, N) after the decision of each close, or (K, 0): not kept
 
     @property
     def equity(self) -> np.ndarray:
@@ -106,7 +108,7 @@ class BacktestResult:
 
     @property
     def reasons(self) -> np.ndarray:
-        """(D,) uint32 bits of `reasons`, for each of the decisions."""
+        """(D,) int64 bits of `reasons`, for each of the decisions."""
         bits: np.ndarray = self.decisions["reasons"].copy()
         return bits
 

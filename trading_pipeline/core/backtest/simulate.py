@@ -18,6 +18,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Fill,
     Order,
     Parameters,
+    Trace,
     new_account,
     new_positions,
 )
@@ -55,7 +56,8 @@ def simulate(
         panel: T rows, N symbols. A symbol without a bar keeps its last price; its order lapses.
         inputs: either scores or weights, and what they are traded by.
         everything: keep what was decided on every symbol at every bar, and not only orders and
-            vetoes: `BacktestResult.decisions` has K × N rows then, for whoever asks why.
+            vetoes, and how it came about: `BacktestResult.decisions` has K × N rows then, and
+            `BacktestResult.trace` is filled, for whoever asks why.
         prepared: `prepare` of the panel, for whoever simulates many accounts on it.
 
     Raises:
@@ -80,8 +82,7 @@ def simulate(
             rules, account, positions, periods, prices, known, rows, everything, scratch, records
         )
 
-    every = (stop - start) * len(panel.symbols) if everything else 0
-    return _result(panel, rules, _recorded(run, panel, start, stop, every), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, everything), start, stop)
 
 
 def simulate_orders(
@@ -132,7 +133,7 @@ def simulate_orders(
             rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
         )
 
-    return _result(panel, rules, _recorded(run, panel, start, stop, 0), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, False), start, stop)
 
 
 def _check_rows(panel: Panel, start: int, stop: int) -> None:
@@ -143,7 +144,7 @@ def _check_rows(panel: Panel, start: int, stop: int) -> None:
 
 
 def _recorded(
-    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, every: int
+    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, everything: bool
 ) -> Records:
     """All that a run writes down, with room that doubles as often as it has to."""
     K, N = stop - start, len(panel.symbols)
@@ -151,10 +152,11 @@ def _recorded(
     records = Records(
         log=Account.empty(K),
         held=np.empty((K, N)),
-        decisions=Decision.empty(max(every, least)),
+        decisions=Decision.empty(K * N if everything else least),
         fills=Fill.empty(least),
         flows=CashFlow.empty(least),
         counts=np.zeros(3, np.int64),
+        trace=Trace.columns(K, N if everything else 0),
     )
     now = start
     while (now := run(now, records)) < stop:
@@ -190,4 +192,5 @@ def _result(
         payments=records.flows,
         close=panel.close[start:stop],
         split=panel.conversion[start:stop],
+        trace=cast(Array[Trace], records.trace.view(Trace.dtype)[..., 0]),
     )

@@ -8,7 +8,6 @@ was decided on, a fill is `filled_at` the bar in which it happened.
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.trading.engine import reasons
 from trading_pipeline.core.trading.engine.dtypes import (
     FLOWS,
     KINDS,
@@ -21,14 +20,14 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Fill,
     Parameters,
 )
-from trading_pipeline.core.trading.engine.reasons import LAPSED, kind_of, names_of
-
-_RULE_FIELDS = {
-    reasons.DAILY_LOSS: ("day_loss", "daily_loss"),
-    reasons.WEEKLY_LOSS: ("week_loss", "weekly_loss"),
-    reasons.MONTHLY_LOSS: ("month_loss", "monthly_loss"),
-    reasons.DRAWDOWN_FLAT: ("drawdown", "flat"),
-}
+from trading_pipeline.core.trading.engine.reasons import (
+    LAPSED,
+    REASONS,
+    REFUSED,
+    Facts,
+    kind_of,
+    names_of,
+)
 
 
 def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int) -> str:
@@ -162,45 +161,26 @@ def vetoes_of(
         decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
     """
     parts = []
-    for bit in reasons.VETOES:
-        rows = decisions[decisions["reasons"] & bit != 0]
-        figure, limit = _figures(bit, rules[0], log[rows["bar"]], rows)
-        parts.append((rows["bar"], rows["symbol"], reasons.NAMES[bit], figure, limit))
-    k, n = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    for bit, row in sorted(REASONS.items()):
+        if row.kind == REFUSED:
+            rows = decisions[decisions["reasons"] & bit != 0]
+            facts = Facts(rules[0], log[rows["bar"]], rows)
+            measured = (
+                np.full(len(rows), value, dtype=float)
+                for value in (row.figure(facts), row.limit(facts))
+            )
+            parts.append((rows["bar"], rows["symbol"], np.full(len(rows), row.name), *measured))
+    k, n, rule, figure, limit = map(np.concatenate, zip(*parts, strict=True))
     table = pd.DataFrame(
         {
             "decided_at": timestamps[k],
             "symbol": _names(symbols, n),
-            "rule": _text(np.concatenate([[name] * len(rows) for rows, _, name, _, _ in parts])),
-            "figure": np.concatenate([part[3] for part in parts]),
-            "limit": np.concatenate([part[4] for part in parts]),
+            "rule": _text(rule),
+            "figure": figure,
+            "limit": limit,
         }
     )
     return table.iloc[np.lexsort((n, k))].reset_index(drop=True)
-
-
-def _figures(
-    bit: int, rules: Parameters, log: Array[Account], rows: Array[Decision]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Figure and limit of one rule for its rows."""
-    nothing = np.full(len(rows), np.nan)
-    if bit in _RULE_FIELDS:
-        figure, limit = _RULE_FIELDS[bit]
-        return log[figure].copy(), _filled(rules[limit], nothing)
-    if bit == reasons.MIN_NOTIONAL:
-        return np.abs(rows["notional"]), _filled(rules["min_notional"], nothing)
-    if bit == reasons.COOLING_OFF:
-        return rows["cooling"].astype(float), _filled(0.0, nothing)
-    if bit == reasons.TURBULENCE:
-        return log["turbulence"].copy(), _filled(rules["breaker"], nothing)
-    if bit == reasons.BANKRUPT:
-        return log["equity"].copy(), _filled(0.0, nothing)
-    return nothing, nothing
-
-
-def _filled(value: float, like: np.ndarray) -> np.ndarray:
-    """One number in every row."""
-    return np.full(len(like), float(value))
 
 
 def _decided(decided: pd.DatetimeIndex, rows: Array[Fill]) -> pd.DatetimeIndex:

@@ -22,6 +22,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Array,
     Decision,
     Position,
+    Trace,
     new_account,
     new_positions,
     periods_of,
@@ -51,6 +52,8 @@ from trading_pipeline.core.trading.to_dict import (
 from trading_pipeline.errors import TradingError
 
 _PRICES = ("open", "high", "low", "close")
+# Figures of the last decision that states written by earlier versions lack.
+_LATER = dict.fromkeys(("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"), 0)
 _GRIDS = (*_PRICES, "volume", "split", "dividend")
 
 
@@ -200,6 +203,7 @@ class Trader:
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
             volatility, recent, (0, recent.shape[1]), market, groups, float(signals.kelly), rows,
+            Trace.columns(0),
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])
@@ -254,7 +258,7 @@ class Trader:
         trader = cls.__new__(cls)
         trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
         trader.rules = parameters_from_dict(plain["rules"])
-        trader.account = records_from_dicts(Account, [plain["account"]], "account")
+        trader.account = records_from_dicts(Account, [_LATER | plain["account"]], "account")
         trader.positions = records_from_dicts(Position, plain["positions"], "positions")
         trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
         trader.last_bar = _stamp(plain["last_bar"])

@@ -11,8 +11,16 @@ import numpy as np
 from trading_pipeline.core.trading.engine.compiled import entry_point, kernel
 from trading_pipeline.core.trading.engine.costs import whole_lots
 from trading_pipeline.core.trading.engine.dtypes import (
+    DEMEANED,
+    GROSS_CAPPED,
+    GROUP_CAPPED,
     LIMIT,
     MARKET,
+    NET_CAPPED,
+    RAW,
+    RESIZED,
+    SCALED,
+    SYMBOL_CAPPED,
     Account,
     Array,
     Decision,
@@ -21,7 +29,6 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Position,
 )
 from trading_pipeline.core.trading.engine.reasons import (
-    DRAWDOWN_HALF,
     INELIGIBLE,
     LONG_ONLY,
     LOT,
@@ -32,10 +39,11 @@ from trading_pipeline.core.trading.engine.reasons import (
     NO_TRADE_BAND,
 )
 from trading_pipeline.core.trading.engine.risk import (
+    CLOSING,
+    DRAWDOWN_HALF,
+    REFUSING,
     allowed_size,
-    closing_reasons,
     reduced,
-    reducing_reasons,
     watch,
     watch_turbulence,
 )
@@ -46,10 +54,11 @@ from trading_pipeline.core.trading.engine.sizing import (
     cap_net,
     cap_symbols,
     demean,
+    keep,
+    raw_target,
     scale,
     scale_to_volatility,
     smooth,
-    wish,
 )
 
 
@@ -69,6 +78,7 @@ def decide_bar(
     groups: np.ndarray,
     kelly: float,
     rows: Array[Decision],
+    trace: np.ndarray,
 ) -> None:
     """Decide on the orders of the next open, into `positions` and `rows`.
 
@@ -84,6 +94,7 @@ def decide_bar(
         groups: (N,) int64 in [-1, N), symbols that share a cap; -1: none.
         kelly: gross weight that past evidence allows; NaN: none yet, so the starting cap holds.
         rows: (N,), overwritten.
+        trace: (N, S) columns of `Trace`, to keep the targets after each stage; (0, S): not kept.
     """
     account = accounts[0]
     account.kelly_cap = rules[0].starting_cap if math.isnan(kelly) else kelly
@@ -104,8 +115,9 @@ def decide_bar(
             span,
             groups,
             rows,
+            trace,
         )
-    closing = closing_reasons(account)
+    closing = account.acting & CLOSING
     for n in range(len(rows)):
         if not rules[0].managed:
             describe(account, positions[n], close[n], rows[n])
@@ -139,8 +151,8 @@ def place_bar(
     """
     account = accounts[0]
     watch(rules[0], account)
-    closing = closing_reasons(account)
-    refusing = reducing_reasons(account)
+    closing = account.acting & CLOSING
+    refusing = account.acting & REFUSING
     for n in range(len(rows)):
         if closing:
             positions[n].order_sigma = volatility[n]
@@ -201,7 +213,7 @@ def describe(account: Account, position: Position, close: float, row: Decision) 
     row.weight = 0.0
     if position.quantity != 0 and account.equity > 0:
         row.weight = position.quantity * row.price / account.equity
-    row.target, row.wish, row.signal = row.weight, row.weight, position.signal
+    row.target, row.band, row.signal = row.weight, 0.0, position.signal
     row.order, row.kind, row.level = 0.0, MARKET, np.nan
     row.notional, row.cooling, row.reasons = 0.0, 0, 0
 
@@ -219,26 +231,33 @@ def _managed_targets(
     span: tuple[int, int],
     groups: np.ndarray,
     rows: Array[Decision],
+    trace: np.ndarray,
 ) -> None:
     """Targets of all symbols under the profile, into `rows.target`."""
     account.eligible = 0
     for n in range(len(rows)):
         smooth(rules, positions[n], score[n], weight[n])
         rows[n].signal = positions[n].signal
-        wish(rules, positions[n], volatility[n], eligible[n], rows[n])
+        raw_target(rules, positions[n], volatility[n], eligible[n], rows[n])
         account.eligible += eligible[n]
+    keep(trace, RAW, rows)
     if rules.neutral and rules.scored:
         demean(rows)
+    keep(trace, DEMEANED, rows)
     scale_to_volatility(rules, rows, recent, span, volatility)
-    for n in range(len(rows)):
-        rows[n].wish = rows[n].target
-    cap_symbols(rows, max(rules.symbol_cap, 1.5 * rules.gross_cap / max(account.eligible, 1)))
-    cap_groups(rules, rows, groups, eligible)
-    cap_gross(rules, rows, account.kelly_cap)
+    keep(trace, SCALED, rows)
+    cap_symbols(rules, account, rows)
+    keep(trace, SYMBOL_CAPPED, rows)
+    cap_groups(rules, account, rows, groups, eligible)
+    keep(trace, GROUP_CAPPED, rows)
+    cap_gross(rules, account, rows)
+    keep(trace, GROSS_CAPPED, rows)
     cap_net(rules, rows)
+    keep(trace, NET_CAPPED, rows)
     size = allowed_size(account)
     if size < 1:
-        scale(rows, size, 0.0, DRAWDOWN_HALF if size > 0 else closing_reasons(account))
+        scale(rows, size, 0.0, DRAWDOWN_HALF if size > 0 else account.acting & CLOSING)
+    keep(trace, RESIZED, rows)
     account.forecast = book_volatility(rows, recent, span, volatility)
 
 
@@ -264,7 +283,7 @@ def _order(
 ) -> None:
     """The order that leads to the target, after every rule that may refuse it."""
     rest(position, 0.0, MARKET, np.nan, 1)
-    closing = closing_reasons(account)
+    closing = account.acting & CLOSING
     if closing:
         row.target = 0.0
     if math.isnan(close):
@@ -322,8 +341,8 @@ def _within_band(rules: Parameters, account: Account, row: Decision) -> bool:
     """
     share = rules.band * rules.gross_cap / max(account.eligible, 1)
     floor = min(rules.band_floor, share)
-    change = abs(row.target - row.weight)
-    return bool(change <= max(rules.band * abs(row.target), floor))
+    row.band = max(rules.band * abs(row.target), floor)
+    return abs(row.target - row.weight) <= row.band
 
 
 @kernel
@@ -339,7 +358,7 @@ def _permitted(
     """The order after limits, lots and the minimum; each change leaves its reason."""
     lowering = reduced(order, position.quantity)
     if lowering != order:
-        refusing = reducing_reasons(account)
+        refusing = account.acting & REFUSING
         if not eligible:
             refusing |= INELIGIBLE
         if rules.managed and position.unscored > 0 and rules.scored:

@@ -17,7 +17,6 @@ from typing import (
     Self,
     TypeVar,
     cast,
-    get_args,
     get_type_hints,
     overload,
 )
@@ -37,9 +36,8 @@ SLOTS = (2, 0, 1)  # of a bar's fills, in the order of time
 FLOWS = ("dividend", "borrow", "funding")
 
 Element = TypeVar("Element")
-Int32 = Annotated[int, np.dtype("i4")]
-Uint32 = Annotated[int, np.dtype("u4")]
-_FORMATS = {float: "f8", int: "i8"}  # of fields that name no other
+Int32 = Annotated[int, np.int32]
+_FORMATS = {float: np.float64, int: np.int64}  # of fields that name no other
 
 
 class Array(np.ndarray[Any, np.dtype[Any]], Generic[Element]):
@@ -88,9 +86,9 @@ class Record:
 
 
 def _format(hint: Any) -> Any:
-    """The dtype that an annotation names, or that of a float or an int."""
-    kind, *notes = get_args(hint) or (hint,)
-    return next((note for note in notes if isinstance(note, np.dtype)), _FORMATS.get(kind))
+    """What numpy stores of a field: a type that the annotation names, or the one of its own."""
+    named = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, type)]
+    return named[0] if named else _FORMATS[getattr(hint, "__origin__", hint)]
 
 
 class Account(Record):
@@ -128,6 +126,11 @@ class Account(Record):
     breaks: int  # times that the circuit breaker tripped
     kelly_cap: float  # gross weight allowed by evidence, or by the lack of it
     eligible: int  # symbols
+    symbol_cap: float  # weight that one symbol may have
+    group_cap: float  # and a group
+    gross_cap: float  # the tightest on the gross weight
+    gross_rule: int  # bit of the rule that it belongs to
+    acting: int  # bits of the account's rules that refuse, halve or close now
     forecast: float  # volatility per bar of the targets, 63 bars ago to now
     interest: float  # paid before the last open, <= 0
     fees: float  # of the last bar
@@ -182,7 +185,6 @@ class Decision(Record):
     bar: Int32  # row of the history
     symbol: Int32  # column
     signal: float  # smoothed score, or the weight last asked for
-    wish: float  # weight before caps, scaled to the volatility target
     target: float  # weight, after all caps
     weight: float  # weight held at the close
     order: float  # quantity
@@ -192,7 +194,39 @@ class Decision(Record):
     quantity: float  # held at the close
     price: float  # it is marked at
     notional: float  # of the order that was wanted before any was refused
-    reasons: Uint32
+    band: float  # change of weight that is not worth its cost; 0: not looked at
+    reasons: int
+
+
+class Trace(Record):
+    """How a target came about, and what was held: kept by a run that records everything.
+
+    All are float64, for kernels take it as columns: the targets after each stage come first.
+    """
+
+    raw_target: float  # signal / σ, or the weight asked for; 0: the symbol may not be held
+    demeaned: float  # the same, in a neutral book less the mean of all that are not 0
+    scaled: float  # weight, at the volatility target
+    symbol_capped: float
+    group_capped: float
+    gross_capped: float
+    net_capped: float
+    resized: float  # by the drawdown rule
+    entry: float  # of the position, as are the next
+    stop: float
+    take: float
+    trailed: float  # 1: the stop is the trailing one
+    unscored: float
+
+    @classmethod
+    def columns(cls, *shape: int) -> np.ndarray:
+        """(*shape, S) float64 as kernels take it, all zero; a shape with a 0 keeps nothing."""
+        return np.zeros((*shape, UNSCORED + 1))
+
+
+# Its columns.
+RAW, DEMEANED, SCALED, SYMBOL_CAPPED, GROUP_CAPPED, GROSS_CAPPED, NET_CAPPED, RESIZED = range(8)
+ENTRY, STOP_LEVEL, TAKE_LEVEL, TRAILED, UNSCORED = range(8, 13)
 
 
 class Fill(Record):
@@ -209,7 +243,7 @@ class Fill(Record):
     price: float  # slippage included
     fee: float
     slippage: float  # money lost to it and to impact
-    reasons: Uint32
+    reasons: int
 
 
 class CashFlow(Record):

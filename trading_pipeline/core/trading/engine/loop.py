@@ -12,7 +12,12 @@ from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
 from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.engine.dtypes import (
+    ENTRY,
     SLOTS,
+    STOP_LEVEL,
+    TAKE_LEVEL,
+    TRAILED,
+    UNSCORED,
     Account,
     Array,
     CashFlow,
@@ -22,11 +27,14 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Parameters,
     Position,
     Record,
+    Trace,
     paid_in,
 )
 from trading_pipeline.core.trading.engine.fills import fill_bar
-from trading_pipeline.core.trading.engine.reasons import VETO_BITS
-from trading_pipeline.core.trading.engine.risk import closing_reasons, reducing_reasons
+from trading_pipeline.core.trading.engine.reasons import REFUSED, bits_of
+from trading_pipeline.core.trading.engine.risk import CLOSING, REFUSING
+
+VETOES = bits_of(REFUSED)  # all are declared by what is imported above
 
 
 class Prices(NamedTuple):
@@ -63,6 +71,7 @@ class Records(NamedTuple):
     fills: Array[Fill]
     flows: Array[CashFlow]
     counts: np.ndarray  # (3,) int64, how many events of each there are
+    trace: np.ndarray  # (K, N, S) columns of `Trace`; (K, 0, S): none is kept
 
 
 class Path(Record):
@@ -81,6 +90,7 @@ class Scratch(NamedTuple):
     fills: Array[Fill]  # (N, 3)
     flows: Array[CashFlow]  # (N,)
     active: Array[int]  # (N,) int64
+    untraced: np.ndarray  # (0, S), for a decision of which no `Trace` is kept
 
 
 @entry_point
@@ -114,12 +124,13 @@ def run_history(
             decide_bar(
                 rules, account, positions, prices.close[t], known.eligible[t], known.score[t],
                 known.weight[t], known.volatility[t], known.recent, _span(t), known.market,
-                known.groups[t], known.kelly[t], scratch.decisions,
+                known.groups[t], known.kelly[t], scratch.decisions, records.trace[t - start],
             )  # fmt: skip
         else:
             for n in range(len(positions)):
                 describe(account[0], positions[n], prices.close[t, n], scratch.decisions[n])
         _note_decisions(scratch.decisions, t - start, everything, records)
+        _note_positions(positions, records.trace[t - start])
         records.log[t - start] = account[0]
     return stop
 
@@ -155,7 +166,7 @@ def run_orders(
                 rules, account, positions, prices.close[t], eligible[t], volatility[t],
                 orders[m:after], scratch.decisions,
             )  # fmt: skip
-            if closing_reasons(account[0]) or reducing_reasons(account[0]):  # what rests as well
+            if account[0].acting & (CLOSING | REFUSING):  # what rests as well
                 _note_decisions(scratch.decisions, t - start, False, records)
             else:
                 for n in orders[m:after]["symbol"]:
@@ -198,6 +209,7 @@ def run_accounts(
                     rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
                     known.score[t], known.weight[t], known.volatility[t], known.recent, _span(t),
                     known.market, known.groups[t], kelly[r, t], scratch.decisions,
+                    scratch.untraced,
                 )  # fmt: skip
             _keep(account[0], paths[r, t - start])
 
@@ -235,6 +247,7 @@ def run_portfolios(
                     rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
                     weights[r, asked[k]], known.volatility[t], known.recent, _span(t),
                     known.market, known.groups[0], np.nan, scratch.decisions,
+                    scratch.untraced,
                 )  # fmt: skip
 
 
@@ -330,11 +343,21 @@ def _note_decision(
     rows: Array[Decision], n: int, k: int, everything: bool, records: Records
 ) -> None:
     """Keep the row if it is asked for, or has an order or a veto."""
-    if everything or rows[n].order != 0 or rows[n].reasons & VETO_BITS:
+    if everything or rows[n].order != 0 or rows[n].reasons & VETOES:
         rows[n].bar, rows[n].symbol = k, n
         records.decisions[records.counts[0]] = rows[n]
         records.counts[0] += 1
         rows[n].order, rows[n].reasons = 0.0, 0
+
+
+@kernel
+def _note_positions(positions: Array[Position], trace: np.ndarray) -> None:
+    """Write down what was held at a close; (0, S) `trace`: it is not kept."""
+    for n in range(len(trace)):
+        position = positions[n]
+        trace[n, ENTRY], trace[n, STOP_LEVEL] = position.entry, position.stop
+        trace[n, TAKE_LEVEL], trace[n, TRAILED] = position.take, position.trailed
+        trace[n, UNSCORED] = position.unscored
 
 
 @kernel
@@ -354,6 +377,7 @@ def new_scratch(N: int) -> Scratch:
         Fill.zeros(N, len(SLOTS)),
         CashFlow.zeros(N),
         cast(Array[int], np.zeros(N, np.int64)),
+        Trace.columns(0),
     )
 
 

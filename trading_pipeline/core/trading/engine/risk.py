@@ -13,16 +13,69 @@ import numpy as np
 from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, Account, Parameters
-from trading_pipeline.core.trading.engine.reasons import (
-    BANKRUPT,
-    DAILY_LOSS,
-    DRAWDOWN_FLAT,
-    KILL_SWITCH,
-    MONTHLY_LOSS,
-    TURBULENCE,
-    WEEKLY_LOSS,
-)
+from trading_pipeline.core.trading.engine.reasons import REFUSED, SHAPED, Watched, reason
 
+
+def _loss_limit(place: int, name: str, period: str, now: str, before: str) -> int:
+    """The reason of a limit on the loss since the close of the previous period."""
+    loss = f"{period}_loss"
+    return reason(
+        place, name, REFUSED,
+        f"nothing new {now}: the book's loss is {{figure:.2%}} since {before} close, and reached "
+        "the limit of {limit:.2%}",
+        figure=lambda at: at.account[loss],
+        limit=lambda at: at.rules[name],
+        protects=True,
+        watched=Watched(loss, f"loss since the close of the previous {period}; at the limit "
+                        f"nothing new is bought for the rest of the {period}"),
+    )  # fmt: skip
+
+
+DAILY_LOSS = _loss_limit(17, "daily_loss", "day", "today", "yesterday's")
+WEEKLY_LOSS = _loss_limit(18, "weekly_loss", "week", "this week", "last week's")
+MONTHLY_LOSS = _loss_limit(19, "monthly_loss", "month", "this month", "last month's")
+DRAWDOWN_HALF = reason(
+    8, "drawdown_half", SHAPED,
+    "halved: equity is {figure:.1%} below the drawdown rule's peak now, and half size began at "
+    "{limit:.0%}",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["halve"],
+    protects=True,
+    watched=Watched("halve", "drawdown from the rule's peak; at the limit targets are halved",
+                    "; in this size for {account[days_in_size]} days"),
+)  # fmt: skip
+DRAWDOWN_FLAT = reason(
+    21, "drawdown_flat", REFUSED,
+    "everything is closed: drawdown {figure:.1%} against {limit:.0%}, or still within the pause "
+    "that followed",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["flat"],
+    protects=True,
+    watched=Watched("flat", "the same; at the limit everything is closed",
+                    "; in this size for {account[days_in_size]} days"),
+)  # fmt: skip
+TURBULENCE = reason(
+    20, "turbulence", REFUSED,
+    "nothing new: the market moves {figure:.1f} times as much as it usually does, limit "
+    "{limit:.1f}",
+    figure=lambda at: at.account["turbulence"],
+    limit=lambda at: at.rules["breaker"],
+    protects=True,
+    watched=Watched("turbulence", "the market's last 5 bars in units of its usual moves; at the "
+                    "limit nothing new is bought"),
+)  # fmt: skip
+KILL_SWITCH = reason(
+    22, "kill_switch", REFUSED, "everything is closed: the operator's kill switch", protects=True
+)
+BANKRUPT = reason(
+    23, "bankrupt", REFUSED, "everything is closed: equity is {figure:,.2f}",
+    figure=lambda at: at.account["equity"],
+    limit=lambda _: 0.0,
+    protects=True,
+)  # fmt: skip
+
+REFUSING = DAILY_LOSS | WEEKLY_LOSS | MONTHLY_LOSS | TURBULENCE  # new exposure
+CLOSING = DRAWDOWN_FLAT | KILL_SWITCH | BANKRUPT  # all positions
 _LATELY = 5  # bars that the circuit breaker looks at
 
 
@@ -112,11 +165,12 @@ def watch_turbulence(rules: Parameters, account: Account, market: np.ndarray) ->
 
 @kernel
 def watch(rules: Parameters, account: Account) -> None:
-    """All account rules at one close."""
+    """All account rules at one close, and which of them act on its decision."""
     if account.equity <= 0:
         account.bankrupt = 1
     watch_losses(rules, account)
     watch_drawdown(rules, account)
+    account.acting = _acting(account)
 
 
 @kernel
@@ -128,21 +182,8 @@ def allowed_size(account: Account) -> float:
 
 
 @kernel
-def closing_reasons(account: Account) -> int:
-    """The rules that close all positions now; 0 if none does."""
-    bits = 0
-    if account.size == FLAT:
-        bits |= DRAWDOWN_FLAT
-    if account.killed:
-        bits |= KILL_SWITCH
-    if account.bankrupt:
-        bits |= BANKRUPT
-    return bits
-
-
-@kernel
-def reducing_reasons(account: Account) -> int:
-    """The rules that refuse new exposure now; 0 if none does."""
+def _acting(account: Account) -> int:
+    """Bits of the rules that refuse new exposure, halve or close positions now."""
     bits = 0
     if account.day_breached:
         bits |= DAILY_LOSS
@@ -152,6 +193,14 @@ def reducing_reasons(account: Account) -> int:
         bits |= MONTHLY_LOSS
     if account.turbulent:
         bits |= TURBULENCE
+    if account.size == HALF:
+        bits |= DRAWDOWN_HALF
+    if account.size == FLAT:
+        bits |= DRAWDOWN_FLAT
+    if account.killed:
+        bits |= KILL_SWITCH
+    if account.bankrupt:
+        bits |= BANKRUPT
     return bits
 
 

@@ -11,8 +11,14 @@ import math
 import numpy as np
 
 from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
-from trading_pipeline.core.trading.engine.compiled import kernel, open_kernel
-from trading_pipeline.core.trading.engine.dtypes import Array, Decision, Parameters, Position
+from trading_pipeline.core.trading.engine.compiled import kernel
+from trading_pipeline.core.trading.engine.dtypes import (
+    Account,
+    Array,
+    Decision,
+    Parameters,
+    Position,
+)
 from trading_pipeline.core.trading.engine.reasons import (
     COOLING_OFF,
     GROSS_CAP,
@@ -55,7 +61,7 @@ def cooling(position: Position) -> bool:
 
 
 @kernel
-def wish(
+def raw_target(
     rules: Parameters, position: Position, volatility: float, eligible: bool, row: Decision
 ) -> None:
     """The unscaled target of one symbol into `row.target`, and why it is zero if it is."""
@@ -75,6 +81,13 @@ def wish(
         row.reasons |= COOLING_OFF
     else:
         row.target = signal / volatility if rules.scored else signal
+
+
+@kernel
+def keep(trace: np.ndarray, stage: int, rows: Array[Decision]) -> None:
+    """Write down the targets after a stage; (0, S) `trace`: they are not kept."""
+    for n in range(len(trace)):
+        trace[n, stage] = rows[n].target
 
 
 @kernel
@@ -131,7 +144,7 @@ def sums(rows: Array[Decision]) -> tuple[float, float]:
     return longs, shorts
 
 
-@open_kernel
+@kernel
 def scale(rows: Array[Decision], factor: float, side: float, reason: int) -> None:
     """Multiply the targets of one side (0: both) and note the reason."""
     for n in range(len(rows)):
@@ -164,23 +177,31 @@ def scale_to_volatility(
     scale(rows, factor, 0.0, VOLATILITY_TARGET)
 
 
-@open_kernel
-def cap_symbols(rows: Array[Decision], cap: float) -> None:
+@kernel
+def cap_symbols(rules: Parameters, account: Account, rows: Array[Decision]) -> None:
+    """Cut each symbol to its cap, which is at least 1.5 equal shares of the gross cap."""
+    cap = max(rules.symbol_cap, 1.5 * rules.gross_cap / max(account.eligible, 1))
+    account.symbol_cap = cap
     for n in range(len(rows)):
         if abs(rows[n].target) > cap:
             rows[n].target = math.copysign(cap, rows[n].target)
             rows[n].reasons |= SYMBOL_CAP
 
 
-@open_kernel
+@kernel
 def cap_groups(
-    rules: Parameters, rows: Array[Decision], groups: np.ndarray, eligible: np.ndarray
+    rules: Parameters,
+    account: Account,
+    rows: Array[Decision],
+    groups: np.ndarray,
+    eligible: np.ndarray,
 ) -> None:
     """Scale down each group of symbols to its share of the gross cap.
 
     Where there are few groups, a group may have 1.5 times an equal share, as a symbol may. A
     symbol of no group (below 0) is one by itself, which the cap per symbol covers.
     """
+    account.group_cap = rules.group_cap
     if math.isinf(rules.group_cap):
         return
     gross = np.zeros(len(rows))
@@ -196,6 +217,7 @@ def cap_groups(
             known[group] = 1
             count += 1
     cap = max(rules.group_cap, 1.5 * rules.gross_cap / max(count, 1))
+    account.group_cap = cap
     for n in range(len(rows)):
         group = groups[n]
         if group >= 0 and gross[group] > cap:
@@ -204,20 +226,21 @@ def cap_groups(
                 rows[n].reasons |= GROUP_CAP
 
 
-@open_kernel
-def cap_gross(rules: Parameters, rows: Array[Decision], kelly: float) -> None:
+@kernel
+def cap_gross(rules: Parameters, account: Account, rows: Array[Decision]) -> None:
     """Scale down to the tightest of the gross cap, the cap by evidence and the leverage."""
     cap, reason = rules.gross_cap, GROSS_CAP
-    if kelly < cap:
-        cap, reason = kelly, KELLY_CAP
+    if account.kelly_cap < cap:
+        cap, reason = account.kelly_cap, KELLY_CAP
     if rules.leverage < cap:
         cap, reason = rules.leverage, LEVERAGE_CAP
+    account.gross_cap, account.gross_rule = cap, reason
     longs, shorts = sums(rows)
     if longs + shorts > cap:
         scale(rows, cap / (longs + shorts), 0.0, reason)
 
 
-@open_kernel
+@kernel
 def cap_net(rules: Parameters, rows: Array[Decision]) -> None:
     """Scale down the heavier side until the two differ by the net cap."""
     longs, shorts = sums(rows)

@@ -115,7 +115,22 @@ def test_the_cap_per_symbol_is_wider_in_a_small_universe():
         live(trader, 0)
         rows = decide(trader, weights=hot).decisions
         assert rows["target"] == pytest.approx([cap, 0.1, 0.1, -0.3])
+        assert trader.account["symbol_cap"][0] == cap
         assert [names_of(bits) for bits in rows["reasons"]] == ["symbol_cap", "", "", ""]
+
+
+def test_the_cap_in_force_is_written_down_with_its_rule():
+    """The tightest of three; of equals the profile's own."""
+    for changes, cap, rule in (
+        ({"gross_cap": 0.5, "starting_cap": 1.0}, 0.5, "gross_cap"),
+        ({"gross_cap": 0.5, "starting_cap": 0.4}, 0.2, "kelly_cap"),
+        ({"gross_cap": 12.0, "starting_cap": 1.0}, FREE.leverage, "leverage_cap"),
+    ):
+        trader = trader_of(replace(OPEN, **changes), scored=False)
+        live(trader, 0)
+        decide(trader, weights=np.array([0.1, 0.1, 0.1, 0.1]))
+        assert trader.account["gross_cap"][0] == cap
+        assert names_of(trader.account["gross_rule"][0]) == rule
 
 
 def test_scores_are_smoothed_over_ten_bars():

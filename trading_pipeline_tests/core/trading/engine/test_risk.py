@@ -62,7 +62,7 @@ def test_the_golden_sequence_of_a_slow_crash():
 
 
 def test_the_golden_sequence_holds_when_weights_are_asked_once():
-    """What was asked for stays asked for: NaN is no new wish."""
+    """What was asked for stays asked for: NaN asks for nothing new."""
     close = 100 * 0.99 ** np.arange(25)
     once = np.full((25, 1), np.nan)
     once[0] = 1.0
