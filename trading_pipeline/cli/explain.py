@@ -58,7 +58,7 @@ def explain(
     k = run.bar(stamp, day)
     found: Any
     if symbol is None:
-        bar = run.book.timestamps[k]
+        bar = run.result.timestamps[k]
         lines = overview(run, k)
         found = {"market": run.market.name, "bar": bar, "symbols": lines}
         sections = [overview_section(run, k, lines)]

@@ -47,9 +47,9 @@ def sections_of(why: Explanation, all_features: bool) -> Iterator[Section]:
 
 def overview_section(run: Rerun, k: int, lines: Sequence[Line]) -> Section:
     """The whole decision of bar k: a row for each symbol."""
-    account = run.book.log[k]
+    account = run.result.log[k]
     title = (
-        f"{run.market.name}, decided at the close of {instant(run.book.timestamps[k])}: equity "
+        f"{run.market.name}, decided at the close of {instant(run.result.timestamps[k])}: equity "
         f"{account['equity']:,.2f}, drawdown {account['drawdown']:.1%}, Kelly cap "
         f"{account['kelly_cap']:.0%}"
     )

@@ -159,7 +159,7 @@ def test_on_the_sample_market_the_figures_are_those_of_the_report(
     orders, fills, vetoes = (
         pd.read_csv(stored / f"{name}.csv") for name in ("orders", "fills", "vetoes")
     )
-    bars, symbols = range(len(again.book.log) - 1), range(4)
+    bars, symbols = range(len(again.result.log) - 1), range(4)
     all_of_it = [
         explain(again, k, n, data.grid, burn_in(window), window) for k in bars for n in symbols
     ]

@@ -31,7 +31,7 @@ class Rerun:
     capital: float
     predictions: pd.DataFrame
     basis: Basis
-    book: BacktestResult  # with the decision on every symbol at every bar
+    result: BacktestResult  # with the decision on every symbol at every bar
 
     @classmethod
     def of(
@@ -44,14 +44,14 @@ class Rerun:
     ) -> Self:
         """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
         basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
-        book = basis.trade(Terms.of(market, capital), everything=True)
+        result = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,
             market=market,
             capital=capital,
             predictions=predictions,
             basis=basis,
-            book=book,
+            result=result,
         )
 
     @property
@@ -65,16 +65,16 @@ class Rerun:
     def decided(self, k: int) -> Array[Decision]:
         """(N,) at the close of bar k."""
         N = len(self.panel.symbols)
-        return self.book.decisions[k * N : (k + 1) * N]
+        return self.result.decisions[k * N : (k + 1) * N]
 
     def facts(self, k: int, n: int) -> Facts:
         """What the reasons for the decision on symbol n at bar k are told from."""
-        return Facts(self.book.rules[0], self.book.log[k], self.decided(k)[n])
+        return Facts(self.result.rules[0], self.result.log[k], self.decided(k)[n])
 
     @cached_property
     def trades(self) -> pd.DataFrame:
-        """The book's closed round trips."""
-        return self.book.trades()
+        """Its closed round trips."""
+        return self.result.trades()
 
     def column(self, symbol: str) -> int:
         """The symbol's place.
@@ -102,7 +102,7 @@ class Rerun:
         Raises:
             TradingError: there is no such bar, or it was not decided on; names the nearest.
         """
-        stamps, first, last = self.panel.timestamps, self.row(0), self.row(len(self.book.log) - 2)
+        stamps, first, last = self.panel.timestamps, self.row(0), self.row(len(self.result.log) - 2)
         following = int(stamps.searchsorted(at + pd.Timedelta(days=1) if day else at, "left"))
         row = following - 1 if day else following
         there = 0 <= row < len(stamps) and (stamps[row] >= at if day else stamps[row] == at)

@@ -34,7 +34,7 @@ class AccountAtClose:
 
 def account_of(run: Rerun, k: int, n: int) -> AccountAtClose:
     """The account at the close of bar k, and what it means for symbol n."""
-    log, equity = run.book.log[k], float(run.book.log[k]["equity"])
+    log, equity = run.result.log[k], float(run.result.log[k]["equity"])
     return AccountAtClose(
         equity=equity,
         cash=float(log["cash"]),
@@ -43,7 +43,7 @@ def account_of(run: Rerun, k: int, n: int) -> AccountAtClose:
         peak=float(log["rule_peak"]),
         limits=_limits(run, k, n),
         cooling_off=int(run.decided(k)[n]["cooling"]),
-        unscored=int(run.book.trace[k, n]["unscored"]),
+        unscored=int(run.result.trace[k, n]["unscored"]),
     )
 
 

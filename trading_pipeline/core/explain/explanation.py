@@ -119,7 +119,7 @@ def explain(
         features: (T, N, F) as stored, in the order of the catalog.
         lookback, window: of the universe's rule, as `eligibility_at` takes them.
     """
-    row, panel, stamp = run.row(k), run.panel, run.book.timestamps[k]
+    row, panel, stamp = run.row(k), run.panel, run.result.timestamps[k]
     filled, order, vetoes = became(run, k, n), order_of(run, k, n), vetoes_at(run, k, n)
     reasons = reasons_of(run, k, n)
     return Explanation(

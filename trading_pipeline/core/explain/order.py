@@ -56,7 +56,7 @@ def order_of(run: Rerun, k: int, n: int) -> ExplainedOrder | None:
     here = run.decided(k)[n : n + 1]
     if here["order"][0] == 0:
         return None
-    table = orders_of(SESSION, run.book.timestamps, run.book.symbols, here)
+    table = orders_of(SESSION, run.result.timestamps, run.result.symbols, here)
     row = table.drop(columns=["decided_at", "symbol", "reasons"]).to_dict("records")[0]
     return ExplainedOrder(**row, notional=row["quantity"] * float(here["price"][0]))
 

@@ -64,7 +64,7 @@ _TRADE = [field.name for field in fields(Trade)]
 
 def became(run: Rerun, k: int, n: int) -> tuple[FillOutcome, ...]:
     """What happened to the order decided at bar k, and to the symbol in the bar after it."""
-    events = run.book.events[run.book.events["symbol"] == n]
+    events = run.result.events[run.result.events["symbol"] == n]
     ordered = run.decided(k)[n]["order"] != 0
     # An order that was cut to nothing has no age.
     decided = events["bar"] - np.maximum(events["age"], 1)
@@ -83,7 +83,7 @@ def _filled(run: Rerun, k: int, n: int, event: np.void) -> FillOutcome:
     slippage, fee = float(event["slippage"]), float(event["fee"])
     bits, unslipped = int(event["reasons"]), notional - math.copysign(slippage, quantity)
     return FillOutcome(
-        at=run.book.timestamps[bar],
+        at=run.result.timestamps[bar],
         kind=kind_of(bits),
         quantity=quantity,
         price=paid if quantity else math.nan,
@@ -100,13 +100,13 @@ def _filled(run: Rerun, k: int, n: int, event: np.void) -> FillOutcome:
 
 def held_at(run: Rerun, k: int, n: int) -> Held | None:
     """The position at the close of bar k; None if there is none."""
-    here, position = run.decided(k)[n], run.book.trace[k, n]
+    here, position = run.decided(k)[n], run.result.trace[k, n]
     if here["quantity"] == 0:
         return None
     return Held(
-        at=run.book.timestamps[k],
+        at=run.result.timestamps[k],
         **{name: float(here[name]) for name in ("quantity", "price", "weight")},
-        since=run.book.timestamps[_opened(run, k, n)],
+        since=run.result.timestamps[_opened(run, k, n)],
         **{name: float(position[name]) for name in ("entry", "stop", "take")},
         trailing=bool(position["trailed"]),
     )
@@ -114,7 +114,7 @@ def held_at(run: Rerun, k: int, n: int) -> Held | None:
 
 def _opened(run: Rerun, k: int, n: int) -> int:
     """The bar in which the position held at the close of bar k was opened, as trades count it."""
-    book = run.book
+    book = run.result
     own = _trades_of(run, n)
     own = own[own["closed_at"] <= book.timestamps[k]]
     closed = int(book.timestamps.get_loc(own["closed_at"].max())) if len(own) else 0
@@ -125,12 +125,12 @@ def _opened(run: Rerun, k: int, n: int) -> int:
 
 def _trades_of(run: Rerun, n: int) -> pd.DataFrame:
     """The closed round trips of a symbol."""
-    return run.trades[run.trades["symbol"] == run.book.symbols[n]]
+    return run.trades[run.trades["symbol"] == run.result.symbols[n]]
 
 
 def trades_with(run: Rerun, k: int, n: int, filled: tuple[FillOutcome, ...]) -> tuple[Trade, ...]:
     """The round trips that the fills belong to, or else the one that is held at bar k."""
-    book = run.book
+    book = run.result
     marks = [each.at for each in filled if each.quantity]
     marks = marks or ([book.timestamps[k]] if book.quantity[k, n] else [])
     if not marks:
@@ -145,7 +145,7 @@ def trades_with(run: Rerun, k: int, n: int, filled: tuple[FillOutcome, ...]) -> 
 
 def _still_open(run: Rerun, n: int, mark: pd.Timestamp) -> list[Trade]:
     """The position that the backtest ends with, if it was there at `mark`."""
-    book, last = run.book, len(run.book.log) - 1
+    book, last = run.result, len(run.result.log) - 1
     if book.quantity[last, n] == 0:
         return []
     opened = _opened(run, last, n)

@@ -26,7 +26,7 @@ class SizingStep:
 
 def sizing_steps(run: Rerun, k: int, n: int) -> tuple[SizingStep, ...]:
     """The steps from the score of bar k to the target of symbol n; the last one is the target."""
-    here, account = run.decided(k)[n], run.book.log[k]
+    here, account = run.decided(k)[n], run.result.log[k]
     target = SizingStep(
         name="target",
         value=float(here["target"]),
@@ -40,7 +40,7 @@ def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
     """The score of the bar, and the signal that it moved."""
     score, signal = float(run.basis.score[run.row(k), n]), float(run.decided(k)[n]["signal"])
     before = float(run.decided(k - 1)[n]["signal"]) if k else math.nan
-    alpha, span = run.book.rules[0]["alpha"], run.profile.span
+    alpha, span = run.result.rules[0]["alpha"], run.profile.span
     if math.isnan(score):
         text = "nothing was predicted at this bar, so the signal stays as it was"
     elif math.isnan(before):
@@ -59,7 +59,7 @@ def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
 
 def _raw_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
     """Signal over volatility, or why the symbol wants nothing; in a neutral book less the mean."""
-    trace, here = run.book.trace[k], run.decided(k)[n]
+    trace, here = run.result.trace[k], run.decided(k)[n]
     raw, demeaned = trace["raw_target"], trace["demeaned"]
     sigma = run.basis.prepared.volatility[run.row(k), n]
     text = f"{here['signal']:+.3f} / {sigma:.4f}: the riskier, the less of it"
@@ -68,7 +68,7 @@ def _raw_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
         text = f"nothing is wanted: {next(why, 'there is no signal yet')}"
     value = float(raw[n])
     steps = [SizingStep(name="signal / σ", value=value, unit="1/σ", changed=value == 0, text=text)]
-    if run.book.rules[0]["neutral"] and raw.any():
+    if run.result.rules[0]["neutral"] and raw.any():
         mean = (raw - demeaned)[raw != 0][0]
         text = f"less {mean:+.2f}, the mean of all that want a position: longs and shorts balance"
         steps.append(
@@ -80,7 +80,7 @@ def _raw_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
 
 def _weight_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
     """The weight at the volatility target, and what each cap and the drawdown rule left of it."""
-    trace, scaled = run.book.trace[k], float(run.book.trace[k]["scaled"][n])
+    trace, scaled = run.result.trace[k], float(run.result.trace[k]["scaled"][n])
     steps = [
         SizingStep(name="volatility target", value=scaled, changed=scaled != 0,
                    gross=_gross(trace["scaled"]), text=_scaling(run, k))
@@ -107,12 +107,12 @@ def _gross(weights: np.ndarray) -> float:
 
 def _scaling(run: Rerun, k: int) -> str:
     """The scale of all weights."""
-    before, scaled = run.book.trace[k]["demeaned"], run.book.trace[k]["scaled"]
+    before, scaled = run.result.trace[k]["demeaned"], run.result.trace[k]["scaled"]
     moved = np.flatnonzero((before != 0) & (scaled != 0))
     if not len(moved):
         return "no symbol wants a position, so there is nothing to scale"
     factor = scaled[moved[0]] / before[moved[0]]
-    year = run.book.rules[0]["volatility_target"] * math.sqrt(run.market.bars_per_year)
+    year = run.result.rules[0]["volatility_target"] * math.sqrt(run.market.bars_per_year)
     if math.isinf(year):
         return f"× {factor:.3g}: up to the gross cap, for the profile has no volatility target"
     return f"× {factor:.3g}: the book, on its last 63 bars, would move by {year:.1%} a year"
@@ -122,16 +122,16 @@ Cap = tuple[str, float, float, str]  # name, figure, limit, text
 
 
 def _symbol_cap(run: Rerun, k: int, weight: float) -> Cap:
-    account, cap = run.book.log[k], float(run.book.log[k]["symbol_cap"])
+    account, cap = run.result.log[k], float(run.result.log[k]["symbol_cap"])
     text = f"a symbol may have {cap:.1%}"
-    if cap > run.book.rules[0]["symbol_cap"]:
+    if cap > run.result.rules[0]["symbol_cap"]:
         count = account["eligible"]
         text += f", 1.5 equal shares of the gross cap, for only {count} are eligible"
     return "symbol cap", abs(weight), cap, text
 
 
 def _group_cap(run: Rerun, k: int, n: int, weights: np.ndarray) -> Cap:
-    groups, cap = run.basis.groups[run.row(k)], float(run.book.log[k]["group_cap"])
+    groups, cap = run.basis.groups[run.row(k)], float(run.result.log[k]["group_cap"])
     if math.isinf(cap):
         return "group cap", math.nan, math.nan, "the profile has none"
     if groups[n] < 0:
@@ -144,7 +144,7 @@ def _group_cap(run: Rerun, k: int, n: int, weights: np.ndarray) -> Cap:
 
 
 def _gross_cap(run: Rerun, k: int, weights: np.ndarray) -> Cap:
-    account = run.book.log[k]
+    account = run.result.log[k]
     cap, rule = float(account["gross_cap"]), REASONS[int(account["gross_rule"])].name
     text = f"the book may hold {cap:.0%} of equity. Kelly: {_kelly(run, k)}"
     return rule.replace("_", " ").replace("kelly", "Kelly"), _gross(weights), cap, text
@@ -152,7 +152,7 @@ def _gross_cap(run: Rerun, k: int, weights: np.ndarray) -> Cap:
 
 def _kelly(run: Rerun, k: int) -> str:
     """Which cap on the gross weight is in force, and on what evidence."""
-    row, rules, account = run.row(k), run.book.rules[0], run.book.log[k]
+    row, rules, account = run.row(k), run.result.rules[0], run.result.log[k]
     days, full = int(run.basis.evidence.days[row]), float(run.basis.evidence.full_kelly[row])
     lacks = f"{days} of the {MINIMUM_DAYS} days of evidence that it takes"
     if (count := account["eligible"]) < MINIMUM_SYMBOLS:
@@ -169,13 +169,13 @@ def _kelly(run: Rerun, k: int) -> str:
 
 
 def _net_cap(run: Rerun, weights: np.ndarray) -> Cap:
-    cap = float(run.book.rules[0]["net_cap"])
+    cap = float(run.result.rules[0]["net_cap"])
     text = f"longs less shorts may be {cap:.0%} of equity"
     return "net cap", abs(float(weights.sum())), cap, text
 
 
 def _size(run: Rerun, k: int) -> Cap:
-    rules, account = run.book.rules[0], run.book.log[k]
+    rules, account = run.result.rules[0], run.result.log[k]
     size = ("whole", "half size", "flat")[int(account["size"])]
     text = (
         f"{size}: halved when equity is {rules['halve']:.0%} below its reference peak, closed at "

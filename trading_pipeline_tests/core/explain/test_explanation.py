@@ -40,23 +40,23 @@ def features(run):
 @pytest.fixture(scope="module")
 def explained(run, features):
     """Every decision there is: bar, symbol, explanation."""
-    bars, symbols = range(len(run.book.log) - 1), range(len(SYMBOLS))
+    bars, symbols = range(len(run.result.log) - 1), range(len(SYMBOLS))
     return [(k, n, explain(run, k, n, features, 1, 1)) for k in bars for n in symbols]
 
 
 def test_the_strategy_run_again_is_that_of_the_backtest(run):
     """Recording everything changes nothing, and the report's tables are made of the same book."""
     plain = run_backtest(run.panel, run.predictions, run.basis.eligible, run.market, 1e5)
-    assert (plain.strategy.log == run.book.log).all()
+    assert (plain.strategy.log == run.result.log).all()
     for table in ("orders", "fills"):
         pd.testing.assert_frame_equal(
-            getattr(plain.strategy, table)("x"), getattr(run.book, table)("x")
+            getattr(plain.strategy, table)("x"), getattr(run.result, table)("x")
         )
-    pd.testing.assert_frame_equal(plain.strategy.vetoes(), run.book.vetoes())
+    pd.testing.assert_frame_equal(plain.strategy.vetoes(), run.result.vetoes())
 
 
 def test_orders_and_vetoes_are_those_of_the_tables(run, explained):
-    orders, vetoes = run.book.orders("backtest"), run.book.vetoes()
+    orders, vetoes = run.result.orders("backtest"), run.result.vetoes()
     mine = [(why.order, why.reasons) for _, _, why in explained if why.order]
     assert [order.client_order_id for order, _ in mine] == orders["client_order_id"].tolist()
     for name in ("side", "quantity", "type"):
@@ -77,7 +77,7 @@ def test_fills_are_those_of_the_table(run, explained):
     """Each fill belongs to one decision: the order's, or the one before a barrier was reached."""
     mine = [(why.symbol, each) for _, _, why in explained for each in why.became if each.quantity]
     mine.sort(key=lambda pair: (pair[1].at, pair[1].kind != "order", pair[0]))
-    fills = run.book.fills("x")
+    fills = run.result.fills("x")
     assert [symbol for symbol, _ in mine] == fills["symbol"].tolist()
     for name, column in (("at", "filled_at"), ("quantity", "quantity"), ("price", "price"),
                          ("fee", "fee"), ("slippage", "slippage"), ("kind", "kind")):  # fmt: skip
@@ -90,12 +90,12 @@ def test_the_steps_end_at_the_target_that_was_decided_on(run, explained):
     for k, n, why in explained:
         names = [step.name for step in why.steps]
         assert names[-1] == "target"
-        if run.book.log[k]["size"] != 2:
+        if run.result.log[k]["size"] != 2:
             assert why.steps[-2].value == why.target == run.decided(k)[n]["target"]
 
 
 def test_a_weight_is_the_signal_over_volatility_times_one_factor_for_the_book(run, explained):
-    for k in range(0, len(run.book.log) - 1, 9):
+    for k in range(0, len(run.result.log) - 1, 9):
         factors = []
         for _, _, why in (each for each in explained if each[0] == k):
             before, scaled = why.steps[-8:-6]
@@ -123,12 +123,12 @@ def test_a_step_that_changed_says_which_limit_it_met(run, explained):
 def test_positions_are_those_of_the_book(run, explained):
     """Also their prices and weights, which the book works out on its own."""
     found = {(k, n): why.held for k, n, why in explained}
-    for name, grid in (("quantity", run.book.quantity), ("weight", run.book.weight)):
+    for name, grid in (("quantity", run.result.quantity), ("weight", run.result.weight)):
         told = [getattr(held, name) if held else 0.0 for held in found.values()]
         np.testing.assert_allclose(told, [grid[at] for at in found], rtol=1e-12)
     held = [each for each in found.values() if each]
     np.testing.assert_allclose(
-        [each.price for each in held], [run.book.price[at] for at, each in found.items() if each]
+        [each.price for each in held], [run.result.price[at] for at, each in found.items() if each]
     )
     assert held
     for each in held:
@@ -139,7 +139,7 @@ def test_positions_are_those_of_the_book(run, explained):
 
 
 def test_trades_contain_what_they_explain(run, explained):
-    trades = run.book.trades()
+    trades = run.result.trades()
     found = {(each.opened_at, why.symbol) for _, _, why in explained for each in why.trades}
     wanted = {(row.opened_at, row.symbol) for row in trades.itertuples()}
     assert wanted <= found
@@ -216,9 +216,9 @@ def test_a_symbol_that_is_misspelt_is_answered_with_those_that_are_alike(run):
 
 
 def test_a_bar_is_found_by_its_day_or_instant(run):
-    first, last = run.book.timestamps[0], run.book.timestamps[-2]
+    first, last = run.result.timestamps[0], run.result.timestamps[-2]
     assert run.bar(first, day=True) == run.bar(first, day=False) == 0
-    assert run.bar(last, day=True) == len(run.book.log) - 2
+    assert run.bar(last, day=True) == len(run.result.log) - 2
     noon = first + pd.Timedelta(hours=12)
     following = first + pd.Timedelta(days=1)
     with pytest.raises(
@@ -228,16 +228,16 @@ def test_a_bar_is_found_by_its_day_or_instant(run):
     with pytest.raises(TradingError, match="before the first fold only train"):
         run.bar(first - pd.Timedelta(days=1), day=True)
     with pytest.raises(TradingError, match=f"The last decision is {last:%Y-%m-%d}"):
-        run.bar(run.book.timestamps[-1], day=True)
+        run.bar(run.result.timestamps[-1], day=True)
     with pytest.raises(TradingError, match="no bar at 2030-01-01; the nearest is"):
         run.bar(pd.Timestamp("2030-01-01", tz="UTC"), day=True)
 
 
 def test_the_strategy_keeps_only_orders_and_vetoes_unless_everything_is_wanted(run):
     book = run.basis.trade(Terms.of(run.market, 1e5))
-    assert len(book.decisions) < len(run.book.decisions)
-    assert len(run.book.decisions) == len(run.book.log) * len(SYMBOLS)
-    assert (book.trace.shape, run.book.trace.shape) == (
+    assert len(book.decisions) < len(run.result.decisions)
+    assert len(run.result.decisions) == len(run.result.log) * len(SYMBOLS)
+    assert (book.trace.shape, run.result.trace.shape) == (
         (len(book.log), 0),
         run.panel.close[70:].shape,
     )

@@ -48,7 +48,6 @@ from trading_pipeline.core.trading.engine.risk import (
     watch_turbulence,
 )
 from trading_pipeline.core.trading.engine.sizing import (
-    book_volatility,
     cap_gross,
     cap_groups,
     cap_net,
@@ -59,6 +58,7 @@ from trading_pipeline.core.trading.engine.sizing import (
     scale,
     scale_to_volatility,
     smooth,
+    target_volatility,
 )
 
 
@@ -258,7 +258,7 @@ def _managed_targets(
     if size < 1:
         scale(rows, size, 0.0, DRAWDOWN_HALF if size > 0 else account.acting & CLOSING)
     keep(trace, RESIZED, rows)
-    account.forecast = book_volatility(rows, recent, span, volatility)
+    account.forecast = target_volatility(rows, recent, span, volatility)
 
 
 @kernel

@@ -205,7 +205,7 @@ class Trace(Record):
     """
 
     raw_target: float  # signal / σ, or the weight asked for; 0: the symbol may not be held
-    demeaned: float  # the same, in a neutral book less the mean of all that are not 0
+    demeaned: float  # the same, under a neutral mandate less the mean of all that are not 0
     scaled: float  # weight, at the volatility target
     symbol_capped: float
     group_capped: float

@@ -1,7 +1,7 @@
-"""Limits on the whole book: losses by period, drawdown, turbulence, kill switch, bankruptcy.
+"""Limits on the whole account: losses by period, drawdown, turbulence, kill switch, bankruptcy.
 
 Everything is looked at once a bar, at its close, and acts on the decision of that close. A loss
-limit makes the book reduce-only for the rest of its period, a turbulent market for as long as it
+limit makes it reduce-only for the rest of its period, a turbulent market for as long as it
 lasts; drawdown and the kill switch close positions. The kernels change the account's record in
 place.
 """
@@ -112,7 +112,7 @@ def watch_drawdown(rules: Parameters, account: Account) -> None:
     account.rule_peak = max(account.rule_peak, account.equity)
     account.peak = max(account.peak, account.equity)
     if account.size == FLAT and account.days_in_size >= rules.flat_days:
-        # Without a new reference the old drawdown would keep the book flat for ever.
+        # Without a new reference the old drawdown would keep the account flat for ever.
         account.rule_peak = account.equity
         _resize(account, HALF)
     account.drawdown = 1 - account.equity / account.rule_peak

@@ -3,7 +3,7 @@
 The target of a symbol is proportional to score / σ, which is the mean-variance answer for
 uncorrelated returns when the score is an expected return in units of σ√h (Grinold and Kahn,
 Active Portfolio Management, 2nd ed., ch. 14). Correlation enters through the volatility of the
-whole book: that of its return, had it been held over the last 63 bars.
+whole account: that of its return, had it been held over the last 63 bars.
 """
 
 import math
@@ -103,10 +103,10 @@ def demean(rows: Array[Decision]) -> None:
 
 
 @kernel
-def book_volatility(
+def target_volatility(
     rows: Array[Decision], recent: np.ndarray, span: tuple[int, int], volatility: np.ndarray
 ) -> float:
-    """Per-bar volatility of the target book: deviation (ddof = 1) of its last 63 returns.
+    """Per-bar volatility of the targets: deviation (ddof = 1) of its last 63 returns.
 
     That is √(w'Σw) of the sample covariance, without the matrix. With a shorter history, the bound
     that holds for any correlation: Σ |w| σ. recent: (N, T), of which `span` is looked at.
@@ -161,7 +161,7 @@ def scale_to_volatility(
     span: tuple[int, int],
     volatility: np.ndarray,
 ) -> None:
-    """Scale the book to the profile's volatility; a book that never moved, to its gross cap."""
+    """Scale the targets to the profile's volatility; those that never moved, to the gross cap."""
     longs, shorts = sums(rows)
     if longs + shorts == 0:
         return
@@ -170,7 +170,7 @@ def scale_to_volatility(
         if not rules.scored:
             return
     else:
-        forecast = book_volatility(rows, recent, span, volatility)
+        forecast = target_volatility(rows, recent, span, volatility)
         # Only above rounding: a constant return has no volatility to scale by.
         if forecast > 1e-9 * (longs + shorts):
             factor = rules.volatility_target / forecast
