@@ -24,3 +24,18 @@ def pytest_collection_modifyitems(config, items):
         item.nodeid.partition("[")[0].removeprefix("trading_pipeline_tests/") for item in items
     )
     config.stash[CASES] = Counter(names)
+
+
+@pytest.fixture
+def home(tmp_path):
+    from trading_pipeline.steps.home import Home
+
+    return Home(root=str(tmp_path))
+
+
+@pytest.fixture
+def instance():
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made

@@ -83,8 +83,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
     from trading_pipeline.adapters.terminal import working
     from trading_pipeline.core.backtest.rerun import Rerun
     from trading_pipeline.definitions import home_of, plan_of
-    from trading_pipeline.defs.assets.report import predicted
-    from trading_pipeline.defs.inputs import recipe_of
+    from trading_pipeline.steps.freshness import predicted
 
     settings = settings_of(name, preset)
     plan = plan_of(settings, name)
@@ -93,7 +92,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
         data, folds = predicted(home, plan)
         predictions = home.predictions(plan.market).read(folds)
         run = Rerun.of(data.panel, predictions, data.eligible, plan.market, capital)
-    return run, data, recipe_of(plan).model.n_steps
+    return run, data, plan.recipe.model.n_steps
 
 
 def _print_bar(run: Any, k: int, as_json: bool) -> None:

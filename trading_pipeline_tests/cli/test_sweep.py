@@ -13,7 +13,7 @@ from trading_pipeline.cli.main import app
 from trading_pipeline.cli.sweep import LIMITS, lesson
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.trading.profiles import PROFILES, Profile
-from trading_pipeline.defs import sweep as sweeping
+from trading_pipeline.steps import sweep as sweeping
 from trading_pipeline_tests.adapters.reports.test_sweep import table
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, 
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.set_aside import none_aside
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.resources import Home, Sources
+from trading_pipeline.steps.home import Sources
 
 MARKET = Market(
     name="test",
@@ -69,17 +69,6 @@ def sample_bars() -> pd.DataFrame:
         datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (MARKET.start, MARKET.end)
     )
     return source.bars(list(MARKET.symbols), start, end)
-
-
-@pytest.fixture
-def home(tmp_path) -> Home:
-    return Home(root=str(tmp_path))
-
-
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 @pytest.fixture

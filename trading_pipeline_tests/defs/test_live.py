@@ -23,16 +23,16 @@ from trading_pipeline.defs.assets.market import (
 )
 from trading_pipeline.defs.checks.market import no_session_is_missing
 from trading_pipeline.defs.instance import local_instance
-from trading_pipeline.defs.resources import ConfiguredSources, Home
-from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
 from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline.steps.home import ConfiguredSources, Home
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
-from trading_pipeline_tests.adapters.test_download import BARS, NOW, UNSETTLED
 from trading_pipeline_tests.defs.conftest import sources_of
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
 from trading_pipeline_tests.fakes.table import TableVenue
 from trading_pipeline_tests.fakes.venue import FOREVER, Answer, Fault, refusal
+from trading_pipeline_tests.steps.test_download import BARS, NOW, UNSETTLED
 
 COINS = Market(
     name="coins",

@@ -9,11 +9,11 @@ import time
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline_tests.adapters.test_download_faults import CASES
+from trading_pipeline.steps.download import download
 from trading_pipeline_tests.fakes.binance import source_of
 from trading_pipeline_tests.fakes.venue import Fault
+from trading_pipeline_tests.steps.test_download_faults import CASES
 
 pytestmark = pytest.mark.slow
 
@@ -21,17 +21,18 @@ COMMAND = """
 import sys
 import pandas as pd
 from pathlib import Path
-from trading_pipeline.adapters import download as module
+from trading_pipeline.steps import venue_download as module
+from trading_pipeline.steps.download import download
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline_tests.adapters.test_download_faults import CASES
+from trading_pipeline_tests.steps.test_download_faults import CASES
 
 url, folder = sys.argv[1:]
 case = CASES["binance"]
 module.WINDOW = module.SHORTEST_WINDOW = 20  # a merge for every 20 bars of a symbol
 span = pd.Timestamp(case.market.start, tz="UTC"), case.today.normalize() + pd.Timedelta(days=1)
 print("begins", flush=True)
-module.download(
+download(
     CcxtSource("binance", "1d", url), BarStore(Path(folder)), case.market, span, lambda: case.today
 )
 print("done", flush=True)

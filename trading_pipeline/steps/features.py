@@ -1,28 +1,26 @@
 """Keep the stored features those of the stored bars, at the price of what is new.
 
-The feature table says what it was computed from: a fingerprint of every month of bars and of its
-corporate actions. What has changed since, or been asked for, is computed again, from as many bars
-as that needs. A month's file is replaced only when a bar in it changes, so its size and time of
-change tell; a copied folder has other times, and costs one rebuild.
+The feature table says what it was computed from. What has changed since (`freshness.py` says
+which days that are), or been asked for, is computed again, from as many bars as that needs.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import pandas as pd
 
-from trading_pipeline.adapters.store.bars import MONTH_FILES, BarStore
+from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import StoreError
+from trading_pipeline.steps.freshness import Stale, features_fingerprints, stale_features
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import span_of
 
 READ_BACK = timedelta(days=560)  # a year of daily bars and what comes before; doubled if too few
-BASIS = "basis"  # the part that says which symbols, calendar and span the features are of
 Span = tuple[datetime, datetime]
 
 
@@ -35,81 +33,32 @@ class Updated:
     reason: str  # in words, why these days
 
 
-@dataclass(frozen=True)
-class _Work:
-    since: datetime | None  # None: everything
-    until: datetime | None  # None: to the end
-    reason: str
-
-
-def update_features(
-    bars: BarStore, store: FeatureStore, market: Market, history: Span, days: Span
-) -> Updated:
+def update_features(home: Home, market: Market, days: Span, now: datetime) -> Updated:
     """Compute the features of some days, and of all others whose bars have changed, and store them.
 
     Args:
-        history: [start, end) of the market's bars.
         days: [start, end) to compute in any case.
 
     Raises:
-        StoreError: there are no bars, or a store cannot be used.
+        StoreError: there are no bars, splits and dividends are not known, or a store cannot be
+            used.
         FeatureError: the features break a rule of the store.
     """
     from trading_pipeline.core.features.catalog import catalog_hash
 
-    made_of = fingerprints(bars, market)  # before reading: a bar that comes in between is news
-    work = _work(store.made_of(catalog_hash()), made_of, days)
+    bars, store = home.bars(market), home.features(market)
+    if (stale := bars.stale_actions()) is not None:
+        raise StoreError(f"splits and dividends of {market.name} {stale}")
+    history = span_of(market, now)
+    made_of = features_fingerprints(bars, market)  # before reading: what comes in between is news
+    work = stale_features(store.made_of(catalog_hash()), made_of, days)
     features, units = _compute(bars, store, market, history, work)
     written = store.write(features, catalog_hash(), (work.since, work.until), made_of, units)
     return Updated(features, written.rebuilt, work.reason)
 
 
-def is_current(bars: BarStore, store: FeatureStore, market: Market) -> bool:
-    """Whether the stored features are of the stored bars, catalog and settings.
-
-    Raises:
-        StoreError: a store cannot be used.
-    """
-    from trading_pipeline.core.features.catalog import catalog_hash
-
-    return store.made_of(catalog_hash()) == fingerprints(bars, market)
-
-
-def fingerprints(bars: BarStore, market: Market) -> dict[str, str]:
-    """By month: the state of its file, its corporate actions and doubts; and the basis of all."""
-    days = f"open days of {market.calendar}"
-    basis = [list(market.symbols), days, str(market.start), str(market.end)]
-    prints = {BASIS: hashlib.sha256(json.dumps(basis).encode()).hexdigest()}
-    actions = bars.read_actions()
-    if actions is None:
-        prints[BASIS] += " adjusted"
-    for name, table in {"actions": actions, "set aside": bars.doubts()}.items():
-        if table is None or table.empty:
-            continue
-        digests = pd.util.hash_pandas_object(table, index=False)
-        for month, total in digests.groupby(table["timestamp"].dt.strftime("%Y-%m")).sum().items():
-            prints[f"{month} {name}"] = str(total)
-    for path in bars.folder.glob(MONTH_FILES):
-        state = path.stat()
-        prints[path.stem] = f"{state.st_size} {state.st_mtime_ns}"
-    return prints
-
-
-def _work(before: dict[str, str], now: dict[str, str], days: Span) -> _Work:
-    if not before:
-        return _Work(None, None, "all of them: none were of this catalog")
-    if before.get(BASIS) != now[BASIS]:
-        return _Work(None, None, "all of them: the market's settings have changed")
-    changed = sorted(part for part in {*before, *now} if before.get(part) != now.get(part))
-    if not changed:
-        return _Work(*days, "those asked for: no bar has changed")
-    month = pd.Timestamp(changed[0][:7], tz="UTC").to_pydatetime()
-    since = min(month, days[0])
-    return _Work(since, None, f"from {since:%Y-%m-%d} on: {changed[0]} has changed")
-
-
 def _compute(
-    bars: BarStore, store: FeatureStore, market: Market, history: Span, work: _Work
+    bars: BarStore, store: FeatureStore, market: Market, history: Span, work: Stale
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The features of `work`, and the changes of unit in it."""
     from trading_pipeline.core.learning.dataset import features_of
@@ -122,7 +71,7 @@ def _compute(
     return _inside(features_of(panel, market.calendar), work), _inside(panel.unit_changes(), work)
 
 
-def _inside(rows: pd.DataFrame, work: _Work) -> pd.DataFrame:
+def _inside(rows: pd.DataFrame, work: Stale) -> pd.DataFrame:
     wanted = pd.Series(True, index=rows.index)
     if work.since is not None:
         wanted &= rows["timestamp"] >= work.since
@@ -132,7 +81,7 @@ def _inside(rows: pd.DataFrame, work: _Work) -> pd.DataFrame:
 
 
 def _read(
-    bars: BarStore, store: FeatureStore, market: Market, history: Span, work: _Work
+    bars: BarStore, store: FeatureStore, market: Market, history: Span, work: Stale
 ) -> tuple[pd.DataFrame, bool]:
     """The bars that the features of `work` are made of, and whether these are all."""
     from trading_pipeline.core.features.lookback import first_needed

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
-from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.backtest.run import book_settings, evidence_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
@@ -20,6 +19,7 @@ from trading_pipeline.core.learning.walkforward import folds
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import LedgerError
+from trading_pipeline.steps.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel

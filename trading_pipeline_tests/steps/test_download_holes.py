@@ -10,8 +10,8 @@ import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.errors import TradingPipelineError
-from trading_pipeline_tests.adapters.test_download_faults import CASES, fetch
 from trading_pipeline_tests.fakes.venue import FOREVER, Fault
+from trading_pipeline_tests.steps.test_download_faults import CASES, fetch
 
 DAY = pd.Timedelta(days=1)
 NONE = Fault(rows=lambda rows: [])

@@ -13,8 +13,9 @@ from trading_pipeline.core.backtest.run import book_settings
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of
 from trading_pipeline.core.learning.dataset import Dataset
-from trading_pipeline.defs.assets.report import refuse_nothing_eligible, report_series
 from trading_pipeline.errors import EvaluationError
+from trading_pipeline.steps.evaluate import report_series
+from trading_pipeline.steps.freshness import refuse_nothing_eligible
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel
 
 
