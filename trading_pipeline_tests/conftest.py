@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 
-CASES = pytest.StashKey[Counter[str]]()  # of each test as `file::name`, those not run included
+CASES = pytest.StashKey[Counter[str]]()
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -39,3 +39,9 @@ def instance():
 
     with dg.DagsterInstance.ephemeral() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def cases(request):
+    """How many cases each test has, as `file::name`; those that do not run included."""
+    return request.config.stash[CASES]

@@ -1,5 +1,7 @@
 """Hypothesis strategies that speak the domain."""
 
+from math import inf
+
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
@@ -7,10 +9,37 @@ from hypothesis.extra import numpy as hnp
 
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
+from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 FIRST = pd.Timestamp("2020-01-06", tz="UTC")  # a Monday
+
+
+COSTS = st.builds(
+    Costs,
+    fee=st.sampled_from([0.0, 0.001, 0.02]),
+    maker_fee=st.sampled_from([None, 0.0, 0.0005]),
+    fee_per_share=st.sampled_from([0.0, 0.01]),
+    minimum_fee=st.sampled_from([0.0, 1.0, 25.0]),
+    slippage=st.sampled_from([0.0, 0.0005, 0.02]),
+    impact=st.sampled_from([0.0, 0.5, 3.0]),
+    participation=st.sampled_from([inf, 0.1, 0.01, 1.0]),
+    borrow=st.sampled_from([0.0, 0.3]),
+    funding=st.sampled_from([0.0, 0.4, -0.4]),
+    debit=st.sampled_from([0.0, 0.3]),
+    leverage=st.sampled_from([0.5, 1.0, 3.0]),
+    lot=st.sampled_from([0.0, 0.1, 1.0, 10.0]),
+    min_notional=st.sampled_from([0.01, 1.0, 500.0]),
+    delisting_loss=st.sampled_from([0.0, 0.3]),
+    delisted_after=st.sampled_from([1, 5, 30]),
+)
+BARRIERS = {
+    "stop_loss": st.sampled_from([inf, 0.3, 2.0]),
+    "take_profit": st.sampled_from([inf, 0.5, 3.0]),
+    "trailing_stop": st.sampled_from([inf, 0.3, 2.0]),
+}
+LOOSE = {"daily_loss": 0.9, "weekly_loss": 0.9, "monthly_loss": 0.9, "halve": 0.9, "flat": 0.95}
 
 
 @st.composite

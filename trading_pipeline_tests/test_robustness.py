@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from trading_pipeline_tests.conftest import CASES
-
 PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (\d+) \| (`.+`) \|$", re.M)
 
@@ -19,9 +17,8 @@ def rows() -> list[tuple[str, int, list[str]]]:
     ]
 
 
-def test_every_row_counts_the_cases_of_its_tests(request):
+def test_every_row_counts_the_cases_of_its_tests(cases):
     """Of all files that this run collected, which is all of them in `make test`."""
-    cases = request.config.stash[CASES]
     files = {test.partition("::")[0] for test in cases}
     wrong = {}
     for tried, said, tests in rows():

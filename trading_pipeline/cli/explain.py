@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.cli.context import Capital, MarketName, Preset, settings_of
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import Capital, MarketName, Preset
 from trading_pipeline.errors import SettingsError
 
 

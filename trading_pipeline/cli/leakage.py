@@ -8,7 +8,10 @@ import typer
 
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import ProgressBars, say
-from trading_pipeline.cli.context import CalendarName, Strict, read_panel, runner_of, settings_of
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import CalendarName, Strict
+from trading_pipeline.cli.panel import read_panel
+from trading_pipeline.cli.runner import running
 from trading_pipeline.errors import HistoryTooShort
 
 LEAK = 1  # exit code
@@ -47,12 +50,10 @@ def check_leakage(
 
 def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
     """What all stages of a stored market came to, and what was skipped and why."""
-    settings = settings_of(name)
-    with runner_of(settings) as run, ProgressBars() as bars:
-        from trading_pipeline.definitions import plan_of
+    with running(settings_of(name), name) as (run, plan), ProgressBars() as bars:
         from trading_pipeline.steps.leakage import examine_market
 
-        return examine_market(run.home, plan_of(settings, name), cuts, _watching(bars, name))
+        return examine_market(run.home, plan, cuts, _watching(bars, name))
 
 
 def _of_panel(
@@ -62,8 +63,6 @@ def _of_panel(
     from trading_pipeline.core.leakage.bars import N_STEPS, examine_bars
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.market.calendar import on_open_days
-    from trading_pipeline.core.market.panel import Panel
-    from trading_pipeline.core.market.set_aside import rows_in_doubt
     from trading_pipeline.core.market.stamps import clock_of
     from trading_pipeline.steps.leakage import MODEL, examine_trainings
     from trading_pipeline.steps.plan import Plan
@@ -71,16 +70,15 @@ def _of_panel(
     settings, name = settings_of(), market_name(path.resolve().stem)
     terms = settings.market(template) if template else None
     named = calendar or (terms.calendar if terms else None)
-    source, rows, aside = read_panel(path, strict, calendar, terms)
-    clock = clock_of(rows, named, str(path)).calendar
-    bars_open, doubts = on_open_days(rows, clock, str(path)), rows_in_doubt(aside, rows)
-    panel = Panel.of(bars_open, source.actions(source.symbols()), doubts=doubts)
+    file = read_panel(path, strict, calendar, terms)
+    clock = clock_of(file.bars, named, str(path)).calendar
+    panel = file.panel(on_open_days(file.bars, clock, str(path)))
     skipped = {MODEL: "a panel has no checkpoint"}
     with ProgressBars() as bars:
         watching = _watching(bars, name)
         examined = examine_bars(panel, clock.name, cuts=cuts, watch=watching("bars to features"))
         try:
-            market, notes = market_of_panel(rows, name, N_STEPS, terms, named, where=str(path))
+            market, notes = market_of_panel(file.bars, name, N_STEPS, terms, named, str(path))
         except HistoryTooShort as error:
             return examined, {"training": str(error)} | skipped
         for note in notes:

@@ -11,8 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli import data, explain, features, leakage, model, paper, quality, sweep
-from trading_pipeline.cli import pipeline as chain
+from trading_pipeline.cli import (
+    bars,
+    download,
+    explain,
+    features,
+    leakage,
+    model,
+    paper,
+    pipeline,
+    quality,
+    simulate,
+    sweep,
+)
+from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.errors import TradingPipelineError
 
 REFUSED, INTERRUPTED = 2, 130  # 130 is what shells report of a program that Ctrl-C ended
@@ -48,14 +60,15 @@ app = typer.Typer(
 
 
 # In this order `--help` lists them.
-app.command()(chain.demo)
-app.command()(data.download)
+app.command()(pipeline.demo)
+app.command()(download.download)
 app.command()(quality.quality)
-app.command()(data.bars)
-app.command()(chain.train)
-app.command()(chain.backtest)
+app.command()(bars.bars)
+app.command()(pipeline.train)
+app.command()(pipeline.backtest)
 app.command(epilog=sweep.lesson())(sweep.sweep)
-app.command("walk-forward")(chain.walk_forward)
+app.command("walk-forward")(pipeline.walk_forward)
+app.command()(simulate.simulate)
 app.command("paper-trade")(paper.paper_trade)
 app.command()(paper.halt)
 app.command()(paper.resume)
@@ -63,7 +76,14 @@ app.command()(explain.explain)
 app.command("check-leakage")(leakage.check_leakage)
 app.command()(features.features)
 app.command()(model.model)
-app.command()(paper.home)
+
+
+@app.command()
+def home() -> None:
+    """Create DAGSTER_HOME below TP_HOME, with its dagster.yaml, and print its path."""
+    from trading_pipeline.defs.instance import prepare_home
+
+    typer.echo(str(prepare_home(settings_of().home)))
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from trading_pipeline.cli.context import MarketName, known_preset, settings_of
+from trading_pipeline.cli.markets import known_preset, settings_of
+from trading_pipeline.cli.options import MarketName
 
 
 def model(

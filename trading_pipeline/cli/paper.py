@@ -1,4 +1,4 @@
-"""Commands about paper trading, and about the place where Dagster keeps its records."""
+"""Commands about paper trading."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli.context import Capital, markets_of, runner_of, settings_of
+from trading_pipeline.cli.markets import markets_of, settings_of
+from trading_pipeline.cli.options import Capital
+from trading_pipeline.cli.runner import running
 
 
 def paper_trade(
@@ -34,18 +36,17 @@ def paper_trade(
     period and checkpoints.
     """
     settings = settings_of()
-    name = next(iter(markets_of(settings, source, None if source in settings.markets else source)))
+    name = markets_of(settings, source, None if source in settings.markets else source)[0]
     say(
         f"note: a replay of the bars of {name} that are stored, with simulated fills: new bars are "
         "not waited for, and no order is sent to a venue"
     )
-    with runner_of(settings, alone=False) as run:
-        from trading_pipeline.definitions import plan_of
+    with running(settings, name, alone=False) as (run, plan):
         from trading_pipeline.defs.paper import run_session
 
         summary = run_session(
             run,
-            plan_of(settings, name),
+            plan,
             {
                 "session": session,
                 "capital": capital,
@@ -57,10 +58,11 @@ def paper_trade(
     typer.echo(summary)
 
 
-def halt(
-    market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")],
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the order.")] = "",
-) -> None:
+Name = Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept with the order.")]
+
+
+def halt(market: Name, reason: Reason = "") -> None:
     """The kill switch: close every position of a market's paper sessions, and open none.
 
     It holds from the next decision on, of sessions that run and of those that start later, until
@@ -69,10 +71,7 @@ def halt(
     _tell(market, "halted", reason)
 
 
-def resume(
-    market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")],
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the order.")] = "",
-) -> None:
+def resume(market: Name, reason: Reason = "") -> None:
     """Undo `halt`: from the next decision on, a market's paper sessions trade again."""
     _tell(market, "trading", reason)
 
@@ -81,16 +80,6 @@ def _tell(market: str, intent: str, reason: str) -> None:
     from trading_pipeline.adapters.kill_switch import record_intent
     from trading_pipeline.definitions import home_of
 
-    settings = settings_of()
-    name = next(iter(markets_of(settings, market, None)))
-    home = home_of(settings)
-    with home.ledger() as ledger:
-        record_intent(ledger, name, intent, reason, datetime.now(UTC))
-    typer.echo(f"{name}: {intent} from the next decision on")
-
-
-def home() -> None:
-    """Create DAGSTER_HOME below TP_HOME, with its dagster.yaml, and print its path."""
-    from trading_pipeline.defs.instance import prepare_home
-
-    typer.echo(str(prepare_home(settings_of().home)))
+    with home_of(settings_of(market)).ledger() as ledger:
+        record_intent(ledger, market, intent, reason, datetime.now(UTC))
+    typer.echo(f"{market}: {intent} from the next decision on")

@@ -7,18 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import say, working
-from trading_pipeline.cli.context import (
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import (
     CalendarName,
     Capital,
+    DataPath,
     MarketName,
     Preset,
     Strict,
-    known_preset,
-    read_panel,
-    runner_of,
-    settings_of,
-    with_preset,
 )
+from trading_pipeline.cli.panel import panel_settings
+from trading_pipeline.cli.runner import running
 
 
 def demo(preset: Preset = None, capital: Capital = 100_000.0) -> None:
@@ -27,7 +26,7 @@ def demo(preset: Preset = None, capital: Capital = 100_000.0) -> None:
     Downloads nothing: the bars come with a Python package. Bars, features, a model for every year,
     predictions, backtest, report. A second run does only what is not up to date.
     """
-    _chain(settings_of(), "sample", preset, capital, next_steps=True)
+    _chain(settings_of("sample", preset), "sample", capital, next_steps=True)
 
 
 def train(market: MarketName = "sample", preset: Preset = None) -> None:
@@ -35,12 +34,10 @@ def train(market: MarketName = "sample", preset: Preset = None) -> None:
 
     A model sees nothing of the fold it is asked about, nor of what comes after.
     """
-    settings = settings_of(market, preset)
-    with runner_of(settings) as run:
-        from trading_pipeline.definitions import plan_of
+    with running(settings_of(market, preset), market) as (run, plan):
         from trading_pipeline.defs import runs
 
-        done = runs.train(run, plan_of(settings, market))
+        done = runs.train(run, plan)
     say(f"{market}: {_brought(list(done.values()))}")
 
 
@@ -55,20 +52,16 @@ def backtest(
     market: MarketName = "sample", preset: Preset = None, capital: Capital = 100_000.0
 ) -> None:
     """Trade the out-of-sample predictions with costs and risk rules, and write the report."""
-    settings = settings_of(market, preset)
-    with runner_of(settings) as run:
-        from trading_pipeline.definitions import plan_of
+    with running(settings_of(market, preset), market) as (run, plan):
         from trading_pipeline.defs import runs
 
         with working(f"{market}: backtest"):
-            runs.backtest(run, plan_of(settings, market), capital)
-        _print_summary(run.home.report(plan_of(settings, market).market))
+            runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market))
 
 
 def walk_forward(
-    data_path: Annotated[
-        Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
-    ],
+    data_path: DataPath,
     out: Annotated[
         Path | None, typer.Option(help="Where everything goes.", show_default="walk-forward/STEM")
     ] = None,
@@ -87,21 +80,16 @@ def walk_forward(
     slippage, and a short history shrinks the spans (and says so). The calendar is the one that
     fits the days of the bars, unless --calendar or --market names it.
     """
-    settings, name = _panel_settings(data_path, out, market, preset, calendar, strict)
+    settings, name = panel_settings(data_path, out, market, preset, calendar, strict)
     os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
-    _chain(settings, name, None, capital)
+    _chain(settings, name, capital)
 
 
-def _chain(
-    settings: Any, name: str, preset: str | None, capital: float, next_steps: bool = False
-) -> None:
+def _chain(settings: Any, name: str, capital: float, next_steps: bool = False) -> None:
     """Bars to report, doing only what is not up to date, then the summary."""
-    from trading_pipeline.definitions import plan_of
-    from trading_pipeline.defs import runs
+    with running(settings, name) as (run, plan):
+        from trading_pipeline.defs import runs
 
-    settings = with_preset(settings, name, preset)
-    plan = plan_of(settings, name)
-    with runner_of(settings) as run:
         with working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
         runs.train(run, plan)
@@ -145,38 +133,3 @@ def _print_summary(folder: Path) -> None:
 
     typer.echo(summary_text(json.loads((folder / "report.json").read_text())))
     typer.echo(f"\nReport: {folder / 'report.html'}")
-
-
-def _panel_settings(
-    data_path: Path,
-    out: Path | None,
-    market: str | None,
-    preset: str | None,
-    calendar: str | None,
-    strict: bool,
-) -> tuple[Any, str]:
-    """Settings of a market made from a panel, written to its folder for the UI to read."""
-    from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
-    from trading_pipeline.core.model.config import ModelConfig
-    from trading_pipeline.settings import MarketSettings
-
-    settings = settings_of()
-    template = settings.market(market) if market else None
-    _, bars, _ = read_panel(data_path, strict, calendar, template)
-    name = market_name(data_path.resolve().stem)
-    size = preset or (settings.markets[market].preset if market in settings.markets else "small")
-    made, notes = market_of_panel(
-        bars,
-        name,
-        ModelConfig.preset(known_preset(size)).n_steps,
-        template,
-        calendar,
-        where=str(data_path),
-    )
-    home = (out or Path("walk-forward") / name).absolute()
-    entry = MarketSettings.of(made, path=data_path.absolute(), preset=size)
-    for note in notes:
-        say(f"note: {note}")
-    config = settings.for_panel(home, name, entry)
-    say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
-    return settings.model_copy(update={"home": home, "markets": {name: entry}}), name

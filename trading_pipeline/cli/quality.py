@@ -7,7 +7,8 @@ import typer
 
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli.context import CalendarName, settings_of
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import CalendarName
 
 SEVERE = 1  # exit code
 

@@ -8,36 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.adapters.terminal import ProgressBars, say
-from trading_pipeline.cli.context import Capital, MarketName, settings_of
-from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import Capital, MarketName
+from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.errors import SettingsError
 
 LARGEST = 2000  # variants of one sweep
-LIMITS = {
-    "volatility_target": "a year; inf takes weights as they come",
-    "gross_cap": "sum of absolute weights",
-    "net_cap": "absolute sum of weights",
-    "symbol_cap": "absolute weight of one symbol",
-    "kelly_fraction": "of full Kelly, once there is evidence",
-    "starting_cap": "share of gross_cap while there is none",
-    "kelly_floor": "share of gross_cap left when the evidence is bad",
-    "group_cap": "share of gross_cap for a sector or cluster",
-    "daily_loss": "fraction lost in a day: no new exposure",
-    "weekly_loss": "the same in a week",
-    "monthly_loss": "the same in a month",
-    "halve": "drawdown at which positions are halved",
-    "flat": "drawdown at which they are closed",
-    "flat_days": "days without positions after that",
-    "half_days": "days at half size, at most",
-    "stop_loss": "in σ√h from the average entry",
-    "take_profit": "the same, in favour",
-    "trailing_stop": "in σ√h from the best price; inf: off",
-    "breaker": "× usual volatility: no new exposure",
-    "limit_entry": "σ below the close to wait for; 0: at the open",
-    "span": "bars over which scores are smoothed",
-    "band": "no trade within this share of the target",
-    "band_floor": "nor within this weight",
-}
 
 
 def _value(profile: Any, limit: str) -> str:

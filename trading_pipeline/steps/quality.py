@@ -1,5 +1,6 @@
 """Is the data fit to learn from and trade on? Of anyone's Parquet files, or of a market's store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.reports.coverage import draw_coverage
+from trading_pipeline.adapters.reports.folder import write_among_others
 from trading_pipeline.adapters.reports.quality import quality_text
 from trading_pipeline.adapters.sources.parquet import ParquetSource, read_actions, read_parquet
 from trading_pipeline.adapters.store.bars import BarStore
@@ -215,23 +217,17 @@ def write_quality(folder: Path, quality: Quality) -> list[Path]:
     """Write quality.txt, findings.csv and coverage.png; where they are.
 
     Raises:
-        StoreError: one of them is there, and is not from an earlier call.
+        StoreError: one of them is there, and is not from an earlier call; or the folder cannot be
+            written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    text, table, picture = files = [
-        folder / name for name in ("quality.txt", "findings.csv", "coverage.png")
-    ]
-    header = ",".join(_COLUMNS).encode()
-    is_ours = table.is_file() and table.read_bytes().startswith(header)
-    if not is_ours and (theirs := [path for path in files if path.exists()]):
-        raise StoreError(f"{theirs[0]} is not from this command; choose another folder with --out")
-    text.write_text(quality_text(quality), encoding="utf-8")
-    pd.DataFrame([vars(each) for each in quality.findings], columns=list(_COLUMNS)).to_csv(
-        table, index=False
-    )
     title = f"{quality.name}: share of the expected bars"
-    picture.write_bytes(draw_coverage(quality.coverage, title))
-    return files
+    findings = pd.DataFrame([vars(each) for each in quality.findings], columns=list(_COLUMNS))
+    files: dict[str, Callable[[Path], object]] = {
+        "quality.txt": lambda path: path.write_text(quality_text(quality), encoding="utf-8"),
+        "findings.csv": lambda path: findings.to_csv(path, index=False),
+        "coverage.png": lambda path: path.write_bytes(draw_coverage(quality.coverage, title)),
+    }
+    return write_among_others(folder, "findings.csv", list(_COLUMNS), files)
 
 
 _COLUMNS = Finding.__dataclass_fields__

@@ -12,11 +12,8 @@ from trading_pipeline.cli import explain as command
 from trading_pipeline.cli.explain_text import Section, plain_text, rich_table
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.market.bars import price_text
-from trading_pipeline_tests.cli.test_main import folder, run
-from trading_pipeline_tests.cli.test_pipeline import finished, own_instance, running, settings
+from trading_pipeline_tests.cli.running import running
 from trading_pipeline_tests.core.explain.test_explanation import LONG_ONLY, NEUTRAL, rerun_of
-
-__all__ = ["finished", "folder", "own_instance", "run", "settings"]  # fixtures
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,7 @@
 
 from trading_pipeline.core.learning import dataset
 from trading_pipeline.steps import quality
-from trading_pipeline_tests.cli.test_main import folder, run
 from trading_pipeline_tests.synthetic import panel
-
-__all__ = ["folder", "run"]  # fixtures
 
 
 def test_a_clean_panel_is_told_stage_by_stage(run, folder):

@@ -1,9 +1,7 @@
 """The command line refuses with one line and exit code 2, and never with a traceback."""
 
 import os
-import re
 import signal
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +11,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline.cli import data, main
-from trading_pipeline.cli import pipeline as chain
+from trading_pipeline.cli import download, pipeline
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.runs import Landed
@@ -22,37 +19,11 @@ from trading_pipeline_tests.core.market.planted import clean_bars
 from trading_pipeline_tests.synthetic import panel
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("folder")
 COMMANDS = (
     *("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "check-leakage"),
     *("quality", "bars", "model", "home"),
 )
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A folder with the project's own settings; signals and variables are put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
-    monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TP_CONFIG", str(ROOT / "pipeline.toml"))
-    handler = signal.getsignal(signal.SIGTERM)
-    yield tmp_path
-    signal.signal(signal.SIGTERM, handler)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs the entry point as a shell would; its exit code and what it said, spaces joined."""
-
-    def command(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["trading-pipeline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), re.sub(r"[\s│]+", " ", said.out + said.err)
-
-    return command
 
 
 def set_value(column: str, value: object) -> pd.DataFrame:
@@ -240,7 +211,7 @@ def test_a_panel_of_another_clock_than_its_market_is_refused(run, folder):
 def settled(monkeypatch):
     """What walk-forward made of a panel, without running it."""
     made = []
-    monkeypatch.setattr(chain, "_chain", lambda settings, name, *_: made.append(settings))
+    monkeypatch.setattr(pipeline, "_chain", lambda settings, name, *_: made.append(settings))
     return lambda: made[-1].market(*made[-1].markets)
 
 
@@ -321,7 +292,7 @@ def test_an_interruption_anywhere_is_said_and_ends_with_130(run, monkeypatch, se
         os.kill(os.getpid(), sent)
         time.sleep(30)  # a busy machine delivers it when it gets to it
 
-    monkeypatch.setattr(chain, "settings_of", interrupted)
+    monkeypatch.setattr(pipeline, "settings_of", interrupted)
     code, said = run("train")
     assert code == 130
     assert "the same command goes on from here" in said
@@ -394,13 +365,13 @@ def test_quality_of_what_is_not_there_is_refused(run, folder):
 
 def test_what_is_wrong_with_downloaded_bars_is_said_in_a_line(capsys):
     whole = Landed(added=3, changed=0, removed=0, rows=9, last="2024-01-02 00:00:00", failed={})
-    assert data._report("m", whole)
+    assert download._report("m", whole)
     assert (
         capsys.readouterr().err == "m: 3 bars added; 9 stored, the newest of 2024-01-02 00:00 UTC\n"
     )
-    assert data._report("m", replace(whole, severe=1, warnings=2))
+    assert download._report("m", replace(whole, severe=1, warnings=2))
     assert "m: 1 severe finding and 2 warnings about" in capsys.readouterr().err
-    assert not data._report("m", replace(whole, failed={"X": "no"}))
+    assert not download._report("m", replace(whole, failed={"X": "no"}))
 
 
 def test_bars_are_written_as_they_are_and_as_they_were_known(run, folder):

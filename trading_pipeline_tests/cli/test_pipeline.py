@@ -1,57 +1,21 @@
 """The whole chain through Dagster on real bars, with small models: what the demo does."""
 
 import json
-from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 
 from trading_pipeline.core.learning.inference import Predictor
-from trading_pipeline.definitions import build, plan_of
+from trading_pipeline.definitions import plan_of
 from trading_pipeline.defs import runs
 from trading_pipeline.defs.paper import run_session
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import LookAheadError, TradingPipelineError
-from trading_pipeline.settings import Settings
 from trading_pipeline.steps import demo as proofs
-from trading_pipeline.steps.home import ConfiguredSources, Home
 from trading_pipeline.steps.inputs import read_dataset
+from trading_pipeline_tests.cli.running import running
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    """The sample market, ending in 2007: two folds."""
-    read = Settings(_env_file=None, home=tmp_path_factory.mktemp("home"))
-    entry = read.markets["sample"].model_copy(update={"end": pd.Timestamp("2008-01-01").date()})
-    return read.model_copy(update={"markets": {"sample": entry}})
-
-
-@contextmanager
-def running(settings):
-    home = Home(root=str(settings.home))
-    with runs.runner(build(settings), home, ConfiguredSources({})) as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def finished(settings):
-    """Everything run once; what each step said."""
-    plan = plan_of(settings, "sample")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        with running(settings) as run:
-            days = runs.download(run, plan)
-            folds = runs.train(run, plan)
-            reported = runs.backtest(run, plan, 100_000.0)
-        patch.delenv("DAGSTER_HOME", raising=False)
-    return {"days": days, "folds": folds, "reported": reported}
-
-
-@pytest.fixture
-def own_instance(monkeypatch):
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
 
 
 def report_folder(settings):

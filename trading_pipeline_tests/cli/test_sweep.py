@@ -1,6 +1,5 @@
 """The command that sweeps limits: what it asks for, refuses, prints and writes."""
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -10,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from trading_pipeline.cli.main import app
-from trading_pipeline.cli.sweep import LIMITS, lesson
+from trading_pipeline.cli.sweep import lesson
 from trading_pipeline.core.evaluation.sweep import Luck
-from trading_pipeline.core.trading.profiles import PROFILES, Profile
+from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.steps import sweep as sweeping
-from trading_pipeline_tests.adapters.reports.test_sweep import table
+from trading_pipeline_tests.adapters.reports.histories import sweep_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +35,7 @@ def asked(monkeypatch):
         calls.append((plan.market.name, grid, capital, threads))
         first, last = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
         luck = Luck(12, 0.61, "variant 1", 0.63, 0.07, "equal_weight")
-        return sweeping.Swept(table(), grid.limits, grid.left_out, luck, 4, 252, first, last)
+        return sweeping.Swept(sweep_table(), grid.limits, grid.left_out, luck, 4, 252, first, last)
 
     monkeypatch.setattr(sweeping, "sweep_market", sweep_market)
     return calls
@@ -47,7 +46,8 @@ def run(*arguments):
 
 
 def test_help_teaches_every_limit_with_its_values():
-    numbers = [each.name for each in fields(Profile) if each.type in (int, float)]
+    values = vars(PROFILES["moderate"]).items()
+    numbers = [name for name, value in values if type(value) in (int, float)]
     assert list(LIMITS) == numbers
     said = lesson()
     assert "**stop_loss** 2.5 / 3 / 3.5: in σ√h" in said

@@ -23,7 +23,7 @@ from trading_pipeline.steps.paper import Forecaster, ReplaySession, journalled_o
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel
-from trading_pipeline_tests.core.trading.test_kelly import panel_of_opens
+from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 CAPITAL = 100_000.0
 # Small orders are refused, so that there are vetoes in quiet years too.

@@ -1,7 +1,7 @@
 """A folder of files that belong together, replaced whole or not at all."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trading_pipeline.adapters.store.files import flush, one_writer
@@ -41,6 +41,39 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
             f"cannot write {folder}: {error.strerror or error}. Make it writable, free some "
             "space, or choose another folder with TP_HOME."
         ) from error
+
+
+def write_among_others(
+    folder: Path, mark: str, columns: Sequence[str], files: Mapping[str, Callable[[Path], object]]
+) -> list[Path]:
+    """Write files into a folder that a user named, and over nothing but files of earlier calls.
+
+    Args:
+        mark: the one of `files` that tells: a CSV file that begins with `columns` if we wrote it.
+        files: by name, what writes each to the path it is given.
+
+    Returns:
+        Where they are.
+
+    Raises:
+        StoreError: one of them is there, and no earlier call wrote it; or they cannot be written.
+    """
+    paths = {folder / name: write for name, write in files.items()}
+    ours, header = folder / mark, ",".join(columns).encode()
+    try:
+        is_ours = ours.is_file() and ours.read_bytes().startswith(header)
+        if not is_ours and (theirs := [path for path in paths if path.exists()]):
+            raise StoreError(
+                f"{theirs[0]} is not from this command; choose another folder with --out"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(paths, key=lambda path: path != ours):  # a call that is cut short owns
+            paths[path](path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {folder}: {error.strerror or error}; give a writable folder with --out"
+        ) from error
+    return list(paths)
 
 
 def _beside(folder: Path, purpose: str) -> Path:

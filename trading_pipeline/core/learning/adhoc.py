@@ -39,19 +39,7 @@ def market_of_panel(
         HistoryTooShort: no spans fit; the message names the bars needed.
         BarsError: the stamps fit no timeframe or calendar, or not those that were named.
     """
-    named = calendar or (template.calendar if template else None)
-    if template:
-        refuse_another_timeframe(bars, template, where)
-    told = clock_of(bars, named, where)
-    check_weekdays(bars, told.calendar.name, where)
-    opened = on_open_days(bars, told.calendar, where)
-    if len(opened) < len(bars):  # a year is counted in what is left
-        told = clock_of(opened, told.calendar.name, where)
-    own = {"name": name, "source": "parquet", **_year(told), **_extent(bars)}
-    if template:
-        market = replace(template, calendar=told.calendar.name, **own)
-    else:
-        market = _default(told, own)
+    market, told, opened = unfitted_market(bars, name, template, calendar, where)
     clock = pd.DatetimeIndex(opened["timestamp"].unique())
     spans, shrunk = _fitting_spans(clock, market, n_steps, where)
     fitted = replace(market, walk_forward=spans)
@@ -64,6 +52,32 @@ def market_of_panel(
     left_out = find_closed(bars[~bars["timestamp"].isin(clock)], told.calendar)
     notes += [f"{each.figure}: {each.text}" for each in left_out]
     return fitted, notes + ([shrunk] if shrunk else [])
+
+
+def unfitted_market(
+    bars: pd.DataFrame,
+    name: str,
+    template: Market | None = None,
+    calendar: str | None = None,
+    where: str = "panel",
+) -> tuple[Market, Clock, pd.DataFrame]:
+    """`market_of_panel` with the usual spans, however short the bars; and what of them it keeps.
+
+    Returns:
+        The market, its clock, and the bars of days on which it is open.
+    """
+    named = calendar or (template.calendar if template else None)
+    if template:
+        refuse_another_timeframe(bars, template, where)
+    told = clock_of(bars, named, where)
+    check_weekdays(bars, told.calendar.name, where)
+    opened = on_open_days(bars, told.calendar, where)
+    if len(opened) < len(bars):  # a year is counted in what is left
+        told = clock_of(opened, told.calendar.name, where)
+    own = {"name": name, "source": "parquet", **_year(told), **_extent(bars)}
+    if template:
+        return replace(template, calendar=told.calendar.name, **own), told, opened
+    return _default(told, own), told, opened
 
 
 def market_name(stem: str) -> str:

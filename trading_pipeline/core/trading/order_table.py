@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.quality.finding import told_names
 from trading_pipeline.core.trading.engine.dtypes import KINDS, LIMIT, ORDER, STOP
 from trading_pipeline.errors import TradingError
 
 _LEVELS = {LIMIT: "limit_price", STOP: "stop_price"}
-_OPTIONAL = ("limit_price", "stop_price", "stop_loss", "take_profit")
+_NEEDED = ("decided_at", "symbol", "side", "quantity")
+_PRICES = ("limit_price", "stop_price", "stop_loss", "take_profit")
+COLUMNS = (*_NEEDED, "type", "bars", *_PRICES)
 
 
 def orders_from(table: pd.DataFrame, panel: Panel) -> np.ndarray:
@@ -20,12 +23,13 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> np.ndarray:
             they apply `type` (market, limit, stop; market if there is no such column),
             `limit_price`, `stop_price`, `bars` (that it is good for, 1 if there is no such
             column), and `stop_loss` and `take_profit`: the price levels of a bracket. The table of
-            `BacktestResult.orders` is one. One order per symbol and bar.
+            `BacktestResult.orders` is one. One order per symbol and bar. A row is named in errors
+            by its label, and by the name of the index ('line') if it has one.
 
     Raises:
         TradingError: the first row that breaks a rule, and the rule.
     """
-    missing = [name for name in ("decided_at", "symbol", "side", "quantity") if name not in table]
+    missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise TradingError(f"orders lack the columns {', '.join(missing)}")
     bar = _rows(table["decided_at"], panel.timestamps)
@@ -34,9 +38,13 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> np.ndarray:
     kind = _codes(table["type"], KINDS) if "type" in table else np.zeros(len(table), np.int64)
     bars = _numbers(table, "bars") if "bars" in table else np.ones(len(table))
     quantity = _numbers(table, "quantity")
-    prices = {name: _numbers(table, name) for name in _OPTIONAL}
-    _refuse(table, bar < 0, "decided_at", "is not a bar of the panel")
-    _refuse(table, symbol < 0, "symbol", "is not in the panel")
+    prices = {name: _numbers(table, name) for name in _PRICES}
+    first, last = panel.timestamps[0], panel.timestamps[-1]
+    span = f"{len(panel.timestamps):,} bars from {first} to {last}"
+    _refuse(table, bar < 0, "decided_at", f"is not a bar of the panel, which has {span}")
+    _refuse(
+        table, symbol < 0, "symbol", f"is not in the panel, which has {told_names(panel.symbols)}"
+    )
     _refuse(table, side < 0, "side", "is not buy or sell")
     _refuse(table, kind < 0, "type", f"is not one of {', '.join(KINDS)}")
     _refuse(table, ~((quantity >= 0) & np.isfinite(quantity)), "quantity", "is not >= 0")
@@ -95,4 +103,6 @@ def _refuse(table: pd.DataFrame, wrong: np.ndarray, column: str, rule: str) -> N
         row = int(np.flatnonzero(wrong)[0])
         value = table[column].iloc[row] if column in table else None
         value = value.item() if isinstance(value, np.generic) else value
-        raise TradingError(f"order {row}: {column} {value!r} {rule}")
+        told = str(value) if isinstance(value, pd.Timestamp) else repr(value)
+        place = f"{table.index.name or 'order'} {table.index[row]}"
+        raise TradingError(f"{place}: {column} {told} {rule}")

@@ -1,9 +1,9 @@
 """Risk profiles: every limit a book trades under, as one frozen value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf, isinf
-from typing import Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
@@ -18,30 +18,33 @@ class Profile:
     """
 
     name: str
-    volatility_target: float  # a year; inf leaves given weights as they are
-    gross_cap: float  # sum of absolute weights
-    net_cap: float  # absolute sum of weights
+    volatility_target: Annotated[float, "a year; inf takes weights as they come"]
+    gross_cap: Annotated[float, "sum of absolute weights"]
+    net_cap: Annotated[float, "absolute sum of weights"]
     long_only: bool
-    symbol_cap: float  # absolute weight; small universes get 1.5 × gross_cap / eligible symbols
-    kelly_fraction: float  # of full Kelly, once there is evidence
-    starting_cap: float = 0.5  # share of gross_cap while there is no evidence to size by
-    kelly_floor: float = 0.25  # share of gross_cap that is left when the evidence is bad
-    group_cap: float = inf  # gross weight of a sector or cluster, as a share of gross_cap
-    daily_loss: float  # against the close of the previous day, ISO week, month
-    weekly_loss: float
-    monthly_loss: float
-    halve: float  # drawdown at which positions are halved
-    flat: float  # drawdown at which they are closed
-    flat_days: int = 21
-    half_days: int = 63  # full size after this, or at a new peak
-    stop_loss: float  # in units of σ√h from the average entry
-    take_profit: float
-    trailing_stop: float = inf  # in units of σ√h from the best price since entry
-    breaker: float = inf  # no new exposure while the market is this many times as volatile as usual
-    limit_entry: float = 0.0  # σ per bar that new exposure waits for a better price; 0: at the open
-    span: int = 10  # bars over which scores are smoothed
-    band: float = 0.2  # no trade within this fraction of the target
-    band_floor: float = 0.01  # nor within this weight; less where many symbols share the book
+    # Small universes get 1.5 × gross_cap / eligible symbols.
+    symbol_cap: Annotated[float, "absolute weight of one symbol"]
+    kelly_fraction: Annotated[float, "of full Kelly, once there is evidence"]
+    starting_cap: Annotated[float, "share of gross_cap while there is none"] = 0.5
+    kelly_floor: Annotated[float, "share of gross_cap left when the evidence is bad"] = 0.25
+    group_cap: Annotated[float, "share of gross_cap for a sector or cluster"] = inf
+    # Losses are against the close of the previous day, ISO week, month.
+    daily_loss: Annotated[float, "fraction lost in a day: no new exposure"]
+    weekly_loss: Annotated[float, "the same in a week"]
+    monthly_loss: Annotated[float, "the same in a month"]
+    halve: Annotated[float, "drawdown at which positions are halved"]
+    flat: Annotated[float, "drawdown at which they are closed"]
+    flat_days: Annotated[int, "days without positions after that"] = 21
+    half_days: Annotated[int, "days at half size, at most"] = 63  # less after a new peak
+    stop_loss: Annotated[float, "in σ√h from the average entry"]
+    take_profit: Annotated[float, "the same, in favour"]
+    trailing_stop: Annotated[float, "in σ√h from the best price; inf: off"] = inf
+    breaker: Annotated[float, "× usual volatility: no new exposure"] = inf
+    limit_entry: Annotated[float, "σ below the close to wait for; 0: at the open"] = 0.0
+    span: Annotated[int, "bars over which scores are smoothed"] = 10
+    band: Annotated[float, "no trade within this share of the target"] = 0.2
+    # Less where many symbols share the account.
+    band_floor: Annotated[float, "nor within this weight"] = 0.01
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -61,6 +64,12 @@ class Profile:
         _require(self.breaker > 1, f"breaker must be > 1, was {self.breaker}")
 
 
+# What each limit means, in a line: everything of a profile that is a number.
+LIMITS: dict[str, str] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Profile, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}
 _POSITIVE = (
     *("volatility_target", "gross_cap", "net_cap", "symbol_cap", "group_cap", "kelly_fraction"),
     *("stop_loss", "take_profit", "trailing_stop"),
@@ -154,9 +163,9 @@ def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:
     Raises:
         ValueError: no such limit, one that is not a whole number but has to be, or an absurd one.
     """
-    kinds = {each.name: each.type for each in fields(Profile) if each.type in (int, float)}
-    if unknown := sorted(set(limits) - set(kinds)):
-        raise ValueError(f"no such limit: {', '.join(unknown)}; there are {', '.join(kinds)}")
+    kinds = get_type_hints(Profile)
+    if unknown := sorted(set(limits) - set(LIMITS)):
+        raise ValueError(f"no such limit: {', '.join(unknown)}; there are {', '.join(LIMITS)}")
     for name, value in limits.items():
         if kinds[name] is int and not float(value).is_integer():
             raise ValueError(f"{name} must be a whole number, was {value}")

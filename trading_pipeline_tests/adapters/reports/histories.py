@@ -1,6 +1,7 @@
-"""Made-up series for the tests of the report."""
+"""Made-up series and tables for the tests of the reports, and what of a page is our own."""
 
 from dataclasses import replace
+from math import inf, nan
 
 import numpy as np
 import pandas as pd
@@ -152,3 +153,37 @@ def diagnostics(features=None, **changes) -> Diagnostics:
         "folds": {"2020-01-01": (slice(0, 250), slice(262, dates))},
     }
     return diagnose(History(**given | changes), features or catalog())
+
+
+def sweep_table(sharpes=(0.5, 0.7, nan, -0.1), own=1) -> pd.DataFrame:
+    """Four variants of two limits, as a sweep tells them; `own` is the row of the market itself."""
+    rows = [
+        {
+            "stop_loss": stop,
+            "trailing_stop": trail,
+            "annual_return": 0.051,
+            "annual_volatility": 0.1,
+            "sharpe": sharpe,
+            "sharpe_low": sharpe - 0.5,
+            "sharpe_high": sharpe + 0.5,
+            "max_drawdown": -0.123,
+            "turnover": 9.41,
+            "fees": 1.0,
+            "halvings": 2,
+            "flattenings": 1,
+            "own": False,
+        }
+        for (stop, trail), sharpe in zip(
+            [(2.0, 3.0), (2.0, inf), (4.0, 3.0), (4.0, inf)], sharpes, strict=True
+        )
+    ]
+    rows[own]["own"] = True
+    return pd.DataFrame(rows, index=[f"variant {n}" for n in range(4)])
+
+
+def own_part(html: str) -> str:
+    """The page without plotly.js, which is a hundred times as long."""
+    from plotly.offline import get_plotlyjs
+
+    assert get_plotlyjs() in html
+    return html.replace(get_plotlyjs(), "")

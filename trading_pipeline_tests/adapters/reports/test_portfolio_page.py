@@ -18,10 +18,10 @@ from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline_tests.adapters.reports.histories import (
     diagnostics,
     fills,
+    own_part,
     series,
     with_holdings,
 )
-from trading_pipeline_tests.adapters.reports.test_tear_sheet import own_part
 from trading_pipeline_tests.core.evaluation.books import book, inputs
 
 SCRIPT = "<script>alert(1)</script>"

@@ -1,6 +1,6 @@
 """The table of a sweep as a person reads it."""
 
-from math import inf, nan
+from math import nan
 
 import numpy as np
 import pandas as pd
@@ -9,38 +9,13 @@ import pytest
 from trading_pipeline.adapters.reports.sweep import draw_sweep, luck_text, sweep_text, write_sweep
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.errors import StoreError
-
-
-def table(sharpes=(0.5, 0.7, nan, -0.1), own=1):
-    rows = [
-        {
-            "stop_loss": stop,
-            "trailing_stop": trail,
-            "annual_return": 0.051,
-            "annual_volatility": 0.1,
-            "sharpe": sharpe,
-            "sharpe_low": sharpe - 0.5,
-            "sharpe_high": sharpe + 0.5,
-            "max_drawdown": -0.123,
-            "turnover": 9.41,
-            "fees": 1.0,
-            "halvings": 2,
-            "flattenings": 1,
-            "own": False,
-        }
-        for (stop, trail), sharpe in zip(
-            [(2.0, 3.0), (2.0, inf), (4.0, 3.0), (4.0, inf)], sharpes, strict=True
-        )
-    ]
-    rows[own]["own"] = True
-    return pd.DataFrame(rows, index=[f"variant {n}" for n in range(4)])
-
+from trading_pipeline_tests.adapters.reports.histories import sweep_table
 
 LIMITS = ("stop_loss", "trailing_stop")
 
 
 def test_rows_stay_in_their_order_and_the_own_one_has_a_star():
-    head, *lines = sweep_text(table(), LIMITS).splitlines()
+    head, *lines = sweep_text(sweep_table(), LIMITS).splitlines()
     assert head.split()[:3] == ["stop_loss", "trailing_stop", "return"]
     cells = [
         "*",
@@ -78,30 +53,30 @@ def test_luck_is_said_in_full():
 
 def test_the_file_reads_back_as_the_table(tmp_path):
     path = tmp_path / "new" / "sweep.csv"
-    write_sweep(path, table())
-    pd.testing.assert_frame_equal(pd.read_csv(path, index_col=0), table())
+    write_sweep(path, sweep_table())
+    pd.testing.assert_frame_equal(pd.read_csv(path, index_col=0), sweep_table())
 
 
 def test_a_picture_needs_two_limits_and_leaves_out_what_was_left_out(tmp_path):
-    draw_sweep(tmp_path / "whole.png", table(), LIMITS, "title with $ and $")
-    draw_sweep(tmp_path / "part.png", table().iloc[:3], LIMITS, "title")
-    draw_sweep(tmp_path / "none.png", table(sharpes=[nan] * 4), LIMITS, "title")
+    draw_sweep(tmp_path / "whole.png", sweep_table(), LIMITS, "title with $ and $")
+    draw_sweep(tmp_path / "part.png", sweep_table().iloc[:3], LIMITS, "title")
+    draw_sweep(tmp_path / "none.png", sweep_table(sharpes=[nan] * 4), LIMITS, "title")
     for name in ("whole", "part", "none"):
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(ValueError, match="two limits, not 1"):
-        draw_sweep(tmp_path / "one.png", table(), LIMITS[:1], "title")
+        draw_sweep(tmp_path / "one.png", sweep_table(), LIMITS[:1], "title")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("precious")
     with pytest.raises(StoreError, match=r"cannot write .*file/sweep.csv"):
-        write_sweep(tmp_path / "file" / "sweep.csv", table())
+        write_sweep(tmp_path / "file" / "sweep.csv", sweep_table())
     with pytest.raises(StoreError, match=r"cannot write .*file/sweep.png"):
-        draw_sweep(tmp_path / "file" / "sweep.png", table(), LIMITS, "title")
+        draw_sweep(tmp_path / "file" / "sweep.png", sweep_table(), LIMITS, "title")
 
 
 def test_pictures_are_the_same_each_time(tmp_path):
     for name in ("a", "b"):
-        draw_sweep(tmp_path / name, table(), LIMITS, "title")
+        draw_sweep(tmp_path / name, sweep_table(), LIMITS, "title")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert np.isfinite(table()["turnover"]).all()
+    assert np.isfinite(sweep_table()["turnover"]).all()

@@ -17,7 +17,12 @@ from trading_pipeline.adapters.reports.page import page
 from trading_pipeline.adapters.reports.tear_sheet import ASIDE, FILES, is_whole, write_report
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.set_aside import Sifted
-from trading_pipeline_tests.adapters.reports.histories import diagnostics, series, with_holdings
+from trading_pipeline_tests.adapters.reports.histories import (
+    diagnostics,
+    own_part,
+    series,
+    with_holdings,
+)
 from trading_pipeline_tests.core.evaluation.books import inputs
 from trading_pipeline_tests.core.market.planted import clean_bars
 
@@ -32,14 +37,6 @@ def given():
 @pytest.fixture(scope="module")
 def summary(given):
     return evaluate(given)
-
-
-def own_part(html):
-    """The page without plotly.js, which is a hundred times as long."""
-    from plotly.offline import get_plotlyjs
-
-    assert get_plotlyjs() in html
-    return html.replace(get_plotlyjs(), "")
 
 
 def test_every_file_is_written_and_named(tmp_path, given, summary):

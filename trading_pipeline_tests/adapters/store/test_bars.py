@@ -13,21 +13,10 @@ from hypothesis import strategies as st
 
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore, Merged
 from trading_pipeline.core.market.actions import check_actions, empty_actions
-from trading_pipeline.core.market.bars import check_bars, empty_bars
+from trading_pipeline.core.market.bars import empty_bars
 from trading_pipeline.errors import BarsError, StoreError
+from trading_pipeline_tests.adapters.store.small_tables import NOW, days, utc
 from trading_pipeline_tests.strategies import bars
-
-NOW = pd.Timestamp("2025-01-01", tz="UTC")
-
-
-def days(start, count, price=10.0, symbol="AAA", **columns):
-    stamps = pd.date_range(start, periods=count, tz="UTC", unit="us")
-    table = pd.DataFrame({"timestamp": stamps, "symbol": symbol, "volume": 5.0})
-    return check_bars(table.assign(open=price, high=price, low=price, close=price, **columns))
-
-
-def utc(text):
-    return pd.Timestamp(text, tz="UTC")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from trading_pipeline.adapters.store import commit as module
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.commit import DECIDED, DRAFTS
 from trading_pipeline.errors import StoreError
-from trading_pipeline_tests.adapters.store.test_bars import NOW, days, utc
+from trading_pipeline_tests.adapters.store.small_tables import NOW, days, utc
 
 LATER = NOW + pd.Timedelta(days=1)
 IDENTITY = {"source": "venue", "feed": "sip"}

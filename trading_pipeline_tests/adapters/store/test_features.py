@@ -12,20 +12,9 @@ import pytest
 from trading_pipeline.adapters.store.features import FeatureStore, Written
 from trading_pipeline.core.features.grid import feature_grid
 from trading_pipeline.errors import FeatureError, StoreError
+from trading_pipeline_tests.adapters.store.small_tables import FIRST, HASH, features
 
-HASH, OTHER = "a" * 64, "b" * 64
-FIRST = pd.Timestamp("2020-01-06", tz="UTC")
-
-
-def features(days=5, symbols=("AAA", "BBB"), value=0.0, first=FIRST):
-    """Rows of two features; the first value of the second one is missing."""
-    stamps = pd.date_range(first, periods=days, unit="us")
-    keys = pd.MultiIndex.from_product([stamps, symbols], names=["timestamp", "symbol"])
-    table = keys.to_frame(index=False).astype({"symbol": "str"})
-    number = np.arange(len(table), dtype=np.float32)
-    return table.assign(
-        one=number + np.float32(value), two=np.where(number, number, np.nan)
-    ).astype({"one": np.float32, "two": np.float32})
+OTHER = "b" * 64
 
 
 @pytest.fixture
@@ -182,7 +171,7 @@ import os, sys
 from pathlib import Path
 import duckdb
 from trading_pipeline.adapters.store.features import FeatureStore
-from trading_pipeline_tests.adapters.store.test_features import HASH, features
+from trading_pipeline_tests.adapters.store.small_tables import HASH, features
 
 class Dying:
     def __init__(self, connection):

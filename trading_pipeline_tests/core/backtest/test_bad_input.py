@@ -10,11 +10,11 @@ import pytest
 from trading_pipeline.core.backtest.result import accounting_error
 from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.core.trading.trader import Bar, Trader
 from trading_pipeline.errors import TradingError
-from trading_pipeline_tests.core.trading.asking import limit, order, stop
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, random_scores
+from trading_pipeline_tests.core.trading.orders import limit, order, stop
 
 MODERATE = PROFILES["moderate"]
 TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10, "book": "neutral", "shortable": True}
@@ -265,10 +265,7 @@ def test_days_until_a_delisting_are_a_whole_number(days):
         Costs(delisted_after=days)
 
 
-NUMBERS = [each.name for each in fields(MODERATE) if each.type in (int, float)]
-
-
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize("value", [-0.1, nan])
 def test_no_limit_is_below_zero_or_unknown(name, value):
     with pytest.raises(ValueError, match=f"must|{name}"):

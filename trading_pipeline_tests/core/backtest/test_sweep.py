@@ -22,8 +22,7 @@ from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of, with_limits
 from trading_pipeline.errors import TradingError
-from trading_pipeline_tests.core.trading.markets import random_scores, stamps
-from trading_pipeline_tests.core.trading.test_kelly import panel_of_opens
+from trading_pipeline_tests.core.trading.markets import panel_of_opens, random_scores, stamps
 
 MODERATE = PROFILES["moderate"]
 N, CAPITAL = 24, 100_000.0

@@ -12,8 +12,8 @@ from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.backtest.test_reference_orders import random_orders
 from trading_pipeline_tests.core.trading.markets import random_panel, random_scores, rough_panel
+from trading_pipeline_tests.core.trading.orders import random_orders
 from trading_pipeline_tests.reference.vectorbt_replay import replay_equity
 
 TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10}

@@ -51,6 +51,25 @@ def panel_of(
     return Panel.of(bars, actions, symbols=SYMBOLS[: shape[1]])
 
 
+def panel_of_opens(opens):
+    """A panel of (T, N) opens, each bar's other prices equal to it."""
+    opens = np.asarray(opens, dtype=float)
+    ones = np.ones_like(opens)
+    return Panel(
+        timestamps=stamps(len(opens)),
+        symbols=tuple(f"S{n:02d}" for n in range(opens.shape[1])),
+        open=opens,
+        high=opens,
+        low=opens,
+        close=opens,
+        volume=1e6 * ones,
+        split=ones,
+        dividend=0 * ones,
+        factor=ones,
+        total_return_units=False,
+    )
+
+
 def random_panel(
     seed: int, T: int = 160, N: int = 4, missing: float = 0.03, actions: bool = True
 ) -> Panel:

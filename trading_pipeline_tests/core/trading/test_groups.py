@@ -11,8 +11,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.reasons import GROUP_CAP
 from trading_pipeline.core.trading.groups import groups_at, groups_of
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE
-from trading_pipeline_tests.core.trading.test_kelly import panel_of_opens
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of_opens
 
 N = 12
 MARKET = Market(

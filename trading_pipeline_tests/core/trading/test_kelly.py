@@ -6,32 +6,17 @@ import numpy as np
 import pytest
 
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.kelly import caps_in_force, kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE, random_panel, random_scores, stamps
+from trading_pipeline_tests.core.trading.markets import (
+    FREE,
+    panel_of_opens,
+    random_panel,
+    random_scores,
+)
 
 H, N = 3, 20
 MODERATE = PROFILES["moderate"]
-
-
-def panel_of_opens(opens):
-    """A panel of (T, N) opens, each bar's other prices equal to it."""
-    opens = np.asarray(opens, dtype=float)
-    ones = np.ones_like(opens)
-    return Panel(
-        timestamps=stamps(len(opens)),
-        symbols=tuple(f"S{n:02d}" for n in range(opens.shape[1])),
-        open=opens,
-        high=opens,
-        low=opens,
-        close=opens,
-        volume=1e6 * ones,
-        split=ones,
-        dividend=0 * ones,
-        factor=ones,
-        total_return_units=False,
-    )
 
 
 def caps(panel, score, **changes):

@@ -1,6 +1,5 @@
 """One decision path: the shell of one bar and the compiled loop are the same, bit for bit."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.trading.bar_by_bar import through_json, walk
 from trading_pipeline_tests.core.trading.markets import random_panel, random_scores
 
 TERMS = {
@@ -25,25 +25,6 @@ TERMS = {
 }
 # A stop takes several bars to fill, and has its minimum fee over all of them.
 THIN = replace(TERMS["costs"], participation=2e-4, minimum_fee=20.0)
-
-
-def walk(panel, trader, *, start, stop, restart, **inputs):
-    """Fill and decide bar by bar; `restart` sends the state through JSON after every call."""
-    filled, decided = [], []
-    for row in range(start, stop):
-        filled.append(trader.fill(Bar.of(panel, row)))
-        trader = through_json(trader) if restart else trader
-        if row == stop - 1:
-            break
-        now = {name: None if grid is None else grid[row] for name, grid in inputs.items()}
-        seen = panel.until(row + 1)
-        decided.append(trader.decide(Signals.of(seen, row, eligible=seen.traded[row], **now)))
-        trader = through_json(trader) if restart else trader
-    return trader, filled, decided
-
-
-def through_json(trader):
-    return Trader.from_dict(json.loads(json.dumps(trader.to_dict(), allow_nan=False)))
 
 
 def joined(parts, name):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.palette import (
     BAND,
@@ -17,6 +18,7 @@ from trading_pipeline.adapters.reports.charts.palette import (
     STRATEGY,
 )
 from trading_pipeline.adapters.reports.charts.series import (
+    Floats,
     ReportSeries,
     money_ticks,
     monthly_returns,
@@ -41,6 +43,14 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
     axes.set_yticks(ticks, [f"{tick:,.10g}" for tick in ticks])
     axes.set_yticks([], minor=True)
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
+    _save(figure, axes, path, title)
+
+
+def draw_account(path: Path, timestamps: pd.DatetimeIndex, equity: Floats, title: str) -> None:
+    """Write a PNG: the equity (T,) of one account."""
+    figure, axes = _empty(10, 5)
+    axes.plot(timestamps, equity, color=STRATEGY, linewidth=2)
+    axes.yaxis.set_major_formatter("{x:,.10g}")
     _save(figure, axes, path, title)
 
 

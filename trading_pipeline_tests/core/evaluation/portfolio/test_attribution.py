@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.evaluation.confidence import resampled_dates
-from trading_pipeline.core.evaluation.performance import Resampling
 from trading_pipeline.core.evaluation.portfolio.attribution import (
     a_year,
     attribution,
@@ -13,31 +11,7 @@ from trading_pipeline.core.evaluation.portfolio.attribution import (
     money_table,
     win_rates,
 )
-from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
-
-
-def resampling(n_days, replications=200):
-    return Resampling(
-        dates=resampled_dates(n_days, 5, replications, 0), block=5, days_per_year=252, seed=0
-    )
-
-
-def earned(n_days=300, symbols=("AAA", "BBB", "CCC"), seed=0, **changes):
-    """Random money: BBB was never short, and CCC never traded."""
-    rng = np.random.default_rng(seed)
-    money = rng.normal(5, 100, (3, 2, n_days, len(symbols)))
-    money[:, 1, :, 1] = 0.0
-    money[..., 2] = 0.0
-    given = {
-        "days": pd.bdate_range("2020-01-02", periods=n_days, tz="UTC"),
-        "symbols": symbols,
-        "kinds": ("price", "slippage", "fees"),
-        "money": money,
-        "interest": rng.normal(-1, 1, n_days),
-        "equity": np.full(n_days, 50_000.0),
-        "unexplained": np.zeros(n_days),
-    }
-    return Earnings(**given | changes)
+from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import earned, resampling
 
 
 def closed(earnings, count=60):

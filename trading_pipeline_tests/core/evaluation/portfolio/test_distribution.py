@@ -13,7 +13,7 @@ from trading_pipeline.core.evaluation.portfolio.distribution import (
     shape_of,
     skew,
 )
-from trading_pipeline_tests.core.evaluation.portfolio.test_attribution import resampling
+from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import resampling
 
 
 @pytest.fixture(scope="module")

@@ -10,36 +10,15 @@ from hypothesis import strategies as st
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import panel_of, random_panel, random_scores
+from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import (
+    DEAR,
+    TERMS,
+    of_scores,
+    of_weights,
+)
+from trading_pipeline_tests.core.trading.markets import panel_of
 
-TERMS = {
-    "capital": 1e5,
-    "bars_per_year": 252,
-    "horizon": 10,
-    "book": "neutral",
-    "shortable": True,
-}
-DEAR = Costs(fee=0.004, slippage=0.003, borrow=0.2, debit=0.3, leverage=2.0)
 SEEDS = st.integers(0, 10**6)
-
-
-def of_weights(seed):
-    """Longs and shorts that flip, through splits, dividends and missing bars."""
-    panel = random_panel(seed)
-    rng = np.random.default_rng(seed + 7)
-    weights = rng.normal(0, 0.3, panel.close.shape)
-    weights[rng.random(len(weights)) < 0.8] = np.nan
-    weights[140:] = 0.0
-    return simulate(panel, start=0, stop=160, weights=weights, costs=DEAR, **TERMS)
-
-
-def of_scores(seed, profile="aggressive"):
-    """A guarded book: stops, take-profits and loss limits."""
-    panel = random_panel(seed)
-    scores = random_scores(seed, panel)
-    profile = PROFILES[profile]
-    return simulate(panel, start=64, stop=160, score=scores, profile=profile, costs=DEAR, **TERMS)
 
 
 @settings(max_examples=40)

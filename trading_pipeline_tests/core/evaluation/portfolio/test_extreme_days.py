@@ -6,7 +6,7 @@ import pytest
 
 from trading_pipeline.core.evaluation.portfolio.extreme_days import extreme_days
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order, risk_events
-from trading_pipeline_tests.core.evaluation.portfolio.test_attribution import earned
+from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import earned
 
 
 def events(at, rules):

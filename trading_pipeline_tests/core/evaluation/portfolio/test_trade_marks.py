@@ -6,7 +6,7 @@ import pytest
 
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.portfolio.trade_marks import in_last_units, trade_marks
-from trading_pipeline_tests.core.evaluation.portfolio.test_earnings import DEAR, TERMS, of_scores
+from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import DEAR, TERMS, of_scores
 from trading_pipeline_tests.core.trading.markets import panel_of
 
 DAYS = pd.date_range("2024-01-01", periods=8, tz="UTC")

@@ -6,7 +6,8 @@ from math import exp, sqrt
 import numpy as np
 import pytest
 
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of
+from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
     fill,
@@ -17,7 +18,6 @@ from trading_pipeline_tests.core.trading.asking import (
     stop,
     traded,
 )
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of
 
 
 def test_a_bracket_guards_what_its_order_opens():

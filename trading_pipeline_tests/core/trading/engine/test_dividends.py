@@ -9,7 +9,8 @@ from math import exp
 
 import pytest
 
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.markets import FREE
+from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
     fill,
@@ -19,7 +20,6 @@ from trading_pipeline_tests.core.trading.asking import (
     run,
     stop,
 )
-from trading_pipeline_tests.core.trading.markets import FREE
 
 # × 4 %: 10 % below, 20 % above
 GUARDED = replace(BARE, stop_loss=2.5, take_profit=5.0)

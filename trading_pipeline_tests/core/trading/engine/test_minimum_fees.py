@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.trading.trader import Trader
-from trading_pipeline_tests.core.backtest.test_reference_orders import COSTS, random_orders
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.bar_by_bar import walk
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, rough_panel
+from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
     limit,
     order,
+    random_orders,
     run,
     traded,
 )
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, rough_panel
-from trading_pipeline_tests.core.trading.test_trader import walk
+from trading_pipeline_tests.strategies import COSTS
 
 THIN = replace(FREE, participation=0.1, minimum_fee=1.0)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of
+from trading_pipeline_tests.core.trading.orders import (
     CALM,
     fill,
     fills,
@@ -16,7 +17,6 @@ from trading_pipeline_tests.core.trading.asking import (
     stop,
     traded,
 )
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of
 
 WHOLE = replace(FREE, lot=1.0)
 

@@ -13,13 +13,9 @@ from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.backtest.test_reference_orders import (
-    BARRIERS,
-    COSTS,
-    random_orders,
-)
-from trading_pipeline_tests.core.trading.asking import CALM, fills, limit, order, run
 from trading_pipeline_tests.core.trading.markets import FREE, random_scores, rough_panel, stamps
+from trading_pipeline_tests.core.trading.orders import CALM, fills, limit, order, random_orders, run
+from trading_pipeline_tests.strategies import BARRIERS, COSTS
 
 T = 90
 SEEDS = st.integers(0, 10**6)
@@ -114,12 +110,12 @@ DEARER = ("fee", "slippage", "borrow", "fee_per_share", "minimum_fee", "impact",
 @settings(max_examples=25)
 @given(SEEDS, st.floats(1.1, 4.0), st.sampled_from(DEARER))
 def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
-    """Market orders alone, so that the fills are the same; funding is a cost of longs."""
+    """Market orders alone, so that the fills are the same; longs pay funding, shorts borrow."""
     panel = rough_panel(seed, T)
     table = random_orders(seed, panel).assign(type="market", stop_loss=np.nan, take_profit=np.nan)
     table["quantity"] = np.minimum(table["quantity"], 3)
-    if name == "funding":
-        table["side"] = "buy"
+    if name in ("funding", "borrow"):
+        table["side"] = "buy" if name == "funding" else "sell"
     base = CHEAP if name == "minimum_fee" else replace(CHEAP, minimum_fee=0)
     dear = replace(base, **{name: getattr(base, name) * times})
     rich = 1e9  # far from any limit of money, also where reverse splits have made prices high

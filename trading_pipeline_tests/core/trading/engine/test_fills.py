@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of
+from trading_pipeline_tests.core.trading.orders import (
     CALM,
     SLIP,
     fill,
@@ -16,7 +17,6 @@ from trading_pipeline_tests.core.trading.asking import (
     stop,
     traded,
 )
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.backtest.test_reference_orders import BARRIERS, COSTS, LOOSE
 from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel
 from trading_pipeline_tests.reference.runs import agree, run_book
+from trading_pipeline_tests.strategies import BARRIERS, COSTS, LOOSE
 
 T = 95
 # No number is a round share of another: what ties at a limit may be rounded to either side.

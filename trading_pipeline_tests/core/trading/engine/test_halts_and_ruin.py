@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.backtest.simulate import simulate_orders
-from trading_pipeline_tests.core.trading.asking import (
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of
+from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
     fill,
@@ -16,7 +17,6 @@ from trading_pipeline_tests.core.trading.asking import (
     run,
     traded,
 )
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of
 
 
 def halted(kind, delisted_after):

@@ -15,10 +15,8 @@ from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.errors import BarsError, SourceError
-from trading_pipeline_tests.cli.test_main import folder, run
 from trading_pipeline_tests.synthetic import panel
 
-__all__ = ["folder", "run"]  # fixtures
 BARS = panel(30)
 TABLE = pa.Table.from_pandas(BARS, preserve_index=False)
 

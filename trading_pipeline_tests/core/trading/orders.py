@@ -1,4 +1,4 @@
-"""Orders as tables of one row each, traded over a few bars, for tests worked by hand."""
+"""Tables of orders: a few to work by hand over a few bars, and random ones of every kind."""
 
 from dataclasses import replace
 from math import inf
@@ -76,3 +76,32 @@ def fills(book):
 
 def fill(bar, quantity, price, kind="order"):
     return (bar, kind, pytest.approx(quantity), pytest.approx(price))
+
+
+def random_orders(seed, panel):
+    """A table: every kind, either side, some with brackets, on any bar, of any size."""
+    rng = np.random.default_rng(seed + 31)
+    t, n = np.nonzero(rng.random(panel.close.shape) < 0.25)
+    M = len(t)
+    price = pd.DataFrame(panel.close).ffill().bfill().fillna(50.0).to_numpy()[t, n]
+    side = rng.choice(["buy", "sell"], M)
+    kind = rng.choice(["market", "limit", "stop"], M)
+    away = price * np.exp(rng.normal(0, 0.04, M))  # on either side of the price
+    up = np.where(side == "buy", 1.0, -1.0)
+    width = np.abs(rng.normal(0, 0.06, M))
+    bracket = rng.random(M) < 0.4
+    half = rng.random(M) < 0.3
+    return pd.DataFrame(
+        {
+            "decided_at": panel.timestamps[t],
+            "symbol": pd.Series(np.array(panel.symbols, dtype=object)[n], dtype="str"),
+            "side": side,
+            "quantity": np.where(rng.random(M) < 0.05, 0, rng.choice([3, 40, 250, 1500], M)),
+            "type": kind,
+            "limit_price": np.where(kind == "limit", away, np.nan),
+            "stop_price": np.where(kind == "stop", away, np.nan),
+            "bars": rng.choice([1, 1, 3, 10], M),
+            "stop_loss": np.where(bracket, price * np.exp(-up * width), np.nan),
+            "take_profit": np.where(bracket & ~half, price * np.exp(up * width), np.nan),
+        }
+    )

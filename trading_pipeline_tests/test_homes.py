@@ -19,7 +19,7 @@ from trading_pipeline.defs.instance import local_instance, prepare_home
 from trading_pipeline.errors import StoreError, TradingPipelineError
 from trading_pipeline.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ODD = ["with spaces", "a#b", "quote's \"", "größe 😀", "a: b", "{x}", "-", "a&b=c;d", "back\\slash"]
 
 

@@ -1,0 +1,75 @@
+"""The settings that a command works by, and the markets that it is meant for."""
+
+from typing import Any
+
+from trading_pipeline.errors import SettingsError
+
+
+def settings_of(market: str | None = None, preset: str | None = None) -> Any:
+    """All settings; of the market, if one is named, with the preset that is asked for."""
+    from trading_pipeline.settings import Settings
+
+    settings = Settings.read()
+    if market is None:
+        return settings
+    settings.market(market)
+    if preset is None:
+        return settings
+    entry = settings.markets[market].model_copy(update={"preset": known_preset(preset)})
+    return settings.model_copy(update={"markets": {**settings.markets, market: entry}})
+
+
+def known_preset(preset: str) -> str:
+    if preset not in ("tiny", "small", "full"):
+        raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
+    return preset
+
+
+def markets_of(
+    settings: Any, market: str, source: str | None, timeframe: str | None = None
+) -> list[str]:
+    """The markets meant: one by its name, or all of a source; of a timeframe, if one is given."""
+    if source is None:
+        known = {market: settings.market(market)}
+    else:
+        sources = {name: each.source for name, each in settings.markets.items()}
+        names = [name for name, each in sources.items() if source in (each, "all")]
+        if not names:
+            raise SettingsError(_no_market(settings, source, timeframe))
+        known = {name: settings.market(name) for name in names}
+    found = [name for name, each in known.items() if timeframe in (None, each.timeframe)]
+    if not found:
+        have = ", ".join(f"{name} of {each.timeframe}" for name, each in known.items())
+        raise SettingsError(
+            f"no bars of {timeframe} are asked for in pipeline.toml: it has {have}. A market has "
+            f"one timeframe; for another one add\n{_entry(source or 'binance', timeframe)}"
+        )
+    return found
+
+
+def _no_market(settings: Any, source: str, timeframe: str | None) -> str:
+    known = ", ".join(sorted({each.source for each in settings.markets.values()})) or "none"
+    complaint = f"no market of source {source!r} in pipeline.toml; it has {known}"
+    if source not in _EXAMPLES:
+        return complaint
+    return f"{complaint}. Add\n{_entry(source, timeframe)}"
+
+
+_EXAMPLES = {  # by source: the symbols of a first entry, and what else it needs
+    "sample": ('"AAPL", "IBM"', ""),
+    "parquet": ('"SPY"', '\npath = "panel.parquet"'),
+    "alpaca": ('"AAPL", "MSFT"', ""),
+    "binance": ('"BTC/USDT", "ETH/USDT"', ""),
+    "ccxt": ('"BTC/USD", "ETH/USD"', '\nexchange = "kraken"'),
+}
+
+
+def _entry(source: str, timeframe: str | None) -> str:
+    """The lines of pipeline.toml that would make such a market."""
+    source = source if source in _EXAMPLES else "binance"
+    symbols, more = _EXAMPLES[source]
+    name = f"{source}_{timeframe}" if timeframe else source
+    return (
+        f'[markets.{name}]\nsource = "{source}"{more}\nsymbols = [{symbols}]\n'
+        f'timeframe = "{timeframe or "1d"}"\nstart = 2019-01-01'
+    )

@@ -1,0 +1,51 @@
+"""Options that several commands have."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _finite(amount: float) -> float:
+    if not math.isfinite(amount):
+        raise typer.BadParameter("must be a finite amount of money")
+    return amount
+
+
+def _known_calendar(name: str | None) -> str | None:
+    from trading_pipeline.core.market.exchanges import canonical_calendar
+
+    try:
+        return name and canonical_calendar(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+DataPath = Annotated[
+    Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
+]
+CalendarName = Annotated[
+    str | None,
+    typer.Option(
+        "--calendar",
+        callback=_known_calendar,
+        help="Of the panel: any of exchange_calendars, such as XNYS, XTKS, 24/5 or 24/7.",
+        show_default="the one that fits",
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU)."
+    ),
+]
+Capital = Annotated[
+    float,
+    typer.Option(min=1.0, callback=_finite, help="Starting capital, in quote currency."),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse the first impossible row, instead of setting it aside."),
+]

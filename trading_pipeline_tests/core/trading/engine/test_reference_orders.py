@@ -1,0 +1,73 @@
+"""Orders of every kind, on rough markets, as a slow and obvious account trades them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_pipeline.core.backtest.simulate import simulate_orders
+from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline_tests.core.trading.markets import rough_panel
+from trading_pipeline_tests.core.trading.orders import random_orders
+from trading_pipeline_tests.reference.runs import agree, run_orders
+from trading_pipeline_tests.strategies import BARRIERS, COSTS, LOOSE
+
+T = 80
+LIMITS = st.sampled_from(
+    [
+        LOOSE,
+        LOOSE | {"daily_loss": 0.01, "weekly_loss": 0.02, "monthly_loss": 0.05},
+        LOOSE | {"halve": 0.05, "flat": 0.1, "flat_days": 5},
+    ]
+)
+
+
+@st.composite
+def profiles(draw):
+    if draw(st.booleans()):
+        return None
+    barriers = {name: draw(choice) for name, choice in BARRIERS.items()}
+    return replace(PROFILES["moderate"], **barriers, **draw(LIMITS))
+
+
+def check(seed, costs, profile, shortable):
+    panel = rough_panel(seed, T)
+    table = random_orders(seed, panel)
+    rng = np.random.default_rng(seed + 5)
+    volatility = rng.uniform(0.005, 0.05, panel.close.shape)
+    volatility[rng.random(volatility.shape) < 0.05] = np.nan
+    if costs.impact:  # orders that close everything measure impact in the σ of the order before
+        volatility[:] = volatility[0]
+    terms = {
+        "start": int(rng.integers(0, 3)),
+        "stop": T,
+        "capital": 1e5,
+        "costs": costs,
+        "bars_per_year": 252,
+        "horizon": int(rng.choice([1, 5])),
+        "profile": profile,
+        "shortable": shortable,
+        "volatility": volatility,
+        "eligible": panel.traded & (rng.random(volatility.shape) < 0.95),
+    }
+    book = simulate_orders(panel, table, **terms)
+    slow = run_orders(panel, table, **terms)
+    agree(book, slow)
+    return book
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
+def test_orders_trade_as_the_obvious_account_does(seed, costs, profile, shortable):
+    """Every kind of order and barrier, all costs, volume, lots, money, limits of losses, ruin."""
+    check(seed, costs, profile, shortable)
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
+def test_orders_trade_as_the_obvious_account_does_at_length(seed, costs, profile, shortable):
+    """The same, for longer."""
+    check(seed, costs, profile, shortable)

@@ -1,0 +1,49 @@
+"""README's map of the code, and every path that it and the other pages name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "trading_pipeline"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOTS = (ROOT, PACKAGE, ROOT / "trading_pipeline_tests")  # that pages name files from
+
+
+def tree() -> dict[str, str]:
+    """Paths of the tree in README, folders with a slash at their end, and what it says of each."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where the code lives")
+    block = re.search(r"```text\n(trading_pipeline/\n.+?)```", section[2], re.DOTALL)
+    found: dict[str, str] = {}
+    above = [""]
+    for line in block[1].splitlines() if block else ():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name, _, told = line.strip().partition(" ")
+        above[depth:] = [above[depth - 1] + name if depth else name]
+        found[above[depth]] = told.strip()
+    return found
+
+
+def test_the_tree_names_every_folder_of_the_package_and_no_other():
+    folders = {f"{path.parent.relative_to(ROOT).as_posix()}/" for path in PACKAGE.rglob("*.py")}
+    named = {path for path in tree() if path.endswith("/")} - {"trading_pipeline_tests/"}
+    assert named == folders
+
+
+def test_the_tree_names_the_modules_beside_the_rings_and_explains_all():
+    beside = {path.relative_to(ROOT).as_posix() for path in PACKAGE.glob("[a-z]*.py")}
+    assert {path for path in tree() if path.endswith(".py")} == beside
+    assert [path for path, told in tree().items() if not told] == ["trading_pipeline/"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_that_a_page_names_is_there(page):
+    named = set(re.findall(r"(?<![\w./-])[\w.-]+/[\w./-]+\.py\b", page.read_text(encoding="utf-8")))
+    assert not {path for path in named if not any((root / path).is_file() for root in ROOTS)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (page.parent / link).exists()]
