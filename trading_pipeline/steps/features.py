@@ -18,7 +18,7 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import StoreError
 from trading_pipeline.steps.freshness import Stale, features_fingerprints, stale_features
 from trading_pipeline.steps.home import Home
-from trading_pipeline.steps.inputs import span_of
+from trading_pipeline.steps.inputs import no_bars, span_of
 
 READ_BACK = timedelta(days=560)  # a year of daily bars and what comes before; doubled if too few
 Span = tuple[datetime, datetime]
@@ -98,8 +98,5 @@ def _read(
         back *= 2
     table = on_open_days(bars.read(start, end), calendar, str(bars.folder))
     if table.empty:
-        raise StoreError(
-            f"{bars.folder} has no bars; run `trading-pipeline download --market {market.name}` "
-            "or materialize raw_bars"
-        )
+        raise no_bars(bars, market)
     return table, True

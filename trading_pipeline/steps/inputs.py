@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.learning.walkforward import Fold, folds
 from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Market
@@ -27,10 +28,7 @@ def read_panel(home: Home, market: Market) -> Panel:
     store = home.bars(market)
     bars, stale = store.read(*span_of(market, datetime.now(UTC))), store.stale_actions()
     if bars.empty:
-        raise StoreError(
-            f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
-            "or materialize raw_bars"
-        )
+        raise no_bars(store, market)
     calendar = trading_calendar(market.calendar, market.timeframe)
     bars = on_open_days(bars, calendar, str(store.folder))
     if stale is not None:
@@ -38,6 +36,14 @@ def read_panel(home: Home, market: Market) -> Panel:
             raise StoreError(f"splits and dividends of {market.name} {stale}")
         bars = _closed_by(bars, market, stale.since)
     return Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
+
+
+def no_bars(store: BarStore, market: Market) -> StoreError:
+    """The error of a store that is empty, with what to do about it."""
+    return StoreError(
+        f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
+        "or materialize raw_bars"
+    )
 
 
 def _closed_by(bars: pd.DataFrame, market: Market, instant: pd.Timestamp) -> pd.DataFrame:

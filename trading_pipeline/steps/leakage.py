@@ -54,24 +54,14 @@ def examine_market(
 
 
 def examine_features(home: Home, market: Market) -> list[Examined]:
-    """The stored features, and what they are computed from: raw bars, cut, scrambled, shortened.
-
-    On at most 24 symbols and two stretches of three lookbacks (the newest one, and one drawn by a
-    fixed seed); stored features of up to 60,000 bars are all compared, of more the newest 21 dates
-    and 21 others.
-    """
+    """Features of raw bars that are cut, scrambled and shortened, and the stored ones."""
     panel = read_panel(home, market)
     stored = examine_stored_features(panel, market.calendar, home.features(market).read)
     return [*examine_bars(panel, market.calendar), stored]
 
 
 def examine_predictions(home: Home, plan: Plan, key: str | None) -> list[Examined]:
-    """A fold, or all that are predicted if None; whether it is clean is kept beside each.
-
-    Targets, gaps, scaler, and all that training is given; then what its networks are asked and
-    say, and the orders of its first 12 dates, on at most 24 symbols; and on its first 5 dates, of
-    all symbols, whether the stored predictions are the same.
-    """
+    """Of a fold, or of all that are predicted if None; whether it is clean is kept beside each."""
     store, recipe, data = home.predictions(plan.market), plan.recipe, read_dataset(home, plan)
     examined: list[Examined] = []
     possible, stored = folds_of(data.panel, recipe), store.folds()

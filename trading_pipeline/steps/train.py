@@ -49,8 +49,7 @@ def train(home: Home, plan: Plan, key: str, host: Host) -> Trained:
     """
     data = read_dataset(home, plan)
     fold = fold_of(data, plan.recipe, key)
-    watch = host.watching(f"{plan.market.name} fold {key}: training")
-    return train_fold(home, plan, data, fold, key, host, watch)
+    return train_fold(home, plan, data, fold, key, host, f"fold {key}")
 
 
 def train_production(home: Home, plan: Plan, host: Host) -> Trained:
@@ -63,18 +62,18 @@ def train_production(home: Home, plan: Plan, host: Host) -> Trained:
     kept = stored_model(home, plan, data.panel, fold, PRODUCTION)
     if kept is not None:
         return Trained(kept, home.checkpoints(plan.market).verify(PRODUCTION), is_new=False)
-    watch = host.watching(f"{plan.market.name} production model: training")
-    return train_fold(home, plan, data, fold, PRODUCTION, host, watch)
+    return train_fold(home, plan, data, fold, PRODUCTION, host, "production model")
 
 
 def train_fold(
-    home: Home, plan: Plan, data: Dataset, fold: Fold, name: str, host: Host, watch: Advance
+    home: Home, plan: Plan, data: Dataset, fold: Fold, name: str, host: Host, label: str
 ) -> Trained:
     """Train, and store the checkpoint under that name.
 
     A training that was killed goes on where it was; a second one of the same fold waits its turn.
     """
     store = home.checkpoints(plan.market)
+    watch = host.watching(f"{plan.market.name} {label}: training")
     busy = f"another process trains {plan.market.name} {name}; waiting until it ends"
     with store.one_training(name, lambda: host.warn(busy)):
         if plan.processes > 1:

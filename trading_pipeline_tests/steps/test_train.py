@@ -51,8 +51,7 @@ def materialize(home, instance, plan):
     @dg.asset
     def checkpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         host = host_of(context, Progress())
-        watch = host.watching("training")
-        done = train_fold_of(home, plan, dataset(), fold(), NAME, host, watch)
+        done = train_fold_of(home, plan, dataset(), fold(), NAME, host, f"fold {NAME}")
         made.append((done.checkpoint, done.digest))
         return dg.MaterializeResult()
 
