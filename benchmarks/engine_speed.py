@@ -205,7 +205,7 @@ def planned_orders(panel: Panel, wanted: np.ndarray) -> pd.DataFrame:
 def all_rules(given: argparse.Namespace) -> Iterator[Line]:
     """As a market is really traded: scores sized and guarded by a profile."""
     panel = random_panel(given.symbols, given.bars)
-    spent, _ = cpu(lambda: (panel.breaks, panel.conversion))
+    spent, _ = cpu(lambda: (panel.discontinuities, panel.conversion))
     yield "breaks in the data, looked for once a panel", "", f"{1e3 * spent:.1f} ms"
     spent, shared = cpu(lambda: prepare(panel))
     yield "the rest that books on a panel share", "", f"{1e3 * spent:.1f} ms"

@@ -40,7 +40,7 @@ from trading_pipeline.core.learning.samples import Samples, encode_dates
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.training import train_network
-from trading_pipeline.core.learning.validation import information_coefficient
+from trading_pipeline.core.learning.validation import pearson_information_coefficient
 from trading_pipeline.core.learning.walkforward import fold_rows
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -105,7 +105,7 @@ def out_of_sample(samples: Samples, seed: int) -> float:
         encoded = encode_dates(network, samples, dates).flatten(0, 1)
         price = network.heads(encoded, NotionalBook.empty(len(encoded)).features()).price
     score = price.view(len(dates), SYMBOLS).double().numpy()
-    return information_coefficient(score, samples.price[dates].double().numpy())
+    return pearson_information_coefficient(score, samples.price[dates].double().numpy())
 
 
 def planted_panel(seed: int) -> Panel:
@@ -159,7 +159,7 @@ def walk(seed: int) -> float:
     score = score.reindex(index=panel.timestamps, columns=list(panel.symbols)).to_numpy()
     target = make_targets(panel, data.sigma, data.eligible, HORIZON).price
     tested = slice(fold.test.first, rows)
-    return information_coefficient(score[tested], target[tested])
+    return pearson_information_coefficient(score[tested], target[tested])
 
 
 def measured(label: str, count: int, measure: Callable[[int], float]) -> list[float]:

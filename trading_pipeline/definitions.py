@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from trading_pipeline.adapters.sources.factory import Origin
+from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import resources
@@ -49,15 +49,15 @@ def home_of(settings: Settings) -> Home:
 def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSources:
     """The sources that the settings name; opened only when something is downloaded."""
     origins = {
-        name: Origin(
+        name: SourceFactory(
             path=str(each.path) if each.path else None,
             calendar=each.calendar,
             exchange=each.exchange,
-            feed=each.feed or Origin.feed,
+            feed=each.feed or SourceFactory.feed,
             url=each.url,
             trading_url=each.trading_url,
             delay=None if each.delay is None else timedelta(minutes=each.delay),
-            per_minute=each.per_minute or Origin.per_minute,
+            per_minute=each.per_minute or SourceFactory.per_minute,
             hurried=hurried,
             key=settings.alpaca_key,
             secret=settings.alpaca_secret,

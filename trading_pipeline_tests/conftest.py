@@ -9,8 +9,9 @@ from hypothesis import settings
 
 CASES = pytest.StashKey[Counter[str]]()
 
-settings.register_profile("default", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# A few new examples at every run find more in a month than many of the same.
+settings.register_profile("default", deadline=None, max_examples=20)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
 # A shell that starts the tests in the background has them, and all that they start, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

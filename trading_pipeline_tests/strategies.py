@@ -34,7 +34,7 @@ COSTS = st.builds(
     delisting_loss=st.sampled_from([0.0, 0.3]),
     delisted_after=st.sampled_from([1, 5, 30]),
 )
-BARRIERS = {
+STOPS = {
     "stop_loss": st.sampled_from([inf, 0.3, 2.0]),
     "take_profit": st.sampled_from([inf, 0.5, 3.0]),
     "trailing_stop": st.sampled_from([inf, 0.3, 2.0]),

@@ -1,5 +1,6 @@
 """Do the files around the package agree with it, and with each other?"""
 
+import ast
 import os
 import re
 import subprocess
@@ -335,3 +336,30 @@ def test_every_decision_is_indexed_and_whole():
         assert title in index
         for heading in ("Status: ", "## Context", "## Decision", "## Consequences"):
             assert heading in text, f"{path.name} lacks {heading}"
+
+
+# --- these tests ----------------------------------------------------------------------------------
+
+
+def imported(source: str) -> set[str]:
+    """Full names of all that a module imports, also within functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{each.name}" for each in node.names}
+    return names
+
+
+def test_no_test_module_imports_another_one():
+    """What tests share is in fixtures, and in modules with a name of their own."""
+    test = re.compile(r"trading_pipeline_tests\.(\w+\.)*(test_\w+|conftest)\b")
+    wrong = {}
+    for path in sorted((ROOT / "trading_pipeline_tests").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        # Some hand a program to another process as a text.
+        names = imported(text) | set(re.findall(r"^from (\S+)", text, re.M))
+        if found := sorted(filter(test.match, names)):
+            wrong[path.name] = found
+    assert not wrong

@@ -10,33 +10,25 @@ def settings_of(market: str | None = None, preset: str | None = None) -> Any:
     from trading_pipeline.settings import Settings
 
     settings = Settings.read()
-    if market is None:
+    if market is not None:
+        settings.market(market)
+    if market is None or preset is None:
         return settings
-    settings.market(market)
-    if preset is None:
-        return settings
-    entry = settings.markets[market].model_copy(update={"preset": known_preset(preset)})
+    entry = settings.markets[market].model_copy(update={"preset": preset})
     return settings.model_copy(update={"markets": {**settings.markets, market: entry}})
-
-
-def known_preset(preset: str) -> str:
-    if preset not in ("tiny", "small", "full"):
-        raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
-    return preset
 
 
 def markets_of(
     settings: Any, market: str, source: str | None, timeframe: str | None = None
 ) -> list[str]:
     """The markets meant: one by its name, or all of a source; of a timeframe, if one is given."""
-    if source is None:
-        known = {market: settings.market(market)}
-    else:
-        sources = {name: each.source for name, each in settings.markets.items()}
-        names = [name for name, each in sources.items() if source in (each, "all")]
+    names = [market]
+    if source is not None:
+        entries = settings.markets.items()
+        names = [name for name, each in entries if source in (each.source, "all")]
         if not names:
             raise SettingsError(_no_market(settings, source, timeframe))
-        known = {name: settings.market(name) for name in names}
+    known = {name: settings.market(name) for name in names}
     found = [name for name, each in known.items() if timeframe in (None, each.timeframe)]
     if not found:
         have = ", ".join(f"{name} of {each.timeframe}" for name, each in known.items())

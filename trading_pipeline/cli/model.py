@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
-from trading_pipeline.cli.markets import known_preset, settings_of
-from trading_pipeline.cli.options import MarketName
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.options import MarketName, known_preset
 
 
 def model(
-    preset: Annotated[str, typer.Option(help="tiny, small or full.")] = "small",
+    preset: Annotated[
+        str, typer.Option(callback=known_preset, help="tiny, small or full.")
+    ] = "small",
     onnx: Annotated[
         Path | None,
         typer.Option(
@@ -55,9 +57,8 @@ def _show(preset: str) -> None:
     from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
     from trading_pipeline.core.model.summary import summary_of
 
-    name = known_preset(preset)
-    summary, budget = summary_of(ModelConfig.preset(name)), TrainingConfig.preset(name)
-    table = Table("box", "in", "out", "parameters", title=f"the network, preset {name}", box=None)
+    summary, budget = summary_of(ModelConfig.preset(preset)), TrainingConfig.preset(preset)
+    table = Table("box", "in", "out", "parameters", title=f"the network, preset {preset}", box=None)
     table.columns[3].justify = "right"
     for each in summary.boxes:
         table.add_row(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from trading_pipeline.errors import SettingsError
+
 
 def _finite(amount: float) -> float:
     if not math.isfinite(amount):
@@ -20,6 +22,12 @@ def _known_calendar(name: str | None) -> str | None:
         return name and canonical_calendar(name)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def known_preset(preset: str | None) -> str | None:
+    if preset not in (None, "tiny", "small", "full"):
+        raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
+    return preset
 
 
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
@@ -38,7 +46,8 @@ CalendarName = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU)."
+        callback=known_preset,
+        help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU).",
     ),
 ]
 Capital = Annotated[

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli.markets import known_preset, settings_of
+from trading_pipeline.cli.markets import settings_of
 
 
 def read_panel(path: Path, strict: bool, named: str | None, template: Any) -> Any:
@@ -39,7 +39,7 @@ def panel_settings(
     made, notes = market_of_panel(
         bars,
         name,
-        ModelConfig.preset(known_preset(size)).n_steps,
+        ModelConfig.preset(size).n_steps,
         template,
         calendar,
         where=str(data_path),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trading_pipeline.adapters.sources.factory import Origin
+from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
@@ -74,8 +74,8 @@ class Sources(ABC):
 class ConfiguredSources(Sources):
     """The sources that pipeline.toml names, by market."""
 
-    def __init__(self, origins: Mapping[str, Origin]) -> None:
-        self.origins = dict(origins)
+    def __init__(self, factories: Mapping[str, SourceFactory]) -> None:
+        self.factories = dict(factories)
         self._venues: dict[tuple[str, str, str], BarSource] = {}
 
     def open(self, market: Market) -> BarSource:
@@ -83,7 +83,9 @@ class ConfiguredSources(Sources):
         key = (market.name, market.source, market.timeframe)
         if key in self._venues:
             return self._venues[key]
-        source = self.origins.get(market.name, Origin()).open(market.source, market.timeframe)
+        source = self.factories.get(market.name, SourceFactory()).open(
+            market.source, market.timeframe
+        )
         if source.live:
             self._venues[key] = source
         return source

@@ -10,7 +10,8 @@ from trading_pipeline.core.learning.adhoc import refuse_another_timeframe
 from trading_pipeline.core.market.calendar import on_rest_days
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.set_aside import check_share, rows_in_doubt, told_first
+from trading_pipeline.core.market.quarantine import rows_in_doubt
+from trading_pipeline.core.market.set_aside import check_share, told_first
 from trading_pipeline.core.market.stamps import clock_of
 from trading_pipeline.errors import BarsError
 

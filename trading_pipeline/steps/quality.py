@@ -15,10 +15,9 @@ from trading_pipeline.adapters.sources.parquet import ParquetSource, read_action
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars, typed_bars
 from trading_pipeline.core.market.calendar import TradingCalendar, on_open_days, trading_calendar
-from trading_pipeline.core.market.discontinuities import GAP_SHARE
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality.coverage import Presence
+from trading_pipeline.core.market.quality.coverage import Coverage
 from trading_pipeline.core.market.quality.finding import Finding, counted, when
 from trading_pipeline.core.market.quality.gaps import find_closed
 from trading_pipeline.core.market.quality.report import (
@@ -28,6 +27,7 @@ from trading_pipeline.core.market.quality.report import (
     find_set_aside,
     held_out,
 )
+from trading_pipeline.core.market.quarantine import GAP_SHARE
 from trading_pipeline.core.market.revisions import contradictions
 from trading_pipeline.core.market.set_aside import check_share
 from trading_pipeline.core.market.stamps import PACE, clock_of, pace_of, stamped_by_session
@@ -130,15 +130,15 @@ def find_missing(home: Home, market: Market) -> Missing | None:
     closed = [f"{each.figure}: {each.text}" for each in find_closed(bars, calendar)]
     bars = on_open_days(bars, calendar, str(store.folder))
     panel = Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
-    presence = Presence(panel, calendar)
-    gaps, aside = presence.due & ~presence.here, store.set_aside()["symbol"].value_counts()
+    coverage = Coverage(panel, calendar)
+    gaps, aside = coverage.due & ~coverage.here, store.set_aside()["symbol"].value_counts()
     missing = {
-        panel.symbols[n]: f"{gaps[:, n].sum()}: {when(presence.expected[gaps[:, n]], _SHOWN)}"
+        panel.symbols[n]: f"{gaps[:, n].sum()}: {when(coverage.expected[gaps[:, n]], _SHOWN)}"
         + _of_them_aside(aside.get(panel.symbols[n], 0))
         for n in np.flatnonzero(gaps.any(axis=0))
     }
     held = [line for line in held_out(panel) if "quarantine" in line]
-    fatal = bool((presence.missing_share()[panel.traded.any(axis=0)] > GAP_SHARE).all())
+    fatal = bool((coverage.missing_share()[panel.traded.any(axis=0)] > GAP_SHARE).all())
     return Missing(missing, held, closed, fatal, _complaint(store, market, missing, fatal, held))
 
 

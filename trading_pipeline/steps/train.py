@@ -8,9 +8,9 @@ from typing import Any
 from trading_pipeline.adapters.distributed import command, read_result, write_job
 from trading_pipeline.adapters.tensorboard import curves
 from trading_pipeline.core.learning import checkpoint as learning
-from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Predictor
-from trading_pipeline.core.learning.walkforward import Fold
+from trading_pipeline.core.learning.walkforward import Fold, production_fold
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import CheckpointError
 from trading_pipeline.steps.freshness import stored_model
@@ -57,8 +57,9 @@ def train_production(home: Home, plan: Plan, host: Host) -> Trained:
 
     Refused for every bar that it has seen, so it cannot be backtested by accident.
     """
-    data = read_dataset(home, plan)
-    fold = learning.production_fold(data, plan.recipe)
+    data, recipe = read_dataset(home, plan), plan.recipe
+    first = burn_in(recipe.model.n_steps)
+    fold = production_fold(data.panel.timestamps, recipe.market, first, recipe.training.windows)
     kept = stored_model(home, plan, data.panel, fold, PRODUCTION)
     if kept is not None:
         return Trained(kept, home.checkpoints(plan.market).verify(PRODUCTION), is_new=False)

@@ -20,7 +20,6 @@ from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
 from trading_pipeline.core.market.bars import KEY, empty_bars
 from trading_pipeline.core.market.calendar import in_utc, trading_calendar
-from trading_pipeline.core.market.discontinuities import GAP_LEAST
 from trading_pipeline.core.market.fetch_plan import (
     NIGHTS,
     SETTLE,
@@ -30,6 +29,7 @@ from trading_pipeline.core.market.fetch_plan import (
     requests_for,
 )
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.quarantine import GAP_LEAST
 from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, none_aside
 from trading_pipeline.core.market.versions import Span
 from trading_pipeline.core.progress import Advance

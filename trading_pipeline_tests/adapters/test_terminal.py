@@ -7,7 +7,7 @@ from trading_pipeline.adapters import terminal
 
 
 def test_without_a_terminal_long_work_is_lines(capfd):
-    with terminal.Bars() as bars:
+    with terminal.ProgressBars() as bars:
         advance = bars.start("fold 2006", print)
         for done in range(1, 101):
             advance(done, 100, "loss 0.5")
@@ -20,7 +20,7 @@ def test_in_a_terminal_it_is_bars_whatever_becomes_of_stderr(capfd, monkeypatch)
     """A step of a run sends stderr to its own file; the bars stay with the person."""
     seen = Console(force_terminal=True, stderr=True, width=100)
     monkeypatch.setattr(terminal, "console", seen)
-    with terminal.Bars() as bars:
+    with terminal.ProgressBars() as bars:
         assert seen.file is not sys.stderr
         for label in ("fold 2006", "fold 2007"):
             advance = bars.start(label, print)

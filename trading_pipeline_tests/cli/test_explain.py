@@ -13,7 +13,7 @@ from trading_pipeline.cli.explain_text import Section, plain_text, rich_table
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.market.bars import price_text
 from trading_pipeline_tests.cli.running import running
-from trading_pipeline_tests.core.explain.test_explanation import LONG_ONLY, NEUTRAL, rerun_of
+from trading_pipeline_tests.core.explain.reruns import LONG_ONLY, NEUTRAL, rerun_of
 
 
 @pytest.fixture(scope="module")

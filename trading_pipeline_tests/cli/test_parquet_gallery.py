@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.adapters.sources.parquet import ParquetSource
@@ -194,7 +194,6 @@ def test_what_is_no_panel_is_refused_by_every_command(run, folder, kind, command
     assert not (folder / "out").exists()
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_damage_anywhere_is_refused_or_harmless(tmp_path_factory, data):
     """Bytes overwritten wherever: what is read obeys the rules, and what is refused names it."""

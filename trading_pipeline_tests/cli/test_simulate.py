@@ -1,6 +1,7 @@
 """The command that trades a table of orders: what it does, says, writes and refuses."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,16 @@ ORDERS = HEADER + (
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A panel of five days, a table of four orders, and the project's own settings."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TP_CONFIG", str(ROOT / "pipeline.toml"))
-    daily().to_parquet(tmp_path / "panel.parquet")
-    (tmp_path / "orders.csv").write_text(ORDERS)
-    return tmp_path
+def files(folder):
+    """A panel of five days, and a table of four orders."""
+    daily().to_parquet(folder / "panel.parquet")
+    (folder / "orders.csv").write_text(ORDERS)
+
+
+@pytest.fixture
+def simulate(run):
+    """Simulates those, unless options say otherwise: the exit code, and what was said."""
+    return partial(run, "simulate", "--orders", "orders.csv", "--data-path", "panel.parquet")
 
 
 def daily() -> pd.DataFrame:
@@ -59,20 +62,13 @@ def bars_of(symbol: str, stamps: pd.DatetimeIndex, rows: list) -> pd.DataFrame:
     return prices.assign(timestamp=stamps, symbol=symbol, volume=1e6)
 
 
-def run(*arguments):
-    """The exit code, and all that was said with spaces joined."""
-    given = ("--orders", "orders.csv", "--data-path", "panel.parquet", *map(str, arguments))
-    shown = CliRunner().invoke(app, ["simulate", *given])
-    return shown.exit_code, re.sub(r"\s+", " ", shown.output)
-
-
 def table(name: str, out: str = "simulate/orders") -> pd.DataFrame:
     return pd.read_csv(Path(out) / name, keep_default_na=False, na_values=[""])
 
 
-def test_the_hand_worked_example(folder):
+def test_the_hand_worked_example(simulate, folder):
     """Bought at 100 and stopped at a gap to 96, both with 5 bp of slippage and 10 bp of fee."""
-    code, said = run()
+    code, said = simulate()
     assert code == 0
     bought, sold = 100 * 1.0005, 96 * 0.9995
     fees = 0.001 * 100 * (bought + sold)
@@ -97,8 +93,8 @@ def test_the_hand_worked_example(folder):
     assert (folder / "simulate/orders/equity.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_became_of_each_order_is_in_a_table():
-    run()
+def test_what_became_of_each_order_is_in_a_table(simulate):
+    simulate()
     outcomes = table("outcomes.csv")
     assert outcomes["outcome"].tolist() == ["filled", "lapsed", "refused", "too late"]
     assert outcomes["reasons"].fillna("").tolist() == ["", "lapsed", "no_shorts", ""]
@@ -116,34 +112,34 @@ def test_what_became_of_each_order_is_in_a_table():
         ("2024-01-02,BBB,buy,10,,,,\n2024-01-03,BBB,sell,15,,,,", ["filled", "filled in part"]),
     ],
 )
-def test_orders_that_wait_or_are_cut(folder, rows, outcomes):
+def test_orders_that_wait_or_are_cut(simulate, folder, rows, outcomes):
     (folder / "orders.csv").write_text(HEADER + rows + "\n")
-    assert run()[0] == 0
+    assert simulate()[0] == 0
     assert table("outcomes.csv")["outcome"].tolist() == outcomes
 
 
-def test_a_profile_closes_everything_at_its_drawdown(folder):
+def test_a_profile_closes_everything_at_its_drawdown(simulate, folder):
     """With all capital in AAA the gap costs 8 %: below the limit of a month of 5 % for one."""
     (folder / "orders.csv").write_text(
         HEADER + "2024-01-02,AAA,buy,990,,,,50\n2024-01-05,BBB,buy,10,,,,\n"
     )
-    assert run()[0] == 0
+    assert simulate()[0] == 0
     assert table("outcomes.csv")["outcome"].tolist() == ["filled", "filled"]
-    code, said = run("--profile", "conservative")
+    code, said = simulate("--profile", "conservative")
     assert (code, "limits and stops of conservative" in said) == (0, True)
     assert table("outcomes.csv")["outcome"].tolist() == ["filled", "refused"]
     assert "daily_loss" in table("vetoes.csv")["rule"].tolist()
 
 
-def test_a_market_of_the_settings_brings_its_costs(monkeypatch):
+def test_a_market_of_the_settings_brings_its_costs(simulate, monkeypatch):
     monkeypatch.setenv("TP_MARKETS__SAMPLE__COSTS", '{"fee": 0.002, "slippage": 0}')
-    code, said = run("--market", "sample")
+    code, said = simulate("--market", "sample")
     assert (code, "fee 0.20%, slippage 0.00%" in said) == (0, True)
     assert table("fills.csv")["price"].tolist() == [100, 96]
     assert table("fills.csv")["fee"].sum() == pytest.approx(0.002 * 19_600)
 
 
-def test_a_date_alone_is_the_last_bar_of_that_day(folder):
+def test_a_date_alone_is_the_last_bar_of_that_day(simulate, folder):
     """Of hourly bars too, as for `explain --at`; an instant is the bar that opens then."""
     hours = pd.date_range("2024-01-01", periods=72, freq="h", tz="UTC", unit="us")
     flat = [(10, 11, 9, 10)] * 72
@@ -152,34 +148,33 @@ def test_a_date_alone_is_the_last_bar_of_that_day(folder):
         "decided_at,symbol,side,quantity\n2024-01-01,COIN,buy,1\n2024-01-02T01:00,COIN,buy,1\n"
         "2024-01-02T05:00+02:00,COIN,buy,1\n2024-01-02 06:00:00Z,COIN,buy,1\n"
     )
-    assert run()[0] == 0
+    assert simulate()[0] == 0
     filled = [stamp[:13] for stamp in table("fills.csv")["filled_at"]]
     assert filled == ["2024-01-02 00", "2024-01-02 02", "2024-01-02 04", "2024-01-02 07"]
 
 
-@pytest.mark.parametrize("kind", ["utc", "naive", "date", "text"])
-def test_a_parquet_table_says_the_same_as_a_csv_file(folder, kind):
+def test_a_parquet_table_says_the_same_as_a_csv_file(simulate, folder):
+    """However it has stamps: with a zone or without, as dates or as text."""
     orders = pd.read_csv("orders.csv")
-    stamps = pd.to_datetime(orders["decided_at"], utc=kind == "utc")
-    texts = {"date": stamps.dt.date, "text": orders["decided_at"]}
-    orders.assign(decided_at=texts.get(kind, stamps)).to_parquet("orders.parquet")
-    run()
-    assert run("--orders", "orders.parquet", "--out", "other")[0] == 0
-    for name in FILES - {"equity.png"}:
-        assert (folder / "other" / name).read_bytes() == (
-            folder / "simulate/orders" / name
-        ).read_bytes()
+    assert simulate()[0] == 0
+    stamps = pd.to_datetime(orders["decided_at"])
+    for kind in (stamps, stamps.dt.tz_localize("UTC"), stamps.dt.date, orders["decided_at"]):
+        orders.assign(decided_at=kind).to_parquet("other.parquet")
+        assert simulate("--orders", "other.parquet")[0] == 0
+        pd.testing.assert_frame_equal(
+            table("outcomes.csv", "simulate/other"), table("outcomes.csv")
+        )
 
 
-def test_a_report_s_own_orders_are_a_table(folder):
+def test_a_report_s_own_orders_are_a_table(simulate, folder):
     """Its further columns are known; one that nobody knows is named, for it may be a stop."""
     head = "client_order_id,decided_at,symbol,side,quantity,type,reasons"
     (folder / "orders.csv").write_text(f"{head}\nx,2024-01-02,AAA,buy,1,market,\n")
-    assert "not read" not in run()[1]
+    assert "not read" not in simulate()[1]
     (folder / "orders.csv").write_text(
         "decided_at,symbol,side,quantity,stoploss\n2024-01-02,AAA,buy,1,98\n"
     )
-    code, said = run()
+    code, said = simulate()
     assert (code, "note: columns that are not read: 'stoploss'" in said) == (0, True)
 
 
@@ -221,10 +216,12 @@ ROW = "2024-01-02,AAA,buy,1,,,,\n"
         (HEADER + "2024-01-02,AAA,buy,1,,,,0\n", "stop_loss '0' is not a positive price"),
     ],
 )
-def test_a_table_that_is_none_is_refused_with_file_line_and_rule(folder, content, complaint):
+def test_a_table_that_is_none_is_refused_with_file_line_and_rule(
+    simulate, folder, content, complaint
+):
     text = content if isinstance(content, bytes) else content.encode()
     (folder / "orders.csv").write_bytes(text)
-    code, said = run()
+    code, said = simulate()
     assert (code, complaint in said) == (2, True), said
     assert said.count("error: ") == 1
     assert "orders.csv" in said.partition("error: ")[2]
@@ -249,30 +246,33 @@ def test_a_table_that_is_none_is_refused_with_file_line_and_rule(folder, content
         ),
     ],
 )
-def test_a_bad_option_is_named(arguments, complaint):
-    code, said = run(*arguments)
-    assert (code, complaint in re.sub(r"[\s│]+", " ", said)) == (2, True), said
+def test_a_bad_option_is_named(simulate, arguments, complaint):
+    code, said = simulate(*arguments)
+    assert (code, complaint in said) == (2, True), said
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_files_of_others_are_never_written_over(folder, name):
-    """The user names the folder, not what is written into it; its own files it replaces."""
+def test_files_of_others_are_never_written_over(simulate, folder, name):
+    """The user names the folder, not what is written into it."""
     (folder / "mine").mkdir()
     (folder / "mine" / name).write_text("precious")
-    code, said = run("--out", "mine")
+    code, said = simulate("--out", "mine")
     assert (code, f"mine/{name} is not from this command; choose another" in said) == (2, True)
     assert [path.read_text() for path in (folder / "mine").iterdir()] == ["precious"]
+
+
+def test_its_own_files_are_replaced_and_nothing_else_is_made(simulate, folder):
     (folder / "own").mkdir()
     (folder / "own" / "notes.txt").write_text("precious")
+    before = set(folder.iterdir())
     for _ in range(2):
-        assert run("--out", "own")[0] == 0
-    assert (folder / "own" / "notes.txt").read_text() == "precious"
-    assert not (folder / ".lock").exists()
+        assert simulate("--out", "own")[0] == 0
+    assert {path.name for path in (folder / "own").iterdir()} == FILES | {"notes.txt"}
+    assert set(folder.iterdir()) == before
 
 
-def test_help_teaches_with_an_example():
-    shown = CliRunner().invoke(app, ["simulate", "--help"], terminal_width=200)
-    said = re.sub(r"[\s│]+", " ", shown.output)
+def test_help_teaches_with_an_example(run):
+    said = run("simulate", "--help")[1]
     for part in ("filled at the next open", "2024-01-02,AAPL,buy,10", "Exit code 2", "UTC"):
         assert part in said
 

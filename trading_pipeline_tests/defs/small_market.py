@@ -27,7 +27,7 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.core.learning.checkpoints import made_up, untrained
-from trading_pipeline_tests.defs.conftest import FakeSources, TableSource
+from trading_pipeline_tests.defs.short_market import FakeSources, TableSource
 
 MARKET = Market(
     name="small",

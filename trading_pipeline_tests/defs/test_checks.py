@@ -9,7 +9,7 @@ from trading_pipeline.defs.checks.report import accounts_balance
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET, recipe
-from trading_pipeline_tests.steps.test_evaluate import write_small_report
+from trading_pipeline_tests.steps.small_report import write_small_report
 
 PLAN = Plan(MARKET, preset="tiny")
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from trading_pipeline import definitions
-from trading_pipeline.adapters.sources.factory import Origin
+from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.sources.retry import HURRY, Patience
 from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Market
@@ -28,11 +28,10 @@ from trading_pipeline.errors import CredentialsError, SourceError
 from trading_pipeline.settings import MarketSettings, Settings
 from trading_pipeline.steps.home import ConfiguredSources, Home
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
-from trading_pipeline_tests.defs.conftest import sources_of
+from trading_pipeline_tests.defs.short_market import sources_of
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
-from trading_pipeline_tests.fakes.table import TableVenue
+from trading_pipeline_tests.fakes.table import BARS, NOW, UNSETTLED, TableVenue
 from trading_pipeline_tests.fakes.venue import FOREVER, Answer, Fault, refusal
-from trading_pipeline_tests.steps.test_download import BARS, NOW, UNSETTLED
 
 COINS = Market(
     name="coins",
@@ -170,8 +169,8 @@ def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, cap
         if fault is not None:
             venue.misbehave(fault, FOREVER)
         key, secret = CANARY
-        origin = Origin(url=venue.url, trading_url=venue.url, key=key, secret=secret)
-        sources = ConfiguredSources({"shares": origin})
+        factory = SourceFactory(url=venue.url, trading_url=venue.url, key=key, secret=secret)
+        sources = ConfiguredSources({"shares": factory})
         resource = dg.ResourceDefinition.hardcoded_resource(sources)
         done = land(
             market, Home(root=str(tmp_path)), instance, resource, "2024-11-01", "2024-11-19"
@@ -184,7 +183,7 @@ def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, cap
     assert len(left) > 5
     said = capfd.readouterr()
     texts = [path.read_bytes() for path in left]
-    texts += [said.out.encode(), said.err.encode(), repr((sources, origin, failures)).encode()]
+    texts += [said.out.encode(), said.err.encode(), repr((sources, factory, failures)).encode()]
     assert not [text for text in texts for secret in SECRETS if secret.encode() in text]
     assert b"CredentialsError" in b"".join(texts) or b"SourceError" in b"".join(texts)
 

@@ -14,10 +14,9 @@ from trading_pipeline.defs.checks.features import features_do_not_look_ahead
 from trading_pipeline.defs.checks.market import bars_obey_market_invariants, market_checks
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import BarsError, UnknownSymbol
-from trading_pipeline_tests.defs.conftest import MARKET, TableSource, sources_of
-from trading_pipeline_tests.defs.test_quality import without_days
+from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of, without_days
 
-DAYS = ("2000-03-01", "2000-08-31")
+DAYS = ("2000-03-10", "2000-07-31")
 
 
 def download(resources, instance, first=DAYS[0], last=DAYS[1], only=None):
@@ -58,13 +57,13 @@ def test_one_run_stores_every_day_and_its_features(resources, instance, home, sa
     pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
     assert len(home.features(MARKET).read()) == len(sample_bars)
     stored = instance.get_materialized_partitions(dg.AssetKey(["test", "features"]))
-    assert {"2000-03-01", "2000-08-31"} <= stored
+    assert set(DAYS) <= stored
 
 
 def test_materializing_days_twice_leaves_one_copy(resources, instance, home, sample_bars):
     """A night that runs again after a failure must not double its bars."""
     download(resources, instance)
-    assert download(resources, instance, "2000-08-01", "2000-08-31").success
+    assert download(resources, instance, "2000-07-01", "2000-07-31").success
     pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
     assert len(home.features(MARKET).read()) == len(sample_bars)
 
@@ -134,8 +133,8 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
     home.bars(MARKET).merge(empty_bars(), datetime(2001, 1, 1, tzinfo=UTC), aside=many)
     told = bars_obey_market_invariants(MARKET)(home=home)
     assert not told.passed
-    assert "7 of 264 rows of" in told.description
-    assert "(2.65%), and at most 1% may be set aside" in told.description
+    assert "5 of 202 rows of" in told.description
+    assert "(2.48%), and at most 1% may be set aside" in told.description
 
 
 def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, home, sample_bars):
@@ -145,7 +144,7 @@ def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, hom
     month = pd.read_parquet(path)
     month.loc[3, "volume"] = -1.0
     month.to_parquet(path, index=False)
-    result = download(resources, instance, "2000-08-01", "2000-08-31")
+    result = download(resources, instance, "2000-07-01", "2000-07-31")
     assert not result.success
     assert "volume is negative" in failed_checks(result)["bars_obey_market_invariants"]
     made = {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
@@ -167,7 +166,7 @@ def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     check = evaluation(result, "no_session_is_missing")
     assert check.passed
     assert check.severity == dg.AssetCheckSeverity.WARN
-    assert "IBM: in quarantine from 2000-07-05 to 2000-08-31, 42 bars" in check.description
+    assert "IBM: in quarantine from 2000-07-05 to 2000-07-31, 19 bars" in check.description
     assert "fill them in the source" in check.description
     assert "AAPL" not in check.description
     assert check.metadata["missing"].value == {

@@ -1,11 +1,13 @@
 """What follows when new bars land: the folds whose bars are others now, and no other."""
 
 import json
+import shutil
 
 import dagster as dg
 import pytest
 
 from trading_pipeline.defs import runs
+from trading_pipeline.steps.home import Home
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
     MARKET,
@@ -55,11 +57,19 @@ class Daemon:
         return found
 
 
-@pytest.fixture
-def small(home, instance):
-    """Bars until the middle of the third fold, of which nothing was made yet."""
-    made = SmallMarket(home, instance)
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A home with bars until the middle of the third fold, of which every test has a copy."""
+    made = SmallMarket(Home(root=str(tmp_path_factory.mktemp("stored"))), instance=None)
     made.store(bars_until("2002-09-17"))
+    return made.home
+
+
+@pytest.fixture
+def small(stored, home, instance):
+    """Bars until the middle of the third fold, of which nothing was made yet."""
+    shutil.copytree(stored.root, home.root, dirs_exist_ok=True)
+    made = SmallMarket(home, instance)
     made.land("2002-09-16")
     return made
 

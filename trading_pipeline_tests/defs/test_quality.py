@@ -18,16 +18,10 @@ from trading_pipeline.defs.checks.market import (
 )
 from trading_pipeline.defs.jobs import quality_job
 from trading_pipeline.steps.inputs import read_panel
-from trading_pipeline_tests.defs.conftest import MARKET
+from trading_pipeline_tests.defs.short_market import MARKET, without_days
 
 NOW = datetime.now(UTC)
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
-
-
-def without_days(bars, first, last, symbols=("IBM",)):
-    """The bars without those of some symbols on the days from `first` to `last`."""
-    gone = bars["timestamp"].between(pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
-    return bars[~(gone & bars["symbol"].isin(symbols))].reset_index(drop=True)
 
 
 @pytest.fixture

@@ -15,17 +15,17 @@ from trading_pipeline.defs.assets.market import corporate_actions, raw_bars, rev
 from trading_pipeline.defs.assets.models import model_checkpoint, predictions
 from trading_pipeline.defs.partitions import folds, range_tags
 from trading_pipeline.steps.plan import Plan
-from trading_pipeline_tests.defs.conftest import MARKET, TableSource, sources_of
+from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of
 
-SPANS = WalkForward(first_train=24, test=12, window=24)
-LONG = replace(MARKET, start=date(2000, 3, 1), end=date(2005, 1, 1), walk_forward=SPANS)
-FOLDS = ("2003-01-01", "2004-01-01")
+SPANS = WalkForward(first_train=6, test=6, window=6)
+LONG = replace(MARKET, start=date(2000, 3, 1), end=date(2002, 1, 1), walk_forward=SPANS)
+FOLDS = ("2001-01-01", "2001-07-01")
 MADE = ("model_checkpoint", "predictions")
 
 
 @pytest.fixture(scope="module")
 def bars():
-    span = datetime(2000, 3, 1, tzinfo=UTC), datetime(2005, 1, 1, tzinfo=UTC)
+    span = datetime(2000, 3, 1, tzinfo=UTC), datetime(2002, 1, 1, tzinfo=UTC)
     return SampleSource().bars(list(LONG.symbols), *span)
 
 
@@ -50,7 +50,7 @@ class World:
         self.made = [without_training(each(plan)) for each in (model_checkpoint, predictions)]
         self.assets = [raw_bars(LONG), corporate_actions(LONG), revised_bars(LONG), *self.made]
 
-    def land(self, bars, first="2000-03-01", last="2004-12-31"):
+    def land(self, bars, first="2000-03-01", last="2001-12-31"):
         resources = self.resources | {"sources": sources_of(TableSource(bars))}
         done = dg.materialize(
             self.assets,
@@ -103,7 +103,7 @@ def revised(bars, day):
 @pytest.mark.slow
 def test_the_same_bars_again_make_nothing_stale(world, bars):
     assert world.stale() == set()
-    world.land(bars, first="2004-12-01")
+    world.land(bars, first="2001-12-01")
     assert world.stale() == set()
 
 
@@ -111,13 +111,13 @@ def test_the_same_bars_again_make_nothing_stale(world, bars):
     ("day", "stale"),
     [
         pytest.param(
-            "2002-06-03", {(name, fold) for name in MADE for fold in FOLDS}, marks=pytest.mark.slow
+            "2000-10-02", {(name, fold) for name in MADE for fold in FOLDS}, marks=pytest.mark.slow
         ),
         (
-            "2003-06-03",  # within the first fold
+            "2001-03-05",  # within the first fold
             {("predictions", FOLDS[0]), ("model_checkpoint", FOLDS[1]), ("predictions", FOLDS[1])},
         ),
-        pytest.param("2004-06-03", {("predictions", FOLDS[1])}, marks=pytest.mark.slow),
+        pytest.param("2001-09-04", {("predictions", FOLDS[1])}, marks=pytest.mark.slow),
     ],
 )
 def test_a_revised_bar_makes_stale_what_learned_from_it_or_saw_it(world, bars, day, stale):

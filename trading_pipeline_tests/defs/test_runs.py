@@ -24,11 +24,11 @@ from trading_pipeline.errors import (
 from trading_pipeline.steps import leakage
 from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.plan import Plan
-from trading_pipeline_tests.defs.conftest import MARKET, FakeSources, TableSource
+from trading_pipeline_tests.defs.short_market import MARKET, FakeSources, TableSource
 from trading_pipeline_tests.fakes.table import TableVenue
 
 PLAN = Plan(MARKET, preset="tiny")
-ALL_DAYS = ("2000-03-01", "2000-08-31")
+ALL_DAYS = ("2000-03-10", "2000-07-31")
 DAY = pd.Timestamp("2000-06-01", tz="UTC")
 LEAKING = Examined(
     "features", "scrambling", "", 1, (Leak("features", "scrambling", "x", "A", DAY, 1, 2, DAY, 1),)
@@ -123,7 +123,7 @@ def test_a_failed_check_is_the_error(run_on, sample_bars):
 def test_a_bar_on_a_weekend_of_new_york_is_not_stored(run_on, sample_bars, home):
     """And the rest of the market is, though the source that has such a bar sets nothing aside."""
     stray = sample_bars.copy()
-    stray.loc[4, "timestamp"] = pd.Timestamp("2000-03-04", tz="UTC")
+    stray.loc[4, "timestamp"] = pd.Timestamp("2000-04-08", tz="UTC")
     assert download(run_on(stray), PLAN)
     assert len(home.bars(MARKET).read()) == len(stray) - 1
 
@@ -145,7 +145,7 @@ def test_nothing_is_trained_or_tested_on_an_empty_home(run_on, sample_bars):
 def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
     run = run_on(sample_bars)
     download(run, PLAN)
-    with pytest.raises(HistoryTooShort, match=r"129 bars .* are needed"):
+    with pytest.raises(HistoryTooShort, match=r"99 bars .* are needed"):
         train(run, PLAN)
 
 

@@ -7,8 +7,16 @@ from datetime import datetime
 import pandas as pd
 
 from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
+from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.calendar import in_utc, trading_calendar
 from trading_pipeline.core.market.set_aside import Sifted
+from trading_pipeline_tests.synthetic import panel
+
+NAMES = ("AAA", "BBB", "CCC")
+COUNT = 120
+BARS = check_bars(panel(COUNT, NAMES, days="D"))  # from 2020-01-01
+NOW = (BARS["timestamp"].min() + pd.Timedelta(days=COUNT, hours=1)).to_pydatetime()
+UNSETTLED = 1  # days of a market that never closes, after which a bar is believed
 
 
 class TableVenue:

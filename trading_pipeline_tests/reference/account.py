@@ -1,4 +1,4 @@
-"""A slow, obvious account: cash, what is held of each symbol, and what every trade cost.
+"""The reference account: cash, what is held of each symbol, and what every trade cost.
 
 Plain Python, written from what the simulation says it does and sharing no code with it.
 """
@@ -23,9 +23,11 @@ class Bill:
     paid: float = 0.0
 
     def due(self, fee, minimum):
+        """What one more fill with that fee would cost."""
         return max(minimum, self.fees + fee) - self.paid
 
     def settle(self, fee, minimum):
+        """Pay it, and say how much that was."""
         due = self.due(fee, minimum)
         self.fees += fee
         self.paid += due
@@ -71,6 +73,7 @@ class Holding:
     unscored: int = 0
 
     def forget(self):
+        """Nothing is held any more, so nothing guards it."""
         self.entry = self.best = self.sigma = self.own_stop = self.own_take = None
         self.goes_on, self.received = False, 0.0
         self.stop_bill, self.take_bill = Bill(), Bill()
@@ -100,7 +103,7 @@ class Outcome:
 
 
 class Account:
-    """Cash and holdings by symbol, under one set of costs and barriers."""
+    """Cash and holdings by symbol, under one set of costs and stops."""
 
     def __init__(self, symbols, *, capital, costs, bars_per_year, horizon, profile):
         self.cash, self.costs, self.horizon = float(capital), costs, horizon
@@ -118,12 +121,14 @@ class Account:
         return self.cash + sum(h.quantity * h.last for h in self.holdings.values() if h.quantity)
 
     def fee(self, units, paid, maker):
+        """In money, of so many units at the price paid; the minimum is the bill's."""
         rate = self.costs.fee
         if maker and self.costs.maker_fee is not None:
             rate = self.costs.maker_fee
         return units * (paid * rate + self.costs.fee_per_share)
 
     def slippage(self, units, sigma, volume):
+        """Fraction of the price that a fill loses: a constant, and the square-root impact."""
         loss = self.costs.slippage
         if sigma and sigma > 0 and volume > 0:
             loss += self.costs.impact * sigma * sqrt(units / volume)
@@ -163,7 +168,7 @@ class Account:
             holding.best += diluted - holding.received
             holding.received = diluted
 
-    def barriers(self, holding):
+    def stops(self, holding):
         """Stop, whether it is the trailing one, and take-profit of what is held; None for none.
 
         What a share has paid is added to what it is worth, so its price may be lower by that.

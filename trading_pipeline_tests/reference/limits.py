@@ -1,4 +1,4 @@
-"""Slow, obvious limits on a whole account: losses by period, drawdown, turbulence."""
+"""The reference limits on a whole account: losses by period, drawdown, turbulence."""
 
 from datetime import UTC, datetime
 from math import inf, sqrt

@@ -1,4 +1,4 @@
-"""Slow, obvious orders: what an account may send, and the orders of a table."""
+"""The reference orders: what an account may send, and the orders of a table."""
 
 from trading_pipeline_tests.reference.account import Order, known
 

@@ -1,13 +1,13 @@
-"""Slow, obvious runs over a panel, and the comparison of one with a book."""
+"""Reference runs over a panel, and the comparison of one with a backtest result."""
 
 import numpy as np
 
 from trading_pipeline.core.trading.engine.reasons import kind_of
 from trading_pipeline_tests.reference.account import Account, Bar
-from trading_pipeline_tests.reference.desk import Desk
+from trading_pipeline_tests.reference.decisions import Decisions
+from trading_pipeline_tests.reference.fills import trade_one_bar
 from trading_pipeline_tests.reference.limits import Limits
 from trading_pipeline_tests.reference.orders import place_table
-from trading_pipeline_tests.reference.venue import live
 
 
 def bars_of(panel, t):
@@ -30,7 +30,7 @@ def by_symbol(panel, grid, t):
 
 
 def walk(panel, *, start, stop, capital, costs, bars_per_year, horizon, profile, decide):
-    """Live through every row; `decide(account, limits, t, closes)` at all but the last."""
+    """Trade every row; `decide(account, limits, t, closes)` at all but the last."""
     terms = {"bars_per_year": bars_per_year, "horizon": horizon, "profile": profile}
     account = Account(panel.symbols, capital=capital, costs=costs, **terms)
     limits = Limits(capital, profile)
@@ -38,7 +38,7 @@ def walk(panel, *, start, stop, capital, costs, bars_per_year, horizon, profile,
         bars, splits, dividends = bars_of(panel, t)
         limits.enter(panel.timestamps[t])
         day = int(panel.timestamps[t].timestamp() // 86400)
-        live(account, t - start, day, bars, splits, dividends)
+        trade_one_bar(account, t - start, day, bars, splits, dividends)
         limits.close(account.equity())
         account.outcome.equity.append(account.equity())
         if t < stop - 1:
@@ -60,15 +60,17 @@ def run_orders(panel, table, *, shortable, volatility, eligible, **terms):
     return walk(panel, decide=decide, **terms)
 
 
-def run_book(panel, *, book, shortable, profile, known, **terms):
-    """What `simulate` must agree with; `known` holds its grids by name."""
+def run_signals(panel, *, book, shortable, profile, known, **terms):
+    """What `simulate` must agree with; `known` holds its inputs by name."""
     long_only = book == "long_only" or (profile is not None and profile.long_only)
-    desk = Desk(panel, known, shorts=shortable and not long_only, neutral=book == "neutral")
-    return walk(panel, decide=desk.decide, profile=profile, **terms)
+    decisions = Decisions(
+        panel, known, shorts=shortable and not long_only, neutral=book == "neutral"
+    )
+    return walk(panel, decide=decisions.decide, profile=profile, **terms)
 
 
-def agree(book, outcome, tolerance=1e-10):
-    """Fail unless the book says what the slow run does, event for event."""
+def assert_agrees(book, outcome, tolerance=1e-10):
+    """Fail unless the result says what the reference run does, event for event."""
     names = book.symbols
     fills = {}
     for event in book.events[book.events["quantity"] != 0]:

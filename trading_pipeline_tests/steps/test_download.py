@@ -23,16 +23,11 @@ from trading_pipeline.errors import (
 )
 from trading_pipeline.steps import venue_download as module
 from trading_pipeline.steps.download import actions_of, download, first_changed_action
-from trading_pipeline_tests.fakes.table import TableVenue
+from trading_pipeline_tests.fakes.table import BARS, COUNT, NAMES, NOW, UNSETTLED, TableVenue
 from trading_pipeline_tests.synthetic import panel
 
-NAMES = ("AAA", "BBB", "CCC")
-COUNT = 120
-BARS = check_bars(panel(COUNT, NAMES, days="D"))  # from 2020-01-01
 FIRST = BARS["timestamp"].min()
-NOW = (FIRST + pd.Timedelta(days=COUNT, hours=1)).to_pydatetime()
 SPAN = (FIRST.to_pydatetime(), NOW + timedelta(days=1))
-UNSETTLED = 1  # days of a market that never closes, after which a bar is believed
 
 
 def market_of(names=NAMES, **terms):

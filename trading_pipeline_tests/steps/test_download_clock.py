@@ -16,9 +16,9 @@ from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_
 from trading_pipeline_tests.fakes import stocks
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
 from trading_pipeline_tests.fakes.binance import FakeBinance
+from trading_pipeline_tests.fakes.downloads import CASES, COINS, SHARES
 from trading_pipeline_tests.fakes.kraken import FakeKraken
 from trading_pipeline_tests.fakes.venue import FOREVER, Answer, Fault, TestClock, refusal
-from trading_pipeline_tests.steps.test_download_faults import CASES, COINS, SHARES
 
 WRONG = {
     "right": pd.Timedelta(0),

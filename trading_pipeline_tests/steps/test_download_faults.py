@@ -3,24 +3,14 @@
 The same bars as from a venue that behaves, or a clear error and a store that is as it was.
 """
 
-from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.sources.alpaca import AlpacaSource
-from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
-from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import CredentialsError, SourceError, SourceUnavailable
-from trading_pipeline.steps.download import download
-from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_at
-from trading_pipeline_tests.fakes import stocks
-from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
-from trading_pipeline_tests.fakes.binance import FakeBinance
+from trading_pipeline_tests.fakes.downloads import CASES, fetch
 from trading_pipeline_tests.fakes.venue import (
     CHANGES_HISTORY,
     FAULTS,
@@ -28,64 +18,10 @@ from trading_pipeline_tests.fakes.venue import (
     HTML,
     Answer,
     Fault,
-    TestClock,
     refusal,
 )
 
-
-@dataclass(frozen=True)
-class Case:
-    """A venue, and a market of it with a halt, a listing or a delisting."""
-
-    market: Market
-    today: pd.Timestamp
-    before: pd.Timestamp  # some nights ago
-
-    def venue(self) -> Any:
-        if self.market.source == "alpaca":
-            return FakeAlpaca(NOW, page=30)
-        return FakeBinance(now=str(self.today.tz_localize(None)), page_limit=120)
-
-    def source(self, venue: Any, timeout: float) -> AlpacaSource | CcxtSource:
-        if self.market.source == "alpaca":
-            return source_at(venue, timeout=timeout)
-        clock = TestClock()
-        patience = Patience(sleep=clock.sleep, clock=clock.time, timeout=timeout)
-        return CcxtSource("binance", "1d", venue.url, patience=patience)
-
-    def at(self, venue: Any, instant: pd.Timestamp) -> None:
-        """Let it be that instant at the venue."""
-        venue.now = instant if self.market.source == "alpaca" else str(instant.tz_localize(None))
-
-
-COINS = Market(
-    name="coins",
-    source="binance",
-    symbols=("ADA/USDT", "BTC/USDT", "LUNA/USDT"),
-    start=date(2021, 1, 20),
-    calendar="24/7",
-)
-SHARES = Market(
-    name="shares", source="alpaca", symbols=("AAPL", "DEAD", "NEWCO"), start=stocks.FIRST.date()
-)
-CASES = {
-    "binance": Case(
-        COINS,
-        pd.Timestamp("2021-06-15 10:20:30", tz="UTC"),
-        pd.Timestamp("2021-06-12 10:20:30", tz="UTC"),
-    ),
-    "alpaca": Case(SHARES, NOW, NOW - pd.Timedelta(days=5)),
-}
 MOMENTS = (pytest.param("first", marks=pytest.mark.slow), "nightly")
-
-
-def fetch(case, venue, store, *, instant=None, timeout=10.0, refetch=False):
-    instant = instant or case.today
-    case.at(venue, instant)
-    first = pd.Timestamp(case.market.start, tz="UTC")
-    span = (first, instant.normalize() + pd.Timedelta(days=1))
-    source = case.source(venue, timeout)
-    return download(source, store, case.market, span, lambda: instant, refetch=refetch)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +39,18 @@ def truth(tmp_path_factory):
     return found
 
 
+# One fault of each kind; the sources' own tests have them all in the fast suite.
+QUICK = {
+    *("429 with Retry-After", "half of a JSON text", "cut in the middle of the body"),
+    *("half pages only", "a page again", "pages shuffled", "another history"),
+}
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FAULTS],
+)
 @pytest.mark.parametrize("name", CASES)
 def test_a_fault_does_not_show_in_the_store(tmp_path, truth, name, fault, moment):
     case, store = CASES[name], BarStore(tmp_path / "raw")

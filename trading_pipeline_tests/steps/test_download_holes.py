@@ -10,8 +10,8 @@ import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline_tests.fakes.downloads import CASES, fetch
 from trading_pipeline_tests.fakes.venue import FOREVER, Fault
-from trading_pipeline_tests.steps.test_download_faults import CASES, fetch
 
 DAY = pd.Timedelta(days=1)
 NONE = Fault(rows=lambda rows: [])
@@ -70,7 +70,7 @@ SLOW = pytest.mark.slow
 QUICK = {"nothing once, after 4 pages", "nothing of one symbol", "a large hole of all", "no tail"}
 
 
-@pytest.mark.parametrize("moment", ["first", "nightly"])
+@pytest.mark.parametrize("moment", [pytest.param("first", marks=SLOW), "nightly"])
 @pytest.mark.parametrize("lie", [pytest.param(x, marks=() if x in QUICK else SLOW) for x in LIES])
 @pytest.mark.parametrize("name", CASES)
 def test_two_healthy_nights_later_nothing_is_missing(tmp_path, truth, name, lie, moment):

@@ -12,8 +12,8 @@ import pytest
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.steps.download import download
 from trading_pipeline_tests.fakes.binance import source_of
+from trading_pipeline_tests.fakes.downloads import CASES
 from trading_pipeline_tests.fakes.venue import Fault
-from trading_pipeline_tests.steps.test_download_faults import CASES
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ from trading_pipeline.steps import venue_download as module
 from trading_pipeline.steps.download import download
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline_tests.steps.test_download_faults import CASES
+from trading_pipeline_tests.fakes.downloads import CASES
 
 url, folder = sys.argv[1:]
 case = CASES["binance"]

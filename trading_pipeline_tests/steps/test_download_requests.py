@@ -18,8 +18,8 @@ from trading_pipeline.steps.download import actions_of, download, notices_of
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.fakes import binance
 from trading_pipeline_tests.fakes.binance import Pair
+from trading_pipeline_tests.fakes.downloads import CASES
 from trading_pipeline_tests.fakes.venue import FOREVER, HTML, Fault, SharedClock, refusal
-from trading_pipeline_tests.steps.test_download_faults import CASES
 
 LIVE = tuple(Pair(name) for name in ("AAA", "BBB", "CCC", "DDD", "EEE"))
 GONE = Pair("LUNA", since="2020-08-21", until="2021-05-13 01:00", status="BREAK")
@@ -153,6 +153,8 @@ DOWN = {
     "429": refusal(429),
     "a ban of two hours": refusal(418, retry_after=7200),
 }
+# The others are fast in the tests of the sources.
+QUICK = {"500", "a ban of two hours"}
 
 
 def hurried_source(case, venue, clock):
@@ -165,7 +167,7 @@ def hurried_source(case, venue, clock):
 @pytest.mark.parametrize("moment", ["from the start", "when bars are asked for"])
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(each, marks=pytest.mark.slow if each == "silence" else ()) for each in DOWN],
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in DOWN],
 )
 @pytest.mark.parametrize("name", CASES)
 def test_a_venue_that_is_down_is_one_error_within_a_minute(tmp_path, name, fault, moment):

@@ -3,17 +3,16 @@
 Colours are classes, not a scale: one missing hour of a month must be seen beside a month lost.
 """
 
-from io import BytesIO
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.palette import RULE
-from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
+from trading_pipeline.adapters.reports.charts.pictures import math_off, png_of
+from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE, svg_markdown
 
 # Lower bound of the share, colour, words; the last is of months in which a symbol is not listed.
 CLASSES = (
@@ -49,11 +48,9 @@ def draw_coverage(table: pd.DataFrame, title: str) -> bytes:
         upper = lower = figure.subplots()
         _heat(upper, rows)
     _months(lower, table)
-    upper.set_title(title.replace("$", r"\$"), loc="left", fontsize=10)
+    upper.set_title(math_off(title), loc="left", fontsize=10)
     _legend(figure)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    return png_of(figure)
 
 
 def least_covered(table: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -148,9 +145,8 @@ def _small(table: pd.DataFrame, of: int) -> str:
     shapes = "".join(
         f"<path fill='{c}' d='{d}'/>" for c, d in zip(colours, paths, strict=True) if d
     )
-    size = f"width='{width}' height='{len(table) * 9}'"
-    svg = quote(f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{shapes}</svg>", safe="/:=',-")
+    picture = svg_markdown("coverage", width, len(table) * 9, shapes)
     names = ", ".join(map(str, table.index[:8])) + ("…" if len(table) > 8 else "")
     months = f"{table.columns[0]} to {table.columns[-1]}"
     which = f"the {len(table)} least covered of {of} symbols" if len(table) < of else "by symbol"
-    return f"![coverage](data:image/svg+xml,{svg})\n\n{which} ({names}), {months}: blue is complete"
+    return f"{picture}\n\n{which} ({names}), {months}: blue is complete"

@@ -6,8 +6,8 @@ from string import Template
 import numpy as np
 
 from trading_pipeline.adapters.reports.charts import features as charts
-from trading_pipeline.adapters.reports.charts.style import PAGE
-from trading_pipeline.adapters.reports.parts import drawn, listed, minus, section
+from trading_pipeline.adapters.reports.html import bullets, chart_html, minus, section
+from trading_pipeline.adapters.reports.template import PAGE
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.features.diagnostics import (
     Diagnosis,
@@ -48,7 +48,7 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
 
     first, last = diagnostics.months[0], diagnostics.months[-1]
     sections = [
-        _at_a_glance(diagnostics),
+        section("At a glance", "", bullets(sentence(diagnostics) for sentence in _SENTENCES)),
         section(
             "Feature by feature",
             "Known: share of bars. At bounds: share of known values on an end of the declared "
@@ -60,7 +60,7 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
             "Coverage by month",
             "Share of each month's bars at which a feature is known. A feature is missing until a "
             "symbol has as many bars as its lookback, and never filled in.",
-            drawn(charts.coverage_chart(diagnostics), "coverage"),
+            chart_html(charts.coverage_chart(diagnostics), "coverage"),
         ),
         _drifts(diagnostics),
         *_coefficients(diagnostics),
@@ -68,9 +68,9 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
             "Which features say the same",
             "Spearman's rank correlation over the bars of all symbols, from -1 (red) to 1 (green); "
             "relatives are neighbours (average linkage over 1 - |correlation|).",
-            drawn(charts.correlation_chart(diagnostics), "correlation"),
+            chart_html(charts.correlation_chart(diagnostics), "correlation"),
         ),
-        section("How to read this page", "", listed(_cautions(diagnostics))),
+        section("How to read this page", "", bullets(_cautions(diagnostics))),
         _SORT,
     ]
     return Template(PAGE).substitute(
@@ -107,22 +107,16 @@ def drift_sentence(diagnostics: Diagnostics) -> str:
 
 def chance_sentence(diagnostics: Diagnostics) -> str:
     """How many yearly coefficients differ from zero, and how many would by chance alone."""
-    told, outside = diagnostics.by_chance()
-    if not told:
+    bounded, outside = diagnostics.by_chance()
+    if not bounded:
         return "No yearly coefficient has an interval, so none can be told from chance."
     return (
-        f"{outside} of {told} yearly coefficients have an interval that excludes zero; if no "
-        f"feature said anything, about {round(0.05 * told)} would."
+        f"{outside} of {bounded} yearly coefficients have an interval that excludes zero; if no "
+        f"feature said anything, about {round(0.05 * bounded)} would."
     )
 
 
-def _at_a_glance(diagnostics: Diagnostics) -> str:
-    texts = (
-        coverage_sentence(diagnostics),
-        drift_sentence(diagnostics),
-        chance_sentence(diagnostics),
-    )
-    return section("At a glance", "", listed(texts))
+_SENTENCES = (coverage_sentence, drift_sentence, chance_sentence)
 
 
 def _table(diagnostics: Diagnostics) -> str:
@@ -142,8 +136,9 @@ def _table(diagnostics: Diagnostics) -> str:
 
 def _row(each: Diagnosis) -> str:
     drifts = list(each.drifts.values()) or [Drift()]
+    kind = f"{each.feature.family.replace('_', ' ')}, {each.feature.scale.unit}"
     cells = [
-        f"<td>{escape(each.feature.name)}<small>{escape(_kind(each))}</small></td>",
+        f"<td>{escape(each.feature.name)}<small>{escape(kind)}</small></td>",
         _cell(each.coverage, ".1%"),
         *_spread(each.distribution),
         _cell(drifts[-1].psi, ".2f"),
@@ -152,10 +147,6 @@ def _row(each: Diagnosis) -> str:
         _coefficient(each.predictive.whole, each.predictive.kind),
     ]
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def _kind(each: Diagnosis) -> str:
-    return f"{each.feature.family.replace('_', ' ')}, {each.feature.unit}"
 
 
 def _spread(distribution: Distribution | None) -> list[str]:
@@ -190,7 +181,7 @@ def _drifts(diagnostics: Diagnostics) -> str:
     )
     if not diagnostics.folds:
         return section("Drift by fold", said, "<p>There is no fold to compare.</p>")
-    return section("Drift by fold", said, drawn(charts.drift_chart(diagnostics), "drift"))
+    return section("Drift by fold", said, chart_html(charts.drift_chart(diagnostics), "drift"))
 
 
 def _coefficients(diagnostics: Diagnostics) -> list[str]:
@@ -220,7 +211,7 @@ def _coefficients(diagnostics: Diagnostics) -> list[str]:
         if any(np.isfinite(e.value) for e in each.predictive.by_year.values())
     }
     return [
-        section(*said[kind], drawn(charts.coefficient_chart(diagnostics, kind), f"ic-{place}"))
+        section(*said[kind], chart_html(charts.coefficient_chart(diagnostics, kind), f"ic-{place}"))
         for place, kind in enumerate(said)
         if kind in kinds
     ]

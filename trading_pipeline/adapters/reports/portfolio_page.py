@@ -10,9 +10,9 @@ from typing import Any
 from trading_pipeline.adapters.reports.charts import portfolio as charts
 from trading_pipeline.adapters.reports.charts import prices
 from trading_pipeline.adapters.reports.charts.series import ReportSeries
-from trading_pipeline.adapters.reports.parts import (
-    drawn,
-    folded,
+from trading_pipeline.adapters.reports.html import (
+    chart_html,
+    folded_away,
     money,
     per_cent,
     section,
@@ -47,7 +47,7 @@ def rolling(series: ReportSeries, benchmark: str) -> str:
         f"Of the last {window} days. The band is the 95 % sampling error of one such window of "
         "independent days: where it holds zero, the window alone says nothing."
     )
-    return section(heading, said, drawn(chart, "rolling"))
+    return section(heading, said, chart_html(chart, "rolling"))
 
 
 def falls(summary: Summary) -> str:
@@ -74,11 +74,11 @@ def exposure(series: ReportSeries) -> str:
     return section(
         "Exposure",
         "Value of long and of short positions at each close as a share of equity, and their sum.",
-        drawn(charts.exposure_chart(series), "exposure"),
+        chart_html(charts.exposure_chart(series), "exposure"),
     ) + section(
         "Positions",
         "Share of equity held at each close.",
-        drawn(charts.positions_chart(series), "positions"),
+        chart_html(charts.positions_chart(series), "positions"),
     )
 
 
@@ -88,8 +88,8 @@ def costs(summary: Summary, series: ReportSeries) -> str:
     return section(
         "Turnover and costs",
         "Bought and sold each month as a share of equity; below it, what was paid each month.",
-        drawn(charts.turnover_chart(series), "turnover"),
-        drawn(chart, "costs") if chart else "<p>No costs were paid.</p>",
+        chart_html(charts.turnover_chart(series), "turnover"),
+        chart_html(chart, "costs") if chart else "<p>No costs were paid.</p>",
         "<h3>Where the money went</h3>",
         _money(summary["costs"]),
     )
@@ -146,9 +146,12 @@ def attribution(summary: Summary) -> str:
     )
     kinds = _kinds(found["sides"])
     rows = [_contribution(row, kinds, row["side"].capitalize()) for row in found["sides"]]
-    rows += [_sum("Interest", found["interest"], found), _sum("Total", found["total"], found)]
     heads = ["P&amp;L", "Share", "A year", "Trades", "Win rate", *_titles(kinds)]
-    parts = [table(["Side", *heads], (_padded(row, len(heads) + 1) for row in rows))]
+    for name in ("interest", "total"):
+        share = found[name] / found["total"] if found["total"] else None
+        row = [name.capitalize(), money(found[name]), per_cent(share, "", 0)]
+        rows.append(row + [""] * (len(heads) + 1 - len(row)))
+    parts = [table(["Side", *heads], rows)]
     if not found["symbols"]:
         return section("Attribution", said, *parts, "<p>No symbol was ever traded.</p>")
     lines = [
@@ -157,11 +160,11 @@ def attribution(summary: Summary) -> str:
     ]
     parts += [
         "<h3>Symbols that mattered most</h3>",
-        drawn(charts.attribution_chart(found["symbols"]), "attribution"),
+        chart_html(charts.attribution_chart(found["symbols"]), "attribution"),
         table(["Symbol", *heads], lines[:_FIRST]),
     ]
     if rest := lines[_FIRST:]:
-        parts.append(folded(f"{len(rest)} more", table(["Symbol", *heads], rest)))
+        parts.append(folded_away(f"{len(rest)} more", table(["Symbol", *heads], rest)))
     return section("Attribution", said, *parts)
 
 
@@ -187,15 +190,6 @@ def _contribution(row: Mapping[str, Any], kinds: Sequence[str], name: str) -> li
     ]
 
 
-def _sum(name: str, amount: float, found: Mapping[str, Any]) -> list[str]:
-    share = amount / found["total"] if found["total"] else None
-    return [name, money(amount), per_cent(share, "", 0)]
-
-
-def _padded(row: list[str], width: int) -> list[str]:
-    return row + [""] * (width - len(row))
-
-
 def trades(summary: Summary, series: ReportSeries) -> str:
     """Prices of the symbols that mattered most, and what was done at them."""
     heading = "Trades on prices"
@@ -212,7 +206,7 @@ def trades(summary: Summary, series: ReportSeries) -> str:
     roles = prices.roles_in_order(list(marks.values()))
     cells = [
         f"<div><h3>{escape(symbol)} {_made(rows, symbol)}</h3>"
-        + drawn(prices.price_chart(series, symbol, marks[symbol], roles), f"price-{place}")
+        + chart_html(prices.price_chart(series, symbol, marks[symbol], roles), f"price-{place}")
         + "</div>"
         for place, symbol in enumerate(symbols)
     ]
@@ -240,7 +234,7 @@ def distribution(summary: Summary, series: ReportSeries) -> str:
         "Simple returns of one day. A quantile is the return that so many days fell below; the "
         "expected shortfall is the mean of those days. A normal has neither skew nor excess "
         "kurtosis.",
-        drawn(chart, "distribution") if chart else "<p>The account never moved.</p>",
+        chart_html(chart, "distribution") if chart else "<p>The account never moved.</p>",
         table(["", *_titles(books)], rows),
     )
 

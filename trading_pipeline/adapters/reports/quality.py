@@ -27,11 +27,11 @@ def missing(quality: Quality) -> str:
     """'No bar that the calendar expects is missing.', or how many are, and how many at the end."""
     late = f"{counted(quality.late, 'newer bar')} should be there (see stale)"
     share = f"{quality.missing / max(quality.expected, 1):.2%}"
-    told = f"{quality.missing:,} of {quality.expected:,} expected bars are missing ({share})"
+    counts = f"{quality.missing:,} of {quality.expected:,} expected bars are missing ({share})"
     if quality.late:
-        until = told if quality.missing else "No bar is missing up to each symbol's last one"
+        until = counts if quality.missing else "No bar is missing up to each symbol's last one"
         return f"{until}, but {late}."
-    return f"{told}." if quality.missing else "No bar that the calendar expects is missing."
+    return f"{counts}." if quality.missing else "No bar that the calendar expects is missing."
 
 
 def verdict(quality: Quality) -> str:
@@ -75,8 +75,7 @@ def _table(findings: tuple[Finding, ...]) -> "Table":
     table.add_column("what, and what to do", ratio=1, overflow="fold")
     for each in findings:
         style = _STYLES[each.severity]
-        span = when(each).replace(" to ", "\n")
-        cells = (each.severity, each.kind, each.symbol or "all", span, _rows(each))
+        cells = [cell.replace(" to ", "\n") for cell in _cells(each)]
         table.add_row(*(Text(cell, style=style) for cell in cells), Text(explained(each)))
     return table
 
@@ -93,8 +92,9 @@ def explained(finding: Finding) -> str:
     return f"{finding.figure}{limit}: {finding.text}" if finding.text else finding.figure + limit
 
 
-def _rows(finding: Finding) -> str:
-    return f"{finding.rows:,}" if finding.rows else ""
+def _cells(finding: Finding) -> tuple[str, ...]:
+    rows = f"{finding.rows:,}" if finding.rows else ""
+    return finding.severity, finding.kind, finding.symbol or "all", when(finding), rows
 
 
 def quality_markdown(quality: Quality, shown: int = 30) -> str:
@@ -106,8 +106,8 @@ def quality_markdown(quality: Quality, shown: int = 30) -> str:
             "| --- | --- | --- | --- | ---: | --- |",
         ]
     for each in quality.findings[:shown]:
-        cells = (each.severity, each.kind, each.symbol or "all", when(each), _rows(each))
-        lines.append("| " + " | ".join(_safe(cell) for cell in (*cells, explained(each))) + " |")
+        cells = (_safe(cell) for cell in (*_cells(each), explained(each)))
+        lines.append("| " + " | ".join(cells) + " |")
     if (more := len(quality.findings) - shown) > 0:
         lines += ["", f"and {counted(more, 'finding')} more: `trading-pipeline quality` lists them"]
     return "\n".join(lines) + "\n"

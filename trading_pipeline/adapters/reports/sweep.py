@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.charts.palette import DIVERGING, INK, NEUTRAL
+from trading_pipeline.adapters.reports.charts.palette import INK, NEUTRAL
+from trading_pipeline.adapters.reports.charts.pictures import draw_cells, math_off, png_of
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.evaluation.verdict import MINIMUM_DEFLATED_SHARPE, titled
 from trading_pipeline.errors import StoreError
 
 _MEASURES = ("return", "volatility", "Sharpe", "95 % interval", "drawdown", "turnover")
-_TRIPS = ("halved", "flat")
+_RULES_TRIPPED = ("halved", "flat")
 
 
 def sweep_text(table: pd.DataFrame, limits: tuple[str, ...]) -> str:
@@ -23,7 +24,7 @@ def sweep_text(table: pd.DataFrame, limits: tuple[str, ...]) -> str:
     Args:
         table: limits swept, columns of `sweep_table`, `own`.
     """
-    lines = [("", *limits, *_MEASURES, *_TRIPS)]
+    lines = [("", *limits, *_MEASURES, *_RULES_TRIPPED)]
     lines += [_cells(row, limits) for row in table.to_dict("records")]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     spread = [
@@ -40,7 +41,7 @@ def _cells(row: Mapping[Hashable, Any], limits: tuple[str, ...]) -> tuple[str, .
         f"{row['annual_return']:+.1%}",
         f"{row['annual_volatility']:.1%}",
         _decimal(row["sharpe"]),
-        f"[{_decimal(row['sharpe_low'])}, {_decimal(row['sharpe_high'])}]",
+        _interval(row),
         f"{row['max_drawdown']:.1%}",
         f"{row['turnover']:.1f}",
         str(row["halvings"]),
@@ -72,11 +73,7 @@ def write_sweep(path: Path, table: pd.DataFrame) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    _write(path, table.to_csv().encode("utf-8"))
 
 
 def draw_sweep(path: Path, table: pd.DataFrame, limits: tuple[str, ...], title: str) -> None:
@@ -87,43 +84,44 @@ def draw_sweep(path: Path, table: pd.DataFrame, limits: tuple[str, ...], title: 
     Raises:
         ValueError: other than two limits. StoreError: the file cannot be written.
     """
-    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     if len(limits) != 2:
         raise ValueError(f"a picture has two limits, not {len(limits)}: {', '.join(limits)}")
     down, across = (sorted(set(table[name])) for name in limits)
-    values = np.full((len(down), len(across)), np.nan)
     figure = Figure(
         figsize=(2.4 + 1.1 * len(across), 1.4 + 0.6 * len(down)), dpi=110, layout="constrained"
     )
     axes = figure.subplots()
-    cells = [(down.index(r[limits[0]]), across.index(r[limits[1]]), r) for _, r in table.iterrows()]
-    for y, x, row in cells:
+    values = np.full((len(down), len(across)), np.nan)
+    texts = [[""] * len(across) for _ in down]
+    for _, row in table.iterrows():
+        y, x = down.index(row[limits[0]]), across.index(row[limits[1]])
         values[y, x] = row["sharpe"]
-    reach = float(np.nanmax(np.abs(values), initial=0.5))
-    colours = LinearSegmentedColormap.from_list("sharpe", list(DIVERGING))
-    axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
-    for y, x, row in cells:
-        text = (
-            f"{row['sharpe']:.2f}\n[{_decimal(row['sharpe_low'])}, {_decimal(row['sharpe_high'])}]"
-        )
-        ink = "white" if abs(row["sharpe"]) > 0.7 * reach else INK
-        axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
+        texts[y][x] = f"{row['sharpe']:.2f}\n{_interval(row)}"
         if row["own"]:
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=INK, lw=2))
+    draw_cells(axes, values, texts, 0.5)
     axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
     axes.set_yticks(range(len(down)), [f"{value:g}" for value in down])
     axes.set_xlabel(limits[1])
     axes.set_ylabel(limits[0])
-    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=10)
+    axes.set_title(math_off(title), loc="left", fontsize=10)
     figure.text(0.01, -0.02, "Choosing a cell is fitting.", color=NEUTRAL, fontsize=8, va="top")
+    _write(path, png_of(figure, bbox_inches="tight"))
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png", metadata={"Software": None}, bbox_inches="tight")
+        path.write_bytes(content)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _interval(row: Mapping[Hashable, Any]) -> str:
+    return f"[{_decimal(row['sharpe_low'])}, {_decimal(row['sharpe_high'])}]"
 
 
 def _decimal(value: float) -> str:

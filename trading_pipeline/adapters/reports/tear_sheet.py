@@ -15,7 +15,7 @@ from trading_pipeline.adapters.reports.charts.pictures import (
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, accounts
 from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
-from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.text import Summary
 from trading_pipeline.adapters.store.files import remove_file
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics
@@ -61,11 +61,16 @@ def write_report(
     Raises:
         StoreError: the folder cannot be written; the old report is still there.
     """
+    tables = {FILES[name]: getattr(series, name) for name in _TABLES}
+    tables |= {FILES["equity"]: accounts(series), FILES["attribution"]: attribution_table(summary)}
+    if aside is not None and len(aside):
+        tables[ASIDE] = aside
 
     def fill(draft: Path) -> None:
-        _fill(draft, summary, series, diagnostics)
-        if aside is not None and len(aside):
-            _write_table(aside, draft / ASIDE)
+        _write_pages(draft, summary, series, diagnostics)
+        _draw(draft, summary, series)
+        for name, table in tables.items():
+            table.to_csv(draft / name, index=False, lineterminator="\n", encoding="utf-8")
 
     replace_folder(folder, fill)
     if aside is None or aside.empty:
@@ -78,20 +83,13 @@ def is_whole(folder: Path) -> bool:
     return all((folder / file).exists() for file in FILES.values())
 
 
-def _fill(draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics) -> None:
+def _write_pages(
+    draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics
+) -> None:
     (draft / FILES["json"]).write_text(as_json(summary), encoding="utf-8")
     (draft / FILES["html"]).write_text(page(summary, series), encoding="utf-8")
     shown = features_page(summary["market"], diagnostics)
     (draft / FILES["features"]).write_text(shown, encoding="utf-8")
-    _draw(draft, summary, series)
-    tables = {name: getattr(series, name) for name in _TABLES}
-    tables |= {"equity": accounts(series), "attribution": attribution_table(summary)}
-    for name, table in tables.items():
-        _write_table(table, draft / FILES[name])
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 
 def _draw(draft: Path, summary: Summary, series: ReportSeries) -> None:

@@ -4,10 +4,10 @@ The paired difference comes first, then the verdict and why, then everything els
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.verdict import titled
 
 Summary = Mapping[str, Any]  # the content of report.json
@@ -16,38 +16,20 @@ Numbers = Mapping[str, float | None]  # {value, low, high}
 WIDTH = 96  # columns of the terminal text
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-LABELS = {
-    "annual_return": "Return a year",
-    "annual_volatility": "Volatility a year",
-    "sharpe": "Sharpe ratio",
-    "sortino": "Sortino ratio",
-    "max_drawdown": "Maximum drawdown",
-    "calmar": "Calmar ratio",
-    "win_rate": "Win rate of closed trades",
-    "profit_factor": "Profit factor",
-    "turnover": "Turnover a year",
-    "exposure": "Mean exposure",
-    "information_coefficient": "Information coefficient",
-}
-_BRIEF = ("annual_return", "annual_volatility", "sharpe", "max_drawdown", "win_rate", "turnover")
-_PERCENT = ("annual_return", "annual_volatility", "max_drawdown", "win_rate", "exposure")
 
 
 def written(metric: str, value: float | None, sign: str = "-") -> str:
     """A number as a person reads it: '12.3 %', '0.76', '2.1 ×'; undefined is 'n/a'.
 
     Args:
-        metric: a metric's name, or one with `_difference` behind it.
+        metric: its name in METRICS.
         value: fraction or ratio.
         sign: '+' writes the sign of positive numbers too.
     """
     if value is None:
         return "n/a"
-    if metric.removesuffix("_difference") in _PERCENT:
-        return f"{value:{sign}.1%}".replace("%", " %")
-    if metric == "information_coefficient":
-        return f"{value:{sign}.3f}"
-    return f"{value:{sign}.1f} ×" if metric == "turnover" else f"{value:{sign}.2f}"
+    row = METRICS[metric]
+    return f"{value:{sign}{row.form}}".replace("%", " %") + row.unit
 
 
 def between(metric: str, numbers: Numbers, sign: str = "-") -> str:
@@ -124,16 +106,16 @@ def trials_sentence(summary: Summary) -> str:
 def summary_text(summary: Summary) -> str:
     """The report in a terminal's words: plain text, lines of at most 96 columns."""
     paired = summary["paired"][summary["benchmark"]]
+    reasons = [*summary["verdict"]["reasons"], waiting_sentence(summary)]
     lines = [
         f"{summary['market']}: {period(summary)}",
         "",
         f"Against {titled(summary['benchmark'])}, paired day by day (95 % intervals)",
-        *(_difference(name, paired[f"{name}_difference"]) for name in ("sharpe", "annual_return")),
+        *(_difference(name, paired[f"{name}_difference"]) for name in PAIRED),
         *_wrapped(paired_sentence(summary), "  "),
         "",
         edge_sentence(summary),
-        *(line for reason in summary["verdict"]["reasons"] for line in _wrapped(reason, "  - ")),
-        *(_wrapped(waiting_sentence(summary), "  - ") if waiting_sentence(summary) else []),
+        *(line for reason in reasons if reason for line in _wrapped(reason, "  - ")),
         *_wrapped(f"The network: {summary['verdict']['network']}.", ""),
         "",
         *_wrapped(percentile_sentence(summary), ""),
@@ -145,7 +127,7 @@ def summary_text(summary: Summary) -> str:
 
 def _difference(metric: str, numbers: Numbers) -> str:
     value = written(metric, numbers["value"], "+")
-    return f"  {LABELS[metric]:<14} {value:>8}  {between(metric, numbers, '+')}".rstrip()
+    return f"  {METRICS[metric].label:<14} {value:>8}  {between(metric, numbers, '+')}".rstrip()
 
 
 def _wrapped(text: str, lead: str) -> list[str]:
@@ -154,32 +136,24 @@ def _wrapped(text: str, lead: str) -> list[str]:
 
 def markdown_table(summary: Summary) -> str:
     """Every metric with its interval, beside the baselines: a Markdown table."""
-    baselines = summary["baselines"]
-    heads = ["", "Strategy", "95 % interval", *(titled(name).capitalize() for name in baselines)]
-    rows = [_markdown_row(heads), _markdown_row(["---", *["---:"] * (len(heads) - 1)])]
-    for name in NAMES:
-        own = summary["strategy"][name]
-        others = (written(name, numbers[name]["value"]) for numbers in baselines.values())
-        rows.append(
-            _markdown_row([LABELS[name], written(name, own["value"]), between(name, own), *others])
-        )
-    return "\n".join(rows) + "\n"
+    return _metrics(summary, list(METRICS), list(summary["baselines"]))
 
 
 def markdown_brief(summary: Summary) -> str:
     """The metrics that matter most, beside the benchmark: few enough to be shown at once."""
-    other = summary["baselines"][summary["benchmark"]]
-    heads = ["", "Strategy", "95 % interval", titled(summary["benchmark"]).capitalize()]
-    rows = [_markdown_row(heads), _markdown_row(["---", "---:", "---:", "---:"])]
-    for name in _BRIEF:
+    brief = [name for name, metric in METRICS.items() if metric.brief]
+    return _metrics(summary, brief, [summary["benchmark"]])
+
+
+def _metrics(summary: Summary, names: Sequence[str], baselines: Sequence[str]) -> str:
+    rows = []
+    for name in names:
         own = summary["strategy"][name]
-        cells = [
-            written(name, own["value"]),
-            between(name, own),
-            written(name, other[name]["value"]),
-        ]
-        rows.append(_markdown_row([LABELS[name], *cells]))
-    return "\n".join(rows) + "\n"
+        others = (summary["baselines"][each][name]["value"] for each in baselines)
+        values = [written(name, value) for value in (own["value"], *others)]
+        rows.append([METRICS[name].label, values[0], between(name, own), *values[1:]])
+    titles = (titled(name).capitalize() for name in baselines)
+    return _markdown(["", "Strategy", "95 % interval", *titles], rows)
 
 
 def markdown_attribution(summary: Summary, symbols: int = 5) -> str:
@@ -187,24 +161,26 @@ def markdown_attribution(summary: Summary, symbols: int = 5) -> str:
     found = summary["attribution"]
     if found is None:
         return "Not known: only the equity of this book was recorded.\n"
-    heads = ["", "P&L", "A year", "95 % interval", "Trades"]
-    rows = [_markdown_row(heads), _markdown_row(["---", *["---:"] * (len(heads) - 1)])]
-    rows += [_attributed(row["side"].capitalize(), row) for row in found["sides"]]
-    rows.append(_markdown_row(["Interest", f"{found['interest']:,.0f}", "", "", ""]))
-    rows.append(_markdown_row(["Total", f"{found['total']:,.0f}", "", "", ""]))
+    sums = (("Interest", found["interest"]), ("Total", found["total"]))
+    rows = [_attributed(row["side"].capitalize(), row) for row in found["sides"]]
+    rows += [[name, f"{amount:,.0f}", "", "", ""] for name, amount in sums]
     rows += [
         _attributed(f"{row['symbol']} {row['side']}", row) for row in found["symbols"][:symbols]
     ]
-    return "\n".join(rows) + "\n"
+    return _markdown(["", "P&L", "A year", "95 % interval", "Trades"], rows)
 
 
-def _attributed(name: str, row: Mapping[str, Any]) -> str:
+def _attributed(name: str, row: Mapping[str, Any]) -> list[str]:
     yearly = row["a_year"]
     share, ends = (written("annual_return", yearly["value"]), between("annual_return", yearly))
-    return _markdown_row([name, f"{row['pnl']:,.0f}", share, ends, f"{row['trades']:,}"])
+    return [name, f"{row['pnl']:,.0f}", share, ends, f"{row['trades']:,}"]
 
 
-def _markdown_row(cells: list[str]) -> str:
-    """Units stay on the line of their number."""
-    safe = (cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells)
-    return "| " + " | ".join(safe).replace(" %", "\u00a0%").replace(" ×", "\u00a0×") + " |"
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is of names; units stay on the line of their number."""
+    lines = (
+        "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in row) + " |"
+        for row in (heads, ["---", *["---:"] * (len(heads) - 1)], *rows)
+    )
+    text = "\n".join(lines) + "\n"
+    return text.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")

@@ -33,14 +33,8 @@ NAME_CHANGES = "name_changes"
 # What fits our table: the kind there, and its value. A dividend of 5 % in shares is a split by
 # 1.05. Cash rates are per share as held on the ex-date, which is after a split of that date.
 _READ: dict[str, tuple[str, Callable[[Record], float]]] = {
-    "forward_splits": (
-        "split",
-        lambda record: _rate(record, "new_rate") / _rate(record, "old_rate"),
-    ),
-    "reverse_splits": (
-        "split",
-        lambda record: _rate(record, "new_rate") / _rate(record, "old_rate"),
-    ),
+    "forward_splits": ("split", lambda record: _new_per_old(record)),
+    "reverse_splits": ("split", lambda record: _new_per_old(record)),
     "stock_dividends": ("split", lambda record: 1 + _rate(record, "rate")),
     "cash_dividends": ("dividend", lambda record: _rate(record, "rate")),
 }
@@ -176,6 +170,10 @@ def _value(kind: str, record: Record) -> float | None:
     except (KeyError, ValueError) as error:
         raise _malformed(kind, record) from error
     return value if 0 < value < np.inf else None
+
+
+def _new_per_old(record: Record) -> float:
+    return _rate(record, "new_rate") / _rate(record, "old_rate")
 
 
 def _rate(record: Record, field: str) -> float:

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.sources.payload import excerpt, number
-from trading_pipeline.core.market.bars import KEY, broken_rules, in_order, typed_bars
+from trading_pipeline.core.market.bars import (
+    KEY,
+    STAMPS,
+    broken_rules,
+    empty_table,
+    in_order,
+    typed_bars,
+)
 from trading_pipeline.core.market.calendar import TradingCalendar, in_microseconds
 from trading_pipeline.errors import SourceError
 
@@ -26,9 +33,7 @@ _NAMES = {
 
 def empty_rows() -> pd.DataFrame:
     """No rows, in the form of `raw_rows`."""
-    stamps = pd.DatetimeIndex([], dtype="datetime64[us, UTC]")
-    columns = {name: pd.Series([], dtype="float64") for name in _NAMES.values()}
-    return pd.DataFrame({"symbol": pd.Series([], dtype="str"), "opened": stamps, **columns})
+    return empty_table(symbol="str", opened=STAMPS, **dict.fromkeys(_NAMES.values(), "float64"))
 
 
 def raw_rows(page: dict[str, list[dict[str, Any]]]) -> pd.DataFrame:
@@ -115,7 +120,7 @@ def regular_bars(
 def _joined(parts: pd.DataFrame) -> pd.DataFrame:
     """One bar of all ordered parts that share timestamp and symbol."""
     parts = parts.assign(traded=parts["vwap"] * parts["volume"])
-    bars = parts.groupby(["timestamp", "symbol"], sort=False, as_index=False).agg(
+    bars = parts.groupby(KEY, sort=False, as_index=False).agg(
         open=("open", "first"),
         high=("high", "max"),
         low=("low", "min"),

@@ -1,17 +1,20 @@
 """From what a market's entry says to the source of its bars. Clients are imported when opened."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from trading_pipeline.adapters.sources.source import BarSource
 
+if TYPE_CHECKING:
+    from trading_pipeline.adapters.sources.retry import Patience
+
 
 @dataclass(frozen=True)
-class Origin:
+class SourceFactory:
     """Where a market's bars come from, beyond the name of its source."""
 
     path: str | None = None  # of a parquet source, as is the calendar by which it is read
@@ -32,46 +35,38 @@ class Origin:
         Raises:
             SettingsError: there is no such exchange, or it has no bars of this timeframe.
         """
-        makers: dict[str, Callable[[], BarSource]] = {
-            "sample": _sample,
-            "parquet": lambda: _parquet(self),
-            "alpaca": lambda: _alpaca(self, timeframe),
-        }
-        return makers.get(source, lambda: _ccxt(self, source, timeframe))()
+        match source:
+            case "sample":
+                from trading_pipeline.adapters.sources.sample import SampleSource
 
+                return SampleSource()
+            case "parquet":
+                from trading_pipeline.adapters.sources.parquet import ParquetSource
 
-def _sample() -> BarSource:
-    from trading_pipeline.adapters.sources.sample import SampleSource
+                return ParquetSource(Path(self.path or ""), self.calendar)
+            case "alpaca":
+                return self._alpaca(timeframe)
+        from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 
-    return SampleSource()
+        exchange = self.exchange or source
+        return CcxtSource(exchange, timeframe, url=self.url, patience=self._patience())
 
+    def _alpaca(self, timeframe: str) -> BarSource:
+        from trading_pipeline.adapters.sources.alpaca import AlpacaSource
 
-def _parquet(origin: Origin) -> BarSource:
-    from trading_pipeline.adapters.sources.parquet import ParquetSource
+        return AlpacaSource(
+            self.key,
+            self.secret,
+            feed=self.feed,
+            timeframe=timeframe,
+            url=self.url,
+            trading_url=self.trading_url,
+            delay=self.delay,
+            per_minute=self.per_minute,
+            patience=self._patience(),
+        )
 
-    return ParquetSource(Path(origin.path or ""), origin.calendar)
+    def _patience(self) -> "Patience | None":
+        from trading_pipeline.adapters.sources.retry import HURRY
 
-
-def _alpaca(origin: Origin, timeframe: str) -> BarSource:
-    from trading_pipeline.adapters.sources.alpaca import AlpacaSource
-    from trading_pipeline.adapters.sources.retry import HURRY
-
-    return AlpacaSource(
-        origin.key,
-        origin.secret,
-        feed=origin.feed,
-        timeframe=timeframe,
-        url=origin.url,
-        trading_url=origin.trading_url,
-        delay=origin.delay,
-        per_minute=origin.per_minute,
-        patience=HURRY if origin.hurried else None,
-    )
-
-
-def _ccxt(origin: Origin, source: str, timeframe: str) -> BarSource:
-    from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
-    from trading_pipeline.adapters.sources.retry import HURRY
-
-    exchange, patience = origin.exchange or source, HURRY if origin.hurried else None
-    return CcxtSource(exchange, timeframe, url=origin.url, patience=patience)
+        return HURRY if self.hurried else None

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -38,16 +37,13 @@ from trading_pipeline.core.market.bars import (
     empty_bars,
 )
 from trading_pipeline.core.market.calendar import in_utc
-from trading_pipeline.core.market.set_aside import rows_in_doubt
+from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.versions import (
     Span,
     VersionMerge,
     as_known,
     merge_versions,
 )
-
-if TYPE_CHECKING:
-    pass
 
 ACTIONS_FILE = "corporate_actions.parquet"
 MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
@@ -65,7 +61,10 @@ class Merged:
 
 
 class BarStore:
-    """The raw bars and corporate actions of one market. Merging twice leaves one copy."""
+    """The raw bars and corporate actions of one market. Merging twice leaves one copy.
+
+    Every method raises StoreError where a file cannot be read, or the folder cannot be written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,21 +124,13 @@ class BarStore:
         return _merged([month for _, month in months])
 
     def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
-        """Canonical bars that open in [start, end), of all time if not given; empty if none.
-
-        Raises:
-            StoreError: a month's file cannot be read.
-        """
+        """Canonical bars that open in [start, end), of all time if not given; empty if none."""
         return read_whole(self.folder, lambda: self._read(start, end, verify=False))
 
     def read_as_known(
         self, at: datetime, start: datetime | None = None, end: datetime | None = None
     ) -> pd.DataFrame:
-        """The bars that open in [start, end), with the values that were stored at an instant.
-
-        Raises:
-            StoreError: a file cannot be read.
-        """
+        """The bars that open in [start, end), with the values that were stored at an instant."""
 
         def read() -> pd.DataFrame:
             revisions = between(history.read_revisions(self.folder), start, end)
@@ -149,71 +140,39 @@ class BarStore:
         return read_whole(self.folder, read)
 
     def keys(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
-        """Which bars are stored: columns timestamp, symbol; quicker than `read`.
-
-        Raises:
-            StoreError: a month's file cannot be read.
-        """
-
+        """Which bars are stored: columns timestamp, symbol; quicker than `read`."""
         return read_whole(self.folder, lambda: self._read(start, end, KEY, verify=False))
 
     def revisions(self) -> pd.DataFrame:
         """Versions of bars that were changed or removed; columns as in `core/market/versions.py`.
 
         In the order in which they were superseded; a removed bar has NaN in `new_close`.
-
-        Raises:
-            StoreError: the file cannot be read.
         """
         return read_whole(self.folder, lambda: history.read_revisions(self.folder))
 
     def absences(self) -> pd.DataFrame:
-        """Bars that answers lacked: columns symbol, timestamp, asked_at, nights; see `history.py`.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Bars that answers lacked: symbol, timestamp, asked_at, nights; see `history.py`."""
         return read_whole(self.folder, lambda: history.read_absences(self.folder))
 
     def set_aside(self) -> pd.DataFrame:
-        """Rows that came and are no bars; columns as in `core/market/set_aside.py`.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Rows that came and are no bars; columns as in `core/market/set_aside.py`."""
         return read_whole(self.folder, lambda: history.read_set_aside(self.folder))
 
     def doubts(self) -> pd.DataFrame:
-        """Which of these rows hold their symbol out: columns timestamp, symbol.
-
-        Raises:
-            StoreError: a file cannot be read.
-        """
+        """Which of these rows hold their symbol out: columns timestamp, symbol."""
         aside = self.set_aside()
         return rows_in_doubt(aside, self.keys() if len(aside) else empty_bars())
 
     def asked(self) -> pd.DataFrame:
-        """Up to when everything was asked for: columns symbol, asked_at, each symbol once.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Up to when everything was asked for: columns symbol, asked_at, each symbol once."""
         return read_whole(self.folder, lambda: history.read_asked(self.folder))
 
     def listed(self) -> pd.DataFrame:
-        """The stamps of first bars: columns symbol, listed, asked_at, each symbol once.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """The stamps of first bars: columns symbol, listed, asked_at, each symbol once."""
         return read_whole(self.folder, lambda: history.read_listed(self.folder))
 
     def identity(self) -> dict[str, str] | None:
-        """What the stored bars are of, as last given to `merge`; None if it never was.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """What the stored bars are of, as last given to `merge`; None if it never was."""
         return read_whole(self.folder, lambda: history.read_identity(self.folder))
 
     def check_identity(self, identity: Mapping[str, str]) -> None:
@@ -245,11 +204,7 @@ class BarStore:
         return 0 if actions is None else len(actions)
 
     def keep_actions(self, why: str) -> history.StaleActions:
-        """Note that the source could not tell corporate actions: those stored are of before.
-
-        Raises:
-            StoreError: the folder cannot be written.
-        """
+        """Note that the source could not tell corporate actions: those stored are of before."""
         with writing(self.folder):
             known, path = history.read_stale_actions(self.folder), self.folder / ACTIONS_FILE
             since = known.since if known else None
@@ -261,28 +216,16 @@ class BarStore:
         return stale
 
     def stale_actions(self) -> history.StaleActions | None:
-        """Why the corporate actions are not those of today; None where they are.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """Why the corporate actions are not those of today; None where they are."""
         return read_whole(self.folder, lambda: history.read_stale_actions(self.folder))
 
     def read_actions(self) -> pd.DataFrame | None:
-        """The corporate actions, or None where no table was ever written.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
+        """The corporate actions, or None where no table was ever written."""
         path = self.folder / ACTIONS_FILE
         return read_table(path, REPAIR) if path.exists() else None
 
     def data_hash(self) -> str:
-        """What all stored bars and actions say, as 64 hex digits; independent of file bytes.
-
-        Raises:
-            StoreError: a file cannot be read, or a checksum in it is wrong.
-        """
+        """What all stored bars and actions say, as 64 hex digits; independent of file bytes."""
 
         def read() -> tuple[pd.DataFrame, pd.DataFrame | None]:
             return self._read(verify=True), self.read_actions()

@@ -53,7 +53,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: it is missing, truncated, altered, of another format, or not sound.
         """
-        from trading_pipeline.core.learning.checkpoint_schema import check_contents
+        from trading_pipeline.core.learning.checkpoint_schema import check_schema
 
         path = self.path(name)
         self.verify(name)
@@ -67,7 +67,7 @@ class CheckpointStore:
                 f"{path} has format {found}, this version reads {FORMAT}; {_AGAIN}"
             )
         try:
-            check_contents(checkpoint)
+            check_schema(checkpoint)
         except CheckpointError as error:
             raise CheckpointError(f"{path} {error}; {_AGAIN}") from error
         return checkpoint

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trading_pipeline.core.features.stored import KEY, check_keys
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.errors import FeatureError, StoreError
 
 if TYPE_CHECKING:
-    import duckdb
+    from duckdb import DuckDBPyConnection as Connection
 
 _SETUP = """
     CREATE SCHEMA IF NOT EXISTS market;
@@ -43,6 +43,8 @@ class Written(NamedTuple):
 
 class FeatureStore:
     """The features of one market.
+
+    Every method raises StoreError where the file is locked, damaged or not writable.
 
     Args:
         path: the DuckDB file; markets share it.
@@ -78,7 +80,7 @@ class FeatureStore:
                 market's name differs in case alone.
             StoreError: the file is locked, damaged or not writable; the table is as it was.
         """
-        check_keys(features)
+        _check_keys(features)
         if features.empty and span is None:
             return Written(0, rebuilt=False)
         span = _span_of(features) if span is None else span
@@ -114,24 +116,16 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet, or it is of another catalog.
-            StoreError: the file is locked or damaged.
         """
         where, given = _within((start, end))
         query = f"SELECT * FROM {self._table} WHERE {where} ORDER BY timestamp, symbol"
-        if not self.path.exists():
-            raise self._absent()
-        with self._connection(read_only=True) as connection:
-            self._check_hash(connection, catalog_hash)
+        with self._reading(catalog_hash) as connection:
             table = connection.sql(query, params=given).to_arrow_table()
         rows = table.to_pandas()
         return rows.assign(timestamp=rows["timestamp"].astype("datetime64[us, UTC]"))
 
     def catalog_hash(self) -> str | None:
-        """Hash of the catalog that the table was made by; None if there is no table.
-
-        Raises:
-            StoreError: the file is locked or damaged.
-        """
+        """Hash of the catalog that the table was made by; None if there is no table."""
         if not self.path.exists():
             return None
         with self._connection(read_only=True) as connection:
@@ -156,12 +150,8 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet, or it is of another catalog.
-            StoreError: the file is locked or damaged.
         """
-        if not self.path.exists():
-            raise self._absent()
-        with self._connection(read_only=True) as connection:
-            self._check_hash(connection, catalog_hash)
+        with self._reading(catalog_hash) as connection:
             names = [name for name in _columns(connection, self._table) if name not in KEY]
             grid = np.full((len(timestamps), len(symbols), len(names)), np.nan, np.float32)
             _register_places(connection, timestamps, symbols)
@@ -180,9 +170,6 @@ class FeatureStore:
         """Fingerprints of the data that the table was computed from, as given to `write`.
 
         Empty if that is not known, or if the table is of another catalog.
-
-        Raises:
-            StoreError: the file is locked or damaged.
         """
         if not self.path.exists():
             return {}
@@ -197,12 +184,8 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet.
-            StoreError: the file is locked or damaged.
         """
-        if not self.path.exists():
-            raise self._absent()
-        with self._connection(read_only=True) as connection:
-            self._check_hash(connection, None)
+        with self._reading() as connection:
             rows = connection.execute(
                 f"SELECT symbol, min(timestamp) FROM {self._table} "
                 "WHERE timestamp < ? AND symbol IN (SELECT unnest(?)) GROUP BY symbol",
@@ -223,15 +206,11 @@ class FeatureStore:
 
         Raises:
             FeatureError: there is no table yet.
-            StoreError: the file is locked or damaged.
         """
         import pyarrow as pa
 
-        if not self.path.exists():
-            raise self._absent()
         names, stamps = pa.array(firsts.index, pa.string()), pa.array(pd.DatetimeIndex(firsts))
-        with self._connection(read_only=True) as connection:
-            self._check_hash(connection, None)
+        with self._reading() as connection:
             connection.register("firsts", pa.table({"symbol": names, "first": stamps}))
             rows = connection.execute(
                 "SELECT symbol, arg_max(factor, timestamp), arg_max(shares, timestamp) "
@@ -242,9 +221,7 @@ class FeatureStore:
         known = pd.DataFrame(rows, columns=["symbol", "factor", "shares"])
         return known.set_index("symbol").astype(float)
 
-    def _create(
-        self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, catalog_hash: str
-    ) -> None:
+    def _create(self, connection: "Connection", features: pd.DataFrame, catalog_hash: str) -> None:
         """An empty table whose columns say in DuckDB itself what they mean."""
         names = [name for name in features.columns if name not in KEY]
         columns = ", ".join(f'"{name}" FLOAT' for name in names)
@@ -260,9 +237,7 @@ class FeatureStore:
         values = [self.market, catalog_hash]
         connection.execute("INSERT OR REPLACE INTO meta.catalogs VALUES (?, ?)", values)
 
-    def _replace(
-        self, connection: "duckdb.DuckDBPyConnection", features: pd.DataFrame, span: Span
-    ) -> None:
+    def _replace(self, connection: "Connection", features: pd.DataFrame, span: Span) -> None:
         import pyarrow as pa
 
         where, given = _within(span)
@@ -270,9 +245,7 @@ class FeatureStore:
         connection.register("rows", pa.Table.from_pandas(features, preserve_index=False))
         connection.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM rows")
 
-    def _note_sources(
-        self, connection: "duckdb.DuckDBPyConnection", made_of: Mapping[str, str] | None
-    ) -> None:
+    def _note_sources(self, connection: "Connection", made_of: Mapping[str, str] | None) -> None:
         connection.execute("DELETE FROM meta.sources WHERE market = ?", [self.market])
         if made_of:
             connection.execute(
@@ -280,9 +253,7 @@ class FeatureStore:
                 [self.market, list(made_of), list(made_of.values())],
             )
 
-    def _note_units(
-        self, connection: "duckdb.DuckDBPyConnection", span: Span, units: pd.DataFrame | None
-    ) -> None:
+    def _note_units(self, connection: "Connection", span: Span, units: pd.DataFrame | None) -> None:
         import pyarrow as pa
 
         where, given = _within(span)
@@ -294,10 +265,10 @@ class FeatureStore:
             connection.register("units", pa.Table.from_pandas(rows, preserve_index=False))
             connection.execute("INSERT INTO meta.units BY NAME SELECT * FROM units")
 
-    def _hash(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
+    def _hash(self, connection: "Connection") -> str | None:
         return _catalogs(connection).get(self.market)
 
-    def _check_name(self, connection: "duckdb.DuckDBPyConnection") -> None:
+    def _check_name(self, connection: "Connection") -> None:
         for other in _catalogs(connection):
             if other != self.market and other.lower() == self.market.lower():
                 raise FeatureError(
@@ -305,17 +276,22 @@ class FeatureStore:
                     "keep them in one table. Rename one of them."
                 )
 
-    def _check_hash(
-        self, connection: "duckdb.DuckDBPyConnection", catalog_hash: str | None
-    ) -> None:
-        stored = self._hash(connection)
-        if stored is None:
+    @contextmanager
+    def _reading(self, catalog_hash: str | None = None) -> Iterator["Connection"]:
+        """A connection to a file that has the table, made by that catalog, or by any."""
+        if not self.path.exists():
             raise self._absent()
-        if catalog_hash not in (None, stored):
-            raise FeatureError(
-                f"features of {self.market} in {self.path} were made by another catalog "
-                f"({stored[:12]}, this code has {catalog_hash:.12}). Materialize `features` again."
-            )
+        with self._connection(read_only=True) as connection:
+            stored = self._hash(connection)
+            if stored is None:
+                raise self._absent()
+            if catalog_hash not in (None, stored):
+                raise FeatureError(
+                    f"features of {self.market} in {self.path} were made by another catalog "
+                    f"({stored[:12]}, this code has {catalog_hash:.12}). Materialize `features` "
+                    "again."
+                )
+            yield connection
 
     def _absent(self) -> FeatureError:
         return FeatureError(
@@ -323,7 +299,7 @@ class FeatureStore:
         )
 
     @contextmanager
-    def _connection(self, read_only: bool) -> Iterator["duckdb.DuckDBPyConnection"]:
+    def _connection(self, read_only: bool) -> Iterator["Connection"]:
         import duckdb
 
         try:
@@ -338,7 +314,19 @@ class FeatureStore:
             raise StoreError(f"{self.path}: {_next_step(str(error))}") from error
 
 
-def _tables(connection: "duckdb.DuckDBPyConnection") -> set[str]:
+def _check_keys(features: pd.DataFrame) -> None:
+    """Whether every row is of one bar, and no bar has two."""
+    if missing := [name for name in KEY if name not in features]:
+        raise FeatureError(f"features lack columns {missing}")
+    if (repeated := features.duplicated(KEY)).any():
+        first = features.loc[repeated, KEY].iloc[0]
+        raise FeatureError(
+            f"features of {first['symbol']} at {first['timestamp']} repeat "
+            f"({repeated.sum()} rows do)"
+        )
+
+
+def _tables(connection: "Connection") -> set[str]:
     """Tables of the schema `meta`; a file may be older than some of them."""
     query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'meta'"
     return {name for (name,) in connection.execute(query).fetchall()}
@@ -363,12 +351,12 @@ def _descriptions() -> dict[str, str]:
     return {feature.name: feature.in_words() for feature in CATALOG}
 
 
-def _columns(connection: "duckdb.DuckDBPyConnection", table: str) -> list[str]:
+def _columns(connection: "Connection", table: str) -> list[str]:
     return [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
 
 
 def _register_places(
-    connection: "duckdb.DuckDBPyConnection", timestamps: pd.DatetimeIndex, symbols: Sequence[str]
+    connection: "Connection", timestamps: pd.DatetimeIndex, symbols: Sequence[str]
 ) -> None:
     """The dates and symbols wanted, each with its place in the grid."""
     import pyarrow as pa
@@ -380,7 +368,7 @@ def _register_places(
     connection.register("wanted_symbols", pa.table(named))
 
 
-def _catalogs(connection: "duckdb.DuckDBPyConnection") -> dict[str, str]:
+def _catalogs(connection: "Connection") -> dict[str, str]:
     """Hash of the catalog of every market in the file."""
     if "catalogs" not in _tables(connection):
         return {}

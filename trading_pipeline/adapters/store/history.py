@@ -12,7 +12,7 @@ stale_actions.json why the corporate actions are not those of today, and of when
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.store.commit import Writer
 from trading_pipeline.adapters.store.tables import read_table, table_writer
-from trading_pipeline.core.market.bars import KEY
+from trading_pipeline.core.market.bars import KEY, STAMPS, empty_table
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.set_aside import joined, none_aside
 from trading_pipeline.core.market.versions import Span, empty_revisions
@@ -33,7 +33,6 @@ ASKED = "history/asked.parquet"
 LISTED = "history/listed.parquet"
 IDENTITY = "history/identity.json"
 STALE_ACTIONS = "history/stale_actions.json"
-_STAMPS = "datetime64[us, UTC]"
 _LOST = (
     "What it held cannot be fetched again; put it back from a backup, or move it away to go on "
     "without it."
@@ -43,8 +42,7 @@ _ASKED_AGAIN = "Delete it: the venue is asked again for what it kept from being 
 
 def read_revisions(folder: Path) -> pd.DataFrame:
     """All revisions of a store; empty if there are none."""
-    path = folder / REVISIONS
-    return read_table(path, _LOST) if path.exists() else empty_revisions()
+    return _read(folder / REVISIONS, empty_revisions, _LOST)
 
 
 def read_absences(folder: Path) -> pd.DataFrame:
@@ -52,27 +50,27 @@ def read_absences(folder: Path) -> pd.DataFrame:
 
     Those of releases that did not count nights were told once at least.
     """
-    path = folder / ABSENCES
-    known = read_table(path, _ASKED_AGAIN) if path.exists() else empty_absences()
+    known = _read(folder / ABSENCES, empty_absences)
     return known if "nights" in known else known.assign(nights=1)
 
 
 def read_set_aside(folder: Path) -> pd.DataFrame:
     """All rows of a store that were set aside; none in a store that is older than the file."""
-    path = folder / SET_ASIDE
-    return read_table(path, _ASKED_AGAIN) if path.exists() else none_aside()
+    return _read(folder / SET_ASIDE, none_aside)
 
 
 def read_asked(folder: Path) -> pd.DataFrame:
     """When each symbol was asked for, by symbol; empty if none was."""
-    path = folder / ASKED
-    return read_table(path, _ASKED_AGAIN) if path.exists() else empty_asked()
+    return _read(folder / ASKED, empty_asked)
 
 
 def read_listed(folder: Path) -> pd.DataFrame:
     """The first stamp of each symbol, by symbol; empty if none was asked for."""
-    path = folder / LISTED
-    return read_table(path, _ASKED_AGAIN) if path.exists() else empty_listed()
+    return _read(folder / LISTED, empty_listed)
+
+
+def _read(path: Path, empty: Callable[[], pd.DataFrame], hint: str = _ASKED_AGAIN) -> pd.DataFrame:
+    return read_table(path, hint) if path.exists() else empty()
 
 
 @dataclass(frozen=True)
@@ -141,11 +139,7 @@ def refuse_other_identity(folder: Path, identity: Mapping[str, str]) -> None:
 
 def empty_absences() -> pd.DataFrame:
     """No absences: nothing that was asked for was lacking."""
-    stamps = pd.Series([], dtype=_STAMPS)
-    text = pd.Series([], dtype="str")
-    nights = pd.Series([], dtype="int64")
-    table = {"symbol": text, "timestamp": stamps, "asked_at": stamps, "nights": nights}
-    return pd.DataFrame(table)
+    return empty_table(symbol="str", timestamp=STAMPS, asked_at=STAMPS, nights="int64")
 
 
 def empty_asked() -> pd.DataFrame:

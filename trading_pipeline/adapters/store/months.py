@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from trading_pipeline.adapters.store.tables import as_frame, read_arrow
-from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL, PRICES, empty_bars
+from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL, PRICES, STAMPS, empty_bars
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.versions import INGESTED
 from trading_pipeline.errors import StoreError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REPAIR = "Delete it and run `trading-pipeline download`: what it held is fetched again."
-_STAMPS = "datetime64[us, UTC]"
 
 
 def read_month(path: Path) -> pd.DataFrame:
@@ -24,7 +23,7 @@ def read_month(path: Path) -> pd.DataFrame:
     columns = (*COLUMNS, *OPTIONAL, INGESTED)
     table = as_frame(typed(read_arrow(path, columns, hint=REPAIR), path))
     if INGESTED not in table:
-        table[INGESTED] = pd.Series(pd.NaT, index=table.index, dtype=_STAMPS)
+        table[INGESTED] = pd.Series(pd.NaT, index=table.index, dtype=STAMPS)
     return table
 
 
@@ -55,7 +54,7 @@ def cut(table: "pa.Table", start: datetime | None, end: datetime | None) -> "pa.
 
 def nothing_stored() -> pd.DataFrame:
     """The bars of a month without a file."""
-    return empty_bars().assign(**{INGESTED: pd.Series([], dtype=_STAMPS)})
+    return empty_bars().assign(**{INGESTED: pd.Series([], dtype=STAMPS)})
 
 
 def between(table: pd.DataFrame, start: datetime | None, end: datetime | None) -> pd.DataFrame:

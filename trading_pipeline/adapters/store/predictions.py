@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from trading_pipeline.adapters.store.files import remove_file, replace_file
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.errors import StoreError
 
 COLUMNS = (
-    "timestamp",
-    "symbol",
+    *KEY,
     "model",
     "fold",
     "score",
@@ -51,7 +51,7 @@ class PredictionStore:
         """
         parts = [self._read(fold) for fold in folds]
         rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
-        return rows.sort_values(["timestamp", "symbol"], ignore_index=True)
+        return rows.sort_values(KEY, ignore_index=True)
 
     def fingerprint(self, fold: str) -> str | None:
         """What the predictions of a fold were made from; None if there are none."""

@@ -63,11 +63,6 @@ def distinct_trials(ledger: Ledger) -> list[Trial]:
     return list(newest.values())
 
 
-def count_trials(ledger: Ledger) -> int | None:
-    """How many trials there were; None, 'unknown', where none was ever journalled."""
-    return len(distinct_trials(ledger)) or None
-
-
 def _payload(trial: Trial) -> Payload:
     return {
         "config_hash": trial.config_hash,

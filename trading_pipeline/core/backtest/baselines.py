@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from trading_pipeline.core.market.discontinuities import hold_over_gaps
 from trading_pipeline.core.market.panel import Panel, volatility
+from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import periods_of
 
 TOP_SHARE = 1 / 3  # of the eligible symbols, for momentum and reversal
@@ -107,6 +107,7 @@ def buy_and_hold(
     return weights
 
 
+# Reports name and compare these, and call them by their keys; a new one needs no other file.
 RULE_BASELINES: dict[str, Baseline] = {
     "cash": cash,
     "buy_and_hold": buy_and_hold,
@@ -116,6 +117,8 @@ RULE_BASELINES: dict[str, Baseline] = {
     "reversal": reversal,
     "trend": trend,
 }
+MANAGED = ("buy_and_hold", "equal_weight")  # also under the volatility target and risk rules
+BASELINE_NAMES = (*RULE_BASELINES, *(f"{name}_managed" for name in MANAGED))
 
 
 def _monthly(

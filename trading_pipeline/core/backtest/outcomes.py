@@ -19,6 +19,7 @@ OUTCOMES = (
     "cancels",  # quantity 0: takes back the one that waits
 )
 _CLOSING = reasons.DRAWDOWN_FLAT | reasons.KILL_SWITCH | reasons.BANKRUPT
+_REFUSALS = reasons.VETO_BITS | reasons.LOT | reasons.LONG_ONLY
 _CUTS = reasons.BUYING_POWER | reasons.LAPSED
 
 
@@ -36,31 +37,28 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
     N, last = len(result.symbols), len(result.timestamps) - 1
     bar, symbol, asked = orders["bar"] - start, orders["symbol"], orders["quantity"]
     key = bar.astype(np.int64) * N + symbol
-    placed, refused = _decided(result, key, N)
-    filled, bits = _executed(result, key, N)
-    later = _next_of_symbol(bar, symbol, last)
+    placed, decided = _decided(result, key, N)
+    filled, happened = _executed(result, key, N)
     short = np.abs(filled) < np.abs(asked) * (1 - 1e-9)
+    until = bar + orders["bars"]  # the last bar that it is good for
     cases = {
         "cancels": asked == 0,
         "too late": bar == last,
-        "refused": (placed == 0) | (refused & _CLOSING != 0),
-        "filled in part": (filled != 0) & (short | (bits & _CUTS != 0)),
+        "refused": (placed == 0) | (decided & _CLOSING != 0),
+        "filled in part": (filled != 0) & (short | (happened & _CUTS != 0)),
         "filled": filled != 0,
-        "lapsed": bits & _CUTS != 0,
-        "replaced": later <= np.minimum(bar + orders["bars"] - 1, last - 1),
-        "waiting": bar + orders["bars"] > last,
+        "lapsed": happened & _CUTS != 0,
+        "replaced": _next_of_symbol(bar, symbol, last) < np.minimum(until, last),
+        "waiting": until > last,
     }
     outcome = np.select(list(cases.values()), list(cases), "cancelled")
-    why = (refused & (reasons.VETO_BITS | reasons.LOT | reasons.LONG_ONLY)) | (
-        bits & (_CUTS | reasons.PARTICIPATION)
-    )
+    why = (decided & _REFUSALS) | (happened & (_CUTS | reasons.PARTICIPATION))
     why[cases["refused"] & (why == 0)] = reasons.LOT  # less than a lot is no order at all
     why[np.isin(outcome, ("filled", "cancels", "too late"))] = 0
-    names = np.array(result.symbols, dtype=object)
     return pd.DataFrame(
         {
             "decided_at": result.timestamps[bar],
-            "symbol": pd.Series(names[symbol], dtype="str"),
+            "symbol": pd.Series(np.array(result.symbols, dtype=object)[symbol], dtype="str"),
             "side": pd.Series(np.where(np.signbit(asked), "sell", "buy"), dtype="str"),
             "quantity": np.abs(asked),
             "filled": np.where(outcome == "refused", 0.0, np.abs(filled)),

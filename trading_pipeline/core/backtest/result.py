@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.trades import trades_of
-from trading_pipeline.core.market.discontinuities import hold_over_gaps
+from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import FILL, FLOWS, SLOTS, paid_in
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.baselines import RULE_BASELINES
+from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate
@@ -21,7 +21,6 @@ from trading_pipeline.core.trading.kelly import Evidence, kelly_caps
 from trading_pipeline.core.trading.profiles import profile_of, without_stops
 from trading_pipeline.errors import TradingError
 
-MANAGED = ("buy_and_hold", "equal_weight")  # also under the volatility target and risk rules
 RANDOM_PORTFOLIOS = 1000
 
 

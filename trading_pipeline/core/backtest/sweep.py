@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.baselines import RULE_BASELINES
-from trading_pipeline.core.backtest.run import MANAGED, book_settings, scored_rows
+from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES
+from trading_pipeline.core.backtest.run import book_settings, scored_rows
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel

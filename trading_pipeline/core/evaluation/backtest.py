@@ -1,4 +1,4 @@
-"""From the books of a backtest to what the evaluation looks at."""
+"""From the results of a backtest to the inputs of its evaluation."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,12 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.run import Backtest
-from trading_pipeline.core.evaluation.information import information_coefficients
+from trading_pipeline.core.evaluation.information_coefficient import information_coefficients
 from trading_pipeline.core.evaluation.metrics import max_drawdown, sharpe
-from trading_pipeline.core.evaluation.performance import daily_returns, day_closes
+from trading_pipeline.core.evaluation.performance import AccountView, daily_returns, day_closes
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
 from trading_pipeline.core.evaluation.portfolio.risk_events import risk_events
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
-from trading_pipeline.core.evaluation.summary import BookView
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.report import held_out
@@ -22,20 +21,23 @@ from trading_pipeline.core.trading.profiles import profile_of
 HINDSIGHT = "the symbols were chosen with hindsight: survivors only, so results are too good"
 
 
-def view_of(book: BacktestResult) -> BookView:
-    """A simulated book as the evaluation sees it."""
-    return BookView(
-        equity=book.equity, trades=book.trades(), turnover=book.turnover, exposure=book.exposure
+def view_of(result: BacktestResult) -> AccountView:
+    """A simulated account as the evaluation sees it."""
+    return AccountView(
+        equity=result.equity,
+        trades=result.trades(),
+        turnover=result.turnover,
+        exposure=result.exposure,
     )
 
 
-def holdings_of(book: BacktestResult) -> Holdings:
-    """What a simulated book earned and did, for the parts of a report that name symbols."""
+def holdings_of(result: BacktestResult) -> Holdings:
+    """What a simulated account earned and did, for the parts of a report that name symbols."""
     name = "backtest"
     return Holdings(
-        earnings=earnings_of(book),
-        trades=book.trades(),
-        events=risk_events(book.orders(name), book.fills(name), book.vetoes()),
+        earnings=earnings_of(result),
+        trades=result.trades(),
+        events=risk_events(result.orders(name), result.fills(name), result.vetoes()),
     )
 
 
@@ -76,14 +78,15 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         )
     warnings.append(_sizing(backtest, market))
     warnings += [
-        f"risk rule {rule} tripped {count} times" for rule, count in _trips(backtest.strategy)
+        f"risk rule {rule} tripped {count} times"
+        for rule, count in _rules_tripped(backtest.strategy)
     ]
     late, stops = backtest.one_bar_late, backtest.without_stops
     warnings.append(
         f"filled one bar later the Sharpe ratio is {annual_sharpe(late, market):.2f} instead of "
         f"{annual_sharpe(backtest.strategy, market):.2f}; without stops it is "
         f"{annual_sharpe(stops, market):.2f} with a maximum drawdown of "
-        f"{float(max_drawdown(_daily(stops))):.1%}"
+        f"{float(max_drawdown(_returns(stops))):.1%}"
     )
     return warnings
 
@@ -110,8 +113,8 @@ def never_delisted(panel: Panel) -> bool:
     return bool(panel.traded[-5:].any(axis=0).all())
 
 
-def _trips(book: BacktestResult) -> list[tuple[str, int]]:
-    final = book.log[-1]
+def _rules_tripped(result: BacktestResult) -> list[tuple[str, int]]:
+    final = result.log[-1]
     trips = [
         ("maximum drawdown (halvings)", int(final["halvings"])),
         ("maximum drawdown (flattenings)", int(final["flattenings"])),
@@ -120,10 +123,10 @@ def _trips(book: BacktestResult) -> list[tuple[str, int]]:
     return [(name, count) for name, count in trips if count]
 
 
-def annual_sharpe(book: BacktestResult, market: Market) -> float:
+def annual_sharpe(result: BacktestResult, market: Market) -> float:
     """Sharpe ratio of daily returns, a year, over a zero rate; NaN when nothing moved."""
-    return float(sharpe(_daily(book), market.days_per_year))
+    return float(sharpe(_returns(result), market.days_per_year))
 
 
-def _daily(book: BacktestResult) -> NDArray[np.float64]:
-    return daily_returns(book.equity, day_closes(book.timestamps))
+def _returns(result: BacktestResult) -> NDArray[np.float64]:
+    return daily_returns(result.equity, day_closes(result.timestamps))

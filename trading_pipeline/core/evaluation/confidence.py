@@ -1,8 +1,8 @@
-"""How sure a number is: the stationary bootstrap, all books resampled on the same dates.
+"""How sure a number is: the stationary bootstrap, all accounts resampled on the same dates.
 
 Politis and Romano, The Stationary Bootstrap, JASA 89 (1994): blocks of geometric length keep the
-dependence between neighbouring days, and one set of resampled dates for all books keeps the
-dependence between books, so a difference of two books is as precise as it really is.
+dependence between neighbouring days, and one set of resampled dates for all accounts keeps the
+dependence between accounts, so a difference of two accounts is as precise as it really is.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class Sampled(NamedTuple):
         return Sampled(self.value - other.value, self.samples - other.samples)
 
     def or_zero(self) -> "Sampled":
-        """Undefined counts as 0: what the Sharpe ratio of a book that never moves is worth."""
+        """Undefined counts as 0: what the Sharpe ratio of an account that never moves is worth."""
         value = self.value if np.isfinite(self.value) else 0.0
         return Sampled(value, np.where(np.isfinite(self.samples), self.samples, 0.0))
 
@@ -49,7 +49,7 @@ def block_length(returns: Floats, horizon: int) -> int:
     """Mean block in days: the longest optimal one of any column, and at least horizon + 1.
 
     Args:
-        returns: (D, K) daily returns of K books; books that never move are left out.
+        returns: (D, K) daily returns of K accounts; accounts that never move are left out.
         horizon: bars that one prediction looks ahead, in days.
 
     Returns:

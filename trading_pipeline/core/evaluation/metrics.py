@@ -1,11 +1,13 @@
-"""What a book earned and risked: the metrics of the report, one formula each.
+"""What an account earned and risked: the metrics of the report, one formula each.
 
 Returns are simple returns of one day, oldest first, as fractions; the last axis is time, so the
 same function serves one history (D,) and a thousand resampled ones (R, D). Undefined is NaN and
-never infinite: a book without a losing day has no Sortino ratio. Ratios are over a zero rate.
+never infinite: an account without a losing day has no Sortino ratio. Ratios are over a zero rate.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,32 +91,52 @@ def exposure(gross: Floats, days_per_year: float = 1.0) -> Floats:
     return np.asarray(gross.mean(axis=-1))
 
 
-Metric = Callable[[Floats, float], Floats]
+_POSITIVE = (0.0, np.inf)
 
-OF_RETURNS: dict[str, Metric] = {
-    "annual_return": annual_return,
-    "annual_volatility": annual_volatility,
-    "sharpe": sharpe,
-    "sortino": sortino,
-    "max_drawdown": max_drawdown,
-    "calmar": calmar,
-}
-OF_TRADES: dict[str, Callable[[Floats], float]] = {
-    "win_rate": win_rate,
-    "profit_factor": profit_factor,
-}
 
-# The order in which every table lists them.
-NAMES = (*OF_RETURNS, *OF_TRADES, "turnover", "exposure", "information_coefficient")
+@dataclass(frozen=True)
+class Metric:
+    """A row of METRICS: whatever computes, tables or writes metrics reads this, and no name."""
 
-# What a metric can be at all; an interval is never wider than that.
-RANGE: dict[str, tuple[float, float]] = {
-    "annual_return": (-1.0, np.inf),
-    "annual_volatility": (0.0, np.inf),
-    "max_drawdown": (-1.0, 0.0),
-    "win_rate": (0.0, 1.0),
-    "profit_factor": (0.0, np.inf),
-    "turnover": (0.0, np.inf),
-    "exposure": (0.0, np.inf),
-    "information_coefficient": (-1.0, 1.0),
+    label: str
+    of: str  # returns, turnover and exposure are of days, profits of trades, ic of dates
+    formula: Callable[..., Any] | None  # its docstring explains it; None: see `information`
+    form: str = ".2f"  # of the number, as Python writes it
+    unit: str = ""
+    limits: tuple[float, float] = (-np.inf, np.inf)  # no interval is wider
+    brief: bool = False  # in the short table on the asset's page
+
+
+# In the order of every table.
+METRICS = {
+    "annual_return": Metric(
+        "Return a year", "returns", annual_return, ".1%", limits=(-1.0, np.inf), brief=True
+    ),
+    "annual_volatility": Metric(
+        "Volatility a year", "returns", annual_volatility, ".1%", limits=_POSITIVE, brief=True
+    ),
+    "sharpe": Metric("Sharpe ratio", "returns", sharpe, brief=True),
+    "sortino": Metric("Sortino ratio", "returns", sortino),
+    "max_drawdown": Metric(
+        "Maximum drawdown", "returns", max_drawdown, ".1%", limits=(-1.0, 0.0), brief=True
+    ),
+    "calmar": Metric("Calmar ratio", "returns", calmar),
+    "win_rate": Metric(
+        "Win rate of closed trades", "profits", win_rate, ".1%", limits=(0.0, 1.0), brief=True
+    ),
+    "profit_factor": Metric("Profit factor", "profits", profit_factor, limits=_POSITIVE),
+    "turnover": Metric(
+        "Turnover a year", "turnover", turnover, ".1f", " ×", limits=_POSITIVE, brief=True
+    ),
+    "exposure": Metric("Mean exposure", "exposure", exposure, ".1%", limits=_POSITIVE),
+    "information_coefficient": Metric(
+        "Information coefficient", "ic", None, ".3f", limits=(-1.0, 1.0)
+    ),
 }
+# Those that are also given as strategy less baseline on the same days; undefined counts as 0.
+PAIRED = ("sharpe", "annual_return")
+
+
+def formulas(of: str) -> dict[str, Callable[..., Any]]:
+    """The formulas of one kind of series, by name: (series, days a year), of profits (profits,)."""
+    return {name: m.formula for name, m in METRICS.items() if m.of == of and m.formula}

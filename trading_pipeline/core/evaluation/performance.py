@@ -1,4 +1,4 @@
-"""A book by the day, and every metric of it with its replications.
+"""An account by the day, and every metric of it with its replications.
 
 Statistics are of daily closes whatever the timeframe: bars of an hour or a minute hold no more
 evidence about a Sharpe ratio than their days do, and resampling them would cost a thousand times
@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_pipeline.core.evaluation import metrics
 from trading_pipeline.core.evaluation.confidence import (
     Estimate,
     Sampled,
@@ -20,7 +19,7 @@ from trading_pipeline.core.evaluation.confidence import (
     resampled_statistics,
     widening,
 )
-from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.metrics import METRICS, Floats, formulas
 
 
 def day_closes(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
@@ -61,9 +60,19 @@ def daily_returns(equity: Floats, closes: NDArray[np.intp]) -> Floats:
     return np.divide(after, before, out=np.ones_like(after), where=before > 0) - 1
 
 
+@dataclass(frozen=True)
+class AccountView:
+    """One simulated account as the evaluation sees it; T bars, the first before any fill."""
+
+    equity: Floats  # (T,), quote currency, marked at each close
+    trades: pd.DataFrame | None  # closed round trips, column `pnl` in quote currency; None: n/a
+    turnover: Floats  # (T,), value traded in the bar over equity, >= 0
+    exposure: Floats  # (T,), gross exposure at the close over equity, >= 0
+
+
 @dataclass(frozen=True, kw_only=True)
-class DailyBook:
-    """One book by the day, over D days."""
+class DailyAccount:
+    """One account by the day, over D days."""
 
     returns: Floats  # (D,), simple, >= -1
     turnover: Floats  # (D,), traded value over equity, summed over the day's bars
@@ -71,28 +80,21 @@ class DailyBook:
     profits: Floats | None  # (n,) of closed trades in the order given, or None: has no trades
 
     @classmethod
-    def of(
-        cls,
-        timestamps: pd.DatetimeIndex,
-        equity: Floats,
-        turnover: Floats,
-        exposure: Floats,
-        profits: Floats | None,
-    ) -> Self:
-        """Gather bars, all (T,), into days."""
-        closes, alive = day_closes(timestamps), solvent(equity)
-        traded, held = (np.where(alive, share, 0.0) for share in (turnover, exposure))
+    def of(cls, timestamps: pd.DatetimeIndex, view: AccountView) -> Self:
+        """Gather bars, (T,), into days."""
+        closes, alive = day_closes(timestamps), solvent(view.equity)
+        traded, held = (np.where(alive, share, 0.0) for share in (view.turnover, view.exposure))
         return cls(
-            returns=daily_returns(equity, closes),
+            returns=daily_returns(view.equity, closes),
             turnover=by_day(traded, closes),
             exposure=by_day(held, closes) / by_day(np.ones(len(held)), closes),
-            profits=profits,
+            profits=None if view.trades is None else view.trades["pnl"].to_numpy(dtype=np.float64),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """The one set of resampled dates that all books of a report share."""
+    """The one set of resampled dates that all accounts of a report share."""
 
     dates: NDArray[np.int32]  # (R, D)
     block: int  # mean block, in days
@@ -113,43 +115,39 @@ class Resampling:
         return np.asarray(np.einsum("rd,dg->rg", counts, values))
 
 
-def sampled_metrics(book: DailyBook, resampling: Resampling) -> dict[str, Sampled]:
+def sampled_metrics(account: DailyAccount, resampling: Resampling) -> dict[str, Sampled]:
     """Every metric but the information coefficient, with its replications (R,)."""
     a_year, dates = resampling.days_per_year, resampling.dates
-    again = book.returns[dates]
-    sampled = {
-        name: Sampled(float(metric(book.returns, a_year)), metric(again, a_year))
-        for name, metric in metrics.OF_RETURNS.items()
-    }
-    if book.profits is not None:
+    sampled = {}
+    for of in ("returns", "turnover", "exposure"):
+        series: Floats = getattr(account, of)
+        again = series[dates]
+        for name, formula in formulas(of).items():
+            sampled[name] = Sampled(float(formula(series, a_year)), formula(again, a_year))
+    if account.profits is not None:
         sampled |= resampled_statistics(
-            book.profits, metrics.OF_TRADES, len(dates), resampling.seed
+            account.profits, formulas("profits"), len(dates), resampling.seed
         )
-    for name, series, metric in (
-        ("turnover", book.turnover, metrics.turnover),
-        ("exposure", book.exposure, metrics.exposure),
-    ):
-        sampled[name] = Sampled(float(metric(series, a_year)), metric(series[dates], a_year))
     return sampled
 
 
 def estimates(
     sampled: dict[str, Sampled], resampling: Resampling, information: Estimate | None = None
 ) -> dict[str, Estimate]:
-    """All metrics in the order of `metrics.NAMES`, each with its interval; absent ones are NaN."""
+    """All METRICS in their order, each with its interval; absent ones are NaN."""
     absent = Estimate(float("nan"))
     known = {
-        name: interval(value, resampling.widening, metrics.RANGE.get(name, (-np.inf, np.inf)))
+        name: interval(value, resampling.widening, METRICS[name].limits)
         for name, value in sampled.items()
     }
     known["information_coefficient"] = information or absent
-    return {name: known.get(name, absent) for name in metrics.NAMES}
+    return {name: known.get(name, absent) for name in METRICS}
 
 
 def share_beaten(own: float, others: Floats) -> float | None:
     """Share of `others` (R,) below `own`, ties half, in [0, 1]; None when there are none.
 
-    Undefined counts as 0 on both sides: a book that never moved has a Sharpe ratio of nothing.
+    Undefined counts as 0 on both sides: an account that never moved has a Sharpe ratio of nothing.
     """
     if not len(others):
         return None

@@ -14,10 +14,11 @@ from trading_pipeline.core.evaluation.confidence import (
     interval,
     resampled_dates,
 )
-from trading_pipeline.core.evaluation.information import mean_information_coefficient
-from trading_pipeline.core.evaluation.metrics import Floats, annual_return, sharpe
+from trading_pipeline.core.evaluation.information_coefficient import mean_information_coefficient
+from trading_pipeline.core.evaluation.metrics import PAIRED, Floats, annual_return, sharpe
 from trading_pipeline.core.evaluation.performance import (
-    DailyBook,
+    AccountView,
+    DailyAccount,
     Resampling,
     daily_returns,
     day_closes,
@@ -28,22 +29,12 @@ from trading_pipeline.core.evaluation.performance import (
 )
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings, portfolio
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
-from trading_pipeline.core.evaluation.verdict import Evidence, reached
+from trading_pipeline.core.evaluation.verdict import VerdictInputs, reach_verdict
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import EvaluationError
 
 _MINIMUM_DAYS = 20  # fewer days of returns say nothing at all
 _LINEAGE = ("data_hash", "code_version", "config_hash")
-
-
-@dataclass(frozen=True)
-class BookView:
-    """One simulated book as the evaluation sees it; T bars, the first before any fill."""
-
-    equity: Floats  # (T,), quote currency, marked at each close
-    trades: pd.DataFrame | None  # closed round trips, column `pnl` in quote currency; None: n/a
-    turnover: Floats  # (T,), value traded in the bar over equity, >= 0
-    exposure: Floats  # (T,), gross exposure at the close over equity, >= 0
 
 
 @dataclass(frozen=True)
@@ -57,8 +48,8 @@ class EvaluationInputs:
 
     market: Market
     timestamps: pd.DatetimeIndex  # (T,), UTC, increasing
-    strategy: BookView
-    baselines: Mapping[str, BookView]
+    strategy: AccountView
+    baselines: Mapping[str, AccountView]
     random_equity: Floats  # (R, T); R may be 0
     ic: pd.DataFrame | None  # columns date, ic; None: not available
     trials: int | None  # distinct (configuration, panel) ones so far; None: unknown
@@ -78,8 +69,8 @@ class EvaluationInputs:
             raise ValueError(
                 f"benchmark {self.benchmark!r} is not among the baselines {list(self.baselines)}"
             )
-        for name, book in {"strategy": self.strategy, **self.baselines}.items():
-            _check_book(name, book, len(self.timestamps))
+        for name, account in {"strategy": self.strategy, **self.baselines}.items():
+            _check_account(name, account, len(self.timestamps))
         if self.random_equity.ndim != 2 or self.random_equity.shape[1] != len(self.timestamps):
             raise ValueError(
                 f"random_equity has shape {self.random_equity.shape}, "
@@ -98,17 +89,17 @@ def _check_timestamps(timestamps: pd.DatetimeIndex) -> None:
         raise ValueError("timestamps must be two or more, each after the one before")
 
 
-def _check_book(name: str, book: BookView, n_bars: int) -> None:
+def _check_account(name: str, account: AccountView, n_bars: int) -> None:
     for part in ("equity", "turnover", "exposure"):
-        values = getattr(book, part)
+        values = getattr(account, part)
         if values.shape != (n_bars,):
             raise ValueError(f"{name}: {part} has shape {values.shape}, expected ({n_bars},)")
         # A share of the equity of a ruined account is nothing that could be checked.
-        if not np.isfinite(values[solvent(book.equity)]).all():
+        if not np.isfinite(values[solvent(account.equity)]).all():
             raise ValueError(f"{name}: {part} has values that are not finite")
-    if not book.equity[0] > 0 or not np.isfinite(book.equity).all():
+    if not account.equity[0] > 0 or not np.isfinite(account.equity).all():
         raise ValueError(f"{name}: equity must be finite and start above 0")
-    if book.trades is not None and not np.isfinite(book.trades["pnl"]).all():
+    if account.trades is not None and not np.isfinite(account.trades["pnl"]).all():
         raise ValueError(f"{name}: trades have a pnl that is not finite")
 
 
@@ -121,27 +112,27 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     Raises:
         EvaluationError: fewer than 20 days of returns.
     """
-    books = _daily_books(inputs)
-    resampling = _resampling(inputs, books)
-    sampled = {name: sampled_metrics(book, resampling) for name, book in books.items()}
+    daily = _daily_accounts(inputs)
+    resampling = _resampling(inputs, daily)
+    sampled = {name: sampled_metrics(account, resampling) for name, account in daily.items()}
     strategy = estimates(sampled["strategy"], resampling, _information(inputs))
     baselines = sorted(inputs.baselines, key=lambda name: name != inputs.benchmark)
     paired = {name: _paired(sampled["strategy"], sampled[name], resampling) for name in baselines}
-    days = len(books["strategy"].returns)
+    days = len(daily["strategy"].returns)
     return {
         "market": inputs.market.name,
         "period": _period(inputs, days),
-        "verdict": reached(_evidence(inputs, books, paired)).to_dict(),
+        "verdict": reach_verdict(_verdict_inputs(inputs, daily, paired)).to_dict(),
         "benchmark": inputs.benchmark,
-        "paired": {name: _plain(differences) for name, differences in paired.items()},
-        **_among_random(inputs, books),
-        "strategy": _plain(strategy),
-        "baselines": {name: _plain(estimates(sampled[name], resampling)) for name in baselines},
+        "paired": {name: _to_dicts(differences) for name, differences in paired.items()},
+        **_among_random(inputs, daily),
+        "strategy": _to_dicts(strategy),
+        "baselines": {name: _to_dicts(estimates(sampled[name], resampling)) for name in baselines},
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
         **portfolio(
             inputs.timestamps,
             inputs.strategy.equity,
-            books,
+            daily,
             inputs.benchmark,
             inputs.holdings,
             resampling,
@@ -166,21 +157,16 @@ def check_days(market: Market, timestamps: pd.DatetimeIndex) -> None:
         )
 
 
-def _daily_books(inputs: EvaluationInputs) -> dict[str, DailyBook]:
+def _daily_accounts(inputs: EvaluationInputs) -> dict[str, DailyAccount]:
     """The strategy and every baseline by the day; the strategy is first."""
     check_days(inputs.market, inputs.timestamps)
     views = {"strategy": inputs.strategy, **inputs.baselines}
-    return {name: _daily(inputs.timestamps, view) for name, view in views.items()}
+    return {name: DailyAccount.of(inputs.timestamps, view) for name, view in views.items()}
 
 
-def _daily(timestamps: pd.DatetimeIndex, view: BookView) -> DailyBook:
-    profits = None if view.trades is None else view.trades["pnl"].to_numpy(dtype=np.float64)
-    return DailyBook.of(timestamps, view.equity, view.turnover, view.exposure, profits)
-
-
-def _resampling(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> Resampling:
-    """Draw the dates once; every book and every difference is resampled on them."""
-    returns = np.stack([book.returns for book in books.values()], axis=1)
+def _resampling(inputs: EvaluationInputs, daily: Mapping[str, DailyAccount]) -> Resampling:
+    """Draw the dates once; every account and every difference is resampled on them."""
+    returns = np.stack([account.returns for account in daily.values()], axis=1)
     block = block_length(returns, inputs.market.horizon_in_days)
     return Resampling(
         dates=resampled_dates(len(returns), block, inputs.replications, inputs.seed),
@@ -201,25 +187,26 @@ def _paired(
     strategy: Mapping[str, Sampled], baseline: Mapping[str, Sampled], resampling: Resampling
 ) -> dict[str, Estimate]:
     """Differences strategy - baseline on the same resampled dates."""
-    differences = {
-        "sharpe_difference": strategy["sharpe"].or_zero().minus(baseline["sharpe"].or_zero()),
-        "annual_return_difference": strategy["annual_return"].minus(baseline["annual_return"]),
+    return {
+        f"{name}_difference": interval(
+            strategy[name].or_zero().minus(baseline[name].or_zero()), resampling.widening
+        )
+        for name in PAIRED
     }
-    return {name: interval(sampled, resampling.widening) for name, sampled in differences.items()}
 
 
-def _evidence(
+def _verdict_inputs(
     inputs: EvaluationInputs,
-    books: Mapping[str, DailyBook],
+    daily: Mapping[str, DailyAccount],
     paired: Mapping[str, Mapping[str, Estimate]],
-) -> Evidence:
+) -> VerdictInputs:
     per_day = np.sqrt(inputs.market.days_per_year)
-    return Evidence(
+    return VerdictInputs(
         differences={
             name: differences["sharpe_difference"] for name, differences in paired.items()
         },
-        returns={name: books[name].returns for name in inputs.baselines},
-        strategy=books["strategy"].returns,
+        returns={name: daily[name].returns for name in inputs.baselines},
+        strategy=daily["strategy"].returns,
         trials=inputs.trials,
         trial_sharpes=np.asarray(inputs.trial_sharpes or [], dtype=np.float64) / per_day,
         leaks=inputs.leaks,
@@ -235,15 +222,15 @@ def _period(inputs: EvaluationInputs, days: int) -> dict[str, object]:
     }
 
 
-def _plain(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+def _to_dicts(numbers: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
     return {name: estimate.to_dict() for name, estimate in numbers.items()}
 
 
-def _among_random(inputs: EvaluationInputs, books: Mapping[str, DailyBook]) -> dict[str, object]:
+def _among_random(inputs: EvaluationInputs, daily: Mapping[str, DailyAccount]) -> dict[str, object]:
     """Where the strategy stands among random portfolios: the share of them that it beats."""
     a_year = inputs.market.days_per_year
     rivals = daily_returns(inputs.random_equity, day_closes(inputs.timestamps))
-    own = books["strategy"].returns
+    own = daily["strategy"].returns
     by_sharpe, by_return = sharpe(rivals, a_year), annual_return(rivals, a_year)
     ends = np.nanquantile(by_sharpe, [0.05, 0.5, 0.95]) if len(rivals) else np.full(3, np.nan)
     return {

@@ -1,4 +1,4 @@
-"""What the books of a sweep came to, and how much of the best one is luck.
+"""What the variants of a sweep came to, and how much of the best one is luck.
 
 The best of many variants looks good even if none is: what it shows has to be deflated by how many
 were tried. Source: Bailey and Lopez de Prado, The Deflated Sharpe Ratio (2014).
@@ -26,27 +26,26 @@ from trading_pipeline.core.evaluation.metrics import (
     sharpe,
     turnover,
 )
-from trading_pipeline.core.evaluation.performance import DailyBook, daily_returns, day_closes
+from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.significance import (
     SharpeMoments,
     deflated_sharpe,
     expected_maximum_sharpe,
     trial_variance,
 )
+from trading_pipeline.core.evaluation.summary import check_days
 from trading_pipeline.core.evaluation.verdict import active_returns
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.errors import EvaluationError
 
-MINIMUM_DAYS = 20  # of returns; fewer say nothing at all
-_WATCHED = 25  # books; every so many, whoever watches is told
+_WATCHED = 25  # variants; every so many, whoever watches is told
 
 
 class Luck(NamedTuple):
-    """What chance alone gives the best of all trials, and the best book beside it."""
+    """What chance alone gives the best of all trials, and the best variant beside it."""
 
     trials: int
     expected_maximum: float  # Sharpe ratio a year of the best of as many worthless ones
-    best: str  # name of the book with the highest Sharpe ratio
+    best: str  # name of the variant with the highest Sharpe ratio
     sharpe: float  # of it, a year, over a zero rate
     deflated: float | None  # probability in [0, 1] that it has an edge; None: never moves
     hardest: str  # the baseline over which that is the lowest
@@ -59,27 +58,26 @@ def sweep_table(
     seed: int = 0,
     watch: Callable[[int, int, str], None] | None = None,
 ) -> pd.DataFrame:
-    """One row a book, in the order of the sweep; the index holds their names.
+    """One row a variant, in the order of the sweep; the index holds their names.
 
     Returns:
         annual_return, annual_volatility, sharpe with the ends of its 95 % interval (sharpe_low,
-        sharpe_high; stationary bootstrap, the same dates for all books), max_drawdown, turnover (a
+        sharpe_high; stationary bootstrap, the same dates for all), max_drawdown, turnover (a
         year), fees (quote currency), halvings and flattenings. Undefined is NaN.
 
     Raises:
         EvaluationError: fewer than 20 days of returns.
     """
-    returns, a_year = daily_books(sweep, market), market.days_per_year
+    returns, a_year = _returns(sweep, market), market.days_per_year
     block = block_length(returns.T, market.horizon_in_days)
     dates = resampled_dates(returns.shape[1], block, replications, seed)
     factor = widening(returns.shape[1], block)
+    closes = day_closes(sweep.timestamps)
+    traded = np.where(solvent(sweep.equity), sweep.turnover, 0.0)
     rows = []
     for r, own in enumerate(returns):
         sampled = Sampled(float(sharpe(own, a_year)), sharpe(own[dates], a_year))
         value, low, high = interval(sampled, factor)
-        book = DailyBook.of(
-            sweep.timestamps, sweep.equity[r], sweep.turnover[r], sweep.exposure[r], None
-        )
         rows.append(
             {
                 "annual_return": float(annual_return(own, a_year)),
@@ -88,7 +86,7 @@ def sweep_table(
                 "sharpe_low": low,
                 "sharpe_high": high,
                 "max_drawdown": float(max_drawdown(own)),
-                "turnover": float(turnover(book.turnover, a_year)),
+                "turnover": float(turnover(by_day(traded[r], closes), a_year)),
                 "fees": float(sweep.paths["fees"][r].sum()),
                 "halvings": int(sweep.accounts["halvings"][r]),
                 "flattenings": int(sweep.accounts["flattenings"][r]),
@@ -99,19 +97,10 @@ def sweep_table(
     return pd.DataFrame(rows, index=pd.Index(sweep.names, name="variant"))
 
 
-def daily_books(sweep: Sweep, market: Market) -> Floats:
-    """(R, D) daily returns of the books of a sweep.
-
-    Raises:
-        EvaluationError: fewer than 20 days.
-    """
-    returns = daily_returns(sweep.equity, day_closes(sweep.timestamps))
-    if returns.shape[1] < MINIMUM_DAYS:
-        raise EvaluationError(
-            f"{market.name}: {returns.shape[1]} days of out-of-sample returns, at least "
-            f"{MINIMUM_DAYS} are needed. Give the walk-forward a longer history or shorter spans."
-        )
-    return returns
+def _returns(sweep: Sweep, market: Market) -> Floats:
+    """(R, D) daily returns of the variants."""
+    check_days(market, sweep.timestamps)
+    return daily_returns(sweep.equity, day_closes(sweep.timestamps))
 
 
 def luck_of(
@@ -121,14 +110,14 @@ def luck_of(
     trials: int,
     trial_sharpes: Sequence[float],
 ) -> Luck:
-    """How the best book stands beside what the best of `trials` worthless ones would show.
+    """How the best variant stands beside what the best of `trials` worthless ones would show.
 
     Args:
         baselines: equity (K,) of each, on the bars of the sweep.
         trials: distinct ones so far, those of the sweep included.
         trial_sharpes: of them, a year, where they are known.
     """
-    returns, a_year = daily_books(sweep, market), market.days_per_year
+    returns, a_year = _returns(sweep, market), market.days_per_year
     known = np.asarray(trial_sharpes, dtype=np.float64) / np.sqrt(a_year)
     variance = trial_variance(known, returns.shape[1])
     own = sharpe(returns, a_year)

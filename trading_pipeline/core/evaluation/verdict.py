@@ -10,26 +10,17 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
 from trading_pipeline.core.evaluation.significance import (
     SharpeMoments,
-    deflated_sharpe,
     expected_maximum_sharpe,
     minimum_track_record,
+    probabilistic_sharpe,
     trial_variance,
 )
 
-RULE_BASELINES = (
-    "cash",
-    "buy_and_hold",
-    "equal_weight",
-    "inverse_volatility",
-    "equal_weight_managed",  # equal weight under the volatility target and the risk rules
-    "momentum",
-    "reversal",
-    "trend",
-)
 LEARNED_BASELINES = ("ridge", "lightgbm", "lstm")
 MINIMUM_DAYS = 250
 MINIMUM_DEFLATED_SHARPE = 0.95
@@ -37,7 +28,7 @@ _FOREVER = 36_500  # days; beyond a hundred years 'needs N more days' is not adv
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class VerdictInputs:
     """What the verdicts are reached from."""
 
     differences: Mapping[str, Estimate]  # baseline -> paired Sharpe difference, a year
@@ -73,7 +64,7 @@ def titled(name: str) -> str:
 def active_returns(strategy: Floats, baseline: Floats) -> Floats:
     """Daily returns over the baseline's, the baseline scaled to the strategy's volatility.
 
-    At equal volatility the sign of the mean is the sign of the Sharpe difference, so a book is
+    At equal volatility the sign of the mean is the sign of the Sharpe difference, so an account is
     neither punished for taking less risk than buy-and-hold nor paid for taking more. A baseline
     that never moves (cash) is subtracted as it is. Both (D,).
     """
@@ -81,26 +72,26 @@ def active_returns(strategy: Floats, baseline: Floats) -> Floats:
     return strategy - (own / other if other > 0 else 1.0) * baseline
 
 
-def reached(evidence: Evidence) -> Verdict:
-    """Weigh the evidence; every condition that fails becomes one reason, hardest first."""
-    rules = {k: v for k, v in evidence.differences.items() if k not in LEARNED_BASELINES}
+def reach_verdict(given: VerdictInputs) -> Verdict:
+    """Weigh what is given; every condition that fails becomes one reason, hardest first."""
+    rules = {k: v for k, v in given.differences.items() if k not in LEARNED_BASELINES}
     hardest = min(rules, key=lambda name: _bound(rules[name]), default=None)
     active = None
     if hardest is not None:
-        active = SharpeMoments.of(active_returns(evidence.strategy, evidence.returns[hardest]))
-    probability = _deflated(evidence, active)
+        active = SharpeMoments.of(active_returns(given.strategy, given.returns[hardest]))
+    probability = _deflated(given, active)
     reasons = [
-        *_leaks(evidence.leaks),
+        *_leaks(given.leaks),
         *_not_above(rules, hardest),
-        *_luck(evidence, hardest, probability),
-        *_short(len(evidence.strategy)),
+        *_luck(given, hardest, probability),
+        *_short(len(given.strategy)),
         *_not_compared(rules),
     ]
     return Verdict(
         edge="not proven" if reasons else "proven",
-        network=_network(evidence.differences),
+        network=_network(given.differences),
         reasons=tuple(reasons),
-        needs_days=_needs_days(evidence, rules, active) if reasons else None,
+        needs_days=_needs_days(given, rules, active) if reasons else None,
         hardest_baseline=hardest,
         active_sharpe_per_day=active.sharpe if active else None,
         deflated_sharpe=probability,
@@ -112,17 +103,16 @@ def _bound(difference: Estimate) -> float:
     return difference.low if np.isfinite(difference.low) else -np.inf
 
 
-def _hurdle(evidence: Evidence) -> float:
+def _hurdle(given: VerdictInputs) -> float:
     """Sharpe ratio a day that the luckiest of the trials is expected to show."""
-    variance = trial_variance(evidence.trial_sharpes, len(evidence.strategy))
-    return expected_maximum_sharpe(evidence.trials or 1, variance)
+    variance = trial_variance(given.trial_sharpes, len(given.strategy))
+    return expected_maximum_sharpe(given.trials or 1, variance)
 
 
-def _deflated(evidence: Evidence, active: SharpeMoments | None) -> float | None:
-    if active is None or evidence.trials is None:
+def _deflated(given: VerdictInputs, active: SharpeMoments | None) -> float | None:
+    if active is None or given.trials is None:
         return None
-    variance = trial_variance(evidence.trial_sharpes, len(evidence.strategy))
-    return deflated_sharpe(active, evidence.trials, variance)
+    return probabilistic_sharpe(active, _hurdle(given))
 
 
 def _leaks(leaks: Sequence[str]) -> list[str]:
@@ -144,16 +134,16 @@ def _not_above(rules: Mapping[str, Estimate], hardest: str | None) -> list[str]:
     ]
 
 
-def _luck(evidence: Evidence, hardest: str | None, probability: float | None) -> list[str]:
+def _luck(given: VerdictInputs, hardest: str | None, probability: float | None) -> list[str]:
     if hardest is None:
         return []
-    if evidence.trials is None:
+    if given.trials is None:
         return ["Trials unknown: without their number luck in choosing cannot be ruled out."]
     if probability is None:
         return [f"The return over {titled(hardest)} never moves, so its luck cannot be judged."]
     if probability >= MINIMUM_DEFLATED_SHARPE:
         return []
-    tried = f"{evidence.trials} trial" + ("s" if evidence.trials > 1 else "")
+    tried = f"{given.trials} trial" + ("s" if given.trials > 1 else "")
     return [
         f"Deflated Sharpe ratio {probability:.2f} over {titled(hardest)} at equal volatility, "
         f"after {tried}; at least {MINIMUM_DEFLATED_SHARPE} is needed."
@@ -167,22 +157,22 @@ def _short(n_days: int) -> list[str]:
 
 
 def _not_compared(rules: Mapping[str, Estimate]) -> list[str]:
-    missing = [titled(name) for name in RULE_BASELINES if name not in rules]
+    missing = [titled(name) for name in BASELINE_NAMES if name not in rules]
     return [f"Not yet compared with {', '.join(missing)}."] if missing else []
 
 
 def _needs_days(
-    evidence: Evidence, rules: Mapping[str, Estimate], active: SharpeMoments | None
+    given: VerdictInputs, rules: Mapping[str, Estimate], active: SharpeMoments | None
 ) -> int | None:
     """Days to add until every condition on the numbers would hold, were they to stay as they are.
 
     Bounds of differences narrow with the square root of the days; the deflated Sharpe ratio is
     answered by the minimum track record length against the present hurdle.
     """
-    if active is None or evidence.leaks or evidence.trials is None:
+    if active is None or given.leaks or given.trials is None:
         return None
-    days = len(evidence.strategy)
-    needed = [float(MINIMUM_DAYS), minimum_track_record(active, _hurdle(evidence))]
+    days = len(given.strategy)
+    needed = [float(MINIMUM_DAYS), minimum_track_record(active, _hurdle(given))]
     for value, low, _ in rules.values():
         if not low > 0:
             needed.append(days * ((value - low) / value) ** 2 if value > 0 else np.inf)

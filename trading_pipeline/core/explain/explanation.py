@@ -176,7 +176,7 @@ def _features(values: np.ndarray, year: int) -> tuple[FeatureValue, ...]:
 def _meaning(feature: Feature) -> str:
     """Formula, parameters and unit."""
     given = "".join(f", {name} {value}" for name, value in feature.parameters.items())
-    return f"{feature.formula}{given} ({feature.unit})"
+    return f"{feature.formula}{given} ({feature.scale.unit})"
 
 
 def _feature(name: str, family: str, meaning: str, year: np.ndarray) -> FeatureValue:

@@ -29,7 +29,8 @@ from trading_pipeline.core.features.families.cross_section import CrossSection, 
 from trading_pipeline.core.features.families.market import MarketSeries, equal_weight_return
 from trading_pipeline.core.features.feature import Feature
 from trading_pipeline.core.features.series import BarSeries, SymbolSeries
-from trading_pipeline.core.features.windows import Array, kernel, log_change
+from trading_pipeline.core.features.windows import Array, kernel
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.errors import BarsError
 
 REVISION = 2  # raise it when the code makes other numbers though no row of the catalog changed
@@ -62,7 +63,6 @@ def catalog_hash() -> str:
 def compute_features(
     bars: pd.DataFrame,
     calendar: str | None = None,
-    benchmark: pd.Series | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
     """All features of all bars.
@@ -70,7 +70,6 @@ def compute_features(
     Args:
         bars: adjusted bars in the data format, sorted by (timestamp, symbol); R rows.
         calendar: of `exchanges`, such as "XNYS": calendar features read its clock; None is UTC.
-        benchmark: adjusted closes indexed by timestamp; None is the equally weighted market.
         threads: how many share the symbols, which changes no bit; None is one for each core.
 
     Returns:
@@ -85,8 +84,8 @@ def compute_features(
     values = np.empty((len(CATALOG), len(bars)), dtype=np.float32)
     _fill_symbols(values, rows, threads or os.cpu_count() or 1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        _fill_dates(values, rows, benchmark, calendar)
-    keys = bars[["timestamp", "symbol"]].reset_index(drop=True)
+        _fill_dates(values, rows, calendar)
+    keys = bars[KEY].reset_index(drop=True)
     return pd.concat([keys, pd.DataFrame(values.T, columns=list(NAMES), copy=False)], axis=1)
 
 
@@ -142,7 +141,7 @@ def _fill_batch(values: Values, rows: _Rows, order: Index, listed: Index, batch:
     firsts = listed[(listed >= batch.start) & (listed < batch.stop)] - batch.start
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of this thread alone
         for feature, out in zip(_OF_SYMBOLS, values, strict=False):
-            _settle(out[batch], feature.compute(series), feature.low, feature.high)
+            _settle(out[batch], feature.compute(series), *feature.scale[1:])
             _withhold(out[batch], firsts, feature.lookback - 1)
 
 
@@ -157,26 +156,17 @@ def _batches(counts: Index) -> Iterator[slice]:
     yield slice(first, last)
 
 
-def _fill_dates(
-    values: Values, rows: _Rows, benchmark: pd.Series | None, calendar: str | None
-) -> None:
+def _fill_dates(values: Values, rows: _Rows, calendar: str | None) -> None:
     section = CrossSection(values, NAMES, rows.starts)
     for feature in cross_section.FEATURES:
-        _settle(values[_PLACES[feature.name]], feature.compute(section), feature.low, feature.high)
-    together = _market(rows, benchmark, section)
+        _settle(values[_PLACES[feature.name]], feature.compute(section), *feature.scale[1:])
+    returns = equal_weight_return(rows.prices.close, rows.symbol, rows.starts, rows.symbols)
+    together = MarketSeries(returns, section)
     hours = Clock(rows.timestamps, calendar)
     for feature in (*market.FEATURES, *clock.FEATURES):
         source = together if feature.family == "market" else hours
-        of_dates = np.clip(feature.compute(source), feature.low, feature.high)
+        of_dates = np.clip(feature.compute(source), *feature.scale[1:])
         _spread(values[_PLACES[feature.name]], of_dates, rows.starts)
-
-
-def _market(rows: _Rows, benchmark: pd.Series | None, section: CrossSection) -> MarketSeries:
-    everyone = equal_weight_return(rows.prices.close, rows.symbol, rows.starts, rows.symbols)
-    if benchmark is None:
-        return MarketSeries(everyone, everyone, section)
-    closes = benchmark.reindex(rows.timestamps).to_numpy(np.float64)
-    return MarketSeries(everyone, log_change(closes, 1), section)
 
 
 @kernel

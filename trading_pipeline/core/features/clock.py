@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import FRACTION, Feature
 from trading_pipeline.core.features.windows import Array
 from trading_pipeline.core.market.calendar import is_daily
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, zone_of
 
-Calendar = partial(Feature, family="calendar", lookback=1, unit="fraction", low=0, high=1)
+Calendar = partial(Feature, family="calendar", lookback=1, scale=FRACTION)
 
 
 class Clock:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.features.feature import FAMILIES
+from trading_pipeline.core.market.bars import KEY
 
 RECENT = 21  # dates
 
@@ -17,7 +18,7 @@ def coverage_markdown(features: pd.DataFrame) -> str:
     Returns:
         A Markdown table of fewer than 1,000 characters, which the web UI shows at once.
     """
-    known = features.drop(columns=["timestamp", "symbol"]).notna()
+    known = features.drop(columns=KEY).notna()
     newest = features["timestamp"].drop_duplicates().nlargest(RECENT)
     recent = known[features["timestamp"].isin(newest)]
     lines = [f"| family | features | known | newest {RECENT} dates |", "|---|---:|---:|---:|"]

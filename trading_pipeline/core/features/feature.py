@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 FAMILIES = (
     "price",
@@ -14,6 +14,19 @@ FAMILIES = (
     "market",
     "calendar",
 )
+
+
+class Scale(NamedTuple):
+    """What the values of a feature are measured in, and the range that they are clipped into."""
+
+    unit: str
+    low: float
+    high: float
+
+
+FRACTION = Scale("fraction", 0, 1)
+SIGMAS = Scale("σ√bars", -5, 5)
+LOG_RATIO = Scale("log ratio", -4, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +41,7 @@ class Feature:
     family: str
     formula: str
     lookback: int  # bars a value is made of, the newest one included; NaN until they exist
-    unit: str
-    low: float  # values are clipped into [low, high]
-    high: float
+    scale: Scale
     source: str
     of: Callable[..., Any] = field(compare=False, repr=False)
     parameters: Mapping[str, int | float | str] = field(default_factory=dict)
@@ -40,8 +51,8 @@ class Feature:
             raise ValueError(f"{self.name}: family must be one of {FAMILIES}, was {self.family!r}")
         if self.lookback < 1:
             raise ValueError(f"{self.name}: lookback must be at least 1 bar, was {self.lookback}")
-        if not self.low < self.high:
-            raise ValueError(f"{self.name}: range [{self.low}, {self.high}] is empty")
+        if not self.scale.low < self.scale.high:
+            raise ValueError(f"{self.name}: range [{self.scale.low}, {self.scale.high}] is empty")
 
     def compute(self, source: object) -> Any:
         """The feature's values on the family's input, not yet clipped."""
@@ -51,10 +62,8 @@ class Feature:
         """Formula, parameters, unit, range and lookback on one line, as a column's comment."""
         given = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
         formula = f"{self.formula}, {given}" if given else self.formula
-        return (
-            f"{formula}; {self.unit}, {self.low:g} to {self.high:g}; "
-            f"NaN before {self.lookback} bars exist"
-        )
+        unit, low, high = self.scale
+        return f"{formula}; {unit}, {low:g} to {high:g}; NaN before {self.lookback} bars exist"
 
     def described(self) -> dict[str, Any]:
         """Everything a reader of the column needs to know, as plain types."""
@@ -64,7 +73,7 @@ class Feature:
             "formula": self.formula,
             "parameters": dict(self.parameters),
             "lookback": self.lookback,
-            "unit": self.unit,
-            "range": [self.low, self.high],
+            "unit": self.scale.unit,
+            "range": [self.scale.low, self.scale.high],
             "source": self.source,
         }

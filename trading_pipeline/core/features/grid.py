@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.features.families.cross_section import Values
-
-KEY = ("timestamp", "symbol")
+from trading_pipeline.core.market.bars import KEY
 
 
 def feature_grid(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from trading_pipeline.core.features.catalog import LOOKBACK
-from trading_pipeline.core.market.discontinuities import LOOKS_BACK_DAYS, LOOKS_BACK_ROWS
+from trading_pipeline.core.market.quarantine import LOOKS_BACK_DAYS, LOOKS_BACK_ROWS
 
 A_YEAR = pd.Timedelta(days=LOOKS_BACK_DAYS)
 
@@ -34,12 +34,12 @@ def first_needed(
     new = bars["timestamp"] >= since
     behind = bars[~new & bars["symbol"].isin(bars.loc[new, "symbol"].unique())]
     age = behind.groupby("symbol").cumcount(ascending=False)
-    reach = behind[age < LOOKBACK].groupby("symbol")["timestamp"].agg(["min", "size"])
+    known = behind[age < LOOKBACK].groupby("symbol")["timestamp"].agg(["min", "size"])
     earliest = behind.groupby("symbol")["timestamp"].min()
-    enough = (reach["size"] >= LOOKBACK) & (earliest <= since - A_YEAR)
+    enough = (known["size"] >= LOOKBACK) & (earliest <= since - A_YEAR)
     few = earliest.reindex(sorted(bars.loc[new, "symbol"].unique())).drop(enough.index[enough])
     if len(few) and not few.equals(first_bars(list(few.index)).reindex(few.index)):
         return None
-    first = min([since - A_YEAR, *reach["min"]])
+    first = min([since - A_YEAR, *known["min"]])
     row = min(stamps.searchsorted(since) - LOOKBACK, stamps.searchsorted(first)) - LOOKS_BACK_ROWS
     return stamps[row] if row >= 0 else None

@@ -80,8 +80,8 @@ def cells(feature: Feature) -> tuple[str, ...]:
         feature.formula,
         parameters,
         str(feature.lookback),
-        feature.unit,
-        f"[{feature.low:g}, {feature.high:g}]",
+        feature.scale.unit,
+        f"[{feature.scale.low:g}, {feature.scale.high:g}]",
         feature.source,
     )
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trading_pipeline.core.features.windows import Array, deviation, kernel, log_change, wilder
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 # Below this much movement, as a fraction of price, a market has not moved: a real tick is at least
 # a thousand times larger, and the rounding of an average of equal prices a million times smaller.
 FLAT = 1e-9
-SIGMA_BARS = 63
 ATR_BARS = 14
 WILDER_MEMORY = 240  # bars after which Wilder's smoothing of 14 keeps 5e-8 of where it started
 
@@ -61,7 +61,7 @@ class SymbolSeries:
     @cached_property
     def sigma(self) -> Array:
         """Standard deviation of the last 63 log returns, at least FLAT; NaN for 63 bars."""
-        return self.deviation_of_returns(SIGMA_BARS)
+        return self.deviation_of_returns(VOLATILITY_WINDOW)
 
     @cached_property
     def true_range(self) -> Array:

@@ -45,7 +45,7 @@ def directional_index(
     of `window` directional indices.
     """
     adx, spread = np.full(up.size, np.nan), np.full(up.size, np.nan)
-    reach = fading_sum(span, 1.0 - 1.0 / window, memory - window)
+    faded = fading_sum(span, 1.0 - 1.0 / window, memory - window)
     seed = fading_sum(span, 1.0, window - 1)
     weight = (1.0 - 1.0 / window) ** (memory - window)
     for first in range(memory - 1, up.size, BLOCK):
@@ -54,7 +54,7 @@ def directional_index(
         plus, minus, adx[first:end] = _averages(rises, falls, window, memory - 1)
         for i in range(end - first):
             t = first + i
-            width = reach[t] + weight * seed[t - memory + window]
+            width = faded[t] + weight * seed[t - memory + window]
             spread[t] = (plus[i] - minus[i]) / (width if width > 0.0 else 1.0)
     return adx, spread
 

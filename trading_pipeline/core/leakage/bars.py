@@ -14,7 +14,6 @@ import pandas as pd
 from trading_pipeline.core.features.catalog import CATALOG, LOOKBACK, compute_features
 from trading_pipeline.core.leakage.experiment import (
     FEATURES,
-    KEY,
     Examined,
     Leak,
     Tables,
@@ -26,6 +25,7 @@ from trading_pipeline.core.leakage.perturbations import cut_dates, scrambled, te
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.market.actions import check_actions, empty_actions, forward_factors
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.core.market.panel import Panel
 
 UNIVERSE = "universe"

@@ -19,13 +19,13 @@ import pandas as pd
 
 from trading_pipeline.core.features.windows import Array
 from trading_pipeline.core.leakage.perturbations import between, cut_dates, scrambled, telling_dates
+from trading_pipeline.core.market.bars import KEY
 
 Compute = Callable[[pd.DataFrame], pd.DataFrame]
 Tables = Mapping[str, pd.DataFrame]  # by stage
 Stages = Callable[[pd.DataFrame], Tables]
 Watch = Callable[[int, int, str], object]  # (experiments done, all, what)
 Mask = npt.NDArray[np.bool_]
-KEY = ["timestamp", "symbol"]
 FEATURES = "features"
 TOLERANCE = 1e-6  # absolute plus relative, for values that must not depend on the start
 
@@ -121,21 +121,8 @@ def find_leaks(
         cuts: how many dates to cut, scramble and start at.
         seed: of the noise.
     """
-    examined = examine_features(compute, bars, lookbacks, cuts, seed)
-    return [leak for each in examined for leak in each.leaks]
-
-
-def examine_features(
-    compute: Compute,
-    bars: pd.DataFrame,
-    lookbacks: Mapping[str, int],
-    cuts: int = 3,
-    seed: int = 0,
-    watch: Watch = lambda done, total, note: None,
-) -> list[Examined]:
-    """The same, with what was done and how much of it; `find_leaks` explains the arguments."""
     dates = cut_dates(bars, cuts)
-    return examine(
+    examined = examine(
         lambda some: {FEATURES: compute(some)},
         bars,
         truncate=[*dates, *telling_dates(bars, cuts)],
@@ -143,8 +130,8 @@ def examine_features(
         starts=dates,
         lookbacks=lookbacks,
         seed=seed,
-        watch=watch,
     )
+    return [leak for each in examined for leak in each.leaks]
 
 
 def examine(
@@ -164,7 +151,9 @@ def examine(
         stages: bars to the table of each stage; a stage may lack rows, never make them up.
         bars: in the data format, sorted by (timestamp, symbol), perhaps with actions.
         truncate, scramble, starts: where to cut the future off, turn it into noise, begin.
-        lookbacks: bars that a column is made of; only those columns are compared by `starts`.
+        lookbacks: bars that a column is made of; only those columns are compared by `starts`. A
+            value counts from the date on which every symbol traded then has its lookback within
+            the shorter history, because ranks and the market block are made of all symbols.
         seed: of the noise of the first date; each has its own.
     """
     experiments = [
@@ -175,37 +164,25 @@ def examine(
         ),
         *(("start", cut, partial(between, bars, cut, None)) for cut in starts),
     ]
-    whole, found = stages(bars), _Tally()
+    whole = stages(bars)
+    found: dict[tuple[str, str], list[tuple[pd.Timestamp, int, list[Leak]]]] = {}
     for place, (check, cut, change) in enumerate(experiments, start=1):
         changed = change()
         ages = _settled_bars(bars, changed) if check == "start" else None
-        found.add(check, cut, _comparisons(check, cut, whole, stages(changed), ages, lookbacks))
+        compared = _comparisons(check, cut, whole, stages(changed), ages, lookbacks or {})
+        for stage, values, leaks in compared:
+            found.setdefault((stage, check), []).append((cut, values, leaks))
         watch(place, len(experiments), f"{check} at {cut:%Y-%m-%d}")
-    return found.examined()
-
-
-def truncation_leaks(
-    compute: Compute, bars: pd.DataFrame, cuts: Sequence[pd.Timestamp]
-) -> list[Leak]:
-    """Features before a cut that change when the bars from the cut on are left out."""
-    return _leaks(examine(lambda some: {FEATURES: compute(some)}, bars, truncate=cuts))
-
-
-def start_leaks(
-    compute: Compute,
-    bars: pd.DataFrame,
-    starts: Sequence[pd.Timestamp],
-    lookbacks: Mapping[str, int],
-) -> list[Leak]:
-    """Features that change, beyond their lookback, when the bars before a start are left out.
-
-    A value counts from the date on which every symbol traded then has its lookback within the
-    shorter history, because ranks and the market block are made of all symbols.
-    """
-    examined = examine(
-        lambda some: {FEATURES: compute(some)}, bars, starts=starts, lookbacks=lookbacks
-    )
-    return _leaks(examined)
+    return [
+        Examined(
+            stage,
+            check,
+            _told(check, [cut for cut, _, _ in group]),
+            sum(values for _, values, _ in group),
+            tuple(leak for _, _, leaks in group for leak in leaks),
+        )
+        for (stage, check), group in found.items()
+    ]
 
 
 def differences(
@@ -215,22 +192,27 @@ def differences(
     got: pd.DataFrame,
     cut: pd.Timestamp,
     tolerance: float = 0.0,
+    settled: Mapping[str, Mask] | None = None,
 ) -> tuple[int, list[Leak]]:
     """How many values two tables of one stage were compared in, and where they are not the same.
 
     Args:
         expected, got: the same rows and columns, or rows themselves are the difference.
         tolerance: absolute plus relative; 0 is bit for bit.
+        settled: the columns to compare, and in which rows; None is all of them.
     """
     if not _same_rows(expected, got):
         return len(expected), [_rows_differ(stage, check, expected, got, cut)]
-    names, leaks = [name for name in expected.columns if name not in KEY], []
-    for name in names:
+    if settled is None:
+        everywhere = np.ones(len(expected), dtype=bool)
+        settled = {name: everywhere for name in expected.columns if name not in KEY}
+    leaks = []
+    for name, rows in settled.items():
         ours, theirs = _numbers(expected[name]), _numbers(got[name])
         wrong = _far_apart(ours, theirs, tolerance) if tolerance else other_bits(ours, theirs)
-        if wrong.any():
-            leaks.append(_leak(stage, check, name, expected, ours, theirs, wrong, cut))
-    return len(expected) * len(names), leaks
+        if (wrong & rows).any():
+            leaks.append(_leak(stage, check, name, expected, ours, theirs, wrong & rows, cut))
+    return sum(int(rows.sum()) for rows in settled.values()), leaks
 
 
 def _comparisons(
@@ -239,64 +221,21 @@ def _comparisons(
     whole: Tables,
     got: Tables,
     ages: pd.Series | None,
-    lookbacks: Mapping[str, int] | None,
+    lookbacks: Mapping[str, int],
 ) -> Iterable[tuple[str, int, list[Leak]]]:
     """Of every stage: its name, values compared, leaks."""
     for stage, table in whole.items():
         if ages is None:
             expected, theirs = between(table, None, cut), between(got[stage], None, cut)
             yield stage, *differences(stage, check, expected, theirs, cut)
-        elif lookbacks:
+        elif names := [name for name in table.columns if name in lookbacks]:
+            # Of values that have their whole lookback after the start.
+            settled = {name: (ages >= lookbacks[name]).to_numpy() for name in names}
             expected = between(table, cut, None)
-            if any(name in lookbacks for name in expected.columns):
-                theirs = got[stage]
-                yield stage, *_settled_differences(stage, expected, theirs, cut, ages, lookbacks)
-
-
-def _settled_differences(
-    stage: str,
-    expected: pd.DataFrame,
-    got: pd.DataFrame,
-    cut: pd.Timestamp,
-    ages: pd.Series,
-    lookbacks: Mapping[str, int],
-) -> tuple[int, list[Leak]]:
-    """Differences in those values that have their whole lookback after the start."""
-    if not _same_rows(expected, got):
-        return len(expected), [_rows_differ(stage, "start", expected, got, cut)]
-    values, leaks = 0, []
-    for name in [name for name in expected.columns if name in lookbacks]:
-        settled = (ages >= lookbacks[name]).to_numpy()
-        ours, theirs = _numbers(expected[name]), _numbers(got[name])
-        wrong = _far_apart(ours, theirs, TOLERANCE) & settled
-        values += int(settled.sum())
-        if wrong.any():
-            leaks.append(_leak(stage, "start", name, expected, ours, theirs, wrong, cut))
-    return values, leaks
-
-
-class _Tally:
-    """What the experiments of each stage and check came to, in the order they were first seen."""
-
-    def __init__(self) -> None:
-        self.cuts: dict[tuple[str, str], list[pd.Timestamp]] = {}
-        self.values: dict[tuple[str, str], int] = {}
-        self.leaks: dict[tuple[str, str], list[Leak]] = {}
-
-    def add(
-        self, check: str, cut: pd.Timestamp, compared: Iterable[tuple[str, int, list[Leak]]]
-    ) -> None:
-        for stage, values, leaks in compared:
-            place = stage, check
-            self.cuts.setdefault(place, []).append(cut)
-            self.values[place] = self.values.get(place, 0) + values
-            self.leaks.setdefault(place, []).extend(leaks)
-
-    def examined(self) -> list[Examined]:
-        return [
-            Examined(*place, _told(place[1], cuts), self.values[place], tuple(self.leaks[place]))
-            for place, cuts in self.cuts.items()
-        ]
+            yield (
+                stage,
+                *differences(stage, check, expected, got[stage], cut, TOLERANCE, settled),
+            )
 
 
 _DOING = {"truncation": "bars end", "scrambling": "bars become noise", "start": "bars begin"}
@@ -318,10 +257,6 @@ def _settled_bars(bars: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
     lost = kept["symbol"].map(first) < kept["timestamp"].min()
     dates = kept["timestamp"].rank(method="dense")
     return age.where(lost, np.inf).groupby(kept["timestamp"]).transform("min").clip(upper=dates)
-
-
-def _leaks(examined: Iterable[Examined]) -> list[Leak]:
-    return [leak for each in examined for leak in each.leaks]
 
 
 def _same_rows(expected: pd.DataFrame, got: pd.DataFrame) -> bool:

@@ -4,7 +4,7 @@ Nothing that a target is made of may lie in what comes after the rows learned fr
 that travels in a checkpoint may have seen more than its training window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,16 +75,25 @@ def examine_fit(data: Dataset, fold: Fold, checkpoint: Mapping[str, Any]) -> Exa
     """Whether the checkpoint's scaler is that of the training rows alone, to 1e-5 deviations."""
     ours = Scaler.fit(data.grid[fold.train.first : fold.train.last + 1])
     theirs = Scaler.from_dict(dict(checkpoint["scaler"]))
-    moved = (theirs.center - ours.center) / ours.scale, theirs.scale / ours.scale
-    pairs = {"center": (0 * moved[0], moved[0]), "scale": (np.ones_like(moved[1]), moved[1])}
+    center, scale = (theirs.center - ours.center) / ours.scale, theirs.scale / ours.scale
+    pairs = {"center": (0 * center, center), "scale": (np.ones_like(scale), scale)}
     cut = data.panel.timestamps[fold.train.last]
-    leaks = [
-        Leak(TRAINING, "fit", f"{name} of {NAMES[k]}", _ALL, cut, a[k], b[k], cut, 1)
-        for name, (a, b) in pairs.items()
-        for k in np.flatnonzero(~(np.abs(b - a) <= AS_STORED))
-    ]
+    leaks = _scaler_leaks("fit", pairs, cut, lambda a, b: ~(np.abs(b - a) <= AS_STORED))
     done = f"scaler of the {len(fold.train)} training rows beside the checkpoint's"
     return Examined(TRAINING, "fit", done, 2 * len(ours.center), tuple(leaks))
+
+
+def _scaler_leaks(
+    check: str,
+    pairs: Mapping[str, tuple[Array, Array]],
+    cut: pd.Timestamp,
+    differ: Callable[[Array, Array], NDArray[np.bool_]],
+) -> list[Leak]:
+    return [
+        Leak(TRAINING, check, f"{name} of {NAMES[k]}", _ALL, cut, a[k], b[k], cut, 1)
+        for name, (a, b) in pairs.items()
+        for k in np.flatnonzero(differ(a, b))
+    ]
 
 
 def _drawn_rows(panel: Panel, fold: Fold, recipe: Recipe) -> Rows:
@@ -131,16 +140,15 @@ def _learned(samples: Samples, name: str) -> Array:
 
 def _examine_gaps(panel: Panel, recipe: Recipe, boundaries: list[_Boundary]) -> Examined:
     needed = recipe.market.horizon + 2 + recipe.market.walk_forward.embargo
-    leaks, count = [], 0
+    leaks = []
     for each in boundaries:
-        count += 1
         gap = each.row - each.learned.last
         if gap < needed:
             stamp = panel.timestamps[each.learned.last]
             cut = panel.timestamps[min(each.row, len(panel.timestamps) - 1)]
             leaks.append(Leak(TRAINING, "gap", "rows ahead", _ALL, stamp, needed, gap, cut, 1))
     done = f"at least {needed} rows from a decision learned from to the next span"
-    return Examined(TRAINING, "gap", done, count, tuple(leaks))
+    return Examined(TRAINING, "gap", done, len(boundaries), tuple(leaks))
 
 
 def _examine_samples(panel: Panel, fold: Fold, recipe: Recipe, seed: int) -> list[Examined]:
@@ -203,11 +211,7 @@ class _Learning:
         """`other`: the same of bars that are noise from `cut`, after the training rows, on."""
         mine, theirs = self.scaler, other.scaler
         pairs = {"center": (mine.center, theirs.center), "scale": (mine.scale, theirs.scale)}
-        leaks = [
-            Leak(TRAINING, "scaler", f"{name} of {NAMES[k]}", _ALL, cut, a[k], b[k], cut, 1)
-            for name, (a, b) in pairs.items()
-            for k in np.flatnonzero(other_bits(a, b))
-        ]
+        leaks = _scaler_leaks("scaler", pairs, cut, other_bits)
         done = "bars become noise after the training rows; center and scale of every feature"
         return Examined(TRAINING, "scaler", done, 2 * len(mine.center), tuple(leaks))
 

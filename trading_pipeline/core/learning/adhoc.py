@@ -74,7 +74,13 @@ def unfitted_market(
     opened = on_open_days(bars, told.calendar, where)
     if len(opened) < len(bars):  # a year is counted in what is left
         told = clock_of(opened, told.calendar.name, where)
-    own = {"name": name, "source": "parquet", **_year(told), **_extent(bars)}
+    own = {
+        "name": name,
+        "source": "parquet",
+        "measured_bars_per_year": told.bars_per_year,
+        "measured_days_per_year": told.days_per_year,
+        **_extent(bars),
+    }
     if template:
         return replace(template, calendar=told.calendar.name, **own), told, opened
     return _default(told, own), told, opened
@@ -120,14 +126,6 @@ def refuse_another_timeframe(bars: pd.DataFrame, template: Market, where: str) -
             f"{template.timeframe} on {template.calendar}; leave --market away, or name one that "
             "fits"
         )
-
-
-def _year(told: Clock) -> dict[str, int | None]:
-    """What a year of the bars holds, where it is not what the calendar says."""
-    return {
-        "measured_bars_per_year": told.bars_per_year,
-        "measured_days_per_year": told.days_per_year,
-    }
 
 
 def _extent(bars: pd.DataFrame) -> dict[str, Any]:

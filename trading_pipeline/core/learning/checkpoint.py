@@ -15,9 +15,10 @@ from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
-from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION, Targets, make_targets
+from trading_pipeline.core.learning.targets import Targets, make_targets
 from trading_pipeline.core.learning.threads import threads_for, usable_device
 from trading_pipeline.core.learning.training import (
+    Look,
     OnStep,
     Record,
     Saved,
@@ -25,13 +26,13 @@ from trading_pipeline.core.learning.training import (
     train_network,
     unrecorded,
 )
-from trading_pipeline.core.learning.validation import information_coefficient
-from trading_pipeline.core.learning.walkforward import Fold, Rows, fold_rows
+from trading_pipeline.core.learning.validation import pearson_information_coefficient
+from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block
-from trading_pipeline.core.market.eligibility import Rule, refusals, rules_of
-from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline.errors import CheckpointError, HistoryTooShort, TrainingError
+from trading_pipeline.errors import CheckpointError, TrainingError
 
 BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -62,29 +63,8 @@ def train_fold(
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
     samples = samples.to(usable_device(device))
-    costs = recipe.market.costs
-    networks, curves, runs = [], [], dict(saved or {})
-
-    def keep(run: Saved) -> None:
-        runs[run["seed"]] = run
-        save(runs)
-
-    for seed in recipe.training.seeds:
-        network, looks = train_network(
-            samples,
-            fold,
-            recipe.model,
-            recipe.training,
-            costs.fee + costs.slippage,
-            seed,
-            on_step,
-            saved=runs.get(seed),
-            save=keep,
-            ranks=ranks,
-            record=record,
-        )
-        networks.append(network)
-        curves.append([asdict(look) for look in looks])
+    trained = _train_seeds(samples, fold, recipe, on_step, saved or {}, save, ranks, record)
+    networks = [network for network, _ in trained]
     blend, information = choose_blend(networks, samples, targets, fold, recipe)
     stamps = data.panel.timestamps
     return {
@@ -102,12 +82,47 @@ def train_fold(
         # The last bar that any target touched: the checkpoint is refused for it and all before.
         "last_target": stamps[fold.validation.last + recipe.market.horizon + 1].isoformat(),
         "metrics": {"validation_information": information},
-        "curves": curves,
+        "curves": [[asdict(look) for look in looks] for _, looks in trained],
         "states": [
             {name: each.cpu() for name, each in network.state_dict().items()}
             for network in networks
         ],
     }
+
+
+def _train_seeds(
+    samples: Samples,
+    fold: Fold,
+    recipe: Recipe,
+    on_step: OnStep,
+    saved: dict[int, Saved],
+    save: Callable[[dict[int, Saved]], None],
+    ranks: Ranks,
+    record: Record,
+) -> list[tuple[TradingNetwork, list[Look]]]:
+    """A network and its looks at validation for each seed; arguments as of `train_fold`."""
+    costs, runs = recipe.market.costs, dict(saved)
+
+    def keep(run: Saved) -> None:
+        runs[run["seed"]] = run
+        save(runs)
+
+    return [
+        train_network(
+            samples,
+            fold,
+            recipe.model,
+            recipe.training,
+            costs.fee + costs.slippage,
+            seed,
+            on_step,
+            saved=runs.get(seed),
+            save=keep,
+            ranks=ranks,
+            record=record,
+        )
+        for seed in recipe.training.seeds
+    ]
 
 
 def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, Targets, Samples]:
@@ -140,28 +155,16 @@ def _why_nothing(data: Dataset, targets: Targets, fold: Fold, recipe: Recipe) ->
     n_steps, moving = recipe.model.n_steps, data.sigma > 0
     rules = (
         *rules_of(data.panel, burn_in(n_steps), window=n_steps),
-        Rule(moving, "no volatility: the price did not move for 63 bars, or fewer are known"),
-        Rule(
+        EligibilityRule(
+            moving, "no volatility: the price did not move for 63 bars, or fewer are known"
+        ),
+        EligibilityRule(
             np.isfinite(targets.price) | ~(data.eligible & moving),
             f"no known outcome: a bar {recipe.market.horizon + 1} later is missing, or the history "
             "breaks before it",
         ),
     )
     return refusals(data.panel, rules, slice(fold.train.first, fold.train.last + 1))
-
-
-def production_fold(data: Dataset, recipe: Recipe) -> Fold:
-    """The fold of a model for tomorrow: it trains on all rows whose targets are known today."""
-    rows = len(data.panel.timestamps)
-    clock = data.panel.timestamps
-    window = clock[-1] - np.timedelta64(int(recipe.market.walk_forward.window * 30.4375), "D")
-    earliest = max(burn_in(recipe.model.n_steps), int(clock.searchsorted(window)))
-    if rows - earliest < 2 * (recipe.market.horizon + 2) + recipe.training.windows:
-        raise HistoryTooShort(
-            f"{rows} bars are too few to train a production model: {earliest} go into the first "
-            "window of features. Give more history."
-        )
-    return fold_rows("production", earliest, rows, rows, recipe.market.horizon)
 
 
 def model_fingerprint(panel: Panel, fold: Fold, recipe: Recipe) -> str:
@@ -213,7 +216,9 @@ def choose_blend(
     scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
     market = _market_score(targets, known, fold, recipe.market.book)
     candidates = [Blend(weight, scale, market) for weight in BLEND_WEIGHTS]
-    scored = [information_coefficient(each.score(price, position), target) for each in candidates]
+    scored = [
+        pearson_information_coefficient(each.score(price, position), target) for each in candidates
+    ]
     best = int(np.argmax(scored))
     return candidates[best], scored[best]
 

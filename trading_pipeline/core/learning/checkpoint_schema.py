@@ -16,25 +16,12 @@ from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.errors import CheckpointError
 
 ENTRIES = (
-    "model",
-    "recipe",
-    "fingerprint",
-    "data_hash",
-    "features",
-    "catalog_hash",
-    "symbols",
-    "scaler",
-    "blend",
-    "train_start",
-    "train_end",
-    "last_target",
-    "metrics",
-    "curves",
-    "states",
+    *("model", "recipe", "fingerprint", "data_hash", "features", "catalog_hash", "symbols"),
+    *("scaler", "blend", "train_start", "train_end", "last_target", "metrics", "curves", "states"),
 )
 
 
-def check_contents(checkpoint: Mapping[str, Any]) -> None:
+def check_schema(checkpoint: Mapping[str, Any]) -> None:
     """Raise CheckpointError where a checkpoint cannot be a model that was trained here.
 
     The message is what follows the name of the file: "lacks ...", "holds ...".

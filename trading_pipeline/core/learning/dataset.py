@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.features.catalog import LOOKBACK, compute_features
 from trading_pipeline.core.features.grid import feature_grid
+from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.core.market.eligibility import eligible, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel, volatility
 
@@ -32,12 +33,12 @@ def features_of(panel: Panel, calendar: str) -> pd.DataFrame:
 
 def as_of_panel(panel: Panel, features: pd.DataFrame) -> pd.DataFrame:
     """Features of `panel.segments()` under the panel's own symbols; NaN in quarantine."""
-    if panel.breaks.any():
+    if panel.discontinuities.any():
         features = features.assign(symbol=panel.adjusted_bars()["symbol"])
     if panel.quarantined.any():
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(features["timestamp"]))
         n = pd.Index(panel.symbols).get_indexer(features["symbol"])
-        names = [name for name in features.columns if name not in ("timestamp", "symbol")]
+        names = [name for name in features.columns if name not in KEY]
         features.loc[panel.quarantined[t, n], names] = np.nan
     return features
 
@@ -63,7 +64,7 @@ class Dataset:
         opens, closes = panel.adjusted_open, panel.adjusted_close
         overnight = np.full_like(opens, np.nan)
         overnight[1:] = np.log(opens[1:] / closes[:-1])
-        overnight[panel.breaks] = np.nan
+        overnight[panel.discontinuities] = np.nan
         return cls(
             panel=panel,
             grid=features,

@@ -6,18 +6,19 @@ volatility of a bar known at the decision and h the horizon. A target that is mi
 be computed is 0, still attached to the graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trading_pipeline.core.model.config import LossWeights
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
+from trading_pipeline.core.model.config import LossWeights, TrainingConfig
+from trading_pipeline.core.model.heads import Outputs
 
 DOWN, FLAT, UP = 0, 1, 2  # direction classes, the order of the network's logits
 MISSING = -1  # direction class of a missing target
-MIN_SYMBOLS = 8  # a cross-section below it has no information coefficient
 VOLATILITY_FLOOR = 0.01  # realised multiple of σ below which a symbol hardly traded
 SPREAD_FLOOR = 1e-4  # added to spreads of about 0.1 to 1, so that those of 0 can be divided by
 
@@ -35,7 +36,7 @@ def huber_loss(price: Tensor, target: Tensor) -> Tensor:
     return _mean(F.huber_loss(price, filled, reduction="none"), known)
 
 
-def information_loss(score: Tensor, target: Tensor, min_symbols: int = MIN_SYMBOLS) -> Tensor:
+def information_loss(score: Tensor, target: Tensor, min_symbols: int = MIN_CROSS_SECTION) -> Tensor:
     """One minus the mean information coefficient: the correlation across symbols at each date.
 
     Args:
@@ -91,7 +92,6 @@ def net_sharpe_loss(
     log_return: Tensor,
     sigma: Tensor,
     cost: float,
-    before: Tensor | None = None,
 ) -> Tensor:
     """Negative Sharpe ratio of the block's book over its dates, after the cost of turning it over.
 
@@ -105,7 +105,6 @@ def net_sharpe_loss(
             that symbol, and pays for leaving and entering like for any trade.
         sigma: (dates, symbols), > 0; NaN where missing, treated alike.
         cost: fraction of the traded notional paid per trade: 0.0015 is 15 basis points.
-        before: (symbols), position / σ held before the first date; None: nothing is.
 
     Returns:
         Scalar, per bar (not annualised), standard deviation over dates with n in the denominator.
@@ -117,8 +116,7 @@ def net_sharpe_loss(
     known = torch.isfinite(log_return) & (sigma > 0)
     simple = torch.expm1(log_return.where(known, torch.zeros_like(log_return)))
     weight = position.where(known, torch.zeros_like(position)) / sigma.where(known, _one(sigma))
-    first = torch.zeros_like(weight[0]) if before is None else before.to(weight)
-    change = weight - torch.cat([first.unsqueeze(0), weight[:-1]])
+    change = weight - torch.cat([torch.zeros_like(weight[:1]), weight[:-1]])
     profit = (weight * simple - cost * change.abs()).sum(dim=1)
     dates = known.any(dim=1)
     book = (profit / known.sum(dim=1).clamp(min=1))[dates]  # (known dates)
@@ -154,6 +152,29 @@ def risk_loss(logit: Tensor, happened: Tensor) -> Tensor:
     known, filled = _split(happened)
     each = F.binary_cross_entropy_with_logits(logit, filled, reduction="none")
     return _mean(each, known)
+
+
+def block_loss(
+    outputs: Outputs, target: Callable[[str], Tensor], training: TrainingConfig, cost: float
+) -> Tensor:
+    """The weighted sum of all tasks on a block, scalar.
+
+    Args:
+        outputs: (dates, symbols) each, what the network says.
+        target: gives what came true, by its name in `Samples`.
+        cost: fraction of traded notional.
+    """
+    price, smoothing = target("price"), training.label_smoothing
+    position, earned, sigma = outputs.position, target("next_return"), target("sigma")
+    losses = {
+        "price": huber_loss(outputs.price, price),
+        "information": information_loss(outputs.price, price),
+        "direction": direction_loss(outputs.direction_logits, target("direction"), smoothing),
+        "position": net_sharpe_loss(position, earned, sigma, cost),
+        "volatility": volatility_loss(outputs.volatility, target("volatility")),
+        "risk": risk_loss(outputs.risk_logit, target("risk")),
+    }
+    return weighted_sum(losses, training.loss)
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: LossWeights) -> Tensor:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.losses import direction_classes
 from trading_pipeline.core.market.discontinuities import crosses
-from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 
-MIN_CROSS_SECTION = 8  # symbols below which nothing is demeaned
 CLIP = 4.0  # price targets, in units of sigma * sqrt(h)
 ADVERSE = 2.0  # an adverse excursion, in the same unit
 
@@ -57,7 +56,7 @@ def make_targets(
         round_trip: fraction of notional that entering and leaving costs; the band is never
             narrower.
     """
-    whole = eligible & ~crosses(panel.breaks, horizon + 1)
+    whole = eligible & ~crosses(panel.discontinuities, horizon + 1)
     unit = np.where(whole & (sigma > 0), sigma, np.nan) * np.sqrt(horizon)
     raw = forward_returns(panel.adjusted_open, horizon) / unit
     price = np.clip(demean(raw), -CLIP, CLIP)
@@ -73,7 +72,7 @@ def make_targets(
 
 
 def _next_return(panel: Panel, eligible: NDArray[np.bool_]) -> Array:
-    whole = eligible & ~crosses(panel.breaks, 2)
+    whole = eligible & ~crosses(panel.discontinuities, 2)
     return np.where(whole, forward_returns(panel.adjusted_open, 1), np.nan)
 
 

@@ -7,6 +7,7 @@ blocks of a step make the step of a single one.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import cos, isfinite, pi
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trading_pipeline.core.learning import losses
+from trading_pipeline.core.learning.losses import block_loss
 from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.threads import threads_for
@@ -22,7 +23,6 @@ from trading_pipeline.core.learning.validation import validation_information
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
-from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.errors import TrainingError
 
@@ -193,7 +193,8 @@ def _take_step(
         block = sampler.block(run.seed, run.step, place)
         torch.manual_seed(_seed_of(run.seed, run.step, place))
         outputs = block_outputs(run.network, samples, block, run.training.precision)
-        loss = block_loss(outputs, samples, block, run.training, cost) / run.training.blocks
+        target = partial(samples.of_block, block=block)
+        loss = block_loss(outputs, target, run.training, cost) / run.training.blocks
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
         if not isfinite(loss.item()):
@@ -242,30 +243,6 @@ def _diverged(run: Run, samples: Samples, block: Block, what: str) -> str:
         f"{samples.timestamps[rows.start + row]:%Y-%m-%d %H:%M}: {value:.6g} standard deviations. "
         "If that is not a number, look at these bars; else lower the learning rate"
     )
-
-
-def block_loss(
-    outputs: Outputs, samples: Samples, block: Block, training: TrainingConfig, cost: float
-) -> Tensor:
-    """The weighted sum of all five tasks on a block, scalar."""
-    price, log_return = samples.of_block("price", block), samples.of_block("next_return", block)
-    parts = {
-        "price": losses.huber_loss(outputs.price, price),
-        "information": losses.information_loss(outputs.price, price),
-        "direction": losses.direction_loss(
-            outputs.direction_logits,
-            samples.of_block("direction", block),
-            training.label_smoothing,
-        ),
-        "position": losses.net_sharpe_loss(
-            outputs.position, log_return, samples.of_block("sigma", block), cost
-        ),
-        "volatility": losses.volatility_loss(
-            outputs.volatility, samples.of_block("volatility", block)
-        ),
-        "risk": losses.risk_loss(outputs.risk_logit, samples.of_block("risk", block)),
-    }
-    return losses.weighted_sum(parts, training.loss)
 
 
 def _rate(training: TrainingConfig) -> Callable[[int], float]:

@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.samples import Samples, encode_dates
-from trading_pipeline.core.learning.targets import MIN_CROSS_SECTION
 from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.model.position import NotionalBook
 from trading_pipeline.errors import TrainingError
@@ -36,10 +36,12 @@ def validation_information(network: TradingNetwork, samples: Samples, rows: Rows
             "loss was a number: the training diverged; lower the learning rate"
         )
     target = np.where(samples.usable, samples.price.cpu().numpy(), np.nan)[chosen]
-    return information_coefficient(price, target)
+    return pearson_information_coefficient(price, target)
 
 
-def information_coefficient(score: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+def pearson_information_coefficient(
+    score: NDArray[np.float64], target: NDArray[np.float64]
+) -> float:
     """Mean over dates of the correlation across symbols; pooled below eight symbols a date.
 
     Both (L, N), NaN where unknown. 0.0 where nothing can be correlated.

@@ -9,13 +9,15 @@ validation. Every bar of the fold is predicted, the last h + 1 included, which h
 from dataclasses import dataclass, replace
 from math import ceil
 
+import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.market import WalkForward
+from trading_pipeline.core.market.market import Market, WalkForward
 from trading_pipeline.errors import HistoryTooShort
 
 VALIDATION_SHARE = 0.15  # of the training window, its most recent part
 _TEST_MONTHS = (12, 6, 4, 3, 2, 1)
+_DAYS_A_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,26 @@ def folds(
     return found
 
 
+def production_fold(clock: pd.DatetimeIndex, market: Market, burn_in: int, windows: int) -> Fold:
+    """The fold of a model for tomorrow: it trains on all rows whose targets are known today.
+
+    Args:
+        clock: (T,), the market's timestamps. burn_in: rows before the first decision.
+        windows: of a training block; decisions that there have to be beside the horizon.
+
+    Raises:
+        HistoryTooShort: there are fewer.
+    """
+    window = clock[-1] - np.timedelta64(int(market.walk_forward.window * _DAYS_A_MONTH), "D")
+    earliest = max(burn_in, int(clock.searchsorted(window)))
+    if len(clock) - earliest < 2 * (market.horizon + 2) + windows:
+        raise HistoryTooShort(
+            f"{len(clock)} bars are too few to train a production model: {earliest} go into the "
+            "first window of features. Give more history."
+        )
+    return fold_rows("production", earliest, len(clock), len(clock), market.horizon)
+
+
 def minimum_decisions(horizon: int) -> int:
     """Decisions before a fold below which there is nothing to learn from."""
     return 250 + 2 * (horizon + 2)
@@ -183,7 +205,7 @@ def _refuse_short_window(clock: pd.DatetimeIndex, spans: WalkForward, horizon: i
 
 
 def _bars_a_month(clock: pd.DatetimeIndex) -> float:
-    bars: float = len(clock) / max((clock[-1] - clock[0]) / pd.Timedelta(days=365.25 / 12), 1.0)
+    bars: float = len(clock) / max((clock[-1] - clock[0]) / pd.Timedelta(days=_DAYS_A_MONTH), 1.0)
     return bars
 
 

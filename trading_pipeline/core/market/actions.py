@@ -19,7 +19,10 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import (
+    KEY,
+    STAMPS,
     describe_row,
+    empty_table,
     in_order,
     numbers_of,
     stamps_of,
@@ -42,9 +45,7 @@ _EXACTLY = 1e-4
 
 def empty_actions() -> pd.DataFrame:
     """The table that says 'none happened'."""
-    stamps = pd.DatetimeIndex([], dtype="datetime64[us, UTC]")
-    text = pd.Series([], dtype="str")
-    return pd.DataFrame({"timestamp": stamps, "symbol": text, "kind": text, "value": np.empty(0)})
+    return empty_table(timestamp=STAMPS, symbol="str", kind="str", value="float64")
 
 
 def check_actions(actions: pd.DataFrame, where: str = "corporate actions") -> pd.DataFrame:
@@ -86,7 +87,7 @@ def merge_same_day(actions: pd.DataFrame) -> pd.DataFrame:
     Args:
         actions: `ACTION_COLUMNS`, each row an action of its own.
     """
-    by_event = actions.groupby(["timestamp", "symbol", "kind"], as_index=False)["value"]
+    by_event = actions.groupby([*KEY, "kind"], as_index=False)["value"]
     merged = by_event.sum()
     products = by_event.prod()["value"]
     merged["value"] = merged["value"].where(merged["kind"] == "dividend", products)

@@ -24,6 +24,7 @@ PRICES = ("open", "high", "low", "close")
 COLUMNS = ("timestamp", "symbol", *PRICES, "volume")
 OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
+STAMPS = "datetime64[us, UTC]"  # the dtype of every instant in a table
 YEARS = (1700, 2200)  # of stamps; beyond them nanoseconds end
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
@@ -101,9 +102,13 @@ def price_text(price: float) -> str:
 
 def empty_bars() -> pd.DataFrame:
     """No bars, in canonical form."""
-    stamps = pd.DatetimeIndex([], dtype="datetime64[us, UTC]")
-    empty = {"timestamp": stamps, "symbol": pd.Series([], dtype="str")}
-    return pd.DataFrame(empty | {name: np.empty(0) for name in (*PRICES, "volume")})
+    numbers = dict.fromkeys((*PRICES, "volume"), "float64")
+    return empty_table(timestamp=STAMPS, symbol="str", **numbers)
+
+
+def empty_table(**columns: str) -> pd.DataFrame:
+    """No rows; `columns`: their dtypes by name."""
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
 
 
 def content_hash(*tables: pd.DataFrame | None) -> str:

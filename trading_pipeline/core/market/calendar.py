@@ -54,12 +54,8 @@ class TradingCalendar:
         stamps = self._stamps(self._schedule(first, last))
         return stamps[(stamps >= first) & (stamps < last)]
 
-    def open_of(self, stamp: datetime) -> pd.Timestamp:
-        """The instant at which a bar begins to trade: the opening bell for daily equities."""
-        return self.opens_of(pd.DatetimeIndex([in_utc(stamp)]))[0]
-
     def opens_of(self, stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """`open_of` many bars: (K,) → (K,).
+        """When bars begin to trade, daily equities at the opening bell: (K,) → (K,).
 
         Raises:
             BarsError: a stamp is not that of a bar of this calendar.
@@ -82,13 +78,6 @@ class TradingCalendar:
             return closes
         ends = in_microseconds(stamps) + self.step
         return ends.where(ends < closes, closes)
-
-    def next_open(self, instant: datetime) -> pd.Timestamp:
-        """The stamp of the first expected bar whose stamp is later than `instant`."""
-        after = in_utc(instant) + pd.Timedelta(microseconds=1)
-        # Most often it is near, and two weeks of minutes are many.
-        near = self.sessions(after, after + self.step)
-        return near[0] if len(near) else self.sessions(after, after + _LONGEST_CLOSURE)[0]
 
     def closed_on(self, stamps: pd.DatetimeIndex) -> NDArray[np.bool_]:
         """(K,) bool: stamps on days without a session, by the exchange's own date.
@@ -230,11 +219,6 @@ def on_rest_days(bars: pd.DataFrame, calendar: str) -> np.ndarray:
     """
     if calendar not in ("XNYS", WEEKDAYS):
         return np.zeros(len(bars), dtype=bool)
-    return _on_weekend(bars, calendar)
-
-
-def _on_weekend(bars: pd.DataFrame, calendar: str) -> np.ndarray:
-    """Which bars open on a Saturday or Sunday of the exchange's own clock, bool (rows,)."""
     stamps = pd.DatetimeIndex(bars["timestamp"])
     local = stamps if is_daily(stamps) else stamps.tz_convert(zone_of(calendar))
     return np.asarray(local.dayofweek >= SATURDAY)

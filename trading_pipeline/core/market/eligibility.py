@@ -1,15 +1,15 @@
 """Eligibility: which symbols may be traded at a date, by what was known at that date."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.market.discontinuities import recent
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import counted
+from trading_pipeline.core.market.trailing import recent
 
-LIQUIDITY_WINDOW = 21  # bars of the dollar-volume median, and rows of the gap rule
+GAP_WINDOW = 21  # rows of the gap rule
 MIN_PRESENCE = 0.8  # share of those rows that need a bar, since listing
 STALE_AFTER = 5  # bars in a row without volume
 RAW_PRICE_FLOOR = 1.0  # quote currency; below it a tick is a large part of the price
@@ -25,41 +25,39 @@ class Condition(NamedTuple):
     text: str  # what the two are, and which way they have to lie
 
 
-class Rule(NamedTuple):
+class EligibilityRule(NamedTuple):
     """One rule for all symbols at all bars."""
 
     met: np.ndarray  # (T, N) bool
     refusal: str  # of a symbol that breaks it, after 'it', and what to do
+    name: str = ""
+    # At a row and a symbol: what was measured, the limit, and what they are, as of `Condition`.
+    measured: Callable[[int, int], tuple[float, float, str]] = lambda t, n: (np.nan, np.nan, "")
 
 
 def eligible(
     panel: Panel,
     lookback: int,
-    min_price: float | None = None,
-    min_dollar_volume: float = 0.0,
     window: int = 1,
 ) -> np.ndarray:
     """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
 
     A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it since
-    its last break, is not quarantined (`Panel.quarantined`), its raw
-    close is at least `min_price`, the median of close × volume of its last 21 bars is at least
-    `min_dollar_volume`, it is not stale (one of its last 5 bars has volume) and not gappy (bars
-    at 80 % of the panel's last 21 timestamps, or of those since its listing).
+    its last discontinuity, is not quarantined (`Panel.quarantined`), its raw close is at least
+    1.0 (in total-return units a level means nothing), it is not stale (one of its last 5 bars has
+    volume) and not gappy (bars at 80 % of the panel's last 21 timestamps, or of those since its
+    listing).
 
     Args:
         panel: raw prices are used, never adjusted ones: an old price must not depend on splits.
         lookback: bars of history that the features need, >= 1.
-        min_price: quote currency; None is 1.0 for raw prices, and no floor for a panel in
-            total-return units, whose level means nothing (nor does that of a coin).
-        min_dollar_volume: quote currency per bar, >= 0; 0 is no floor.
         window: bars that a prediction looks at; one of them in quarantine holds the symbol out.
 
     Raises:
         ValueError: `lookback` or `window` is below 1.
     """
     able = panel.traded
-    for rule in rules_of(panel, lookback, min_price, min_dollar_volume, window):
+    for rule in rules_of(panel, lookback, window):
         able &= rule.met
     return able
 
@@ -67,71 +65,35 @@ def eligible(
 def rules_of(
     panel: Panel,
     lookback: int,
-    min_price: float | None = None,
-    min_dollar_volume: float = 0.0,
     window: int = 1,
-) -> Iterator[Rule]:
+) -> Iterator[EligibilityRule]:
     """What `eligible` asks of a symbol that has a bar; arguments and errors as there."""
-    _check_spans(lookback, window)
-    yield Rule(
-        _bars_so_far(panel) >= lookback,
-        f"fewer than {lookback} bars since listing or the last break (give more history)",
-    )
-    yield Rule(
-        ~recent(panel.quarantined, window),
-        "in quarantine, for too many bars missing or set aside (`trading-pipeline quality` says "
-        "which)",
-    )
-    yield Rule(
-        ~_stale(panel),
-        f"no volume in the last {STALE_AFTER} bars (correct the column volume)",
-    )
-    yield Rule(
-        ~_gappy(panel.traded),
-        f"bars at fewer than {MIN_PRESENCE:.0%} of the last {LIQUIDITY_WINDOW} dates (fill the "
-        "gaps)",
-    )
-    floor = _floor(panel, min_price)
-    yield Rule(
-        np.where(panel.traded, panel.close, 0.0) >= floor, f"below the floor of price ({floor:g})"
-    )
-    if min_dollar_volume > 0:
-        yield Rule(
-            _median_dollar_volume(panel) >= min_dollar_volume,
-            f"below the floor of dollar volume ({min_dollar_volume:,.10g} a bar, median of "
-            f"{LIQUIDITY_WINDOW})",
-        )
-
-
-def _check_spans(lookback: int, window: int) -> None:
     if (least := min(lookback, window)) < 1:
         raise ValueError(f"lookback and window must be at least 1 bar, was {least}")
+    yield _history(panel, lookback)
+    yield _quarantine(panel, window)
+    yield _stale(panel)
+    yield _gappy(panel)
+    yield _price_floor(panel)
 
 
-def refusals(panel: Panel, rules: Iterable[Rule], rows: slice) -> str:
+def refusals(panel: Panel, rules: Iterable[EligibilityRule], rows: slice) -> str:
     """Which rule refuses how many of the bars of some rows, the harshest first; empty if none does.
 
     '4 of 4 symbols (20 of 20 bars): no volume in the last 5 bars; 1 of 4 symbols (3 of ...'
     """
     traded = panel.traded[rows]
     broken = [(traded & ~rule.met[rows], rule.refusal) for rule in rules]
-    counts = [(int(bars.sum()), _symbols_in(bars), refusal) for bars, refusal in broken]
+    counts = [(int(bars.sum()), int(bars.any(axis=0).sum()), refusal) for bars, refusal in broken]
     if not traded.any():
         return f"none of {counted(len(panel.symbols), 'symbol')} has a bar there"
+    everyone = counted(len(panel.symbols), "symbol")
     parts = [
-        f"{_symbols(symbols, len(panel.symbols))} ({bars:,} of {traded.sum():,} bars): {refusal}"
+        f"{symbols:,} of {everyone} ({bars:,} of {traded.sum():,} bars): {refusal}"
         for bars, symbols, refusal in sorted(counts, key=lambda count: -count[0])
         if bars
     ]
     return "; ".join(parts)
-
-
-def _symbols_in(bars: np.ndarray) -> int:
-    return int(bars.any(axis=0).sum())
-
-
-def _symbols(number: int, of: int) -> str:
-    return f"{number:,} of {counted(of, 'symbol')}"
 
 
 def eligibility_at(
@@ -140,8 +102,6 @@ def eligibility_at(
     n: int,
     lookback: int,
     window: int = 1,
-    min_price: float | None = None,
-    min_dollar_volume: float = 0.0,
 ) -> tuple[Condition, ...]:
     """Every rule of `eligible` for one symbol at one bar; it is eligible if all are met.
 
@@ -152,85 +112,57 @@ def eligibility_at(
     Raises:
         ValueError: `lookback` or `window` is below 1.
     """
-    _check_spans(lookback, window)
-    traded = panel.traded
-    listed = np.logical_or.accumulate(traded, axis=0)
-    expected = int(_trailing_count(listed)[row, n])
-    guarded = panel.quarantined[max(0, row + 1 - window) : row + 1, n]
-    stale, busy = bool(_stale(panel)[row, n]), _busy_bars(panel, row, n)
-    conditions = [
-        _at_least("bar", float(traded[row, n]), 1.0, "a bar of this date"),
-        _at_least(
-            "history",
-            float(_bars_so_far(panel)[row, n]),
-            float(lookback),
-            "bars since listing or its last break; the features need so many",
-        ),
-        Condition(
-            "quarantine",
-            not guarded.any(),
-            float(guarded.sum()),
-            0.0,
-            f"bars in quarantine, for too many missing or set aside, of the last {window}; at most",
-        ),
-        Condition(
-            "stale",
-            not stale,
-            float(busy),
-            float(stale or busy > 0),
-            f"bars with volume among its last {STALE_AFTER}",
-        ),
-        _at_least(
-            "gappy",
-            float(_trailing_count(traded)[row, n]),
-            MIN_PRESENCE * expected,
-            f"bars at the last {expected} dates; {MIN_PRESENCE:.0%} have to be there",
-        ),
-        _at_least(
-            "price_floor",
-            float(np.nan_to_num(panel.close[row, n])),
-            _floor(panel, min_price),
-            "raw close, quote currency",
-        ),
-    ]
-    if min_dollar_volume > 0:
-        conditions.append(
-            _at_least(
-                "liquidity",
-                float(_median_dollar_volume(panel)[row, n]),
-                min_dollar_volume,
-                f"median of close × volume of its last {LIQUIDITY_WINDOW} bars",
-            )
-        )
+    there = bool(panel.traded[row, n])
+    conditions = [Condition("bar", there, float(there), 1.0, "a bar of this date")]
+    for rule in rules_of(panel, lookback, window):
+        figure, limit, text = rule.measured(row, n)
+        met = bool(rule.met[row, n])
+        conditions.append(Condition(rule.name, met, float(figure), float(limit), text))
     return tuple(conditions)
 
 
-def _at_least(rule: str, figure: float, limit: float, text: str) -> Condition:
-    return Condition(rule, figure >= limit, figure, limit, text)
-
-
-def _floor(panel: Panel, min_price: float | None) -> float:
-    """The price floor: quote currency."""
-    if min_price is not None:
-        return min_price
-    return 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
-
-
-def _busy_bars(panel: Panel, row: int, n: int) -> int:
-    """How many of the symbol's last `STALE_AFTER` bars up to `row` have volume."""
-    rows = np.flatnonzero(panel.traded[: row + 1, n])[-STALE_AFTER:]
-    return int((panel.volume[rows, n] > 0).sum())
+def _history(panel: Panel, lookback: int) -> EligibilityRule:
+    bars = _bars_so_far(panel)
+    text = "bars since listing or its last break; the features need so many"
+    return EligibilityRule(
+        bars >= lookback,
+        f"fewer than {lookback} bars since listing or the last break (give more history)",
+        "history",
+        lambda t, n: (bars[t, n], lookback, text),
+    )
 
 
 def _bars_so_far(panel: Panel) -> np.ndarray:
-    """(T, N) int: the symbol's bars up to each row, counted anew from every break."""
+    """(T, N) int: the symbol's bars up to each row, counted anew from every discontinuity."""
     count = np.cumsum(panel.traded, axis=0)
-    before = np.where(panel.breaks, count - panel.traded, 0)
+    before = np.where(panel.discontinuities, count - panel.traded, 0)
     since: np.ndarray = count - np.maximum.accumulate(before, axis=0)
     return since
 
 
-def _stale(panel: Panel) -> np.ndarray:
+def _quarantine(panel: Panel, window: int) -> EligibilityRule:
+    held = panel.quarantined
+    text = f"bars in quarantine, for too many missing or set aside, of the last {window}; at most"
+    return EligibilityRule(
+        ~recent(held, window),
+        "in quarantine, for too many bars missing or set aside (`trading-pipeline quality` says "
+        "which)",
+        "quarantine",
+        lambda t, n: (held[max(0, t + 1 - window) : t + 1, n].sum(), 0.0, text),
+    )
+
+
+def _stale(panel: Panel) -> EligibilityRule:
+    stale, text = _is_stale(panel), f"bars with volume among its last {STALE_AFTER}"
+    return EligibilityRule(
+        ~stale,
+        f"no volume in the last {STALE_AFTER} bars (correct the column volume)",
+        "stale",
+        lambda t, n: (busy := _busy_bars(panel, t, n), stale[t, n] or busy > 0, text),
+    )
+
+
+def _is_stale(panel: Panel) -> np.ndarray:
     """(T, N) bool: none of the symbol's last `STALE_AFTER` bars has volume."""
     quiet = np.zeros(panel.close.shape, dtype=bool)
     for n in range(len(panel.symbols)):
@@ -241,30 +173,43 @@ def _stale(panel: Panel) -> np.ndarray:
     return quiet
 
 
-def _gappy(traded: np.ndarray) -> np.ndarray:
-    """(T, N) bool: too few bars in the last `LIQUIDITY_WINDOW` timestamps since listing."""
-    listed = np.logical_or.accumulate(traded, axis=0)
-    present, expected = (_trailing_count(flags) for flags in (traded, listed))
-    lacking: np.ndarray = present < MIN_PRESENCE * expected
-    return lacking
+def _busy_bars(panel: Panel, row: int, n: int) -> int:
+    """How many of the symbol's last `STALE_AFTER` bars up to `row` have volume."""
+    rows = np.flatnonzero(panel.traded[: row + 1, n])[-STALE_AFTER:]
+    return int((panel.volume[rows, n] > 0).sum())
+
+
+def _gappy(panel: Panel) -> EligibilityRule:
+    """Bars at the last `GAP_WINDOW` timestamps, or at those since listing."""
+    listed = np.logical_or.accumulate(panel.traded, axis=0)
+    present, expected = (_trailing_count(flags) for flags in (panel.traded, listed))
+    return EligibilityRule(
+        present >= MIN_PRESENCE * expected,
+        f"bars at fewer than {MIN_PRESENCE:.0%} of the last {GAP_WINDOW} dates (fill the gaps)",
+        "gappy",
+        lambda t, n: (
+            present[t, n],
+            MIN_PRESENCE * expected[t, n],
+            f"bars at the last {expected[t, n]} dates; {MIN_PRESENCE:.0%} have to be there",
+        ),
+    )
 
 
 def _trailing_count(flags: np.ndarray) -> np.ndarray:
-    """(T, N) int: how many of the last `LIQUIDITY_WINDOW` rows are true."""
+    """(T, N) int: how many of the last `GAP_WINDOW` rows are true."""
     count = np.cumsum(flags, axis=0)
     before = np.zeros_like(count)
-    before[LIQUIDITY_WINDOW:] = count[:-LIQUIDITY_WINDOW]
+    before[GAP_WINDOW:] = count[:-GAP_WINDOW]
     trailing: np.ndarray = count - before
     return trailing
 
 
-def _median_dollar_volume(panel: Panel) -> np.ndarray:
-    """(T, N), quote currency per bar, over the symbol's own last bars; 0 until 21 exist."""
-    median = np.zeros(panel.close.shape)
-    for n in range(len(panel.symbols)):
-        rows = np.flatnonzero(panel.traded[:, n])
-        if len(rows) >= LIQUIDITY_WINDOW:
-            dollars = panel.close[rows, n] * panel.volume[rows, n]
-            windows = np.lib.stride_tricks.sliding_window_view(dollars, LIQUIDITY_WINDOW)
-            median[rows[LIQUIDITY_WINDOW - 1 :], n] = np.median(windows, axis=1)
-    return median
+def _price_floor(panel: Panel) -> EligibilityRule:
+    floor = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
+    close = np.where(panel.traded, panel.close, 0.0)
+    return EligibilityRule(
+        close >= floor,
+        f"below the floor of price ({floor:g})",
+        "price_floor",
+        lambda t, n: (close[t, n], floor, "raw close, quote currency"),
+    )

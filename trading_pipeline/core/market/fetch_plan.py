@@ -17,6 +17,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.bars import STAMPS
 from trading_pipeline.core.market.calendar import TradingCalendar, in_utc
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.quality.finding import runs_of, when, written
@@ -71,7 +72,7 @@ def requests_for(
     absent = absent[absent["asked_at"] <= in_utc(now)]
     limits = known_until.reindex(row) - SETTLE[calendar.name]
     settled = _ticks(calendar.closes_of(expected)) <= _ticks(limits)[:, None]
-    first = pd.Series(listed or {}, dtype=_STAMPS).reindex(row)
+    first = pd.Series(listed or {}, dtype=STAMPS).reindex(row)
 
     needed = _ticks(expected) >= _ticks(first)[:, None]
     again = np.zeros_like(needed)
@@ -169,9 +170,6 @@ class Answers:
             f"{asked - len(stamps):,} of {asked:,} bars, and not those of {when(stamps)} "
             f"({written(stamps[0])} to {written(stamps[-1])})"
         )
-
-
-_STAMPS = "datetime64[us, UTC]"
 
 
 def _ticks(stamps: pd.DatetimeIndex | pd.Series) -> np.ndarray:

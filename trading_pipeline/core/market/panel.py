@@ -16,16 +16,15 @@ from trading_pipeline.core.market.actions import empty_actions, forward_factors,
 from trading_pipeline.core.market.bars import KEY, PRICES
 from trading_pipeline.core.market.discontinuities import (
     ORDERS,
-    find_breaks,
-    gap_quarantine,
-    hold_over_gaps,
-    in_doubt,
+    find_discontinuities,
     near_power_of_ten,
     nights,
     segment_starts,
 )
+from trading_pipeline.core.market.quarantine import gap_quarantine, in_doubt
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW, hold_over_gaps
 
-VOLATILITY_WINDOW = 63  # returns
+MIN_CROSS_SECTION = 8  # symbols; fewer have no ranks, no mean to stand against, no correlation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,14 +163,14 @@ class Panel:
         return pd.DataFrame({"timestamp": self.timestamps[t], "symbol": names} | columns)
 
     @cached_property
-    def breaks(self) -> np.ndarray:
-        """(T, N) bool: the symbol's history restarts at this bar; see `find_breaks`."""
-        return find_breaks(self.timestamps, *self._of_breaks)
+    def discontinuities(self) -> np.ndarray:
+        """(T, N) bool: the symbol's history restarts at this bar; see `find_discontinuities`."""
+        return find_discontinuities(self.timestamps, *self._adjusted_values)
 
     @cached_property
     def quarantined(self) -> np.ndarray:
         """(T, N) bool: bars of a symbol that lacks too many of its own, or is `in_doubt`."""
-        gappy = gap_quarantine(self.timestamps, self.traded, self.breaks)
+        gappy = gap_quarantine(self.timestamps, self.traded, self.discontinuities)
         held: np.ndarray = gappy | (self.traded & self.in_doubt)
         return held
 
@@ -179,30 +178,30 @@ class Panel:
     def conversion(self) -> np.ndarray:
         """(T, N), units held after the night for each one before: splits, and changes of unit.
 
-        Over a break that jumps, a position keeps its value: neither a change of unit nor another
-        company is a profit. A fall that may be ruin stays a loss.
+        Over a discontinuity that jumps, a position keeps its value: neither a change of unit nor
+        another company is a profit. A fall that may be ruin stays a loss.
         """
-        jump = nights(self.timestamps, *self._of_breaks).jump
-        phantom = self.breaks & ((jump >= ORDERS) | near_power_of_ten(jump))
+        jump = nights(self.timestamps, *self._adjusted_values).jump
+        phantom = self.discontinuities & ((jump >= ORDERS) | near_power_of_ten(jump))
         units: np.ndarray = np.where(phantom, self.split / np.exp(jump), self.split)
         return units
 
     @property
-    def _of_breaks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _adjusted_values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.adjusted_open, self.adjusted_close, self.adjusted_volume
 
     def segments(self) -> pd.DataFrame:
-        """`adjusted_bars`, each history between breaks under a name of its own.
+        """`adjusted_bars`, each history between discontinuities under a name of its own.
 
         Names sort as the symbols do, so that what is computed symbol by symbol, or over all
-        symbols of a date, is bit for bit the same where there is no break.
+        symbols of a date, is bit for bit the same where there is none.
         """
         bars = self.adjusted_bars()
-        if not self.breaks.any():
+        if not self.discontinuities.any():
             return bars
         t = self.timestamps.get_indexer(pd.DatetimeIndex(bars["timestamp"]))
         n = pd.Index(self.symbols).get_indexer(bars["symbol"])
-        part = segment_starts(self.traded, self.breaks)[t, n]
+        part = segment_starts(self.traded, self.discontinuities)[t, n]
         rank = np.argsort(np.argsort(self.symbols))[n]
         names = np.char.add(np.char.mod("%06d-", rank), np.char.mod("%09d", part))
         return bars.assign(symbol=pd.Series(names, dtype="str"))
@@ -250,17 +249,17 @@ def volatility(panel: Panel) -> np.ndarray:
 
     Returns:
         (T, N) > 0, as known at the close of each bar; over the symbol's own bars, held where it
-        has none; NaN until 63 returns exist, and again after a break. A value is bit for bit the
-        same when later bars are cut off.
+        has none; NaN until 63 returns exist, and again after a discontinuity. A value is bit for
+        bit the same when later bars are cut off.
     """
     sigma = np.full(panel.close.shape, np.nan)
     adjusted = panel.adjusted_close
     for n in range(len(panel.symbols)):
         rows = np.flatnonzero(~np.isnan(adjusted[:, n]))
-        parts = np.split(rows, np.flatnonzero(panel.breaks[rows, n]))
+        parts = np.split(rows, np.flatnonzero(panel.discontinuities[rows, n]))
         for part in parts:
             sigma[part, n] = _deviations(adjusted[part, n])
-    return hold_over_gaps(sigma, panel.breaks)
+    return hold_over_gaps(sigma, panel.discontinuities)
 
 
 def _deviations(closes: np.ndarray) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Rows that no market could have made: set aside with the rule that they break, and named.
 
 A panel of a million rows has a few. They become gaps, and the rest goes on. A symbol of which too
-many rows are set aside is held out for a year after each of them; a panel of which too many are is
-refused. The rules are those of `bars.py`, and that a market which rests on weekends has no bar
-there.
+many rows are set aside is quarantined (`quarantine.py`); a panel of which too many are is refused.
+The rules are those of `bars.py`, and that a market which rests on weekends has no bar there.
 """
 
 from collections.abc import Mapping
@@ -13,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.bars import (
-    COPY,
     KEY,
     PRICES,
+    STAMPS,
     broken_rules,
     described,
+    empty_table,
     typed_bars,
     with_whole_counts,
 )
@@ -26,7 +26,6 @@ from trading_pipeline.core.market.quality.finding import counted, told_names
 from trading_pipeline.errors import BarsError
 
 COLUMNS = ("file", "row", *KEY, "rule", *PRICES, "volume")
-SYMBOL_SHARE = 0.001  # of a symbol's rows so far: with more of them set aside it is held out
 PANEL_SHARE = 0.01  # of all rows: with more of them set aside a panel is refused
 _SHOWN = 3
 
@@ -78,18 +77,10 @@ class Sifted:
 
 def none_aside() -> pd.DataFrame:
     """No row was set aside."""
-    text, number = pd.Series([], dtype="str"), pd.Series([], dtype="float64")
-    kinds = {"row": pd.Series([], dtype="int64")} | {"timestamp": _no_stamps()}
-    return pd.DataFrame(
-        {name: kinds.get(name, text if name in _TEXTS else number) for name in COLUMNS}
+    numbers = dict.fromkeys((*PRICES, "volume"), "float64")
+    return empty_table(
+        file="str", row="int64", timestamp=STAMPS, symbol="str", rule="str", **numbers
     )
-
-
-_TEXTS = ("file", "symbol", "rule")
-
-
-def _no_stamps() -> pd.Series:
-    return pd.Series([], dtype="datetime64[us, UTC]")
 
 
 def joined(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -138,27 +129,3 @@ def lines_of(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
     more = f"; and {len(aside) - shown:,} more" if len(aside) > shown else ""
     symbols = told_names(aside["symbol"].dropna().unique().tolist()) or "no symbol"
     return [f"{counted(len(aside), 'row')} of {symbols} set aside ({'; '.join(named)}{more})"]
-
-
-def rows_in_doubt(aside: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
-    """The rows set aside that hold their symbol out: with them, more than 0.1 % of its rows so far.
-
-    Judged at each row by what had come until then, so that later rows change nothing. Whoever has
-    more than 0.1 % of all its rows set aside is held out, if only after the last of them.
-
-    Args:
-        bars: columns timestamp, symbol: what was kept.
-
-    Returns:
-        Columns timestamp, symbol, in order. Rows without either are left out, for none can tell
-        when; so are copies, for their bar is there.
-    """
-    doubtful = aside["timestamp"].notna() & aside["symbol"].notna() & (aside["rule"] != COPY)
-    known = aside.loc[doubtful, KEY]
-    kept = bars.loc[bars["symbol"].isin(known["symbol"].unique()), KEY]
-    rows = pd.concat([known.assign(aside=True), kept.assign(aside=False)], ignore_index=True)
-    rows = rows.sort_values("timestamp", kind="stable", ignore_index=True)
-    own = rows.groupby("symbol")["aside"]
-    many = own.cumsum() > SYMBOL_SHARE * (own.cumcount() + 1)
-    doubted = rows.loc[rows["aside"].astype(bool) & many, KEY]
-    return doubted.drop_duplicates().sort_values(KEY, ignore_index=True)

@@ -32,43 +32,14 @@ from trading_pipeline.errors import BarsError
 
 # Of zones whose clocks change alike one is enough; of those that never change, all are as UTC.
 _ZONES = (
-    "UTC",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "Europe/London",
-    "Europe/Berlin",
-    "Europe/Helsinki",
-    "Africa/Johannesburg",
-    "Asia/Jerusalem",
-    "Asia/Riyadh",
-    "Asia/Kolkata",
-    "Asia/Bangkok",
-    "Asia/Shanghai",
-    "Asia/Tokyo",
-    "Australia/Sydney",
-    "Pacific/Auckland",
+    *("UTC", "America/New_York", "America/Sao_Paulo", "Europe/London", "Europe/Berlin"),
+    *("Europe/Helsinki", "Africa/Johannesburg", "Asia/Jerusalem", "Asia/Riyadh", "Asia/Kolkata"),
+    *("Asia/Bangkok", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney", "Pacific/Auckland"),
 )
 # The likeliest first: of calendars that fit alike the earlier one is taken.
 CANDIDATES = (
-    "XNYS",
-    NEVER_CLOSES,
-    WEEKDAYS,
-    "XLON",
-    "XETR",
-    "XPAR",
-    "XTKS",
-    "XHKG",
-    "XSHG",
-    "XBOM",
-    "XASX",
-    "XTSE",
-    "XSWX",
-    "XSTO",
-    "BVMF",
-    "XSES",
-    "XTAI",
-    "CMES",
-    "XSAU",
+    *("XNYS", NEVER_CLOSES, WEEKDAYS, "XLON", "XETR", "XPAR", "XTKS", "XHKG", "XSHG", "XBOM"),
+    *("XASX", "XTSE", "XSWX", "XSTO", "BVMF", "XSES", "XTAI", "CMES", "XSAU"),
 )
 _WHOLLY = 0.002  # unexplained share below which no further calendar is tried
 _HANDICAP = {WEEKDAYS: 0.005}  # an exchange that explains as much is more telling

@@ -16,13 +16,20 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.bars import COLUMNS, KEY, OPTIONAL, PRICES, empty_bars, in_order
+from trading_pipeline.core.market.bars import (
+    COLUMNS,
+    KEY,
+    OPTIONAL,
+    PRICES,
+    STAMPS,
+    empty_bars,
+    in_order,
+)
 from trading_pipeline.core.market.calendar import in_utc
 
 INGESTED, REVISED = "ingested_at", "revised_at"
 VALUES = (*PRICES, "volume", *OPTIONAL)
 _COUNT = "trade_count"
-_STAMPS = "datetime64[us, UTC]"
 Span = tuple[datetime, datetime]
 
 
@@ -109,7 +116,7 @@ def joined(parts: list[pd.DataFrame], *more: str) -> pd.DataFrame:
     """
     filled = [part for part in parts if len(part)]
     if not filled:
-        return empty_bars().assign(**{name: pd.Series([], dtype=_STAMPS) for name in more})
+        return empty_bars().assign(**{name: pd.Series([], dtype=STAMPS) for name in more})
     columns = [*common_columns(filled), *more]
     return pd.concat([part[columns] for part in filled], ignore_index=True)
 
@@ -122,7 +129,7 @@ def common_columns(parts: list[pd.DataFrame]) -> list[str]:
 
 def empty_revisions() -> pd.DataFrame:
     """No revisions: nothing was ever changed."""
-    stored = empty_bars().assign(**{INGESTED: pd.Series([], dtype=_STAMPS)})
+    stored = empty_bars().assign(**{INGESTED: pd.Series([], dtype=STAMPS)})
     return _revisions(stored, stored, pd.Timestamp(0, tz="UTC"))
 
 
@@ -174,7 +181,7 @@ def _revisions(old: pd.DataFrame, bars: pd.DataFrame, instant: pd.Timestamp) -> 
     table["optional"] = " ".join(name for name in OPTIONAL if name in old)
     table["optional"] = table["optional"].astype("str")
     table[INGESTED] = old[INGESTED].array
-    table[REVISED] = pd.Series(instant, index=table.index, dtype=_STAMPS)
+    table[REVISED] = pd.Series(instant, index=table.index, dtype=STAMPS)
     return table
 
 

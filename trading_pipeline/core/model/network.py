@@ -9,8 +9,6 @@ Everything before the book is `encode`, which runs once over a block of dates; `
 date by date, because each date's book follows from the answers of the date before.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -19,13 +17,6 @@ from trading_pipeline.core.model.fusion import BranchFusion, TemporalFusion
 from trading_pipeline.core.model.heads import Heads, Outputs
 from trading_pipeline.core.model.transformer import TransformerEncoder
 from trading_pipeline.core.model.xlstm import XLSTMEncoder
-
-
-class Attention(NamedTuple):
-    """What the network listened to."""
-
-    branches: Tensor  # (B, T, 2), weight of [xLSTM, Transformer] at each bar, sum 1
-    bars: Tensor  # (B, T), weight of each bar of the window, oldest first, sum 1
 
 
 class TradingNetwork(nn.Module):
@@ -59,23 +50,16 @@ class TradingNetwork(nn.Module):
         Raises:
             ValueError: the window has another number of features, or too many bars.
         """
-        return self._encode(x)[0]
-
-    def heads(self, z: Tensor, book: Tensor) -> Outputs:
-        """The answers, from encoded windows (B, D) and the book's features (B, S)."""
-        answers: Outputs = self.answers(z, book)
-        return answers
-
-    def attention(self, x: Tensor) -> Attention:
-        """The fusion weights behind `encode(x)`, for people to look at."""
-        return self._encode(x)[1]
-
-    def _encode(self, x: Tensor) -> tuple[Tensor, Attention]:
         most, features = self.config.n_steps, self.config.n_features
         if x.dim() != 3 or x.shape[2] != features or not 1 <= x.shape[1] <= most:
             raise ValueError(
                 f"windows must be (B, 1 to {most} bars, {features} features), were {tuple(x.shape)}"
             )
-        fused, branches = self.branch_fusion(self.xlstm(x), self.transformer(x))
-        z, bars = self.temporal_fusion(fused)
-        return z, Attention(branches, bars)
+        fused, _ = self.branch_fusion(self.xlstm(x), self.transformer(x))
+        z: Tensor = self.temporal_fusion(fused)[0]
+        return z
+
+    def heads(self, z: Tensor, book: Tensor) -> Outputs:
+        """The answers, from encoded windows (B, D) and the book's features (B, S)."""
+        answers: Outputs = self.answers(z, book)
+        return answers

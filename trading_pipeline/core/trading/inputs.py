@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.market.discontinuities import hold_over_gaps
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
+from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import VOLATILITY_WINDOW, periods_of
 from trading_pipeline.core.trading.engine.loop import Known, Prices
 from trading_pipeline.errors import TradingError
@@ -101,7 +101,7 @@ def recent_returns(panel: Panel) -> np.ndarray:
     close = hold_over_gaps(panel.adjusted_close)
     returns = np.zeros(close.shape)
     returns[1:] = close[1:] / close[:-1] - 1
-    returns[panel.breaks] = 0.0
+    returns[panel.discontinuities] = 0.0
     return np.nan_to_num(returns)
 
 

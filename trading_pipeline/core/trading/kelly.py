@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.market.discontinuities import hold_over_gaps
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import periods_of
 from trading_pipeline.core.trading.profiles import Profile
 
@@ -90,7 +90,7 @@ def _held_returns(panel: Panel, horizon: int) -> np.ndarray:
     closes = hold_over_gaps(panel.adjusted_close)
     before = np.vstack([np.full((1, closes.shape[1]), np.nan), closes[:-1]])
     price = np.where(np.isnan(panel.adjusted_open), before, panel.adjusted_open)
-    broken = np.cumsum(panel.breaks, axis=0)
+    broken = np.cumsum(panel.discontinuities, axis=0)
     earned = np.zeros(price.shape)
     rows = len(price) - 1 - horizon
     if rows > 0:

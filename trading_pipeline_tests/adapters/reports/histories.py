@@ -12,7 +12,7 @@ from trading_pipeline.core.evaluation.performance import day_closes
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import Feature, Scale
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
@@ -126,7 +126,7 @@ def series(given: EvaluationInputs, symbols=SYMBOLS, **changes) -> ReportSeries:
 
 def catalog(names=("early", "late", "shared", "never")) -> list[Feature]:
     """Made-up features; the third is the same for all symbols."""
-    row = {"formula": "x", "lookback": 1, "unit": "x", "low": -2, "high": 2, "source": "x"}
+    row = {"formula": "x", "lookback": 1, "scale": Scale("x", -2, 2), "source": "x"}
     return [
         Feature(name=name, family="market" if place == 2 else "price", of=lambda s: s, **row)
         for place, name in enumerate(names)

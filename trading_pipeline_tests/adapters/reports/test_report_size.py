@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of, view_of
 from trading_pipeline.core.evaluation.summary import evaluate

@@ -13,7 +13,7 @@ import pytest
 
 from trading_pipeline.adapters.reports import tear_sheet
 from trading_pipeline.adapters.reports.charts.pictures import loss_curve
-from trading_pipeline.adapters.reports.page import page
+from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.tear_sheet import ASIDE, FILES, is_whole, write_report
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.set_aside import Sifted

@@ -13,7 +13,7 @@ from trading_pipeline.adapters.reports.text import (
     summary_text,
     written,
 )
-from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.metrics import METRICS, Metric
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline_tests.core.evaluation.books import inputs
 
@@ -27,7 +27,7 @@ def summary():
     ("metric", "value", "sign", "text"),
     [
         ("annual_return", 0.1234, "-", "12.3 %"),
-        ("annual_return_difference", 0.1234, "+", "+12.3 %"),
+        ("annual_return", 0.1234, "+", "+12.3 %"),
         ("max_drawdown", -0.457, "-", "-45.7 %"),
         ("sharpe", 0.756, "-", "0.76"),
         ("sharpe", -0.756, "+", "-0.76"),
@@ -99,7 +99,7 @@ def test_unknown_trials_are_said_so(summary):
 
 def test_the_table_has_every_metric_and_every_book(summary):
     lines = markdown_table(summary).splitlines()
-    assert len(lines) == 2 + len(NAMES)
+    assert len(lines) == 2 + len(METRICS)
     assert {line.count("|") for line in lines} == {len(summary["baselines"]) + 4}
     assert "Buy-and-hold" in lines[0]
     sharpe = summary["strategy"]["sharpe"]
@@ -122,3 +122,16 @@ def test_the_brief_table_is_shown_at_once_and_says_the_same(summary):
         assert cells[4] in whole[cells[1]][4:]
         assert " %" not in line
         assert " ×" not in line
+
+
+def test_a_metric_is_a_row_of_one_table(monkeypatch):
+    """Whatever computes and writes metrics knows none by name, so that a new one is one row."""
+    worst = Metric("Worst day", "returns", lambda returns, _: returns.min(axis=-1), ".1%")
+    monkeypatch.setitem(METRICS, "worst_day", worst)
+    given = inputs()
+    found = evaluate(given)
+    lowest = min(given.strategy.equity[1:] / given.strategy.equity[:-1]) - 1
+    assert found["strategy"]["worst_day"]["value"] == pytest.approx(lowest)
+    assert found["strategy"]["worst_day"]["low"] <= lowest
+    line = markdown_table(found).splitlines()[-1]
+    assert line.startswith(f"| Worst day | {lowest:.1%}".replace("%", "\u00a0%"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore, Merged
@@ -28,7 +28,6 @@ def files(store):
     return sorted(path.name for path in store.folder.glob("*.parquet"))
 
 
-@settings(max_examples=25)
 @given(bars(max_bars=70), st.data())
 def test_bars_come_back_in_whatever_pieces_they_were_written(table, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(table)), max_size=3)))

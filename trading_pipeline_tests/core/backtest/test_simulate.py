@@ -51,7 +51,6 @@ def managed(seed, profile="moderate", costs=DEAR, capital=1e5, **changes):
     return simulate(panel, stop=160, score=scores, profile=PROFILES[profile], costs=costs, **terms)
 
 
-@settings(max_examples=40)
 @given(SEEDS, st.sampled_from(sorted(PROFILES)))
 def test_cash_and_positions_add_up_after_every_bar(seed, profile):
     book = "long_only" if profile == "conservative" else "neutral"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.backtest.simulate import simulate
@@ -71,7 +71,6 @@ def test_an_open_position_is_no_trade():
     assert list(trades) == list(book_of([1.0, 0.0, HOLD], [100.0, 100, 120]).trades())
 
 
-@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_once_all_is_closed_the_trades_are_the_profit(seed):
     """Nothing is counted twice or lost, through flips, splits, dividends and borrow."""

@@ -5,8 +5,9 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.evaluation.summary import BookView, EvaluationInputs
-from trading_pipeline.core.evaluation.verdict import RULE_BASELINES
+from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
+from trading_pipeline.core.evaluation.performance import AccountView
+from trading_pipeline.core.evaluation.summary import EvaluationInputs
 from trading_pipeline.core.market.market import Market
 
 
@@ -15,7 +16,7 @@ def book(rng, n_bars=400, mean=0.0003, deviation=0.01, trades=60):
     returns = mean + deviation * rng.standard_normal(n_bars)
     returns[0] = 0
     still = deviation == 0
-    return BookView(
+    return AccountView(
         equity=100_000 * np.cumprod(1 + (0 if still else 1) * returns),
         trades=None if still else pd.DataFrame({"pnl": rng.normal(20, 300, trades)}),
         turnover=np.zeros(n_bars) if still else rng.uniform(0, 0.05, n_bars),
@@ -27,7 +28,7 @@ def inputs(n_bars=400, mean=0.0003, seed=0, **changes):
     """Everything that a report is made from; the strategy earns `mean` a day."""
     rng = np.random.default_rng(seed)
     strategy = book(rng, n_bars, mean)
-    baselines = {name: book(rng, n_bars, deviation=0.012) for name in RULE_BASELINES}
+    baselines = {name: book(rng, n_bars, deviation=0.012) for name in BASELINE_NAMES}
     baselines["cash"] = book(rng, n_bars, deviation=0)
     random = 0.0003 + 0.012 * rng.standard_normal((50, n_bars))
     known = {

@@ -12,7 +12,7 @@ from trading_pipeline.core.evaluation.confidence import (
     resampled_statistics,
     widening,
 )
-from trading_pipeline.core.evaluation.metrics import OF_TRADES, sharpe
+from trading_pipeline.core.evaluation.metrics import formulas, sharpe
 
 
 def coverage(draw, truth, n_days, block, n_histories=400, replications=400):
@@ -128,14 +128,14 @@ def test_undefined_and_infinite_become_null():
 
 
 def test_a_few_trades_have_a_win_rate_but_no_interval():
-    found = resampled_statistics(np.array([1.0, -1.0, 2.0]), OF_TRADES, 100, seed=0)
+    found = resampled_statistics(np.array([1.0, -1.0, 2.0]), formulas("profits"), 100, seed=0)
     assert found["win_rate"].value == pytest.approx(2 / 3)
     assert np.isnan(interval(found["win_rate"]).low)
 
 
 def test_many_trades_have_an_interval_around_their_win_rate():
     profits = np.random.default_rng(2).normal(0.2, 1, 400)
-    found = interval(resampled_statistics(profits, OF_TRADES, 500, seed=0)["win_rate"])
+    found = interval(resampled_statistics(profits, formulas("profits"), 500, seed=0)["win_rate"])
     assert found.low < found.value < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.25)
 

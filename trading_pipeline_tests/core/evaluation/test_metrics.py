@@ -58,7 +58,7 @@ def test_turnover_and_exposure_are_means():
 @pytest.mark.parametrize("metric", ["sharpe", "sortino", "calmar"])
 @pytest.mark.parametrize("returns", [np.zeros(5), np.full(5, 0.01)])
 def test_a_ratio_without_risk_is_undefined_and_never_infinite(metric, returns):
-    assert np.isnan(metrics.OF_RETURNS[metric](returns, 252))
+    assert np.isnan(metrics.formulas("returns")[metric](returns, 252))
 
 
 def test_no_closed_trade_and_no_losing_trade_are_undefined():
@@ -78,15 +78,15 @@ def test_a_ruined_account_reads_minus_one():
 
 @given(DAILY)
 def test_metrics_stay_in_their_ranges(returns):
-    for name, metric in metrics.OF_RETURNS.items():
-        low, high = metrics.RANGE.get(name, (-np.inf, np.inf))
+    for name, metric in metrics.formulas("returns").items():
+        low, high = metrics.METRICS[name].limits
         value = metric(returns, 252)
         assert np.isnan(value) or (low <= value <= high and np.isfinite(value))
 
 
 @given(hnp.arrays(float, (5, 12), elements=st.floats(-0.5, 0.5)))
 def test_many_histories_at_once_are_the_same_as_one_by_one(returns):
-    for metric in metrics.OF_RETURNS.values():
+    for metric in metrics.formulas("returns").values():
         one_by_one = [float(metric(row, 252)) for row in returns]
         np.testing.assert_allclose(metric(returns, 252), one_by_one, rtol=1e-12, atol=1e-12)
 
@@ -106,6 +106,8 @@ def test_quantstats_agrees():
         "annual_return": float((1 + returns).prod() ** (252 / 750) - 1),
     }
     for name, value in expected.items():
-        assert metrics.OF_RETURNS[name](draws, 252) == pytest.approx(float(value), rel=1e-9), name
+        assert metrics.formulas("returns")[name](draws, 252) == pytest.approx(
+            float(value), rel=1e-9
+        ), name
     assert metrics.profit_factor(draws) == pytest.approx(oracle.profit_factor(returns))
     assert metrics.win_rate(draws) == pytest.approx(oracle.win_rate(returns))

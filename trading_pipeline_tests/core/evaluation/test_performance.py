@@ -6,7 +6,8 @@ import pytest
 
 from trading_pipeline.core.evaluation.confidence import resampled_dates
 from trading_pipeline.core.evaluation.performance import (
-    DailyBook,
+    AccountView,
+    DailyAccount,
     Resampling,
     by_day,
     daily_returns,
@@ -25,12 +26,14 @@ def test_daily_bars_have_one_return_less_than_bars():
 def test_hours_are_gathered_into_their_days_and_the_first_bar_is_the_start():
     timestamps = pd.date_range("2021-04-01 22:00", periods=6, freq="12h", tz="UTC")
     # 04-01 22h | 04-02 10h, 22h | 04-03 10h, 22h | 04-04 10h
-    book = DailyBook.of(
+    book = DailyAccount.of(
         timestamps,
-        equity=np.array([100.0, 50.0, 120.0, 60.0, 60.0, 90.0]),
-        turnover=np.array([9.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
-        exposure=np.array([9.0, 1.0, 0.0, 0.5, 0.7, 0.2]),
-        profits=None,
+        AccountView(
+            equity=np.array([100.0, 50.0, 120.0, 60.0, 60.0, 90.0]),
+            turnover=np.array([9.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+            exposure=np.array([9.0, 1.0, 0.0, 0.5, 0.7, 0.2]),
+            trades=None,
+        ),
     )
     assert book.returns == pytest.approx([0.2, -0.5, 0.5])
     assert book.turnover == pytest.approx([0.3, 0.7, 0.5])
@@ -45,12 +48,14 @@ def test_a_first_day_of_several_bars_is_a_day():
 
 def test_a_ruined_account_stays_ruined():
     timestamps = pd.date_range("2012-01-02", periods=5, tz="UTC")
-    book = DailyBook.of(
+    book = DailyAccount.of(
         timestamps,
-        equity=np.array([100.0, 50.0, -5.0, 20.0, 20.0]),
-        turnover=np.array([0.0, 1.0, 1.0, np.inf, np.nan]),
-        exposure=np.array([0.0, 1.0, -20.0, np.inf, np.nan]),
-        profits=None,
+        AccountView(
+            equity=np.array([100.0, 50.0, -5.0, 20.0, 20.0]),
+            turnover=np.array([0.0, 1.0, 1.0, np.inf, np.nan]),
+            exposure=np.array([0.0, 1.0, -20.0, np.inf, np.nan]),
+            trades=None,
+        ),
     )
     assert book.returns == pytest.approx([-0.5, -1.0, 0.0, 0.0])
     assert book.turnover == pytest.approx([1.0, 0.0, 0.0, 0.0])

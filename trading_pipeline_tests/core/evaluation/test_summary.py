@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.evaluation import metrics
-from trading_pipeline.core.evaluation.summary import BookView, evaluate
+from trading_pipeline.core.evaluation.performance import AccountView
+from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.errors import EvaluationError
 from trading_pipeline_tests.core.evaluation.books import book, inputs
 
@@ -23,8 +24,10 @@ def test_summary_has_every_key_of_the_contract(summary):
         "market", "period", "verdict", "strategy", "baselines", "scoreboard", "warnings", "trials",
         "data_hash", "code_version", "config_hash", "paired", "random_percentile",
     } <= set(summary)  # fmt: skip
-    assert tuple(summary["strategy"]) == metrics.NAMES
-    assert all(tuple(numbers) == metrics.NAMES for numbers in summary["baselines"].values())
+    assert tuple(summary["strategy"]) == tuple(metrics.METRICS)
+    assert all(
+        tuple(numbers) == tuple(metrics.METRICS) for numbers in summary["baselines"].values()
+    )
     assert all(tuple(each) == ("value", "low", "high") for each in summary["strategy"].values())
     assert summary["period"] == {
         "start": "2010-01-04T00:00:00+00:00",
@@ -49,7 +52,7 @@ def test_the_same_inputs_give_the_same_bytes(summary):
 def test_values_are_those_of_the_metrics_and_lie_in_their_intervals(summary):
     strategy = inputs().strategy
     returns = np.diff(strategy.equity) / strategy.equity[:-1]
-    for name, metric in metrics.OF_RETURNS.items():
+    for name, metric in metrics.formulas("returns").items():
         found = summary["strategy"][name]
         assert found["value"] == pytest.approx(float(metric(returns, 252)))
         assert found["low"] < found["high"]
@@ -200,6 +203,6 @@ def test_inputs_that_do_not_fit_are_refused(changes, says):
     ],
 )
 def test_books_that_do_not_fit_are_refused_by_name(part, value, says):
-    broken: BookView = replace(inputs().strategy, **{part: value})
+    broken: AccountView = replace(inputs().strategy, **{part: value})
     with pytest.raises(ValueError, match=says):
         inputs(strategy=broken)

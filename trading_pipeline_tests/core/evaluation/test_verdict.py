@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.verdict import (
-    RULE_BASELINES,
-    Evidence,
+    VerdictInputs,
     active_returns,
-    reached,
+    reach_verdict,
     titled,
 )
 
@@ -20,9 +20,9 @@ CLEAR = Estimate(1.5, 0.8, 2.2)
 def evidence(n_days=1500, mean=0.0015, **differences):
     """A strategy far better than every rule baseline, unless a difference says otherwise."""
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.01, (len(RULE_BASELINES) + 5, n_days))
-    known = dict.fromkeys(RULE_BASELINES, CLEAR) | differences
-    return Evidence(
+    noise = rng.normal(0, 0.01, (len(BASELINE_NAMES) + 5, n_days))
+    known = dict.fromkeys(BASELINE_NAMES, CLEAR) | differences
+    return VerdictInputs(
         differences=known,
         returns=dict(zip(known, noise[1:], strict=False)),
         strategy=mean + noise[0],
@@ -33,7 +33,7 @@ def evidence(n_days=1500, mean=0.0015, **differences):
 
 
 def test_an_edge_that_meets_every_condition_is_proven():
-    verdict = reached(evidence())
+    verdict = reach_verdict(evidence())
     assert verdict.edge == "proven"
     assert verdict.reasons == ()
     assert verdict.needs_days is None
@@ -41,33 +41,33 @@ def test_an_edge_that_meets_every_condition_is_proven():
 
 
 def test_one_baseline_not_beaten_is_enough_to_withhold_it():
-    verdict = reached(evidence(momentum=Estimate(0.4, -0.01, 0.8)))
+    verdict = reach_verdict(evidence(momentum=Estimate(0.4, -0.01, 0.8)))
     assert verdict.edge == "not proven"
     assert verdict.hardest_baseline == "momentum"
-    assert "against 1 of 8 rule baselines (momentum)" in verdict.reasons[0]
+    assert "against 1 of 9 rule baselines (momentum)" in verdict.reasons[0]
     assert "+0.40, 95 % interval [-0.01, +0.80]" in verdict.reasons[0]
 
 
 def test_a_bound_of_exactly_zero_does_not_prove():
-    assert reached(evidence(trend=Estimate(0.4, 0.0, 0.8))).edge == "not proven"
+    assert reach_verdict(evidence(trend=Estimate(0.4, 0.0, 0.8))).edge == "not proven"
 
 
 def test_an_undefined_difference_does_not_prove():
-    verdict = reached(evidence(trend=Estimate(0.4)))
+    verdict = reach_verdict(evidence(trend=Estimate(0.4)))
     assert verdict.edge == "not proven"
     assert verdict.hardest_baseline == "trend"
 
 
 def test_luck_of_many_trials_withholds_it():
-    few = reached(replace(evidence(mean=0.0009), trials=1))
-    many = reached(replace(evidence(mean=0.0009), trials=5000))
+    few = reach_verdict(replace(evidence(mean=0.0009), trials=1))
+    many = reach_verdict(replace(evidence(mean=0.0009), trials=5000))
     assert few.edge == "proven"
     assert many.edge == "not proven"
     assert "after 5000 trials" in many.reasons[0]
 
 
 def test_unknown_trials_withhold_it_and_are_never_taken_as_one():
-    verdict = reached(replace(evidence(), trials=None))
+    verdict = reach_verdict(replace(evidence(), trials=None))
     assert verdict.edge == "not proven"
     assert verdict.reasons[0].startswith("Trials unknown")
     assert verdict.deflated_sharpe is None
@@ -75,14 +75,14 @@ def test_unknown_trials_withhold_it_and_are_never_taken_as_one():
 
 
 def test_a_short_history_withholds_it_and_says_how_much_is_missing():
-    verdict = reached(evidence(n_days=249, mean=0.004))
+    verdict = reach_verdict(evidence(n_days=249, mean=0.004))
     assert verdict.edge == "not proven"
     assert verdict.reasons == ("Only 249 days out of sample; at least 250 are needed.",)
     assert verdict.needs_days == 1
 
 
 def test_a_leak_withholds_it_and_comes_first():
-    verdict = reached(replace(evidence(), leaks=("feature rsi_14 changes with the future",)))
+    verdict = reach_verdict(replace(evidence(), leaks=("feature rsi_14 changes with the future",)))
     assert verdict.edge == "not proven"
     assert "rsi_14" in verdict.reasons[0]
     assert verdict.needs_days is None
@@ -91,29 +91,29 @@ def test_a_leak_withholds_it_and_comes_first():
 def test_a_baseline_that_is_missing_withholds_it_and_is_named():
     whole = evidence()
     differences = {k: v for k, v in whole.differences.items() if k != "reversal"}
-    verdict = reached(replace(whole, differences=differences))
+    verdict = reach_verdict(replace(whole, differences=differences))
     assert verdict.edge == "not proven"
     assert verdict.reasons == ("Not yet compared with reversal.",)
 
 
 def test_nothing_to_compare_with_is_not_proven():
-    verdict = reached(replace(evidence(), differences={}))
+    verdict = reach_verdict(replace(evidence(), differences={}))
     assert verdict.edge == "not proven"
     assert verdict.hardest_baseline is None
 
 
 def test_days_needed_follow_the_square_of_the_reach():
     # value 0.4, reach 0.8: four times the 1,500 days, which is more than the other conditions ask
-    verdict = reached(evidence(momentum=Estimate(0.4, -0.4, 1.2)))
+    verdict = reach_verdict(evidence(momentum=Estimate(0.4, -0.4, 1.2)))
     assert verdict.needs_days == 4500
 
 
 def test_no_history_helps_a_book_that_is_behind():
-    assert reached(evidence(momentum=Estimate(-0.1, -0.9, 0.7))).needs_days is None
+    assert reach_verdict(evidence(momentum=Estimate(-0.1, -0.9, 0.7))).needs_days is None
 
 
 def test_the_network_is_not_evaluated_without_learned_baselines():
-    assert reached(evidence()).network.startswith("not evaluated: learned baselines")
+    assert reach_verdict(evidence()).network.startswith("not evaluated: learned baselines")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_network_is_not_evaluated_without_learned_baselines():
     ],
 )
 def test_the_network_is_held_against_learned_baselines_only(bounds, says):
-    verdict = reached(evidence(**bounds))
+    verdict = reach_verdict(evidence(**bounds))
     assert verdict.network.startswith(says)
     assert verdict.edge == "proven"
 

@@ -1,7 +1,6 @@
 """An explanation tells what the backtest did: its figures are those of the book, to the bit."""
 
 import string
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,44 +11,10 @@ from trading_pipeline.core.backtest.run import basis_of, run_backtest, strategy_
 from trading_pipeline.core.explain.explanation import explain, overview
 from trading_pipeline.core.explain.sentences import figures_of, sentences_of
 from trading_pipeline.core.features.catalog import NAMES
-from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.trading.engine import reasons
 from trading_pipeline.errors import TradingError
-from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel, random_scores
-
-LONG_ONLY = Market(
-    name="test",
-    source="sample",
-    symbols=SYMBOLS,
-    start=pd.Timestamp("2024-01-01").date(),
-    calendar="24/7",
-    horizon=5,
-    costs=Costs(lot=1, min_notional=300, participation=0.0002),
-)
-# Tight limits, so that every rule has something to do.
-NEUTRAL = replace(
-    LONG_ONLY,
-    book="neutral",
-    shortable=True,
-    costs=Costs(leverage=1.5, lot=0.01),
-    limits={"daily_loss": 0.004, "weekly_loss": 0.01, "monthly_loss": 0.02, "halve": 0.03,
-            "flat": 0.05, "breaker": 1.3, "symbol_cap": 0.05, "net_cap": 0.1, "stop_loss": 0.8,
-            "limit_entry": 0.5},
-    sectors={"AAA": "one", "BBB": "one", "CCC": "two", "DDD": "two"},
-)  # fmt: skip
-
-
-def rerun_of(market, seed=3, T=260, level=1.0):
-    """A strategy on random scores; `level` scales all prices, and volumes inversely."""
-    panel = random_panel(seed, T=T, N=len(SYMBOLS))
-    prices = {name: level * getattr(panel, name) for name in ("open", "high", "low", "close")}
-    panel = replace(panel, **prices, dividend=level * panel.dividend, volume=panel.volume / level)
-    scores = random_scores(seed, panel)
-    t, n = np.nonzero(np.isfinite(scores) & (np.arange(T)[:, None] >= 70))
-    names = np.array(SYMBOLS, dtype=object)[n]
-    table = pd.DataFrame({"timestamp": panel.timestamps[t], "symbol": names})
-    able = panel.traded & (np.random.default_rng(1).random(panel.close.shape) < 0.97)
-    return Rerun.of(panel, table.assign(score=scores[t, n]), able, market, 1e5)
+from trading_pipeline_tests.core.explain.reruns import LONG_ONLY, NEUTRAL, rerun_of
+from trading_pipeline_tests.core.trading.markets import SYMBOLS
 
 
 @pytest.fixture(

@@ -165,15 +165,14 @@ def cut(s: SymbolSeries, first: int, last: int) -> SymbolSeries:
 
 
 class Panel:
-    """Bars of many symbols, their stored features and a benchmark, as the oracles read them."""
+    """Bars of many symbols, and their stored features, as the oracles read them."""
 
-    def __init__(self, bars: pd.DataFrame, features: pd.DataFrame, benchmark: pd.Series) -> None:
+    def __init__(self, bars: pd.DataFrame, features: pd.DataFrame) -> None:
         self.bars, self.features = bars, features
         self.dates = pd.DatetimeIndex(bars["timestamp"].unique())
         self.closes = bars.pivot(index="timestamp", columns="symbol", values="close")
         simple = self.closes.pct_change(fill_method=None).mean(axis=1)
         self.returns = np.log1p(simple)
-        self.benchmark = np.log(benchmark.reindex(self.dates)).diff()
 
 
 def ranked(panel: Panel, column: str) -> np.ndarray:
@@ -226,7 +225,7 @@ SHARED = {
         p.returns.rolling(21).std() / p.returns.rolling(252).std()
     ).to_numpy(),
     "breadth_50": above_average,
-    "benchmark_trend_126": lambda p: trend(p.benchmark, 126),
+    "benchmark_trend_126": lambda p: trend(p.returns, 126),
     "time_of_day": lambda p: on_clock(
         p, lambda at: (at.hour * 3600 + at.minute * 60 + at.second) / 86400
     ),

@@ -50,8 +50,8 @@ def test_every_feature_has_just_one_oracle():
 def test_indicators_that_forget_equal_their_oracle(name, symbol):
     s = symbol_series(symbol)
     feature = FEATURES[name]
-    expected = np.clip(np.asarray(EXACT[name](s)), feature.low, feature.high)
-    got = np.clip(feature.compute(s), feature.low, feature.high)
+    expected = np.clip(np.asarray(EXACT[name](s)), *feature.scale[1:])
+    got = np.clip(feature.compute(s), *feature.scale[1:])
     first = feature.lookback - 1
     assert np.isnan(got[:first]).all()
     assert not np.isnan(got[first])
@@ -132,8 +132,7 @@ def panel() -> Panel:
             kept[200 : 230 if (place, stretch) == (2, 0) else 200] = False
             tables.append(table[kept])
     bars = pd.concat(tables).sort_values(["timestamp", "symbol"], ignore_index=True)
-    benchmark = pd.Series(symbol_series("MSFT", last=900).close[:400], index=dates)
-    return Panel(bars, compute_features(bars, "XNYS", benchmark), benchmark)
+    return Panel(bars, compute_features(bars, "XNYS"))
 
 
 class Section:
@@ -152,7 +151,7 @@ def market_series(given: Panel) -> MarketSeries:
     codes, names = pd.factorize(given.bars["symbol"], sort=True)
     section, closes = Section(given), given.bars["close"].to_numpy()
     together = equal_weight_return(closes, codes.astype(np.int64), section.starts, len(names))
-    return MarketSeries(together, given.benchmark.to_numpy(), section)
+    return MarketSeries(together, section)
 
 
 @pytest.mark.parametrize("name", [name for name in SHARED if name != "rank_missing"])
@@ -161,8 +160,8 @@ def test_what_symbols_share_equals_its_oracle_before_it_is_rounded(name):
     given, feature = panel(), FEATURES[name]
     source = {"cross_section": Section, "market": market_series}.get(feature.family)
     made = source(given) if source else Clock(given.dates, "XNYS")
-    expected = np.clip(SHARED[name](given), feature.low, feature.high)
-    got = np.clip(feature.compute(made), feature.low, feature.high)
+    expected = np.clip(SHARED[name](given), *feature.scale[1:])
+    got = np.clip(feature.compute(made), *feature.scale[1:])
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
     assert not np.isnan(got[-1])
     np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
@@ -200,13 +199,13 @@ def test_the_stored_table_equals_the_oracles_row_by_row(name):
         shared = SHARED[name](given)
         if feature.family != "cross_section":
             shared = shared[given.dates.get_indexer(given.bars["timestamp"])]
-        expected, got = np.clip(shared, feature.low, feature.high), stored
+        expected, got = np.clip(shared, *feature.scale[1:]), stored
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
         return
     for _, mine in given.bars.groupby("symbol"):
         own = SymbolSeries(BarSeries(*(mine[column].to_numpy() for column in BarSeries._fields)))
         rows = np.array([feature.lookback + 1, 258, len(mine) - 20, len(mine) - 1])
-        expected = np.clip(oracle_of(name, own, rows), feature.low, feature.high)
+        expected = np.clip(oracle_of(name, own, rows), *feature.scale[1:])
         np.testing.assert_allclose(stored[mine.index[rows]], expected, rtol=1e-6, atol=1e-6)
 
 

@@ -9,9 +9,9 @@ from scipy import signal
 
 from trading_pipeline.core.features.catalog import CATALOG, compute_features
 from trading_pipeline.core.leakage.experiment import (
+    FEATURES,
+    examine,
     find_leaks,
-    start_leaks,
-    truncation_leaks,
 )
 from trading_pipeline.core.leakage.perturbations import cut_dates, scrambled, telling_dates
 from trading_pipeline.core.market.bars import check_bars
@@ -124,10 +124,15 @@ def test_the_catalog_raises_no_alarm(bars, seed):
     assert find_leaks(compute_features, bars, LOOKBACKS, cuts=2, seed=seed) == []
 
 
+def leaks_of(compute, bars, **experiments):
+    examined = examine(lambda some: {FEATURES: compute(some)}, bars, **experiments)
+    return [leak for each in examined for leak in each.leaks]
+
+
 def test_a_leak_says_what_where_and_how_much():
     bars = panel()
     compute, _ = LEAKS["shift by minus one"]
-    leak = truncation_leaks(compute, bars, [bars["timestamp"].unique()[200]])[0]
+    leak = leaks_of(compute, bars, truncate=[bars["timestamp"].unique()[200]])[0]
     assert leak.timestamp == bars["timestamp"].unique()[199]
     assert leak.values == 3
     text = str(leak)
@@ -164,6 +169,6 @@ def test_a_symbol_listed_after_the_start_needs_no_lookback():
     def since_listing(rows):
         return honest(rows).assign(age=rows.groupby("symbol").cumcount().astype(float))
 
-    leaks = start_leaks(since_listing, bars, [young], {"age": 5})
+    leaks = leaks_of(since_listing, bars, starts=[young], lookbacks={"age": 5})
     assert leaks[0].symbol != "S1"
     assert leaks[0].column == "age"

@@ -11,13 +11,12 @@ from trading_pipeline.core.learning import checkpoint as module
 from trading_pipeline.core.learning.checkpoint import (
     check_checkpoint,
     model_fingerprint,
-    production_fold,
     train_fold,
     training_arrays,
 )
-from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
-from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.learning.walkforward import Rows, production_fold
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import CheckpointError, LookAheadError, TrainingError
 from trading_pipeline_tests.core.learning.sample_market import (
@@ -202,7 +201,9 @@ def test_the_fingerprint_changes_with_what_a_model_depends_on():
 
 
 def test_a_production_model_uses_every_known_target():
-    made = production_fold(dataset(), recipe())
+    ours = recipe()
+    first, windows = burn_in(ours.model.n_steps), ours.training.windows
+    made = production_fold(dataset().panel.timestamps, ours.market, first, windows)
     assert made.validation.last + MARKET.horizon + 1 == len(dataset().panel.timestamps) - 1
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trading_pipeline.core.learning.checkpoint import train_fold
-from trading_pipeline.core.learning.checkpoint_schema import ENTRIES, check_contents
+from trading_pipeline.core.learning.checkpoint_schema import ENTRIES, check_schema
 from trading_pipeline.errors import CheckpointError
 from trading_pipeline_tests.core.learning.checkpoints import made_up
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, panel, recipe
@@ -18,16 +18,16 @@ def refused(change):
     checkpoint = copy.deepcopy(made_up())
     change(checkpoint)
     with pytest.raises(CheckpointError) as error:
-        check_contents(checkpoint)
+        check_schema(checkpoint)
     return str(error.value)
 
 
 def test_what_a_training_makes_is_sound_and_complete():
     made = train_fold(dataset(), fold(), recipe(steps=1, evaluate_every=1))
-    check_contents(made)
+    check_schema(made)
     assert set(made) == set(ENTRIES)
     assert made["data_hash"] == panel().data_hash(fold().test.first)
-    check_contents(made_up())
+    check_schema(made_up())
 
 
 @pytest.mark.parametrize("name", ENTRIES)

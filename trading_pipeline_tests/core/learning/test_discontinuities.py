@@ -29,7 +29,7 @@ def broken():
 def test_nothing_is_broken_or_quarantined_in_the_sample_market():
     """So that its features, targets and results are those of a pipeline without breaks."""
     panel = sample_panel()
-    assert not panel.breaks.any()
+    assert not panel.discontinuities.any()
     assert not panel.quarantined.any()
     np.testing.assert_array_equal(panel.conversion, panel.split)
     plain = compute_features(panel.adjusted_bars(), calendar="XNYS")

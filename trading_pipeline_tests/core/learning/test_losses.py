@@ -98,19 +98,6 @@ def test_net_sharpe_by_hand():
     assert loss.item() == pytest.approx(-mean / spread, rel=1e-5)
 
 
-def test_what_was_held_before_costs_nothing_again():
-    position = table([1.0, 1.0], [1.0, 1.0])
-    returns = table([0.01, 0.01], [0.03, 0.03])
-    sigma = torch.full_like(returns, 0.1)
-    free = losses.net_sharpe_loss(position, returns, sigma, cost=0.0)
-    held = losses.net_sharpe_loss(
-        position, returns, sigma, cost=0.01, before=table([10.0, 10.0])[0]
-    )
-    entered = losses.net_sharpe_loss(position, returns, sigma, cost=0.01)
-    assert held.item() == pytest.approx(free.item())
-    assert entered > held
-
-
 def test_a_missing_return_is_no_zero_return():
     """The symbol leaves the book: as if it had been alone with the others, exit and entry paid."""
     position = torch.full((4, 2), 0.5, dtype=torch.float64)

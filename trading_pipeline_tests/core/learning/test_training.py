@@ -1,16 +1,18 @@
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from trading_pipeline.core.learning.losses import block_loss
 from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.threads import threads_for
-from trading_pipeline.core.learning.training import _seed_of, block_loss, train_network
-from trading_pipeline.core.learning.validation import information_coefficient
+from trading_pipeline.core.learning.training import _seed_of, train_network
+from trading_pipeline.core.learning.validation import pearson_information_coefficient
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork
@@ -39,7 +41,9 @@ def test_a_network_can_learn_one_block_by_heart(samples, block):
         for _ in range(25):
             network.eval()  # without dropout the loss is a function of the weights alone
             outputs = block_outputs(network, samples, block)
-            loss = block_loss(outputs, samples, block, recipe().training, 0.001)
+            loss = block_loss(
+                outputs, partial(samples.of_block, block=block), recipe().training, 0.001
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -54,7 +58,7 @@ def test_what_is_unknown_has_no_gradient(samples, block):
     outputs = block_outputs(TradingNetwork(recipe().model).eval(), holed, block)
     for each in outputs:
         each.retain_grad()
-    block_loss(outputs, holed, block, recipe().training, 0.001).backward()
+    block_loss(outputs, partial(holed.of_block, block=block), recipe().training, 0.001).backward()
     for each in (outputs.price, outputs.direction_logits, outputs.volatility, outputs.risk_logit):
         assert each.grad[:, 1].abs().sum() == 0
         assert each.grad[:, 0].abs().sum() > 0
@@ -90,7 +94,7 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("died_at", [3, 6, 9])
+@pytest.mark.parametrize("died_at", [6, *(pytest.param(k, marks=pytest.mark.slow) for k in (3, 9))])
 def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at):
     """Bit for bit those of a run that nobody disturbed, and the same curve."""
     budget = recipe(steps=12).training
@@ -134,7 +138,7 @@ def test_patience_ends_a_training_that_does_not_improve(samples, monkeypatch):
     """A tie is no improvement, and two looks without any are enough."""
     calls = []
     said = iter([0.1, 0.3, *[0.2, 0.3] * 20])
-    place = "trading_pipeline.core.learning.validation.information_coefficient"
+    place = "trading_pipeline.core.learning.validation.pearson_information_coefficient"
     monkeypatch.setattr(place, lambda *_: next(said))
     budget = recipe(steps=40, evaluate_every=1, patience=2).training
     _, looks = train_network(
@@ -147,11 +151,11 @@ def test_patience_ends_a_training_that_does_not_improve(samples, monkeypatch):
 def test_information_is_per_date_across_eight_symbols_and_pooled_below():
     score = np.tile(np.arange(8.0), (2, 1))
     target = np.vstack([np.arange(8.0), -np.arange(8.0)])
-    assert information_coefficient(score, target) == pytest.approx(0.0)
-    assert information_coefficient(score[:1], target[:1]) == pytest.approx(1.0)
+    assert pearson_information_coefficient(score, target) == pytest.approx(0.0)
+    assert pearson_information_coefficient(score[:1], target[:1]) == pytest.approx(1.0)
     few, shifted = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 4.0], [6.0, 8.0]])
-    assert information_coefficient(few, shifted) == pytest.approx(1.0)
-    assert information_coefficient(few, np.full((2, 2), np.nan)) == 0.0
+    assert pearson_information_coefficient(few, shifted) == pytest.approx(1.0)
+    assert pearson_information_coefficient(few, np.full((2, 2), np.nan)) == 0.0
 
 
 def test_thread_counts_are_given_back():
@@ -176,7 +180,11 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
         block = sampler.block(0, 1, place)
         with threads_for(network.config):
             outputs = block_outputs(network, samples, block)
-        alone.append(block_loss(outputs, samples, block, recipe().training, 0.001).item())
+        alone.append(
+            block_loss(
+                outputs, partial(samples.of_block, block=block), recipe().training, 0.001
+            ).item()
+        )
     assert seen == pytest.approx([alone[0], np.mean(alone)], rel=1e-6)
 
 
@@ -230,7 +238,9 @@ def test_a_large_block_has_the_gradient_of_a_small_one(samples, block, monkeypat
         monkeypatch.setattr("trading_pipeline.core.learning.samples.ENCODED_AT_ONCE", at_once)
         network = TradingNetwork(replace(recipe().model, dropout=0.0), seed=0).train()
         outputs = block_outputs(network, samples, block)
-        block_loss(outputs, samples, block, recipe().training, 0.001).backward()
+        block_loss(
+            outputs, partial(samples.of_block, block=block), recipe().training, 0.001
+        ).backward()
         gradients.append([each.grad for each in network.parameters() if each.grad is not None])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
@@ -246,7 +256,9 @@ def test_a_large_block_drops_the_same_twice(samples, block, monkeypatch):
         network = TradingNetwork(recipe().model, seed=0).train()
         torch.manual_seed(3)
         outputs = block_outputs(network, samples, block)
-        block_loss(outputs, samples, block, recipe().training, 0.001).backward()
+        block_loss(
+            outputs, partial(samples.of_block, block=block), recipe().training, 0.001
+        ).backward()
         return [each.grad for each in network.parameters() if each.grad is not None]
 
     forgotten = gradients()

@@ -60,6 +60,6 @@ def panel_of(bars) -> Panel:
 def broken_at(bars, symbol="BBB") -> list[int]:
     """Rows of the panel at which a symbol's history restarts."""
     panel = panel_of(bars)
-    found = np.argwhere(panel.breaks)
+    found = np.argwhere(panel.discontinuities)
     assert all(panel.symbols[n] == symbol for _, n in found), "another symbol was broken as well"
     return [int(t) for t, _ in found]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import (
@@ -32,14 +32,12 @@ def broken(row, **values):
     return table
 
 
-@settings(max_examples=40)
 @given(bars(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(table, random):
     order = random.sample(range(len(table)), len(table))
     pd.testing.assert_frame_equal(check_bars(table.iloc[order]), table)
 
 
-@settings(max_examples=40)
 @given(bars())
 def test_canonical_bars_are_a_fixed_point(table):
     pd.testing.assert_frame_equal(check_bars(table), table)
@@ -202,7 +200,6 @@ def test_impossible_optional_values_are_named(values, rule):
         check_bars(table)
 
 
-@settings(max_examples=40)
 @given(bars(), st.data())
 def test_the_content_hash_sees_every_value(table, data):
     row = data.draw(st.integers(0, len(table) - 1))

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
@@ -76,7 +76,7 @@ def test_a_bar_is_known_at_its_close_also_on_half_days():
     daily = trading_calendar("XNYS", "1d")
     assert daily.close_of(utc("2012-11-21")) == utc("2012-11-21 21:00")
     assert daily.close_of(utc("2012-11-23")) == utc("2012-11-23 18:00")
-    assert daily.open_of(utc("2012-11-23")) == utc("2012-11-23 14:30")
+    assert daily.opens_of(pd.DatetimeIndex([utc("2012-11-23")])) == utc("2012-11-23 14:30")
     assert trading_calendar("24/7", "1d").close_of(utc("2012-11-23")) == utc("2012-11-24")
 
 
@@ -84,7 +84,7 @@ def test_the_last_hour_of_a_session_ends_with_it():
     hourly = trading_calendar("XNYS", "1h")
     assert hourly.close_of(utc("2024-01-10 14:30")) == utc("2024-01-10 15:30")
     assert hourly.close_of(utc("2024-01-10 20:30")) == utc("2024-01-10 21:00")
-    assert hourly.open_of(utc("2024-01-10 20:30")) == utc("2024-01-10 20:30")
+    assert hourly.opens_of(pd.DatetimeIndex([utc("2024-01-10 20:30")])) == utc("2024-01-10 20:30")
     assert trading_calendar("24/7", "1h").close_of(utc("2024-01-10 23:00")) == utc("2024-01-11")
 
 
@@ -115,7 +115,6 @@ def test_a_half_day_has_the_bars_of_three_and_a_half_hours(timeframe, bars):
 
 
 @pytest.mark.parametrize(("calendar", "timeframe"), ALL)
-@settings(max_examples=25)
 @given(data=st.data())
 def test_bars_follow_one_another_without_overlap(calendar, timeframe, data):
     """Every bar opens, closes, and only then comes the next one."""
@@ -129,24 +128,6 @@ def test_bars_follow_one_another_without_overlap(calendar, timeframe, data):
     assert (opens[1:] >= closes[:-1]).all()
     assert sessions.is_monotonic_increasing
     assert str(sessions.dtype) == str(closes.dtype) == "datetime64[us, UTC]"
-
-
-@pytest.mark.parametrize(("calendar", "timeframe"), [*ALL, SYDNEY])
-@settings(max_examples=25)
-@given(data=st.data())
-def test_the_next_bar_is_the_next_session(calendar, timeframe, data):
-    day = utc("2012-11-15") + pd.Timedelta(days=data.draw(st.integers(0, 400)))
-    clock = trading_calendar(calendar, timeframe)
-    sessions = clock.sessions(day, day + pd.Timedelta(days=DAYS[timeframe]))
-    assume(len(sessions) > 1)  # Tokyo rests for a week at the turn of the year
-    place = data.draw(st.integers(0, len(sessions) - 2))
-    assert clock.next_open(sessions[place]) == sessions[place + 1]
-    assert clock.next_open(sessions[place + 1] - pd.Timedelta(seconds=1)) == sessions[place + 1]
-
-
-def test_the_next_bar_comes_after_the_longest_closure():
-    """New York was closed from the 11th to the 14th of September 2001."""
-    assert trading_calendar("XNYS", "1d").next_open(utc("2001-09-10")) == utc("2001-09-17")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +159,7 @@ def test_no_stamps_have_no_closes():
 def test_the_first_and_last_known_years_are_usable():
     clock = trading_calendar("XNYS", "1d")
     assert clock.sessions(utc("1970-01-01"), utc("1970-01-05"))[0] == utc("1970-01-02")
-    assert clock.close_of(utc("1970-01-02")) > clock.open_of(utc("1970-01-02"))
+    assert clock.close_of(utc("1970-01-02")) > clock.opens_of(pd.DatetimeIndex([utc("1970-01-02")]))
     assert clock.sessions(utc("2049-12-30"), utc("2049-12-31"))[-1] == utc("2049-12-30")
     with pytest.raises(BarsError, match="knows 1970 to 2049"):
         clock.sessions(utc("1969-12-31"), utc("1970-01-05"))
@@ -242,7 +223,7 @@ def test_sydney_opens_on_the_day_before_in_utc():
     daily = trading_calendar(*SYDNEY)
     monday = utc("2024-01-15")
     assert daily.sessions(monday, utc("2024-01-16")).tolist() == [monday]
-    assert daily.open_of(monday) == utc("2024-01-14 23:00")
+    assert daily.opens_of(pd.DatetimeIndex([monday])) == utc("2024-01-14 23:00")
     assert daily.close_of(monday) == utc("2024-01-15 05:00")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions
@@ -112,7 +112,7 @@ def test_a_split_with_its_action_is_explained_and_without_it_is_not():
     action = pd.DataFrame(
         {"timestamp": [stamp], "symbol": ["BBB"], "kind": ["split"], "value": [10.0]}
     )
-    assert not Panel.of(split, check_actions(action)).breaks.any()
+    assert not Panel.of(split, check_actions(action)).discontinuities.any()
     assert broken_at(split) == [100]
 
 
@@ -154,7 +154,7 @@ def test_σ_and_positions_start_anew_at_a_break():
 def test_ruin_after_a_halt_stays_a_loss():
     """Down to a fifteenth after two weeks: another company perhaps, but who held it lost it."""
     panel = panel_of(without(scaled(CLEAN, "BBB", 110, 1 / 15), "BBB", 100, 110))
-    assert panel.breaks[110, 1]
+    assert panel.discontinuities[110, 1]
     assert panel.conversion[110, 1] == 1
 
 
@@ -203,17 +203,15 @@ def broken_panels(draw):
     )
 
 
-@settings(max_examples=80, deadline=None)
 @given(broken_panels(), st.data())
 def test_cutting_later_bars_changes_nothing_earlier(panel, data):
     cut = data.draw(st.integers(1, len(panel.timestamps)))
     early = panel.until(cut)
-    for name in ("breaks", "quarantined", "conversion"):
+    for name in ("discontinuities", "quarantined", "conversion"):
         np.testing.assert_array_equal(getattr(early, name), getattr(panel, name)[:cut])
 
 
-@settings(max_examples=40, deadline=None)
 @given(broken_panels())
 def test_only_bars_break_or_are_quarantined(panel):
-    assert not (panel.breaks & ~panel.traded).any()
+    assert not (panel.discontinuities & ~panel.traded).any()
     assert not (panel.quarantined & ~panel.traded).any()

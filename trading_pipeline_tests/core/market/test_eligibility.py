@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.core.market.discontinuities import recent
 from trading_pipeline.core.market.eligibility import eligibility_at, eligible, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.trailing import recent
 from trading_pipeline_tests.strategies import panels
 
 
@@ -29,15 +29,13 @@ def steady(days, price=10.0, volume=100.0, symbols=1):
     return np.full((days, symbols), price), np.full((days, symbols), volume)
 
 
-@settings(max_examples=40)
-@given(panels(max_bars=60), st.integers(1, 10), st.sampled_from([0.0, 1e6, 1e8]), st.data())
-def test_eligibility_does_not_know_the_future(panel, lookback, floor, data):
+@given(panels(max_bars=60), st.integers(1, 10), st.data())
+def test_eligibility_does_not_know_the_future(panel, lookback, data):
     cut = data.draw(st.integers(1, len(panel.timestamps)))
-    whole = eligible(panel, lookback, 50.0, floor)
-    np.testing.assert_array_equal(eligible(panel.until(cut), lookback, 50.0, floor), whole[:cut])
+    whole = eligible(panel, lookback)
+    np.testing.assert_array_equal(eligible(panel.until(cut), lookback), whole[:cut])
 
 
-@settings(max_examples=40)
 @given(panels(), st.integers(1, 10))
 def test_only_what_has_a_bar_is_eligible(panel, lookback):
     assert not (eligible(panel, lookback) & ~panel.traded).any()
@@ -112,17 +110,6 @@ def test_the_default_price_floor_is_for_raw_prices_only():
     table = panel_of(*steady(4, price=0.01)).adjusted_bars()
     assert eligible(Panel.of(table, None), lookback=1).all()
     assert not eligible(Panel.of(table, empty_actions()), lookback=1).any()
-    assert not eligible(Panel.of(table, None), lookback=1, min_price=1.0).any()
-
-
-def test_the_dollar_volume_floor_is_a_median_over_21_bars():
-    """Price 10: one huge day does not help, and 11 of 21 do."""
-    close, volume = steady(60)
-    volume[5] = 1e9
-    volume[30:] = 200.0
-    able = eligible(panel_of(close, volume), lookback=1, min_dollar_volume=2000.0)[:, 0]
-    assert able.argmax() == 40
-    assert able[40:].all()
 
 
 def test_a_symbol_that_stopped_trading_is_stale():
@@ -138,16 +125,15 @@ def test_a_lookback_below_one_is_refused():
         eligible(panel_of(*steady(3)), lookback=0)
 
 
-@settings(max_examples=60)
-@given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8), st.sampled_from([0.0, 1e6]))
-def test_the_conditions_of_a_symbol_are_the_rule_for_all(panel, lookback, window, floor):
+@given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8))
+def test_the_conditions_of_a_symbol_are_the_rule_for_all(panel, lookback, window):
     """Explained one by one, the rules give what the universe was made by."""
-    able = eligible(panel, lookback, 50.0, floor, window)
+    able = eligible(panel, lookback, window)
     guarded = recent(panel.quarantined, window)
-    np.testing.assert_array_equal(able, eligible(panel, lookback, 50.0, floor) & ~guarded)
+    np.testing.assert_array_equal(able, eligible(panel, lookback) & ~guarded)
     for row in range(0, len(panel.timestamps), 7):
         for n in range(len(panel.symbols)):
-            conditions = eligibility_at(panel, row, n, lookback, window, 50.0, floor)
+            conditions = eligibility_at(panel, row, n, lookback, window)
             assert all(each.met for each in conditions) == able[row, n]
 
 
@@ -174,9 +160,6 @@ def test_what_refuses_every_bar_is_named_for_every_rule():
     assert refused(close / 100, volume) == (
         "4 of 4 symbols (120 of 120 bars): below the floor of price (1)"
     )
-    assert "4 of 4 symbols (120 of 120 bars): below the floor of dollar volume (50,000 a bar" in (
-        refused(close, volume, min_dollar_volume=5e4)
-    )
     assert "4 of 4 symbols (120 of 120 bars): fewer than 40 bars since listing" in (
         refused(close, volume, lookback=40)
     )
@@ -187,11 +170,10 @@ def test_what_refuses_every_bar_is_named_for_every_rule():
     assert refused(close[:1] * np.nan, volume[:1]) == "none of 0 symbols has a bar there"
 
 
-@settings(max_examples=60)
-@given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8), st.sampled_from([0.0, 1e6]))
-def test_every_bar_that_is_not_eligible_is_refused_by_a_rule(panel, lookback, window, floor):
-    able = eligible(panel, lookback, 50.0, floor, window)
-    rules = list(rules_of(panel, lookback, 50.0, floor, window))
+@given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8))
+def test_every_bar_that_is_not_eligible_is_refused_by_a_rule(panel, lookback, window):
+    able = eligible(panel, lookback, window)
+    rules = list(rules_of(panel, lookback, window))
     met = np.logical_and.reduce([rule.met for rule in rules])
     np.testing.assert_array_equal(able, panel.traded & met)
     rows = slice(0, len(panel.timestamps))

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.calendar import trading_calendar
@@ -77,7 +77,6 @@ def due(calendar, stored, absent=None, asked=None, now=NOW, **more):
     return table, covered(table, expected)
 
 
-@settings(max_examples=40)
 @given(st.data(), st.sampled_from(CALENDARS))
 def test_what_is_asked_is_what_is_missing_or_may_change(data, calendar):
     """Against the rule, applied to one bar at a time."""
@@ -129,7 +128,6 @@ def answered(requests, bars, expected, absent=None):
     return made
 
 
-@settings(max_examples=40)
 @given(st.data(), st.sampled_from(CALENDARS))
 def test_once_believed_only_the_unsettled_is_asked_again(data, calendar):
     """Whatever the venue lacks: asked again in the same minute, after one night and after three."""

@@ -5,16 +5,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.panel import VOLATILITY_WINDOW, Panel, volatility
 from trading_pipeline_tests.strategies import bars, bars_and_actions, panels
-
-# A drawn panel takes some 30 ms to build.
-few = settings(max_examples=40)
 
 
 def assert_same(one, other):
@@ -41,7 +38,6 @@ def walk(days, symbols=1, seed=0):
     return check_bars(table.assign(high=flat * 1.01, low=flat * 0.99, volume=1000.0))
 
 
-@few
 @given(bars())
 def test_without_actions_the_bars_come_back(table):
     panel = Panel.of(table, None)
@@ -49,14 +45,12 @@ def test_without_actions_the_bars_come_back(table):
     assert panel.total_return_units
 
 
-@few
 @given(bars_and_actions())
 def test_adjusted_bars_are_canonical(drawn):
     adjusted = Panel.of(*drawn).adjusted_bars()
     pd.testing.assert_frame_equal(check_bars(adjusted), adjusted)
 
 
-@few
 @given(bars_and_actions(), st.data())
 def test_the_past_does_not_know_the_future(drawn, data):
     """A panel cut at t is bit for bit what its bars up to t alone give."""
@@ -68,7 +62,6 @@ def test_the_past_does_not_know_the_future(drawn, data):
     assert_same(panel.until(t), Panel.of(past, known, panel.symbols))
 
 
-@few
 @given(bars_and_actions())
 def test_later_actions_change_nothing(drawn):
     """Actions may be known ahead of their ex-date: only the bars decide."""
@@ -79,7 +72,6 @@ def test_later_actions_change_nothing(drawn):
     assert_same(Panel.of(half, actions), Panel.of(half, known))
 
 
-@few
 @given(panels())
 def test_a_bar_keeps_its_shape_and_its_worth_when_adjusted(panel):
     """One factor for all four prices; splits move price and volume against each other."""
@@ -94,7 +86,6 @@ def test_a_bar_keeps_its_shape_and_its_worth_when_adjusted(panel):
     )
 
 
-@few
 @given(panels())
 def test_factors_start_at_one_and_are_known_from_the_first_bar_on(panel):
     for n in range(len(panel.symbols)):
@@ -104,7 +95,6 @@ def test_factors_start_at_one_and_are_known_from_the_first_bar_on(panel):
         assert np.isfinite(panel.factor[first:, n]).all()
 
 
-@few
 @given(panels())
 def test_an_ex_date_earns_what_its_holder_gets(panel):
     """(split × (close + dividend)) / previous close, between the bars a symbol has."""
@@ -116,7 +106,6 @@ def test_an_ex_date_earns_what_its_holder_gets(panel):
         np.testing.assert_allclose(adjusted[1:] / adjusted[:-1], held, rtol=1e-9)
 
 
-@few
 @given(bars_and_actions())
 def test_adjusted_prices_tell_what_an_owner_of_shares_has(drawn):
     """Over the whole history: shares multiply, cash buys more of them at that day's raw close."""
@@ -133,7 +122,6 @@ def test_adjusted_prices_tell_what_an_owner_of_shares_has(drawn):
         assert adjusted == pytest.approx(wealth, rel=1e-9)
 
 
-@few
 @given(bars_and_actions(), st.data())
 def test_factors_go_on_from_where_they_were(drawn, data):
     """Those of the bars since then, times the last one known, are those of the whole history."""
@@ -226,7 +214,6 @@ def test_volatility_does_not_see_splits():
     )
 
 
-@settings(max_examples=30)
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_volatility_is_bit_for_bit_the_same_without_the_future(cut, seed):
     rng = np.random.default_rng(seed)

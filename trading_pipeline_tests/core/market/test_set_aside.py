@@ -10,13 +10,13 @@ from trading_pipeline.core.market.bars import COPY, KEY, RIVAL, check_bars
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.report import held_out
+from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.set_aside import (
     COLUMNS,
     Sifted,
     check_share,
     lines_of,
     none_aside,
-    rows_in_doubt,
 )
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.core.market.planted import clean_bars
@@ -46,7 +46,6 @@ def sifted(table, where="panel.parquet"):
     return Sifted.of({where: table})
 
 
-@settings(max_examples=20)
 @given(bars())
 def test_of_sound_rows_nothing_is_set_aside(table):
     """And they come out as `check_bars` gives them."""
@@ -69,7 +68,6 @@ def test_a_row_that_breaks_a_rule_is_set_aside_with_all_that_it_said(rule):
     pd.testing.assert_series_equal(found.aside.dtypes, none_aside().dtypes)
 
 
-@settings(max_examples=20)
 @given(st.dictionaries(st.integers(0, len(CLEAN) - 1), st.sampled_from(sorted(BROKEN)), max_size=9))
 def test_every_row_is_either_a_bar_or_set_aside(planted):
     """None is lost, none is there twice, and what is kept obeys every rule."""

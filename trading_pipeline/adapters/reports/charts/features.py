@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_pipeline.adapters.reports.charts.figure import Figure, new_figure
 from trading_pipeline.adapters.reports.charts.palette import GAIN, LOSS, RULE, STRATEGY
-from trading_pipeline.adapters.reports.charts.report import Figure, figure_of
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, Distribution
 from trading_pipeline.core.evaluation.features.drift import SHIFTED, STABLE
 
@@ -67,14 +67,14 @@ def coefficient_chart(diagnostics: Diagnostics, kind: str) -> Figure:
         for each in chosen
     ]
     cells = np.array(estimates, dtype=np.float64).reshape(len(chosen), len(diagnostics.years), 3)
-    told = (cells[..., 1] > 0) | (cells[..., 2] < 0)
+    distinct = (cells[..., 1] > 0) | (cells[..., 2] < 0)
     reach = max(_TOP_COEFFICIENT, float(np.nanquantile(np.abs(cells[..., 0]), 0.98)))
     return _heat_map(
         cells[..., 0],
         [str(year) for year in diagnostics.years],
         [escape(each.feature.name) for each in chosen],
         customdata=np.round(cells[..., 1:], 3),
-        text=np.where(told, "•", ""),
+        text=np.where(distinct, "•", ""),
         texttemplate="%{text}",
         colorscale=_SIGNED,
         zmin=-reach,
@@ -107,19 +107,15 @@ def _names(diagnostics: Diagnostics) -> list[str]:
 
 def _heat_map(values: Array, across: Sequence[str], down: Sequence[str], **looks: Any) -> Figure:
     """Rows from the top in the order given; white cells on grey are what is not available."""
-    import plotly.graph_objects as go
-
-    figure = figure_of(120 + _ROW * len(down))
+    figure = new_figure(120 + _ROW * len(down))
     bar = {"thickness": 10, "orientation": "h", "y": 0, "yanchor": "top", "ypad": 24}
-    figure.add_trace(
-        go.Heatmap(
-            z=np.round(values, 3),
-            x=list(across),
-            y=list(down),
-            hoverongaps=False,
-            colorbar=bar,
-            **looks,
-        )
+    figure.add_heatmap(
+        z=np.round(values, 3),
+        x=list(across),
+        y=list(down),
+        hoverongaps=False,
+        colorbar=bar,
+        **looks,
     )
     figure.update_layout(plot_bgcolor=RULE)
     figure.update_yaxes(

@@ -20,6 +20,7 @@ from trading_pipeline.adapters.reports.charts.palette import (
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
+    colour_of,
     money_ticks,
     monthly_returns,
 )
@@ -30,7 +31,7 @@ from trading_pipeline.core.evaluation.verdict import titled
 
 def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
     """Write a PNG: equity on a log scale, baselines, and the band of random portfolios behind."""
-    figure, axes = _empty(10, 5)
+    figure, axes = empty_picture(10, 5)
     if len(series.random_equity):
         low, high = np.quantile(series.random_equity, [0.05, 0.95], axis=0)
         label = "5-95 % of random portfolios"
@@ -48,7 +49,7 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
 
 def draw_account(path: Path, timestamps: pd.DatetimeIndex, equity: Floats, title: str) -> None:
     """Write a PNG: the equity (T,) of one account."""
-    figure, axes = _empty(10, 5)
+    figure, axes = empty_picture(10, 5)
     axes.plot(timestamps, equity, color=STRATEGY, linewidth=2)
     axes.yaxis.set_major_formatter("{x:,.10g}")
     _save(figure, axes, path, title)
@@ -56,14 +57,13 @@ def draw_account(path: Path, timestamps: pd.DatetimeIndex, equity: Floats, title
 
 def draw_drawdown(path: Path, series: ReportSeries, benchmark: str, title: str) -> None:
     """Write a PNG: the fall from the highest equity so far, and the benchmark's as a line."""
-    figure, axes = _empty(10, 3)
+    figure, axes = empty_picture(10, 3)
     fall = 100 * fall_from_peak(series.equity)
     axes.fill_between(series.timestamps, fall, 0, color=STRATEGY, alpha=0.35, label="strategy")
     if benchmark in series.baselines:
         other = 100 * fall_from_peak(series.baselines[benchmark])
-        label = titled(benchmark)
-        colour = BASELINES[list(series.baselines).index(benchmark) % len(BASELINES)]
-        axes.plot(series.timestamps, other, color=colour, linewidth=0.9, label=label)
+        colour = colour_of(series, benchmark)
+        axes.plot(series.timestamps, other, color=colour, linewidth=0.9, label=titled(benchmark))
     axes.set_ylabel("per cent")
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower left")
     _save(figure, axes, path, title)
@@ -71,27 +71,48 @@ def draw_drawdown(path: Path, series: ReportSeries, benchmark: str, title: str) 
 
 def draw_months(path: Path, series: ReportSeries, title: str) -> None:
     """Write a PNG: returns of calendar months in per cent, years down, blue above zero."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     table = monthly_returns(series.timestamps, series.equity)
     values = 100 * table.to_numpy(dtype=np.float64)
-    reach = float(np.nanmax(np.abs(values), initial=1.0))
-    figure, axes = _empty(10, 0.8 + 0.32 * len(table))
-    colours = LinearSegmentedColormap.from_list("returns", list(DIVERGING))
-    axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
-    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
-        value = values[row, column]
-        ink = "white" if abs(value) > 0.7 * reach else INK
-        axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
+    figure, axes = empty_picture(10, 0.8 + 0.32 * len(table))
+    draw_cells(axes, values, [[f"{value:.1f}" for value in row] for row in values], 1.0)
     axes.grid(visible=False)
     axes.set_xticks(range(12), MONTHS)
     axes.set_yticks(range(len(table)), [str(year) for year in table.index])
     _save(figure, axes, path, title)
 
 
+def draw_cells(axes: Any, values: Floats, texts: Sequence[Sequence[str]], least: float) -> None:
+    """A heat map, red below zero, with a text in every cell that is not NaN.
+
+    Args:
+        values: (rows, columns). least: the colours reach at least as far from zero.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    reach = float(np.nanmax(np.abs(values), initial=least))
+    colours = LinearSegmentedColormap.from_list("diverging", list(DIVERGING))
+    axes.imshow(values, aspect="auto", cmap=colours, vmin=-reach, vmax=reach)
+    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
+        ink = "white" if abs(values[row, column]) > 0.7 * reach else INK
+        shown = texts[row][column]
+        axes.text(column, row, shown, ha="center", va="center", fontsize=8, color=ink)
+
+
 def _save(figure: Any, axes: Any, path: Path, title: str) -> None:
-    axes.set_title(title.replace("$", r"\$"), loc="left")
-    figure.savefig(path, format="png", metadata={"Software": None})
+    axes.set_title(math_off(title), loc="left")
+    path.write_bytes(png_of(figure))
+
+
+def math_off(title: str) -> str:
+    """A text in which a dollar is a dollar: matplotlib sets what stands between two as formulas."""
+    return title.replace("$", r"\$")
+
+
+def png_of(figure: Any, **options: Any) -> bytes:
+    """The bytes of a picture, the same for the same figure."""
+    picture = BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None}, **options)
+    return picture.getvalue()
 
 
 def loss_curve(curves: Sequence[Sequence[Mapping[str, float]]]) -> str:
@@ -100,7 +121,7 @@ def loss_curve(curves: Sequence[Sequence[Mapping[str, float]]]) -> str:
     Args:
         curves: of each seed, its looks at validation: {step, loss, information}.
     """
-    figure, axes = _empty(7, 3.2)
+    figure, axes = empty_picture(7, 3.2)
     right = axes.twinx()
     for looks in curves:
         steps = [look["step"] for look in looks]
@@ -110,9 +131,7 @@ def loss_curve(curves: Sequence[Sequence[Mapping[str, float]]]) -> str:
     axes.set_ylabel("training loss", color=STRATEGY)
     right.set_ylabel("validation coefficient, price head", color=BASELINES[0])
     right.spines[["top"]].set_visible(False)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return as_markdown(picture.getvalue(), "loss by training step")
+    return as_markdown(png_of(figure), "loss by training step")
 
 
 def as_markdown(png: bytes, title: str) -> str:
@@ -120,7 +139,7 @@ def as_markdown(png: bytes, title: str) -> str:
     return f"![{title}](data:image/png;base64,{b64encode(png).decode('ascii')})"
 
 
-def _empty(width: float, height: float) -> tuple[Any, Any]:
+def empty_picture(width: float, height: float) -> tuple[Any, Any]:
     """A figure and its axes, without pyplot: that keeps global state and may want a screen."""
     from matplotlib.figure import Figure
 

@@ -7,30 +7,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.adapters.reports.charts.figure import (
+    Figure,
+    add_band,
+    add_intervals,
+    add_line,
+    chart_text,
+    float32,
+    iso_dates,
+    label,
+    new_figure,
+)
 from trading_pipeline.adapters.reports.charts.palette import (
     BASELINES,
     DIVERGING,
     INK,
     LOSS,
-    NEUTRAL,
     STRATEGY,
-)
-from trading_pipeline.adapters.reports.charts.report import (
-    Figure,
-    add_line,
-    colour_of,
-    figure_of,
-    label,
-    plain,
-    small,
-    stamps_of,
 )
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
     by_month,
+    colour_of,
     day_ends,
-    held,
+    solvent_weights,
 )
 from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio.attribution import INTEREST, is_cost
@@ -46,8 +47,6 @@ _PATTERNS = ("", "/", "x", ".", "\\", "+", "-")  # told apart without colours, t
 
 def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | None:
     """The Sharpe ratio of the last days with its band, and of how many days; None: too short."""
-    import plotly.graph_objects as go
-
     closes = day_closes(series.timestamps)
     window = rolling_window(len(closes), series.days_per_year)
     if window is None:
@@ -55,25 +54,17 @@ def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | 
     rows = _thinned(len(closes), window - 1)
     dates = series.timestamps[closes[rows]]
     own = rolling_sharpe(daily_returns(series.equity, closes), window, series.days_per_year)
-    figure = figure_of(320, hovermode="x unified")
-    shared: dict[str, Any] = {"x": stamps_of(dates), "mode": "lines", "line": {"width": 0}}
-    shared["hoverinfo"] = "skip"
-    figure.add_trace(go.Scatter(y=small(own.low[rows]), showlegend=False, **shared))
-    figure.add_trace(
-        go.Scatter(
-            y=small(own.high[rows]),
-            fill="tonexty",
-            fillcolor="rgba(11, 92, 173, 0.15)",
-            name="95 % band of the strategy",
-            **shared,
-        )
-    )
+    figure = new_figure(320, hovermode="x unified")
+    band = ("95 % band of the strategy", "rgba(11, 92, 173, 0.15)")
+    add_band(figure, dates, own.low[rows], own.high[rows], *band)
     if benchmark in series.baselines:
         returns = daily_returns(series.baselines[benchmark], closes)
         other = rolling_sharpe(returns, window, series.days_per_year)
         colour = colour_of(series, benchmark)
-        add_line(figure, dates, other.value[rows], label(benchmark), colour, 1.4)
-    add_line(figure, dates, own.value[rows], "strategy", STRATEGY, 2.4)
+        add_line(
+            figure, dates, other.value[rows], label(benchmark), {"color": colour, "width": 1.4}
+        )
+    add_line(figure, dates, own.value[rows], "strategy", {"color": STRATEGY, "width": 2.4})
     figure.add_hline(y=0, line={"color": INK, "width": 1})
     figure.update_yaxes(hoverformat=".2f")
     return figure, window
@@ -86,33 +77,16 @@ def _thinned(count: int, first: int = 0) -> Any:
 
 def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
-    import plotly.graph_objects as go
-
     days = day_ends(series.timestamps)
     days = days[_thinned(len(days))]
-    weights, dates = held(series)[days], stamps_of(series.timestamps[days])
-    figure = figure_of(280, hovermode="x unified")
+    weights, dates = solvent_weights(series)[days], series.timestamps[days]
+    figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
     for name, part, colour in sides:
-        figure.add_trace(
-            go.Scatter(
-                x=dates,
-                y=small(part.sum(axis=1)),
-                name=name,
-                mode="lines",
-                fill="tozeroy",
-                line={"width": 1, "color": colour},
-            )
-        )
-    figure.add_trace(
-        go.Scatter(
-            x=dates,
-            y=small(weights.sum(axis=1)),
-            name="net",
-            mode="lines",
-            line={"width": 1.6, "color": INK, "dash": "dot"},
-        )
-    )
+        line = {"width": 1, "color": colour}
+        add_line(figure, dates, part.sum(axis=1), name, line, fill="tozeroy")
+    line = {"width": 1.6, "color": INK, "dash": "dot"}
+    add_line(figure, dates, weights.sum(axis=1), "net", line)
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure
 
@@ -120,51 +94,37 @@ def exposure_chart(series: ReportSeries) -> Figure:
 def positions_chart(series: ReportSeries) -> Figure:
     """Weights over time: stacked areas of a few long positions, else the largest as a heat map."""
     days = day_ends(series.timestamps)
-    weights, dates = held(series)[days], series.timestamps[days]
+    weights, dates = solvent_weights(series)[days], series.timestamps[days]
     if len(series.symbols) <= _AREAS and (weights >= 0).all():
         return _stacked(weights, dates, series.symbols)
     return _heated(weights, dates, series.symbols)
 
 
 def _stacked(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
-    import plotly.graph_objects as go
-
-    figure = figure_of(300, hovermode="x unified")
+    figure = new_figure(300, hovermode="x unified")
     for column, (symbol, colour) in enumerate(zip(symbols, cycle(BASELINES), strict=False)):
-        figure.add_trace(
-            go.Scatter(
-                x=stamps_of(dates),
-                y=small(weights[:, column]),
-                name=plain(symbol),
-                mode="lines",
-                line={"width": 0.5, "color": colour},
-                stackgroup="book",
-            )
-        )
+        line, name = {"width": 0.5, "color": colour}, chart_text(symbol)
+        add_line(figure, dates, weights[:, column], name, line, stackgroup="book")
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero")
     return figure
 
 
 def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) -> Figure:
     """Week by week, so that 100 symbols over ten years stay a small picture."""
-    import plotly.graph_objects as go
-
     largest = np.argsort(-np.abs(weights).mean(axis=0), kind="stable")[:_ROWS]
     weeks = pd.DataFrame(weights[:, largest], index=dates).resample("W").last().dropna(how="all")
     values = weeks.to_numpy(dtype=np.float64).T
     reach = float(np.abs(values).max(initial=0.01))
-    figure = figure_of(90 + 20 * len(largest))
-    figure.add_trace(
-        go.Heatmap(
-            z=small(values),
-            x=stamps_of(pd.DatetimeIndex(weeks.index)),
-            y=[plain(symbols[column]) for column in largest],
-            zmin=-reach,
-            zmax=reach,
-            colorscale=DIVERGING,
-            colorbar={"tickformat": ".0%", "thickness": 10, "orientation": "h", "y": -0.25},
-            hovertemplate="%{y} %{x}: %{z:+.1%}<extra></extra>",
-        )
+    figure = new_figure(90 + 20 * len(largest))
+    figure.add_heatmap(
+        z=float32(values),
+        x=iso_dates(pd.DatetimeIndex(weeks.index)),
+        y=[chart_text(symbols[column]) for column in largest],
+        zmin=-reach,
+        zmax=reach,
+        colorscale=DIVERGING,
+        colorbar={"tickformat": ".0%", "thickness": 10, "orientation": "h", "y": -0.25},
+        hovertemplate="%{y} %{x}: %{z:+.1%}<extra></extra>",
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     return figure
@@ -172,19 +132,15 @@ def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) ->
 
 def turnover_chart(series: ReportSeries) -> Figure:
     """Value traded each month as a share of equity."""
-    import plotly.graph_objects as go
-
     closes = day_closes(series.timestamps)
     alive = np.where(solvent(series.equity), series.turnover, 0.0)
     months, traded = by_month(by_day(alive, closes), series.timestamps[closes])
-    figure = figure_of(220, showlegend=False)
-    figure.add_trace(
-        go.Bar(
-            x=months,
-            y=small(traded),
-            marker={"color": STRATEGY},
-            hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
-        )
+    figure = new_figure(220, showlegend=False)
+    figure.add_bar(
+        x=months,
+        y=float32(traded),
+        marker={"color": STRATEGY},
+        hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
     )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
@@ -192,8 +148,6 @@ def turnover_chart(series: ReportSeries) -> Figure:
 
 def costs_chart(series: ReportSeries) -> Figure | None:
     """What was paid each month, by kind, in basis points of equity; None when nothing was."""
-    import plotly.graph_objects as go
-
     earnings = series.earnings
     money = {
         **dict(zip(earnings.kinds, earnings.money.sum(axis=(1, 3)), strict=True)),
@@ -202,20 +156,18 @@ def costs_chart(series: ReportSeries) -> Figure | None:
     paid = {kind: -amount for kind, amount in money.items() if is_cost(kind) and amount.any()}
     if not paid:
         return None
-    figure = figure_of(280, barmode="relative", hovermode="x unified")
+    figure = new_figure(280, barmode="relative", hovermode="x unified")
     for (kind, amount), colour, pattern in zip(
         paid.items(), cycle(BASELINES), cycle(_PATTERNS), strict=False
     ):
         equity = earnings.equity
         share = np.divide(amount, equity, out=np.zeros(len(amount)), where=equity > 0)
         months, cost = by_month(1e4 * share, earnings.days)
-        figure.add_trace(
-            go.Bar(
-                x=months,
-                y=small(cost),
-                name=label(kind),
-                marker={"color": colour, "pattern": {"shape": pattern}},
-            )
+        figure.add_bar(
+            x=months,
+            y=float32(cost),
+            name=label(kind),
+            marker={"color": colour, "pattern": {"shape": pattern}},
         )
     figure.update_xaxes(hoverformat="%b %Y")
     figure.update_yaxes(title="bp of equity", hoverformat=".1f")
@@ -224,39 +176,19 @@ def costs_chart(series: ReportSeries) -> Figure | None:
 
 def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Contribution a year of the symbols that mattered most, with its interval."""
-    import plotly.graph_objects as go
-
     shown = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
-    numbers = [row["a_year"] for row in shown]
-    ends = [
-        [number[end] if number[end] is not None else number["value"] for number in numbers]
-        for end in ("low", "high")
+    numbers = [
+        {end: row["a_year"]["value"] if x is None else x for end, x in row["a_year"].items()}
+        for row in shown
     ]
-    values = [number["value"] for number in numbers]
     long = [row["side"] == "long" for row in shown]
-    figure = figure_of(70 + 24 * len(shown), showlegend=False)
-    figure.add_trace(
-        go.Scatter(
-            x=values,
-            y=[f"{plain(row['symbol'])} {row['side']}" for row in shown],
-            mode="markers",
-            marker={
-                "size": 10,
-                "color": [STRATEGY if each else LOSS for each in long],
-                "symbol": ["triangle-up" if each else "triangle-down" for each in long],
-            },
-            error_x={
-                "array": [high - value for high, value in zip(ends[1], values, strict=True)],
-                "arrayminus": [value - low for low, value in zip(ends[0], values, strict=True)],
-                "color": NEUTRAL,
-                "thickness": 1.5,
-            },
-            customdata=list(zip(*ends, strict=True)),
-            hovertemplate="%{y}: %{x:+.2%} [%{customdata[0]:+.2%}, %{customdata[1]:+.2%}]"
-            "<extra></extra>",
-        )
-    )
-    figure.add_vline(x=0, line={"color": INK, "width": 1})
+    figure = new_figure(70 + 24 * len(shown), showlegend=False)
+    marker = {
+        "color": [STRATEGY if each else LOSS for each in long],
+        "symbol": ["triangle-up" if each else "triangle-down" for each in long],
+    }
+    names = [f"{chart_text(row['symbol'])} {row['side']}" for row in shown]
+    add_intervals(figure, names, numbers, marker, "+.2%", 1.5, hover="%{y}: ")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_xaxes(title="part of mean equity, a year", tickformat=".1%")
     return figure
@@ -264,31 +196,25 @@ def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 def distribution_chart(series: ReportSeries) -> Figure | None:
     """Daily returns as a histogram, and a normal of the same mean and deviation; None: no moves."""
-    import plotly.graph_objects as go
-
     found = histogram(daily_returns(series.equity, day_closes(series.timestamps)))
     if found is None:
         return None
     middle = (found.edges[1:] + found.edges[:-1]) / 2
-    figure = figure_of(300, bargap=0.05)
-    figure.add_trace(
-        go.Bar(
-            x=small(middle),
-            y=found.days.astype(np.int32),
-            name="days",
-            marker={"color": STRATEGY},
-            hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
-        )
+    figure = new_figure(300, bargap=0.05)
+    figure.add_bar(
+        x=float32(middle),
+        y=found.days.astype(np.int32),
+        name="days",
+        marker={"color": STRATEGY},
+        hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
     )
-    figure.add_trace(
-        go.Scatter(
-            x=small(middle),
-            y=small(found.normal),
-            name="normal of the same deviation",
-            mode="lines",
-            line={"color": BASELINES[3], "width": 2, "dash": "dash"},
-            hovertemplate="normal: %{y:.1f} days<extra></extra>",
-        )
+    figure.add_scatter(
+        x=float32(middle),
+        y=float32(found.normal),
+        name="normal of the same deviation",
+        mode="lines",
+        line={"color": BASELINES[3], "width": 2, "dash": "dash"},
+        hovertemplate="normal: %{y:.1f} days<extra></extra>",
     )
     figure.update_xaxes(tickformat="+.1%")
     figure.update_yaxes(title="days", rangemode="tozero")

@@ -7,15 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
-from trading_pipeline.adapters.reports.charts.report import (
+from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
-    figure_of,
+    add_line,
+    float32,
+    iso_dates,
     label,
-    small,
-    stamps_of,
+    new_figure,
 )
+from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
 from trading_pipeline.adapters.reports.charts.series import Floats, ReportSeries, day_ends
+from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.portfolio.trade_marks import (
     CLOSED,
     OPENED_LONG,
@@ -84,9 +86,7 @@ def marks_of(series: ReportSeries, symbol: str) -> pd.DataFrame:
 
 def roles_in_order(marks: Sequence[pd.DataFrame]) -> list[str]:
     """Roles that occur, those that the report knows first."""
-    found = {role for table in marks for role in table["role"]}
-    known = [role for role in _MARKS if role in found]
-    return [*known, *sorted(found.difference(known))]
+    return in_order((role for table in marks for role in table["role"]), _MARKS)
 
 
 def key_of(roles: Sequence[str]) -> str:
@@ -103,47 +103,33 @@ def price_chart(
     series: ReportSeries, symbol: str, marks: pd.DataFrame, roles: Sequence[str]
 ) -> Figure:
     """Closes of one symbol, and its fills as marks; prices per share of the last bar."""
-    import plotly.graph_objects as go
-
     dates, closes = _closes(series, series.symbols.index(symbol))
-    figure = figure_of(260, showlegend=False, hovermode="closest")
+    figure = new_figure(260, showlegend=False, hovermode="closest")
     figure.update_yaxes(tickformat=",~r")
-    figure.add_trace(
-        go.Scatter(
-            x=stamps_of(dates),
-            y=small(_five_digits(closes)),
-            mode="lines",
-            line={"color": NEUTRAL, "width": 1},
-            hovertemplate=f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>",
-        )
-    )
+    hover = f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>"
+    line = {"color": NEUTRAL, "width": 1}
+    add_line(figure, dates, _five_digits(closes), None, line, hovertemplate=hover)
     for role in roles:
         shown = marks[marks["role"] == role].nlargest(MARKS, "value", keep="first").sort_index()
         if len(shown):
-            figure.add_trace(_marked(shown, role, mark_of(role, roles)))
+            _add_marks(figure, shown, role, mark_of(role, roles))
     return figure
 
 
-def _marked(shown: pd.DataFrame, role: str, mark: Mark) -> Any:
-    import plotly.graph_objects as go
-
-    return go.Scatter(
-        x=stamps_of(pd.DatetimeIndex(shown["at"])),
-        y=small(_five_digits(shown["price"].to_numpy(np.float64))),
+def _add_marks(figure: Figure, shown: pd.DataFrame, role: str, mark: Mark) -> None:
+    rim = "open" in mark.symbol  # and nothing else; a white one keeps the others apart
+    figure.add_scatter(
+        x=iso_dates(pd.DatetimeIndex(shown["at"])),
+        y=float32(_five_digits(shown["price"].to_numpy(np.float64))),
         mode="markers",
         marker={
             "symbol": mark.symbol,
             "size": mark.size,
             "color": mark.colour,
-            "line": {"width": 1.5 if "open" in mark.symbol else 0.5, "color": _edge(mark)},
+            "line": {"width": 1.5 if rim else 0.5, "color": mark.colour if rim else "white"},
         },
         hovertemplate=f"%{{x}}: {label(role)} at %{{y:{_DIGITS}}}<extra></extra>",
     )
-
-
-def _edge(mark: Mark) -> str:
-    """A white rim keeps marks apart that lie on one another; an open one is all rim."""
-    return mark.colour if "open" in mark.symbol else "white"
 
 
 def _closes(series: ReportSeries, column: int) -> tuple[pd.DatetimeIndex, Floats]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_pipeline.adapters.reports.charts.palette import BASELINES
 from trading_pipeline.core.evaluation.performance import day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio import risk_events as events
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
@@ -82,7 +83,7 @@ def day_ends(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
     return np.append(0, day_closes(timestamps))
 
 
-def held(series: ReportSeries) -> Floats:
+def solvent_weights(series: ReportSeries) -> Floats:
     """Weights (T, N), 0 from the ruin of the account on: a share of nothing is no number."""
     alive = solvent(series.equity)[:, None]
     return np.nan_to_num(np.where(alive, series.weights, 0.0), posinf=0.0, neginf=0.0)
@@ -122,3 +123,8 @@ def money_ticks(series: ReportSeries) -> list[float]:
         return list(np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step)
     amounts = (decade * 10.0**-power * each for power in range(8, -1, -1) for each in (1, 2, 5))
     return [amount for amount in amounts if 0.5 * low <= amount <= high]
+
+
+def colour_of(series: ReportSeries, baseline: str) -> str:
+    """The colour of a baseline, the same in every chart."""
+    return BASELINES[list(series.baselines).index(baseline) % len(BASELINES)]

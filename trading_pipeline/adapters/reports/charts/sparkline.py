@@ -31,14 +31,12 @@ def equity_markdown(equity: Floats, benchmark: Floats, name: str) -> str:
         f"blue: strategy, {equity[-1]:,.0f} at the end; grey: {titled(name)}, {benchmark[-1]:,.0f} "
         "(log scale)"
     )
-    drawn = (
-        f"![equity](data:image/svg+xml,{_svg(equity, benchmark, n)})\n\n{words}" for n in _POINTS
-    )
+    drawn = (f"{_picture(equity, benchmark, n)}\n\n{words}" for n in _POINTS)
     return next(markdown for markdown in drawn if len(markdown) < SHOWN_AT_ONCE)
 
 
-def _svg(equity: Floats, benchmark: Floats, n: int) -> str:
-    """Both curves at n evenly spaced bars, the last included, encoded for a URL."""
+def _picture(equity: Floats, benchmark: Floats, n: int) -> str:
+    """Both curves at n evenly spaced bars, the last included, as Markdown."""
     rows = np.linspace(0, len(equity) - 1, n).round().astype(int)
     shown = np.log(np.maximum(np.stack([benchmark[rows], equity[rows]]), equity[0] / 100))
     low, span = shown.min(), float(np.ptp(shown)) or 1.0
@@ -48,8 +46,14 @@ def _svg(equity: Floats, benchmark: Floats, n: int) -> str:
         f"<path fill='none' stroke='{colour}' stroke-width='{width}' d='{_path(xs, y)}'/>"
         for y, colour, width in zip(ys, (NEUTRAL, STRATEGY), (1, 2), strict=True)
     )
-    size = f"width='{_WIDTH}' height='{_HEIGHT}'"
-    return quote(f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{curves}</svg>", safe="/:=',-")
+    return svg_markdown("equity", _WIDTH, _HEIGHT, curves)
+
+
+def svg_markdown(title: str, width: int, height: int, shapes: str) -> str:
+    """An SVG inlined, in as few characters as it takes."""
+    size = f"width='{width}' height='{height}'"
+    svg = quote(f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{shapes}</svg>", safe="/:=',-")
+    return f"![{title}](data:image/svg+xml,{svg})"
 
 
 def _path(xs: NDArray[np.int_], ys: NDArray[np.int_]) -> str:

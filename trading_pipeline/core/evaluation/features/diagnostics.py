@@ -92,8 +92,8 @@ class Diagnostics:
         Of intervals of 95 % about 5 % exclude zero where there is nothing to find.
         """
         cells = [e for each in self.features for e in each.predictive.by_year.values()]
-        told = [e for e in cells if np.isfinite(e.low)]
-        return len(told), sum(not e.low <= 0 <= e.high for e in told)
+        bounded = [e for e in cells if np.isfinite(e.low)]
+        return len(bounded), sum(not e.low <= 0 <= e.high for e in bounded)
 
 
 def diagnose(history: History, catalog: Sequence[Feature]) -> Diagnostics:
@@ -161,10 +161,11 @@ def distribution(values: NDArray[np.floating], feature: Feature) -> Distribution
     if not values.size:
         return None
     ordered = np.sort(values).astype(np.float64)
-    low, *quantiles, high = _quantiles(ordered, (0.005, *QUANTILES, 0.995))
+    shares = (0.005, *QUANTILES, 0.995)
+    low, *quantiles, high = np.quantile(ordered, shares, method="inverted_cdf")
     edges = np.linspace(low, high, BINS + 1) if high > low else low + np.linspace(-1, 1, BINS + 1)
     inside = np.searchsorted(ordered, edges[1:-1], side="right")
-    bounds = np.array([feature.low, feature.high], np.float32)  # values are stored so
+    bounds = np.array(feature.scale[1:], np.float32)  # values are stored so
     return Distribution(
         quantiles=np.array(quantiles),
         at_low=float(np.searchsorted(ordered, bounds[0], side="right") / ordered.size),
@@ -172,10 +173,3 @@ def distribution(values: NDArray[np.floating], feature: Feature) -> Distribution
         edges=edges,
         counts=np.diff(inside, prepend=0, append=ordered.size),
     )
-
-
-def _quantiles(ordered: Array, shares: Sequence[float]) -> Array:
-    """Of sorted values: the smallest that at least this share does not exceed."""
-    places = np.ceil(np.array(shares) * ordered.size).astype(int) - 1
-    picked: Array = ordered[np.maximum(places, 0)]
-    return picked

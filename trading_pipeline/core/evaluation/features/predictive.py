@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from trading_pipeline.core.evaluation.confidence import Estimate
-from trading_pipeline.core.evaluation.information import (
-    MINIMUM_SYMBOLS,
+from trading_pipeline.core.evaluation.information_coefficient import (
     information_coefficients,
     mean_information_coefficient,
 )
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
 Floats = NDArray[np.float64]
 CROSS_SECTION, OVER_TIME = "cross-section", "over time"
@@ -56,7 +56,7 @@ def predictive(
         single years over time have none.
     """
     known = np.isfinite(feature) & np.isfinite(target)
-    ranked = not common and (known.sum(axis=1) >= MINIMUM_SYMBOLS).any()
+    ranked = not common and (known.sum(axis=1) >= MIN_CROSS_SECTION).any()
     spans = {int(year): np.flatnonzero(years == year) for year in np.unique(years)}
     if not ranked:
         whole = _over_time(feature, target, horizon)

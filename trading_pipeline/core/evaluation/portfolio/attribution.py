@@ -20,10 +20,10 @@ _NOTHING = 1e-9  # of the capital: less than this is rounding
 _UNEXPLAINED = 1e-6  # of the capital: more than this is an error, and is said
 _FEWEST_TRADES = 20  # with fewer an interval of their win rate says nothing
 
-Plain = dict[str, Any]
+Row = dict[str, Any]
 
 
-def attribution(earnings: Earnings, trades: pd.DataFrame, resampling: Resampling) -> Plain:
+def attribution(earnings: Earnings, trades: pd.DataFrame, resampling: Resampling) -> Row:
     """What each side, and each symbol on each side, contributed to the change of equity.
 
     Args:
@@ -64,10 +64,10 @@ def _rows(
     names: Sequence[tuple[str | None, str]],
     trades: pd.DataFrame,
     resampling: Resampling,
-) -> list[Plain]:
+) -> list[Row]:
     """One row per group; money is (P, G, D), `names` the symbol and side of each group."""
     pnl = money.sum(axis=0).T
-    yearly = a_year(pnl, earnings.equity, resampling)
+    yearly = yearly_shares(pnl, earnings.equity, resampling)
     closed, won = _closed(trades, earnings.days, names)
     rates = win_rates(closed, won, resampling)
     total = earnings.total
@@ -90,7 +90,7 @@ def _rows(
     ]
 
 
-def a_year(money: Floats, equity: Floats, resampling: Resampling) -> list[Estimate]:
+def yearly_shares(money: Floats, equity: Floats, resampling: Resampling) -> list[Estimate]:
     """Money a year as a fraction of the mean equity, G groups.
 
     Args:
@@ -151,18 +151,18 @@ def _closed(
     return closed, won
 
 
-def money_table(earnings: Earnings, resampling: Resampling) -> list[Plain]:
+def money_table(earnings: Earnings, resampling: Resampling) -> list[Row]:
     """Where the money went: rows of kind, money, a_year; the last one is the total.
 
     Kinds: what prices moved (before slippage), slippage, fees, each cash flow, interest; and
-    'unexplained' if the book does not add up.
+    'unexplained' if the account does not add up.
     """
     parts = dict(zip(earnings.kinds, earnings.money.sum(axis=(1, 3)), strict=True))
     parts[INTEREST] = earnings.interest
     if np.abs(earnings.unexplained).sum() > _UNEXPLAINED * earnings.equity[0]:
         parts["unexplained"] = earnings.unexplained
     parts["total"] = earnings.money.sum(axis=(0, 1, 3)) + earnings.interest + earnings.unexplained
-    yearly = a_year(np.stack(list(parts.values()), axis=1), earnings.equity, resampling)
+    yearly = yearly_shares(np.stack(list(parts.values()), axis=1), earnings.equity, resampling)
     return [
         {"kind": kind, "money": float(amount.sum()), "a_year": estimate.to_dict()}
         for (kind, amount), estimate in zip(parts.items(), yearly, strict=True)

@@ -1,6 +1,7 @@
 """How daily returns are distributed: their shape, their tails, and how sure these numbers are.
 
-Returns are (..., D), the last axis is time. Undefined is NaN: a book that never moved has no shape.
+Returns are (..., D), the last axis is time. Undefined is NaN: an account that never moved
+has no shape.
 """
 
 from collections.abc import Callable
@@ -18,15 +19,16 @@ _FEWEST, _MOST = 15, 60  # bars of the histogram
 
 def skew(returns: Floats) -> Floats:
     """Third standardised moment; 0 for a normal, below 0 when large losses outweigh: -> (...,)."""
-    return np.asarray((_standardised(returns) ** 3).mean(axis=-1))
+    return np.asarray((standardised(returns) ** 3).mean(axis=-1))
 
 
 def excess_kurtosis(returns: Floats) -> Floats:
     """Fourth standardised moment less 3, >= -2; 0 for a normal, above 0 for fat tails."""
-    return np.asarray((_standardised(returns) ** 4).mean(axis=-1) - 3)
+    return np.asarray((standardised(returns) ** 4).mean(axis=-1) - 3)
 
 
-def _standardised(returns: Floats) -> Floats:
+def standardised(returns: Floats) -> Floats:
+    """Less their mean, over their deviation (ddof 0), along the last axis; NaN: never moved."""
     deviation = returns.std(axis=-1, keepdims=True)
     moved = deviation > _STILL
     centred = returns - returns.mean(axis=-1, keepdims=True)
@@ -52,7 +54,7 @@ def expected_shortfall(returns: Floats, share: float) -> Floats:
     return np.asarray(np.partition(returns, count - 1, axis=-1)[..., :count].mean(axis=-1))
 
 
-_SHAPES: dict[str, Callable[[Floats], Floats]] = {
+SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "mean": lambda returns: np.asarray(returns.mean(axis=-1)),
     "deviation": lambda returns: np.asarray(returns.std(axis=-1, ddof=1)),
     "skew": skew,
@@ -62,7 +64,6 @@ _SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "shortfall_5": lambda returns: expected_shortfall(returns, 0.05),
     "shortfall_1": lambda returns: expected_shortfall(returns, 0.01),
 }
-SHAPES = tuple(_SHAPES)
 
 
 def shape_of(returns: Floats, resampling: Resampling) -> dict[str, Estimate]:
@@ -73,7 +74,7 @@ def shape_of(returns: Floats, resampling: Resampling) -> dict[str, Estimate]:
     again = returns[resampling.dates]
     return {
         name: interval(Sampled(float(of(returns)), of(again)), resampling.widening)
-        for name, of in _SHAPES.items()
+        for name, of in SHAPES.items()
     }
 
 

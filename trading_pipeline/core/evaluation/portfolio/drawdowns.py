@@ -1,6 +1,6 @@
 """The deepest falls of an account: when each began, where it ended, and whether it recovered."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,6 @@ class Fall:
     depth: float  # fraction of the peak, in [-1, 0)
     days_to_trough: int  # days with a bar
     days: int  # from the peak to the recovery, or to the last day
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def fall_from_peak(equity: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What a book earned, by day, symbol, side and kind: the money that attribution shares out.
+"""What an account earned, by day, symbol, side and kind: the money that attribution shares out.
 
 Every change of equity has a place: prices moved a position, a fill cost slippage and a fee, a cash
 flow came or went, or the account paid interest. So the parts add up to the change of equity.
@@ -33,33 +33,28 @@ class Earnings:
     unexplained: Floats  # (D,), what is missing to the change of equity; 0 but for rounding
 
     @property
-    def by_symbol(self) -> Floats:
-        """(D, N) all kinds and both sides together."""
-        return np.asarray(self.money.sum(axis=(0, 1)))
-
-    @property
     def total(self) -> float:
         """How much the equity changed from the first bar to the last."""
         return float(self.money.sum() + self.interest.sum() + self.unexplained.sum())
 
 
-def earnings_of(book: BacktestResult) -> Earnings:
-    """Share out every change of a book's equity.
+def earnings_of(result: BacktestResult) -> Earnings:
+    """Share out every change of an account's equity.
 
     A fill that turns a long position into a short one belongs to both sides, divided by quantity.
     What a position held over the night pays or gets belongs to the side that it was on.
     """
-    closes = day_closes(book.timestamps)
-    legs = _legs(book)
-    flows = {kind: _sided(book.flows[kind], legs.side) for kind in book.flows.dtype.names or ()}
+    closes = day_closes(result.timestamps)
+    legs = _legs(result)
+    flows = {kind: _sided(result.flows[kind], legs.side) for kind in result.flows.dtype.names or ()}
     parts = {PRICE: legs.price, SLIPPAGE: -legs.slippage, FEES: -legs.fees, **flows}
     money = np.stack([by_day(part, closes) for part in parts.values()])
-    interest = by_day(book.log["interest"], closes)
-    starts = book.equity[np.append(0, closes[:-1])]
-    change = book.equity[closes] - starts
+    interest = by_day(result.log["interest"], closes)
+    starts = result.equity[np.append(0, closes[:-1])]
+    change = result.equity[closes] - starts
     return Earnings(
-        days=book.timestamps[closes],
-        symbols=book.symbols,
+        days=result.timestamps[closes],
+        symbols=result.symbols,
         kinds=tuple(parts),
         money=money,
         interest=interest,
@@ -77,16 +72,16 @@ class _Legs(NamedTuple):
     side: NDArray[np.bool_]  # (K, N), True: what came over the night was long
 
 
-def _legs(book: BacktestResult) -> _Legs:
+def _legs(result: BacktestResult) -> _Legs:
     """Divide fills and values of positions into the long and the short part of each bar."""
-    value = book.quantity * np.nan_to_num(book.price)
+    value = result.quantity * np.nan_to_num(result.price)
     price = np.stack([_change(np.maximum(value, 0)), _change(np.minimum(value, 0))])
     slippage, fees = np.zeros_like(price), np.zeros_like(price)
-    before = np.vstack([np.zeros((1, len(book.symbols))), book.quantity[:-1]])
-    held = before * book.split
-    side = _first_side(before, book.fills_made["quantity"])
+    before = np.vstack([np.zeros((1, len(result.symbols))), result.quantity[:-1]])
+    held = before * result.split
+    side = _first_side(before, result.fills_made["quantity"])
     for slot in SLOTS:
-        fill = book.fills_made[:, :, slot]
+        fill = result.fills_made[:, :, slot]
         quantity = fill["quantity"]
         part = _shares(held, quantity)
         cost = np.where(quantity != 0, quantity * fill["price"] - fill["slippage"], 0.0)

@@ -8,7 +8,7 @@ from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 
 _NAMED = 3  # symbols of a day
 
-Plain = dict[str, object]
+Row = dict[str, object]
 
 
 def extreme_days(
@@ -17,7 +17,7 @@ def extreme_days(
     earnings: Earnings,
     events: pd.DataFrame,
     count: int = 10,
-) -> dict[str, list[Plain]]:
+) -> dict[str, list[Row]]:
     """The `count` worst and best days, the most extreme first; a day is in one list at most.
 
     Args:
@@ -35,7 +35,7 @@ def extreme_days(
     best = [int(day) for day in order[::-1][:count] if returns[day] > 0]
     acted = _rules_by_day(events, earnings.days)
 
-    def row(day: int) -> Plain:
+    def row(day: int) -> Row:
         return {
             "date": f"{earnings.days[day]:%Y-%m-%d}",
             "return": float(returns[day]),
@@ -47,7 +47,7 @@ def extreme_days(
     return {"worst": [row(day) for day in worst], "best": [row(day) for day in best]}
 
 
-def _contributors(earnings: Earnings, day: int, direction: float) -> list[Plain]:
+def _contributors(earnings: Earnings, day: int, direction: float) -> list[Row]:
     """Symbols that moved the account that way, the largest first."""
     equity = earnings.equity[day]
     if not equity > 0:

@@ -1,4 +1,6 @@
-"""When a rule that protects the account acted, from the tables of a book."""
+"""When a rule that protects the account acted, from the tables of a backtest."""
+
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -38,10 +40,11 @@ def risk_events(orders: pd.DataFrame, fills: pd.DataFrame, vetoes: pd.DataFrame)
     return events.rename(columns={"symbol": "symbols"})
 
 
-def in_order(rules: set[str]) -> list[str]:
-    """Names of rules as the report lists them: those it knows first."""
-    known = [rule for rule in _KNOWN if rule in rules]
-    return [*known, *sorted(rules.difference(known))]
+def in_order(names: Iterable[str], known: Iterable[str] = _KNOWN) -> list[str]:
+    """Names, of rules or other, as the report lists them: those it knows first."""
+    found = set(names)
+    first = [name for name in known if name in found]
+    return [*first, *sorted(found.difference(first))]
 
 
 def _acted(table: pd.DataFrame, at: str, names: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trading_pipeline.core.evaluation.metrics import Floats, sharpe
+from trading_pipeline.core.evaluation.portfolio.distribution import standardised
 
 _NORMAL = 1.96  # 95 %, two-sided
 _SHORTEST = 21  # days that are called a window at all
@@ -44,9 +45,6 @@ def rolling_sharpe(returns: Floats, window: int, days_per_year: float) -> Rollin
 
 def _error(windows: Floats, per_day: Floats) -> Floats:
     """Standard error of the Sharpe ratio a day of each window, (W, n) -> (W,)."""
-    deviation = windows.std(axis=1)
-    moved = deviation > 1e-12
-    scale = np.where(moved, deviation, 1.0)[:, None]
-    z = (windows - windows.mean(axis=1, keepdims=True)) / scale
+    z = standardised(windows)
     variance = 1 - (z**3).mean(axis=1) * per_day + ((z**4).mean(axis=1) - 1) / 4 * per_day**2
     return np.asarray(np.sqrt(np.maximum(variance, 0) / (windows.shape[1] - 1)))

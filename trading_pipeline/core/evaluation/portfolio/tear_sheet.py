@@ -1,13 +1,13 @@
-"""What a portfolio manager asks of a book beyond its metrics, as plain values for report.json."""
+"""What a portfolio manager asks beyond the metrics of an account, as values for report.json."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.evaluation.metrics import Floats
-from trading_pipeline.core.evaluation.performance import DailyBook, Resampling, day_closes
+from trading_pipeline.core.evaluation.performance import DailyAccount, Resampling, day_closes
 from trading_pipeline.core.evaluation.portfolio.attribution import attribution, money_table
 from trading_pipeline.core.evaluation.portfolio.distribution import shape_of
 from trading_pipeline.core.evaluation.portfolio.drawdowns import deepest_falls
@@ -17,7 +17,7 @@ from trading_pipeline.core.evaluation.portfolio.extreme_days import extreme_days
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Holdings:
-    """What is known of a book beyond its equity: who earned what, what was traded, what acted."""
+    """What is known beyond equity: who earned what, what was traded, which rule acted."""
 
     earnings: Earnings
     trades: pd.DataFrame  # closed: symbol, side, closed_at, pnl
@@ -27,7 +27,7 @@ class Holdings:
 def portfolio(
     timestamps: pd.DatetimeIndex,
     equity: Floats,
-    books: Mapping[str, DailyBook],
+    daily: Mapping[str, DailyAccount],
     benchmark: str,
     holdings: Holdings | None,
     resampling: Resampling,
@@ -37,17 +37,17 @@ def portfolio(
     The last four are None when the holdings are not known.
 
     Args:
-        timestamps: (T,); equity: (T,) of the strategy; books: the strategy's and the baselines'.
+        timestamps: (T,); equity: (T,) of the strategy; daily: the strategy's and the baselines'.
     """
     days = np.append(0, day_closes(timestamps))
-    own, other = books["strategy"].returns, books[benchmark].returns
+    own, other = daily["strategy"].returns, daily[benchmark].returns
     shapes = {"strategy": own, benchmark: other}
     return {
         "distribution": {
             name: {key: each.to_dict() for key, each in shape_of(returns, resampling).items()}
             for name, returns in shapes.items()
         },
-        "drawdowns": [fall.to_dict() for fall in deepest_falls(equity[days], timestamps[days])],
+        "drawdowns": [asdict(fall) for fall in deepest_falls(equity[days], timestamps[days])],
         **_held(own, other, holdings, resampling),
     }
 

@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import Feature, Scale
 from trading_pipeline.core.features.windows import Array, kernel
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
 Values = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
 ROUNDING = 1e-6
-MIN_SYMBOLS = 8  # fewer have no cross-section worth the name
 Rank = partial(Feature, family="cross_section")
 
 
@@ -110,7 +110,7 @@ def rank(section: CrossSection, column: str) -> Array:
     It is the stored float32 that is ranked, so that anyone can repeat it from the table, and so
     that two symbols that differ by rounding alone are equal.
     """
-    return ranks(section.column(column), section.starts, MIN_SYMBOLS)
+    return ranks(section.column(column), section.starts, MIN_CROSS_SECTION)
 
 
 def rank_missing(section: CrossSection) -> Array:
@@ -127,9 +127,7 @@ def _rank(name: str, column: str, lookback: int, source: str) -> Feature:
         formula="rank at the date, ties shared, scaled to [-1/2, 1/2]",
         parameters={"column": column},
         lookback=lookback,
-        unit="rank",
-        low=-0.5,
-        high=0.5,
+        scale=Scale("rank", -0.5, 0.5),
         of=rank,
         source=source,
     )
@@ -150,9 +148,7 @@ FEATURES = (
         name="rank_missing",
         formula="1 where any rank of the row is missing",
         lookback=253,
-        unit="mask",
-        low=0,
-        high=1,
+        scale=Scale("mask", 0, 1),
         of=rank_missing,
         source="mask of the ranks",
     ),

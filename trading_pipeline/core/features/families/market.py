@@ -10,9 +10,10 @@ from trading_pipeline.core.features.families.cross_section import (
     Index,
     positive_share,
 )
-from trading_pipeline.core.features.feature import Feature
-from trading_pipeline.core.features.series import FLAT, SIGMA_BARS
+from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, SIGMAS, Feature
+from trading_pipeline.core.features.series import FLAT
 from trading_pipeline.core.features.windows import Array, deviation, kernel, log_ratio, total
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Common = partial(Feature, family="market")
 
@@ -22,12 +23,11 @@ class MarketSeries:
 
     Args:
         equal_weight: log return of the equally weighted market, (T,), NaN where unknown.
-        benchmark: log return of the benchmark, (T,), NaN where unknown.
         section: the features of the single symbols.
     """
 
-    def __init__(self, equal_weight: Array, benchmark: Array, section: CrossSection) -> None:
-        self.equal_weight, self.benchmark, self.section = equal_weight, benchmark, section
+    def __init__(self, equal_weight: Array, section: CrossSection) -> None:
+        self.equal_weight, self.section = equal_weight, section
 
 
 @kernel
@@ -59,12 +59,12 @@ def equal_weight_return(close: Array, symbol: Index, starts: Index, n_symbols: i
 
 def past_return(returns: Array, bars: int) -> Array:
     """Σ of the last `bars` log returns / (their σ of 63 bars × √bars); (T,)."""
-    sigma = np.maximum(deviation(returns, SIGMA_BARS, 1), FLAT)
+    sigma = np.maximum(deviation(returns, VOLATILITY_WINDOW, 1), FLAT)
     return total(returns, bars) / (sigma * math.sqrt(bars))
 
 
 def market_return(market: MarketSeries, bars: int) -> Array:
-    """Past return of the equally weighted market, in σ√bars; (T,)."""
+    """Past return of the equally weighted market, the benchmark, in σ√bars; (T,)."""
     return past_return(market.equal_weight, bars)
 
 
@@ -79,20 +79,13 @@ def breadth(market: MarketSeries, column: str) -> Array:
     return positive_share(market.section.column(column), market.section.starts)
 
 
-def benchmark_trend(market: MarketSeries, bars: int) -> Array:
-    """Past return of the benchmark, in σ√bars; (T,)."""
-    return past_return(market.benchmark, bars)
-
-
 FEATURES = (
     Common(
         name="market_ret_21",
         formula="Σ equal-weight log returns / (σ √bars)",
         parameters={"bars": 21},
-        lookback=SIGMA_BARS + 1,
-        unit="σ√bars",
-        low=-5,
-        high=5,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=SIGMAS,
         of=market_return,
         source="Lo and MacKinlay (1990)",
     ),
@@ -101,9 +94,7 @@ FEATURES = (
         formula="log(equal-weight σ short / σ long)",
         parameters={"short": 21, "long": 252},
         lookback=253,
-        unit="log ratio",
-        low=-4,
-        high=4,
+        scale=LOG_RATIO,
         of=market_volatility,
         source="Moreira and Muir (2017)",
     ),
@@ -111,10 +102,8 @@ FEATURES = (
         name="breadth_50",
         formula="fraction of symbols with C above SMA 50",
         parameters={"column": "sma_50"},
-        lookback=SIGMA_BARS + 1,
-        unit="fraction",
-        low=0,
-        high=1,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=FRACTION,
         of=breadth,
         source="market breadth",
     ),
@@ -123,10 +112,8 @@ FEATURES = (
         formula="Σ benchmark log returns / (σ √bars)",
         parameters={"bars": 126},
         lookback=127,
-        unit="σ√bars",
-        low=-5,
-        high=5,
-        of=benchmark_trend,
+        scale=SIGMAS,
+        of=market_return,
         source="Moskowitz, Ooi and Pedersen (2012)",
     ),
 )

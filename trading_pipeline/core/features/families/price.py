@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 
-from trading_pipeline.core.features.feature import Feature
-from trading_pipeline.core.features.series import FLAT, SIGMA_BARS, SymbolSeries
+from trading_pipeline.core.features.feature import FRACTION, SIGMAS, Feature, Scale
+from trading_pipeline.core.features.series import FLAT, SymbolSeries
 from trading_pipeline.core.features.windows import Array, highest, log_change, log_ratio
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
-UNIT = "σ√bars"
 Price = partial(
     Feature, family="price", source="Jegadeesh and Titman (1993); Moskowitz et al. (2012)"
 )
@@ -62,10 +62,8 @@ def _ret(bars: int) -> Feature:
         name=f"ret_{bars}",
         formula="log(C[t] / C[t-bars]) / (σ √bars)",
         parameters={"bars": bars},
-        lookback=max(bars, SIGMA_BARS) + 1,
-        unit=UNIT,
-        low=-5,
-        high=5,
+        lookback=max(bars, VOLATILITY_WINDOW) + 1,
+        scale=SIGMAS,
         of=scaled_return,
     )
 
@@ -77,38 +75,30 @@ FEATURES = (
         formula="log(C[t-skip] / C[t-bars]) / (σ √(bars - skip))",
         parameters={"bars": 252, "skip": 21},
         lookback=253,
-        unit=UNIT,
-        low=-5,
-        high=5,
+        scale=SIGMAS,
         of=scaled_return,
     ),
     Price(
         name="gap",
         formula="log(O[t] / C[t-1]) / σ",
-        lookback=SIGMA_BARS + 1,
-        unit="σ",
-        low=-5,
-        high=5,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=Scale("σ", -5, 5),
         of=gap,
         source=NIGHT_AND_DAY,
     ),
     Price(
         name="body",
         formula="log(C / O) / σ",
-        lookback=SIGMA_BARS + 1,
-        unit="σ",
-        low=-5,
-        high=5,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=Scale("σ", -5, 5),
         of=body,
         source=NIGHT_AND_DAY,
     ),
     Price(
         name="bar_range",
         formula="log(H / L) / σ",
-        lookback=SIGMA_BARS + 1,
-        unit="σ",
-        low=0,
-        high=10,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=Scale("σ", 0, 10),
         of=bar_range,
         source="Parkinson (1980)",
     ),
@@ -116,9 +106,7 @@ FEATURES = (
         name="close_location",
         formula="(C - L) / (H - L); 1/2 without a range",
         lookback=1,
-        unit="fraction",
-        low=0,
-        high=1,
+        scale=FRACTION,
         of=close_location,
         source="Chaikin's close location value",
     ),
@@ -127,9 +115,7 @@ FEATURES = (
         formula="log(C / highest H of window) / (σ √window)",
         parameters={"window": 252},
         lookback=252,
-        unit=UNIT,
-        low=-5,
-        high=0,
+        scale=Scale(SIGMAS.unit, -5, 0),
         of=below_high,
         source="George and Hwang (2004), the 52-week high",
     ),

@@ -5,8 +5,8 @@ from functools import cache, partial
 
 import numpy as np
 
-from trading_pipeline.core.features.feature import Feature
-from trading_pipeline.core.features.series import SIGMA_BARS, WILDER_MEMORY, SymbolSeries
+from trading_pipeline.core.features.feature import FRACTION, SIGMAS, Feature, Scale
+from trading_pipeline.core.features.series import WILDER_MEMORY, SymbolSeries
 from trading_pipeline.core.features.wilder import (
     directional_index,
     directional_movement,
@@ -21,6 +21,7 @@ from trading_pipeline.core.features.windows import (
     mean,
     weighted,
 )
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Trend = partial(Feature, family="trend")
 
@@ -138,10 +139,8 @@ FEATURES = (
             name=f"sma_{window}",
             formula="log(C / SMA) / (σ √window)",
             parameters={"window": window},
-            lookback=max(window, SIGMA_BARS + 1),
-            unit="σ√bars",
-            low=-5,
-            high=5,
+            lookback=max(window, VOLATILITY_WINDOW + 1),
+            scale=SIGMAS,
             of=sma_distance,
             source="Brock, Lakonishok and LeBaron (1992)",
         )
@@ -153,9 +152,7 @@ FEATURES = (
             formula="log(C / EMA) / (σ √span)",
             parameters={"span": span, "memory": memory},
             lookback=memory,
-            unit="σ√bars",
-            low=-5,
-            high=5,
+            scale=SIGMAS,
             of=ema_distance,
             source="TA-Lib EMA",
         )
@@ -166,9 +163,7 @@ FEATURES = (
         formula="(EMA fast - EMA slow) / ATR 14",
         parameters=_MACD,
         lookback=250,
-        unit="ATR",
-        low=-10,
-        high=10,
+        scale=Scale("ATR", -10, 10),
         of=macd_line,
         source="Appel (1979); TA-Lib MACD",
     ),
@@ -177,9 +172,7 @@ FEATURES = (
         formula="(MACD - EMA signal of MACD) / ATR 14",
         parameters=_MACD,
         lookback=250,
-        unit="ATR",
-        low=-5,
-        high=5,
+        scale=Scale("ATR", -5, 5),
         of=macd_histogram,
         source="Appel (1979); TA-Lib MACD",
     ),
@@ -188,9 +181,7 @@ FEATURES = (
         formula="average directional index / 100",
         parameters={"window": 14, "memory": 250},
         lookback=250,
-        unit="fraction",
-        low=0,
-        high=1,
+        scale=FRACTION,
         of=adx,
         source="Wilder (1978) ch. 4; TA-Lib ADX",
     ),
@@ -199,9 +190,7 @@ FEATURES = (
         formula="(+DI - -DI) / 100",
         parameters={"window": 14, "memory": 250},
         lookback=250,
-        unit="fraction",
-        low=-1,
-        high=1,
+        scale=Scale("fraction", -1, 1),
         of=directional_spread,
         source="Wilder (1978) ch. 4; TA-Lib PLUS_DI, MINUS_DI",
     ),
@@ -210,9 +199,7 @@ FEATURES = (
         formula="(C - parabolic SAR) / ATR 14",
         parameters={"step": 0.02, "limit": 0.2, "memory": 63},
         lookback=WILDER_MEMORY,
-        unit="ATR",
-        low=-10,
-        high=10,
+        scale=Scale("ATR", -10, 10),
         of=sar_distance,
         source="Wilder (1978) ch. 2; TA-Lib SAR",
     ),
@@ -221,9 +208,7 @@ FEATURES = (
         formula="1 - bars since the highest high / window",
         parameters={"window": 25},
         lookback=26,
-        unit="fraction",
-        low=0,
-        high=1,
+        scale=FRACTION,
         of=aroon_up,
         source="Chande (1995); TA-Lib AROON",
     ),
@@ -232,9 +217,7 @@ FEATURES = (
         formula="1 - bars since the lowest low / window",
         parameters={"window": 25},
         lookback=26,
-        unit="fraction",
-        low=0,
-        high=1,
+        scale=FRACTION,
         of=aroon_down,
         source="Chande (1995); TA-Lib AROON",
     ),

@@ -5,11 +5,10 @@ from functools import partial
 import numpy as np
 
 from trading_pipeline.core.features.families.momentum import share
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, Feature, Scale
 from trading_pipeline.core.features.series import (
     ATR_BARS,
     FLAT,
-    SIGMA_BARS,
     WILDER_MEMORY,
     SymbolSeries,
 )
@@ -22,6 +21,7 @@ from trading_pipeline.core.features.windows import (
     skewness,
     total,
 )
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Volatility = partial(Feature, family="volatility")
 
@@ -60,8 +60,8 @@ def keltner_position(
     series: SymbolSeries, span: int, memory: int, range_window: int, width: float
 ) -> Array:
     """(C - EMA of typical price) / (width × ATR); (T,): -1 on the lower line, 1 on the upper."""
-    reach = np.maximum(series.average_range(range_window, memory), FLAT * series.close)
-    return (series.close - ema(series.typical, span, memory)) / (width * reach)
+    half_channel = np.maximum(series.average_range(range_window, memory), FLAT * series.close)
+    return (series.close - ema(series.typical, span, memory)) / (width * half_channel)
 
 
 def downside_share(series: SymbolSeries, window: int) -> Array:
@@ -83,19 +83,15 @@ FEATURES = (
         name="atr_14",
         formula="ATR 14 / C",
         lookback=WILDER_MEMORY,
-        unit="fraction of price",
-        low=0,
-        high=1,
+        scale=Scale("fraction of price", 0, 1),
         of=relative_range,
         source=f"Wilder (1978) ch. 3; TA-Lib NATR of {ATR_BARS}",
     ),
     Volatility(
         name="volatility_63",
         formula="standard deviation of 63 log returns",
-        lookback=SIGMA_BARS + 1,
-        unit="log return per bar",
-        low=0,
-        high=1,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=Scale("log return per bar", 0, 1),
         of=sigma,
         source="σ of the whole pipeline",
     ),
@@ -105,9 +101,7 @@ FEATURES = (
             formula="log(σ short / σ long)",
             parameters={"short": short, "long": long},
             lookback=long + 1,
-            unit="log ratio",
-            low=-4,
-            high=4,
+            scale=LOG_RATIO,
             of=volatility_ratio,
             source="Engle (1982): volatility clusters",
         )
@@ -118,9 +112,7 @@ FEATURES = (
         formula="(C - SMA) / (width × standard deviation)",
         parameters=_BOLLINGER,
         lookback=20,
-        unit="half band",
-        low=-3,
-        high=3,
+        scale=Scale("half band", -3, 3),
         of=bollinger_position,
         source="Bollinger (2001); TA-Lib BBANDS",
     ),
@@ -129,9 +121,7 @@ FEATURES = (
         formula="(upper band - lower band) / SMA",
         parameters=_BOLLINGER,
         lookback=20,
-        unit="fraction of price",
-        low=0,
-        high=4,
+        scale=Scale("fraction of price", 0, 4),
         of=bollinger_width,
         source="Bollinger (2001); TA-Lib BBANDS",
     ),
@@ -140,9 +130,7 @@ FEATURES = (
         formula="(C - EMA of TP) / (width × ATR 10)",
         parameters={"span": 20, "memory": 200, "range_window": 10, "width": 2.0},
         lookback=200,
-        unit="half channel",
-        low=-5,
-        high=5,
+        scale=Scale("half channel", -5, 5),
         of=keltner_position,
         source="Keltner (1960), Raschke; TA-Lib KC",
     ),
@@ -151,9 +139,7 @@ FEATURES = (
         formula="squared falls / squared returns",
         parameters={"window": 63},
         lookback=64,
-        unit="fraction",
-        low=0,
-        high=1,
+        scale=FRACTION,
         of=downside_share,
         source="Barndorff-Nielsen, Kinnebrock and Shephard (2010)",
     ),
@@ -162,9 +148,7 @@ FEATURES = (
         formula="third standardised moment of log returns",
         parameters={"window": 63},
         lookback=64,
-        unit="standardised",
-        low=-8,
-        high=8,
+        scale=Scale("standardised", -8, 8),
         of=skew,
         source="Amaya et al. (2015)",
     ),

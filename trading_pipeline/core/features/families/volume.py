@@ -5,9 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from trading_pipeline.core.features.feature import Feature
-from trading_pipeline.core.features.series import FLAT, SIGMA_BARS, SymbolSeries, direction
+from trading_pipeline.core.features.feature import LOG_RATIO, SIGMAS, Feature, Scale
+from trading_pipeline.core.features.series import FLAT, SymbolSeries, direction
 from trading_pipeline.core.features.windows import Array, change, ema, log_ratio, mean, total
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
 Volume = partial(Feature, family="volume")
 
@@ -87,9 +88,7 @@ FEATURES = (
         formula="Σ(sign(ΔC) × V) / ΣV",
         parameters={"window": 63},
         lookback=64,
-        unit="fraction of volume",
-        low=-1,
-        high=1,
+        scale=Scale("fraction of volume", -1, 1),
         of=on_balance,
         source="Granville (1963); TA-Lib OBV",
     ),
@@ -97,10 +96,8 @@ FEATURES = (
         name="vwap_20",
         formula="log(C / VWAP) / (σ √window)",
         parameters={"window": 20},
-        lookback=SIGMA_BARS + 1,
-        unit="σ√bars",
-        low=-5,
-        high=5,
+        lookback=VOLATILITY_WINDOW + 1,
+        scale=SIGMAS,
         of=vwap_distance,
         source="Berkowitz, Logue and Noser (1988); TA-Lib VWAP",
     ),
@@ -109,9 +106,7 @@ FEATURES = (
         formula="Σ(((C - L) - (H - C)) / (H - L) × V) / ΣV",
         parameters={"window": 20},
         lookback=20,
-        unit="fraction of volume",
-        low=-1,
-        high=1,
+        scale=Scale("fraction of volume", -1, 1),
         of=chaikin_money_flow,
         source="Chaikin; TA-Lib CMF",
     ),
@@ -120,9 +115,7 @@ FEATURES = (
         formula="EMA(ΔC × V) / EMA(|ΔC| × V)",
         parameters={"span": 13, "memory": 130},
         lookback=130,
-        unit="fraction",
-        low=-1,
-        high=1,
+        scale=Scale("fraction", -1, 1),
         of=force,
         source="Elder (1993); TA-Lib EFI",
     ),
@@ -131,9 +124,7 @@ FEATURES = (
         formula="log(V[t] / mean of the 20 volumes before)",
         parameters={"window": 20},
         lookback=21,
-        unit="log ratio",
-        low=-4,
-        high=4,
+        scale=LOG_RATIO,
         of=volume_surprise,
         source="Gervais, Kaniel and Mingelgrin (2001)",
     ),
@@ -142,9 +133,7 @@ FEATURES = (
         formula="log(mean V short / mean V long)",
         parameters={"short": 5, "long": 63},
         lookback=63,
-        unit="log ratio",
-        low=-4,
-        high=4,
+        scale=LOG_RATIO,
         of=volume_trend,
         source="Lee and Swaminathan (2000)",
     ),
@@ -153,9 +142,7 @@ FEATURES = (
         formula="log of Σ|r| / Σ(C × V), short against long",
         parameters={"short": 21, "long": 252},
         lookback=253,
-        unit="log ratio",
-        low=-4,
-        high=4,
+        scale=LOG_RATIO,
         of=illiquidity_trend,
         source="Amihud (2002)",
     ),

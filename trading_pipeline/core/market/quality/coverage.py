@@ -15,7 +15,7 @@ from trading_pipeline.core.market.panel import Panel
 INSTANT = pd.Timedelta(microseconds=1)
 
 
-class Presence:
+class Coverage:
     """A panel laid over its calendar, between the first and the last bar of all."""
 
     def __init__(self, panel: Panel, calendar: TradingCalendar) -> None:
@@ -59,18 +59,18 @@ class Presence:
         return share
 
 
-def coverage(presence: Presence) -> pd.DataFrame:
+def monthly_coverage(coverage: Coverage) -> pd.DataFrame:
     """Share of the expected bars that are there, by symbol (rows) and month (columns '2020-01').
 
     In [0, 1]; NaN in months in which the symbol was not listed yet, or no more.
     """
-    month = presence.expected.tz_localize(None).to_period("M")
+    month = coverage.expected.tz_localize(None).to_period("M")
     codes, months = pd.factorize(month, sort=True)
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     here, due = (
         np.add.reduceat(flags.astype(int), starts, axis=0)
-        for flags in (presence.here, presence.due)
+        for flags in (coverage.here, coverage.due)
     )
     share = np.divide(here, due, out=np.full(due.shape, np.nan), where=due > 0)
-    names = list(presence.panel.symbols)
+    names = list(coverage.panel.symbols)
     return pd.DataFrame(share.T, index=names, columns=[str(each) for each in months])

@@ -5,10 +5,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.core.market.calendar import TradingCalendar
-from trading_pipeline.core.market.discontinuities import GAP_LEAST, GAP_SHARE
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, bars_per_day
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality.coverage import INSTANT, Presence
+from trading_pipeline.core.market.quality.coverage import INSTANT, Coverage
 from trading_pipeline.core.market.quality.finding import (
     Finding,
     counted,
@@ -18,25 +17,25 @@ from trading_pipeline.core.market.quality.finding import (
     when,
     written,
 )
+from trading_pipeline.core.market.quarantine import GAP_SHARE, TOLERATED_GAPS
 
-_TOLERATED = f"{GAP_SHARE:.0%} of a year's bars, but {GAP_LEAST - 1} at least"
 _CULPRITS = 20  # symbols named; they are what has to be corrected
 
 
-def find_gaps(presence: Presence) -> list[Finding]:
+def find_gaps(coverage: Coverage) -> list[Finding]:
     """Outages of the venue, and every symbol's own gaps."""
-    outages = [_outages(presence)] if presence.outage.any() else []
-    gappy = np.flatnonzero(presence.own_gaps.any(axis=0))
-    return outages + [_own_gap(presence, int(n)) for n in gappy]
+    outages = [_outages(coverage)] if coverage.outage.any() else []
+    gappy = np.flatnonzero(coverage.own_gaps.any(axis=0))
+    return outages + [_own_gap(coverage, int(n)) for n in gappy]
 
 
-def _outages(presence: Presence) -> Finding:
-    stamps, runs = presence.expected[presence.outage], runs_of(presence.outage)
-    share = presence.outage.mean()
-    unit = _unit(presence.calendar)
+def _outages(coverage: Coverage) -> Finding:
+    stamps, runs = coverage.expected[coverage.outage], runs_of(coverage.outage)
+    share = coverage.outage.mean()
+    unit = _unit(coverage.calendar)
     longest = sorted(runs, key=lambda run: run[0] - run[1])[:6]
     named = ", ".join(
-        f"{written(presence.expected[a])} ({counted(b - a + 1, unit)})" for a, b in sorted(longest)
+        f"{written(coverage.expected[a])} ({counted(b - a + 1, unit)})" for a, b in sorted(longest)
     )
     return Finding(
         kind="outage",
@@ -61,29 +60,29 @@ def _unit(calendar: TradingCalendar) -> str:
     return named.get(calendar.timeframe, "bar")
 
 
-def _own_gap(presence: Presence, n: int) -> Finding:
-    gap = presence.own_gaps[:, n]
-    stamps, longest = presence.expected[gap], max(b - a + 1 for a, b in runs_of(gap))
-    quarantined = presence.panel.quarantined[:, n]
-    share = len(stamps) / presence.due[:, n].sum()
-    unit = _unit(presence.calendar)
-    rests = presence.calendar.name != NEVER_CLOSES
-    halt = rests and longest >= _bars_of_a_session(presence.calendar)
+def _own_gap(coverage: Coverage, n: int) -> Finding:
+    gap = coverage.own_gaps[:, n]
+    stamps, longest = coverage.expected[gap], max(b - a + 1 for a, b in runs_of(gap))
+    quarantined = coverage.panel.quarantined[:, n]
+    share = len(stamps) / coverage.due[:, n].sum()
+    unit = _unit(coverage.calendar)
+    rests = coverage.calendar.name != NEVER_CLOSES
+    halt = rests and longest >= _bars_of_a_session(coverage.calendar)
     text = f"missing while others traded: {when(stamps)}; {longest:,} in a row at most"
     text += " (whole sessions in a row may be a halt)" if halt else ""
-    if len(presence.panel.symbols) == 1:
+    if len(coverage.panel.symbols) == 1:
         text += " (of one symbol alone, an outage of the venue looks the same)"
     if quarantined.any():
-        text += f". {in_quarantine(presence.panel, n)}"
+        text += f". {in_quarantine(coverage.panel, n)}"
     return Finding(
         kind="gap",
         severity="severe" if quarantined.any() else "warning",
-        symbol=presence.panel.symbols[n],
+        symbol=coverage.panel.symbols[n],
         first=stamps[0],
         last=stamps[-1],
         rows=len(stamps),
         figure=f"{counted(len(stamps), unit)} missing, {share:.2%}",
-        limit=_TOLERATED,
+        limit=TOLERATED_GAPS,
         text=f"{text}. Download them again, or fill them in the source.",
     )
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality.coverage import INSTANT, Presence
+from trading_pipeline.core.market.quality.coverage import INSTANT, Coverage
 from trading_pipeline.core.market.quality.finding import Finding, counted, written
 
 # A symbol this many bars behind the market has a stale feed; further back it has ended.
@@ -16,17 +16,17 @@ ENDED_AFTER = 21
 A_YEAR = pd.Timedelta(days=365)  # in a shorter panel nobody need have ended
 
 
-def find_ends(presence: Presence, now: datetime | None) -> list[Finding]:
+def find_ends(coverage: Coverage, now: datetime | None) -> list[Finding]:
     """Feeds that have stopped, symbols that came later or ended, and whether none ever ended."""
-    panel = presence.panel
-    listed = presence.here.any(axis=0)
-    last = len(presence.here) - 1 - presence.here[::-1].argmax(axis=0)
-    behind = np.where(listed, len(presence.expected) - 1 - last, 0)
+    panel = coverage.panel
+    listed = coverage.here.any(axis=0)
+    last = len(coverage.here) - 1 - coverage.here[::-1].argmax(axis=0)
+    behind = np.where(listed, len(coverage.expected) - 1 - last, 0)
     found = [_no_bars(panel, int(n)) for n in np.flatnonzero(~panel.traded.any(axis=0))]
     lagging = np.flatnonzero((behind > 0) & (behind <= ENDED_AFTER))
-    found += [_lagging(presence, int(n), int(behind[n])) for n in lagging]
-    found += _enter_and_leave(presence, behind > ENDED_AFTER)
-    return found + (_stale_market(presence, now) if now else [])
+    found += [_lagging(coverage, int(n), int(behind[n])) for n in lagging]
+    found += _enter_and_leave(coverage, behind > ENDED_AFTER)
+    return found + (_stale_market(coverage, now) if now else [])
 
 
 def _no_bars(panel: Panel, n: int) -> Finding:
@@ -41,26 +41,26 @@ def _no_bars(panel: Panel, n: int) -> Finding:
     )
 
 
-def _lagging(presence: Presence, n: int, behind: int) -> Finding:
+def _lagging(coverage: Coverage, n: int, behind: int) -> Finding:
     return Finding(
         kind="stale",
         severity="warning",
-        symbol=presence.panel.symbols[n],
-        first=presence.expected[-behind],
-        last=presence.expected[-1],
+        symbol=coverage.panel.symbols[n],
+        first=coverage.expected[-behind],
+        last=coverage.expected[-1],
         rows=behind,
         figure=f"{counted(behind, 'bar')} behind the market",
         limit="0",
-        text=f"its last bar is of {written(presence.expected[-behind - 1])}: its feed has stopped, "
+        text=f"its last bar is of {written(coverage.expected[-behind - 1])}: its feed has stopped, "
         "or it is halted. Download again, and ask the venue for its status.",
     )
 
 
-def _stale_market(presence: Presence, now: datetime) -> list[Finding]:
+def _stale_market(coverage: Coverage, now: datetime) -> list[Finding]:
     """Bars that have closed by `now` and that nobody has; one may be on its way."""
-    newest = presence.panel.timestamps[-1]
-    later = presence.calendar.sessions(newest + INSTANT, in_utc(now))
-    closed = later[presence.calendar.closes_of(later) <= in_utc(now)]
+    newest = coverage.panel.timestamps[-1]
+    later = coverage.calendar.sessions(newest + INSTANT, in_utc(now))
+    closed = later[coverage.calendar.closes_of(later) <= in_utc(now)]
     if len(closed) <= 1:
         return []
     return [
@@ -78,21 +78,19 @@ def _stale_market(presence: Presence, now: datetime) -> list[Finding]:
     ]
 
 
-def _enter_and_leave(presence: Presence, ended: NDArray[np.bool_]) -> list[Finding]:
+def _enter_and_leave(coverage: Coverage, ended: NDArray[np.bool_]) -> list[Finding]:
     """Who is listed later than the first, who ends before the last; and if nobody ends, a hint."""
-    panel, found = presence.panel, []
-    firsts = presence.here.argmax(axis=0)
-    late = np.flatnonzero(presence.here.any(axis=0) & (firsts > 0))
+    panel, found = coverage.panel, []
+    firsts = coverage.here.argmax(axis=0)
+    late = np.flatnonzero(coverage.here.any(axis=0) & (firsts > 0))
     if late.size:
-        found.append(_information(presence, "listing", late, firsts[late], "listed later", ""))
+        found.append(_information(coverage, "listing", late, firsts[late], "listed later", ""))
     if ended.any():
         who = np.flatnonzero(ended)
-        lasts = len(presence.here) - 1 - presence.here[::-1].argmax(axis=0)
+        lasts = len(coverage.here) - 1 - coverage.here[::-1].argmax(axis=0)
         remedy = "Delisted, or its feed stopped long ago: history stays. "
-        found.append(_information(presence, "ended", who, lasts[who], "ended", remedy))
-    elif len(panel.symbols) > 1 and panel.timestamps[-1] - panel.timestamps[0] > pd.Timedelta(
-        365, "D"
-    ):
+        found.append(_information(coverage, "ended", who, lasts[who], "ended", remedy))
+    elif len(panel.symbols) > 1 and panel.timestamps[-1] - panel.timestamps[0] > A_YEAR:
         found.append(
             Finding(
                 kind="survivorship",
@@ -106,16 +104,16 @@ def _enter_and_leave(presence: Presence, ended: NDArray[np.bool_]) -> list[Findi
 
 
 def _information(
-    presence: Presence,
+    coverage: Coverage,
     kind: str,
     who: NDArray[np.int_],
     rows: NDArray[np.int_],
     what: str,
     remedy: str,
 ) -> Finding:
-    stamps = presence.expected[np.sort(rows)]
+    stamps = coverage.expected[np.sort(rows)]
     names = [
-        f"{presence.panel.symbols[n]} {written(presence.expected[row])}"
+        f"{coverage.panel.symbols[n]} {written(coverage.expected[row])}"
         for n, row in sorted(zip(who, rows, strict=True), key=lambda pair: int(pair[1]))
     ]
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
@@ -125,6 +123,6 @@ def _information(
         first=stamps[0],
         last=stamps[-1],
         rows=len(who),
-        figure=f"{len(who)} of {counted(len(presence.panel.symbols), 'symbol')} {what}",
+        figure=f"{len(who)} of {counted(len(coverage.panel.symbols), 'symbol')} {what}",
         text=f"{remedy}{shown}",
     )

@@ -8,15 +8,17 @@ crashes of 2008 and 2020, the collapses of coins and first days of trading find 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_pipeline.core.market.discontinuities import SIGMAS, Nights, hold_over_gaps, nights
+from trading_pipeline.core.market.discontinuities import SIGMAS, Nights, nights
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import (
     MANY,
     Finding,
+    Severity,
     counted,
     of_many,
     runs_of,
@@ -24,9 +26,9 @@ from trading_pipeline.core.market.quality.finding import (
     when,
     written,
 )
+from trading_pipeline.core.market.trailing import Array, Mask, previous
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+Rows = NDArray[np.int_]
 
 # A bar that triples or falls to a third. AIG lost 61 % on 2008-09-15; a coin's best day is +100 %.
 JUMP, JUMP_SIGMAS = math.log(3), 15.0
@@ -40,32 +42,39 @@ FEW_SYMBOLS = 5  # below, the median symbol is not the market
 ZERO_SHARE, ZERO_RUN = 0.05, 5  # of a symbol's bars; in a row, from which it is not tradable
 
 
+class Outlier(NamedTuple):
+    """What is said of the marked bars of one symbol."""
+
+    figure: str
+    text: str  # `{when}` stands for their stamps
+    severity: Severity = "warning"
+
+
 def find_jumps(panel: Panel) -> list[Finding]:
     """Jumps, spikes, splits that nobody announced, and prints far from everything."""
     close, traded = panel.adjusted_close, panel.traded
     night = nights(panel.timestamps, panel.adjusted_open, close, panel.adjusted_volume)
     change = own_returns(close)
     excess = change - _market(change)[:, None]
-    # A symbol's first bars have no σ to measure by; around a break everything jumps.
-    known = np.isfinite(change) & (np.cumsum(traded, axis=0) > 5) & ~_around(panel.breaks)
+    # A symbol's first bars have no σ to measure by; around a discontinuity everything jumps.
+    settled = (np.cumsum(traded, axis=0) > 5) & ~_around(panel.discontinuities)
+    known = np.isfinite(change) & settled
     far = np.minimum(np.abs(change), np.abs(excess))
     spike = known & (far >= SPIKE) & (far >= SPIKE_SIGMAS * night.sigma) & _undone(change)
     split = known & _like_split(night) & ~spike
     jump = known & (far >= JUMP) & (far >= JUMP_SIGMAS * night.sigma) & ~spike & ~split
     return (
-        _of_each(panel, spike, lambda n, rows: _spike(panel, change, n, rows))
-        + _of_each(panel, split, lambda n, rows: _split(panel, night, n, rows))
-        + _of_each(panel, jump, lambda n, rows: _jump(panel, change, night.sigma, n, rows))
-        + _of_each(panel, *_prints(panel, night.sigma, known))
+        _spikes(panel, change, spike)
+        + _splits(panel, night, split)
+        + _jumps(panel, change, night.sigma, jump)
+        + _prints(panel, night.sigma, known)
     )
 
 
 def own_returns(close: Array) -> Array:
     """(T, N) log returns from a symbol's last bar to this one; NaN where there is no pair."""
-    before = np.full(close.shape, np.nan)
-    before[1:] = hold_over_gaps(close)[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        change: Array = np.log(close / before)
+        change: Array = np.log(close / previous(close))
     return change
 
 
@@ -79,11 +88,11 @@ def _market(change: Array) -> Array:
     return move
 
 
-def _around(breaks: Mask) -> Mask:
-    """(T, N) bool: at a break, or at the row before or after one."""
-    near = breaks.copy()
-    near[1:] |= breaks[:-1]
-    near[:-1] |= breaks[1:]
+def _around(flags: Mask) -> Mask:
+    """(T, N) bool: at a flag, or at the row before or after one."""
+    near = flags.copy()
+    near[1:] |= flags[:-1]
+    near[:-1] |= flags[1:]
     return near
 
 
@@ -105,145 +114,136 @@ def _like_split(night: Nights) -> Mask:
 
 
 def _of_each(
-    panel: Panel, mask: Mask, describe: Callable[[int, NDArray[np.int_]], Finding]
+    panel: Panel, mask: Mask, kind: str, limit: str, describe: Callable[[int, Rows], Outlier]
 ) -> list[Finding]:
     """One finding for each symbol that the mask (T, N) marks; `describe` sees its rows.
 
     Dates on which most of many symbols are marked are one finding: the fault is the feed's.
     """
+
+    def finding(n: int, rows: Rows) -> Finding:
+        seen, stamps = describe(n, rows), panel.timestamps[rows]
+        return Finding(
+            kind=kind,
+            severity=seen.severity,
+            symbol=panel.symbols[n],
+            first=stamps[0],
+            last=stamps[-1],
+            rows=len(rows),
+            figure=seen.figure,
+            limit=limit,
+            text=seen.text.format(when=when(stamps)),
+        )
+
     marked = mask.sum(axis=1)
     common = (marked > MANY) & (marked * 2 > panel.traded.sum(axis=1))
     shared, own = mask & common[:, None], mask & ~common[:, None]
-    found = [describe(int(n), np.flatnonzero(own[:, n])) for n in np.flatnonzero(own.any(axis=0))]
+    found = [finding(int(n), np.flatnonzero(own[:, n])) for n in np.flatnonzero(own.any(axis=0))]
     if not common.any():
         return found
     who, n = np.flatnonzero(shared.any(axis=0)), int(shared.sum(axis=0).argmax())
-    example = describe(n, np.flatnonzero(shared[:, n]))
+    example = finding(n, np.flatnonzero(shared[:, n]))
     together = of_many(example, [panel.symbols[each] for each in who], int(shared.sum()))
     stamps = panel.timestamps[common]
     return [replace(together, first=stamps[0], last=stamps[-1]), *found]
 
 
-def _at(panel: Panel, n: int, rows: NDArray[np.int_]) -> dict[str, object]:
-    stamps = panel.timestamps[rows]
-    return {
-        "symbol": panel.symbols[n],
-        "first": stamps[0],
-        "last": stamps[-1],
-        "rows": len(rows),
-    }
+def _spikes(panel: Panel, change: Array, mask: Mask) -> list[Finding]:
+    def describe(n: int, rows: Rows) -> Outlier:
+        worst = rows[np.abs(change[rows, n]).argmax()]
+        return Outlier(
+            f"{_move(change[worst, n])} and back",
+            "a move that the next bar takes back: {when}. Compare with another source; a bad tick "
+            "trips stops and indicators.",
+        )
+
+    limit = f"{math.exp(SPIKE) - 1:.0%}, {SPIKE_SIGMAS:.0f} σ"
+    return _of_each(panel, mask, "spike", limit, describe)
 
 
-def _spike(panel: Panel, change: Array, n: int, rows: NDArray[np.int_]) -> Finding:
-    worst = rows[np.abs(change[rows, n]).argmax()]
-    return Finding(
-        kind="spike",
-        severity="warning",
-        figure=f"{_move(change[worst, n])} and back",
-        limit=f"{math.exp(SPIKE) - 1:.0%}, {SPIKE_SIGMAS:.0f} σ",
-        text=f"a move that the next bar takes back: {when(panel.timestamps[rows])}. Compare with "
-        "another source; a bad tick trips stops and indicators.",
-        **_at(panel, n, rows),  # type: ignore[arg-type]
-    )
+def _splits(panel: Panel, night: Nights, mask: Mask) -> list[Finding]:
+    def describe(n: int, rows: Rows) -> Outlier:
+        worst = rows[np.abs(night.jump[rows, n]).argmax()]
+        return Outlier(
+            f"opens at {times(night.jump[worst, n])} the last close",
+            "looks like a split that the corporate actions lack: {when}. Add it, or use adjusted "
+            "prices. If they have it, the prices are adjusted already.",
+        )
+
+    limit = f"a whole-number ratio, {JUMP_SIGMAS:.0f} σ"
+    return _of_each(panel, mask, "split", limit, describe)
 
 
-def _split(panel: Panel, night: Nights, n: int, rows: NDArray[np.int_]) -> Finding:
-    worst = rows[np.abs(night.jump[rows, n]).argmax()]
-    return Finding(
-        kind="split",
-        severity="warning",
-        figure=f"opens at {times(night.jump[worst, n])} the last close",
-        limit=f"a whole-number ratio, {JUMP_SIGMAS:.0f} σ",
-        text=f"looks like a split that the corporate actions lack: {when(panel.timestamps[rows])}. "
-        "Add it, or use adjusted prices. If they have it, the prices are adjusted already.",
-        **_at(panel, n, rows),  # type: ignore[arg-type]
-    )
+def _jumps(panel: Panel, change: Array, sigma: Array, mask: Mask) -> list[Finding]:
+    def describe(n: int, rows: Rows) -> Outlier:
+        worst = rows[np.abs(change[rows, n]).argmax()]
+        sigmas = abs(change[worst, n]) / sigma[worst, n]
+        return Outlier(
+            f"{_move(change[worst, n])} on {written(panel.timestamps[worst])}, {sigmas:.0f} σ",
+            "no corporate action explains it: {when}. Compare with another source; if it is a "
+            "split, add it to the corporate actions.",
+        )
 
-
-def _jump(panel: Panel, change: Array, sigma: Array, n: int, rows: NDArray[np.int_]) -> Finding:
-    worst = rows[np.abs(change[rows, n]).argmax()]
-    sigmas = abs(change[worst, n]) / sigma[worst, n]
-    return Finding(
-        kind="jump",
-        severity="warning",
-        figure=f"{_move(change[worst, n])} on {written(panel.timestamps[worst])}, {sigmas:.0f} σ",
-        limit=f"threefold, {JUMP_SIGMAS:.0f} σ",
-        text=f"no corporate action explains it: {when(panel.timestamps[rows])}. Compare with "
-        "another source; if it is a split, add it to the corporate actions.",
-        **_at(panel, n, rows),  # type: ignore[arg-type]
-    )
+    return _of_each(panel, mask, "jump", f"threefold, {JUMP_SIGMAS:.0f} σ", describe)
 
 
 def _move(change: float) -> str:
     return f"{math.expm1(change):+,.0%}"
 
 
-def _prints(
-    panel: Panel, sigma: Array, known: Mask
-) -> tuple[Mask, Callable[[int, NDArray[np.int_]], Finding]]:
+def _prints(panel: Panel, sigma: Array, known: Mask) -> list[Finding]:
     """Highs and lows that neither the bar's open and close nor the last close come near."""
-    close, open_ = panel.adjusted_close, panel.adjusted_open
-    before = np.full(close.shape, np.nan)
-    before[1:] = hold_over_gaps(close)[:-1]
+    close, open_, before = panel.adjusted_close, panel.adjusted_open, previous(panel.adjusted_close)
     top, bottom = (op(op(close, open_), before) for op in (np.fmax, np.fmin))
     with np.errstate(divide="ignore", invalid="ignore"):
         above, below = np.log(panel.adjusted_high / top), np.log(bottom / panel.adjusted_low)
     size = np.fmax(above, below)
     mask = known & (size >= PRINT) & (size >= SIGMAS * sigma)
 
-    def describe(n: int, rows: NDArray[np.int_]) -> Finding:
+    def describe(n: int, rows: Rows) -> Outlier:
         worst = rows[size[rows, n].argmax()]
         away = above[worst, n] if above[worst, n] == size[worst, n] else -below[worst, n]
-        return Finding(
-            kind="print",
-            severity="info",
-            figure=f"{_move(away)} on {written(panel.timestamps[worst])}",
-            limit=f"{math.exp(PRINT) - 1:.0%}, {SIGMAS:.0f} σ",
-            text="a high or low far from open, close and the close before: "
-            f"{when(panel.timestamps[rows])}. A flash crash or a bad print; stops fill there.",
-            **_at(panel, n, rows),  # type: ignore[arg-type]
+        return Outlier(
+            f"{_move(away)} on {written(panel.timestamps[worst])}",
+            "a high or low far from open, close and the close before: {when}. A flash crash or a "
+            "bad print; stops fill there.",
+            "info",
         )
 
-    return mask, describe
+    limit = f"{math.exp(PRINT) - 1:.0%}, {SIGMAS:.0f} σ"
+    return _of_each(panel, mask, "print", limit, describe)
 
 
 def find_repeats(panel: Panel) -> list[Finding]:
     """Bars that repeat the symbol's last one entirely, volume and all."""
     same = panel.traded & (panel.volume > 0)
-    for name in ("open", "high", "low", "close", "volume"):
-        values = getattr(panel, name)
-        before = np.full(values.shape, np.nan)
-        before[1:] = hold_over_gaps(values)[:-1]
-        same &= values == before
+    for values in (panel.open, panel.high, panel.low, panel.close, panel.volume):
+        same &= values == previous(values)
     return _of_each(
         panel,
         same,
-        lambda n, rows: Finding(
-            kind="repeat",
-            severity="warning",
-            figure=f"{counted(len(rows), 'bar')} equal to the one before",
-            limit="none with volume",
-            text=f"prices and volume are those of the bar before: {when(panel.timestamps[rows])}. "
-            "The feed repeated itself; download these again.",
-            **_at(panel, n, rows),  # type: ignore[arg-type]
+        "repeat",
+        "none with volume",
+        lambda n, rows: Outlier(
+            f"{counted(len(rows), 'bar')} equal to the one before",
+            "prices and volume are those of the bar before: {when}. The feed repeated itself; "
+            "download these again.",
         ),
     )
 
 
 def find_zero_volume(panel: Panel) -> list[Finding]:
     """Bars in which nothing traded: a warning where they are many, or many in a row."""
-    return _of_each(panel, panel.volume == 0, lambda n, rows: _zeros(panel, n, rows))
 
+    def describe(n: int, rows: Rows) -> Outlier:
+        own = panel.volume[panel.traded[:, n], n] == 0
+        share, longest = float(own.mean()), max(b - a + 1 for a, b in runs_of(own))
+        return Outlier(
+            f"{counted(len(rows), 'bar')}, {share:.2%}, at most {longest} in a row",
+            f"nothing traded: {{when}}. From the {ZERO_RUN}th in a row on the symbol is not "
+            "eligible.",
+            "warning" if share > ZERO_SHARE or longest >= ZERO_RUN else "info",
+        )
 
-def _zeros(panel: Panel, n: int, rows: NDArray[np.int_]) -> Finding:
-    own = panel.volume[panel.traded[:, n], n] == 0
-    share, longest = float(own.mean()), max(b - a + 1 for a, b in runs_of(own))
-    return Finding(
-        kind="zero volume",
-        severity="warning" if share > ZERO_SHARE or longest >= ZERO_RUN else "info",
-        figure=f"{counted(len(rows), 'bar')}, {share:.2%}, at most {longest} in a row",
-        limit=f"{ZERO_SHARE:.0%}, {ZERO_RUN - 1} in a row",
-        text=f"nothing traded: {when(panel.timestamps[rows])}. From the {ZERO_RUN}th in a row on "
-        "the symbol is not eligible.",
-        **_at(panel, n, rows),  # type: ignore[arg-type]
-    )
+    limit = f"{ZERO_SHARE:.0%}, {ZERO_RUN - 1} in a row"
+    return _of_each(panel, panel.volume == 0, "zero volume", limit, describe)

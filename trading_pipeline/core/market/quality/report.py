@@ -1,8 +1,8 @@
 """The quality of a market's data: all findings, the coverage, and who is held out of trading.
 
 Three ways lead from a finding to what is traded. Rows that break an invariant are set aside and
-never stored as bars (`set_aside.py`). A break restarts its symbol's history, a gap quarantines its
-symbol (`breaks.py`): both are severe, causal, and concern that symbol only. All else is for a
+never stored as bars (`set_aside.py`). A discontinuity restarts its symbol's history, a gap
+quarantines its symbol: both are severe, causal, and concern that symbol only. All else is for a
 person to judge.
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 from trading_pipeline.core.market.bars import COPY, RIVAL, broken_rules
 from trading_pipeline.core.market.calendar import TradingCalendar, on_open_days
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality.coverage import Presence, coverage
+from trading_pipeline.core.market.quality.coverage import Coverage, monthly_coverage
 from trading_pipeline.core.market.quality.finding import (
     Finding,
     counted,
@@ -87,17 +87,17 @@ def examine(
         BarsError: all bars are of days, or of hours, at which the market is closed.
     """
     panel = Panel.of(on_open_days(bars, calendar, name), actions, symbols, doubts=doubts)
-    presence = Presence(panel, calendar)
-    if not len(presence.expected):
+    coverage = Coverage(panel, calendar)
+    if not len(coverage.expected):
         raise BarsError(
             f"{name}: {calendar.name} expects no bar of {calendar.timeframe} from "
             f"{written(panel.timestamps[0])} to {written(panel.timestamps[-1])}; name the calendar "
             "that the bars are of"
         )
     found = [
-        *find_gaps(presence),
+        *find_gaps(coverage),
         *find_closed(bars, calendar),
-        *find_ends(presence, now),
+        *find_ends(coverage, now),
         *find_restarts(panel),
         *find_jumps(panel),
         *find_repeats(panel),
@@ -111,10 +111,10 @@ def examine(
         bars=len(bars),
         first=panel.timestamps[0],
         last=panel.timestamps[-1],
-        expected=int(presence.due.sum()),
-        missing=int((presence.due & ~presence.here).sum()),
+        expected=int(coverage.due.sum()),
+        missing=int((coverage.due & ~coverage.here).sum()),
         findings=ordered([*rows, *merged(found)]),
-        coverage=coverage(presence),
+        coverage=monthly_coverage(coverage),
     )
 
 
@@ -201,8 +201,8 @@ def _of_rows(
 def held_out(panel: Panel) -> list[str]:
     """One line for each symbol that breaks or gaps hold out of learning and trading."""
     lines = []
-    for n in np.flatnonzero(panel.breaks.any(axis=0) | panel.quarantined.any(axis=0)):
-        stamps = panel.timestamps[panel.breaks[:, n]]
+    for n in np.flatnonzero(panel.discontinuities.any(axis=0) | panel.quarantined.any(axis=0)):
+        stamps = panel.timestamps[panel.discontinuities[:, n]]
         parts = [f"history restarts at {when(stamps)}"] if len(stamps) else []
         if panel.quarantined[:, n].any():
             text = in_quarantine(panel, int(n))

@@ -28,7 +28,7 @@ def find_restarts(panel: Panel) -> list[Finding]:
     night = nights(
         panel.timestamps, panel.adjusted_open, panel.adjusted_close, panel.adjusted_volume
     )
-    return [_break(panel, night, int(t), int(n)) for n, t in np.argwhere(panel.breaks.T)]
+    return [_break(panel, night, int(t), int(n)) for n, t in np.argwhere(panel.discontinuities.T)]
 
 
 def _break(panel: Panel, night: Nights, t: int, n: int) -> Finding:
@@ -86,4 +86,4 @@ def _reverts(panel: Panel, t: int, n: int) -> bool:
     rows = np.flatnonzero(panel.traded[:, n])
     place = int(np.searchsorted(rows, t))
     neighbours = rows[max(0, place - 1) : place + 2]
-    return bool((panel.breaks[neighbours, n].sum()) > 1)
+    return bool((panel.discontinuities[neighbours, n].sum()) > 1)

@@ -6,10 +6,10 @@ import pytest
 
 from trading_pipeline.adapters.reports.charts.series import (
     by_month,
-    held,
     money_ticks,
     monthly_returns,
     risk_events,
+    solvent_weights,
 )
 from trading_pipeline_tests.adapters.reports.histories import series
 from trading_pipeline_tests.core.evaluation.books import inputs
@@ -78,7 +78,7 @@ def test_weights_of_a_ruined_account_are_nothing():
     equity[200:] = -1.0
     weights = np.full((400, 3), 0.3)
     weights[250:] = np.inf
-    found = held(series(given, equity=equity, weights=weights))
+    found = solvent_weights(series(given, equity=equity, weights=weights))
     assert (found[:200] == 0.3).all()
     assert (found[200:] == 0).all()
 

@@ -15,7 +15,7 @@ from trading_pipeline.core.evaluation.features.diagnostics import (
 )
 from trading_pipeline.core.evaluation.features.predictive import CROSS_SECTION, OVER_TIME
 from trading_pipeline.core.features.catalog import CATALOG, NAMES, compute_features
-from trading_pipeline.core.features.feature import Feature
+from trading_pipeline.core.features.feature import Feature, Scale
 from trading_pipeline.core.features.grid import feature_grid
 from trading_pipeline_tests.core.features.wild_bars import bars_of, together
 
@@ -25,9 +25,7 @@ SIGNAL = Feature(
     family="price",
     formula="x",
     lookback=1,
-    unit="x",
-    low=-2,
-    high=2,
+    scale=Scale("x", -2, 2),
     source="x",
     of=lambda s: s,
 )
@@ -181,6 +179,6 @@ def test_all_sixty_features_of_real_looking_bars(symbols):
         if each.distribution is None:
             assert each.feature.family == "cross_section"
             continue
-        assert each.distribution.quantiles[0] >= each.feature.low
-        assert each.distribution.quantiles[-1] <= each.feature.high
+        assert each.distribution.quantiles[0] >= each.feature.scale.low
+        assert each.distribution.quantiles[-1] <= each.feature.scale.high
         assert each.distribution.at_low + each.distribution.at_high <= 1 + 1e-9

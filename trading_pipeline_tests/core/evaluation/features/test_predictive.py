@@ -10,7 +10,7 @@ from trading_pipeline.core.evaluation.features.predictive import (
     OVER_TIME,
     predictive,
 )
-from trading_pipeline.core.evaluation.information import (
+from trading_pipeline.core.evaluation.information_coefficient import (
     information_coefficients,
     mean_information_coefficient,
 )

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.evaluation.portfolio.attribution import (
-    a_year,
     attribution,
     is_cost,
     money_table,
     win_rates,
+    yearly_shares,
 )
 from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import earned, resampling
 
@@ -65,7 +65,7 @@ def test_only_what_took_part_is_listed_and_the_largest_comes_first():
 def test_a_year_is_money_over_mean_equity_with_an_interval():
     given = earned()
     pnl = given.money.sum(axis=(0, 1))
-    (first, *_) = a_year(pnl, given.equity, resampling(300, 1000))
+    (first, *_) = yearly_shares(pnl, given.equity, resampling(300, 1000))
     assert first.value == pytest.approx(pnl[:, 0].mean() * 252 / 50_000)
     error = pnl[:, 0].std() * 252 / 50_000 / np.sqrt(300)
     assert (first.high - first.low) / 2 == pytest.approx(1.96 * error, rel=0.25)
@@ -76,7 +76,7 @@ def test_the_interval_of_a_year_covers_the_truth():
     """On independent days with a mean of 2: 95 % of the intervals hold it, up to chance."""
     rng, draws, held = np.random.default_rng(4), resampling(250, 400), 0
     equity = np.full(250, 1000.0)
-    for estimate in a_year(2 + rng.normal(0, 20, (250, 300)), equity, draws):
+    for estimate in yearly_shares(2 + rng.normal(0, 20, (250, 300)), equity, draws):
         held += estimate.low <= 2 * 252 / 1000 <= estimate.high
     assert 0.90 <= held / 300 <= 0.99
 
@@ -103,10 +103,12 @@ def test_a_book_without_a_trade_has_empty_tables():
 
 def test_a_ruined_account_is_counted_until_its_ruin():
     given = earned(equity=np.where(np.arange(300) < 100, 50_000.0, 0.0))
-    (first, *_) = a_year(given.money.sum(axis=(0, 1)), given.equity, resampling(300))
+    (first, *_) = yearly_shares(given.money.sum(axis=(0, 1)), given.equity, resampling(300))
     assert np.isfinite(first.value)
     nothing = earned(equity=np.zeros(300))
-    assert np.isnan(a_year(nothing.by_symbol, nothing.equity, resampling(300))[0].value)
+    assert np.isnan(
+        yearly_shares(nothing.money.sum(axis=(0, 1)), nothing.equity, resampling(300))[0].value
+    )
 
 
 def test_what_is_paid_for_trading_is_a_cost_and_a_dividend_is_not():

@@ -44,7 +44,7 @@ def test_shortfall_is_no_better_than_the_quantile(returns):
 
 def test_every_number_lies_in_its_interval(returns):
     found = shape_of(returns, resampling(1000))
-    assert tuple(found) == SHAPES
+    assert tuple(found) == tuple(SHAPES)
     assert all(each.low < each.high for each in found.values())
     for name in ("mean", "deviation", "quantile_5", "shortfall_5"):
         assert found[name].low < found[name].value < found[name].high
@@ -54,10 +54,10 @@ def test_the_interval_of_a_quantile_covers_the_truth():
     rng, held = np.random.default_rng(2), 0
     truth = float(stats.norm.ppf(0.05))
     draws = resampling(500)
-    for _ in range(200):
+    for _ in range(100):
         found = shape_of(rng.normal(size=500), draws)["quantile_5"]
         held += found.low <= truth <= found.high
-    assert 0.88 <= held / 200 <= 0.99
+    assert 0.88 <= held / 100 <= 0.99
 
 
 def test_a_histogram_holds_every_day_and_the_normal_beside_it(returns):

@@ -1,5 +1,7 @@
 """The deepest falls: dates, depths and lengths, worked by hand."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ EQUITY = np.array([100, 90, 95, 100, 120, 60, 90, 119, 118.0])
 
 def test_falls_worked_by_hand():
     deep, shallow = deepest_falls(EQUITY, DAYS)
-    assert deep.to_dict() == {
+    assert asdict(deep) == {
         "start": "2020-01-05",
         "trough": "2020-01-06",
         "recovery": None,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.backtest.simulate import simulate
@@ -21,7 +21,6 @@ from trading_pipeline_tests.core.trading.markets import panel_of
 SEEDS = st.integers(0, 10**6)
 
 
-@settings(max_examples=40)
 @given(SEEDS, st.sampled_from([of_weights, of_scores]))
 def test_symbols_sides_and_interest_add_up_to_the_change_of_equity(seed, make):
     book = make(seed)
@@ -32,7 +31,6 @@ def test_symbols_sides_and_interest_add_up_to_the_change_of_equity(seed, make):
     assert earned.total == pytest.approx(book.equity[-1] - book.equity[0], abs=1e-9 * 1e5)
 
 
-@settings(max_examples=40)
 @given(SEEDS)
 def test_each_kind_is_what_the_tables_of_the_book_say(seed):
     book = of_weights(seed)
@@ -48,7 +46,6 @@ def test_each_kind_is_what_the_tables_of_the_book_say(seed):
     )
 
 
-@settings(max_examples=60)
 @given(SEEDS, st.sampled_from([of_weights, of_scores]))
 def test_a_side_earns_what_its_closed_trades_earned(seed, make):
     """Of symbols that are flat in the end, so that all of their trades are closed."""

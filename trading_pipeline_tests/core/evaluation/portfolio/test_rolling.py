@@ -23,7 +23,7 @@ def test_every_window_is_a_sharpe_ratio_of_its_days():
 
 def test_the_band_covers_the_truth():
     """On independent days of a known Sharpe ratio, in windows that do not overlap."""
-    returns = np.random.default_rng(1).normal(0.001, 0.01, 252 * 200)
+    returns = np.random.default_rng(1).normal(0.001, 0.01, 252 * 100)
     found = rolling_sharpe(returns, 252, 252)
     truth, ends = 0.1 * np.sqrt(252), slice(251, None, 252)
     held = (found.low[ends] <= truth) & (truth <= found.high[ends])

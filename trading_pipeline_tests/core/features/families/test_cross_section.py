@@ -8,11 +8,11 @@ from hypothesis.extra import numpy as hnp
 
 from trading_pipeline.core.features.catalog import CATALOG, compute_features
 from trading_pipeline.core.features.families.cross_section import (
-    MIN_SYMBOLS,
     RANKED,
     positive_share,
     ranks,
 )
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline_tests.core.features.wild_bars import bars_of, together
 
 VALUES = st.one_of(st.just(np.nan), st.sampled_from([0.0, 1.0, 2.0]), st.floats(-5, 5, width=32))
@@ -30,8 +30,8 @@ def test_ranks_equal_pandas(values):
     date = pd.Series(np.arange(values.size) // 10)
     rank = pd.Series(values).groupby(date).rank(method="average")
     count = pd.Series(values).groupby(date).transform("count")
-    expected = ((rank - 1) / (count - 1) - 0.5).where(count >= MIN_SYMBOLS)
-    np.testing.assert_allclose(ranks(values, starts, MIN_SYMBOLS), expected, atol=1e-12)
+    expected = ((rank - 1) / (count - 1) - 0.5).where(count >= MIN_CROSS_SECTION)
+    np.testing.assert_allclose(ranks(values, starts, MIN_CROSS_SECTION), expected, atol=1e-12)
 
 
 @given(ROWS)

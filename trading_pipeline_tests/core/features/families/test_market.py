@@ -54,27 +54,6 @@ def test_the_block_equals_pandas():
     np.testing.assert_allclose(one_per_date(features, "breadth_50"), above, **near)
 
 
-def test_a_benchmark_replaces_only_its_trend():
-    bars = panel()
-    benchmark = bars_of("calm", 300, 99, "SPY").set_index("timestamp")["close"]
-    plain, given = compute_features(bars), compute_features(bars, benchmark=benchmark)
-    changed = [name for name in plain if not plain[name].equals(given[name])]
-    assert changed == ["benchmark_trend_126"]
-    returns = np.log(benchmark).diff()
-    trend = returns.rolling(126).sum() / returns.rolling(63).std() / 126**0.5
-    got = one_per_date(given, "benchmark_trend_126")
-    np.testing.assert_allclose(got, trend.clip(-5, 5), rtol=1e-5, atol=1e-6)
-
-
-def test_a_benchmark_that_misses_a_date_is_missing_until_it_has_left_the_window():
-    bars = panel(1)
-    benchmark = bars.set_index("timestamp")["close"].drop(bars["timestamp"].iloc[140])
-    trend = compute_features(bars, benchmark=benchmark)["benchmark_trend_126"]
-    assert trend[126:140].notna().all()
-    assert trend[140:267].isna().all()
-    assert trend[267:].notna().all()
-
-
 def test_a_market_that_has_not_moved_reads_zero():
     assert (past_return(np.zeros(100), 21)[62:] == 0).all()
 

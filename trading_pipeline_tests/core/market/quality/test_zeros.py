@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.adapters.reports.quality import quality_markdown, quality_text
@@ -59,7 +59,6 @@ def degenerate(draw):
     return check_bars(kept if len(kept) else CLEAN)
 
 
-@settings(max_examples=25)
 @given(degenerate(), st.sampled_from([CALENDAR, ALWAYS]))
 def test_nothing_infinite_is_said_of_zeros_and_constants(bars, calendar):
     """'Volume at inf times its level' helps nobody, and a division warns of a fault of ours."""

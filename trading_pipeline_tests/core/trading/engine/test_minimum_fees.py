@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.backtest.simulate import simulate_orders
@@ -148,7 +148,6 @@ def test_a_stop_that_goes_on_after_a_restart_pays_its_minimum_once():
     assert paid[0] == paid[1] == [1.0] + [0.0] * (len(paid[0]) - 1)
 
 
-@settings(max_examples=30)
 @given(st.integers(0, 10**6), COSTS, st.sampled_from([0.01, 0.001]), st.sampled_from([1.0, 25.0]))
 def test_every_order_pays_the_larger_of_its_minimum_and_its_fees(seed, costs, part, minimum):
     """Whatever the market: the sum over the fills of one order is what one ticket would show."""

@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.backtest.result import accounting_error
@@ -15,7 +15,7 @@ from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import FREE, random_scores, rough_panel, stamps
 from trading_pipeline_tests.core.trading.orders import CALM, fills, limit, order, random_orders, run
-from trading_pipeline_tests.strategies import BARRIERS, COSTS
+from trading_pipeline_tests.strategies import COSTS, STOPS
 
 T = 90
 SEEDS = st.integers(0, 10**6)
@@ -25,7 +25,7 @@ TIGHT = replace(
 BARE = replace(
     TIGHT,
     **dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99),
-    **dict.fromkeys(BARRIERS, inf),
+    **dict.fromkeys(STOPS, inf),
 )
 
 
@@ -49,7 +49,6 @@ def ordered(seed, costs, profile=TIGHT, table=None, panel=None, capital=1e5):
     )  # fmt: skip
 
 
-@settings(max_examples=40)
 @given(SEEDS, COSTS)
 def test_cash_and_positions_are_the_equity_after_every_event(seed, costs):
     """Money moves by fills, fees and cash flows only, units by fills and splits only."""
@@ -58,7 +57,6 @@ def test_cash_and_positions_are_the_equity_after_every_event(seed, costs):
         assert np.isfinite(book.equity).all()
 
 
-@settings(max_examples=40)
 @given(SEEDS, COSTS)
 def test_nothing_opens_while_a_rule_forbids_it(seed, costs):
     """After a close at which a rule refuses, exposure falls or stays, symbol by symbol."""
@@ -83,7 +81,6 @@ def test_an_order_that_rests_opens_nothing_in_a_period_that_is_over():
     assert len(fills(book)) == 1
 
 
-@settings(max_examples=30)
 @given(SEEDS, COSTS)
 def test_limits_trip_where_their_figures_say(seed, costs):
     """At every decision: beyond a limit its rule holds, and beyond `flat` nothing less does."""
@@ -107,7 +104,6 @@ CHEAP = Costs(
 DEARER = ("fee", "slippage", "borrow", "fee_per_share", "minimum_fee", "impact", "funding")
 
 
-@settings(max_examples=25)
 @given(SEEDS, st.floats(1.1, 4.0), st.sampled_from(DEARER))
 def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
     """Market orders alone, so that the fills are the same; longs pay funding, shorts borrow."""
@@ -124,7 +120,6 @@ def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
     assert costly.equity[-1] < cheap.equity[-1]
 
 
-@settings(max_examples=25)
 @given(SEEDS, COSTS, st.sampled_from([2.0, 4.0, 0.5]))
 def test_twice_of_everything_is_twice_to_the_last_bit(seed, costs, k):
     """Capital, volume, lots and what is counted in money: powers of two round nothing.
@@ -146,7 +141,6 @@ def test_twice_of_everything_is_twice_to_the_last_bit(seed, costs, k):
     assert (two.quantity == k * one.quantity).all()
 
 
-@settings(max_examples=25)
 @given(SEEDS, st.sampled_from([0.1, 1.0, 10.0]))
 def test_capital_doubled_doubles_the_first_orders_within_a_lot(seed, lot):
     costs = replace(FREE, lot=lot)
@@ -159,7 +153,6 @@ def test_capital_doubled_doubles_the_first_orders_within_a_lot(seed, lot):
     assert (difference <= 2 * lot + 1e-9).all()
 
 
-@settings(max_examples=25)
 @given(SEEDS, COSTS, st.integers(1, 3000))
 def test_time_shifted_shifts_everything(seed, costs, days):
     """Only the periods of the loss limits know the date."""

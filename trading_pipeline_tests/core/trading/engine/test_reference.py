@@ -1,4 +1,4 @@
-"""Books of scores and of weights, as a slow and obvious desk sizes, guards and trades them."""
+"""Scores and weights: the engine sizes, guards and trades them as the reference does."""
 
 from dataclasses import replace
 from math import inf
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel
-from trading_pipeline_tests.reference.runs import agree, run_book
-from trading_pipeline_tests.strategies import BARRIERS, COSTS, LOOSE
+from trading_pipeline_tests.reference.runs import assert_agrees, run_signals
+from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
 
 T = 95
 # No number is a round share of another: what ties at a limit may be rounded to either side.
-SETTINGS = BARRIERS | {
+SETTINGS = STOPS | {
     "volatility_target": st.sampled_from([0.05, 0.3, inf]),
     "gross_cap": st.sampled_from([0.4, 1.5]),
     "net_cap": st.sampled_from([0.103, 1.0]),
@@ -76,16 +76,15 @@ def check(seed, costs, profile, inputs):
         "shortable": True,
     }
     book = simulate(panel, **terms, **known)
-    agree(book, run_book(panel, known=known, **terms))
+    assert_agrees(book, run_signals(panel, known=known, **terms))
     return book
 
 
 INPUTS = st.sampled_from(["scores", "scores", "weights", "bare"])
 
 
-@settings(max_examples=40)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
-def test_books_trade_as_the_obvious_desk_does(seed, costs, profile, inputs):
+def test_the_engine_equals_the_reference(seed, costs, profile, inputs):
     """Smoothing, volatility, caps, loss limits, drawdown, turbulence, bands, blocks, ruin."""
     check(seed, costs, profile, inputs)
 
@@ -93,6 +92,6 @@ def test_books_trade_as_the_obvious_desk_does(seed, costs, profile, inputs):
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
-def test_books_trade_as_the_obvious_desk_does_at_length(seed, costs, profile, inputs):
+def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs):
     """The same, for longer."""
     check(seed, costs, profile, inputs)

@@ -1,4 +1,4 @@
-"""Orders of every kind, on rough markets, as a slow and obvious account trades them."""
+"""Orders of every kind, on rough markets: the engine fills them as the reference does."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import rough_panel
 from trading_pipeline_tests.core.trading.orders import random_orders
-from trading_pipeline_tests.reference.runs import agree, run_orders
-from trading_pipeline_tests.strategies import BARRIERS, COSTS, LOOSE
+from trading_pipeline_tests.reference.runs import assert_agrees, run_orders
+from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
 
 T = 80
 LIMITS = st.sampled_from(
@@ -28,8 +28,8 @@ LIMITS = st.sampled_from(
 def profiles(draw):
     if draw(st.booleans()):
         return None
-    barriers = {name: draw(choice) for name, choice in BARRIERS.items()}
-    return replace(PROFILES["moderate"], **barriers, **draw(LIMITS))
+    stops = {name: draw(choice) for name, choice in STOPS.items()}
+    return replace(PROFILES["moderate"], **stops, **draw(LIMITS))
 
 
 def check(seed, costs, profile, shortable):
@@ -53,21 +53,19 @@ def check(seed, costs, profile, shortable):
         "eligible": panel.traded & (rng.random(volatility.shape) < 0.95),
     }
     book = simulate_orders(panel, table, **terms)
-    slow = run_orders(panel, table, **terms)
-    agree(book, slow)
+    assert_agrees(book, run_orders(panel, table, **terms))
     return book
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
-def test_orders_trade_as_the_obvious_account_does(seed, costs, profile, shortable):
-    """Every kind of order and barrier, all costs, volume, lots, money, limits of losses, ruin."""
+def test_the_engine_fills_orders_as_the_reference_does(seed, costs, profile, shortable):
+    """Every kind of order and stop, all costs, volume, lots, money, limits of losses, ruin."""
     check(seed, costs, profile, shortable)
 
 
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
-def test_orders_trade_as_the_obvious_account_does_at_length(seed, costs, profile, shortable):
+def test_the_engine_fills_orders_as_the_reference_does_at_length(seed, costs, profile, shortable):
     """The same, for longer."""
     check(seed, costs, profile, shortable)

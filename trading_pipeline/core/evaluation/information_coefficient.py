@@ -9,8 +9,8 @@ import pandas as pd
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
-MINIMUM_SYMBOLS = 8  # below this the rank correlation of a date says nothing
 _LAGS_PER_HORIZON = 4  # twice the overlap and twice again: shorter windows cover less
 
 
@@ -24,7 +24,7 @@ def information_coefficients(score: Floats, target: Floats) -> Floats:
     ranks = [_centred_ranks(np.where(known, values, np.nan)) for values in (score, target)]
     cross = np.nansum(ranks[0] * ranks[1], axis=1)
     scale = np.sqrt(np.nansum(ranks[0] ** 2, axis=1) * np.nansum(ranks[1] ** 2, axis=1))
-    defined = (known.sum(axis=1) >= MINIMUM_SYMBOLS) & (scale > 0)
+    defined = (known.sum(axis=1) >= MIN_CROSS_SECTION) & (scale > 0)
     return np.where(defined, cross / np.where(scale > 0, scale, 1.0), np.nan)
 
 

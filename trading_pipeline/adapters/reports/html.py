@@ -7,33 +7,30 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from trading_pipeline.adapters.reports.charts import report as charts
+from trading_pipeline.adapters.reports.charts.figure import Figure
 
 
 def section(heading: str, explanation: str, *parts: str) -> str:
     """A section of the page: its heading, a quiet sentence on how to read it, and its parts."""
     said = f'<p class="quiet">{escape(explanation)}</p>' if explanation else ""
     body = f"<h2>{escape(heading)}</h2>{said}{''.join(parts)}"
-    return f'<section id="{anchor(heading)}">{body}</section>'
+    anchor = "-".join(re.findall(r"[a-z]+", heading.lower()))
+    return f'<section id="{anchor}">{body}</section>'
 
 
-def anchor(heading: str) -> str:
-    """What a link to a section points to: its heading in lower case, letters and hyphens only."""
-    return "-".join(re.findall(r"[a-z]+", heading.lower()))
-
-
-def contents(headings: Iterable[str]) -> str:
-    """Links to the sections of a page."""
-    links = (f'<a href="#{anchor(heading)}">{escape(heading)}</a>' for heading in headings)
+def section_links(sections: Iterable[str]) -> str:
+    """Links to the sections of a page, made by `section`."""
+    found = re.findall(r'<section id="(.*?)"><h2>(.*?)</h2>', "".join(sections))
+    links = (f'<a href="#{place}">{heading}</a>' for place, heading in found)
     return f'<nav aria-label="Contents">{" ".join(links)}</nav>'
 
 
-def folded(summary: str, *parts: str) -> str:
+def folded_away(summary: str, *parts: str) -> str:
     """What is shown on demand only."""
     return f"<details><summary>{escape(summary)}</summary>{''.join(parts)}</details>"
 
 
-def drawn(figure: charts.Figure, name: str) -> str:
+def chart_html(figure: Figure, name: str) -> str:
     """A chart's HTML without plotly.js, which the page has once."""
     chart = figure.to_html(
         full_html=False,
@@ -45,7 +42,7 @@ def drawn(figure: charts.Figure, name: str) -> str:
     return f'<div class="chart">{chart}</div>'
 
 
-def listed(texts: Iterable[str]) -> str:
+def bullets(texts: Iterable[str]) -> str:
     """A bulleted list; empty if there is nothing in it."""
     items = "".join(f"<li>{escape(text)}</li>" for text in texts)
     return f"<ul>{items}</ul>" if items else ""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trading_pipeline.core.evaluation.information import (
+from trading_pipeline.core.evaluation.information_coefficient import (
     information_coefficients,
     long_run_variance,
     mean_information_coefficient,

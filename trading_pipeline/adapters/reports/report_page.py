@@ -11,17 +11,16 @@ import pandas as pd
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
-from trading_pipeline.adapters.reports.charts.style import PAGE
-from trading_pipeline.adapters.reports.parts import (
-    contents,
-    drawn,
-    listed,
+from trading_pipeline.adapters.reports.html import (
+    bullets,
+    chart_html,
     minus,
     section,
+    section_links,
     table,
 )
+from trading_pipeline.adapters.reports.template import PAGE
 from trading_pipeline.adapters.reports.text import (
-    LABELS,
     Numbers,
     Summary,
     between,
@@ -33,7 +32,7 @@ from trading_pipeline.adapters.reports.text import (
     waiting_sentence,
     written,
 )
-from trading_pipeline.core.evaluation.metrics import NAMES
+from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.verdict import titled
@@ -45,13 +44,11 @@ def page(summary: Summary, series: ReportSeries) -> str:
 
     events = risk_events(series)
     sections = [
-        _verdict(summary),
-        contents(_HEADINGS),
         section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
             "chance.",
-            drawn(charts.paired_chart(summary), "paired"),
+            chart_html(charts.paired_chart(summary), "paired"),
             _paired_table(summary),
         ),
         *_histories(series, summary),
@@ -68,8 +65,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "the same run against their promise.",
             _scoreboard(summary),
         ),
-        _warnings(summary),
-        section("How this was measured", "", listed(summary["assumptions"]), _lineage(summary)),
+        section("Warnings", "", bullets(summary["warnings"]) or "<p>None.</p>"),
+        section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
     return Template(PAGE).substitute(
         title=escape(f"{summary['market']}: backtest report"),
@@ -77,17 +74,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
         period=escape(period(summary)),
         beside='<a href="features.html">The features: coverage, drift, what they said</a>',
         plotly=get_plotlyjs(),
-        sections="\n".join(part for part in sections if part),
+        sections="\n".join([_verdict(summary), section_links(sections), *sections]),
     )
-
-
-# Of the sections, as the links at the top of the page name them.
-_HEADINGS = (
-    *("Against every baseline", "Equity", "Rolling Sharpe ratio", "Drawdown", "Monthly returns"),
-    *("Exposure", "Positions", "Turnover and costs", "Attribution", "Trades on prices"),
-    *("Daily returns", "Worst and best days", "Risk events", "Metrics", "Expected performance"),
-    *("Warnings", "How this was measured"),
-)
 
 
 def _histories(series: ReportSeries, summary: Summary) -> list[str]:
@@ -98,19 +86,19 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
             "Equity",
             "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
             "same bars.",
-            drawn(charts.equity_chart(series), "equity"),
+            chart_html(charts.equity_chart(series), "equity"),
         ),
         portfolio.rolling(series, benchmark),
         section(
             "Drawdown",
             "Loss from the highest equity so far; below, the deepest falls of the strategy.",
-            drawn(charts.drawdown_chart(series, benchmark), "drawdown"),
+            chart_html(charts.drawdown_chart(series, benchmark), "drawdown"),
             portfolio.falls(summary),
         ),
         section(
             "Monthly returns",
             "Per cent.",
-            drawn(charts.monthly_chart(series), "monthly"),
+            chart_html(charts.monthly_chart(series), "monthly"),
         ),
         portfolio.exposure(series),
         portfolio.costs(summary, series),
@@ -123,19 +111,13 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
 
 def _verdict(summary: Summary) -> str:
     """The paired difference first, then the verdict and why, then the rank among random ones."""
-    paired = summary["paired"][summary["benchmark"]]
-    name = escape(titled(summary["benchmark"]))
-    tiles = "".join(
-        _tile(f"{LABELS[metric]} against {name}", metric, paired[f"{metric}_difference"])
-        for metric in ("sharpe", "annual_return")
-    )
+    tiles = "".join(_difference(summary, metric) for metric in PAIRED) + _rank(summary)
     state = "proven" if summary["verdict"]["edge"] == "proven" else "open"
     waiting = f"<p>{escape(waiting_sentence(summary))}</p>" if waiting_sentence(summary) else ""
-    tiles += _rank(summary)
     return (
         f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
         f'<div class="tiles">{tiles}</div>'
-        f"<h2>{escape(edge_sentence(summary))}</h2>{listed(summary['verdict']['reasons'])}{waiting}"
+        f"<h2>{escape(edge_sentence(summary))}</h2>{bullets(summary['verdict']['reasons'])}{waiting}"
         f"<p><strong>The network:</strong> {escape(summary['verdict']['network'])}.</p>"
         f"<p>{escape(trials_sentence(summary))}{_pointer(summary)}</p></section>"
     )
@@ -148,11 +130,19 @@ def _pointer(summary: Summary) -> str:
     return f' <a href="#warnings">{count} warning{"s" if count > 1 else ""} below.</a>'
 
 
-def _tile(heading: str, metric: str, numbers: Numbers) -> str:
+def _tile(heading: str, value: str, below: str) -> str:
     return (
-        f'<div class="tile"><span class="quiet">{heading}</span>'
-        f"<b>{minus(written(metric, numbers['value'], '+'))}</b>"
-        f'<span class="quiet">{minus(between(metric, numbers, "+"))}</span></div>'
+        f'<div class="tile"><span class="quiet">{heading}</span><b>{value}</b>'
+        f'<span class="quiet">{below}</span></div>'
+    )
+
+
+def _difference(summary: Summary, metric: str) -> str:
+    numbers = summary["paired"][summary["benchmark"]][f"{metric}_difference"]
+    return _tile(
+        f"{METRICS[metric].label} against {escape(titled(summary['benchmark']))}",
+        minus(written(metric, numbers["value"], "+")),
+        minus(between(metric, numbers, "+")),
     )
 
 
@@ -161,15 +151,8 @@ def _rank(summary: Summary) -> str:
     share, count = summary["random_percentile"], summary["random"]["portfolios"]
     if share is None:
         return ""
-    return (
-        '<div class="tile"><span class="quiet">Among random portfolios</span>'
-        f"<b>{ordinal(round(100 * share))} percentile</b>"
-        f'<span class="quiet">by Sharpe ratio, of {count:,} on the same bars</span></div>'
-    )
-
-
-def _warnings(summary: Summary) -> str:
-    return section("Warnings", "", listed(summary["warnings"]) or "<p>None.</p>")
+    rank = f"{ordinal(round(100 * share))} percentile"
+    return _tile("Among random portfolios", rank, f"by Sharpe ratio, of {count:,} on the same bars")
 
 
 def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
@@ -182,19 +165,18 @@ def _paired_table(summary: Summary) -> str:
     rows = [
         [
             escape(titled(name).capitalize()),
-            _number("sharpe", paired["sharpe_difference"], "+"),
-            _number("annual_return", paired["annual_return_difference"], "+"),
+            *(_number(metric, paired[f"{metric}_difference"], "+") for metric in PAIRED),
         ]
         for name, paired in summary["paired"].items()
     ]
-    return table(["Baseline", "Sharpe ratio", "Return a year"], rows)
+    return table(["Baseline", *(METRICS[metric].label for metric in PAIRED)], rows)
 
 
 def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
-        [LABELS[metric], *(_number(metric, numbers[metric]) for numbers in books.values())]
-        for metric in NAMES
+        [metric.label, *(_number(name, numbers[name]) for numbers in books.values())]
+        for name, metric in METRICS.items()
     ]
     heads = (escape(titled(name).capitalize()) for name in books)
     return table(["", *heads], rows, "metrics")
@@ -208,7 +190,7 @@ def _scoreboard(summary: Summary) -> str:
     for metric in dict.fromkeys(promise.metric for promise in PROMISES):
         own = summary["strategy"][metric]
         judged = (_judged(cells[metric, profile]) for profile in PROFILES)
-        rows.append([LABELS[metric], minus(written(metric, own["value"])), *judged])
+        rows.append([METRICS[metric].label, minus(written(metric, own["value"])), *judged])
     return table(["", "Measured", *heads], rows, "scoreboard")
 
 
@@ -229,10 +211,10 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     rows = [
         [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
-        for rule in in_order(set(events["rule"]))
+        for rule in in_order(events["rule"])
         for bars in [events[events["rule"] == rule]]
     ]  # fmt: skip
-    chart = drawn(charts.risk_chart(series, events), "risk")
+    chart = chart_html(charts.risk_chart(series, events), "risk")
     return section("Risk events", said, chart, table(["Rule", "Bars", "First", "Last"], rows))
 
 

@@ -1,15 +1,15 @@
-"""One bar of a slow, obvious market: the night, the open, the hours, the close.
+"""The reference fills: what one bar does to an account and its orders.
 
 In this order: interest, borrow and funding; splits and dividends; symbols that are gone for good;
-barriers that the open has passed; orders at the open, those that lower exposure first; barriers
-within the bar; limit and stop orders at their levels; the barriers of what those made; the mark.
+stops that the open has passed; orders at the open, those that lower exposure first; stops
+within the bar; limit and stop orders at their levels; the stops of what those made; the mark.
 """
 
 from math import inf, isnan, trunc
 
 
-def live(account, row, day, bars, splits, dividends):
-    """Live through one bar.
+def trade_one_bar(account, row, day, bars, splits, dividends):
+    """One bar of an account, from the close before it to its own close.
 
     Args:
         day: days since 1970. bars: those of the symbols that have one. splits, dividends: by
@@ -34,16 +34,16 @@ def live(account, row, day, bars, splits, dividends):
         room[symbol] = inf if allowed == inf else 0.0 if isnan(volume) else allowed * volume
     day = _Day(account, bars, room)
     for symbol, holding in there.items():
-        day.barriers_at_open(symbol, holding)
+        day.stops_at_open(symbol, holding)
     day.orders({s: day.due_at_open(s, h) for s, h in there.items()}, within=False)
     for symbol, holding in there.items():
-        day.barriers_within(symbol, holding, bars[symbol].open)
+        day.stops_within(symbol, holding, bars[symbol].open)
     due = {s: day.due_within(s, h) for s, h in there.items()}
     by_limit, opened = day.orders(due, within=True)
     for symbol, order in due.items():
         if order:
             limit = symbol in by_limit
-            day.barriers_within(symbol, there[symbol], order["price"], only_stop=limit)
+            day.stops_within(symbol, there[symbol], order["price"], only_stop=limit)
     for symbol, holding in account.holdings.items():
         _evening(account, symbol, holding, bars.get(symbol), symbol in opened)
     account.gross_before = sum(abs(h.quantity) * (h.last or 0) for h in account.holdings.values())
@@ -147,7 +147,7 @@ class _Day:
         self.account, self.bars, self.room = account, bars, room
         self.served = set()  # symbols whose order has had its go
 
-    def barriers_at_open(self, symbol, holding):
+    def stops_at_open(self, symbol, holding):
         """What the open has passed goes at the open, unless an order closes it there anyway."""
         long, open_, order = holding.quantity > 0, self.bars[symbol].open, holding.order
         if not holding.quantity:
@@ -157,7 +157,7 @@ class _Day:
             buys_all = order.quantity >= -holding.quantity
             if sells_all if long else buys_all:
                 return
-        stop, trailed, take = self.account.barriers(holding)
+        stop, trailed, take = self.account.stops(holding)
         stopped = stop is not None and (open_ <= stop if long else open_ >= stop)
         taken = take is not None and (open_ >= take if long else open_ <= take)
         if stopped or holding.goes_on:
@@ -165,12 +165,12 @@ class _Day:
         elif taken:
             self._leave(symbol, holding, open_, "take_profit")
 
-    def barriers_within(self, symbol, holding, since, only_stop=False):
+    def stops_within(self, symbol, holding, since, only_stop=False):
         """What the bar touches goes at its level, or at `since` if the market stood beyond it."""
         bar, long = self.bars[symbol], holding.quantity > 0
         if not holding.quantity:
             return
-        stop, trailed, take = self.account.barriers(holding)
+        stop, trailed, take = self.account.stops(holding)
         if stop is not None and (bar.low <= stop if long else bar.high >= stop):
             price = min(stop, since) if long else max(stop, since)
             self._leave(symbol, holding, price, "trailing_stop" if trailed else "stop_loss")

@@ -1,4 +1,4 @@
-"""A slow, obvious desk: scores or asked weights become targets, and targets become orders."""
+"""The reference decisions: scores or given weights become targets, and targets become orders."""
 
 from math import copysign, exp, inf, isnan, sqrt
 from statistics import stdev
@@ -19,20 +19,20 @@ def returns_of(panel):
         for t in range(len(panel.timestamps)):
             price = float(panel.close[t, n] * panel.factor[t, n])
             there = not isnan(price)
-            fresh = before is None or not there or panel.breaks[t, n]
+            fresh = before is None or not there or panel.discontinuities[t, n]
             series.append(0.0 if fresh else price / before - 1)
             before = price if there else before
         returns[symbol] = series
     return returns
 
 
-class Desk:
+class Decisions:
     """Decides at each close what to hold, and sends the orders for it."""
 
-    def __init__(self, panel, known_grids, *, shorts, neutral):
-        self.panel, self.grids, self.shorts, self.neutral = panel, known_grids, shorts, neutral
+    def __init__(self, panel, inputs, *, shorts, neutral):
+        self.panel, self.inputs, self.shorts, self.neutral = panel, inputs, shorts, neutral
         self.bars_per_year = 0
-        self.scored = known_grids.get("score") is not None
+        self.scored = inputs.get("score") is not None
         self.returns = returns_of(panel)
         self.market = []
         for t in range(len(panel.timestamps)):
@@ -40,14 +40,15 @@ class Desk:
             total = sum(series[t] for series in self.returns.values())
             self.market.append(total / max(there, 1))
 
-    def row(self, name, t):
+    def inputs_at(self, name, t):
         """The grid of that name at one row, by symbol; None where there is none."""
-        grid = self.grids.get(name)
+        grid = self.inputs.get(name)
         if grid is None:
             return dict.fromkeys(self.panel.symbols)
         return {symbol: grid[t, n] for n, symbol in enumerate(self.panel.symbols)}
 
     def decide(self, account, limits, t, closes):
+        """Orders at the close of row t; `closes` of the symbols that have a bar, by symbol."""
         self.bars_per_year = account.bars_per_year
         first = max(1, t + 1 - WINDOW)
         limits.watch_market(self.market[first : t + 1])
@@ -60,10 +61,10 @@ class Desk:
             held[symbol] = value / equity if holding.quantity and equity > 0 else 0.0
         if limits.profile:
             targets = self.managed(account, limits, t, first)
-            count = sum(bool(able) for able in self.row("eligible", t).values())
+            count = sum(bool(able) for able in self.inputs_at("eligible", t).values())
         else:
-            targets, count = self.asked(t), 0
-        sigmas, eligible = self.row("volatility", t), self.row("eligible", t)
+            targets, count = self.given_weights(t), 0
+        sigmas, eligible = self.inputs_at("volatility", t), self.inputs_at("eligible", t)
         for symbol, holding in account.holdings.items():
             holding.order = None
             target = 0.0 if limits.closing() else targets[symbol]
@@ -95,9 +96,9 @@ class Desk:
                 terms |= {"kind": "limit", "level": closes[symbol] * better}
             place(account, symbol, quantity, price=closes[symbol], refused_by=refused_by, **terms)
 
-    def asked(self, t):
-        """Without a profile: the weight asked for, None to hold."""
-        weights = self.row("weights", t)
+    def given_weights(self, t):
+        """Without a profile: the given weight, None to hold."""
+        weights = self.inputs_at("weights", t)
         return {
             symbol: None if isnan(weight) else weight if self.shorts else max(weight, 0.0)
             for symbol, weight in weights.items()
@@ -109,14 +110,14 @@ class Desk:
         return abs(target - held) <= max(profile.band * abs(target), floor)
 
     def managed(self, account, limits, t, first):
-        """Targets under the profile; vetoes of what was wished for are written down."""
+        """Targets under the profile; vetoes of raw targets are written down."""
         profile, targets = limits.profile, {}
-        volatility, eligible = self.row("volatility", t), self.row("eligible", t)
-        news = self.row("score" if self.scored else "weights", t)
+        volatility, eligible = self.inputs_at("volatility", t), self.inputs_at("eligible", t)
+        news = self.inputs_at("score" if self.scored else "weights", t)
         for symbol, holding in account.holdings.items():
-            self.listen(profile, holding, news[symbol])
+            self.take_signal(profile, holding, news[symbol])
             sigma = known(volatility[symbol])
-            target, veto = self.wish(account, holding, sigma, eligible[symbol])
+            target, veto = self.raw_target(account, holding, sigma, eligible[symbol])
             targets[symbol] = target
             if veto:
                 account.outcome.vetoes.add((account.row, symbol, veto))
@@ -130,7 +131,7 @@ class Desk:
         cap = max(profile.symbol_cap, 1.5 * profile.gross_cap / max(count, 1))
         targets = {s: max(min(target, cap), -cap) for s, target in targets.items()}
         self.cap_groups(profile, targets, eligible, t)
-        kelly = self.grids.get("kelly")
+        kelly = self.inputs.get("kelly")
         evidence = float("nan") if kelly is None else kelly[t]
         if isnan(evidence):
             evidence = profile.starting_cap * profile.gross_cap
@@ -146,7 +147,7 @@ class Desk:
             account.outcome.vetoes |= {(account.row, s, rule) for s in asked for rule in rules}
         return {symbol: target * size for symbol, target in targets.items()}
 
-    def listen(self, profile, holding, news):
+    def take_signal(self, profile, holding, news):
         """Smooth a new score, take a new weight as it is; nothing new leaves the last."""
         if isnan(news):
             holding.unscored += 1
@@ -157,7 +158,7 @@ class Desk:
         else:
             holding.signal = float(news)
 
-    def wish(self, account, holding, sigma, eligible):
+    def raw_target(self, account, holding, sigma, eligible):
         """What one symbol would have by itself, before any scale, and the rule against it."""
         blocked = holding.cooling > 0
         if blocked and (holding.signal or 0.0) * holding.cooling_side < 0:
@@ -177,7 +178,7 @@ class Desk:
         return (holding.signal / sigma if self.scored else holding.signal), None
 
     def to_volatility(self, profile, targets, volatility, first, t):
-        """Scale all targets so that the book, held over the last 63 bars, had that deviation."""
+        """Scale all targets so that the portfolio had that deviation over the last 63 bars."""
         gross = sum(abs(target) for target in targets.values())
         if gross == 0:
             return
@@ -187,12 +188,13 @@ class Desk:
             factor = profile.gross_cap / gross
         else:
             per_bar = profile.volatility_target / sqrt(self.bars_per_year)
-            moved = self.book_volatility(targets, volatility, first, t)
+            moved = self.portfolio_volatility(targets, volatility, first, t)
             factor = per_bar / moved if moved > 1e-9 * gross else profile.gross_cap / gross
         for symbol in targets:
             targets[symbol] *= factor
 
-    def book_volatility(self, targets, volatility, first, t):
+    def portfolio_volatility(self, targets, volatility, first, t):
+        """Deviation a bar of the targets; the sum of their own where the window is not full."""
         rows = range(first, t + 1)
         if len(rows) < WINDOW:  # as if all moved together
             sigmas = {symbol: known(sigma) or 0.0 for symbol, sigma in volatility.items()}
@@ -202,7 +204,7 @@ class Desk:
 
     def cap_groups(self, profile, targets, eligible, t):
         """Each group to its share of the gross cap, or to 1.5 times an equal one."""
-        groups = self.row("groups", t)
+        groups = self.inputs_at("groups", t)
         if profile.group_cap == inf:
             return
         of = {s: None if g is None or g < 0 else int(g) for s, g in groups.items()}
