@@ -44,7 +44,7 @@ def ledger(tmp_path):
         yield opened
 
 
-def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET):
+def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET, **how):
     ticks = count()
     return ReplaySession(
         ledger,
@@ -53,6 +53,7 @@ def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET):
         session=session,
         capital=capital,
         clock=lambda: datetime(2030, 1, 1, 0, 0, next(ticks) % 60, tzinfo=UTC),
+        **how,
     )
 
 
@@ -110,6 +111,20 @@ def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints)
     assert len(filled) >= 100
     assert sum(len(step.decided.vetoes) for step in steps) >= 2
     assert ledger.verify("paper/sample/paper") > 400
+
+
+def test_orders_are_executed_in_one_place(ledger, checkpoints):
+    """Where a broker would do it: it is handed every bar, and what it fills is journalled."""
+    bars = []
+
+    def execute(trader, bar):
+        bars.append(bar)
+        return trader.fill(bar)
+
+    steps = list(paper(ledger, checkpoints, execute=execute).run(FIRST, FIRST + 5))
+    assert [bar.timestamp for bar in bars] == [step.at for step in steps]
+    journalled = list(ledger.read("paper/sample/paper", kind="fill"))
+    assert len(journalled) == sum(len(step.filled.fills) for step in steps) > 0
 
 
 def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, checkpoints):
