@@ -66,9 +66,10 @@ from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.inputs import Prepared, prepare
+from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
 from trading_pipeline.core.trading.order_table import orders_from
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.terms import Terms
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")  # backtesting.py would draw a progress bar
@@ -87,13 +88,12 @@ FAR = replace(
     flat=0.99,
     trailing_stop=inf,
 )
-SETTINGS: dict[str, Any] = {
-    "start": 0,
-    "capital": CAPITAL,
-    "costs": Costs(fee=FEE, slippage=SLIPPAGE, min_notional=0.0, participation=inf),
-    "bars_per_year": 252,
-    "shortable": False,
-}
+TERMS = Terms(
+    capital=CAPITAL,
+    costs=Costs(fee=FEE, slippage=SLIPPAGE, min_notional=0.0, participation=inf),
+    bars_per_year=252,
+    profile=FAR,
+)
 
 Line = tuple[str, str, str]
 
@@ -170,7 +170,7 @@ def each_of(many: int, run: Callable[[], Any]) -> float:
 def order_engines(panel: Panel, table: pd.DataFrame) -> dict[str, Callable[[], BacktestResult]]:
     """Ours, by how much of its inputs is prepared beforehand."""
     shared, orders, rows = prepare(panel), orders_from(table, panel), len(panel.timestamps)
-    options: dict[str, Any] = {**SETTINGS, "stop": rows, "profile": FAR}
+    options: dict[str, Any] = {"terms": TERMS, "start": 0, "stop": rows}
     return {
         PREPARED: lambda: simulate_orders(panel, orders, prepared=shared, **options),
         "table of orders checked anew": lambda: simulate_orders(
@@ -217,9 +217,9 @@ def all_rules(given: argparse.Namespace) -> Iterator[Line]:
 
 
 def scored_engine(panel: Panel, shared: Prepared | None = None) -> Callable[[], BacktestResult]:
-    rules = {"profile": PROFILES["moderate"], "horizon": 21, "book": "long_only"}
-    given = SETTINGS | rules | {"score": random_scores(panel), "prepared": shared}
-    return lambda: simulate(panel, stop=len(panel.timestamps), **given)
+    terms, inputs = replace(TERMS, profile=PROFILES["moderate"], horizon=21), random_scores(panel)
+    rows: dict[str, Any] = {"start": 0, "stop": len(panel.timestamps), "prepared": shared}
+    return lambda: simulate(panel, terms, Inputs(score=inputs), **rows)
 
 
 def whole_backtest(given: argparse.Namespace) -> Iterator[Line]:
@@ -274,10 +274,10 @@ def alone(given: argparse.Namespace) -> dict[str, float]:
     imports = peak_megabytes()
     panel = random_panel(given.symbols, given.bars)
     table = planned_orders(panel, random_plan(given.symbols, given.bars))
-    options: dict[str, Any] = {**SETTINGS, "stop": given.bars, "profile": FAR}
+    options: dict[str, Any] = {"start": 0, "stop": given.bars}
     engine = scored_engine(panel)
     if given.alone == "orders":
-        engine = partial(simulate_orders, panel, table, **options)
+        engine = partial(simulate_orders, panel, table, TERMS, **options)
     built = peak_megabytes()
     first, _ = cpu(engine)
     return {"first": first, "imports": imports, "panel": built, "peak": peak_megabytes()}

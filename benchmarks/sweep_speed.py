@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from statistics import median
 from typing import Any
@@ -21,15 +22,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from trading_pipeline.core.backtest.run import book_settings, scored_rows
-from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES, Profile
+from trading_pipeline.core.trading.terms import Terms
 
 CAPITAL = 1_000_000.0
 LIMITS = {"stop_loss": (1.5, 2.0, 2.5, 3.0), "halve": (0.06, 0.08, 0.1, 0.12)}
@@ -43,12 +42,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    inputs, shared = random_market(given.symbols, given.bars)
+    basis, terms = random_market(given.symbols, given.bars)
     profiles = many_profiles(given.books)
-    bars = inputs[0].close.shape[0] - int(np.isfinite(inputs[1]).any(axis=1).argmax())
+    bars = basis.stop - basis.start
     print(f"{len(profiles)} books, {given.symbols} symbols x {bars} bars")
-    one, many = (swept(inputs, shared, profiles, count) for count in (1, given.threads))
-    loop = looped(inputs, shared, profiles)
+    one, many = (swept(basis, terms, profiles, count) for count in (1, given.threads))
+    loop = looped(basis, terms, profiles)
     same = np.array_equal(np.stack(loop()), many().equity)
     laps = [[timed(each) for each in (loop, one, many)] for _ in range(given.rounds)]
     threaded = f"sweep, {given.threads} threads"
@@ -62,8 +61,8 @@ def main() -> None:
     print(f"  every book the same to the last bit: {'yes' if same else 'NO'}")
 
 
-def random_market(symbols: int, bars: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """(panel, score, eligible, market), and what is prepared of them."""
+def random_market(symbols: int, bars: int) -> tuple[Basis, Terms]:
+    """Scores of a random market, all that is prepared of them, and the terms of an account."""
     rng = np.random.default_rng(0)
     common = rng.normal(0.0003, 0.008, (bars, 1))
     close = 50 * np.exp(np.cumsum(common + rng.normal(0, 0.018, (bars, symbols)), axis=0))
@@ -88,7 +87,7 @@ def random_market(symbols: int, bars: int) -> tuple[tuple[Any, ...], dict[str, A
         source="parquet",
         symbols=panel.symbols,
         start=date(2008, 1, 1),
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         costs=Costs(fee=0.0005),
     )
@@ -96,8 +95,8 @@ def random_market(symbols: int, bars: int) -> tuple[tuple[Any, ...], dict[str, A
     for t in range(1, bars):
         score[t] = 0.95 * score[t - 1] + rng.normal(size=symbols)
     score[: min(252, bars // 4)] = np.nan
-    inputs = (panel, score, np.ones(close.shape, dtype=bool), market)
-    return inputs, {"prepared": prepare(panel), "groups": groups_of(panel, market)}
+    basis = Basis.of(panel, score, np.ones(close.shape, dtype=bool), market)
+    return basis, Terms.of(market, CAPITAL)
 
 
 def weekdays(bars: int) -> Any:
@@ -114,40 +113,26 @@ def many_profiles(books: int) -> dict[str, Profile]:
 
 
 def swept(
-    inputs: tuple[Any, ...], shared: dict[str, Any], profiles: dict[str, Profile], threads: int
+    basis: Basis, terms: Terms, profiles: dict[str, Profile], threads: int
 ) -> Callable[[], Any]:
-    panel, score, able, market = inputs
-    return lambda: sweep(panel, score, able, market, profiles, CAPITAL, threads=threads, **shared)
+    return lambda: sweep(basis, terms, profiles, threads=threads)
 
 
 def looped(
-    inputs: tuple[Any, ...], shared: dict[str, Any], profiles: dict[str, Profile]
+    basis: Basis, terms: Terms, profiles: dict[str, Profile]
 ) -> Callable[[], list[np.ndarray]]:
     """The same books, one after the other; caps are made once for each fraction of Kelly."""
-    panel, score, able, market = inputs
-    start, stop = scored_rows(score, len(panel.timestamps))
-    terms = {name: getattr(market, name) for name in ("horizon", "book", "shortable", "costs")}
-    sigma = shared["prepared"].volatility
+    panel, score, able, sigma = basis.panel, basis.score, basis.eligible, basis.prepared.volatility
 
     def run() -> list[np.ndarray]:
         caps: dict[float, np.ndarray] = {}
         equity = []
         for each in profiles.values():
+            under = replace(terms, profile=each)
             if each.kelly_fraction not in caps:
-                evidence = kelly_caps(panel, score, sigma, able, profile=each, **terms)
+                evidence = kelly_caps(panel, score, sigma, able, under)
                 caps[each.kelly_fraction] = evidence.cap
-            book = simulate(
-                panel,
-                start=start,
-                stop=stop,
-                profile=each,
-                score=score,
-                eligible=able,
-                kelly=caps[each.kelly_fraction],
-                **book_settings(market, CAPITAL),
-                **shared,
-            )
-            equity.append(book.equity)
+            equity.append(basis.trade(under, kelly=caps[each.kelly_fraction]).equity)
         return equity
 
     return run

@@ -4,15 +4,15 @@ Order of precedence, strongest first: TP_* variables, .env, pipeline.toml, the d
 Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 """
 
+import logging
 import os
 import re
 import tomllib
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import date
-from ipaddress import ip_address
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    create_model,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -30,16 +31,16 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from pydantic_settings import (
-    SettingsError as SettingsParsingError,
-)
+from pydantic_settings import SettingsError as SettingsParsingError
 
+from trading_pipeline.adapters.sources.address import secure_address
 from trading_pipeline.adapters.store.settings_file import write_settings
 from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
 
+_say_once = cache(logging.getLogger(__name__).warning)
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
 COIN_SOURCES = ("binance", "ccxt")
 _OF_SOURCE = {  # settings that only some sources read
@@ -54,7 +55,6 @@ _OF_SOURCE = {  # settings that only some sources read
 _OF_TRAINING = ("preset", "processes", "device", "precision")
 _SECRETS = ("alpaca_key", "alpaca_secret")
 ENV_FILE = ".env"
-_MARKET_NAME = r"[A-Za-z0-9_]+"  # also a folder, a table, and part of Dagster's names
 
 
 def months(span: Any) -> Any:
@@ -69,62 +69,24 @@ def months(span: Any) -> Any:
 Months = Annotated[int, BeforeValidator(months)]
 
 
-def secure(url: str) -> str:
-    """A venue's address: https, or http on this machine, since keys must not travel in clear."""
-    parts = _parts_of(url)
-    # What is refused is not repeated: it may hold a password.
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address is written like 'https://data.example.com'")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("an address has no user name, password, query or fragment")
-    if parts.scheme == "http" and not _is_this_machine(parts.hostname):
-        raise ValueError("http would send keys and bars in clear; use https")
-    return url.rstrip("/")
-
-
-def _parts_of(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # which is looked at only now
-    except ValueError:
-        return None
-    return parts
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
 Calendar = Annotated[str, AfterValidator(canonical_calendar)]
-Url = Annotated[str, AfterValidator(secure)]
+Url = Annotated[str, AfterValidator(secure_address)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CostSettings(_Section):
-    """`[markets.NAME.costs]`: what `Costs` says of each; borrow, funding and debit are a year's."""
-
-    fee: float = 0.001
-    maker_fee: float | None = None
-    fee_per_share: float = 0.0
-    minimum_fee: float = 0.0
-    slippage: float = 0.0005
-    impact: float = 0.0
-    participation: float = 0.1
-    borrow: float = 0.005
-    funding: float = 0.0
-    debit: float = 0.06
-    leverage: float = 1.0
-    lot: float = 0.0
-    min_notional: float = 1.0
-    delisting_loss: float = 0.3
-    delisted_after: int = 30
+if TYPE_CHECKING:
+    CostSettings = Costs  # whose fields it has, and whose defaults
+else:
+    CostSettings = create_model(
+        "CostSettings",
+        __base__=_Section,
+        __doc__="`[markets.NAME.costs]`: what `Costs` says of each; some are a year's.",
+        **{each.name: (each.type, each.default) for each in fields(Costs)},
+    )
 
 
 class WalkForwardSettings(_Section):
@@ -160,8 +122,7 @@ class MarketSettings(_Section):
     # As walk-forward counts them in bars that the calendar does not fit; else the calendar's.
     measured_bars_per_year: int | None = Field(default=None, ge=1)
     measured_days_per_year: int | None = Field(default=None, ge=1)
-    benchmark: str = "equal_weight"
-    book: str = "long_only"
+    mandate: str = "long_only"
     shortable: bool = False
     horizon: int | None = None  # bars; if not given, usual for calendar and timeframe
     profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
@@ -188,7 +149,7 @@ class MarketSettings(_Section):
 
     def market(self, name: str) -> Market:
         """The same, as the value that the rest of the code works with."""
-        if not re.fullmatch(_MARKET_NAME, name):
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):  # also a folder, a table, a part of assets
             raise SettingsError(
                 f"markets.{name!r}: a market's name is made of letters, digits and underscores"
             )
@@ -226,8 +187,8 @@ class MarketSettings(_Section):
         }
 
 
-class _OwnNames(PydanticBaseSettingsSource):
-    """What .env says under TP_*; other programs, such as compose, keep their variables there."""
+class _Reworded(PydanticBaseSettingsSource):
+    """What a source says, under today's names; each source by itself, for one overrides another."""
 
     def __init__(self, source: PydanticBaseSettingsSource) -> None:
         super().__init__(source.settings_cls)
@@ -237,8 +198,18 @@ class _OwnNames(PydanticBaseSettingsSource):
         return self.source.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
-        known = set(self.settings_cls.model_fields)
         values = self.source()
+        if not isinstance(markets := values.get("markets"), dict):
+            return values
+        return values | {"markets": {name: _reworded(name, each) for name, each in markets.items()}}
+
+
+class _OwnNames(_Reworded):
+    """What .env says under TP_*; other programs, such as compose, keep their variables there."""
+
+    def __call__(self) -> dict[str, Any]:
+        known = set(self.settings_cls.model_fields)
+        values = super().__call__()
         return {name: each for name, each in values.items() if name in known or _is_ours(name)}
 
 
@@ -304,7 +275,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = _NoSecrets(settings_cls, config_path())
-        return init_settings, env_settings, _OwnNames(dotenv_settings), toml
+        given = (init_settings, env_settings)
+        return *map(_Reworded, given), _OwnNames(dotenv_settings), _Reworded(toml)
 
     @classmethod
     def read(cls, **overrides: Any) -> "Settings":
@@ -397,6 +369,27 @@ def _places_of(market: str) -> str:
 def _in_env_file() -> dict[str, str | None]:
     path = Path(ENV_FILE)
     return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+
+
+def _reworded(name: str, entry: Any) -> Any:
+    """The entry of a market without the names that it was written under before."""
+    if not isinstance(entry, dict):
+        return entry
+    entry = dict(entry)
+    if "book" in entry and "mandate" not in entry:
+        entry["mandate"] = entry.pop("book")
+        _say_once(
+            f"{_place_of(('markets', name, 'book'))}: `book` of {name} is called `mandate` now"
+        )
+    if "benchmark" in entry:
+        place, value = _place_of(("markets", name, "benchmark")), entry.pop("benchmark")
+        if value != "equal_weight":
+            raise SettingsError(
+                f"{place}: markets.{name}: benchmark must be 'equal_weight', the only one so far; "
+                f"was {value!r}"
+            )
+        _say_once(f"{place}: `benchmark` of {name} is not read any more")
+    return entry
 
 
 def _refuse_unknown_variables(fields: set[str]) -> None:

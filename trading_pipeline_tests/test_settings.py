@@ -2,7 +2,7 @@
 
 import tomllib
 import traceback
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.definitions import build, home_of, plan_of
 from trading_pipeline.errors import SettingsError, StoreError
 from trading_pipeline.settings import (
@@ -19,6 +19,7 @@ from trading_pipeline.settings import (
     MarketSettings,
     Settings,
     WalkForwardSettings,
+    _say_once,
     months,
 )
 
@@ -51,6 +52,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("TP_HOME", "TP_CONFIG", "TP_LEDGER_URL", "TP_ALPACA_KEY", "TP_ALPACA_SECRET"):
         monkeypatch.delenv(name, raising=False)
+    _say_once.cache_clear()
     return tmp_path
 
 
@@ -65,6 +67,33 @@ def test_variables_win_over_env_file_over_toml(monkeypatch):
     assert Settings.read().home == Path("from_env_file")
     monkeypatch.setenv("TP_MARKETS__MINE__HORIZON", "9")
     assert Settings.read().market("mine").horizon == 9
+
+
+def test_old_names_are_read_on_and_said_once(caplog):
+    """Files that users have go on working; a benchmark was never read, and is not now."""
+    text = MARKET + 'book = "neutral"\nshortable = true\nbenchmark = "equal_weight"\n'
+    assert read(text).market("mine").mandate == "neutral"
+    assert Settings.read().market("mine").mandate == "neutral"
+    assert caplog.messages == [
+        "pipeline.toml: `book` of mine is called `mandate` now",
+        "pipeline.toml: `benchmark` of mine is not read any more",
+    ]
+
+
+@pytest.mark.parametrize("name", ["BOOK", "MANDATE"])
+@pytest.mark.parametrize("written", ["book", "mandate"])
+def test_a_variable_wins_over_the_file_whichever_name_either_has(monkeypatch, name, written):
+    monkeypatch.setenv(f"TP_MARKETS__MINE__{name}", "neutral")
+    settings = read(MARKET + f'shortable = true\n{written} = "long_only"\n')
+    assert settings.market("mine").mandate == "neutral"
+
+
+def test_every_cost_can_be_set(monkeypatch):
+    """The section derives from `Costs`: its names, its types and its defaults."""
+    monkeypatch.setenv("TP_MARKETS__MINE__COSTS__FEE", "0.002")
+    costs = read(MARKET + "[markets.mine.costs]\nmaker_fee = 0.0001\n").market("mine").costs
+    assert costs == Costs(fee=0.002, maker_fee=0.0001)
+    assert set(CostSettings.model_fields) == {each.name for each in fields(Costs)}
 
 
 def test_the_names_of_other_programs_in_env_file_are_left_alone():
@@ -82,6 +111,9 @@ def test_spans_are_months(span, expected):
     [
         ("a = [", r"pipeline\.toml is not TOML"),
         ("colour = 1", "colour: Extra inputs"),
+        (MARKET + 'benchmark = "SPY"', r"pipeline\.toml: markets\.mine: benchmark must be"),
+        (MARKET + 'book = "long_only"\nmandate = "neutral"', r"markets\.mine\.book: Extra"),
+        (MARKET + "[markets.mine.costs]\nfees = 1", r"markets\.mine\.costs\.fees: Extra"),
         ("markets = 3", "markets: Input should be a valid dictionary"),
         (MARKET.replace("5", '"x"'), r"markets\.mine\.horizon: .* integer"),
         (MARKET.replace("horizon", "horzon"), r"markets\.mine\.horzon: Extra"),

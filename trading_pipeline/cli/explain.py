@@ -1,14 +1,13 @@
 """The command that says why: what was known, decided and done about a symbol at a bar."""
 
 import json
-import math
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import Capital, MarketName, Preset
+from trading_pipeline.core.trading.to_dict import to_json
 from trading_pipeline.errors import SettingsError
 
 
@@ -48,18 +47,28 @@ def explain(
     asked for. A step marked `cuts` is a limit that bound, beside its figure and the limit. What a
     rule refused is under *Vetoes*. A decision is filled at the next open: *What became of it*.
     """
+    from trading_pipeline.cli.explain_text import overview_section, sections_of
+    from trading_pipeline.core.explain.explanation import explain as why
+    from trading_pipeline.core.explain.explanation import overview
+    from trading_pipeline.core.learning.dataset import burn_in
+
     stamp, day = _instant(at)
     run, data, window = _rerun(market, preset, capital)
     k = run.bar(stamp, day)
+    found: Any
     if symbol is None:
-        _print_bar(run, k, as_json)
-        return
-    from trading_pipeline.core.explain.explanation import explain as why
-    from trading_pipeline.core.learning.dataset import burn_in
-
-    _print_symbol(
-        why(run, k, run.column(symbol), data.grid, burn_in(window), window), all_features, as_json
-    )
+        bar = run.result.timestamps[k]
+        lines = overview(run, k)
+        found = {"market": run.market.name, "bar": bar, "symbols": lines}
+        sections = [overview_section(run, k, lines)]
+    else:
+        found = why(run, k, run.column(symbol), data.grid, burn_in(window), window)
+        sections = list(sections_of(found, all_features))
+    if as_json:
+        text = json.dumps(to_json(found), indent=2, ensure_ascii=False, allow_nan=False)
+        typer.echo(text)
+    else:
+        _print(sections)
 
 
 def _instant(text: str) -> tuple[Any, bool]:
@@ -96,35 +105,6 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
     return run, data, plan.recipe.model.n_steps
 
 
-def _print_bar(run: Any, k: int, as_json: bool) -> None:
-    """Every symbol of a bar."""
-    from trading_pipeline.cli.explain_text import instant, lines_of
-    from trading_pipeline.core.explain.explanation import overview
-
-    lines, bar = overview(run, k), run.book.timestamps[k]
-    log = run.book.log[k]
-    title = (
-        f"{run.market.name}, decided at the close of {instant(bar)}: equity {log['equity']:,.2f}, "
-        f"drawdown {log['drawdown']:.1%}, Kelly cap {log['kelly_cap']:.0%}"
-    )
-    if as_json:
-        _print_json({"market": run.market.name, "bar": bar, "symbols": [asdict(x) for x in lines]})
-        return
-    _print([lines_of(lines, title)])
-
-
-def _print_symbol(why: Any, all_features: bool, as_json: bool) -> None:
-    """One symbol in full."""
-    from trading_pipeline.cli.explain_text import Section, instant, sections_of
-
-    if as_json:
-        _print_json(_plain(why))
-        return
-    title = f"{why.symbol} in {why.market}, decided at the close of {instant(why.bar)}"
-    answer = Section(title, ("",), [(why.answer,)])
-    _print([answer, *sections_of(why, all_features)])
-
-
 def _print(sections: list[Any]) -> None:
     """Tables in a terminal, aligned text elsewhere."""
     from rich.console import Console
@@ -138,24 +118,3 @@ def _print(sections: list[Any]) -> None:
             console.print()
         else:
             typer.echo(f"{plain_text(section)}\n")
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """As JSON takes it: instants as ISO text, missing numbers as null, no limit as "inf"."""
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

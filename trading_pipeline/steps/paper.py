@@ -7,7 +7,7 @@ killed anywhere goes on from its last event and makes the same orders.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import book_settings, evidence_of, score_grid
+from trading_pipeline.core.backtest.run import evidence_of, score_grid
 from trading_pipeline.core.learning.checkpoint import check_checkpoint
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
@@ -26,13 +26,15 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.core.trading.groups import groups_at
-from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.core.trading.to_dict import json_number
+from trading_pipeline.core.trading.terms import Terms
+from trading_pipeline.core.trading.to_dict import json_number, to_json
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
+
+_RENAMED = {"book": "mandate"}  # terms of sessions that were opened under another name
 
 ORDER_COLUMNS = (
     "client_order_id",
@@ -153,7 +155,7 @@ class ReplaySession:
             "calendar": market.calendar,
             "timeframe": market.timeframe,
             "horizon": market.horizon,
-            "book": market.book,
+            "mandate": market.mandate,
             "shortable": market.shortable,
             "costs": _numbers(asdict(market.costs)),
             "limits": _numbers(market.limits),
@@ -165,12 +167,7 @@ class ReplaySession:
         self.trader = (
             Trader.from_dict(state.payload["state"])
             if state
-            else Trader(
-                self.panel.symbols,
-                session=session,
-                profile=profile_of(market),
-                **book_settings(market, capital),
-            )
+            else Trader(self.panel.symbols, Terms.of(market, capital), session=session)
         )
         self._agree_on_terms()
 
@@ -233,9 +230,11 @@ class ReplaySession:
         if opened is None:
             at = self.panel.timestamps[0].to_pydatetime()
             self._journal([Entry("opened", at, self.terms)])
-        elif opened.payload != self.terms:
+            return
+        agreed = {_RENAMED.get(name, name): each for name, each in opened.payload.items()}
+        if agreed != self.terms:
             raise LedgerError(
-                f"{self.stream} was opened with {opened.payload}, not with {self.terms}; give the "
+                f"{self.stream} was opened with {agreed}, not with {self.terms}; give the "
                 "same options to resume it, or another --session to start anew"
             )
 
@@ -249,22 +248,11 @@ def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [_as_json(row) for row in table.to_dict("records")]
-
-
-def _as_json(row: Mapping[Hashable, Any]) -> dict[str, Any]:
-    """A row as JSON takes it: instants as ISO text, numbers as `json_number` writes them."""
-    return {str(name): _json_value(value) for name, value in row.items()}
+    return [to_json(row) for row in table.to_dict("records")]
 
 
 def _numbers(terms: Mapping[str, float | None]) -> dict[str, Any]:
     return {name: None if each is None else json_number(each) for name, each in terms.items()}
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    return json_number(value) if isinstance(value, float) else value
 
 
 def replay(

@@ -15,6 +15,7 @@ from trading_pipeline.core.market.quality.finding import counted
 from trading_pipeline.core.market.stamps import Clock
 from trading_pipeline.core.trading.order_table import COLUMNS, orders_from
 from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 from trading_pipeline.steps.panel_file import PanelFile
 
@@ -67,17 +68,24 @@ def simulate_order_file(
     result = simulate_orders(
         grid,
         placed,
+        _terms(market, capital, profile),
         start=start,
         stop=len(grid.timestamps),
-        capital=capital,
-        costs=market.costs,
-        bars_per_year=market.bars_per_year,
-        shortable=market.shortable,
-        horizon=market.horizon,
-        profile=profile_of(replace(market, profile=profile)) if profile else None,
     )
     notes = [_terms_told(market, clock, profile), *_unread_told(table)]
     return Simulated(result, outcomes_of(placed, result, start), notes)
+
+
+def _terms(market: Market, capital: float, profile: str | None) -> Terms:
+    """Whatever the market's mandate says, its orders go short where it is shortable."""
+    return Terms(
+        capital=capital,
+        costs=market.costs,
+        bars_per_year=market.bars_per_year,
+        horizon=market.horizon,
+        shortable=market.shortable,
+        profile=profile_of(replace(market, profile=profile)) if profile else None,
+    )
 
 
 def _terms_told(market: Market, clock: Clock, profile: str | None) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,16 +19,15 @@ from trading_pipeline.adapters.store.trials import (
     panel_identity,
     record_trials,
 )
-from trading_pipeline.core.backtest.run import score_grid
-from trading_pipeline.core.backtest.sweep import Grid, baseline_equity, market_under, sweep
+from trading_pipeline.core.backtest.run import Basis, score_grid
+from trading_pipeline.core.backtest.sweep import Grid, market_under, sweep
 from trading_pipeline.core.evaluation.performance import day_closes
 from trading_pipeline.core.evaluation.sweep import Luck, luck_of, sweep_table
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.profiles import Profile, profile_of
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.steps.freshness import predicted
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
@@ -96,11 +94,11 @@ def sweep_predictions(
     """
     market, own = plan.market, profile_of(plan.market)
     profiles = _with_own(grid.profiles, own)
-    inputs = (panel, score_grid(panel, predictions), eligible, market)
-    shared: dict[str, Any] = {"prepared": prepare(panel), "groups": groups_of(panel, market)}
+    basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
+    terms = Terms.of(market, capital)
     watch = watching("books")
-    swept = sweep(*inputs, profiles, capital, threads=threads, watch=watch, **shared)
-    baselines = baseline_equity(*inputs, capital, **shared)
+    swept = sweep(basis, terms, profiles, threads=threads, watch=watch)
+    baselines = {name: each.equity for name, each in basis.trade_baselines(terms).items()}
     table = sweep_table(swept, market, watch=watching("intervals"))
     at = swept.timestamps[-1].to_pydatetime()
     tried, new = _journal(ledger, plan, profiles, list(table["sharpe"]), at)

@@ -29,16 +29,16 @@ def stored(monkeypatch, rerun):
     monkeypatch.setattr(command, "_rerun", lambda *_: (rerun, SimpleNamespace(grid=grid), 1))
 
 
-def some_order(rerun, kind):
-    """Day and symbol of an order that ended as wanted."""
+def some_order(rerun):
+    """Day and symbol of an order that was filled."""
     events = rerun.book.events
-    event = events[(events["reasons"] & kind != 0 if kind else events["quantity"] != 0)][20]
+    event = events[(events["quantity"] != 0) & (events["slot"] == 0)][20]
     decided = rerun.book.timestamps[event["bar"] - max(event["age"], 1)]
     return f"{decided:%Y-%m-%d}", rerun.panel.symbols[event["symbol"]]
 
 
 def test_a_symbol_is_explained_from_features_to_trade(run, stored, rerun):
-    day, symbol = some_order(rerun, 0)
+    day, symbol = some_order(rerun)
     code, said = run("explain", "--at", day, "--symbol", symbol)
     assert code == 0
     titles = (
@@ -59,7 +59,7 @@ def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
     coin = rerun_of(LONG_ONLY, level=0.0000123 / 50)
     grid = np.zeros((*coin.panel.close.shape, len(NAMES)), np.float32)
     monkeypatch.setattr(command, "_rerun", lambda *_: (coin, SimpleNamespace(grid=grid), 1))
-    day, symbol = some_order(coin, 0)
+    day, symbol = some_order(coin)
     k, n = coin.bar(pd.Timestamp(day, tz="UTC"), day=True), coin.column(symbol)
     _, said = run("explain", "--at", day, "--symbol", symbol)
     _, overview = run("explain", "--at", day)
@@ -72,13 +72,13 @@ def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
 
 
 def test_all_features_are_shown_when_asked_for(run, stored, rerun):
-    day, symbol = some_order(rerun, 0)
+    day, symbol = some_order(rerun)
     _, said = run("explain", "--at", day, "--symbol", symbol, "--all-features")
     assert all(f" {name} " in said for name in NAMES)
 
 
 def test_without_a_symbol_the_whole_decision_is_shown(run, stored, rerun):
-    code, said = run("explain", "--at", f"{rerun.book.timestamps[100]:%Y-%m-%d}")
+    code, said = run("explain", "--at", f"{rerun.book.timestamps[50]:%Y-%m-%d}")
     assert code == 0
     assert "symbol score signal held target order became reasons" in said
     assert all(f" {symbol} " in said for symbol in rerun.panel.symbols)
@@ -86,7 +86,7 @@ def test_without_a_symbol_the_whole_decision_is_shown(run, stored, rerun):
 
 def test_a_program_reads_json_with_the_same_figures(run, stored, rerun, capsys):
     """Valid JSON: no NaN, and floats that are those of the book to the last bit."""
-    day, symbol = some_order(rerun, 0)
+    day, symbol = some_order(rerun)
     code, said = run("explain", "--at", day, "--symbol", symbol, "--json")
     assert code == 0
     why = json.loads(said, parse_constant=lambda name: pytest.fail(name))
@@ -134,9 +134,9 @@ def test_an_instant_may_have_an_offset():
 
 
 def test_text_for_a_pipe_is_aligned_and_never_cut():
-    section = Section("Title", ("name", "figure"), [("a", "1"), ("long", "100")], (1,))
+    section = Section("Title", [("a", "1"), ("long", "100")], ("name", "figure"), (1,))
     assert plain_text(section) == "Title\n  name  figure\n  a          1\n  long     100"
-    assert plain_text(Section("Reasons", ("reason", ""), [])) == "Reasons\n  none"
+    assert plain_text(Section("Reasons", [], ("reason", ""))) == "Reasons\n  none"
     assert rich_table(section).row_count == 2
 
 
@@ -159,7 +159,7 @@ def test_on_the_sample_market_the_figures_are_those_of_the_report(
     orders, fills, vetoes = (
         pd.read_csv(stored / f"{name}.csv") for name in ("orders", "fills", "vetoes")
     )
-    bars, symbols = range(len(again.book.log) - 1), range(4)
+    bars, symbols = range(len(again.result.log) - 1), range(4)
     all_of_it = [
         explain(again, k, n, data.grid, burn_in(window), window) for k in bars for n in symbols
     ]

@@ -60,11 +60,11 @@ def run_orders(panel, table, *, shortable, volatility, eligible, **terms):
     return walk(panel, decide=decide, **terms)
 
 
-def run_signals(panel, *, book, shortable, profile, known, **terms):
+def run_signals(panel, *, mandate, shortable, profile, known, **terms):
     """What `simulate` must agree with; `known` holds its inputs by name."""
-    long_only = book == "long_only" or (profile is not None and profile.long_only)
+    long_only = mandate == "long_only" or (profile is not None and profile.long_only)
     decisions = Decisions(
-        panel, known, shorts=shortable and not long_only, neutral=book == "neutral"
+        panel, known, shorts=shortable and not long_only, neutral=mandate == "neutral"
     )
     return walk(panel, decide=decisions.decide, profile=profile, **terms)
 

@@ -1,6 +1,7 @@
 """A small report of real trades, written as the asset writes it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,9 +9,10 @@ import numpy as np
 
 from trading_pipeline.adapters.reports.charts.series import accounts
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import book_settings
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.steps.evaluate import report_series
 from trading_pipeline_tests.core.learning.sample_market import MARKET, panel
 
@@ -19,9 +21,8 @@ def small_book() -> BacktestResult:
     """Half in AAPL and MSFT through their splits and dividends."""
     weights = np.full(panel().close.shape, np.nan)
     weights[::21] = [0.25, 0.25, 0.25, 0.0]
-    return simulate(
-        panel(), start=600, stop=1400, weights=weights, **book_settings(MARKET, 100_000.0)
-    )
+    terms = replace(Terms.of(MARKET, 100_000.0), profile=None)
+    return simulate(panel(), terms, Inputs(weights=weights), start=600, stop=1400)
 
 
 def write_small_report(folder: Path) -> None:

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
-from trading_pipeline.adapters.store.ledger import Ledger
-from trading_pipeline.core.backtest.run import book_settings, evidence_of, score_grid
+from trading_pipeline.adapters.store.ledger import Entry, Ledger
+from trading_pipeline.core.backtest.run import evidence_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
 from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
@@ -68,12 +69,10 @@ def backtest(checkpoints, last):
     )
     return simulate(
         panel(),
+        Terms.of(MARKET, CAPITAL),
+        Inputs(score=score_grid(panel(), rows), eligible=dataset().eligible),
         start=FIRST,
         stop=last + 1,
-        eligible=dataset().eligible,
-        score=score_grid(panel(), rows),
-        profile=profile_of(MARKET),
-        **book_settings(MARKET, CAPITAL),
     )
 
 
@@ -223,6 +222,24 @@ def test_other_terms_do_not_resume_a_session(ledger, checkpoints):
         paper(ledger, checkpoints, capital=5_000.0)
 
 
+def test_a_session_that_was_opened_under_old_names_goes_on(ledger, checkpoints, tmp_path):
+    """Its mandate was called its book then; another one is refused all the same."""
+    opened = trade_terms(ledger, checkpoints)
+    for session, mandate in (("same", opened["mandate"]), ("other", "neutral")):
+        old = {name: each for name, each in opened.items() if name != "mandate"}
+        entry = Entry("opened", datetime(2030, 1, 1, tzinfo=UTC), old | {"book": mandate})
+        stream = f"paper/{MARKET.name}/{session}"
+        ledger.append_many(stream, [entry], datetime(2030, 1, 1, tzinfo=UTC), after=0)
+    assert len(trade(ledger, checkpoints, FIRST, FIRST + 1, session="same")) == 2
+    with pytest.raises(LedgerError, match="another --session to start anew"):
+        paper(ledger, checkpoints, session="other")
+
+
+def trade_terms(ledger, checkpoints):
+    """What a new session agrees to."""
+    return paper(ledger, checkpoints, session="new").terms
+
+
 def test_a_resumed_session_does_not_jump_over_bars(ledger, checkpoints):
     trade(ledger, checkpoints, FIRST, FIRST + 1)
     with pytest.raises(LedgerError, match="without the bars between"):
@@ -238,20 +255,10 @@ def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
     moved = panel().open.copy()
     moved[first_fill] *= 1.01
     object.__setattr__(changed := panel().until(len(moved)), "open", moved)
-    again = simulate(
-        changed,
-        start=FIRST,
-        stop=last + 1,
-        eligible=dataset().eligible,
-        score=score_grid(
-            panel(),
-            predict_rows(
-                Predictor(checkpoints["2006-01-01"]), dataset(), FOLDS["2006-01-01"].test, "x"
-            ),
-        ),
-        profile=profile_of(MARKET),
-        **book_settings(MARKET, CAPITAL),
-    )
+    predictor, fold = Predictor(checkpoints["2006-01-01"]), FOLDS["2006-01-01"]
+    score = score_grid(panel(), predict_rows(predictor, dataset(), fold.test, "x"))
+    inputs = Inputs(score=score, eligible=dataset().eligible)
+    again = simulate(changed, Terms.of(MARKET, CAPITAL), inputs, start=FIRST, stop=last + 1)
     assert again.equity[-1] != book.equity[-1]
 
 

@@ -5,7 +5,9 @@ import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.trading.engine import reasons
+from trading_pipeline.core.trading.engine.loop import VETOES
 from trading_pipeline.core.trading.engine.reasons import names_of
+from trading_pipeline.core.trading.engine.risk import CLOSING
 
 OUTCOMES = (
     "filled",
@@ -18,8 +20,6 @@ OUTCOMES = (
     "too late",  # decided at the last bar: there is no next open
     "cancels",  # quantity 0: takes back the one that waits
 )
-_CLOSING = reasons.DRAWDOWN_FLAT | reasons.KILL_SWITCH | reasons.BANKRUPT
-_REFUSALS = reasons.VETO_BITS | reasons.LOT | reasons.LONG_ONLY
 _CUTS = reasons.BUYING_POWER | reasons.LAPSED
 
 
@@ -44,7 +44,7 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
     cases = {
         "cancels": asked == 0,
         "too late": bar == last,
-        "refused": (placed == 0) | (decided & _CLOSING != 0),
+        "refused": (placed == 0) | (decided & CLOSING != 0),
         "filled in part": (filled != 0) & (short | (happened & _CUTS != 0)),
         "filled": filled != 0,
         "lapsed": happened & _CUTS != 0,
@@ -52,7 +52,9 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
         "waiting": until > last,
     }
     outcome = np.select(list(cases.values()), list(cases), "cancelled")
-    why = (decided & _REFUSALS) | (happened & (_CUTS | reasons.PARTICIPATION))
+    why = (decided & (VETOES | reasons.LOT | reasons.LONG_ONLY)) | (
+        happened & (_CUTS | reasons.PARTICIPATION)
+    )
     why[cases["refused"] & (why == 0)] = reasons.LOT  # less than a lot is no order at all
     why[np.isin(outcome, ("filled", "cancels", "too late"))] = 0
     return pd.DataFrame(

@@ -1,14 +1,16 @@
 """Random portfolios: how well one does on these bars by luck alone."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from trading_pipeline.core.backtest.baselines import month_starts
-from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.dtypes import new_account, new_positions, periods_of
+from trading_pipeline.core.trading.engine.dtypes import new_account, new_positions
 from trading_pipeline.core.trading.engine.loop import new_scratch, run_portfolios
 from trading_pipeline.core.trading.engine.parameters import parameters_of
-from trading_pipeline.core.trading.inputs import Prepared, known_grids, prepare
+from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids, prepare
+from trading_pipeline.core.trading.terms import Terms
 
 _BLOCK = 50  # portfolios whose weights are in memory at once
 
@@ -16,40 +18,32 @@ _BLOCK = 50  # portfolios whose weights are in memory at once
 def random_portfolios(
     panel: Panel,
     eligible: np.ndarray,
+    terms: Terms,
     *,
     start: int,
     stop: int,
-    capital: float,
-    costs: Costs,
-    bars_per_year: int,
     seed: int,
     count: int = 1000,
     prepared: Prepared | None = None,
 ) -> np.ndarray:
-    """Equity (count, stop - start) of fully invested long-only books, simulated with all costs.
+    """Equity (count, stop - start) of fully invested long-only portfolios, with all costs.
 
-    Every month each book draws new weights from Dirichlet(1) over the symbols eligible then:
-    uniform over all long-only portfolios. The same seed gives the same books.
+    Every month each one draws new weights from Dirichlet(1) over the symbols eligible then:
+    uniform over all long-only portfolios. The same seed gives the same ones.
 
     Args:
-        eligible: (T, N) bool. start, stop: rows of the panel. capital: quote currency.
+        eligible: (T, N) bool. start, stop: rows of the panel. terms: of which capital and costs
+            play a part, for none may be short or is managed.
         prepared: `prepare` of the panel, if it is at hand.
     """
     rows, N = month_starts(panel, start, stop), len(panel.symbols)
     asked = np.full(stop - start, -1)
     asked[rows - start] = np.arange(len(rows))
-    rules = parameters_of(
-        costs=costs,
-        bars_per_year=bars_per_year,
-        horizon=1,
-        book="long_only",
-        shortable=False,
-        profile=None,
-        scored=False,
-    )
-    fresh = (new_account(capital), new_positions(N), periods_of(panel.timestamps))
+    plain = replace(terms, horizon=1, mandate="long_only", shortable=False, profile=None)
+    rules = parameters_of(plain, scored=False)
     shared = prepare(panel) if prepared is None else prepared
-    prices, known = shared.prices, known_grids(panel, shared, eligible=eligible)
+    fresh = (new_account(terms.capital), new_positions(N), shared.periods)
+    prices, known = shared.prices, known_grids(panel, shared, Inputs(eligible=eligible))
     scratch = new_scratch(N)
     equity = np.zeros((count, stop - start))
     generator = np.random.default_rng(seed)

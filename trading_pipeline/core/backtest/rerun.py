@@ -1,6 +1,6 @@
 """The strategy's account once more, with everything that was decided, for whoever asks why.
 
-Letters: T rows of the panel, N symbols, K bars of the book; bar k of the book is row start + k.
+Letters: T rows of the panel, N symbols, K bars of the backtest; bar k of it is row start + k.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,13 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import Basis, basis_of, strategy_book
+from trading_pipeline.core.backtest.run import Basis, score_grid
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    FILL,
-    FLOW,
-    new_account,
-    new_positions,
-    periods_of,
-)
-from trading_pipeline.core.trading.engine.loop import Known, Records, new_scratch, run_history
-from trading_pipeline.core.trading.inputs import known_grids
+from trading_pipeline.core.trading.engine.dtypes import Array, Decision
+from trading_pipeline.core.trading.engine.reasons import Facts
 from trading_pipeline.core.trading.profiles import Profile, profile_of
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 
 
@@ -39,7 +31,7 @@ class Rerun:
     capital: float
     predictions: pd.DataFrame
     basis: Basis
-    book: BacktestResult  # with the decision on every symbol at every bar
+    result: BacktestResult  # with the decision on every symbol at every bar
 
     @classmethod
     def of(
@@ -51,15 +43,15 @@ class Rerun:
         capital: float,
     ) -> Self:
         """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
-        basis = basis_of(panel, predictions, eligible, market)
-        book = strategy_book(panel, basis, market, capital, everything=True)
+        basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
+        result = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,
             market=market,
             capital=capital,
             predictions=predictions,
             basis=basis,
-            book=book,
+            result=result,
         )
 
     @property
@@ -70,45 +62,19 @@ class Rerun:
         """The panel's row of bar k."""
         return self.basis.start + k
 
-    def decided(self, k: int) -> np.ndarray:
-        """(N,) DECISION at the close of bar k."""
+    def decided(self, k: int) -> Array[Decision]:
+        """(N,) at the close of bar k."""
         N = len(self.panel.symbols)
-        rows: np.ndarray = self.book.decisions[k * N : (k + 1) * N]
-        return rows
+        return self.result.decisions[k * N : (k + 1) * N]
 
-    def positions(self, k: int) -> np.ndarray:
-        """(N,) POSITION at the close of bar k, before it is decided on."""
-        book, N = self.book, len(self.panel.symbols)
-        account, positions = new_account(self.capital), new_positions(N)
-        start, stop = self.row(0), self.row(k) + 1
-        records = Records(
-            log=np.zeros(k + 1, ACCOUNT),
-            held=np.zeros((k + 1, N)),
-            decisions=np.zeros(64 * N, DECISION),
-            fills=np.zeros(128 * N, FILL),
-            flows=np.zeros(64 * N, FLOW),
-            counts=np.zeros(3, np.int64),
-        )
-        inputs, periods, now = self._known, periods_of(self.panel.timestamps), start
-        while now < stop:  # its events are known already: the room for them is used again
-            records.counts[:] = 0
-            rows = (start, now, stop)
-            now = run_history(
-                book.rules, account, positions, periods, self.basis.prepared.prices, inputs,
-                rows, False, new_scratch(N), records,
-            )  # fmt: skip
-        return positions
+    def facts(self, k: int, n: int) -> Facts:
+        """What the reasons for the decision on symbol n at bar k are told from."""
+        return Facts(self.result.rules[0], self.result.log[k], self.decided(k)[n])
 
     @cached_property
-    def _known(self) -> Known:
-        return known_grids(
-            self.panel,
-            self.basis.prepared,
-            score=self.basis.score,
-            eligible=self.basis.eligible,
-            groups=self.basis.groups,
-            kelly=self.basis.evidence.cap,
-        )
+    def trades(self) -> pd.DataFrame:
+        """Its closed round trips."""
+        return self.result.trades()
 
     def column(self, symbol: str) -> int:
         """The symbol's place.
@@ -136,7 +102,7 @@ class Rerun:
         Raises:
             TradingError: there is no such bar, or it was not decided on; names the nearest.
         """
-        stamps, first, last = self.panel.timestamps, self.row(0), self.row(len(self.book.log) - 2)
+        stamps, first, last = self.panel.timestamps, self.row(0), self.row(len(self.result.log) - 2)
         following = int(stamps.searchsorted(at + pd.Timedelta(days=1) if day else at, "left"))
         row = following - 1 if day else following
         there = 0 <= row < len(stamps) and (stamps[row] >= at if day else stamps[row] == at)

@@ -1,4 +1,4 @@
-"""A book: everything a simulation wrote down, and the tables and totals made from it."""
+"""A backtest's result: all that a simulation wrote down, and the tables and totals made from it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,17 @@ import pandas as pd
 
 from trading_pipeline.core.backtest.trades import trades_of
 from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import FILL, FLOWS, SLOTS, paid_in
+from trading_pipeline.core.trading.engine.dtypes import (
+    FLOWS,
+    SLOTS,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Fill,
+    Parameters,
+    Trace,
+)
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
     fills_of,
@@ -24,14 +34,15 @@ class BacktestResult:
 
     timestamps: pd.DatetimeIndex  # (K,)
     symbols: tuple[str, ...]  # N
-    rules: np.ndarray  # (1,) parameters of costs and limits
-    log: np.ndarray  # (K,) ACCOUNT, after the decision of each close
+    rules: Array[Parameters]  # (1,) costs and limits
+    log: Array[Account]  # (K,) after the decision of each close
     quantity: np.ndarray  # (K, N) units held at each close, negative is short
-    decisions: np.ndarray  # (D,) DECISION: with an order or a veto, or every one
-    events: np.ndarray  # (F,) FILL: fills, and orders that lapsed
-    payments: np.ndarray  # (P,) FLOW
+    decisions: Array[Decision]  # (D,) with an order or a veto, or every one
+    events: Array[Fill]  # (F,) fills, and orders that lapsed
+    payments: Array[CashFlow]  # (P,)
     close: np.ndarray  # (K, N) raw, as the panel had it
     split: np.ndarray  # (K, N) new shares per old one, as the panel had them
+    trace: Array[Trace]  # (K, N) after the decision of each close, or (K, 0): not kept
 
     @property
     def equity(self) -> np.ndarray:
@@ -78,7 +89,7 @@ class BacktestResult:
 
     @property
     def forecast(self) -> np.ndarray:
-        """(K,) volatility per bar that the target book would have had; 0 for an unmanaged one."""
+        """(K,) volatility per bar that the targets would have had; 0 where nothing is managed."""
         return self._of("forecast")
 
     @cached_property
@@ -97,14 +108,14 @@ class BacktestResult:
 
     @property
     def reasons(self) -> np.ndarray:
-        """(D,) uint32 bits of `reasons`, for each of the decisions."""
+        """(D,) int64 bits of `reasons`, for each of the decisions."""
         bits: np.ndarray = self.decisions["reasons"].copy()
         return bits
 
     @cached_property
     def fills_made(self) -> np.ndarray:
-        """(K, N, 3) FILL by slot, in the order of time that `SLOTS` has; price NaN: none filled."""
-        grid = np.zeros((*self.quantity.shape, len(SLOTS)), FILL)
+        """(K, N, 3) fills by slot, in the order of time of `SLOTS`; price NaN: none filled."""
+        grid = Fill.zeros(*self.quantity.shape, len(SLOTS))
         grid["price"] = np.nan
         at = self.events[self.events["quantity"] != 0]
         grid[at["bar"], at["symbol"], at["slot"]] = at
@@ -153,24 +164,3 @@ class BacktestResult:
     def trades(self) -> pd.DataFrame:
         """Closed round trips, from flat to flat: see `trades_of`."""
         return trades_of(self.timestamps, self.symbols, self.events, self.payments, self.split)
-
-
-def accounting_error(book: BacktestResult) -> float:
-    """How far the book is from adding up: the largest discrepancy, as a fraction of capital.
-
-    Checks, at every bar, that cash moved by fills, fees and cash flows and nothing else, that
-    quantities moved by fills and splits, and that equity is cash plus quantity × price.
-    """
-    fills, K = book.events, len(book.timestamps)
-    spent = fills["quantity"] * fills["price"] + fills["fee"]
-    paid = np.bincount(fills["bar"], weights=spent, minlength=K)
-    flowed = np.bincount(book.payments["bar"], weights=paid_in(book.payments), minlength=K)
-    flowed = flowed + book.log["interest"]
-    cash = np.diff(book.cash) - (flowed - paid)[1:]
-    held, price = book.quantity, np.nan_to_num(book.price)
-    traded = np.zeros(held.shape)
-    np.add.at(traded, (fills["bar"], fills["symbol"]), fills["quantity"])
-    moved = held[1:] - held[:-1] * book.split[1:] - traded[1:]
-    equity = book.equity - book.cash - (held * price).sum(axis=1)
-    worst = [np.abs(part).max(initial=0.0) for part in (cash, moved * price[1:], equity)]
-    return float(max(worst) / book.equity[0])

@@ -1,10 +1,10 @@
 """The backtest of a market: its predictions traded, beside what anyone could have done.
 
-Every book starts at the first row that has a prediction, on the same bars, with the same costs.
+Every account starts at the first row that has a prediction, on the same bars, with the same costs.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,10 @@ from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import Prepared, prepare
-from trading_pipeline.core.trading.kelly import Evidence, kelly_caps
+from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
+from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_caps
 from trading_pipeline.core.trading.profiles import profile_of, without_stops
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 
 RANDOM_PORTFOLIOS = 1000
@@ -26,7 +27,7 @@ RANDOM_PORTFOLIOS = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Backtest:
-    """All books over rows [start, stop) of the panel; K = stop - start bars."""
+    """All results over rows [start, stop) of the panel; K = stop - start bars."""
 
     start: int
     stop: int
@@ -36,61 +37,74 @@ class Backtest:
     baselines: dict[str, BacktestResult]
     random_equity: np.ndarray  # (R, K), quote currency
     score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
-    evidence: Evidence  # that sized the managed books
+    evidence: KellyEvidence  # that sized the managed ones
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """What the strategy is decided on, over rows [start, stop) of the panel."""
+    """What every account of a backtest is decided on, over rows [start, stop) of the panel."""
 
+    panel: Panel
     start: int
     stop: int
     score: np.ndarray  # (T, N), NaN where nothing was predicted
     eligible: np.ndarray  # (T, N) bool
     prepared: Prepared
     groups: np.ndarray  # (T, N) int
-    evidence: Evidence
+    evidence: KellyEvidence
 
+    @classmethod
+    def of(cls, panel: Panel, score: np.ndarray, eligible: np.ndarray, market: Market) -> Self:
+        """The basis of scores (T, N) that were predicted out of sample.
 
-def basis_of(
-    panel: Panel, predictions: pd.DataFrame, eligible: np.ndarray, market: Market
-) -> Basis:
-    """What the books of a backtest have in common; arguments as those of `run_backtest`.
+        Raises:
+            TradingError: no prediction is of a bar of the panel.
+        """
+        start, stop = scored_rows(score, len(panel.timestamps))
+        prepared = prepare(panel)
+        return cls(
+            panel=panel,
+            start=start,
+            stop=stop,
+            score=score,
+            eligible=eligible,
+            prepared=prepared,
+            groups=groups_of(panel, market),
+            evidence=evidence_of(panel, score, prepared.volatility, eligible, market),
+        )
 
-    Raises:
-        TradingError: no prediction is of a bar of the panel.
-    """
-    score = score_grid(panel, predictions)
-    start, stop = scored_rows(score, len(panel.timestamps))
-    prepared = prepare(panel)
-    return Basis(
-        start=start,
-        stop=stop,
-        score=score,
-        eligible=eligible,
-        prepared=prepared,
-        groups=groups_of(panel, market),
-        evidence=evidence_of(panel, score, prepared.volatility, eligible, market),
-    )
+    @property
+    def inputs(self) -> Inputs:
+        """Of the strategy."""
+        return Inputs(
+            score=self.score, eligible=self.eligible, groups=self.groups, kelly=self.evidence.cap
+        )
 
+    def trade(self, terms: Terms, everything: bool = False, **changed: Any) -> BacktestResult:
+        """The strategy under these terms, or with some of its inputs changed; see `simulate`."""
+        return simulate(
+            self.panel,
+            terms,
+            replace(self.inputs, **changed),
+            start=self.start,
+            stop=self.stop,
+            everything=everything,
+            prepared=self.prepared,
+        )
 
-def strategy_book(
-    panel: Panel, basis: Basis, market: Market, capital: float, everything: bool = False
-) -> BacktestResult:
-    """The strategy's book of a backtest; with `everything` as `simulate` explains it."""
-    return simulate(
-        panel,
-        start=basis.start,
-        stop=basis.stop,
-        score=basis.score,
-        eligible=basis.eligible,
-        groups=basis.groups,
-        kelly=basis.evidence.cap,
-        prepared=basis.prepared,
-        profile=profile_of(market),
-        everything=everything,
-        **book_settings(market, capital),
-    )
+    def trade_baselines(self, terms: Terms) -> dict[str, BacktestResult]:
+        """Every rule baseline with no more than its costs, and some under the profile as well."""
+        rows = {"start": self.start, "stop": self.stop, "bars_per_year": terms.bars_per_year}
+        weights = {
+            name: rule(self.panel, self.eligible, **rows) for name, rule in RULE_BASELINES.items()
+        }
+        plain = replace(terms, profile=None)
+        return {
+            name: self.trade(plain, score=None, weights=path) for name, path in weights.items()
+        } | {
+            f"{name}_managed": self.trade(terms, score=None, weights=weights[name])
+            for name in MANAGED
+        }
 
 
 def run_backtest(
@@ -107,46 +121,30 @@ def run_backtest(
         panel: T rows, N symbols.
         predictions: the predictions table; `score` is traded.
         eligible: (T, N) bool, who may be bought at each close.
-        capital: quote currency, of every book.
+        capital: quote currency, of every account.
 
     Raises:
         TradingError: no prediction is of a bar of the panel.
     """
-    basis = basis_of(panel, predictions, eligible, market)
-    score, prepared, profile = basis.score, basis.prepared, profile_of(market)
-    settings = book_settings(market, capital)
-    rows: dict[str, Any] = {"start": basis.start, "stop": basis.stop}
-    shared: dict[str, Any] = {"kelly": basis.evidence.cap, "prepared": prepared}
-    shared["groups"] = basis.groups
-
-    def trade(**inputs: Any) -> BacktestResult:
-        return simulate(panel, eligible=eligible, **shared, **rows, **settings, **inputs)
-
-    weights = {
-        name: rule(panel, eligible, **rows, bars_per_year=market.bars_per_year)
-        for name, rule in RULE_BASELINES.items()
-    }
-    baselines = {name: trade(weights=path) for name, path in weights.items()}
-    for name in MANAGED:
-        baselines[f"{name}_managed"] = trade(weights=weights[name], profile=profile)
+    basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
+    terms, score = Terms.of(market, capital), basis.score
     late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
     return Backtest(
         start=basis.start,
         stop=basis.stop,
-        strategy=strategy_book(panel, basis, market, capital),
-        without_stops=trade(score=score, profile=without_stops(profile)),
-        one_bar_late=trade(score=late, profile=profile),
-        baselines=baselines,
+        strategy=basis.trade(terms),
+        without_stops=basis.trade(replace(terms, profile=without_stops(profile_of(market)))),
+        one_bar_late=basis.trade(terms, score=late),
+        baselines=basis.trade_baselines(terms),
         random_equity=random_portfolios(
             panel,
             eligible,
-            **rows,
-            capital=capital,
-            costs=market.costs,
-            bars_per_year=market.bars_per_year,
+            terms,
+            start=basis.start,
+            stop=basis.stop,
             seed=seed,
             count=RANDOM_PORTFOLIOS,
-            prepared=prepared,
+            prepared=basis.prepared,
         ),
         score=score,
         evidence=basis.evidence,
@@ -155,31 +153,9 @@ def run_backtest(
 
 def evidence_of(
     panel: Panel, score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, market: Market
-) -> Evidence:
+) -> KellyEvidence:
     """What past predictions allow a market to hold, in a backtest and on paper."""
-    return kelly_caps(
-        panel,
-        score,
-        volatility,
-        eligible,
-        horizon=market.horizon,
-        book=market.book,
-        shortable=market.shortable,
-        profile=profile_of(market),
-        costs=market.costs,
-    )
-
-
-def book_settings(market: Market, capital: float) -> dict[str, Any]:
-    """What every account of a market is opened with, in a backtest and on paper."""
-    return {
-        "capital": capital,
-        "costs": market.costs,
-        "bars_per_year": market.bars_per_year,
-        "horizon": market.horizon,
-        "book": market.book,
-        "shortable": market.shortable,
-    }
+    return kelly_caps(panel, score, volatility, eligible, Terms.of(market, capital=1.0))
 
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:

@@ -1,25 +1,31 @@
-"""Backtests: a history of bars and of predictions, weights or orders in, a book out."""
+"""Backtests: a history of bars and of predictions, weights or orders in, a result out."""
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    FILL,
-    FLOW,
     SLOTS,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Element,
+    Fill,
+    Order,
+    Parameters,
+    Trace,
     new_account,
     new_positions,
 )
 from trading_pipeline.core.trading.engine.loop import Records, new_scratch, run_history, run_orders
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import (
+    Inputs,
     Prepared,
     grid_of,
     known_grids,
@@ -27,82 +33,47 @@ from trading_pipeline.core.trading.inputs import (
     prepare,
 )
 from trading_pipeline.core.trading.order_table import orders_from
-from trading_pipeline.core.trading.profiles import Profile
+from trading_pipeline.core.trading.terms import Terms
 
 
 def simulate(
     panel: Panel,
+    terms: Terms,
+    inputs: Inputs,
     *,
     start: int,
     stop: int,
-    capital: float,
-    costs: Costs,
-    bars_per_year: int,
-    horizon: int,
-    book: str,
-    shortable: bool,
-    profile: Profile | None = None,
-    score: np.ndarray | None = None,
-    volatility: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
-    eligible: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    kelly: np.ndarray | None = None,
     everything: bool = False,
     prepared: Prepared | None = None,
 ) -> BacktestResult:
     """Trade rows [start, stop) of a panel: decided at each close, filled at the next open.
 
-    The last row is not decided on, for nothing could fill it. Given scores, a book is sized and
-    guarded by the profile. Given weights, it is traded as asked when there is no profile (NaN
+    The last row is not decided on, for nothing could fill it. Given scores, an account is sized and
+    guarded by the profile. Given weights, they are traded as asked when there is no profile (NaN
     holds), and otherwise the weights last asked for are scaled, capped and guarded as scores are.
 
     Args:
         panel: T rows, N symbols. A symbol without a bar keeps its last price; its order lapses.
-        capital: quote currency, > 0. horizon: bars; stops are in units of σ√horizon.
-        book: 'long_only' or 'neutral'; shorts need `shortable` and a profile that allows them.
-        score: (T, N) expected return in units of σ√h; NaN: no prediction, so nothing new.
-        volatility: (T, N) σ per bar; the panel's own 63-bar one if None.
-        weights: (T, N) target fractions of equity.
-        eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
-        groups: (T, N) int in [-1, N), symbols that share the profile's cap per group; none if None.
-        kelly: (T,) gross weight that past evidence allows, of `kelly_caps`; NaN, or None, where
-            there is none yet: the profile's starting cap holds.
+        inputs: either scores or weights, and what they are traded by.
         everything: keep what was decided on every symbol at every bar, and not only orders and
-            vetoes: `BacktestResult.decisions` has K × N rows then, for whoever asks why.
-        prepared: `prepare` of the panel, for whoever simulates many books on it.
+            vetoes, and how it came about: `BacktestResult.decisions` has K × N rows then, and
+            `BacktestResult.trace` is filled, for whoever asks why.
+        prepared: `prepare` of the panel, for whoever simulates many accounts on it.
 
     Raises:
         ValueError: rows, shapes or options that make no sense.
         TradingError: a score or weight is infinite, or a price is not positive.
     """
-    if (score is None) == (weights is None):
+    if (inputs.score is None) == (inputs.weights is None):
         raise ValueError("give either scores or weights")
-    if score is not None and profile is None:
+    if inputs.score is not None and terms.profile is None:
         raise ValueError("scores are sized by a profile: give one")
     _check_rows(panel, start, stop)
-    rules = parameters_of(
-        costs=costs,
-        bars_per_year=bars_per_year,
-        horizon=horizon,
-        book=book,
-        shortable=shortable,
-        profile=profile,
-        scored=score is not None,
-    )
+    rules = parameters_of(terms, scored=inputs.score is not None)
     shared = prepare(panel) if prepared is None else prepared
-    known = known_grids(
-        panel,
-        shared,
-        score=score,
-        weights=weights,
-        volatility=volatility,
-        eligible=eligible,
-        groups=groups,
-        kelly=kelly,
-    )
+    known = known_grids(panel, shared, inputs)
     prices, periods = shared.prices, shared.periods
-    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    account, positions = new_account(terms.capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
 
     def run(now: int, records: Records) -> int:
@@ -111,22 +82,16 @@ def simulate(
             rules, account, positions, periods, prices, known, rows, everything, scratch, records
         )
 
-    every = (stop - start) * len(panel.symbols) if everything else 0
-    return _result(panel, rules, _recorded(run, panel, start, stop, every), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, everything), start, stop)
 
 
 def simulate_orders(
     panel: Panel,
-    orders: pd.DataFrame | np.ndarray,
+    orders: pd.DataFrame | Array[Order],
+    terms: Terms,
     *,
     start: int,
     stop: int,
-    capital: float,
-    costs: Costs,
-    bars_per_year: int,
-    shortable: bool,
-    horizon: int = 1,
-    profile: Profile | None = None,
     volatility: np.ndarray | None = None,
     eligible: np.ndarray | None = None,
     prepared: Prepared | None = None,
@@ -141,34 +106,26 @@ def simulate_orders(
     Args:
         panel: T rows, N symbols; rows [start, stop) are traded.
         orders: as `orders_from` takes them, or as it gives them.
-        shortable: whether orders may go short; otherwise they end at a position of nothing.
-        horizon: bars; a profile's stops are in units of σ√horizon.
+        terms: orders may go short where they are `shortable`, and otherwise end at a position of
+            nothing.
         volatility: (T, N) σ per bar, of stops and impact; the panel's own 63-bar one if None.
         eligible: (T, N) bool, who may be bought; all symbols with a bar if None.
-        prepared: `prepare` of the panel, for whoever simulates many books on it.
+        prepared: `prepare` of the panel, for whoever simulates many accounts on it.
 
     Raises:
         ValueError: rows or shapes that make no sense.
         TradingError: an order that cannot be one; the message names its row and rule.
     """
     _check_rows(panel, start, stop)
-    rules = parameters_of(
-        costs=costs,
-        bars_per_year=bars_per_year,
-        horizon=horizon,
-        book="long_only",
-        shortable=shortable,
-        profile=profile,
-        scored=False,
-    )
-    rules["managed"], rules["shorts"] = 0, shortable
+    rules = parameters_of(terms, scored=False)
+    rules["managed"], rules["neutral"], rules["shorts"] = 0, 0, terms.shortable
     shared = prepare(panel) if prepared is None else prepared
     able = shared.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
     sigma = shared.volatility if volatility is None else numbers(panel, volatility, "volatility")
     prices, periods = shared.prices, shared.periods
-    account, positions = new_account(capital), new_positions(len(panel.symbols))
+    account, positions = new_account(terms.capital), new_positions(len(panel.symbols))
     scratch = new_scratch(len(panel.symbols))
-    asked = orders if isinstance(orders, np.ndarray) else orders_from(orders, panel)
+    asked = orders_from(orders, panel) if isinstance(orders, pd.DataFrame) else orders
 
     def run(now: int, records: Records) -> int:
         rows = (start, now, stop)
@@ -176,7 +133,7 @@ def simulate_orders(
             rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
         )
 
-    return _result(panel, rules, _recorded(run, panel, start, stop, 0), start, stop)
+    return _result(panel, rules, _recorded(run, panel, start, stop, False), start, stop)
 
 
 def _check_rows(panel: Panel, start: int, stop: int) -> None:
@@ -187,23 +144,27 @@ def _check_rows(panel: Panel, start: int, stop: int) -> None:
 
 
 def _recorded(
-    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, every: int
+    run: Callable[[int, Records], int], panel: Panel, start: int, stop: int, everything: bool
 ) -> Records:
     """All that a run writes down, with room that doubles as often as it has to."""
     K, N = stop - start, len(panel.symbols)
     least = len(SLOTS) * N + K * N // 4
     records = Records(
-        log=np.empty(K, ACCOUNT),
+        log=Account.empty(K),
         held=np.empty((K, N)),
-        decisions=np.empty(max(every, least), DECISION),
-        fills=np.empty(least, FILL),
-        flows=np.empty(least, FLOW),
+        decisions=Decision.empty(K * N if everything else least),
+        fills=Fill.empty(least),
+        flows=CashFlow.empty(least),
         counts=np.zeros(3, np.int64),
+        trace=Trace.columns(K, N if everything else 0),
     )
     now = start
     while (now := run(now, records)) < stop:
-        names = ("decisions", "fills", "flows")
-        records = records._replace(**{name: _doubled(getattr(records, name)) for name in names})
+        records = records._replace(
+            decisions=_doubled(records.decisions),
+            fills=_doubled(records.fills),
+            flows=_doubled(records.flows),
+        )
     decided, filled, flowed = records.counts
     return records._replace(
         decisions=records.decisions[:decided].copy(),  # a view would keep the unused room
@@ -212,14 +173,13 @@ def _recorded(
     )
 
 
-def _doubled(events: np.ndarray) -> np.ndarray:
-    room = np.empty(2 * len(events), events.dtype)
-    room[: len(events)] = events
-    return room
+def _doubled(events: Array[Element]) -> Array[Element]:
+    """The events, and as much room again."""
+    return cast(Array[Element], np.concatenate([events, np.empty_like(events)]))
 
 
 def _result(
-    panel: Panel, rules: np.ndarray, records: Records, start: int, stop: int
+    panel: Panel, rules: Array[Parameters], records: Records, start: int, stop: int
 ) -> BacktestResult:
     return BacktestResult(
         timestamps=panel.timestamps[start:stop],
@@ -232,4 +192,5 @@ def _result(
         payments=records.flows,
         close=panel.close[start:stop],
         split=panel.conversion[start:stop],
+        trace=cast(Array[Trace], records.trace.view(Trace.dtype)[..., 0]),
     )

@@ -1,49 +1,48 @@
 """Sweeps: one set of predictions traded under many risk profiles at once.
 
-Every book is the one that `simulate` would make, to the last bit; only its account is kept, so that
-a thousand of them fit into memory. Letters: R books, K bars, T rows of the panel, N symbols.
+Every account is the one of `simulate`, to the last bit. Nothing else is kept, so that a thousand
+of them fit into memory. Letters: R accounts, K bars, T rows of the panel, N symbols.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES
-from trading_pipeline.core.backtest.run import book_settings, scored_rows
-from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
+    Account,
+    Array,
+    Parameters,
     new_account,
     new_positions,
-    periods_of,
 )
-from trading_pipeline.core.trading.engine.loop import PATH, new_scratch, run_books
+from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import Prepared, known_grids, prepare
+from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
+from trading_pipeline.core.trading.terms import Terms
 
-_BLOCK = 4  # books that a thread runs before it says so
+_BLOCK = 4  # accounts that a thread runs before it says so
+_OF_KELLY = ("long_only", "kelly_fraction", "kelly_floor", "gross_cap")  # what caps depend on
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sweep:
-    """What remains of R books over the same K bars; money in quote currency."""
+    """What remains of R accounts over the same K bars; money in quote currency."""
 
     timestamps: pd.DatetimeIndex  # (K,)
     start: int  # row of the panel
     stop: int  # the row after the last
     profiles: dict[str, Profile]  # R, by name
-    paths: np.ndarray  # (R, K) PATH
-    accounts: np.ndarray  # (R,) ACCOUNT, after the last bar
+    paths: Array[Path]  # (R, K)
+    accounts: Array[Account]  # (R,) after the last bar
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,64 +136,49 @@ def market_under(market: Market, profile: Profile) -> Market:
 
 
 def sweep(
-    panel: Panel,
-    score: np.ndarray,
-    eligible: np.ndarray,
-    market: Market,
+    basis: Basis,
+    terms: Terms,
     profiles: Mapping[str, Profile],
-    capital: float,
     *,
     threads: int = 1,
-    prepared: Prepared | None = None,
-    groups: np.ndarray | None = None,
     watch: Callable[[int, int, str], None] | None = None,
 ) -> Sweep:
-    """Trade the same scores under each profile; every book is that of `simulate`, bit for bit.
+    """Trade the same scores under each profile; every result is that of `simulate`, bit for bit.
 
-    The market's own profile and limits play no part: only those given do.
+    The profile of the terms plays no part: only those given do.
 
     Args:
-        score: (T, N) of `score_grid`; NaN where nothing was predicted out of sample.
-        eligible: (T, N) bool, who may be bought at each close.
-        profiles: R by name. capital: quote currency, of every book.
-        threads: that run books at the same time; the kernels leave the interpreter alone. The
+        basis: of the scores. profiles: R by name.
+        threads: that run accounts at the same time; the kernels leave the interpreter alone. The
             result does not depend on it.
-        prepared: `prepare` of the panel. groups: `groups_of` it. Made here if None.
-        watch: called with (books done, R, "") as blocks of books are done.
+        watch: called with (accounts done, R, "") as blocks of them are done.
 
     Raises:
-        ValueError: no profiles, no threads, or a profile that the market's book does not allow.
-        TradingError: no score is of a bar of the panel, or one is infinite.
+        ValueError: no profiles, no threads, or a profile that the other terms do not allow.
+        TradingError: a score is infinite.
     """
     if not profiles or threads < 1:
         raise ValueError(
             f"{len(profiles)} profiles on {threads} threads: give one of each at least"
         )
-    start, stop = scored_rows(score, len(panel.timestamps))
-    settings = book_settings(market, capital)
-    del settings["capital"]
-    rules = [parameters_of(profile=each, scored=True, **settings) for each in profiles.values()]
-    shared = prepare(panel) if prepared is None else prepared
-    caps = _caps(panel, score, eligible, market, shared, profiles.values())
-    known = known_grids(
-        panel,
-        shared,
-        score=score,
-        eligible=eligible,
-        groups=groups_of(panel, market) if groups is None else groups,
-    )
-    fresh = (new_account(capital), new_positions(len(panel.symbols)), periods_of(panel.timestamps))
-    paths, accounts = np.zeros((len(rules), stop - start), PATH), np.zeros(len(rules), ACCOUNT)
+    panel, shared = basis.panel, basis.prepared
+    under = [replace(terms, profile=each) for each in profiles.values()]
+    rules = [parameters_of(each, scored=True) for each in under]
+    caps = _caps(basis, under)
+    known = known_grids(panel, shared, basis.inputs)
+    fresh = (new_account(terms.capital), new_positions(len(panel.symbols)), shared.periods)
+    paths = Path.zeros(len(rules), basis.stop - basis.start)
+    accounts = Account.zeros(len(rules))
 
     def run(first: int) -> int:
         part = slice(first, first + _BLOCK)
-        run_books(
-            np.concatenate(rules[part]),
+        run_accounts(
+            cast(Array[Parameters], np.concatenate(rules[part])),
             *fresh,
             shared.prices,
             known,
             np.stack(caps[part]),
-            (start, stop),
+            (basis.start, basis.stop),
             new_scratch(len(panel.symbols)),
             paths[part],
             accounts[part],
@@ -207,62 +191,24 @@ def sweep(
         if watch is not None:
             watch(done, len(rules), "")
     return Sweep(
-        timestamps=panel.timestamps[start:stop],
-        start=start,
-        stop=stop,
+        timestamps=panel.timestamps[basis.start : basis.stop],
+        start=basis.start,
+        stop=basis.stop,
         profiles=dict(profiles),
         paths=paths,
         accounts=accounts,
     )
 
 
-def baseline_equity(
-    panel: Panel,
-    score: np.ndarray,
-    eligible: np.ndarray,
-    market: Market,
-    capital: float,
-    *,
-    prepared: Prepared,
-    groups: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Equity (K,) of the rule baselines of a backtest, on the bars that a sweep has.
-
-    The managed ones are under the market's own profile; arguments are those of `sweep`.
-    """
-    start, stop = scored_rows(score, len(panel.timestamps))
-    profile, rows = profile_of(market), {"start": start, "stop": stop}
-    (kelly,) = _caps(panel, score, eligible, market, prepared, [profile])
-    shared: dict[str, Any] = {"kelly": kelly, "prepared": prepared, "groups": groups, **rows}
-    shared |= {"eligible": eligible, **book_settings(market, capital)}
-    equity = {}
-    for name, rule in RULE_BASELINES.items():
-        weights = rule(panel, eligible, **rows, bars_per_year=market.bars_per_year)
-        equity[name] = simulate(panel, weights=weights, **shared).equity
-        if name in MANAGED:
-            managed = simulate(panel, weights=weights, profile=profile, **shared)
-            equity[f"{name}_managed"] = managed.equity
-    return equity
-
-
-def _caps(
-    panel: Panel,
-    score: np.ndarray,
-    eligible: np.ndarray,
-    market: Market,
-    shared: Prepared,
-    profiles: Iterable[Profile],
-) -> list[np.ndarray]:
+def _caps(basis: Basis, under: Iterable[Terms]) -> list[np.ndarray]:
     """R Kelly caps (T,); profiles that differ in other limits share one."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
-    settings = {name: getattr(market, name) for name in ("horizon", "book", "shortable", "costs")}
     caps = []
-    for each in profiles:
-        key = (each.long_only, each.kelly_fraction, each.kelly_floor, each.gross_cap)
+    for terms in under:
+        key = tuple(getattr(terms.profile, name) for name in _OF_KELLY)
         if key not in known:
-            known[key] = kelly_caps(
-                panel, score, shared.volatility, eligible, profile=each, **settings
-            ).cap
+            volatility = basis.prepared.volatility
+            known[key] = kelly_caps(basis.panel, basis.score, volatility, basis.eligible, terms).cap
         caps.append(known[key])
     return caps
 

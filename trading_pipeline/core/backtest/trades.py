@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.trading.engine.dtypes import paid_in
+from trading_pipeline.core.trading.engine.dtypes import Array, CashFlow, Fill, paid_in
 from trading_pipeline.core.trading.engine.reasons import kind_of
 
 _ALL = 1 - 1e-9  # of a position: less than this left is rounding
@@ -23,8 +23,8 @@ _COLUMNS = {
 def trades_of(
     timestamps: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    fills: np.ndarray,
-    flows: np.ndarray,
+    fills: Array[Fill],
+    flows: Array[CashFlow],
     split: np.ndarray,
 ) -> pd.DataFrame:
     """Round trips that have ended, by the bar that ended them.
@@ -33,7 +33,7 @@ def trades_of(
     cash is divided by quantity.
 
     Args:
-        fills: (F,) FILL; flows: (P,) FLOW; split: (K, N).
+        fills: (F,); flows: (P,); split: (K, N).
 
     Returns:
         symbol, side (long, short), opened_at, closed_at, bars between the two, invested (money

@@ -13,24 +13,25 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.rerun import Rerun
-from trading_pipeline.core.explain.account import Account, account_of
+from trading_pipeline.core.explain.account import AccountAtClose, account_of
+from trading_pipeline.core.explain.answer import answer_of
 from trading_pipeline.core.explain.order import (
-    Order,
+    ExplainedOrder,
+    ReasonText,
     Veto,
-    answer_of,
     order_of,
+    reasons_of,
     vetoes_at,
 )
 from trading_pipeline.core.explain.outcome import (
-    Filled,
+    FillOutcome,
     Held,
     Trade,
     became,
     held_at,
     trades_with,
 )
-from trading_pipeline.core.explain.sentences import Reason, reasons_of
-from trading_pipeline.core.explain.sizing import Step, sizing_steps
+from trading_pipeline.core.explain.sizing import SizingStep, sizing_steps
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.features.feature import Feature
 from trading_pipeline.core.market.bars import price_text
@@ -95,14 +96,14 @@ class Explanation:
     prediction: Predicted | None
     eligible: bool
     eligibility: tuple[Condition, ...]
-    steps: tuple[Step, ...]
-    account: Account
+    steps: tuple[SizingStep, ...]
+    account: AccountAtClose
     held: Held | None
     target: float  # weight
-    order: Order | None
-    reasons: tuple[Reason, ...]
+    order: ExplainedOrder | None
+    reasons: tuple[ReasonText, ...]
     vetoes: tuple[Veto, ...]
-    became: tuple[Filled, ...]
+    became: tuple[FillOutcome, ...]
     after: Held | None  # at the close of the next bar
     trades: tuple[Trade, ...]
 
@@ -118,7 +119,7 @@ def explain(
         features: (T, N, F) as stored, in the order of the catalog.
         lookback, window: of the universe's rule, as `eligibility_at` takes them.
     """
-    row, panel, stamp = run.row(k), run.panel, run.book.timestamps[k]
+    row, panel, stamp = run.row(k), run.panel, run.result.timestamps[k]
     filled, order, vetoes = became(run, k, n), order_of(run, k, n), vetoes_at(run, k, n)
     reasons = reasons_of(run, k, n)
     return Explanation(
@@ -243,7 +244,7 @@ def overview(run: Rerun, k: int) -> tuple[Line, ...]:
     )
 
 
-def _shortly(each: Filled) -> str:
+def _shortly(each: FillOutcome) -> str:
     what = "" if each.kind == "order" else f"{each.kind} "
     if not each.quantity:
         return f"{what}{'lapsed' if each.lapsed else 'cut to nothing'}"

@@ -1,21 +1,24 @@
-"""The order of a decision, the rules that refused one, and the whole of it in a sentence."""
+"""The order of a decision, the reasons for it, and what was refused."""
 
-import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trading_pipeline.core.backtest.rerun import Rerun
-from trading_pipeline.core.explain.outcome import Filled
-from trading_pipeline.core.explain.sentences import Reason, figures_of, sentences_of
-from trading_pipeline.core.market.bars import price_text
-from trading_pipeline.core.trading.engine.reasons import NAMES
-from trading_pipeline.core.trading.tables import orders_of, vetoes_of
+from trading_pipeline.core.trading.engine.reasons import REFUSED, Facts, reasons_in
+from trading_pipeline.core.trading.tables import orders_of
 
 SESSION = "backtest"  # in order ids, as the report has them
-_BITS = {name: bit for bit, name in NAMES.items()}
+
+
+class ReasonText(NamedTuple):
+    """A reason as it is told of one decision."""
+
+    name: str
+    text: str
 
 
 @dataclass(frozen=True)
-class Order:
+class ExplainedOrder:
     """An order as orders.csv has it."""
 
     client_order_id: str
@@ -37,85 +40,32 @@ class Veto:
     text: str
 
 
-def order_of(run: Rerun, k: int, n: int) -> Order | None:
+def told(bits: int, facts: Facts) -> tuple[ReasonText, ...]:
+    """The reasons set, lowest bit first, as sentences about a decision."""
+    return tuple(ReasonText(row.name, row.told(facts)) for row in reasons_in(bits))
+
+
+def reasons_of(run: Rerun, k: int, n: int) -> tuple[ReasonText, ...]:
+    """Why the decision on symbol n at bar k is what it is."""
+    facts = run.facts(k, n)
+    return told(facts.decision["reasons"], facts)
+
+
+def order_of(run: Rerun, k: int, n: int) -> ExplainedOrder | None:
+    """The order decided on symbol n at bar k; None if there is none."""
     here = run.decided(k)[n : n + 1]
     if here["order"][0] == 0:
         return None
-    table = orders_of(SESSION, run.book.timestamps, run.book.symbols, here)
-    row = table.iloc[0]
-    return Order(
-        client_order_id=row["client_order_id"],
-        side=row["side"],
-        quantity=float(row["quantity"]),
-        type=row["type"],
-        limit_price=float(row["limit_price"]),
-        stop_price=float(row["stop_price"]),
-        notional=float(row["quantity"]) * float(here["price"][0]),
-    )
+    table = orders_of(SESSION, run.result.timestamps, run.result.symbols, here)
+    row = table.drop(columns=["decided_at", "symbol", "reasons"]).to_dict("records")[0]
+    return ExplainedOrder(**row, notional=row["quantity"] * float(here["price"][0]))
 
 
 def vetoes_at(run: Rerun, k: int, n: int) -> tuple[Veto, ...]:
-    book = run.book
-    here = run.decided(k)[n : n + 1]
-    table = vetoes_of(book.timestamps, book.symbols, book.rules, book.log, here)
-    figures = figures_of(run, k, n)
+    """The rules that refused the order on symbol n at bar k, or part of it."""
+    facts = run.facts(k, n)
     return tuple(
-        Veto(each["rule"], float(each["figure"]), float(each["limit"]),
-             sentences_of(_BITS[each["rule"]], figures)[0].text)
-        for each in table.to_dict("records")
-    )  # fmt: skip
-
-
-def answer_of(
-    run: Rerun,
-    k: int,
-    n: int,
-    order: Order | None,
-    reasons: tuple[Reason, ...],
-    filled: tuple[Filled, ...],
-) -> str:
-    """What happened, or that nothing did and why, in a sentence or two."""
-    here, texts = run.decided(k)[n], {reason.name: reason.text for reason in reasons}
-    held = float(here["quantity"])
-    holding = f"{held:+,.10g} held" if held else "nothing held"
-    if order is not None:
-        words = (
-            f"Ordered to {order.side} {order.quantity:,.10g}, with {holding}, towards a target of "
-            f"{float(here['target']):+.2%} of equity."
-        )
-        return f"{words} {_fate(filled)}"
-    why = next((texts[name] for name in _STOPPERS if name in texts), None)
-    if why is None:
-        why = (
-            "the target rounds to no whole lot" if "lot" in texts else "there is nothing to change"
-        )
-        if math.isnan(float(here["signal"])):
-            why = "nothing has been predicted of this symbol yet"
-    kept = f"No order, with {holding}: {why}."
-    barriers = [each for each in filled if each.kind != "order"]
-    return f"{kept} {_fate(tuple(barriers))}" if barriers else kept
-
-
-# Of several reasons for no order, the one that a person should read first.
-_STOPPERS = (
-    *("bankrupt", "kill_switch", "drawdown_flat", "no_bar", "monthly_loss", "weekly_loss"),
-    *("daily_loss", "turbulence", "min_notional", "no_trade_band", "ineligible", "no_score"),
-    *("cooling_off", "long_only"),
-)
-
-
-def _fate(filled: tuple[Filled, ...]) -> str:
-    """What became of an order, in words."""
-    words = []
-    for each in filled:
-        what = "It" if each.kind == "order" else each.kind.replace("_", " ").capitalize()
-        if each.quantity:
-            words.append(
-                f"{what} filled {each.quantity:+,.10g} at {price_text(each.price)} in the bar of "
-                f"{each.at:%Y-%m-%d %H:%M}."
-            )
-        if each.lapsed:
-            words.append("What was left of it lapsed." if each.quantity else "It lapsed unfilled.")
-        elif not each.quantity:
-            words.append("It was cut to nothing at the open.")
-    return " ".join(words) or "Nothing became of it."
+        Veto(row.name, float(row.figure(facts)), float(row.limit(facts)), row.told(facts))
+        for row in reasons_in(facts.decision["reasons"])
+        if row.kind == REFUSED
+    )

@@ -1,20 +1,20 @@
 """What became of a decision: fills, orders that lapsed, the position after it, and its trade."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.rerun import Rerun
-from trading_pipeline.core.explain.sentences import Reason, figures_of, sentences_of
+from trading_pipeline.core.explain.order import ReasonText, told
 from trading_pipeline.core.trading.engine.reasons import LAPSED, kind_of
 
 BASIS_POINT = 1e-4
 
 
 @dataclass(frozen=True)
-class Filled:
+class FillOutcome:
     """A fill, or an order that lapsed (quantity 0)."""
 
     at: pd.Timestamp  # the bar in which it happened
@@ -28,7 +28,7 @@ class Filled:
     fee: float  # money
     fee_bp: float
     lapsed: bool
-    reasons: tuple[Reason, ...]
+    reasons: tuple[ReasonText, ...]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,12 @@ class Trade:
     exit: str
 
 
-def became(run: Rerun, k: int, n: int) -> tuple[Filled, ...]:
+_TRADE = [field.name for field in fields(Trade)]
+
+
+def became(run: Rerun, k: int, n: int) -> tuple[FillOutcome, ...]:
     """What happened to the order decided at bar k, and to the symbol in the bar after it."""
-    events = run.book.events[run.book.events["symbol"] == n]
+    events = run.result.events[run.result.events["symbol"] == n]
     ordered = run.decided(k)[n]["order"] != 0
     # An order that was cut to nothing has no age.
     decided = events["bar"] - np.maximum(events["age"], 1)
@@ -71,7 +74,7 @@ def became(run: Rerun, k: int, n: int) -> tuple[Filled, ...]:
     return tuple(_filled(run, k, n, event) for event in rows[np.argsort(rows["bar"])])
 
 
-def _filled(run: Rerun, k: int, n: int, event: np.void) -> Filled:
+def _filled(run: Rerun, k: int, n: int, event: np.void) -> FillOutcome:
     bar = int(event["bar"])
     quantity, paid = float(event["quantity"]), float(event["price"])
     opened = float(run.panel.open[run.row(bar), n])
@@ -79,8 +82,8 @@ def _filled(run: Rerun, k: int, n: int, event: np.void) -> Filled:
     worse = math.copysign(1.0, quantity) * (paid / opened - 1) if quantity else math.nan
     slippage, fee = float(event["slippage"]), float(event["fee"])
     bits, unslipped = int(event["reasons"]), notional - math.copysign(slippage, quantity)
-    return Filled(
-        at=run.book.timestamps[bar],
+    return FillOutcome(
+        at=run.result.timestamps[bar],
         kind=kind_of(bits),
         quantity=quantity,
         price=paid if quantity else math.nan,
@@ -91,73 +94,58 @@ def _filled(run: Rerun, k: int, n: int, event: np.void) -> Filled:
         fee=fee,
         fee_bp=fee / notional / BASIS_POINT if notional else math.nan,
         lapsed=bool(bits & LAPSED),
-        reasons=sentences_of(bits, figures_of(run, k, n)),
+        reasons=told(bits, run.facts(k, n)),
     )
 
 
 def held_at(run: Rerun, k: int, n: int) -> Held | None:
     """The position at the close of bar k; None if there is none."""
-    quantity = float(run.book.quantity[k, n])
-    if quantity == 0:
+    here, position = run.decided(k)[n], run.result.trace[k, n]
+    if here["quantity"] == 0:
         return None
-    position = run.positions(k)[n]
     return Held(
-        at=run.book.timestamps[k],
-        quantity=quantity,
-        price=float(run.book.price[k, n]),
-        weight=float(run.book.weight[k, n]),
-        since=run.book.timestamps[_opened(run, k, n)],
-        entry=float(position["entry"]),
-        stop=float(position["stop"]),
-        take=float(position["take"]),
+        at=run.result.timestamps[k],
+        **{name: float(here[name]) for name in ("quantity", "price", "weight")},
+        since=run.result.timestamps[_opened(run, k, n)],
+        **{name: float(position[name]) for name in ("entry", "stop", "take")},
         trailing=bool(position["trailed"]),
     )
 
 
 def _opened(run: Rerun, k: int, n: int) -> int:
     """The bar in which the position held at the close of bar k was opened, as trades count it."""
-    book = run.book
-    trips = book.trades()
-    own = trips[(trips["symbol"] == book.symbols[n]) & (trips["closed_at"] <= book.timestamps[k])]
-    fills = book.events[(book.events["symbol"] == n) & (book.events["quantity"] != 0)]
-    bars = np.sort(fills["bar"])
-    after = int(book.timestamps.get_loc(own["closed_at"].max())) if len(own) else -1
+    book = run.result
+    own = _trades_of(run, n)
+    own = own[own["closed_at"] <= book.timestamps[k]]
+    closed = int(book.timestamps.get_loc(own["closed_at"].max())) if len(own) else 0
+    empty = np.flatnonzero(book.quantity[:k, n] == 0)
     # A fill that closed a position may have opened the next one.
-    turned = after >= 0 and book.quantity[after, n] != 0
-    later = bars[bars >= after] if turned else bars[bars > after]
-    return int(later[0])
+    return max(closed, int(empty[-1]) + 1 if len(empty) else 0)
 
 
-def trades_with(run: Rerun, k: int, n: int, filled: tuple[Filled, ...]) -> tuple[Trade, ...]:
+def _trades_of(run: Rerun, n: int) -> pd.DataFrame:
+    """The closed round trips of a symbol."""
+    return run.trades[run.trades["symbol"] == run.result.symbols[n]]
+
+
+def trades_with(run: Rerun, k: int, n: int, filled: tuple[FillOutcome, ...]) -> tuple[Trade, ...]:
     """The round trips that the fills belong to, or else the one that is held at bar k."""
-    book = run.book
+    book = run.result
     marks = [each.at for each in filled if each.quantity]
     marks = marks or ([book.timestamps[k]] if book.quantity[k, n] else [])
-    table = book.trades()
-    own = table[table["symbol"] == book.symbols[n]]
     if not marks:
         return ()
+    own = _trades_of(run, n)
     traded = any(each.quantity for each in filled)
     ended = own["closed_at"] >= min(marks) if traded else own["closed_at"] > min(marks)
     inside = (own["opened_at"] <= max(marks)) & ended
-    trips = [
-        Trade(
-            side=trip["side"],
-            opened_at=trip["opened_at"],
-            closed_at=trip["closed_at"],
-            bars=int(trip["bars"]),
-            invested=float(trip["invested"]),
-            pnl=float(trip["pnl"]),
-            exit=trip["exit"],
-        )
-        for trip in own[inside].to_dict("records")
-    ]
+    trips = [Trade(**trip) for trip in own.loc[inside, _TRADE].to_dict("records")]
     return (*trips, *_still_open(run, n, max(marks)))
 
 
 def _still_open(run: Rerun, n: int, mark: pd.Timestamp) -> list[Trade]:
     """The position that the backtest ends with, if it was there at `mark`."""
-    book, last = run.book, len(run.book.log) - 1
+    book, last = run.result, len(run.result.log) - 1
     if book.quantity[last, n] == 0:
         return []
     opened = _opened(run, last, n)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from trading_pipeline.core.backtest.run import book_settings, evidence_of, score_grid
+from trading_pipeline.core.backtest.run import evidence_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.leakage.bars import UNIVERSE, keys_of, panel_of, universe
@@ -24,10 +24,11 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
 from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
 
 INPUTS, PREDICTIONS, ORDERS = "scaled inputs", "predictions", "orders"
-CAPITAL = 100_000.0  # of the book whose orders are compared; quote currency
+CAPITAL = 100_000.0  # of the account whose orders are compared; quote currency
 Array = NDArray[np.float64]
 
 
@@ -96,19 +97,21 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
     panel = _with_an_empty_bar(data.panel.until(rows.last + 1))
     score = score_grid(panel, predictions)
     able = np.vstack([data.eligible[: rows.last + 1], np.zeros((1, score.shape[1]), dtype=bool)])
-    book = simulate(
-        panel,
-        start=rows.first,
-        stop=rows.last + 2,
+    inputs = Inputs(
         score=score,
         eligible=able,
-        profile=profile_of(market),
         groups=groups_of(panel, market),
         kelly=evidence_of(panel, score, panel_volatility(panel), able, market).cap,
-        everything=True,
-        **book_settings(market, CAPITAL),
     )
-    decided, account = book.decisions[: -len(panel.symbols)], book.log[:-1]
+    result = simulate(
+        panel,
+        Terms.of(market, CAPITAL),
+        inputs,
+        start=rows.first,
+        stop=rows.last + 2,
+        everything=True,
+    )
+    decided, account = result.decisions[: -len(panel.symbols)], result.log[:-1]
     columns = {name: decided[name] for name in decided.dtype.names or ()}
     for name in account.dtype.names or ():
         columns[f"account {name}"] = np.repeat(account[name], len(panel.symbols))

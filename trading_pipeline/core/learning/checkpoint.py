@@ -214,7 +214,7 @@ def choose_blend(
     target = np.where(known, targets.price[rows], np.nan)
     spread = float(position[known].std()) if known.any() else 0.0
     scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
-    market = _market_score(targets, known, fold, recipe.market.book)
+    market = _market_score(targets, known, fold, recipe.market.mandate)
     candidates = [Blend(weight, scale, market) for weight in BLEND_WEIGHTS]
     scored = [
         pearson_information_coefficient(each.score(price, position), target) for each in candidates
@@ -236,9 +236,9 @@ def _walk(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple
     return np.mean(price, axis=0), np.mean(position, axis=0)
 
 
-def _market_score(targets: Targets, known: NDArray[np.bool_], fold: Fold, book: str) -> float:
-    """What a demeaned target leaves out and a long-only book needs: the mean of training."""
-    if book != "long_only" or np.median(known.sum(axis=1)) < MIN_CROSS_SECTION:
+def _market_score(targets: Targets, known: NDArray[np.bool_], fold: Fold, mandate: str) -> float:
+    """What a demeaned target leaves out and a long-only mandate needs: the mean of training."""
+    if mandate != "long_only" or np.median(known.sum(axis=1)) < MIN_CROSS_SECTION:
         return 0.0
     market = targets.market[fold.train.first : fold.train.last + 1]
     return float(np.nanmean(market)) if np.isfinite(market).any() else 0.0

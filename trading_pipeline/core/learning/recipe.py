@@ -45,7 +45,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Recipe":
         """The inverse of `to_dict`, but for the end of the history, which is not part of it."""
-        market = plain["market"]
+        market = _named_today(plain["market"])
         parts = {
             "symbols": tuple(market["symbols"]),
             "start": date.fromisoformat(market["start"]),
@@ -61,15 +61,17 @@ class Recipe:
 
     def training_hash(self, catalog_hash: str) -> str:
         """Of what a checkpoint depends on."""
-        return fingerprint(training_part(self.to_dict()), catalog_hash)
+        return fingerprint(_named_at_first(training_part(self.to_dict())), catalog_hash)
 
     def config_hash(self, catalog_hash: str) -> str:
         """Of all that a backtest depends on beside the data and the code."""
-        return fingerprint(self.to_dict(), catalog_hash)
+        plain = _named_at_first(self.to_dict())
+        plain["market"]["benchmark"] = "equal_weight"  # which nothing ever read
+        return fingerprint(plain, catalog_hash)
 
 
 _OF_A_BACKTEST = (
-    *("profile", "benchmark", "limits", "sectors"),
+    *("profile", "limits", "sectors"),
     *("measured_bars_per_year", "measured_days_per_year"),
 )
 
@@ -77,10 +79,23 @@ _OF_A_BACKTEST = (
 def training_part(plain: dict[str, Any]) -> dict[str, Any]:
     """Of a plain recipe, what shapes a checkpoint: a round trip's cost does, for it is part of the
     losses, and risk does not."""
-    market = dict(plain["market"])
+    market = _named_today(plain["market"])
     for name in _OF_A_BACKTEST:
         market.pop(name, None)
     market["costs"] = {name: market["costs"].get(name) for name in ("fee", "slippage")}
+    return {**plain, "market": market}
+
+
+def _named_today(market: dict[str, Any]) -> dict[str, Any]:
+    """A plain market, also one that was stored when its mandate was called its book."""
+    given = {name: value for name, value in market.items() if name not in ("book", "benchmark")}
+    return given | {"mandate": market["book"]} if "book" in market else given
+
+
+def _named_at_first(plain: dict[str, Any]) -> dict[str, Any]:
+    """A plain recipe as it is hashed: a field that gets a better name trains nothing anew."""
+    market = dict(plain["market"])
+    market["book"] = market.pop("mandate")
     return {**plain, "market": market}
 
 

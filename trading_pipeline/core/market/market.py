@@ -1,4 +1,4 @@
-"""What a market is: its symbols, clock, book, costs and walk-forward spans, as one frozen value."""
+"""What a market is: symbols, clock, mandate, costs and walk-forward spans, as one frozen value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _ALIASES = {
     "1m": "1Min",
 }
 TIMEFRAMES = {name: name for name in _ALIASES} | {alias: name for name, alias in _ALIASES.items()}
-BOOKS = ("long_only", "neutral")
+MANDATES = ("long_only", "neutral")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +159,7 @@ class Market:
     end: date | None = None  # day after the last one; None: the market goes on
     timeframe: str = "1d"
     calendar: str = "XNYS"
-    benchmark: str = "equal_weight"
-    book: str = "long_only"
+    mandate: str = "long_only"  # or "neutral": longs and shorts are worth the same
     shortable: bool = False
     horizon: int = 21  # bars
     profile: str = "moderate"
@@ -177,18 +176,14 @@ class Market:
         for name in ("measured_bars_per_year", "measured_days_per_year"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise ValueError(f"{name} must be at least 1, was {count}")
-        if self.book not in BOOKS:
-            raise ValueError(f"book must be one of {BOOKS}, was {self.book!r}")
-        if self.book == "neutral" and not self.shortable:
-            raise ValueError(f"{self.name}: a neutral book needs shortable = true")
+        if self.mandate not in MANDATES:
+            raise ValueError(f"mandate must be one of {MANDATES}, was {self.mandate!r}")
+        if self.mandate == "neutral" and not self.shortable:
+            raise ValueError(f"{self.name}: a neutral mandate needs shortable = true")
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"{self.name}: symbols must be one or more, each once")
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"{self.name}: end {self.end} is not after start {self.start}")
-        if self.benchmark != "equal_weight":
-            raise ValueError(
-                f"benchmark must be 'equal_weight', the only one so far; was {self.benchmark!r}"
-            )
         if self.horizon < 1:
             raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
         if strangers := sorted(set(self.sectors) - set(self.symbols)):

@@ -9,13 +9,12 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 from trading_pipeline.core.trading.engine.dtypes import periods_of
 from trading_pipeline.core.trading.inputs import market_returns, recent_returns
 
 LOOKBACK = 252  # bars of returns
 LEAST = 126  # bars of them that a symbol needs
-FEWEST = 8  # symbols; fewer have no market to differ from
 ALIKE = 0.5  # mean correlation within a cluster
 
 
@@ -61,13 +60,13 @@ def _clusters(panel: Panel, returns: np.ndarray, row: int) -> np.ndarray:
     part = panel.traded[first : row + 1]
     enough = np.flatnonzero(part.sum(axis=0) >= LEAST)
     groups = np.full(len(panel.symbols), -1, dtype=np.int64)
-    if len(enough) < FEWEST:
+    if len(enough) < MIN_CROSS_SECTION:
         return groups
     window = returns[first : row + 1]
     beyond = window[:, enough] - market_returns(panel, returns)[first : row + 1, None]
     deviation = beyond.std(axis=0)
     moving = deviation > 0
-    if moving.sum() < FEWEST:
+    if moving.sum() < MIN_CROSS_SECTION:
         return groups
     correlation = np.corrcoef(beyond[:, moving], rowvar=False)
     distance = np.clip(1 - correlation, 0.0, 2.0)

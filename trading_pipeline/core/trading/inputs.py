@@ -3,20 +3,33 @@
 Letters: T rows, N symbols.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
-from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import VOLATILITY_WINDOW, periods_of
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW, hold_over_gaps
+from trading_pipeline.core.trading.engine.dtypes import periods_of
 from trading_pipeline.core.trading.engine.loop import Known, Prices
 from trading_pipeline.errors import TradingError
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """What is known at each close of a panel, beside its bars: either scores or weights."""
+
+    score: np.ndarray | None = None  # (T, N) expected return in σ√h; NaN: nothing was predicted
+    weights: np.ndarray | None = None  # (T, N) target fractions of equity; NaN: hold
+    volatility: np.ndarray | None = None  # (T, N) σ per bar; None: the panel's own 63-bar one
+    eligible: np.ndarray | None = None  # (T, N) bool, who may be bought; None: all with a bar
+    groups: np.ndarray | None = None  # (T, N) int in [-1, N), sharing the cap per group; -1: none
+    kelly: np.ndarray | None = None  # (T,) gross weight that evidence allows; NaN: none yet
+
+
 class Prepared(NamedTuple):
-    """What all books over a panel have in common."""
+    """What all accounts over a panel have in common."""
 
     prices: Prices
     periods: np.ndarray  # (T, 3) `periods_of`
@@ -64,35 +77,25 @@ def price_grids(panel: Panel) -> Prices:
     return Prices(*(np.ascontiguousarray(grid, dtype=float) for grid in (*grids, *actions)))
 
 
-def known_grids(
-    panel: Panel,
-    prepared: Prepared,
-    *,
-    score: np.ndarray | None = None,
-    weights: np.ndarray | None = None,
-    volatility: np.ndarray | None = None,
-    eligible: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    kelly: np.ndarray | None = None,
-) -> Known:
-    """What a decision looks at; arguments as those of `simulate`.
+def known_grids(panel: Panel, prepared: Prepared, inputs: Inputs) -> Known:
+    """What the kernels read of them.
 
     Raises:
         ValueError: a shape is not that of the panel, or a group is out of range.
         TradingError: a number is infinite.
     """
     T = len(panel.timestamps)
-    sigma = prepared.volatility if volatility is None else volatility
-    able = prepared.traded if eligible is None else eligible
+    sigma = prepared.volatility if inputs.volatility is None else inputs.volatility
+    able = prepared.traded if inputs.eligible is None else inputs.eligible
     return Known(
         eligible=grid_of(panel, able, "eligible", bool),
-        score=numbers(panel, score, "score"),
-        weight=numbers(panel, weights, "weights"),
+        score=numbers(panel, inputs.score, "score"),
+        weight=numbers(panel, inputs.weights, "weights"),
         volatility=numbers(panel, sigma, "volatility"),
         recent=prepared.recent,
         market=prepared.market,
-        groups=_groups(panel, groups),
-        kelly=_caps(T, kelly),
+        groups=_groups(panel, inputs.groups),
+        kelly=_caps(T, inputs.kelly),
     )
 
 

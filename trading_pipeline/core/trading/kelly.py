@@ -1,8 +1,8 @@
 """Fractional Kelly: how much gross weight the evidence of past predictions allows.
 
-The evidence is what a plain book of the same predictions would have earned, of which only labels
-that have ended count. Full Kelly is mean / variance of its returns over the horizon, the gross
-weight that makes an account grow fastest (Kelly, 1956; Thorp, The Kelly Criterion, 2006); a
+The evidence is what a plain portfolio of the same predictions would have earned, of which only
+labels that have ended count. Full Kelly is mean / variance of its returns over the horizon, the
+gross weight that makes an account grow fastest (Kelly, 1956; Thorp, The Kelly Criterion, 2006); a
 fraction of it, because both numbers are estimates.
 """
 
@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import periods_of
 from trading_pipeline.core.trading.profiles import Profile
+from trading_pipeline.core.trading.terms import Terms
 
 MINIMUM_DAYS = 250  # of predictions whose labels have ended
 MINIMUM_SYMBOLS = 20  # eligible ones; fewer show no skill at choosing
 
 
-class Evidence(NamedTuple):
+class KellyEvidence(NamedTuple):
     """What was known at each close; all (T,)."""
 
     cap: np.ndarray  # gross weight; NaN: too little evidence, the starting cap holds
@@ -29,34 +29,29 @@ class Evidence(NamedTuple):
 
 
 def kelly_caps(
-    panel: Panel,
-    score: np.ndarray,
-    volatility: np.ndarray,
-    eligible: np.ndarray,
-    *,
-    horizon: int,
-    book: str,
-    shortable: bool,
-    profile: Profile,
-    costs: Costs,
-) -> Evidence:
+    panel: Panel, score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, terms: Terms
+) -> KellyEvidence:
     """The gross weight that the profile's fraction of Kelly allows at each close.
 
-    At every bar with scores stands a book of weights proportional to score / σ with a gross weight
-    of 1, held over the horizon from the next open, less a round trip of costs. At row t those of
-    rows s with s + 1 + horizon <= t are known.
+    At every bar with scores stands a portfolio of weights proportional to score / σ with a gross
+    weight of 1, held over the horizon from the next open, less a round trip of costs. At row t
+    those of rows s with s + 1 + horizon <= t are known.
 
     Args:
         score: (T, N), NaN where nothing was predicted out of sample. volatility: (T, N) σ per bar.
-        eligible: (T, N) bool.
+        eligible: (T, N) bool. terms: with a profile; their capital plays no part.
 
     Returns:
         Caps between `kelly_floor` of the gross cap, which also holds where the evidence is bad, and
         all of it; NaN before 250 days, or where fewer than 20 symbols are eligible. What is known
         at a row does not change when later rows are cut off.
     """
+    profile, costs, horizon = terms.profile, terms.costs, terms.horizon
+    if profile is None:
+        raise ValueError("the Kelly cap is a part of a profile's: give terms with one")
+    shorts = terms.shortable and not profile.long_only
+    weights = _unit_weights(score, volatility, eligible, shorts, terms.mandate == "neutral")
     earned = _held_returns(panel, horizon)
-    weights = _unit_book(score, volatility, eligible, book, shortable and not profile.long_only)
     made = (weights * earned).sum(axis=1) - 2 * (costs.fee + costs.slippage)
     counted = (weights != 0).any(axis=1)
     count, total, squares = (
@@ -70,10 +65,10 @@ def kelly_caps(
     enough = (days >= MINIMUM_DAYS) & (eligible.sum(axis=1) >= MINIMUM_SYMBOLS)
     floor = profile.kelly_floor * profile.gross_cap
     cap = np.clip(profile.kelly_fraction * full, floor, profile.gross_cap)
-    return Evidence(np.where(enough, cap, np.nan), full, days)
+    return KellyEvidence(np.where(enough, cap, np.nan), full, days)
 
 
-def caps_in_force(evidence: Evidence, profile: Profile) -> np.ndarray:
+def caps_in_force(evidence: KellyEvidence, profile: Profile) -> np.ndarray:
     """(T,) which cap holds at each close: 'starting', 'floor', 'evidence' or 'gross'."""
     floor = profile.kelly_floor * profile.gross_cap
     known = np.where(evidence.cap <= floor, "floor", "evidence")
@@ -100,15 +95,15 @@ def _held_returns(panel: Panel, horizon: int) -> np.ndarray:
     return np.nan_to_num(earned)
 
 
-def _unit_book(
-    score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, book: str, shorts: bool
+def _unit_weights(
+    score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, shorts: bool, neutral: bool
 ) -> np.ndarray:
     """(T, N) weights proportional to score / σ, gross 1; 0 where there is nothing to hold."""
     able = eligible & np.isfinite(score) & (volatility > 0)
     wish = np.where(able, score, 0.0) / np.where(able, volatility, 1.0)
     if not shorts:
         wish = np.maximum(wish, 0.0)
-    if book == "neutral":
+    if neutral:
         count = np.maximum((wish != 0).sum(axis=1, keepdims=True), 1)
         wish = np.where(wish != 0, wish - wish.sum(axis=1, keepdims=True) / count, 0.0)
     gross = np.abs(wish).sum(axis=1, keepdims=True)

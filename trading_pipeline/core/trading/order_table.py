@@ -5,7 +5,7 @@ import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import told_names
-from trading_pipeline.core.trading.engine.dtypes import KINDS, LIMIT, ORDER, STOP
+from trading_pipeline.core.trading.engine.dtypes import KINDS, LIMIT, STOP, Array, Order
 from trading_pipeline.errors import TradingError
 
 _LEVELS = {LIMIT: "limit_price", STOP: "stop_price"}
@@ -14,8 +14,8 @@ _PRICES = ("limit_price", "stop_price", "stop_loss", "take_profit")
 COLUMNS = (*_NEEDED, "type", "bars", *_PRICES)
 
 
-def orders_from(table: pd.DataFrame, panel: Panel) -> np.ndarray:
-    """(M,) ORDER by rising bar.
+def orders_from(table: pd.DataFrame, panel: Panel) -> Array[Order]:
+    """(M,) by rising bar.
 
     Args:
         table: `decided_at` (a bar of the panel: the order is placed at its close), `symbol`,
@@ -54,7 +54,7 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> np.ndarray:
         _refuse(table, lacking, name, f"is missing in a {KINDS[code]} order")
     for name, price in prices.items():
         _refuse(table, (price <= 0) | np.isinf(price), name, "is not a positive price")
-    orders = np.zeros(len(table), ORDER)
+    orders = Order.zeros(len(table))
     orders["bar"], orders["symbol"], orders["kind"] = bar, symbol, kind
     orders["quantity"] = np.where(side == 0, quantity, -quantity)
     orders["bars"] = np.minimum(bars, np.iinfo(np.int32).max)

@@ -1,4 +1,4 @@
-"""Risk profiles: every limit a book trades under, as one frozen value."""
+"""Risk profiles: every limit an account trades under, as one frozen value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from trading_pipeline.core.market.market import Market
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Limits of one book. Limits out of order cannot be constructed.
+    """Limits of one account. Limits out of order cannot be constructed.
 
     Weights are fractions of equity, losses fractions of the equity they are measured from; a
     limit of infinity is off.

@@ -8,16 +8,26 @@ was decided on, a fill is `filled_at` the bar in which it happened.
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.trading.engine import reasons
-from trading_pipeline.core.trading.engine.dtypes import FLOWS, KINDS, LIMIT, STOP
-from trading_pipeline.core.trading.engine.reasons import LAPSED, kind_of, names_of
-
-_RULE_FIELDS = {
-    reasons.DAILY_LOSS: ("day_loss", "daily_loss"),
-    reasons.WEEKLY_LOSS: ("week_loss", "weekly_loss"),
-    reasons.MONTHLY_LOSS: ("month_loss", "monthly_loss"),
-    reasons.DRAWDOWN_FLAT: ("drawdown", "flat"),
-}
+from trading_pipeline.core.trading.engine.dtypes import (
+    FLOWS,
+    KINDS,
+    LIMIT,
+    STOP,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Fill,
+    Parameters,
+)
+from trading_pipeline.core.trading.engine.reasons import (
+    LAPSED,
+    REASONS,
+    REFUSED,
+    Facts,
+    kind_of,
+    names_of,
+)
 
 
 def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int) -> str:
@@ -26,7 +36,7 @@ def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int)
 
 
 def orders_of(
-    session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: np.ndarray
+    session: str, timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], decisions: Array[Decision]
 ) -> pd.DataFrame:
     """One row per order of (D,) decisions; quantity > 0 in units, on the side named."""
     rows = decisions[decisions["order"] != 0]
@@ -53,7 +63,7 @@ def fills_of(
     decided: pd.DatetimeIndex,
     filled: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    fills: np.ndarray,
+    fills: Array[Fill],
 ) -> pd.DataFrame:
     """One row per fill of (F,) events: by bar, by slot, then by symbol.
 
@@ -90,7 +100,7 @@ def lapsed_of(
     decided: pd.DatetimeIndex,
     filled: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    fills: np.ndarray,
+    fills: Array[Fill],
 ) -> pd.DataFrame:
     """Orders that did not fill, or not whole, while they were good.
 
@@ -106,12 +116,15 @@ def lapsed_of(
 
 
 def cash_flows_of(
-    timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], flows: np.ndarray, interest: np.ndarray
+    timestamps: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    flows: Array[CashFlow],
+    interest: np.ndarray,
 ) -> pd.DataFrame:
     """One row per payment: at, symbol ('' for interest), kind, amount (negative: paid).
 
     Args:
-        flows: (P,) FLOW; interest: (K,) money.
+        flows: (P,); interest: (K,) money.
     """
     parts = []
     for kind in FLOWS:
@@ -135,61 +148,42 @@ def cash_flows_of(
 def vetoes_of(
     timestamps: pd.DatetimeIndex,
     symbols: tuple[str, ...],
-    rules: np.ndarray,
-    log: np.ndarray,
-    decisions: np.ndarray,
+    rules: Array[Parameters],
+    log: Array[Account],
+    decisions: Array[Decision],
 ) -> pd.DataFrame:
     """One row per rule that refused an order or part of it: what it measured, and its limit.
 
     Args:
-        rules: (1,) parameters; log: (K,) ACCOUNT; decisions: (D,) DECISION.
+        rules: (1,); log: (K,); decisions: (D,).
 
     Returns:
         decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
     """
     parts = []
-    for bit in reasons.VETOES:
-        rows = decisions[decisions["reasons"] & bit != 0]
-        figure, limit = _figures(bit, rules[0], log[rows["bar"]], rows)
-        parts.append((rows["bar"], rows["symbol"], reasons.NAMES[bit], figure, limit))
-    k, n = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    for bit, row in sorted(REASONS.items()):
+        if row.kind == REFUSED:
+            rows = decisions[decisions["reasons"] & bit != 0]
+            facts = Facts(rules[0], log[rows["bar"]], rows)
+            measured = (
+                np.full(len(rows), value, dtype=float)
+                for value in (row.figure(facts), row.limit(facts))
+            )
+            parts.append((rows["bar"], rows["symbol"], np.full(len(rows), row.name), *measured))
+    k, n, rule, figure, limit = map(np.concatenate, zip(*parts, strict=True))
     table = pd.DataFrame(
         {
             "decided_at": timestamps[k],
             "symbol": _names(symbols, n),
-            "rule": _text(np.concatenate([[name] * len(rows) for rows, _, name, _, _ in parts])),
-            "figure": np.concatenate([part[3] for part in parts]),
-            "limit": np.concatenate([part[4] for part in parts]),
+            "rule": _text(rule),
+            "figure": figure,
+            "limit": limit,
         }
     )
     return table.iloc[np.lexsort((n, k))].reset_index(drop=True)
 
 
-def _figures(
-    bit: int, rules: np.void, log: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Figure and limit of one rule for its rows."""
-    nothing = np.full(len(rows), np.nan)
-    if bit in _RULE_FIELDS:
-        figure, limit = _RULE_FIELDS[bit]
-        return log[figure].copy(), _filled(rules[limit], nothing)
-    if bit == reasons.MIN_NOTIONAL:
-        return np.abs(rows["notional"]), _filled(rules["min_notional"], nothing)
-    if bit == reasons.COOLING_OFF:
-        return rows["cooling"].astype(float), _filled(0.0, nothing)
-    if bit == reasons.TURBULENCE:
-        return log["turbulence"].copy(), _filled(rules["breaker"], nothing)
-    if bit == reasons.BANKRUPT:
-        return log["equity"].copy(), _filled(0.0, nothing)
-    return nothing, nothing
-
-
-def _filled(value: float, like: np.ndarray) -> np.ndarray:
-    """One number in every row."""
-    return np.full(len(like), float(value))
-
-
-def _decided(decided: pd.DatetimeIndex, rows: np.ndarray) -> pd.DatetimeIndex:
+def _decided(decided: pd.DatetimeIndex, rows: Array[Fill]) -> pd.DatetimeIndex:
     """The bars that the orders behind (F,) events were decided on."""
     return decided[np.maximum(rows["bar"] - (rows["age"] - 1), 0)]
 

@@ -1,12 +1,15 @@
 """Records as plain data and back, exactly: what JSON takes has no NaN and no infinity."""
 
+from dataclasses import is_dataclass
 from math import inf, isinf, isnan, nan
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from trading_pipeline.core.trading.engine.dtypes import Array, Record
 from trading_pipeline.errors import TradingError
 
+Kind = TypeVar("Kind", bound=Record)
 _INFINITY = {"inf": inf, "-inf": -inf}
 
 
@@ -17,6 +20,21 @@ def json_number(value: float) -> float | str | None:
     if isinf(value):
         return "inf" if value > 0 else "-inf"
     return float(value)
+
+
+def to_json(value: Any) -> Any:
+    """As JSON takes it: instants as ISO text, floats as `json_number` writes them."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {name: to_json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(each) for each in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return json_number(value) if isinstance(value, float) else value
 
 
 def number_from_json(value: float | str | None) -> float:
@@ -37,16 +55,14 @@ def records_to_dicts(records: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def records_from_dicts(
-    dtype: np.dtype[np.void], plain: list[dict[str, Any]], what: str
-) -> np.ndarray:
+def records_from_dicts(kind: type[Kind], plain: list[dict[str, Any]], what: str) -> Array[Kind]:
     """The (N,) records that `records_to_dicts` wrote.
 
     Raises:
-        TradingError: the fields are not those of `dtype`.
+        TradingError: the fields are not those of `kind`.
     """
-    names = dtype.names or ()
-    records = np.zeros(len(plain), dtype)
+    names = kind.dtype.names or ()
+    records = kind.zeros(len(plain))
     for n, values in enumerate(plain):
         if set(values) != set(names):
             differ = ", ".join(sorted(set(values) ^ set(names)))
@@ -54,6 +70,6 @@ def records_from_dicts(
                 f"the stored {what} has other fields ({differ}): start a new session"
             )
         for name in names:
-            whole = dtype[name].kind in "iu"
-            records[n][name] = values[name] if whole else number_from_json(values[name])
+            whole = kind.dtype[name].kind in "iu"
+            records[name][n] = values[name] if whole else number_from_json(values[name])
     return records

@@ -1,6 +1,6 @@
 """One account that trades bar by bar: the kernels of the backtest behind a typed shell.
 
-    trader = Trader(symbols, capital=..., ...)
+    trader = Trader(symbols, Terms.of(market, capital), session="paper")
     for each bar that closes:
         filled = trader.fill(bar)           # what the last orders became
         decided = trader.decide(signals)    # the orders for the next open
@@ -15,13 +15,14 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
-    ACCOUNT,
-    DECISION,
-    POSITION,
+    Account,
+    Array,
+    Decision,
+    Position,
+    Trace,
     new_account,
     new_positions,
     periods_of,
@@ -34,7 +35,6 @@ from trading_pipeline.core.trading.engine.parameters import (
     parameters_to_dict,
 )
 from trading_pipeline.core.trading.inputs import market_returns, recent_returns, recent_rows
-from trading_pipeline.core.trading.profiles import Profile
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
     fills_of,
@@ -42,6 +42,7 @@ from trading_pipeline.core.trading.tables import (
     orders_of,
     vetoes_of,
 )
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.to_dict import (
     json_number,
     number_from_json,
@@ -51,6 +52,8 @@ from trading_pipeline.core.trading.to_dict import (
 from trading_pipeline.errors import TradingError
 
 _PRICES = ("open", "high", "low", "close")
+# Figures of the last decision that states written by earlier versions lack.
+_LATER = dict.fromkeys(("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"), 0)
 _GRIDS = (*_PRICES, "volume", "split", "dividend")
 
 
@@ -70,11 +73,7 @@ class Bar:
     @classmethod
     def of(cls, panel: Panel, row: int) -> Self:
         """The bar of one row of a panel."""
-        grids = {
-            name: getattr(panel, name)
-            for name in ("open", "high", "low", "close", "volume", "dividend")
-        }
-        grids["split"] = panel.conversion
+        grids = {name: getattr(panel, name) for name in _GRIDS} | {"split": panel.conversion}
         values = {name: np.array(grid[row], dtype=float) for name, grid in grids.items()}
         return cls(timestamp=panel.timestamps[row], **values)
 
@@ -133,37 +132,18 @@ class Decided:
 
     orders: pd.DataFrame
     vetoes: pd.DataFrame
-    decisions: np.ndarray  # (N,) DECISION: targets, weights and reasons of all symbols
+    decisions: Array[Decision]  # (N,) targets, weights and reasons of all symbols
 
 
 class Trader:
     """An account, its positions and pending orders, and the rules it trades under."""
 
     def __init__(
-        self,
-        symbols: tuple[str, ...],
-        *,
-        session: str,
-        capital: float,
-        costs: Costs,
-        bars_per_year: int,
-        horizon: int,
-        book: str,
-        shortable: bool,
-        profile: Profile | None,
-        scored: bool = True,
+        self, symbols: tuple[str, ...], terms: Terms, *, session: str, scored: bool = True
     ) -> None:
         self.symbols, self.session = tuple(symbols), session
-        self.rules = parameters_of(
-            costs=costs,
-            bars_per_year=bars_per_year,
-            horizon=horizon,
-            book=book,
-            shortable=shortable,
-            profile=profile,
-            scored=scored,
-        )
-        self.account, self.positions = new_account(capital), new_positions(len(symbols))
+        self.rules = parameters_of(terms, scored=scored)
+        self.account, self.positions = new_account(terms.capital), new_positions(len(symbols))
         self.last_bar: pd.Timestamp | None = None
         self.decided_at: pd.Timestamp | None = None
         self._close = np.full(len(symbols), np.nan)
@@ -182,23 +162,13 @@ class Trader:
             )
         stamp, N = pd.DatetimeIndex([bar.timestamp]), len(self.symbols)
         scratch = new_scratch(N)
-        close = np.ascontiguousarray(bar.close, dtype=float)
-        count = fill_bar(
-            self.rules,
-            self.account,
-            self.positions,
-            periods_of(stamp)[0],
-            np.ascontiguousarray(bar.open, dtype=float),
-            np.ascontiguousarray(bar.high, dtype=float),
-            np.ascontiguousarray(bar.low, dtype=float),
-            close,
-            np.ascontiguousarray(bar.volume, dtype=float),
-            np.ascontiguousarray(bar.split, dtype=float),
-            np.ascontiguousarray(bar.dividend, dtype=float),
-            scratch.fills,
-            scratch.flows,
-            scratch.active,
+        open_, high, low, close, volume, split, dividend = (
+            np.ascontiguousarray(getattr(bar, name), dtype=float) for name in _GRIDS
         )
+        count = fill_bar(
+            self.rules, self.account, self.positions, periods_of(stamp)[0], open_, high, low,
+            close, volume, split, dividend, scratch.fills, scratch.flows, scratch.active,
+        )  # fmt: skip
         self.last_bar, self._close = bar.timestamp, close
         decided = stamp if self.decided_at is None else pd.DatetimeIndex([self.decided_at])
         fills, flows = happened(scratch, count)
@@ -219,7 +189,7 @@ class Trader:
         if self.last_bar is None or self.last_bar == self.decided_at:
             raise TradingError("a decision needs a new bar: call fill() first, once for each")
         N = len(self.symbols)
-        rows, nothing = np.zeros(N, DECISION), np.full(N, np.nan)
+        rows, nothing = Decision.zeros(N), np.full(N, np.nan)
         rows["symbol"] = np.arange(N)
         known = (signals.score, signals.weights, signals.volatility)
         score, weights, volatility = (
@@ -233,6 +203,7 @@ class Trader:
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
             volatility, recent, (0, recent.shape[1]), market, groups, float(signals.kelly), rows,
+            Trace.columns(0),
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])
@@ -287,8 +258,8 @@ class Trader:
         trader = cls.__new__(cls)
         trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
         trader.rules = parameters_from_dict(plain["rules"])
-        trader.account = records_from_dicts(ACCOUNT, [plain["account"]], "account")
-        trader.positions = records_from_dicts(POSITION, plain["positions"], "positions")
+        trader.account = records_from_dicts(Account, [_LATER | plain["account"]], "account")
+        trader.positions = records_from_dicts(Position, plain["positions"], "positions")
         trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
         trader.last_bar = _stamp(plain["last_bar"])
         trader.decided_at = _stamp(plain["decided_at"])

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.report_page import page
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of, view_of
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.actions import empty_actions
@@ -17,7 +16,7 @@ from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.steps.evaluate import report_series
 from trading_pipeline_tests.adapters.reports.histories import own_part
 from trading_pipeline_tests.core.evaluation.books import inputs
-from trading_pipeline_tests.core.trading.markets import random_scores
+from trading_pipeline_tests.core.trading.markets import random_scores, simulated
 
 DAYS, SYMBOLS = 2_769, 100
 LIMIT = 3_000_000  # bytes beside plotly.js
@@ -46,7 +45,7 @@ def wide_panel():
 def wide_book():
     """Long and short, with stops: several thousand fills."""
     panel = wide_panel()
-    return simulate(
+    return simulated(
         panel,
         start=0,
         stop=DAYS,
@@ -54,7 +53,7 @@ def wide_book():
         costs=Costs(fee=0.0005, slippage=0.0005, borrow=0.01, debit=0.06, leverage=2.0),
         bars_per_year=252,
         horizon=21,
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         score=random_scores(0, panel),
         profile=PROFILES["aggressive"],

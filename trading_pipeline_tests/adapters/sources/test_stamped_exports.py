@@ -9,12 +9,12 @@ import pytest
 
 from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.steps.quality import examine_files
+from trading_pipeline_tests.core.trading.markets import simulated
 
 SPLIT, DIVIDEND = "2020-08-31", "2020-02-07"  # New York is 4 hours behind UTC, then 5
 SESSIONS = trading_calendar("XNYS", "1d").sessions(
@@ -60,7 +60,7 @@ def test_a_position_goes_through_a_split_and_a_dividend_unharmed(export, bars_in
     ]
     panel = Panel.of(bars, actions)
     assert panel.timestamps.equals(SESSIONS)
-    book = simulate(
+    book = simulated(
         panel,
         start=64,
         stop=len(SESSIONS),
@@ -68,7 +68,7 @@ def test_a_position_goes_through_a_split_and_a_dividend_unharmed(export, bars_in
         costs=FREE,
         bars_per_year=252,
         horizon=21,
-        book="long_only",
+        mandate="long_only",
         shortable=False,
         profile=RULES,
         weights=np.full((len(SESSIONS), 1), 0.5),

@@ -7,17 +7,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.result import accounting_error
-from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
-from trading_pipeline.core.trading.trader import Bar, Trader
+from trading_pipeline.core.trading.trader import Bar
 from trading_pipeline.errors import TradingError
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, random_scores
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
+from trading_pipeline_tests.core.trading.markets import (
+    FREE,
+    new_trader,
+    panel_of,
+    random_panel,
+    random_scores,
+    simulated,
+    simulated_orders,
+)
 from trading_pipeline_tests.core.trading.orders import limit, order, stop
 
 MODERATE = PROFILES["moderate"]
-TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10, "book": "neutral", "shortable": True}
+TERMS = {
+    "capital": 1e5,
+    "bars_per_year": 252,
+    "horizon": 10,
+    "mandate": "neutral",
+    "shortable": True,
+}
 THREE = panel_of([10.0, 11, 12])
 
 
@@ -25,18 +38,18 @@ def hold(panel, weight=0.5, **changes):
     """Ask for the weight in every symbol at every close."""
     T = len(panel.close)
     terms = {"start": 0, "stop": T, "costs": FREE} | TERMS | changes
-    return simulate(panel, weights=np.full(panel.close.shape, weight), **terms)
+    return simulated(panel, weights=np.full(panel.close.shape, weight), **terms)
 
 
 def managed(panel, score, **changes):
     terms = {"start": 0, "stop": len(panel.close), "costs": FREE, "profile": MODERATE}
-    return simulate(panel, score=score, **terms | TERMS | changes)
+    return simulated(panel, score=score, **terms | TERMS | changes)
 
 
 def place(*orders, panel=THREE, **changes):
     terms = {"start": 0, "stop": len(panel.close), "capital": 1e5, "costs": FREE}
     terms |= {"bars_per_year": 252, "shortable": True}
-    return simulate_orders(panel, pd.DataFrame(list(orders)), **terms | changes)
+    return simulated_orders(panel, pd.DataFrame(list(orders)), **terms | changes)
 
 
 @pytest.mark.parametrize("price", [nan, inf, 0.0, -1.0])
@@ -69,7 +82,7 @@ def bar_with(**changes):
 )
 def test_an_impossible_bar_never_reaches_the_account(changes, rule):
     """On paper a bar comes from a venue: the account stays as it was, and can go on."""
-    trader = Trader(("AAA",), session="s", profile=None, scored=False, costs=FREE, **TERMS)
+    trader = new_trader(("AAA",), session="s", profile=None, scored=False, costs=FREE, **TERMS)
     trader.fill(Bar.of(THREE, 0))
     before = trader.to_dict()
     with pytest.raises(TradingError, match=f"the bar of AAA at 2024-01-02 .*{rule}"):
@@ -79,13 +92,15 @@ def test_an_impossible_bar_never_reaches_the_account(changes, rule):
 
 
 def test_a_bar_of_other_symbols_is_refused():
-    trader = Trader(("AAA", "BBB"), session="s", profile=None, scored=False, costs=FREE, **TERMS)
+    trader = new_trader(
+        ("AAA", "BBB"), session="s", profile=None, scored=False, costs=FREE, **TERMS
+    )
     with pytest.raises(TradingError, match=r"open of the bar 2024-01-01 .* shape \(1,\), not \(2"):
         trader.fill(Bar.of(THREE, 0))
 
 
 def test_a_symbol_may_be_missing_from_a_bar_and_its_volume_unknown():
-    trader = Trader(("AAA",), session="s", profile=None, scored=False, costs=FREE, **TERMS)
+    trader = new_trader(("AAA",), session="s", profile=None, scored=False, costs=FREE, **TERMS)
     trader.fill(bar_with(volume=nan))
     gone = dict.fromkeys(("open", "high", "low", "close", "volume"), nan)
     trader.fill(replace(bar_with(**gone), timestamp=THREE.timestamps[2]))
@@ -136,7 +151,7 @@ def test_one_order_per_symbol_and_bar():
 def test_an_order_table_that_lacks_a_column_is_refused_and_an_empty_one_trades_nothing():
     with pytest.raises(TradingError, match="lack the columns side"):
         place({name: value for name, value in order().items() if name != "side"})
-    empty = simulate_orders(
+    empty = simulated_orders(
         THREE, pd.DataFrame([order()])[:0], start=0, stop=3, capital=1e5, costs=FREE,
         bars_per_year=252, shortable=True,
     )  # fmt: skip
@@ -151,7 +166,7 @@ def test_stamps_with_a_time_zone_in_a_column_of_objects_are_understood():
     table = pd.DataFrame([order()])
     table["decided_at"] = table["decided_at"].astype(object)
     terms = {"start": 0, "stop": 3, "capital": 1e5, "costs": FREE}
-    book = simulate_orders(THREE, table, bars_per_year=252, shortable=True, **terms)
+    book = simulated_orders(THREE, table, bars_per_year=252, shortable=True, **terms)
     assert book.quantity[1, 0] == 10
 
 

@@ -16,16 +16,18 @@ from trading_pipeline.core.backtest.baselines import (
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, simulated
 
 YEAR = {"bars_per_year": 24}  # a month is two bars
 MARKET = {"capital": 1000.0, "bars_per_year": 24}
-LONG_ONLY = {"horizon": 1, "book": "long_only", "shortable": False}
+LONG_ONLY = {"horizon": 1, "mandate": "long_only", "shortable": False}
 
 
 def trade(panel, weights, start, costs=FREE):
     stop = len(panel.timestamps)
-    return simulate(
+    return simulated(
         panel, start=start, stop=stop, weights=weights, costs=costs, **MARKET, **LONG_ONLY
     )
 
@@ -132,23 +134,26 @@ def test_random_portfolios_are_what_the_simulation_makes_of_them():
     """The quick loop against `simulate`, bit for bit, on the same draws."""
     panel = random_panel(5)
     costs, seed = Costs(), 42
-    options = {"start": 20, "stop": 160, "costs": costs, **MARKET}
-    equity = random_portfolios(panel, panel.traded, seed=seed, count=3, **options)
+    rows_of = {"start": 20, "stop": 160}
+    terms = Terms(costs=costs, **MARKET)
+    equity = random_portfolios(panel, panel.traded, terms, seed=seed, count=3, **rows_of)
     rows = month_starts(panel, 20, 160)
     draws = np.random.default_rng(seed).standard_exponential((3, len(rows), 4))
     draws *= panel.traded[rows]
     for r in range(3):
         weights = np.full(panel.close.shape, np.nan)
         weights[rows] = draws[r] / draws[r].sum(axis=1, keepdims=True)
-        book = simulate(panel, weights=weights, eligible=panel.traded, **options, **LONG_ONLY)
+        inputs = Inputs(weights=weights, eligible=panel.traded)
+        book = simulate(panel, terms, inputs, **rows_of)
         assert (book.equity == equity[r]).all()
 
 
 def test_random_portfolios_depend_on_their_seed_only():
     panel = random_panel(5)
-    options = {"start": 20, "stop": 160, "costs": Costs(), "count": 70, **MARKET}
+    options = {"start": 20, "stop": 160, "count": 70}
+    terms = Terms(costs=Costs(), **MARKET)
     first, again, other = (
-        random_portfolios(panel, panel.traded, seed=seed, **options) for seed in (1, 1, 2)
+        random_portfolios(panel, panel.traded, terms, seed=seed, **options) for seed in (1, 1, 2)
     )
     assert first.shape == (70, 140)
     assert (first == again).all()

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.backtest.outcomes import OUTCOMES, outcomes_of
-from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.trading.order_table import orders_from
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.core.trading.tables import order_id
-from trading_pipeline_tests.core.trading.markets import FREE, random_panel
+from trading_pipeline_tests.core.trading.markets import FREE, random_panel, simulated_orders
 
 START = 20
 
@@ -46,7 +45,7 @@ def random_orders(panel, seed, count=400):
 def test_outcomes_agree_with_fills_lapsed_orders_and_vetoes(seed, profile):
     panel = random_panel(seed, actions=False)
     placed = orders_from(random_orders(panel, seed), panel)
-    result = simulate_orders(
+    result = simulated_orders(
         panel,
         placed,
         start=START,

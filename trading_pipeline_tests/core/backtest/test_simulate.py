@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.result import accounting_error
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.inputs import recent_returns, recent_rows
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.errors import TradingError
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     panel_of,
     random_panel,
     random_scores,
+    simulated,
     stamps,
 )
 
@@ -28,7 +28,7 @@ TERMS = {
     "capital": 1e5,
     "bars_per_year": 252,
     "horizon": 10,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 SEEDS = st.integers(0, 10**6)
@@ -48,13 +48,13 @@ def managed(seed, profile="moderate", costs=DEAR, capital=1e5, **changes):
     panel = random_panel(seed)
     terms = TERMS | {"start": 64, "capital": capital} | changes
     scores = random_scores(seed, panel)
-    return simulate(panel, stop=160, score=scores, profile=PROFILES[profile], costs=costs, **terms)
+    return simulated(panel, stop=160, score=scores, profile=PROFILES[profile], costs=costs, **terms)
 
 
 @given(SEEDS, st.sampled_from(sorted(PROFILES)))
 def test_cash_and_positions_add_up_after_every_bar(seed, profile):
-    book = "long_only" if profile == "conservative" else "neutral"
-    result = managed(seed, profile, book=book)
+    mandate = "long_only" if profile == "conservative" else "neutral"
+    result = managed(seed, profile, mandate=mandate)
     assert accounting_error(result) < 1e-12
     assert len(result.fills("s")) > 5
     fills, flows = result.fills("s"), result.cash_flows()
@@ -80,10 +80,10 @@ def test_higher_costs_never_help(seed, times):
     panel = random_panel(seed)
     weights = asked(seed, panel) / 8  # far from any limit of cash
     cheap = Costs(fee=0.001, slippage=0.001, borrow=0.01, debit=0.01, leverage=9)
-    first = simulate(panel, stop=160, weights=weights, costs=cheap, **TERMS).equity[-1]
+    first = simulated(panel, stop=160, weights=weights, costs=cheap, **TERMS).equity[-1]
     for name in ("fee", "slippage", "borrow"):
         dear = replace(cheap, **{name: getattr(cheap, name) * times})
-        assert simulate(panel, stop=160, weights=weights, costs=dear, **TERMS).equity[-1] < first
+        assert simulated(panel, stop=160, weights=weights, costs=dear, **TERMS).equity[-1] < first
 
 
 @settings(max_examples=15)
@@ -102,8 +102,8 @@ def test_the_future_changes_nothing(seed, stop):
     """Cutting the panel leaves every earlier bit as it was."""
     panel = random_panel(seed)
     scores, terms = random_scores(seed, panel), TERMS | {"start": 64, "costs": DEAR}
-    whole = simulate(panel, stop=160, score=scores, profile=PROFILES["moderate"], **terms)
-    cut = simulate(
+    whole = simulated(panel, stop=160, score=scores, profile=PROFILES["moderate"], **terms)
+    cut = simulated(
         panel.until(stop), stop=stop, score=scores[:stop], profile=PROFILES["moderate"], **terms
     )
     K = stop - 64
@@ -120,7 +120,7 @@ def test_the_same_simulation_twice_is_the_same():
 def test_no_signal_no_trade():
     panel = random_panel(2)
     zero = np.zeros(panel.close.shape)
-    book = simulate(panel, stop=160, score=zero, profile=PROFILES["moderate"], costs=DEAR, **TERMS)
+    book = simulated(panel, stop=160, score=zero, profile=PROFILES["moderate"], costs=DEAR, **TERMS)
     assert book.fills("s").empty
     assert (book.equity == 1e5).all()
     assert book.trades().empty
@@ -131,7 +131,7 @@ def test_buying_and_holding_earns_the_price_less_one_cost():
     panel = panel_of([50.0, 50, 55, 60], open_=[50.0, 50, 52, 58])
     weights = np.full((4, 1), np.nan)
     weights[0] = 1.0
-    book = simulate(panel, stop=4, weights=weights, costs=Costs(), **TERMS)
+    book = simulated(panel, stop=4, weights=weights, costs=Costs(), **TERMS)
     units = 1e5 / (50 * 1.0005 * 1.001)
     assert book.quantity[1:, 0] == pytest.approx([units] * 3)
     assert book.equity == pytest.approx([1e5, units * 50, units * 55, units * 60])
@@ -153,7 +153,7 @@ def test_a_five_bar_ledger_worked_by_hand():
     )
     weights = np.array([[0.5], [np.nan], [np.nan], [0.25], [np.nan]])
     costs = Costs(fee=0.01, slippage=0, min_notional=0)
-    book = simulate(panel, stop=5, weights=weights, costs=costs, **TERMS | {"capital": 1000})
+    book = simulated(panel, stop=5, weights=weights, costs=costs, **TERMS | {"capital": 1000})
     assert book.cash == pytest.approx([1000, 495, 505, 505, 505 + 323.75 - 3.2375])
     assert book.equity == pytest.approx([1000, 995, 995, 1105, 1101.7625])
     assert book.quantity[:, 0] == pytest.approx([0, 5, 5, 10, 10 - 323.75 / 60])
@@ -166,7 +166,7 @@ def test_shorts_pay_dividends_and_borrow_and_debit_cash_pays_interest():
     weights = np.full((4, 2), np.nan)
     weights[0] = [1.5, -0.4]
     panel = panel_of(flat, dividend={(3, 1): 1.0})
-    book = simulate(panel, stop=4, weights=weights, costs=costs, **TERMS | {"capital": 1000})
+    book = simulated(panel, stop=4, weights=weights, costs=costs, **TERMS | {"capital": 1000})
     flows = book.cash_flows().groupby("kind")["amount"].sum()
     assert flows["borrow"] == pytest.approx(2 * -400 * 0.001)
     assert flows["dividend"] == pytest.approx(-4.0)
@@ -176,7 +176,7 @@ def test_shorts_pay_dividends_and_borrow_and_debit_cash_pays_interest():
 def test_an_order_without_a_bar_lapses_and_the_position_keeps_its_price():
     close = np.array([[10.0, 5], [11, 5], [np.nan, 5], [13, 5], [14, 5]])
     weights = np.array([[0.5, 0], [0.2, 0], [0.2, 0], [np.nan, 0], [np.nan, 0]])
-    book = simulate(panel_of(close), stop=5, weights=weights, costs=FREE, **TERMS)
+    book = simulated(panel_of(close), stop=5, weights=weights, costs=FREE, **TERMS)
     assert book.lapsed("s")["lapsed_at"].tolist() == [book.timestamps[2]]
     assert book.quantity[1:, 0] == pytest.approx([5000] * 4), "nor is one sent without a bar"
     assert book.price[:, 0].tolist() == [10, 11, 11, 13, 14]
@@ -187,7 +187,7 @@ def test_a_symbol_that_vanishes_keeps_its_last_value():
     close = np.array([[10.0, 5], [11, 5], [np.nan, 5], [np.nan, 5]])
     weights = np.full((4, 2), 0.5)
     panel = panel_of(close, open_=np.where(close == 11, 10, close))
-    book = simulate(panel, stop=4, weights=weights, costs=FREE, **TERMS)
+    book = simulated(panel, stop=4, weights=weights, costs=FREE, **TERMS)
     assert book.equity.tolist() == pytest.approx([1e5, 1.05e5, 1.05e5, 1.05e5])
     assert book.quantity[-1, 0] == 5000
 
@@ -197,7 +197,7 @@ def test_buys_share_what_money_there_is():
     close = np.full((6, 3), 10.0)
     weights = np.full((6, 3), np.nan)
     weights[0], weights[2] = [0.8, 0.8, 0], [0.5, 0, 0.5]
-    book = simulate(panel_of(close), stop=6, weights=weights, costs=FREE, **TERMS)
+    book = simulated(panel_of(close), stop=6, weights=weights, costs=FREE, **TERMS)
     assert book.weight[1] == pytest.approx([0.5, 0.5, 0])
     assert book.weight[3] == pytest.approx([0.5, 0, 0.5])
     assert "buying_power" in book.fills("s")["reasons"].iloc[0]
@@ -207,7 +207,7 @@ def test_buys_share_what_money_there_is():
 def test_gross_never_exceeds_the_leverage_at_the_open():
     panel = random_panel(8, missing=0)
     weights = asked(8, panel)
-    book = simulate(panel, stop=160, weights=weights, costs=replace(DEAR, leverage=0.7), **TERMS)
+    book = simulated(panel, stop=160, weights=weights, costs=replace(DEAR, leverage=0.7), **TERMS)
     bought = (book.fills_made["quantity"][:, :, 0] != 0).any(axis=1)
     # Up to what the bar itself moved between its open and its close.
     assert book.exposure[bought].max() < 0.7 * 1.2
@@ -219,7 +219,7 @@ def test_lots_round_towards_zero_and_closing_is_always_possible():
     weights = np.array([[0.333], [np.nan], [0.0], [np.nan], [np.nan]])
     costs = replace(FREE, lot=7.0)
     terms = TERMS | {"capital": 1000}
-    book = simulate(panel_of(close), stop=5, weights=weights, costs=costs, **terms)
+    book = simulated(panel_of(close), stop=5, weights=weights, costs=costs, **terms)
     assert book.quantity[:, 0].tolist() == [0, 28, 28, 0, 0]
     assert "lot" in book.orders("s")["reasons"].iloc[0]
 
@@ -227,14 +227,14 @@ def test_lots_round_towards_zero_and_closing_is_always_possible():
 def test_a_lot_that_floats_just_below_a_whole_number_is_whole():
     weights = np.array([[0.3], [np.nan], [np.nan]])
     costs, terms = replace(FREE, lot=0.1), TERMS | {"capital": 10}
-    book = simulate(panel_of([10.0] * 3), stop=3, weights=weights, costs=costs, **terms)
+    book = simulated(panel_of([10.0] * 3), stop=3, weights=weights, costs=costs, **terms)
     assert book.quantity[1, 0] == pytest.approx(0.3)
 
 
 def test_small_orders_are_refused_with_their_figure():
     weights = np.array([[0.0005], [np.nan], [np.nan]])
     costs, terms = replace(FREE, min_notional=10), TERMS | {"capital": 1000}
-    book = simulate(panel_of([10.0] * 3), stop=3, weights=weights, costs=costs, **terms)
+    book = simulated(panel_of([10.0] * 3), stop=3, weights=weights, costs=costs, **terms)
     (veto,) = book.vetoes().itertuples()
     assert (veto.rule, veto.figure, veto.limit) == ("min_notional", pytest.approx(0.5), 10)
     assert book.orders("s").empty
@@ -242,8 +242,8 @@ def test_small_orders_are_refused_with_their_figure():
 
 def test_a_book_that_may_not_be_short_is_not():
     panel = random_panel(4)
-    terms = TERMS | {"book": "long_only", "costs": DEAR}
-    book = simulate(panel, stop=160, weights=asked(4, panel), **terms)
+    terms = TERMS | {"mandate": "long_only", "costs": DEAR}
+    book = simulated(panel, stop=160, weights=asked(4, panel), **terms)
     assert (book.quantity >= 0).all()
     assert (book.quantity > 0).any()
 
@@ -280,8 +280,8 @@ def test_recent_returns_are_adjusted_and_known_row_by_row():
         ({"start": 5, "stop": 5}, r"rows \[5, 5\)"),
         ({"stop": 161}, "not within the panel's 160"),
         ({"capital": 0}, "capital must be positive"),
-        ({"book": "hedged"}, "book must be one of"),
-        ({"shortable": False}, "neutral book needs"),
+        ({"mandate": "hedged"}, "mandate must be one of"),
+        ({"shortable": False}, "neutral mandate needs"),
         ({"weights": np.zeros((3, 3))}, r"weights has shape \(3, 3\)"),
         ({"weights": None, "score": np.zeros((160, 4))}, "sized by a profile"),
     ],
@@ -290,7 +290,7 @@ def test_impossible_requests_are_refused(changes, complaint):
     panel = random_panel(1)
     request = {"weights": np.zeros((160, 4)), "stop": 160, "costs": FREE} | TERMS | changes
     with pytest.raises(ValueError, match=complaint):
-        simulate(panel, **request)
+        simulated(panel, **request)
 
 
 def test_an_infinite_score_names_symbol_and_bar():
@@ -298,7 +298,7 @@ def test_an_infinite_score_names_symbol_and_bar():
     scores = np.zeros(panel.close.shape)
     scores[100, 2] = np.inf
     with pytest.raises(TradingError, match="score of CCC at 2024-04-10"):
-        simulate(panel, stop=160, score=scores, profile=PROFILES["moderate"], costs=FREE, **TERMS)
+        simulated(panel, stop=160, score=scores, profile=PROFILES["moderate"], costs=FREE, **TERMS)
 
 
 def test_time_shifted_by_whole_weeks_shifts_everything():
@@ -308,7 +308,7 @@ def test_time_shifted_by_whole_weeks_shifts_everything():
     hourly = panel.__class__(**{**panel.__dict__, "timestamps": stamps(90, "2023-05-01", "1h")})
     terms = TERMS | {"start": 64, "costs": DEAR, "volatility": volatility(panel)}
     books = [
-        simulate(p, stop=90, score=random_scores(7, p), profile=PROFILES["moderate"], **terms)
+        simulated(p, stop=90, score=random_scores(7, p), profile=PROFILES["moderate"], **terms)
         for p in (later, hourly)
     ]
     assert books[0].decisions.tobytes() == books[1].decisions.tobytes()

@@ -8,19 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.run import book_settings, run_backtest
+from trading_pipeline.core.backtest.run import Basis, run_backtest
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.backtest.sweep import (
-    baseline_equity,
     grid_of_limits,
     market_under,
     sweep,
 )
 from trading_pipeline.core.market.market import Costs, Market
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import prepare
+from trading_pipeline.core.trading.inputs import Inputs, prepare
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of, with_limits
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.markets import panel_of_opens, random_scores, stamps
 
@@ -36,13 +35,17 @@ def market(**changes):
         "start": date(2024, 1, 1),
         "timeframe": "1d",
         "calendar": "24/7",
-        "book": "long_only",
+        "mandate": "long_only",
         "shortable": True,
         "horizon": 5,
         "profile": "moderate",
         "costs": Costs(fee=0.0005),
     }
     return Market(**{**terms, **changes})
+
+
+def swept(history, market, profiles, **options):
+    return sweep(Basis.of(*history, market), Terms.of(market, CAPITAL), profiles, **options)
 
 
 @pytest.fixture(scope="module")
@@ -71,26 +74,24 @@ PROFILES_OF_TEST = {
 }
 
 
-@pytest.mark.parametrize("book", ["long_only", "neutral"])
+@pytest.mark.parametrize("mandate", ["long_only", "neutral"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_every_book_is_that_of_simulate_to_the_last_bit(history, book, threads):
+def test_every_book_is_that_of_simulate_to_the_last_bit(history, mandate, threads):
     panel, score, able = history
-    terms = market(book=book)
-    profiles = {k: v for k, v in PROFILES_OF_TEST.items() if book == "long_only" or not v.long_only}
+    terms = market(mandate=mandate)
+    allowed = PROFILES_OF_TEST.items()
+    profiles = {k: v for k, v in allowed if mandate == "long_only" or not v.long_only}
     groups = np.broadcast_to(np.arange(N) // 8, able.shape)
-    got = sweep(panel, score, able, terms, profiles, CAPITAL, threads=threads, groups=groups)
+    basis = replace(Basis.of(panel, score, able, terms), groups=groups)
+    got = sweep(basis, Terms.of(terms, CAPITAL), profiles, threads=threads)
     assert got.names == tuple(profiles)
     caps = {}
     for row, (name, profile) in enumerate(profiles.items()):
-        kelly = kelly_caps(
-            panel, score, prepare(panel).volatility, able,
-            horizon=5, book=book, shortable=True, profile=profile, costs=terms.costs,
-        )  # fmt: skip
+        under = replace(Terms.of(terms, CAPITAL), profile=profile)
+        kelly = kelly_caps(panel, score, prepare(panel).volatility, able, under)
         caps[name] = kelly.cap.tobytes()
-        alone = simulate(
-            panel, start=got.start, stop=got.stop, profile=profile, score=score, eligible=able,
-            groups=groups, kelly=kelly.cap, **book_settings(terms, CAPITAL),
-        )  # fmt: skip
+        inputs = Inputs(score=score, eligible=able, groups=groups, kelly=kelly.cap)
+        alone = simulate(panel, under, inputs, start=got.start, stop=got.stop)
         for part in ("equity", "exposure", "turnover", "fees"):
             assert getattr(got, part)[row].tobytes() == getattr(alone, part).tobytes(), (name, part)
         assert got.accounts[row].tobytes() == alone.log[-1].tobytes(), name
@@ -100,42 +101,41 @@ def test_every_book_is_that_of_simulate_to_the_last_bit(history, book, threads):
 
 
 def test_clusters_are_made_where_no_groups_are_given(history):
-    panel, score, able = history
     tight = {"tight": replace(MODERATE, group_cap=0.1)}
-    free = sweep(panel, score, able, market(), tight, CAPITAL, groups=np.full(able.shape, -1))
-    clustered = sweep(panel, score, able, market(sectors={"S00": "a", "S01": "a"}), tight, CAPITAL)
+    basis = Basis.of(*history, market())
+    free = replace(basis, groups=np.full(basis.groups.shape, -1))
+    free = sweep(free, Terms.of(market(), CAPITAL), tight)
+    clustered = swept(history, market(sectors={"S00": "a", "S01": "a"}), tight)
     assert not np.array_equal(free.equity, clustered.equity)
 
 
 def test_books_do_not_depend_on_their_neighbours(history):
-    panel, score, able = history
-    whole = sweep(panel, score, able, market(), PROFILES_OF_TEST, CAPITAL)
+    whole = swept(history, market(), PROFILES_OF_TEST)
     last = list(PROFILES_OF_TEST.items())[-1:]
-    alone = sweep(panel, score, able, market(), dict(last), CAPITAL)
+    alone = swept(history, market(), dict(last))
     assert whole.paths[-1].tobytes() == alone.paths[0].tobytes()
 
 
 def test_progress_counts_every_book(history):
-    panel, score, able = history
     seen = []
     watch = lambda done, total, note: seen.append((done, total))  # noqa: E731
-    sweep(panel, score, able, market(), PROFILES_OF_TEST, CAPITAL, threads=2, watch=watch)
+    swept(history, market(), PROFILES_OF_TEST, threads=2, watch=watch)
     assert seen[-1] == (len(PROFILES_OF_TEST), len(PROFILES_OF_TEST))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
 def test_what_cannot_be_swept_is_refused(history):
-    panel, score, able = history
+    panel, _, able = history
     one = {"moderate": MODERATE}
     with pytest.raises(ValueError, match="0 profiles"):
-        sweep(panel, score, able, market(), {}, CAPITAL)
+        swept(history, market(), {})
     with pytest.raises(ValueError, match="0 threads"):
-        sweep(panel, score, able, market(), one, CAPITAL, threads=0)
+        swept(history, market(), one, threads=0)
     with pytest.raises(TradingError, match="no prediction"):
-        sweep(panel, np.full(able.shape, np.nan), able, market(), one, CAPITAL)
+        swept((panel, np.full(able.shape, np.nan), able), market(), one)
     careful = {"careful": PROFILES["conservative"]}
-    with pytest.raises(ValueError, match="neutral book needs"):
-        sweep(panel, score, able, market(book="neutral"), careful, CAPITAL)
+    with pytest.raises(ValueError, match="neutral mandate needs"):
+        swept(history, market(mandate="neutral"), careful)
 
 
 def test_a_grid_has_every_combination_in_the_order_given():
@@ -185,8 +185,7 @@ def test_values_that_fit_nowhere_are_refused(limits, complaint):
 
 
 def test_stamps_of_a_sweep_are_those_of_its_rows(history):
-    panel, score, able = history
-    got = sweep(panel, score, able, market(), {"one": MODERATE}, CAPITAL)
+    got = swept(history, market(), {"one": MODERATE})
     assert (got.start, got.stop) == (20, 420)
     assert got.timestamps.equals(stamps(420)[20:])
 
@@ -217,10 +216,9 @@ def test_baselines_are_those_of_the_backtest(history):
     )
     terms = market(limits={"stop_loss": 0.5})
     expected = run_backtest(panel, predictions, able, terms, CAPITAL)
-    shared = {"prepared": prepare(panel), "groups": groups_of(panel, terms)}
-    got = baseline_equity(panel, score, able, terms, CAPITAL, **shared)
+    got = Basis.of(*history, terms).trade_baselines(Terms.of(terms, CAPITAL))
     assert set(got) == set(expected.baselines)
     for name, book in expected.baselines.items():
-        assert got[name].tobytes() == book.equity.tobytes(), name
-    own = sweep(panel, score, able, terms, {"own": profile_of(terms)}, CAPITAL)
+        assert got[name].equity.tobytes() == book.equity.tobytes(), name
+    own = swept(history, terms, {"own": profile_of(terms)})
     assert own.equity[0].tobytes() == expected.strategy.equity.tobytes()

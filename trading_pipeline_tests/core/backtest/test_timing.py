@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SYMBOLS, SampleSource
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline_tests.core.trading.markets import FREE
+from trading_pipeline_tests.core.trading.markets import FREE, simulated
 from trading_pipeline_tests.reference.timing import timing_oracle, timing_signals
 
 
@@ -34,7 +33,7 @@ def sharpe_at_opens(signal):
     present = (~np.isnan(signal)).sum(axis=1, keepdims=True)
     weights = np.nan_to_num(signal) / np.maximum(present, 1)
     costs = Costs(**{**FREE.__dict__, "leverage": 2.0})
-    book = simulate(
+    book = simulated(
         panel,
         start=0,
         stop=T,
@@ -42,7 +41,7 @@ def sharpe_at_opens(signal):
         costs=costs,
         bars_per_year=252,
         horizon=1,
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         weights=weights,
     )

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, simulated
 
 TERMS = {
     "start": 0,
     "capital": 1000.0,
     "bars_per_year": 252,
     "horizon": 10,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 
@@ -22,7 +21,7 @@ TERMS = {
 def book_of(weights, close, costs=FREE, **options):
     panel = panel_of(close, **options)
     weights = np.array(weights, dtype=float).reshape(len(close), -1)
-    return simulate(panel, stop=len(close), weights=weights, costs=costs, **TERMS)
+    return simulated(panel, stop=len(close), weights=weights, costs=costs, **TERMS)
 
 
 HOLD = np.nan
@@ -81,7 +80,7 @@ def test_once_all_is_closed_the_trades_are_the_profit(seed):
     weights[rng.random(weights.shape) < 0.2] = 0.0
     weights[-10:] = 0.0
     costs = Costs(leverage=5, borrow=0.2)
-    book = simulate(panel, stop=160, weights=weights, costs=costs, **TERMS)
+    book = simulated(panel, stop=160, weights=weights, costs=costs, **TERMS)
     profit = book.equity[-1] - 1000 - book.log["interest"].sum()
     assert book.trades()["pnl"].sum() == pytest.approx(profit, abs=1e-7)
     assert (book.trades()["invested"] > 0).all()

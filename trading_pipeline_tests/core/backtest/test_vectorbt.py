@@ -8,16 +8,21 @@ import pytest
 
 from trading_pipeline.adapters.sources.sample import SYMBOLS, SampleSource
 from trading_pipeline.core.backtest.baselines import buy_and_hold
-from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import random_panel, random_scores, rough_panel
+from trading_pipeline_tests.core.trading.markets import (
+    random_panel,
+    random_scores,
+    rough_panel,
+    simulated,
+    simulated_orders,
+)
 from trading_pipeline_tests.core.trading.orders import random_orders
 from trading_pipeline_tests.reference.vectorbt_replay import replay_equity
 
 TERMS = {"capital": 1e5, "bars_per_year": 252, "horizon": 10}
-NEUTRAL = {"costs": Costs(borrow=0.05, leverage=2.0), "book": "neutral", "shortable": True}
+NEUTRAL = {"costs": Costs(borrow=0.05, leverage=2.0), "mandate": "neutral", "shortable": True}
 
 
 def sample():
@@ -31,8 +36,8 @@ def test_vectorbt_agrees_on_the_sample_market():
     panel = sample()
     T = len(panel.timestamps)
     weights = buy_and_hold(panel, panel.traded, start=0, stop=T, bars_per_year=252)
-    costs, book = {"costs": Costs()}, {"book": "long_only", "shortable": False}
-    held = simulate(panel, start=0, stop=T, weights=weights, **TERMS, **costs, **book)
+    costs, book = {"costs": Costs()}, {"mandate": "long_only", "shortable": False}
+    held = simulated(panel, start=0, stop=T, weights=weights, **TERMS, **costs, **book)
     assert set(held.cash_flows()["kind"]) >= {"dividend"}
     np.testing.assert_allclose(replay_equity(held), held.equity, rtol=1e-9)
 
@@ -43,7 +48,7 @@ def test_vectorbt_agrees_on_random_books(seed):
     """Long and short, with stops, gaps, missing bars, splits, dividends, borrow and interest."""
     panel = random_panel(seed, T=400, N=6)
     scores = random_scores(seed, panel)
-    book = simulate(
+    book = simulated(
         panel, start=70, stop=400, score=scores, profile=PROFILES["aggressive"], **TERMS, **NEUTRAL
     )
     assert len(book.fills("s")) > 300
@@ -55,7 +60,7 @@ def test_vectorbt_would_notice_a_cent():
     """The comparison can fail: one fee off by a cent shows."""
     panel = random_panel(1, T=200)
     weights = np.full(panel.close.shape, 0.2)
-    book = simulate(panel, start=70, stop=200, weights=weights, **TERMS, **NEUTRAL)
+    book = simulated(panel, start=70, stop=200, weights=weights, **TERMS, **NEUTRAL)
     book.fills_made["fee"][10, 0, 0] += 0.01
     assert np.abs(replay_equity(book) / book.equity - 1).max() > 1e-9
 
@@ -82,7 +87,7 @@ def test_vectorbt_agrees_on_orders_of_every_kind(seed):
     """Partial fills, impact, fees per share, funding, brackets, trailing stops, delistings; a
     minimum fee over many fills, also above what they bring; huge dividends."""
     panel = rough_panel(seed, T=150, N=5)
-    book = simulate_orders(
+    book = simulated_orders(
         panel,
         random_orders(seed, panel),
         start=0,
@@ -109,6 +114,6 @@ def test_vectorbt_agrees_on_symbols_that_vanish(seed):
     weights = np.full(panel.close.shape, np.nan)
     weights[::20] = np.random.default_rng(seed).normal(0, 0.15, weights[::20].shape)
     costs = {"costs": replace(ROUGH, participation=inf)}
-    book = simulate(panel, start=0, stop=200, weights=weights, **TERMS, **NEUTRAL | costs)
+    book = simulated(panel, start=0, stop=200, weights=weights, **TERMS, **NEUTRAL | costs)
     assert set(book.fills("s")["kind"]) >= {"delisted", "cash_in_lieu"}
     np.testing.assert_allclose(replay_equity(book), book.equity, rtol=1e-9)

@@ -16,8 +16,8 @@ from trading_pipeline.core.evaluation.significance import (
 from trading_pipeline.core.evaluation.sweep import luck_of, sweep_table
 from trading_pipeline.core.evaluation.verdict import active_returns
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.engine.dtypes import ACCOUNT
-from trading_pipeline.core.trading.engine.loop import PATH
+from trading_pipeline.core.trading.engine.dtypes import Account
+from trading_pipeline.core.trading.engine.loop import Path
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.errors import EvaluationError
 
@@ -29,7 +29,7 @@ def swept(returns, traded=0.0, halvings=()):
     """A sweep of books with these daily returns (R, K - 1), half invested."""
     returns = np.atleast_2d(returns)
     R, K = len(returns), returns.shape[1] + 1
-    paths, accounts = np.zeros((R, K), PATH), np.zeros(R, ACCOUNT)
+    paths, accounts = Path.zeros(R, K), Account.zeros(R)
     paths["equity"] = 1000 * np.cumprod(np.hstack([np.ones((R, 1)), 1 + returns]), axis=1)
     paths["gross"] = paths["equity"] / 2
     paths["traded"][:, 1:] = traded * paths["equity"][:, :-1]

@@ -17,21 +17,22 @@ LONG_ONLY = Market(
     calendar="24/7",
     horizon=5,
     costs=Costs(lot=1, min_notional=300, participation=0.0002),
+    limits={"starting_cap": 0.25},
 )
 # Tight limits, so that every rule has something to do.
 NEUTRAL = replace(
     LONG_ONLY,
-    book="neutral",
+    mandate="neutral",
     shortable=True,
     costs=Costs(leverage=1.5, lot=0.01),
     limits={"daily_loss": 0.004, "weekly_loss": 0.01, "monthly_loss": 0.02, "halve": 0.03,
             "flat": 0.05, "breaker": 1.3, "symbol_cap": 0.05, "net_cap": 0.1, "stop_loss": 0.8,
-            "limit_entry": 0.5},
+            "limit_entry": 0.5, "starting_cap": 0.25},
     sectors={"AAA": "one", "BBB": "one", "CCC": "two", "DDD": "two"},
 )  # fmt: skip
 
 
-def rerun_of(market, seed=3, T=260, level=1.0):
+def rerun_of(market, seed=3, T=130, level=1.0):
     """A strategy on random scores; `level` scales all prices, and volumes inversely."""
     panel = random_panel(seed, T=T, N=len(SYMBOLS))
     prices = {name: level * getattr(panel, name) for name in ("open", "high", "low", "close")}

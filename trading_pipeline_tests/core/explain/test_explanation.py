@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.backtest.rerun import Rerun
-from trading_pipeline.core.backtest.run import basis_of, run_backtest, strategy_book
+from trading_pipeline.core.backtest.run import run_backtest
 from trading_pipeline.core.explain.explanation import explain, overview
-from trading_pipeline.core.explain.sentences import figures_of, sentences_of
+from trading_pipeline.core.explain.order import told
 from trading_pipeline.core.features.catalog import NAMES
-from trading_pipeline.core.trading.engine import reasons
+from trading_pipeline.core.trading.engine.reasons import REASONS
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.explain.reruns import LONG_ONLY, NEUTRAL, rerun_of
 from trading_pipeline_tests.core.trading.markets import SYMBOLS
@@ -19,11 +20,15 @@ from trading_pipeline_tests.core.trading.markets import SYMBOLS
 
 @pytest.fixture(
     scope="module",
-    params=[LONG_ONLY, pytest.param(NEUTRAL, marks=pytest.mark.slow)],
-    ids=["long only", "neutral"],
+    params=[
+        pytest.param((LONG_ONLY, 130), id="long only"),
+        pytest.param((NEUTRAL, 130), id="neutral"),
+        pytest.param((NEUTRAL, 260), id="neutral, with drawdowns", marks=pytest.mark.slow),
+    ],
 )
 def run(request):
-    return rerun_of(request.param)
+    market, T = request.param
+    return rerun_of(market, T=T)
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +40,23 @@ def features(run):
 @pytest.fixture(scope="module")
 def explained(run, features):
     """Every decision there is: bar, symbol, explanation."""
-    bars, symbols = range(len(run.book.log) - 1), range(len(SYMBOLS))
+    bars, symbols = range(len(run.result.log) - 1), range(len(SYMBOLS))
     return [(k, n, explain(run, k, n, features, 1, 1)) for k in bars for n in symbols]
 
 
 def test_the_strategy_run_again_is_that_of_the_backtest(run):
     """Recording everything changes nothing, and the report's tables are made of the same book."""
     plain = run_backtest(run.panel, run.predictions, run.basis.eligible, run.market, 1e5)
-    assert (plain.strategy.log == run.book.log).all()
+    assert (plain.strategy.log == run.result.log).all()
     for table in ("orders", "fills"):
         pd.testing.assert_frame_equal(
-            getattr(plain.strategy, table)("x"), getattr(run.book, table)("x")
+            getattr(plain.strategy, table)("x"), getattr(run.result, table)("x")
         )
-    pd.testing.assert_frame_equal(plain.strategy.vetoes(), run.book.vetoes())
+    pd.testing.assert_frame_equal(plain.strategy.vetoes(), run.result.vetoes())
 
 
 def test_orders_and_vetoes_are_those_of_the_tables(run, explained):
-    orders, vetoes = run.book.orders("backtest"), run.book.vetoes()
+    orders, vetoes = run.result.orders("backtest"), run.result.vetoes()
     mine = [(why.order, why.reasons) for _, _, why in explained if why.order]
     assert [order.client_order_id for order, _ in mine] == orders["client_order_id"].tolist()
     for name in ("side", "quantity", "type"):
@@ -64,41 +69,39 @@ def test_orders_and_vetoes_are_those_of_the_tables(run, explained):
     assert [symbol for _, symbol, _ in refused] == vetoes["symbol"].tolist()
     for name in ("figure", "limit"):
         np.testing.assert_array_equal([getattr(v, name) for _, _, v in refused], vetoes[name])
-    assert len(orders) > 100
-    assert len(refused) > 50
+    assert len(orders) > 50
+    assert len(refused) > 10
 
 
 def test_fills_are_those_of_the_table(run, explained):
     """Each fill belongs to one decision: the order's, or the one before a barrier was reached."""
     mine = [(why.symbol, each) for _, _, why in explained for each in why.became if each.quantity]
     mine.sort(key=lambda pair: (pair[1].at, pair[1].kind != "order", pair[0]))
-    fills = run.book.fills("x")
+    fills = run.result.fills("x")
     assert [symbol for symbol, _ in mine] == fills["symbol"].tolist()
     for name, column in (("at", "filled_at"), ("quantity", "quantity"), ("price", "price"),
                          ("fee", "fee"), ("slippage", "slippage"), ("kind", "kind")):  # fmt: skip
         assert [getattr(each, name) for _, each in mine] == fills[column].tolist()
-    assert len(fills) > 100
+    assert len(fills) > 50
 
 
 def test_the_steps_end_at_the_target_that_was_decided_on(run, explained):
-    """The caps run once more on the wishes give the very targets of the history."""
+    """What was recorded on the way leads to the very targets of the history."""
     for k, n, why in explained:
         names = [step.name for step in why.steps]
         assert names[-1] == "target"
-        if run.book.log[k]["size"] != 2:
+        if run.result.log[k]["size"] != 2:
             assert why.steps[-2].value == why.target == run.decided(k)[n]["target"]
-        wish = next(step for step in why.steps if step.name == "volatility target")
-        assert wish.value == run.decided(k)[n]["wish"]
 
 
-def test_a_wish_is_the_signal_over_volatility_times_one_factor_for_the_book(run, explained):
-    for k in range(0, len(run.book.log) - 1, 9):
+def test_a_weight_is_the_signal_over_volatility_times_one_factor_for_the_book(run, explained):
+    for k in range(0, len(run.result.log) - 1, 9):
         factors = []
         for _, _, why in (each for each in explained if each[0] == k):
-            before, wish = why.steps[-8:-6]
-            assert wish.name == "volatility target"
-            if wish.value:
-                factors.append(wish.value / before.value)
+            before, scaled = why.steps[-8:-6]
+            assert scaled.name == "volatility target"
+            if scaled.value:
+                factors.append(scaled.value / before.value)
             else:
                 assert before.value == 0
         np.testing.assert_allclose(factors, np.full(len(factors), factors[0] if factors else 0))
@@ -118,9 +121,15 @@ def test_a_step_that_changed_says_which_limit_it_met(run, explained):
 
 
 def test_positions_are_those_of_the_book(run, explained):
-    for k in (0, 1, 40, 150, len(run.book.log) - 1):
-        np.testing.assert_array_equal(run.positions(k)["quantity"], run.book.quantity[k])
-    held = [why.held for _, _, why in explained if why.held]
+    """Also their prices and weights, which the book works out on its own."""
+    found = {(k, n): why.held for k, n, why in explained}
+    for name, grid in (("quantity", run.result.quantity), ("weight", run.result.weight)):
+        told = [getattr(held, name) if held else 0.0 for held in found.values()]
+        np.testing.assert_allclose(told, [grid[at] for at in found], rtol=1e-12)
+    held = [each for each in found.values() if each]
+    np.testing.assert_allclose(
+        [each.price for each in held], [run.result.price[at] for at, each in found.items() if each]
+    )
     assert held
     for each in held:
         assert each.since <= each.at
@@ -130,7 +139,7 @@ def test_positions_are_those_of_the_book(run, explained):
 
 
 def test_trades_contain_what_they_explain(run, explained):
-    trades = run.book.trades()
+    trades = run.result.trades()
     found = {(each.opened_at, why.symbol) for _, _, why in explained for each in why.trades}
     wanted = {(row.opened_at, row.symbol) for row in trades.itertuples()}
     assert wanted <= found
@@ -157,9 +166,8 @@ def test_an_answer_is_given_whatever_happened(explained):
 
 
 def test_every_reason_has_a_sentence(run):
-    figures = figures_of(run, 10, 0)
-    texts = sentences_of(sum(reasons.NAMES), figures)
-    assert [each.name for each in texts] == list(reasons.NAMES.values())
+    texts = told(sum(REASONS), run.facts(10, 0))
+    assert [each.name for each in texts] == [REASONS[bit].name for bit in sorted(REASONS)]
     for each in texts:
         assert each.text[0] in string.ascii_letters
         assert "{" not in each.text
@@ -179,12 +187,12 @@ def test_features_stand_beside_their_own_past_year(run, features, explained):
 
 def test_later_bars_change_no_explanation_of_what_was_known(run, features):
     """But for what became of it, an explanation is that of the close."""
-    cut = run.row(60) + 3
+    cut = run.row(40) + 3
     known = run.predictions[run.predictions["timestamp"] < run.panel.timestamps[cut - 1]]
     earlier = Rerun.of(run.panel.until(cut), known, run.basis.eligible[:cut], run.market, 1e5)
     for n in range(len(SYMBOLS)):
         now, then = (
-            explain(each, 60, n, features[: len(each.panel.timestamps)], 1, 1)
+            explain(each, 40, n, features[: len(each.panel.timestamps)], 1, 1)
             for each in (run, earlier)
         )
         for name in ("answer", "features", "account", "steps", "order", "reasons", "held"):
@@ -192,9 +200,9 @@ def test_later_bars_change_no_explanation_of_what_was_known(run, features):
 
 
 def test_the_overview_has_a_line_for_every_symbol(run, explained):
-    lines = overview(run, 100)
+    lines = overview(run, 50)
     assert [line.symbol for line in lines] == list(SYMBOLS)
-    for line, (_, _, why) in zip(lines, explained[100 * 6 : 101 * 6], strict=True):
+    for line, (_, _, why) in zip(lines, explained[50 * 6 : 51 * 6], strict=True):
         assert bool(line.order) == (why.order is not None)
         assert line.target == why.target
         assert bool(line.became) == bool(why.became)
@@ -208,9 +216,9 @@ def test_a_symbol_that_is_misspelt_is_answered_with_those_that_are_alike(run):
 
 
 def test_a_bar_is_found_by_its_day_or_instant(run):
-    first, last = run.book.timestamps[0], run.book.timestamps[-2]
+    first, last = run.result.timestamps[0], run.result.timestamps[-2]
     assert run.bar(first, day=True) == run.bar(first, day=False) == 0
-    assert run.bar(last, day=True) == len(run.book.log) - 2
+    assert run.bar(last, day=True) == len(run.result.log) - 2
     noon = first + pd.Timedelta(hours=12)
     following = first + pd.Timedelta(days=1)
     with pytest.raises(
@@ -220,13 +228,16 @@ def test_a_bar_is_found_by_its_day_or_instant(run):
     with pytest.raises(TradingError, match="before the first fold only train"):
         run.bar(first - pd.Timedelta(days=1), day=True)
     with pytest.raises(TradingError, match=f"The last decision is {last:%Y-%m-%d}"):
-        run.bar(run.book.timestamps[-1], day=True)
+        run.bar(run.result.timestamps[-1], day=True)
     with pytest.raises(TradingError, match="no bar at 2030-01-01; the nearest is"):
         run.bar(pd.Timestamp("2030-01-01", tz="UTC"), day=True)
 
 
 def test_the_strategy_keeps_only_orders_and_vetoes_unless_everything_is_wanted(run):
-    basis = basis_of(run.panel, run.predictions, run.basis.eligible, run.market)
-    book = strategy_book(run.panel, basis, run.market, 1e5)
-    assert len(book.decisions) < len(run.book.decisions)
-    assert len(run.book.decisions) == len(run.book.log) * len(SYMBOLS)
+    book = run.basis.trade(Terms.of(run.market, 1e5))
+    assert len(book.decisions) < len(run.result.decisions)
+    assert len(run.result.decisions) == len(run.result.log) * len(SYMBOLS)
+    assert (book.trace.shape, run.result.trace.shape) == (
+        (len(book.log), 0),
+        run.panel.close[70:].shape,
+    )

@@ -285,10 +285,11 @@ def test_orders_that_peek_at_the_next_open_are_caught(checkpoint, monkeypatch):
     """Scores that know what follows, which the predictions themselves do not."""
     true_simulate = fold_stages.simulate
 
-    def peeking(of, *, score, **settings):
+    def peeking(of, terms, inputs, **rows):
         known = np.log(np.roll(of.open, -1, axis=0) / of.close)
         known[-1] = np.nan
-        return true_simulate(of, score=np.where(np.isnan(known), score, known), **settings)
+        score = np.where(np.isnan(known), inputs.score, known)
+        return true_simulate(of, terms, replace(inputs, score=score), **rows)
 
     monkeypatch.setattr(fold_stages, "simulate", peeking)
     leaks = leaks_of_fold(checkpoint)
@@ -306,10 +307,11 @@ def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch
         rows, columns = np.indices(of.close.shape)
         return np.where((rows + columns) % 2, 1.0, 0.5)
 
-    def peeking(of, **settings):
+    def peeking(of, terms, inputs, **rows):
         ahead = np.abs(np.log(np.roll(of.close, -1, axis=0) / of.close))
         ahead[-1] = 0.02
-        return true_simulate(of, volatility=np.nan_to_num(ahead, nan=0.02) + 0.01, **settings)
+        sigma = np.nan_to_num(ahead, nan=0.02) + 0.01
+        return true_simulate(of, terms, replace(inputs, volatility=sigma), **rows)
 
     monkeypatch.setattr(fold_stages, "score_grid", turning)
     assert leaks_of_fold(checkpoint) == set()

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.run import book_settings
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.adhoc import COSTS, market_name, market_of_panel
 from trading_pipeline.core.learning.dataset import burn_in
@@ -17,7 +16,9 @@ from trading_pipeline.core.market.bars import in_order
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.inputs import Inputs
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import BarsError, HistoryTooShort
 from trading_pipeline_tests.synthetic import panel
 
@@ -106,14 +107,10 @@ def test_extended_hours_reach_the_volatility_that_was_asked_for():
     assert market.bars_per_year == pytest.approx(15 * 252, rel=0.01)
     assert "as counted in the bars (XNYS has 1,764 and 252)" in notes[0]
     prices = Panel.of(bars, None)
-    book = simulate(
-        prices,
-        start=64,
-        stop=len(stamps),
-        weights=np.full(prices.close.shape, 0.5),
-        profile=replace(PROFILES["moderate"], volatility_target=0.12, starting_cap=1.0, **OFF),
-        **book_settings(market, 1e5),
-    )
+    profile = replace(PROFILES["moderate"], volatility_target=0.12, starting_cap=1.0, **OFF)
+    terms = replace(Terms.of(market, 1e5), profile=profile)
+    inputs = Inputs(weights=np.full(prices.close.shape, 0.5))
+    book = simulate(prices, terms, inputs, start=64, stop=len(stamps))
     year = np.diff(np.log(book.equity[64:])).std() * np.sqrt(15 * 252)
     assert year == pytest.approx(0.12, abs=0.01)
 

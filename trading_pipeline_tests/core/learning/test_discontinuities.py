@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import NAMES, compute_features
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.targets import make_targets
@@ -14,6 +13,7 @@ from trading_pipeline.core.trading.inputs import recent_returns
 from trading_pipeline.core.trading.trader import Bar
 from trading_pipeline_tests.core.learning.sample_market import panel as sample_panel
 from trading_pipeline_tests.core.market.planted import clean_bars, panel_of, scaled, without
+from trading_pipeline_tests.core.trading.markets import simulated
 
 AT, B = 150, 1  # the row and the column of the break
 BARS = clean_bars(480)
@@ -95,11 +95,11 @@ def test_the_night_of_a_break_has_no_return(broken):
 def test_holding_through_a_change_of_unit_earns_nothing(broken):
     """The book that held BBB ends as if its feed had never changed, on paper as well."""
     terms = {"start": 0, "stop": 480, "capital": 1e5, "costs": FREE, "bars_per_year": 252}
-    terms |= {"horizon": 5, "book": "long_only", "shortable": False}
+    terms |= {"horizon": 5, "mandate": "long_only", "shortable": False}
     weights = np.full(broken.close.shape, np.nan)
     weights[10] = [0, 0.9, 0, 0]
-    held = simulate(broken, weights=weights, **terms).equity
-    truth = simulate(panel_of(BARS), weights=weights, **terms).equity
+    held = simulated(broken, weights=weights, **terms).equity
+    truth = simulated(panel_of(BARS), weights=weights, **terms).equity
     # The one night's move is the price of not knowing where the new unit would have opened.
     assert held[-1] / truth[-1] == pytest.approx(1, rel=0.02)
     assert np.nanmax(np.abs(np.diff(np.log(held)))) < 0.12

@@ -1,14 +1,20 @@
 """Small markets for the tests of trading: panels from a few numbers, and random ones."""
 
+from dataclasses import fields
 from math import inf
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.result import BacktestResult
+from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions, empty_actions
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.terms import Terms
+from trading_pipeline.core.trading.trader import Trader
 
 FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0, participation=inf)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
@@ -167,3 +173,29 @@ def random_scores(seed: int, panel: Panel, missing: float = 0.05) -> np.ndarray:
         scores[t] = 0.9 * scores[t - 1] + noise[t]
     scores[rng.random(scores.shape) < missing] = np.nan
     return scores
+
+
+def terms_of(given: dict[str, Any]) -> tuple[Terms, dict[str, Any]]:
+    """The terms among some named values, and the others."""
+    names = {each.name for each in fields(Terms)}
+    terms = {name: value for name, value in given.items() if name in names}
+    return Terms(**terms), {name: each for name, each in given.items() if name not in names}
+
+
+def simulated(panel: Panel, **given: Any) -> BacktestResult:
+    """`simulate`, its terms and inputs given by their names."""
+    terms, rest = terms_of(given)
+    inputs = {each.name: rest.pop(each.name) for each in fields(Inputs) if each.name in rest}
+    return simulate(panel, terms, Inputs(**inputs), **rest)
+
+
+def simulated_orders(panel: Panel, orders: Any, **given: Any) -> BacktestResult:
+    """`simulate_orders`, its terms given by their names."""
+    terms, rest = terms_of(given)
+    return simulate_orders(panel, orders, terms, **rest)
+
+
+def new_trader(symbols: tuple[str, ...], **given: Any) -> Trader:
+    """A `Trader`, its terms given by their names."""
+    terms, rest = terms_of(given)
+    return Trader(symbols, terms, **rest)

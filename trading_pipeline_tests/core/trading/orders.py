@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.result import accounting_error
-from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, stamps
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated_orders, stamps
 
 SLIP = replace(FREE, slippage=0.01)  # what a market order loses, to tell it from a limit order
 CALM = (100, 100, 100, 100)
@@ -50,7 +49,7 @@ def run(orders, *bars, costs=SLIP, capital=1e5, volatility=None, profile=None, *
 
 def traded(panel, orders, costs=SLIP, capital=1e5, volatility=None, profile=None, **terms):
     sigma = np.full(panel.close.shape, 0.04) if volatility is None else volatility
-    book = simulate_orders(
+    book = simulated_orders(
         panel,
         pd.DataFrame(orders),
         start=0,

@@ -6,12 +6,11 @@ from math import inf
 import numpy as np
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.reasons import GROUP_CAP
 from trading_pipeline.core.trading.groups import groups_at, groups_of
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of_opens
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of_opens, simulated
 
 N = 12
 MARKET = Market(
@@ -86,9 +85,9 @@ def held(share, groups):
         PROFILES["moderate"], volatility_target=inf, starting_cap=1.0, group_cap=share,
         symbol_cap=0.2, net_cap=1.5, breaker=inf, **off,
     )  # fmt: skip
-    return simulate(
+    return simulated(
         panel, start=0, stop=5, capital=1e6, costs=replace(FREE, leverage=2.0), bars_per_year=252,
-        horizon=5, book="long_only", shortable=False, profile=profile, everything=True,
+        horizon=5, mandate="long_only", shortable=False, profile=profile, everything=True,
         weights=np.full(panel.close.shape, 0.1), groups=groups,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.kelly import caps_in_force, kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     panel_of_opens,
@@ -17,17 +18,18 @@ from trading_pipeline_tests.core.trading.markets import (
 
 H, N = 3, 20
 MODERATE = PROFILES["moderate"]
+ACCOUNT = {"capital": 1e5, "bars_per_year": 252, "horizon": H}
 
 
 def caps(panel, score, **changes):
-    terms = {"book": "long_only", "shortable": False, "profile": MODERATE, "costs": FREE}
+    terms = {"mandate": "long_only", "shortable": False, "profile": MODERATE, "costs": FREE}
     shape = panel.close.shape
     return kelly_caps(
         panel,
         score,
         np.full(shape, 0.02),
         np.ones(shape, dtype=bool),
-        **{"horizon": H, **terms, **changes},
+        Terms(**ACCOUNT | terms | changes),
     )
 
 
@@ -87,16 +89,14 @@ def test_below_twenty_eligible_symbols_there_is_no_evidence():
     panel = rising(400, 0.02, -0.01)
     able = np.ones(panel.close.shape, dtype=bool)
     able[-1, 0] = False
-    terms = {"horizon": H, "book": "long_only", "shortable": False, "costs": FREE}
-    got = kelly_caps(
-        panel, np.ones(able.shape), np.full(able.shape, 0.02), able, profile=MODERATE, **terms
-    )
+    terms = Terms(costs=FREE, profile=MODERATE, **ACCOUNT)
+    got = kelly_caps(panel, np.ones(able.shape), np.full(able.shape, 0.02), able, terms)
     assert np.isnan(got.cap[-1])
     assert np.isfinite(got.cap[-2])
 
 
 def test_a_neutral_book_of_equal_scores_is_no_evidence():
-    got = caps(rising(400, 0.02, -0.01), np.ones((400, N)), book="neutral", shortable=True)
+    got = caps(rising(400, 0.02, -0.01), np.ones((400, N)), mandate="neutral", shortable=True)
     assert (got.days == 0).all()
 
 
@@ -105,16 +105,16 @@ def test_nothing_known_later_changes_a_cap():
     panel, rng = random_panel(4, T=420, N=6), np.random.default_rng(0)
     score, able = random_scores(4, panel), panel.traded
     sigma = np.full(panel.close.shape, 0.02)
-    terms = {"horizon": H, "book": "neutral", "shortable": True, "costs": Costs()}
-    terms["profile"] = replace(MODERATE, kelly_fraction=0.01)
-    whole = kelly_caps(panel, score, sigma, able, **terms)
+    profile = replace(MODERATE, kelly_fraction=0.01)
+    terms = Terms(costs=Costs(), mandate="neutral", shortable=True, profile=profile, **ACCOUNT)
+    whole = kelly_caps(panel, score, sigma, able, terms)
     for row in (150, 333, 419):
         part = kelly_caps(
-            panel.until(row + 1), score[: row + 1], sigma[: row + 1], able[: row + 1], **terms
+            panel.until(row + 1), score[: row + 1], sigma[: row + 1], able[: row + 1], terms
         )
         assert part.full_kelly.tobytes() == whole.full_kelly[: row + 1].tobytes()
     later = score.copy()
     later[300 - H :] = rng.normal(size=later[300 - H :].shape)  # labels that end after row 300
-    other = kelly_caps(panel, later, sigma, able, **terms)
+    other = kelly_caps(panel, later, sigma, able, terms)
     assert other.full_kelly[:301].tobytes() == whole.full_kelly[:301].tobytes()
     assert other.full_kelly[-1] != whole.full_kelly[-1]

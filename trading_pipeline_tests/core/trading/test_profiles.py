@@ -6,7 +6,15 @@ from math import isinf
 import pytest
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.engine.reasons import NAMES, VETOES, names_of
+from trading_pipeline.core.trading.engine.loop import VETOES
+from trading_pipeline.core.trading.engine.reasons import (
+    REASONS,
+    REFUSED,
+    SHAPED,
+    names_of,
+    reason,
+    reasons_in,
+)
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of, without_stops
 
 MARKET = Market(name="m", source="s", symbols=("X",), start="2020-01-01")
@@ -94,9 +102,17 @@ def test_limits_out_of_order_are_refused(changes, complaint):
 
 
 def test_reasons_have_one_name_and_one_bit_each():
-    assert len(set(NAMES.values())) == len(NAMES)
-    assert all(bit & (bit - 1) == 0 for bit in NAMES)
-    assert set(VETOES) <= set(NAMES)
-    assert max(NAMES) < 2**32
+    assert len({row.name for row in REASONS.values()}) == len(REASONS)
+    assert all(bit & (bit - 1) == 0 for bit in REASONS)
+    assert max(REASONS) < 2**63
     assert names_of(0) == ""
-    assert names_of(sum(VETOES)).split("|") == [NAMES[bit] for bit in VETOES]
+    assert names_of(sum(REASONS)).split("|") == [REASONS[bit].name for bit in sorted(REASONS)]
+    assert {row.name for row in reasons_in(VETOES)} == {
+        row.name for row in REASONS.values() if row.kind == REFUSED
+    }
+
+
+@pytest.mark.parametrize(("place", "name"), [(0, "new"), (40, "daily_loss")])
+def test_a_reason_that_is_there_already_is_refused(place, name):
+    with pytest.raises(ValueError, match=f"a reason '{name}' or one at place {place} already"):
+        reason(place, name, SHAPED, "")

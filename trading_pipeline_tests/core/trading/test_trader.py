@@ -1,26 +1,33 @@
 """One decision path: the shell of one bar and the compiled loop are the same, bit for bit."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.bar_by_bar import through_json, walk
-from trading_pipeline_tests.core.trading.markets import random_panel, random_scores
+from trading_pipeline_tests.core.trading.markets import (
+    new_trader,
+    random_panel,
+    random_scores,
+    simulated,
+)
 
+STORED = Path(__file__).parents[2] / "golden" / "trader_state.json"
 TERMS = {
     "capital": 1e5,
     "costs": Costs(leverage=1.5, lot=0.01),
     "bars_per_year": 252,
     "horizon": 5,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 # A stop takes several bars to fill, and has its minimum fee over all of them.
@@ -45,8 +52,8 @@ def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile, costs):
     inputs = {"score": scores} if rules else {"weights": np.clip(scores, -3, 3) / 12}
     terms = TERMS | {"profile": rules, "costs": costs}
     rows = {"start": 70, "stop": 240}
-    book = simulate(panel, volatility=sigma, everything=True, **rows, **inputs, **terms)
-    trader = Trader(panel.symbols, session="s", scored=rules is not None, **terms)
+    book = simulated(panel, volatility=sigma, everything=True, **rows, **inputs, **terms)
+    trader = new_trader(panel.symbols, session="s", scored=rules is not None, **terms)
     trader, filled, decided = walk(
         panel, trader, start=70, stop=240, restart=restart, volatility=sigma, **inputs
     )
@@ -65,7 +72,7 @@ def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile, costs):
 def test_the_walk_meets_every_kind_of_event():
     """Otherwise the equality above would prove little."""
     panel = random_panel(3, T=240)
-    book = simulate(
+    book = simulated(
         panel,
         start=70,
         stop=240,
@@ -81,7 +88,7 @@ def test_the_walk_meets_every_kind_of_event():
 
 def test_a_bar_cannot_be_lived_twice():
     panel = random_panel(1)
-    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
     trader.fill(Bar.of(panel, 5))
     with pytest.raises(TradingError, match="came after"):
         trader.fill(Bar.of(panel, 5))
@@ -89,7 +96,7 @@ def test_a_bar_cannot_be_lived_twice():
 
 def test_a_close_is_decided_on_once():
     panel = random_panel(1)
-    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
     known = {"eligible": panel.traded[5], "volatility": volatility(panel)[5]}
     signals = Signals.of(panel, 5, score=panel.close[5], **known)
     with pytest.raises(TradingError, match="needs a new bar"):
@@ -102,7 +109,7 @@ def test_a_close_is_decided_on_once():
 
 def test_the_kill_switch_closes_everything_and_stays():
     panel = random_panel(1)
-    trader = Trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
+    trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
     sigma = np.full(4, 0.02)
     for row in range(80, 90):
         trader.fill(Bar.of(panel, row))
@@ -121,9 +128,39 @@ def test_the_kill_switch_closes_everything_and_stays():
     assert len(trader.decide(signals).orders)
 
 
+def test_a_state_without_the_figures_of_its_decision_is_read():
+    """Earlier versions did not write them down, and no rule looks at them again."""
+    trader = new_trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
+    plain = trader.to_dict()
+    for name in ("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"):
+        del plain["account"][name]
+    assert Trader.from_dict(plain).to_dict() == trader.to_dict()
+
+
 def test_a_state_of_another_version_is_refused():
-    trader = Trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
+    trader = new_trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
     plain = trader.to_dict()
     del plain["account"]["cash"]
     with pytest.raises(TradingError, match=r"other fields \(cash\)"):
         Trader.from_dict(plain)
+
+
+def test_a_state_that_was_stored_long_ago_goes_on_to_the_last_bit():
+    """Ledgers outlive versions: fields of records and parameters keep their names."""
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
+    trader = Trader.from_dict(stored["state"])
+    assert without_news(trader, stored["state"]) == stored["state"]
+    panel = random_panel(3, N=2)
+    score, sigma = random_scores(3, panel), volatility(panel)
+    for row in range(141, 146):
+        trader.fill(Bar.of(panel, row))
+        now = {"score": score[row], "volatility": sigma[row]}
+        seen = panel.until(row + 1)
+        trader.decide(Signals.of(seen, row, eligible=seen.traded[row], **now))
+    assert without_news(trader, stored["later"]) == stored["later"]
+
+
+def without_news(trader, stored):
+    """The trader's state in the fields of the account that were there when one was stored."""
+    state = trader.to_dict()
+    return state | {"account": {name: state["account"][name] for name in stored["account"]}}

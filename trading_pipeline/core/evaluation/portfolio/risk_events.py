@@ -4,17 +4,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from trading_pipeline.core.trading.engine.reasons import REASONS
+
 # What sizes an order, or refuses one for reasons of bookkeeping, is no event: it happens at most
 # bars, and stands in orders.csv and vetoes.csv. Every other name is one, so that a rule that is
 # added later is seen.
-ORDINARY = frozenset(
-    (
-        *("long_only", "volatility_target", "symbol_cap", "group_cap", "gross_cap", "net_cap"),
-        *("kelly_cap", "leverage_cap", "no_trade_band", "lot", "min_notional", "buying_power"),
-        *("ineligible", "no_bar", "no_score", "cooling_off", "lapsed", "order", ""),
-        "cash_in_lieu",
-    )
-)
+ORDINARY = frozenset(("order", "", *(row.name for row in REASONS.values() if not row.protects)))
 # In this order; others follow in the order of their names.
 _KNOWN = (
     *("daily_loss", "weekly_loss", "monthly_loss", "drawdown_half", "drawdown_flat", "turbulence"),

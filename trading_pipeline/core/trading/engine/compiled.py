@@ -30,13 +30,6 @@ def kernel(function: Kernel) -> Kernel:
     return cast(Kernel, compiled)
 
 
-def open_kernel(function: Kernel) -> Kernel:
-    """Compile an inner kernel that Python calls as well, to show a step on its own."""
-    _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
-    compiled: Any = _njit(no_cfunc_wrapper=True, **_options(function))(function)
-    return cast(Kernel, compiled)
-
-
 def entry_point(function: Kernel) -> Kernel:
     """Compile a kernel that Python calls, and keep the result on disk."""
     _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function

@@ -5,20 +5,20 @@ import math
 import numpy as np
 
 from trading_pipeline.core.trading.engine.compiled import kernel
-from trading_pipeline.core.trading.engine.dtypes import Record
+from trading_pipeline.core.trading.engine.dtypes import Account, Fill, Parameters, Position
 
 _WORST = 0.9  # fraction that an order may lose to impact: a sale brings something
 
 
 @kernel
-def fee_of(rules: Record, quantity: float, paid: float, rate: float) -> float:
+def fee_of(rules: Parameters, quantity: float, paid: float, rate: float) -> float:
     """Money, for |quantity| units at `paid`: a fraction, and so much a unit."""
     units = abs(quantity)
     return float(units * paid * rate + units * rules.fee_per_share)
 
 
 @kernel
-def charged(rules: Record, fee: float, prepaid: float) -> float:
+def charged(rules: Parameters, fee: float, prepaid: float) -> float:
     """What a fill with this `fee` costs now: an order's first fill pays its minimum at least.
 
     That minimum has `prepaid` fees of the fills that follow, so that all fills of an order together
@@ -30,7 +30,7 @@ def charged(rules: Record, fee: float, prepaid: float) -> float:
 
 
 @kernel
-def slippage_of(rules: Record, quantity: float, sigma: float, volume: float) -> float:
+def slippage_of(rules: Parameters, quantity: float, sigma: float, volume: float) -> float:
     """The fraction that an order of this size loses: fixed, and the square root of its share.
 
     Without a volatility or a volume there is nothing to measure impact in, and none is charged.
@@ -43,7 +43,7 @@ def slippage_of(rules: Record, quantity: float, sigma: float, volume: float) -> 
 
 
 @kernel
-def whole_lots(rules: Record, quantity: float) -> float:
+def whole_lots(rules: Parameters, quantity: float) -> float:
     """Rounded towards zero; a whole number of lots may lie one rounding below itself."""
     if rules.lot == 0:
         return quantity
@@ -51,7 +51,7 @@ def whole_lots(rules: Record, quantity: float) -> float:
 
 
 @kernel
-def after_split(rules: Record, quantity: float) -> float:
+def after_split(rules: Parameters, quantity: float) -> float:
     """What may be held of it: whole shares, or whole lots where a lot is less than a share.
 
     An odd lot of whole shares is held, and can be closed; issuers pay cash for fractions alone.
@@ -63,13 +63,18 @@ def after_split(rules: Record, quantity: float) -> float:
 
 @kernel
 def pay_out(
-    rules: Record, book: Record, position: Record, quantity: float, price: float, row: Record
+    rules: Parameters,
+    account: Account,
+    position: Position,
+    quantity: float,
+    price: float,
+    row: Fill,
 ) -> None:
     """Trade `quantity` (signed) that no order asks for, at `price` and free of cost."""
     position.noted = 1
     row.age, row.quantity, row.price = 1, quantity, price
-    book.cash -= quantity * price
-    book.traded += abs(quantity) * price
+    account.cash -= quantity * price
+    account.traded += abs(quantity) * price
     position.quantity += quantity
     if position.quantity == 0:
         forget(position)
@@ -78,15 +83,15 @@ def pay_out(
 
 @kernel
 def execute(
-    rules: Record,
-    book: Record,
-    position: Record,
+    rules: Parameters,
+    account: Account,
+    position: Position,
     quantity: float,
     price: float,
     slippage: float,
     rate: float,
     exits: bool,
-    row: Record,
+    row: Fill,
 ) -> None:
     """Trade `quantity` (signed, not 0) at `price` made worse by `slippage`, a fraction.
 
@@ -94,9 +99,9 @@ def execute(
     """
     paid = price * (1 + math.copysign(slippage, quantity))
     fee = _charge(rules, position, fee_of(rules, quantity, paid, rate), exits)
-    book.cash -= quantity * paid + fee
-    book.fees += fee
-    book.traded += abs(quantity) * paid
+    account.cash -= quantity * paid + fee
+    account.fees += fee
+    account.traded += abs(quantity) * paid
     row.quantity += quantity
     row.price = paid
     row.fee += fee
@@ -108,7 +113,7 @@ def execute(
 
 
 @kernel
-def _charge(rules: Record, position: Record, fee: float, exits: bool) -> float:
+def _charge(rules: Parameters, position: Position, fee: float, exits: bool) -> float:
     """What this fill costs, noted with the order that it belongs to."""
     prepaid = position.exit_prepaid if exits else position.order_prepaid
     cost = charged(rules, fee, prepaid)
@@ -121,7 +126,7 @@ def _charge(rules: Record, position: Record, fee: float, exits: bool) -> float:
 
 
 @kernel
-def _hold(position: Record, quantity: float, paid: float) -> None:
+def _hold(position: Position, quantity: float, paid: float) -> None:
     """The position after a trade: average entry, and σ frozen when it was opened."""
     before, after = position.quantity, position.quantity + quantity
     if after == 0:
@@ -138,7 +143,7 @@ def _hold(position: Record, quantity: float, paid: float) -> None:
 
 
 @kernel
-def forget(position: Record) -> None:
+def forget(position: Position) -> None:
     """Nothing of a position that is closed guides the next one."""
     position.entry, position.best, position.sigma = np.nan, np.nan, np.nan
     position.dividends = 0.0
@@ -147,7 +152,7 @@ def forget(position: Record) -> None:
 
 
 @kernel
-def set_levels(rules: Record, position: Record) -> None:
+def set_levels(rules: Parameters, position: Position) -> None:
     """Stop and take-profit of the position as it is; NaN, which nothing touches, for none.
 
     Levels that came with the order hold instead of the profile's; a trailing stop only tightens.
@@ -167,7 +172,7 @@ def set_levels(rules: Record, position: Record) -> None:
 
 
 @kernel
-def _away(position: Record, price: float, distance: float) -> float:
+def _away(position: Position, price: float, distance: float) -> float:
     """The price at which the total return since `price` is `distance` × σ; below 0: none is.
 
     A unit is worth its price and the dividends that it has paid, which cannot fall any more.

@@ -1,156 +1,291 @@
-"""What a book remembers from bar to bar, and what it writes down: arrays of records.
+"""What an account remembers from bar to bar, and what it writes down: arrays of records.
 
 The backtest and the paper session hold the same records and hand them to the same kernels.
 Money is quote currency, prices and quantities are raw, weights are fractions of equity.
+
+Each record is declared once, as a class: numpy's dtype derives from its fields, and mypy takes it
+for one element of such an array. numba sees the dtype alone.
 """
 
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Self,
+    TypeVar,
+    cast,
+    get_type_hints,
+    overload,
+)
 
 import numpy as np
 import pandas as pd
 
-# One element of a record array, as the kernels see it: its fields are attributes.
-Record: TypeAlias = Any
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline.core.trading.profiles import Profile
 
 FULL, HALF, FLAT = 0, 1, 2  # size allowed by the drawdown rule
-VOLATILITY_WINDOW = 63  # bars of returns that a decision looks back on
 MARKET, LIMIT, STOP = 0, 1, 2  # kinds of orders
 KINDS = ("market", "limit", "stop")
 OPENED, ENLARGED = 1, 2
 NO_PERIOD = -1  # before the first bar
-
-ACCOUNT = np.dtype(
-    [
-        ("cash", "f8"),
-        ("equity", "f8"),  # cash + quantity × last price, at the last close
-        ("gross", "f8"),  # value of longs and shorts at that close
-        ("net", "f8"),
-        ("open_gross", "f8"),  # the same two at the open, after orders that lower exposure
-        ("open_net", "f8"),
-        ("day", "i8"),  # days since 1970, ISO weeks, months: the period of the last bar
-        ("week", "i8"),
-        ("month", "i8"),
-        ("day_mark", "f8"),  # equity at the close of the previous period
-        ("week_mark", "f8"),
-        ("month_mark", "f8"),
-        ("day_breached", "i8"),  # 1 for the rest of the period
-        ("week_breached", "i8"),
-        ("month_breached", "i8"),
-        ("peak", "f8"),  # highest equity ever
-        ("rule_peak", "f8"),  # what the drawdown rule measures from; reset on re-entry
-        ("size", "i8"),  # FULL, HALF or FLAT
-        ("days_in_size", "i8"),
-        ("halvings", "i8"),
-        ("flattenings", "i8"),
-        ("killed", "i8"),  # 1: the operator's kill switch
-        ("bankrupt", "i8"),
-        ("day_loss", "f8"),  # figures of the last decision
-        ("week_loss", "f8"),
-        ("month_loss", "f8"),
-        ("drawdown", "f8"),  # from rule_peak
-        ("turbulence", "f8"),  # of the last days, in units of the usual volatility
-        ("turbulent", "i8"),  # 1: above the circuit breaker's limit
-        ("breaks", "i8"),  # times that the circuit breaker tripped
-        ("kelly_cap", "f8"),  # gross weight allowed by evidence, or by the lack of it
-        ("eligible", "i8"),  # symbols
-        ("forecast", "f8"),  # volatility per bar of the target book, 63 bars ago to now
-        ("interest", "f8"),  # paid before the last open, <= 0
-        ("fees", "f8"),  # of the last bar
-        ("traded", "f8"),  # notional of the last bar
-    ]
-)
-# Fields that every bar looks at come first: they share two lines of a processor's cache.
-POSITION = np.dtype(
-    [
-        ("quantity", "f8"),  # negative is short
-        ("order", "f8"),  # pending quantity
-        ("last", "f8"),  # last price seen while it was held; NaN before
-        ("stop", "f8"),  # price levels; NaN: none
-        ("take", "f8"),
-        ("seen", "i8"),  # day of the last bar while it was held, since 1970
-        ("mark", "f8"),  # the open, or the last price without one
-        ("capacity", "f8"),  # units that the bar's volume still allows
-        ("order_left", "f8"),  # part of the order that the volume does not allow
-        ("noted", "i8"),  # 1: this bar did something to the symbol
-        ("within", "i8"),  # what a limit order did after the bar's high or low: OPENED, ENLARGED
-        ("triggered", "i8"),  # 1: a stop that could fill only in part goes on at the next open
-        ("kind", "i8"),  # of the order: MARKET, LIMIT or STOP
-        ("due", "f8"),  # within a bar: the price at which the order executes now; NaN: not now
-        ("slip", "f8"),  # and what is lost to slippage and impact, a fraction
-        ("level", "f8"),  # price of a limit or stop order
-        ("age", "i8"),  # bars since the order was decided
-        ("bars", "i8"),  # that the order is good for
-        ("order_stop", "f8"),  # levels that the position gets when the order opens it
-        ("order_take", "f8"),
-        ("order_sigma", "f8"),
-        ("order_prepaid", "f8"),  # fees of its next fills that its minimum has paid; NaN: no fill
-        ("exit_prepaid", "f8"),  # the same of the stop or take-profit that is worked off
-        ("entry", "f8"),  # average price, less dividends since
-        ("dividends", "f8"),  # a unit, since entry: levels compare the price with them added
-        ("sigma", "f8"),  # per bar, frozen at entry; NaN: no stops
-        ("best", "f8"),  # most favourable price since entry, less dividends since
-        ("trailed", "i8"),  # 1: the stop is the trailing one
-        ("own_stop", "f8"),  # levels that came with the order; NaN: the profile's
-        ("own_take", "f8"),
-        ("signal", "f8"),  # smoothed score, or the weight last asked for
-        ("unscored", "i8"),  # bars since the last score
-        ("cooling", "i8"),  # bars for which the symbol stays blocked after a stop
-        ("cooling_side", "f8"),  # sign of the signal that was stopped out
-    ]
-)
-# What was decided on a symbol at a close, and what was held then.
-DECISION = np.dtype(
-    [
-        ("bar", "i4"),  # row of the history
-        ("symbol", "i4"),  # column
-        ("signal", "f8"),  # smoothed score, or the weight last asked for
-        ("wish", "f8"),  # weight before caps, scaled to the volatility target
-        ("target", "f8"),  # weight, after all caps
-        ("weight", "f8"),  # weight held at the close
-        ("order", "f8"),  # quantity
-        ("kind", "i4"),  # MARKET, LIMIT or STOP
-        ("cooling", "i4"),
-        ("level", "f8"),  # price of a limit or stop order; NaN: none
-        ("quantity", "f8"),  # held at the close
-        ("price", "f8"),  # it is marked at
-        ("notional", "f8"),  # of the order that was wanted before any was refused
-        ("reasons", "u4"),
-    ]
-)
-# What happened to a symbol within a bar: slot 0 is the order, slot 1 a barrier or a settlement,
-# slot 2 cash in lieu of a fraction.
-SLOTS = (2, 0, 1)  # in the order of time
-FILL = np.dtype(
-    [
-        ("bar", "i4"),
-        ("symbol", "i4"),
-        ("slot", "i4"),
-        ("age", "i4"),  # bars since the order was decided
-        ("quantity", "f8"),  # 0: nothing filled, and the reasons say why
-        ("price", "f8"),  # slippage included
-        ("fee", "f8"),
-        ("slippage", "f8"),  # money lost to it and to impact
-        ("reasons", "u4"),
-    ]
-)
-# Cash that moved without an order.
-FLOW = np.dtype(
-    [("bar", "i4"), ("symbol", "i4"), ("dividend", "f8"), ("borrow", "f8"), ("funding", "f8")]
-)
+SLOTS = (2, 0, 1)  # of a bar's fills, in the order of time
 FLOWS = ("dividend", "borrow", "funding")
-# What somebody else decided, for `place_bar`.
-ORDER = np.dtype(
-    [
-        ("bar", "i4"),
-        ("symbol", "i4"),
-        ("quantity", "f8"),  # signed; 0 cancels the one that rests
-        ("kind", "i4"),
-        ("bars", "i4"),
-        ("level", "f8"),
-        ("stop_loss", "f8"),  # price levels of a bracket; NaN: none
-        ("take_profit", "f8"),
-    ]
-)
+
+Element = TypeVar("Element")
+Int32 = Annotated[int, np.int32]
+_FORMATS = {float: np.float64, int: np.int64}  # of fields that name no other
+
+
+class Array(np.ndarray[Any, np.dtype[Any]], Generic[Element]):
+    """An array of records, or of ints, as mypy sees it; at run time it is one of numpy's own."""
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]  # to numpy an element is Any
+        def __getitem__(self, index: int | tuple[int, int], /) -> Element: ...
+        @overload
+        def __getitem__(self, index: str | list[str], /) -> np.ndarray: ...
+        @overload
+        def __getitem__(
+            self, index: slice | tuple[int, slice] | np.ndarray, /
+        ) -> "Array[Element]": ...
+        def __getitem__(self, index: Any, /) -> Any: ...
+        def __setitem__(self, index: Any, value: Any, /) -> None: ...
+        def __iter__(self) -> Iterator[Element]: ...  # type: ignore[override]
+        def copy(self, order: Any = "C") -> "Array[Element]": ...
+
+
+class Record:
+    """Base of the records: fields are annotated, and `dtype` follows from them."""
+
+    dtype: ClassVar[np.dtype[np.void]]
+
+    def __init_subclass__(cls, without: tuple[str, ...] = ()) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        names = [name for name in hints if name not in ("dtype", *without)]
+        cls.dtype = np.dtype([(name, _format(hints[name])) for name in names])
+
+    @classmethod
+    def zeros(cls, *shape: int) -> "Array[Self]":
+        """A new array of that shape, all zero."""
+        return cast(Array[Self], np.zeros(shape, cls.dtype))
+
+    @classmethod
+    def empty(cls, *shape: int) -> "Array[Self]":
+        """A new array of that shape, to be written."""
+        return cast(Array[Self], np.empty(shape, cls.dtype))
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, name: str) -> Any:
+            """A field by its name, outside of kernels."""
+
+
+def _format(hint: Any) -> Any:
+    """What numpy stores of a field: a type that the annotation names, or the one of its own."""
+    named = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, type)]
+    return named[0] if named else _FORMATS[getattr(hint, "__origin__", hint)]
+
+
+class Account(Record):
+    """An account, as the last bar and decision left it."""
+
+    cash: float
+    equity: float  # cash + quantity × last price, at the last close
+    gross: float  # value of longs and shorts at that close
+    net: float
+    open_gross: float  # the same two at the open, after orders that lower exposure
+    open_net: float
+    day: int  # days since 1970, ISO weeks, months: the period of the last bar
+    week: int
+    month: int
+    day_mark: float  # equity at the close of the previous period
+    week_mark: float
+    month_mark: float
+    day_breached: int  # 1 for the rest of the period
+    week_breached: int
+    month_breached: int
+    peak: float  # highest equity ever
+    rule_peak: float  # what the drawdown rule measures from; reset on re-entry
+    size: int  # FULL, HALF or FLAT
+    days_in_size: int
+    halvings: int
+    flattenings: int
+    killed: int  # 1: the operator's kill switch
+    bankrupt: int
+    day_loss: float  # figures of the last decision
+    week_loss: float
+    month_loss: float
+    drawdown: float  # from rule_peak
+    turbulence: float  # of the last days, in units of the usual volatility
+    turbulent: int  # 1: above the circuit breaker's limit
+    breaks: int  # times that the circuit breaker tripped
+    kelly_cap: float  # gross weight allowed by evidence, or by the lack of it
+    eligible: int  # symbols
+    symbol_cap: float  # weight that one symbol may have
+    group_cap: float  # and a group
+    gross_cap: float  # the tightest on the gross weight
+    gross_rule: int  # bit of the rule that it belongs to
+    acting: int  # bits of the account's rules that refuse, halve or close now
+    forecast: float  # volatility per bar of the targets, 63 bars ago to now
+    interest: float  # paid before the last open, <= 0
+    fees: float  # of the last bar
+    traded: float  # notional of the last bar
+
+
+class Position(Record):
+    """A position and its pending order.
+
+    Fields that every bar looks at come first: they share two lines of a processor's cache.
+    """
+
+    quantity: float  # negative is short
+    order: float  # pending quantity
+    last: float  # last price seen while it was held; NaN before
+    stop: float  # price levels; NaN: none
+    take: float
+    seen: int  # day of the last bar while it was held, since 1970
+    mark: float  # the open, or the last price without one
+    capacity: float  # units that the bar's volume still allows
+    order_left: float  # part of the order that the volume does not allow
+    noted: int  # 1: this bar did something to the symbol
+    within: int  # what a limit order did after the bar's high or low: OPENED, ENLARGED
+    triggered: int  # 1: a stop that could fill only in part goes on at the next open
+    kind: int  # of the order: MARKET, LIMIT or STOP
+    due: float  # within a bar: the price at which the order executes now; NaN: not now
+    slip: float  # and what is lost to slippage and impact, a fraction
+    level: float  # price of a limit or stop order
+    age: int  # bars since the order was decided
+    bars: int  # that the order is good for
+    order_stop: float  # levels that the position gets when the order opens it
+    order_take: float
+    order_sigma: float
+    order_prepaid: float  # fees of its next fills that its minimum has paid; NaN: no fill
+    exit_prepaid: float  # the same of the stop or take-profit that is worked off
+    entry: float  # average price, less dividends since
+    dividends: float  # a unit, since entry: levels compare the price with them added
+    sigma: float  # per bar, frozen at entry; NaN: no stops
+    best: float  # most favourable price since entry, less dividends since
+    trailed: int  # 1: the stop is the trailing one
+    own_stop: float  # levels that came with the order; NaN: the profile's
+    own_take: float
+    signal: float  # smoothed score, or the weight last asked for
+    unscored: int  # bars since the last score
+    cooling: int  # bars for which the symbol stays blocked after a stop
+    cooling_side: float  # sign of the signal that was stopped out
+
+
+class Decision(Record):
+    """What was decided on a symbol at a close, and what was held then."""
+
+    bar: Int32  # row of the history
+    symbol: Int32  # column
+    signal: float  # smoothed score, or the weight last asked for
+    target: float  # weight, after all caps
+    weight: float  # weight held at the close
+    order: float  # quantity
+    kind: Int32  # MARKET, LIMIT or STOP
+    cooling: Int32
+    level: float  # price of a limit or stop order; NaN: none
+    quantity: float  # held at the close
+    price: float  # it is marked at
+    notional: float  # of the order that was wanted before any was refused
+    band: float  # change of weight that is not worth its cost; 0: not looked at
+    reasons: int
+
+
+class Trace(Record):
+    """How a target came about, and what was held: kept by a run that records everything.
+
+    All are float64, for kernels take it as columns: the targets after each stage come first.
+    """
+
+    raw_target: float  # signal / σ, or the weight asked for; 0: the symbol may not be held
+    demeaned: float  # the same, under a neutral mandate less the mean of all that are not 0
+    scaled: float  # weight, at the volatility target
+    symbol_capped: float
+    group_capped: float
+    gross_capped: float
+    net_capped: float
+    resized: float  # by the drawdown rule
+    entry: float  # of the position, as are the next
+    stop: float
+    take: float
+    trailed: float  # 1: the stop is the trailing one
+    unscored: float
+
+    @classmethod
+    def columns(cls, *shape: int) -> np.ndarray:
+        """(*shape, S) float64 as kernels take it, all zero; a shape with a 0 keeps nothing."""
+        return np.zeros((*shape, UNSCORED + 1))
+
+
+# Its columns.
+RAW, DEMEANED, SCALED, SYMBOL_CAPPED, GROUP_CAPPED, GROSS_CAPPED, NET_CAPPED, RESIZED = range(8)
+ENTRY, STOP_LEVEL, TAKE_LEVEL, TRAILED, UNSCORED = range(8, 13)
+
+
+class Fill(Record):
+    """What happened to a symbol within a bar.
+
+    Slot 0 is the order, slot 1 a stop or a settlement, slot 2 cash in lieu of a fraction.
+    """
+
+    bar: Int32
+    symbol: Int32
+    slot: Int32
+    age: Int32  # bars since the order was decided
+    quantity: float  # 0: nothing filled, and the reasons say why
+    price: float  # slippage included
+    fee: float
+    slippage: float  # money lost to it and to impact
+    reasons: int
+
+
+class CashFlow(Record):
+    """Cash that moved without an order."""
+
+    bar: Int32
+    symbol: Int32
+    dividend: float
+    borrow: float
+    funding: float
+
+
+class Order(Record):
+    """What somebody else decided, for `place_bar`."""
+
+    bar: Int32
+    symbol: Int32
+    quantity: float  # signed; 0 cancels the one that rests
+    kind: Int32
+    bars: Int32
+    level: float
+    stop_loss: float  # price levels of a bracket; NaN: none
+    take_profit: float
+
+
+# Fields of a profile that the others are made from, before any kernel runs.
+_UNREAD = ("name", "long_only", "kelly_fraction", "kelly_floor", "span")
+
+
+class Parameters(Profile, Costs, Record, without=_UNREAD):
+    """Costs and limits as the kernels read them, made by `parameters_of`.
+
+    Rates are of a bar, caps are weights, distances of stops and limit entries count in σ of a bar.
+    """
+
+    maker_fee: float
+    alpha: float  # of the smoothing
+    horizon: int  # bars
+    managed: int  # 1: by a profile
+    scored: int  # 1: by scores, 0: by weights
+    shorts: int  # 1: allowed
+    neutral: int  # 1: longs and shorts balance
 
 
 _UNKNOWN = (
@@ -160,11 +295,11 @@ _UNKNOWN = (
 )
 
 
-def new_account(capital: float) -> np.ndarray:
-    """(1,) ACCOUNT that has never traded."""
+def new_account(capital: float) -> Array[Account]:
+    """(1,) account that has never traded."""
     if not 0 < capital < float("inf"):
         raise ValueError(f"capital must be positive and finite, was {capital}")
-    account = np.zeros(1, ACCOUNT)
+    account = Account.zeros(1)
     for name in ("cash", "equity", "day_mark", "week_mark", "month_mark", "peak", "rule_peak"):
         account[name] = capital
     for name in ("day", "week", "month"):
@@ -172,16 +307,16 @@ def new_account(capital: float) -> np.ndarray:
     return account
 
 
-def new_positions(n: int) -> np.ndarray:
-    """(n,) POSITION, all empty."""
-    positions = np.zeros(n, POSITION)
+def new_positions(n: int) -> Array[Position]:
+    """(n,) positions, all empty."""
+    positions = Position.zeros(n)
     for name in _UNKNOWN:
         positions[name] = np.nan
     return positions
 
 
-def paid_in(flows: np.ndarray) -> np.ndarray:
-    """Cash of each FLOW record, all kinds together; negative is paid out."""
+def paid_in(flows: Array[CashFlow]) -> np.ndarray:
+    """Cash of each flow, all kinds together; negative is paid out."""
     return np.asarray(sum(flows[kind] for kind in FLOWS))
 
 

@@ -13,7 +13,16 @@ import numpy as np
 
 from trading_pipeline.core.trading.engine.compiled import entry_point, kernel
 from trading_pipeline.core.trading.engine.costs import after_split, pay_out, set_levels, whole_lots
-from trading_pipeline.core.trading.engine.dtypes import MARKET, OPENED, Record
+from trading_pipeline.core.trading.engine.dtypes import (
+    MARKET,
+    OPENED,
+    Account,
+    Array,
+    CashFlow,
+    Fill,
+    Parameters,
+    Position,
+)
 from trading_pipeline.core.trading.engine.orders import (
     cancel,
     due_at_open,
@@ -30,9 +39,9 @@ from trading_pipeline.core.trading.engine.stops import stop_at_open, stop_within
 
 @entry_point
 def fill_bar(
-    rules: np.ndarray,
-    account: np.ndarray,
-    positions: np.ndarray,
+    rules: Array[Parameters],
+    accounts: Array[Account],
+    positions: Array[Position],
     periods: np.ndarray,
     open_: np.ndarray,
     high: np.ndarray,
@@ -41,26 +50,26 @@ def fill_bar(
     volume: np.ndarray,
     split: np.ndarray,
     dividend: np.ndarray,
-    fills: np.ndarray,
-    flows: np.ndarray,
-    active: np.ndarray,
+    fills: Array[Fill],
+    flows: Array[CashFlow],
+    active: Array[int],
 ) -> int:
     """Live through one bar; return how many symbols it concerned.
 
     Args:
-        rules: (1,) of `parameters_of`. account: (1,) ACCOUNT, positions: (N,) POSITION with the
+        rules: (1,) of `parameters_of`. accounts: (1,), the one, and positions: (N,) with the
             orders of the last decision; changed in place, orders are filled, waiting or gone.
         periods: (3,) int64 of `periods_of`.
         open_, high, low, close: (N,) raw prices > 0; NaN: no bar, so orders lapse.
         volume: (N,) units of the bar, >= 0.
         split, dividend: (N,) of this bar's date; 1.0 and 0.0 where there is none.
-        fills: (N, 3) FILL and flows: (N,) FLOW, all zero; rows of symbols concerned are written.
+        fills: (N, 3) and flows: (N,), all zero; rows of symbols concerned are written.
         active: (N,) int64, the symbols concerned: those that were held or had an order.
     """
-    book = account[0]
-    roll_periods(book, periods)
-    _charge_interest(rules[0], book)
-    book.open_gross, book.open_net = 0.0, 0.0
+    account = accounts[0]
+    roll_periods(account, periods)
+    _charge_interest(rules[0], account)
+    account.open_gross, account.open_net = 0.0, 0.0
     held, waiting = 0, False
     for n in range(len(positions)):
         position = positions[n]
@@ -69,96 +78,98 @@ def fill_bar(
         active[held] = n
         held += 1
         position.noted, position.age = 0, position.age + 1
-        _carry(rules[0], book, position, split[n], dividend[n], flows[n])
+        _carry(rules[0], account, position, split[n], dividend[n], flows[n])
         if split[n] != 1 and rules[0].lot > 0:
-            _round(rules[0], book, position, open_[n], fills[n])
+            _round(rules[0], account, position, open_[n], fills[n, :])
         if math.isnan(close[n]):
             position.mark, position.due = position.last, np.nan
-            _settle(rules[0], book, position, periods[0], fills[n, 1])
+            _settle(rules[0], account, position, periods[0], fills[n, 1])
         else:
             _begin(rules[0], position, periods[0], open_[n], volume[n])
             if position.quantity != 0:
-                stop_at_open(rules[0], book, position, open_[n], volume[n], fills[n, 1])
+                stop_at_open(rules[0], account, position, open_[n], volume[n], fills[n, 1])
             if position.order != 0:
                 due_at_open(rules[0], position, open_[n], volume[n], fills[n, 0])
                 waiting |= position.kind != MARKET
-                lower(rules[0], book, position, False, fills[n, 0])
+                lower(rules[0], account, position, False, fills[n, 0])
         if position.quantity != 0:
-            book.open_net += position.quantity * position.mark
-            book.open_gross += abs(position.quantity) * position.mark
-    raise_exposure(rules[0], book, positions, active[:held], False, fills)
-    book.gross, book.net = 0.0, 0.0
+            account.open_net += position.quantity * position.mark
+            account.open_gross += abs(position.quantity) * position.mark
+    raise_exposure(rules[0], account, positions, active[:held], False, fills)
+    account.gross, account.net = 0.0, 0.0
     if waiting:
-        _trade_within(rules[0], book, positions, active[:held], high, low, close, volume, fills)
+        _trade_within(rules[0], account, positions, active[:held], high, low, close, volume, fills)
     for n in active[:held]:
         position = positions[n]
         if position.quantity != 0 and not waiting and not math.isnan(close[n]):
-            stop_within(rules[0], book, position, high[n], low[n], open_[n], volume[n], fills[n, 1])
+            stop_within(
+                rules[0], account, position, high[n], low[n], open_[n], volume[n], fills[n, 1]
+            )
         if position.order != 0 or position.order_left != 0:
             let_wait(position, fills[n, 0])
         if position.quantity != 0:
-            _mark(rules[0], book, position, high[n], low[n], close[n])
-    book.equity = book.cash + book.net
+            _mark(rules[0], account, position, high[n], low[n], close[n])
+    account.equity = account.cash + account.net
     return held
 
 
 @kernel
 def _trade_within(
-    rules: Record,
-    book: Record,
-    positions: np.ndarray,
-    active: np.ndarray,
+    rules: Parameters,
+    account: Account,
+    positions: Array[Position],
+    active: Array[int],
     high: np.ndarray,
     low: np.ndarray,
     close: np.ndarray,
     volume: np.ndarray,
-    fills: np.ndarray,
+    fills: Array[Fill],
 ) -> None:
     """Barriers, limit and stop orders at their levels, then the barriers of what those changed."""
     for n in active:
         position = positions[n]
         if position.quantity != 0 and not math.isnan(close[n]):
             stop_within(
-                rules, book, position, high[n], low[n], position.mark, volume[n], fills[n, 1]
+                rules, account, position, high[n], low[n], position.mark, volume[n], fills[n, 1]
             )
-    book.open_gross, book.open_net = 0.0, 0.0
+    account.open_gross, account.open_net = 0.0, 0.0
     for n in active:
         positions[n].due = np.nan
         if positions[n].order != 0 and not math.isnan(close[n]):
             due_within(rules, positions[n], high[n], low[n], volume[n], fills[n, 0])
-            lower(rules, book, positions[n], True, fills[n, 0])
+            lower(rules, account, positions[n], True, fills[n, 0])
         if positions[n].quantity != 0:
-            book.open_net += positions[n].quantity * positions[n].mark
-            book.open_gross += abs(positions[n].quantity) * positions[n].mark
-    raise_exposure(rules, book, positions, active, True, fills)
+            account.open_net += positions[n].quantity * positions[n].mark
+            account.open_gross += abs(positions[n].quantity) * positions[n].mark
+    raise_exposure(rules, account, positions, active, True, fills)
     for n in active:
         position = positions[n]
         if not math.isnan(position.due) and position.quantity != 0:
             stop_within(
-                rules, book, position, high[n], low[n], position.due, volume[n], fills[n, 1]
+                rules, account, position, high[n], low[n], position.due, volume[n], fills[n, 1]
             )
 
 
 @kernel
-def _charge_interest(rules: Record, book: Record) -> None:
+def _charge_interest(rules: Parameters, account: Account) -> None:
     """Interest on debit cash since the last close.
 
     A bankrupt account that holds nothing is closed, and its debt does not grow.
     """
-    book.fees, book.traded, book.interest = 0.0, 0.0, 0.0
-    if book.cash < 0 and not (book.bankrupt and book.gross == 0):
-        book.interest = book.cash * rules.debit
-        book.cash += book.interest
+    account.fees, account.traded, account.interest = 0.0, 0.0, 0.0
+    if account.cash < 0 and not (account.bankrupt and account.gross == 0):
+        account.interest = account.cash * rules.debit
+        account.cash += account.interest
 
 
 @kernel
 def _carry(
-    rules: Record,
-    book: Record,
-    position: Record,
+    rules: Parameters,
+    account: Account,
+    position: Position,
     split: float,
     dividend: float,
-    flow: Record,
+    flow: CashFlow,
 ) -> None:
     """The night: borrow on shorts, funding, corporate actions."""
     value = position.quantity * position.last if position.quantity != 0 else 0.0
@@ -170,12 +181,14 @@ def _carry(
         _adjust(rules, position, split, dividend, flow)
     paid = flow.borrow + flow.funding + flow.dividend
     if paid != 0:
-        book.cash += paid
+        account.cash += paid
         position.noted = 1
 
 
 @kernel
-def _adjust(rules: Record, position: Record, split: float, dividend: float, flow: Record) -> None:
+def _adjust(
+    rules: Parameters, position: Position, split: float, dividend: float, flow: CashFlow
+) -> None:
     """Corporate actions, before the open: shares, cash, and the prices that stops refer to."""
     if split != 1:
         position.quantity *= split
@@ -195,7 +208,9 @@ def _adjust(rules: Record, position: Record, split: float, dividend: float, flow
 
 
 @kernel
-def _round(rules: Record, book: Record, position: Record, open_: float, rows: np.ndarray) -> None:
+def _round(
+    rules: Parameters, account: Account, position: Position, open_: float, rows: Array[Fill]
+) -> None:
     """After a split: an order of whole lots, towards zero, and cash for a fraction that is held.
 
     An order for all that is held remains one. Cash in lieu is what the open brings, or the last
@@ -207,7 +222,7 @@ def _round(rules: Record, book: Record, position: Record, open_: float, rows: np
     if abs(left) > 1e-12 * abs(position.quantity):
         rows[2].reasons |= CASH_IN_LIEU
         price = position.last if math.isnan(open_) else open_
-        pay_out(rules, book, position, -left, price, rows[2])
+        pay_out(rules, account, position, -left, price, rows[2])
     position.quantity = whole
     asked = position.order
     position.order = -whole if closes else whole_lots(rules, asked)
@@ -220,7 +235,7 @@ def _round(rules: Record, book: Record, position: Record, open_: float, rows: np
 
 
 @kernel
-def _go_ex(position: Record, dividend: float, flow: Record) -> None:
+def _go_ex(position: Position, dividend: float, flow: CashFlow) -> None:
     """The price drops by the dividend without a loss, so what refers to prices drops as well.
 
     Of orders that wait, those at the market and those that a fall fills: bids, and stops to sell
@@ -240,7 +255,7 @@ def _go_ex(position: Record, dividend: float, flow: Record) -> None:
 
 
 @kernel
-def _begin(rules: Record, position: Record, day: int, open_: float, volume: float) -> None:
+def _begin(rules: Parameters, position: Position, day: int, open_: float, volume: float) -> None:
     """What holds for this bar."""
     position.seen, position.mark, position.within = day, open_, 0
     position.capacity = np.inf
@@ -249,10 +264,10 @@ def _begin(rules: Record, position: Record, day: int, open_: float, volume: floa
 
 
 @kernel
-def _settle(rules: Record, book: Record, position: Record, day: int, row: Record) -> None:
+def _settle(rules: Parameters, account: Account, position: Position, day: int, row: Fill) -> None:
     """A symbol whose bars have ended for good: longs lose a share of its last price.
 
-    What a holder would have got is rarely known; shorts get nothing out of it, for a book must
+    What a holder would have got is rarely known; shorts get nothing out of it, for an account must
     not gain by a gap in the data.
     """
     if position.quantity == 0 or day - position.seen < rules.delisted_after:
@@ -260,12 +275,12 @@ def _settle(rules: Record, book: Record, position: Record, day: int, row: Record
     loss = rules.delisting_loss if position.quantity > 0 else 0.0
     cancel(position)
     row.reasons |= DELISTED
-    pay_out(rules, book, position, -position.quantity, position.last * (1 - loss), row)
+    pay_out(rules, account, position, -position.quantity, position.last * (1 - loss), row)
 
 
 @kernel
 def _mark(
-    rules: Record, book: Record, position: Record, high: float, low: float, close: float
+    rules: Parameters, account: Account, position: Position, high: float, low: float, close: float
 ) -> None:
     """Value the position at the close; a symbol without a bar keeps its last price."""
     if not math.isnan(close):
@@ -273,12 +288,12 @@ def _mark(
         if not math.isinf(rules.trailing_stop):
             _trail(rules, position, high, low, close)
     value = position.quantity * position.last
-    book.net += value
-    book.gross += abs(value)
+    account.net += value
+    account.gross += abs(value)
 
 
 @kernel
-def _trail(rules: Record, position: Record, high: float, low: float, close: float) -> None:
+def _trail(rules: Parameters, position: Position, high: float, low: float, close: float) -> None:
     """Let the trailing stop of the next bar follow this bar's best price."""
     side = math.copysign(1.0, position.quantity)
     best = high if side > 0 else low

@@ -4,24 +4,37 @@ What happens is written down as events, for most symbols do nothing at most bars
 events runs out, a loop returns the row that it did not begin, and goes on there with more room.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
 from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.engine.dtypes import (
-    DECISION,
-    FILL,
-    FLOW,
+    ENTRY,
     SLOTS,
-    VOLATILITY_WINDOW,
+    STOP_LEVEL,
+    TAKE_LEVEL,
+    TRAILED,
+    UNSCORED,
+    Account,
+    Array,
+    CashFlow,
+    Decision,
+    Fill,
+    Order,
+    Parameters,
+    Position,
     Record,
+    Trace,
     paid_in,
 )
 from trading_pipeline.core.trading.engine.fills import fill_bar
-from trading_pipeline.core.trading.engine.reasons import VETO_BITS
-from trading_pipeline.core.trading.engine.risk import closing_reasons, reducing_reasons
+from trading_pipeline.core.trading.engine.reasons import REFUSED, bits_of
+from trading_pipeline.core.trading.engine.risk import CLOSING, REFUSING
+
+VETOES = bits_of(REFUSED)  # all are declared by what is imported above
 
 
 class Prices(NamedTuple):
@@ -52,32 +65,39 @@ class Known(NamedTuple):
 class Records(NamedTuple):
     """What a history writes down; K bars."""
 
-    log: np.ndarray  # (K,) ACCOUNT after each decision
+    log: Array[Account]  # (K,) after each decision
     held: np.ndarray  # (K, N) quantity at each close
-    decisions: np.ndarray  # DECISION with an order or a veto, or all of them
-    fills: np.ndarray  # FILL
-    flows: np.ndarray  # FLOW
+    decisions: Array[Decision]  # with an order or a veto, or all of them
+    fills: Array[Fill]
+    flows: Array[CashFlow]
     counts: np.ndarray  # (3,) int64, how many events of each there are
+    trace: np.ndarray  # (K, N, S) columns of `Trace`; (K, 0, S): none is kept
 
 
-# What remains of each bar where a whole account would be too much to keep for many books.
-PATH = np.dtype([(name, "f8") for name in ("equity", "gross", "traded", "fees")])
+class Path(Record):
+    """What remains of each bar where a whole account would be too much to keep for many."""
+
+    equity: float
+    gross: float
+    traded: float
+    fees: float
 
 
 class Scratch(NamedTuple):
     """Rows of one bar; `fills` and `flows` are zero between bars."""
 
-    decisions: np.ndarray  # (N,) DECISION
-    fills: np.ndarray  # (N, 3) FILL
-    flows: np.ndarray  # (N,) FLOW
-    active: np.ndarray  # (N,) int64
+    decisions: Array[Decision]  # (N,)
+    fills: Array[Fill]  # (N, 3)
+    flows: Array[CashFlow]  # (N,)
+    active: Array[int]  # (N,) int64
+    untraced: np.ndarray  # (0, S), for a decision of which no `Trace` is kept
 
 
 @entry_point
 def run_history(
-    rules: np.ndarray,
-    account: np.ndarray,
-    positions: np.ndarray,
+    rules: Array[Parameters],
+    account: Array[Account],
+    positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
     known: Known,
@@ -104,31 +124,32 @@ def run_history(
             decide_bar(
                 rules, account, positions, prices.close[t], known.eligible[t], known.score[t],
                 known.weight[t], known.volatility[t], known.recent, _span(t), known.market,
-                known.groups[t], known.kelly[t], scratch.decisions,
+                known.groups[t], known.kelly[t], scratch.decisions, records.trace[t - start],
             )  # fmt: skip
         else:
             for n in range(len(positions)):
                 describe(account[0], positions[n], prices.close[t, n], scratch.decisions[n])
         _note_decisions(scratch.decisions, t - start, everything, records)
+        _note_positions(positions, records.trace[t - start])
         records.log[t - start] = account[0]
     return stop
 
 
 @entry_point
 def run_orders(
-    rules: np.ndarray,
-    account: np.ndarray,
-    positions: np.ndarray,
+    rules: Array[Parameters],
+    account: Array[Account],
+    positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
     eligible: np.ndarray,
     volatility: np.ndarray,
-    orders: np.ndarray,
+    orders: Array[Order],
     rows: tuple[int, int, int],
     scratch: Scratch,
     records: Records,
 ) -> int:
-    """As `run_history`, for orders that are given: (M,) ORDER by rising bar, a row of the panel."""
+    """As `run_history`, for orders that are given: (M,) by rising bar, a row of the panel."""
     start, now, stop = rows
     m = 0
     while m < len(orders) and orders[m].bar < now:
@@ -145,7 +166,7 @@ def run_orders(
                 rules, account, positions, prices.close[t], eligible[t], volatility[t],
                 orders[m:after], scratch.decisions,
             )  # fmt: skip
-            if closing_reasons(account[0]) or reducing_reasons(account[0]):  # what rests as well
+            if account[0].acting & (CLOSING | REFUSING):  # what rests as well
                 _note_decisions(scratch.decisions, t - start, False, records)
             else:
                 for n in orders[m:after]["symbol"]:
@@ -156,24 +177,24 @@ def run_orders(
 
 
 @entry_point
-def run_books(
-    rules: np.ndarray,
-    fresh_account: np.ndarray,
-    fresh_positions: np.ndarray,
+def run_accounts(
+    rules: Array[Parameters],
+    fresh_account: Array[Account],
+    fresh_positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
     known: Known,
     kelly: np.ndarray,
     rows: tuple[int, int],
     scratch: Scratch,
-    paths: np.ndarray,
-    accounts: np.ndarray,
+    paths: Array[Path],
+    accounts: Array[Account],
 ) -> None:
-    """Many managed books over the same rows, one for each of `rules` (R,).
+    """Many managed accounts over the same rows, one for each of `rules` (R,).
 
     Args:
-        kelly: (R, T) the cap of each book, in place of that of `known`.
-        paths: (R, K) PATH, written to. accounts: (R,) ACCOUNT as the last bar left them, as well.
+        kelly: (R, T) the cap of each, in place of that of `known`.
+        paths: (R, K), written to. accounts: (R,) as the last bar left them, as well.
     """
     positions = fresh_positions.copy()
     start, stop = rows
@@ -188,15 +209,16 @@ def run_books(
                     rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
                     known.score[t], known.weight[t], known.volatility[t], known.recent, _span(t),
                     known.market, known.groups[t], kelly[r, t], scratch.decisions,
+                    scratch.untraced,
                 )  # fmt: skip
             _keep(account[0], paths[r, t - start])
 
 
 @entry_point
 def run_portfolios(
-    rules: np.ndarray,
-    fresh_account: np.ndarray,
-    fresh_positions: np.ndarray,
+    rules: Array[Parameters],
+    fresh_account: Array[Account],
+    fresh_positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
     known: Known,
@@ -206,10 +228,10 @@ def run_portfolios(
     scratch: Scratch,
     equity: np.ndarray,
 ) -> None:
-    """Many unmanaged books over the same rows, keeping only their equity (R, K).
+    """Many unmanaged accounts over the same rows, keeping only their equity (R, K).
 
     `weights` (R, M, N) are asked for at the rows where `asked` (K,) names one of M; elsewhere, at
-    -1, the book holds.
+    -1, it is held.
     """
     account, positions = fresh_account.copy(), fresh_positions.copy()
     nothing = np.full((1, len(positions)), np.nan)
@@ -225,6 +247,7 @@ def run_portfolios(
                     rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
                     weights[r, asked[k]], known.volatility[t], known.recent, _span(t),
                     known.market, known.groups[0], np.nan, scratch.decisions,
+                    scratch.untraced,
                 )  # fmt: skip
 
 
@@ -236,9 +259,9 @@ def _span(t: int) -> tuple[int, int]:
 
 @kernel
 def _live(
-    rules: np.ndarray,
-    account: np.ndarray,
-    positions: np.ndarray,
+    rules: Array[Parameters],
+    account: Array[Account],
+    positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
     t: int,
@@ -273,9 +296,9 @@ def _live(
 
 @kernel
 def _live_unseen(
-    rules: np.ndarray,
-    account: np.ndarray,
-    positions: np.ndarray,
+    rules: Array[Parameters],
+    account: Array[Account],
+    positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
     t: int,
@@ -297,32 +320,44 @@ def _live_unseen(
 
 
 @kernel
-def _keep(book: Record, path: Record) -> None:
-    path.equity, path.gross = book.equity, book.gross
-    path.traded, path.fees = book.traded, book.fees
+def _keep(account: Account, path: Path) -> None:
+    path.equity, path.gross = account.equity, account.gross
+    path.traded, path.fees = account.traded, account.fees
 
 
 @kernel
-def _clear_fill(row: Record) -> None:
+def _clear_fill(row: Fill) -> None:
     row.quantity, row.price, row.fee, row.slippage = 0.0, 0.0, 0.0, 0.0
     row.age, row.reasons = 0, 0
 
 
 @kernel
-def _note_decisions(rows: np.ndarray, k: int, everything: bool, records: Records) -> None:
+def _note_decisions(rows: Array[Decision], k: int, everything: bool, records: Records) -> None:
     """Keep the rows with an order or a veto, or all of them."""
     for n in range(len(rows)):
         _note_decision(rows, n, k, everything, records)
 
 
 @kernel
-def _note_decision(rows: np.ndarray, n: int, k: int, everything: bool, records: Records) -> None:
+def _note_decision(
+    rows: Array[Decision], n: int, k: int, everything: bool, records: Records
+) -> None:
     """Keep the row if it is asked for, or has an order or a veto."""
-    if everything or rows[n].order != 0 or rows[n].reasons & VETO_BITS:
+    if everything or rows[n].order != 0 or rows[n].reasons & VETOES:
         rows[n].bar, rows[n].symbol = k, n
         records.decisions[records.counts[0]] = rows[n]
         records.counts[0] += 1
         rows[n].order, rows[n].reasons = 0.0, 0
+
+
+@kernel
+def _note_positions(positions: Array[Position], trace: np.ndarray) -> None:
+    """Write down what was held at a close; (0, S) `trace`: it is not kept."""
+    for n in range(len(trace)):
+        position = positions[n]
+        trace[n, ENTRY], trace[n, STOP_LEVEL] = position.entry, position.stop
+        trace[n, TAKE_LEVEL], trace[n, TRAILED] = position.take, position.trailed
+        trace[n, UNSCORED] = position.unscored
 
 
 @kernel
@@ -338,19 +373,24 @@ def _has_room(records: Records, symbols: int) -> bool:
 def new_scratch(N: int) -> Scratch:
     """Blank rows for one bar of N symbols."""
     return Scratch(
-        np.zeros(N, DECISION),
-        np.zeros((N, len(SLOTS)), FILL),
-        np.zeros(N, FLOW),
-        np.zeros(N, np.int64),
+        Decision.zeros(N),
+        Fill.zeros(N, len(SLOTS)),
+        CashFlow.zeros(N),
+        cast(Array[int], np.zeros(N, np.int64)),
+        Trace.columns(0),
     )
 
 
-def happened(scratch: Scratch, count: int) -> tuple[np.ndarray, np.ndarray]:
+def happened(scratch: Scratch, count: int) -> tuple[Array[Fill], Array[CashFlow]]:
     """The fills (F,) and cash flows (P,) of a single bar that concerned `count` symbols."""
     active = scratch.active[:count]
     fills, flows = scratch.fills[active], scratch.flows[active]
-    fills["symbol"], fills["slot"], flows["symbol"] = active[:, None], range(len(SLOTS)), active
-    fills = fills.reshape(-1)
+    fills["symbol"], fills["slot"], flows["symbol"] = (
+        np.expand_dims(active, 1),
+        range(len(SLOTS)),
+        active,
+    )
+    fills = cast(Array[Fill], fills.reshape(-1))
     return fills[(fills["reasons"] != 0) | (fills["quantity"] != 0)], flows[paid_in(flows) != 0]
 
 

@@ -23,14 +23,20 @@ from trading_pipeline.core.trading.engine.dtypes import (
     MARKET,
     OPENED,
     STOP,
-    Record,
+    Account,
+    Array,
+    Fill,
+    Parameters,
+    Position,
 )
 from trading_pipeline.core.trading.engine.reasons import BUYING_POWER, LAPSED, PARTICIPATION
 from trading_pipeline.core.trading.engine.risk import reduced
 
 
 @kernel
-def due_at_open(rules: Record, position: Record, open_: float, volume: float, row: Record) -> None:
+def due_at_open(
+    rules: Parameters, position: Position, open_: float, volume: float, row: Fill
+) -> None:
     """Whether the order executes at the open, and what it loses there to slippage."""
     position.due = np.nan
     better = (open_ - position.level) * position.order < 0  # than the level, for this side
@@ -48,7 +54,7 @@ def due_at_open(rules: Record, position: Record, open_: float, volume: float, ro
 
 @kernel
 def due_within(
-    rules: Record, position: Record, high: float, low: float, volume: float, row: Record
+    rules: Parameters, position: Position, high: float, low: float, volume: float, row: Fill
 ) -> None:
     """Whether a limit or stop order executes at its level within the bar."""
     position.due = np.nan
@@ -64,13 +70,13 @@ def due_within(
 
 
 @kernel
-def filled_by_fall(position: Record) -> bool:
+def filled_by_fall(position: Position) -> bool:
     """Whether the price has to fall to the level of a limit or stop order."""
     return bool((position.order > 0) == (position.kind == LIMIT))
 
 
 @kernel
-def _fit(rules: Record, position: Record, volume: float, row: Record) -> None:
+def _fit(rules: Parameters, position: Position, volume: float, row: Fill) -> None:
     """Not more than the bar's volume allows; what is left waits if the order is still good."""
     room = max(position.capacity, 0.0)
     if abs(position.order) > room:
@@ -84,13 +90,13 @@ def _fit(rules: Record, position: Record, volume: float, row: Record) -> None:
 
 
 @kernel
-def rate_of(rules: Record, position: Record, within: bool) -> float:
+def rate_of(rules: Parameters, position: Position, within: bool) -> float:
     """The fee of the pending order: maker for a limit order that rested, taker for all others."""
     return float(rules.maker_fee if within and position.kind == LIMIT else rules.fee)
 
 
 @kernel
-def lower(rules: Record, book: Record, position: Record, within: bool, row: Record) -> None:
+def lower(rules: Parameters, account: Account, position: Position, within: bool, row: Fill) -> None:
     """The part of the order that lowers exposure; what is left of the order raises it."""
     if math.isnan(position.due):
         return
@@ -99,20 +105,20 @@ def lower(rules: Record, book: Record, position: Record, within: bool, row: Reco
         position.order -= quantity
         rate = rate_of(rules, position, within)
         row.age = position.age
-        execute(rules, book, position, quantity, position.due, position.slip, rate, False, row)
+        execute(rules, account, position, quantity, position.due, position.slip, rate, False, row)
 
 
 @kernel
 def raise_exposure(
-    rules: Record,
-    book: Record,
-    positions: np.ndarray,
-    active: np.ndarray,
+    rules: Parameters,
+    account: Account,
+    positions: Array[Position],
+    active: Array[int],
     within: bool,
-    fills: np.ndarray,
+    fills: Array[Fill],
 ) -> None:
     """Fill what is left of the orders that are due, all cut by the same share if money is short."""
-    share = _affordable(rules, book, positions, active, within)
+    share = _affordable(rules, account, positions, active, within)
     if share < 0:
         return
     for n in active:
@@ -130,13 +136,15 @@ def raise_exposure(
             opened = position.quantity == 0
             row = fills[n, 0]
             row.age = position.age
-            execute(rules, book, position, quantity, position.due, position.slip, rate, False, row)
+            execute(
+                rules, account, position, quantity, position.due, position.slip, rate, False, row
+            )
             if within and position.kind == LIMIT:
                 position.within = OPENED if opened else ENLARGED
 
 
 @kernel
-def _rounded(rules: Record, quantity: float, price: float) -> float:
+def _rounded(rules: Parameters, quantity: float, price: float) -> float:
     """A quantity that was cut, in whole lots again and above the minimum, or nothing."""
     quantity = whole_lots(rules, quantity)
     return quantity if abs(quantity) * price >= rules.min_notional else 0.0
@@ -144,7 +152,11 @@ def _rounded(rules: Record, quantity: float, price: float) -> float:
 
 @kernel
 def _affordable(
-    rules: Record, book: Record, positions: np.ndarray, active: np.ndarray, within: bool
+    rules: Parameters,
+    account: Account,
+    positions: Array[Position],
+    active: Array[int],
+    within: bool,
 ) -> float:
     """The share of the rising orders that keeps gross <= leverage × equity after their costs.
 
@@ -165,21 +177,21 @@ def _affordable(
             cost += value * position.slip + charged(rules, fee, position.order_prepaid)
     if wanted == 0:
         return -1.0
-    room = rules.leverage * (book.cash + book.open_net) - book.open_gross
+    room = rules.leverage * (account.cash + account.open_net) - account.open_gross
     if wanted + rules.leverage * cost <= room * (1 + 1e-12):
         return 1.0
     return float(max(room, 0.0) / (wanted + rules.leverage * cost))
 
 
 @kernel
-def cancel(position: Record) -> None:
+def cancel(position: Position) -> None:
     """Do without the order, or what is left of it: it lapses when the bar is over."""
     position.order_left += position.order
     position.order, position.bars = 0.0, 0
 
 
 @kernel
-def let_wait(position: Record, row: Record) -> None:
+def let_wait(position: Position, row: Fill) -> None:
     """After the bar: the rest of an order waits while it is good, and lapses then."""
     left = position.order + position.order_left
     position.order, position.order_left = 0.0, 0.0

@@ -1,105 +1,202 @@
-"""Why an order has the size it has: bits that the kernels set, and their names.
+"""Why an order has the size it has: bits that the kernels set, and the one table of what they mean.
 
 A bit says that a rule changed something for this symbol at this bar, not merely that it exists.
+All that is told about a reason stands in its row of `REASONS`: here, or beside the rule itself as
+those of the whole account do, in `risk`.
 """
 
-# What shaped the target.
-LONG_ONLY = 1 << 0  # a negative signal in a book that may not be short
-VOLATILITY_TARGET = 1 << 1  # scaled to the profile's volatility
-SYMBOL_CAP = 1 << 2
-GROUP_CAP = 1 << 3  # of a sector, or of symbols that move together
-GROSS_CAP = 1 << 4
-KELLY_CAP = 1 << 5
-LEVERAGE_CAP = 1 << 6
-NET_CAP = 1 << 7
-DRAWDOWN_HALF = 1 << 8
-NO_TRADE_BAND = 1 << 9  # too close to the target to be worth the cost
-LOT = 1 << 10  # rounded towards zero
-# What refused an order, or part of it.
-MIN_NOTIONAL = 1 << 11
-INELIGIBLE = 1 << 12
-NO_BAR = 1 << 13
-NO_SCORE = 1 << 14
-NO_SHORTS = 1 << 15  # a sale of more than is held, in a book that may not be short
-COOLING_OFF = 1 << 16  # blocked after a stop
-DAILY_LOSS = 1 << 17
-WEEKLY_LOSS = 1 << 18
-MONTHLY_LOSS = 1 << 19
-TURBULENCE = 1 << 20  # the volatility circuit breaker
-DRAWDOWN_FLAT = 1 << 21
-KILL_SWITCH = 1 << 22
-BANKRUPT = 1 << 23
-# What happened at the fill.
-BUYING_POWER = 1 << 24  # cut to what cash and leverage allow
-PARTICIPATION = 1 << 25  # cut to a share of the bar's volume
-LAPSED = 1 << 26  # no bar, no volume, or its price was not reached in time
-STOP_LOSS = 1 << 27
-TRAILING_STOP = 1 << 28
-TAKE_PROFIT = 1 << 29
-DELISTED = 1 << 30  # settled, for its bars ended
-CASH_IN_LIEU = 1 << 31  # of the fraction of a share that a split left
+from collections.abc import Callable
+from math import nan
+from typing import Any, NamedTuple
 
-NAMES: dict[int, str] = {
-    LONG_ONLY: "long_only",
-    VOLATILITY_TARGET: "volatility_target",
-    SYMBOL_CAP: "symbol_cap",
-    GROUP_CAP: "group_cap",
-    GROSS_CAP: "gross_cap",
-    KELLY_CAP: "kelly_cap",
-    LEVERAGE_CAP: "leverage_cap",
-    NET_CAP: "net_cap",
-    DRAWDOWN_HALF: "drawdown_half",
-    NO_TRADE_BAND: "no_trade_band",
-    LOT: "lot",
-    MIN_NOTIONAL: "min_notional",
-    INELIGIBLE: "ineligible",
-    NO_BAR: "no_bar",
-    NO_SCORE: "no_score",
-    NO_SHORTS: "no_shorts",
-    COOLING_OFF: "cooling_off",
-    DAILY_LOSS: "daily_loss",
-    WEEKLY_LOSS: "weekly_loss",
-    MONTHLY_LOSS: "monthly_loss",
-    TURBULENCE: "turbulence",
-    DRAWDOWN_FLAT: "drawdown_flat",
-    KILL_SWITCH: "kill_switch",
-    BANKRUPT: "bankrupt",
-    BUYING_POWER: "buying_power",
-    PARTICIPATION: "participation",
-    LAPSED: "lapsed",
-    STOP_LOSS: "stop_loss",
-    TRAILING_STOP: "trailing_stop",
-    TAKE_PROFIT: "take_profit",
-    DELISTED: "delisted",
-    CASH_IN_LIEU: "cash_in_lieu",
-}
-# Rules that refuse: each of these on an order is a veto with a figure and a limit.
-VETOES = (
-    MIN_NOTIONAL,
-    INELIGIBLE,
-    NO_BAR,
-    NO_SCORE,
-    NO_SHORTS,
-    COOLING_OFF,
-    DAILY_LOSS,
-    WEEKLY_LOSS,
-    MONTHLY_LOSS,
-    TURBULENCE,
-    DRAWDOWN_FLAT,
-    KILL_SWITCH,
-    BANKRUPT,
-)
-
-VETO_BITS = sum(VETOES)
-
-_EXITS = (STOP_LOSS, TRAILING_STOP, TAKE_PROFIT, DELISTED, CASH_IN_LIEU)
+SHAPED = "shaped"  # the target, or the quantity to it
+REFUSED = "refused"  # an order or part of it: a veto, with a figure and a limit
+CUT = "cut"  # at the fill
+EXIT = "exit"  # a fill that no order asked for
 
 
-def kind_of(bits: int) -> str:
-    """What filled: 'order', or the barrier that it was, or 'delisted' or 'cash_in_lieu'."""
-    return next((NAMES[exit_] for exit_ in _EXITS if int(bits) & exit_), "order")
+class Facts(NamedTuple):
+    """The records of one decision, or arrays of the records of many."""
+
+    rules: Any  # Parameters
+    account: Any  # Account
+    decision: Any  # Decision
+
+
+Measure = Callable[[Facts], Any]
+
+
+class Watched(NamedTuple):
+    """A limit on the whole account as an explanation lists it, whether it acts or rests."""
+
+    name: str
+    text: str
+    while_acting: str = ""  # added to the text; filled as a sentence is
+
+
+class Reason(NamedTuple):
+    """A row of the table.
+
+    The sentence is filled with the figure and the limit, and with fields of the records of
+    `Facts`, as in `{account[kelly_cap]:.1%}`.
+    """
+
+    name: str
+    kind: str
+    sentence: str
+    figure: Measure  # what was measured; NaN: nothing
+    limit: Measure  # what it was compared with
+    protects: bool  # the account: an event of the report, and no matter of sizing or bookkeeping
+    unwanted: str  # why the raw target is zero; empty for reasons that come later
+    watched: Watched | None
+
+    def told(self, facts: Facts) -> str:
+        """The sentence about one decision."""
+        known = {"figure": self.figure(facts), "limit": self.limit(facts)}
+        return self.sentence.format(**known, **facts._asdict())
+
+
+REASONS: dict[int, Reason] = {}
+
+
+def reason(
+    place: int,
+    name: str,
+    kind: str,
+    sentence: str,
+    *,
+    figure: Measure = lambda _: nan,
+    limit: Measure = lambda _: nan,
+    protects: bool = False,
+    unwanted: str = "",
+    watched: Watched | None = None,
+) -> int:
+    """Put a reason into the table, and return its bit.
+
+    Raises:
+        ValueError: another reason has the place, or the name.
+    """
+    if 1 << place in REASONS or name in {each.name for each in REASONS.values()}:
+        raise ValueError(f"there is a reason {name!r} or one at place {place} already")
+    REASONS[1 << place] = Reason(name, kind, sentence, figure, limit, protects, unwanted, watched)
+    return 1 << place
+
+
+LONG_ONLY = reason(
+    0, "long_only", SHAPED,
+    "the signal is {decision[signal]:+.3f}, and this book may not be short: it wants nothing of "
+    "the symbol",
+    unwanted="negative, and this book may not be short",
+)  # fmt: skip
+VOLATILITY_TARGET = reason(
+    1, "volatility_target", SHAPED,
+    "its weight was scaled with the whole book to the volatility target",
+)  # fmt: skip
+SYMBOL_CAP = reason(2, "symbol_cap", SHAPED, "cut to the most that one symbol may have")
+GROUP_CAP = reason(
+    3, "group_cap", SHAPED,
+    "cut with its group, symbols of one sector or that move together",
+)  # fmt: skip
+GROSS_CAP = reason(
+    4, "gross_cap", SHAPED,
+    "cut with the whole book to the gross cap of {rules[gross_cap]:.0%}",
+)  # fmt: skip
+KELLY_CAP = reason(
+    5, "kelly_cap", SHAPED,
+    "cut with the whole book to a gross weight of {account[kelly_cap]:.1%}, which is what the "
+    "evidence of past predictions, or the lack of it, allows",
+)  # fmt: skip
+LEVERAGE_CAP = reason(
+    6, "leverage_cap", SHAPED,
+    "cut with the whole book to the leverage of {rules[leverage]:.0%}",
+)  # fmt: skip
+NET_CAP = reason(
+    7, "net_cap", SHAPED,
+    "the heavier side was cut until longs and shorts differ by {rules[net_cap]:.0%}",
+)  # fmt: skip
+NO_TRADE_BAND = reason(
+    9, "no_trade_band", SHAPED,
+    "no trade: the target is {figure:.2%} of equity away, and a change of {limit:.2%} is not worth "
+    "its cost",
+    figure=lambda at: abs(at.decision["target"] - at.decision["weight"]),
+    limit=lambda at: at.decision["band"],
+)  # fmt: skip
+LOT = reason(10, "lot", SHAPED, "rounded towards zero to whole lots of {rules[lot]:g}")
+MIN_NOTIONAL = reason(
+    11, "min_notional", REFUSED,
+    "refused: an order of {figure:,.2f} is below the minimum of {limit:,.2f}",
+    figure=lambda at: abs(at.decision["notional"]),
+    limit=lambda at: at.rules["min_notional"],
+)  # fmt: skip
+INELIGIBLE = reason(
+    12, "ineligible", REFUSED,
+    "refused: the symbol is not eligible at this bar, so none of it may be bought",
+    unwanted="not eligible at this bar",
+)  # fmt: skip
+NO_BAR = reason(
+    13, "no_bar", REFUSED,
+    "refused: the symbol has no bar now, so its price is not known",
+)  # fmt: skip
+NO_SCORE = reason(
+    14, "no_score", REFUSED,
+    "refused: nothing was predicted, so nothing new is bought, and after {rules[horizon]} such "
+    "bars nothing is held",
+    unwanted="no score for as many bars as a prediction is good for",
+)  # fmt: skip
+NO_SHORTS = reason(  # a sale of more than is held
+    15, "no_shorts", REFUSED,
+    "refused: nothing is held, and this book may not be short",
+    protects=True,
+)  # fmt: skip
+COOLING_OFF = reason(
+    16, "cooling_off", REFUSED,
+    "refused: a stop closed it lately; it stays blocked for {figure} bars, this one included, or "
+    "until its signal turns",
+    figure=lambda at: at.decision["cooling"],
+    limit=lambda _: 0,
+    unwanted="blocked after a stop",
+)  # fmt: skip
+BUYING_POWER = reason(24, "buying_power", CUT, "cut to what cash and leverage allowed at the open")
+PARTICIPATION = reason(
+    25, "participation", CUT,
+    "cut to {rules[participation]:.1%} of the bar's volume",
+    protects=True,
+)  # fmt: skip
+LAPSED = reason(
+    26, "lapsed", CUT,
+    "lapsed, all of it or what was left: there was no bar or too little volume, its price was not "
+    "reached in time, or a stop came first",
+)  # fmt: skip
+STOP_LOSS = reason(27, "stop_loss", EXIT, "the stop-loss was reached", protects=True)
+TRAILING_STOP = reason(28, "trailing_stop", EXIT, "the trailing stop was reached", protects=True)
+TAKE_PROFIT = reason(29, "take_profit", EXIT, "the take-profit was reached", protects=True)
+DELISTED = reason(
+    30, "delisted", EXIT,
+    "its bars ended: settled at the last price less {rules[delisting_loss]:.0%} for a long",
+    protects=True,
+)  # fmt: skip
+CASH_IN_LIEU = reason(
+    31, "cash_in_lieu", EXIT,
+    "a split left a fraction of a share, which was paid in cash at the open",
+)  # fmt: skip
+
+
+def bits_of(kind: str) -> int:
+    """The bits of all reasons of a kind that are known by now."""
+    return sum(bit for bit, row in REASONS.items() if row.kind == kind)
+
+
+def reasons_in(bits: int) -> list[Reason]:
+    """The reasons set, lowest bit first."""
+    rest = int(bits)
+    return [REASONS[1 << place] for place in range(rest.bit_length()) if rest >> place & 1]
 
 
 def names_of(bits: int) -> str:
     """The names of the bits set, joined by '|', lowest bit first; empty for 0."""
-    return "|".join(name for bit, name in NAMES.items() if int(bits) & bit)
+    return "|".join(row.name for row in reasons_in(bits))
+
+
+def kind_of(bits: int) -> str:
+    """What filled: 'order', or the stop that it was, or 'delisted' or 'cash_in_lieu'."""
+    return next((row.name for row in reasons_in(bits) if row.kind == EXIT), "order")

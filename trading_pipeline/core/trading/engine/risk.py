@@ -1,7 +1,7 @@
-"""Limits on the whole book: losses by period, drawdown, turbulence, kill switch, bankruptcy.
+"""Limits on the whole account: losses by period, drawdown, turbulence, kill switch, bankruptcy.
 
 Everything is looked at once a bar, at its close, and acts on the decision of that close. A loss
-limit makes the book reduce-only for the rest of its period, a turbulent market for as long as it
+limit makes it reduce-only for the rest of its period, a turbulent market for as long as it
 lasts; drawdown and the kill switch close positions. The kernels change the account's record in
 place.
 """
@@ -10,23 +10,77 @@ import math
 
 import numpy as np
 
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel
-from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, VOLATILITY_WINDOW, Record
-from trading_pipeline.core.trading.engine.reasons import (
-    BANKRUPT,
-    DAILY_LOSS,
-    DRAWDOWN_FLAT,
-    KILL_SWITCH,
-    MONTHLY_LOSS,
-    TURBULENCE,
-    WEEKLY_LOSS,
-)
+from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, Account, Parameters
+from trading_pipeline.core.trading.engine.reasons import REFUSED, SHAPED, Watched, reason
 
+
+def _loss_limit(place: int, name: str, period: str, now: str, before: str) -> int:
+    """The reason of a limit on the loss since the close of the previous period."""
+    loss = f"{period}_loss"
+    return reason(
+        place, name, REFUSED,
+        f"nothing new {now}: the book's loss is {{figure:.2%}} since {before} close, and reached "
+        "the limit of {limit:.2%}",
+        figure=lambda at: at.account[loss],
+        limit=lambda at: at.rules[name],
+        protects=True,
+        watched=Watched(loss, f"loss since the close of the previous {period}; at the limit "
+                        f"nothing new is bought for the rest of the {period}"),
+    )  # fmt: skip
+
+
+DAILY_LOSS = _loss_limit(17, "daily_loss", "day", "today", "yesterday's")
+WEEKLY_LOSS = _loss_limit(18, "weekly_loss", "week", "this week", "last week's")
+MONTHLY_LOSS = _loss_limit(19, "monthly_loss", "month", "this month", "last month's")
+DRAWDOWN_HALF = reason(
+    8, "drawdown_half", SHAPED,
+    "halved: equity is {figure:.1%} below the drawdown rule's peak now, and half size began at "
+    "{limit:.0%}",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["halve"],
+    protects=True,
+    watched=Watched("halve", "drawdown from the rule's peak; at the limit targets are halved",
+                    "; in this size for {account[days_in_size]} days"),
+)  # fmt: skip
+DRAWDOWN_FLAT = reason(
+    21, "drawdown_flat", REFUSED,
+    "everything is closed: drawdown {figure:.1%} against {limit:.0%}, or still within the pause "
+    "that followed",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["flat"],
+    protects=True,
+    watched=Watched("flat", "the same; at the limit everything is closed",
+                    "; in this size for {account[days_in_size]} days"),
+)  # fmt: skip
+TURBULENCE = reason(
+    20, "turbulence", REFUSED,
+    "nothing new: the market moves {figure:.1f} times as much as it usually does, limit "
+    "{limit:.1f}",
+    figure=lambda at: at.account["turbulence"],
+    limit=lambda at: at.rules["breaker"],
+    protects=True,
+    watched=Watched("turbulence", "the market's last 5 bars in units of its usual moves; at the "
+                    "limit nothing new is bought"),
+)  # fmt: skip
+KILL_SWITCH = reason(
+    22, "kill_switch", REFUSED, "everything is closed: the operator's kill switch", protects=True
+)
+BANKRUPT = reason(
+    23, "bankrupt", REFUSED, "everything is closed: equity is {figure:,.2f}",
+    figure=lambda at: at.account["equity"],
+    limit=lambda _: 0.0,
+    protects=True,
+)  # fmt: skip
+
+REFUSING = DAILY_LOSS | WEEKLY_LOSS | MONTHLY_LOSS | TURBULENCE  # new exposure
+CLOSING = DRAWDOWN_FLAT | KILL_SWITCH | BANKRUPT  # all positions
 _LATELY = 5  # bars that the circuit breaker looks at
 
 
 @kernel
-def roll_periods(account: Record, periods: np.ndarray) -> None:
+def roll_periods(account: Account, periods: np.ndarray) -> None:
     """Enter the periods of a new bar: marks become the equity of the close before it."""
     if periods[0] != account.day:
         account.day, account.day_mark, account.day_breached = periods[0], account.equity, 0
@@ -38,7 +92,7 @@ def roll_periods(account: Record, periods: np.ndarray) -> None:
 
 
 @kernel
-def watch_losses(rules: Record, account: Record) -> None:
+def watch_losses(rules: Parameters, account: Account) -> None:
     """Compare the close with the marks; a breach stays until its period ends."""
     account.day_loss = 1 - account.equity / account.day_mark
     account.week_loss = 1 - account.equity / account.week_mark
@@ -52,13 +106,13 @@ def watch_losses(rules: Record, account: Record) -> None:
 
 
 @kernel
-def watch_drawdown(rules: Record, account: Record) -> None:
+def watch_drawdown(rules: Parameters, account: Account) -> None:
     """Halve, then flat; after a pause half size from a new reference, full again in time."""
     new_peak = account.equity > account.rule_peak
     account.rule_peak = max(account.rule_peak, account.equity)
     account.peak = max(account.peak, account.equity)
     if account.size == FLAT and account.days_in_size >= rules.flat_days:
-        # Without a new reference the old drawdown would keep the book flat for ever.
+        # Without a new reference the old drawdown would keep the account flat for ever.
         account.rule_peak = account.equity
         _resize(account, HALF)
     account.drawdown = 1 - account.equity / account.rule_peak
@@ -75,19 +129,19 @@ def watch_drawdown(rules: Record, account: Record) -> None:
 
 
 @kernel
-def _may_grow(rules: Record, account: Record, new_peak: bool) -> bool:
+def _may_grow(rules: Parameters, account: Account, new_peak: bool) -> bool:
     patient = account.days_in_size >= rules.half_days
     return new_peak or (patient and account.drawdown < rules.halve)
 
 
 @kernel
-def _resize(account: Record, size: int) -> None:
+def _resize(account: Account, size: int) -> None:
     account.size = size
     account.days_in_size = 0
 
 
 @kernel
-def watch_turbulence(rules: Record, account: Record, market: np.ndarray) -> None:
+def watch_turbulence(rules: Parameters, account: Account, market: np.ndarray) -> None:
     """Trip the circuit breaker while the market moves far more than it usually does.
 
     The root mean square return of the market's last 5 bars is compared with that of the 58 before.
@@ -110,16 +164,17 @@ def watch_turbulence(rules: Record, account: Record, market: np.ndarray) -> None
 
 
 @kernel
-def watch(rules: Record, account: Record) -> None:
-    """All account rules at one close."""
+def watch(rules: Parameters, account: Account) -> None:
+    """All account rules at one close, and which of them act on its decision."""
     if account.equity <= 0:
         account.bankrupt = 1
     watch_losses(rules, account)
     watch_drawdown(rules, account)
+    account.acting = _acting(account)
 
 
 @kernel
-def allowed_size(account: Record) -> float:
+def allowed_size(account: Account) -> float:
     """What targets are multiplied by: 1, 0.5 or 0."""
     if account.size == FLAT or account.killed or account.bankrupt:
         return 0.0
@@ -127,21 +182,8 @@ def allowed_size(account: Record) -> float:
 
 
 @kernel
-def closing_reasons(account: Record) -> int:
-    """The rules that close all positions now; 0 if none does."""
-    bits = 0
-    if account.size == FLAT:
-        bits |= DRAWDOWN_FLAT
-    if account.killed:
-        bits |= KILL_SWITCH
-    if account.bankrupt:
-        bits |= BANKRUPT
-    return bits
-
-
-@kernel
-def reducing_reasons(account: Record) -> int:
-    """The rules that refuse new exposure now; 0 if none does."""
+def _acting(account: Account) -> int:
+    """Bits of the rules that refuse new exposure, halve or close positions now."""
     bits = 0
     if account.day_breached:
         bits |= DAILY_LOSS
@@ -151,6 +193,14 @@ def reducing_reasons(account: Record) -> int:
         bits |= MONTHLY_LOSS
     if account.turbulent:
         bits |= TURBULENCE
+    if account.size == HALF:
+        bits |= DRAWDOWN_HALF
+    if account.size == FLAT:
+        bits |= DRAWDOWN_FLAT
+    if account.killed:
+        bits |= KILL_SWITCH
+    if account.bankrupt:
+        bits |= BANKRUPT
     return bits
 
 

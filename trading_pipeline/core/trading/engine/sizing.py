@@ -3,15 +3,22 @@
 The target of a symbol is proportional to score / σ, which is the mean-variance answer for
 uncorrelated returns when the score is an expected return in units of σ√h (Grinold and Kahn,
 Active Portfolio Management, 2nd ed., ch. 14). Correlation enters through the volatility of the
-whole book: that of its return, had it been held over the last 63 bars.
+whole account: that of its return, had it been held over the last 63 bars.
 """
 
 import math
 
 import numpy as np
 
-from trading_pipeline.core.trading.engine.compiled import kernel, open_kernel
-from trading_pipeline.core.trading.engine.dtypes import VOLATILITY_WINDOW, Record
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
+from trading_pipeline.core.trading.engine.compiled import kernel
+from trading_pipeline.core.trading.engine.dtypes import (
+    Account,
+    Array,
+    Decision,
+    Parameters,
+    Position,
+)
 from trading_pipeline.core.trading.engine.reasons import (
     COOLING_OFF,
     GROSS_CAP,
@@ -28,7 +35,7 @@ from trading_pipeline.core.trading.engine.reasons import (
 
 
 @kernel
-def smooth(rules: Record, position: Record, score: float, weight: float) -> None:
+def smooth(rules: Parameters, position: Position, score: float, weight: float) -> None:
     """Take in a new score (smoothed) or a new asked weight (as it is); NaN leaves the last."""
     news = score if rules.scored else weight
     if math.isnan(news):
@@ -42,7 +49,7 @@ def smooth(rules: Record, position: Record, score: float, weight: float) -> None
 
 
 @kernel
-def cooling(position: Record) -> bool:
+def cooling(position: Position) -> bool:
     """Whether a symbol is still blocked after a stop: h bars, or until its signal turns."""
     if position.cooling == 0:
         return False
@@ -54,7 +61,9 @@ def cooling(position: Record) -> bool:
 
 
 @kernel
-def wish(rules: Record, position: Record, volatility: float, eligible: bool, row: Record) -> None:
+def raw_target(
+    rules: Parameters, position: Position, volatility: float, eligible: bool, row: Decision
+) -> None:
     """The unscaled target of one symbol into `row.target`, and why it is zero if it is."""
     row.target = 0.0
     row.cooling = position.cooling
@@ -75,7 +84,14 @@ def wish(rules: Record, position: Record, volatility: float, eligible: bool, row
 
 
 @kernel
-def demean(rows: np.ndarray) -> None:
+def keep(trace: np.ndarray, stage: int, rows: Array[Decision]) -> None:
+    """Write down the targets after a stage; (0, S) `trace`: they are not kept."""
+    for n in range(len(trace)):
+        trace[n, stage] = rows[n].target
+
+
+@kernel
+def demean(rows: Array[Decision]) -> None:
     """Make longs and shorts worth the same, among the symbols that want a position at all."""
     total, count = 0.0, 0
     for n in range(len(rows)):
@@ -87,10 +103,10 @@ def demean(rows: np.ndarray) -> None:
 
 
 @kernel
-def book_volatility(
-    rows: np.ndarray, recent: np.ndarray, span: tuple[int, int], volatility: np.ndarray
+def target_volatility(
+    rows: Array[Decision], recent: np.ndarray, span: tuple[int, int], volatility: np.ndarray
 ) -> float:
-    """Per-bar volatility of the target book: deviation (ddof = 1) of its last 63 returns.
+    """Per-bar volatility of the targets: deviation (ddof = 1) of its last 63 returns.
 
     That is √(w'Σw) of the sample covariance, without the matrix. With a shorter history, the bound
     that holds for any correlation: Σ |w| σ. recent: (N, T), of which `span` is looked at.
@@ -117,7 +133,7 @@ def book_volatility(
 
 
 @kernel
-def sums(rows: np.ndarray) -> tuple[float, float]:
+def sums(rows: Array[Decision]) -> tuple[float, float]:
     """Longs and shorts of the targets, both >= 0."""
     longs, shorts = 0.0, 0.0
     for n in range(len(rows)):
@@ -128,8 +144,8 @@ def sums(rows: np.ndarray) -> tuple[float, float]:
     return longs, shorts
 
 
-@open_kernel
-def scale(rows: np.ndarray, factor: float, side: float, reason: int) -> None:
+@kernel
+def scale(rows: Array[Decision], factor: float, side: float, reason: int) -> None:
     """Multiply the targets of one side (0: both) and note the reason."""
     for n in range(len(rows)):
         if rows[n].target != 0 and rows[n].target * side >= 0:
@@ -139,13 +155,13 @@ def scale(rows: np.ndarray, factor: float, side: float, reason: int) -> None:
 
 @kernel
 def scale_to_volatility(
-    rules: Record,
-    rows: np.ndarray,
+    rules: Parameters,
+    rows: Array[Decision],
     recent: np.ndarray,
     span: tuple[int, int],
     volatility: np.ndarray,
 ) -> None:
-    """Scale the book to the profile's volatility; a book that never moved, to its gross cap."""
+    """Scale the targets to the profile's volatility; those that never moved, to the gross cap."""
     longs, shorts = sums(rows)
     if longs + shorts == 0:
         return
@@ -154,28 +170,38 @@ def scale_to_volatility(
         if not rules.scored:
             return
     else:
-        forecast = book_volatility(rows, recent, span, volatility)
+        forecast = target_volatility(rows, recent, span, volatility)
         # Only above rounding: a constant return has no volatility to scale by.
         if forecast > 1e-9 * (longs + shorts):
             factor = rules.volatility_target / forecast
     scale(rows, factor, 0.0, VOLATILITY_TARGET)
 
 
-@open_kernel
-def cap_symbols(rows: np.ndarray, cap: float) -> None:
+@kernel
+def cap_symbols(rules: Parameters, account: Account, rows: Array[Decision]) -> None:
+    """Cut each symbol to its cap, which is at least 1.5 equal shares of the gross cap."""
+    cap = max(rules.symbol_cap, 1.5 * rules.gross_cap / max(account.eligible, 1))
+    account.symbol_cap = cap
     for n in range(len(rows)):
         if abs(rows[n].target) > cap:
             rows[n].target = math.copysign(cap, rows[n].target)
             rows[n].reasons |= SYMBOL_CAP
 
 
-@open_kernel
-def cap_groups(rules: Record, rows: np.ndarray, groups: np.ndarray, eligible: np.ndarray) -> None:
+@kernel
+def cap_groups(
+    rules: Parameters,
+    account: Account,
+    rows: Array[Decision],
+    groups: np.ndarray,
+    eligible: np.ndarray,
+) -> None:
     """Scale down each group of symbols to its share of the gross cap.
 
     Where there are few groups, a group may have 1.5 times an equal share, as a symbol may. A
     symbol of no group (below 0) is one by itself, which the cap per symbol covers.
     """
+    account.group_cap = rules.group_cap
     if math.isinf(rules.group_cap):
         return
     gross = np.zeros(len(rows))
@@ -191,6 +217,7 @@ def cap_groups(rules: Record, rows: np.ndarray, groups: np.ndarray, eligible: np
             known[group] = 1
             count += 1
     cap = max(rules.group_cap, 1.5 * rules.gross_cap / max(count, 1))
+    account.group_cap = cap
     for n in range(len(rows)):
         group = groups[n]
         if group >= 0 and gross[group] > cap:
@@ -199,21 +226,22 @@ def cap_groups(rules: Record, rows: np.ndarray, groups: np.ndarray, eligible: np
                 rows[n].reasons |= GROUP_CAP
 
 
-@open_kernel
-def cap_gross(rules: Record, rows: np.ndarray, kelly: float) -> None:
+@kernel
+def cap_gross(rules: Parameters, account: Account, rows: Array[Decision]) -> None:
     """Scale down to the tightest of the gross cap, the cap by evidence and the leverage."""
     cap, reason = rules.gross_cap, GROSS_CAP
-    if kelly < cap:
-        cap, reason = kelly, KELLY_CAP
+    if account.kelly_cap < cap:
+        cap, reason = account.kelly_cap, KELLY_CAP
     if rules.leverage < cap:
         cap, reason = rules.leverage, LEVERAGE_CAP
+    account.gross_cap, account.gross_rule = cap, reason
     longs, shorts = sums(rows)
     if longs + shorts > cap:
         scale(rows, cap / (longs + shorts), 0.0, reason)
 
 
-@open_kernel
-def cap_net(rules: Record, rows: np.ndarray) -> None:
+@kernel
+def cap_net(rules: Parameters, rows: Array[Decision]) -> None:
     """Scale down the heavier side until the two differ by the net cap."""
     longs, shorts = sums(rows)
     if longs - shorts > rules.net_cap:

@@ -6,7 +6,7 @@ import numpy as np
 
 from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.costs import execute, slippage_of, whole_lots
-from trading_pipeline.core.trading.engine.dtypes import MARKET, Record
+from trading_pipeline.core.trading.engine.dtypes import MARKET, Account, Fill, Parameters, Position
 from trading_pipeline.core.trading.engine.orders import cancel
 from trading_pipeline.core.trading.engine.reasons import (
     PARTICIPATION,
@@ -19,7 +19,7 @@ from trading_pipeline.core.trading.engine.risk import reduced
 
 @kernel
 def stop_at_open(
-    rules: Record, book: Record, position: Record, open_: float, volume: float, row: Record
+    rules: Parameters, account: Account, position: Position, open_: float, volume: float, row: Fill
 ) -> None:
     """A barrier that the open has passed fills at the open, and the pending order lapses.
 
@@ -32,21 +32,21 @@ def stop_at_open(
     stopped = open_ <= position.stop if side > 0 else open_ >= position.stop
     taken = open_ >= position.take if side > 0 else open_ <= position.take
     if stopped or position.triggered:
-        _leave(rules, book, position, open_, volume, True, row)
+        _leave(rules, account, position, open_, volume, True, row)
     elif taken:
-        _leave(rules, book, position, open_, volume, False, row)
+        _leave(rules, account, position, open_, volume, False, row)
 
 
 @kernel
 def stop_within(
-    rules: Record,
-    book: Record,
-    position: Record,
+    rules: Parameters,
+    account: Account,
+    position: Position,
     high: float,
     low: float,
     since: float,
     volume: float,
-    row: Record,
+    row: Fill,
 ) -> None:
     """Barriers touched after the market stood at `since`; the stop first when a bar touches both.
 
@@ -57,21 +57,21 @@ def stop_within(
     long = position.quantity > 0
     if low <= position.stop if long else high >= position.stop:
         price = min(position.stop, since) if long else max(position.stop, since)
-        _leave(rules, book, position, price, volume, True, row)
+        _leave(rules, account, position, price, volume, True, row)
     elif position.within == 0 and (high >= position.take if long else low <= position.take):
         price = max(position.take, since) if long else min(position.take, since)
-        _leave(rules, book, position, price, volume, False, row)
+        _leave(rules, account, position, price, volume, False, row)
 
 
 @kernel
 def _leave(
-    rules: Record,
-    book: Record,
-    position: Record,
+    rules: Parameters,
+    account: Account,
+    position: Position,
     price: float,
     volume: float,
     stopped: bool,
-    row: Record,
+    row: Fill,
 ) -> None:
     """Close the position at a barrier, as far as volume goes, and keep the symbol blocked.
 
@@ -96,13 +96,13 @@ def _leave(
         return
     if stopped:
         slippage = slippage_of(rules, quantity, position.sigma, volume)
-        execute(rules, book, position, quantity, price, slippage, rules.fee, True, row)
+        execute(rules, account, position, quantity, price, slippage, rules.fee, True, row)
     else:
-        execute(rules, book, position, quantity, price, 0.0, rules.maker_fee, True, row)
+        execute(rules, account, position, quantity, price, 0.0, rules.maker_fee, True, row)
 
 
 @kernel
-def _name_of(position: Record, stopped: bool) -> int:
+def _name_of(position: Position, stopped: bool) -> int:
     if stopped:
         return int(TRAILING_STOP if position.trailed else STOP_LOSS)
     return int(TAKE_PROFIT)

@@ -3,19 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.confidence import resampled_dates
 from trading_pipeline.core.evaluation.performance import Resampling
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import random_panel, random_scores
+from trading_pipeline_tests.core.trading.markets import random_panel, random_scores, simulated
 
 TERMS = {
     "capital": 1e5,
     "bars_per_year": 252,
     "horizon": 10,
-    "book": "neutral",
+    "mandate": "neutral",
     "shortable": True,
 }
 DEAR = Costs(fee=0.004, slippage=0.003, borrow=0.2, debit=0.3, leverage=2.0)
@@ -28,7 +27,7 @@ def of_weights(seed):
     weights = rng.normal(0, 0.3, panel.close.shape)
     weights[rng.random(len(weights)) < 0.8] = np.nan
     weights[140:] = 0.0
-    return simulate(panel, start=0, stop=160, weights=weights, costs=DEAR, **TERMS)
+    return simulated(panel, start=0, stop=160, weights=weights, costs=DEAR, **TERMS)
 
 
 def of_scores(seed, profile="aggressive"):
@@ -36,7 +35,7 @@ def of_scores(seed, profile="aggressive"):
     panel = random_panel(seed)
     scores = random_scores(seed, panel)
     profile = PROFILES[profile]
-    return simulate(panel, start=64, stop=160, score=scores, profile=profile, costs=DEAR, **TERMS)
+    return simulated(panel, start=64, stop=160, score=scores, profile=profile, costs=DEAR, **TERMS)
 
 
 def resampling(n_days, replications=200):

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import (
@@ -16,7 +15,7 @@ from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import (
     of_scores,
     of_weights,
 )
-from trading_pipeline_tests.core.trading.markets import panel_of
+from trading_pipeline_tests.core.trading.markets import panel_of, simulated
 
 SEEDS = st.integers(0, 10**6)
 
@@ -65,7 +64,7 @@ def test_a_flip_worked_by_hand():
     panel = panel_of(close, open_=[10.0, 10.0, 12.0, 11.0, 11.0])
     weights = np.array([0.1, -0.0592, 0.0, np.nan, np.nan])[:, None]
     costs = Costs(fee=0.01, slippage=0.0, borrow=0.0, debit=0.0, leverage=2.0, min_notional=0)
-    book = simulate(
+    book = simulated(
         panel, start=0, stop=5, weights=weights, costs=costs, **(TERMS | {"capital": 1000.0})
     )
     long, short = (quantity for quantity in (book.quantity[1, 0], -book.quantity[2, 0]))
@@ -88,7 +87,7 @@ def test_a_position_stopped_on_its_first_bar_was_long():
     """Bought at 100 and stopped at 95 within one bar."""
     panel = panel_of([100.0, 96.0, 96.0])
     held = np.zeros((3, 1))
-    book = simulate(panel, start=0, stop=3, weights=held, costs=DEAR, **TERMS)
+    book = simulated(panel, start=0, stop=3, weights=held, costs=DEAR, **TERMS)
     fills, log = book.fills_made.copy(), book.log.copy()
     fills["quantity"][1, 0, :2] = [10.0, -10.0]
     fills["price"][1, 0, :2] = [100.0, 95.0]

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.portfolio.trade_marks import in_last_units, trade_marks
 from trading_pipeline_tests.core.evaluation.portfolio.random_backtests import DEAR, TERMS, of_scores
-from trading_pipeline_tests.core.trading.markets import panel_of
+from trading_pipeline_tests.core.trading.markets import panel_of, simulated
 
 DAYS = pd.date_range("2024-01-01", periods=8, tz="UTC")
 
@@ -57,7 +56,7 @@ def test_a_held_split_leaves_one_curve_of_closes_and_marks():
         [10.0, 10.0, 5.0, 5.0, 5.0], open_=[10.0, 10.0, 5.0, 5.0, 5.0], split={(2, 0): 2.0}
     )
     weights = np.array([0.5, np.nan, 0.0, np.nan, np.nan])[:, None]
-    book = simulate(panel, start=0, stop=5, weights=weights, costs=DEAR, **TERMS)
+    book = simulated(panel, start=0, stop=5, weights=weights, costs=DEAR, **TERMS)
     found = trade_marks(book.fills("s"), book.timestamps, book.split[:, 0])
     assert found["role"].tolist() == ["opened long", "closed"]
     assert found["price"].to_numpy() == pytest.approx([5.0, 5.0], rel=0.004)

@@ -2,13 +2,13 @@
 
 from trading_pipeline.core.trading.engine import compiled, loop
 from trading_pipeline.core.trading.engine.compiled import fingerprint, kernel
-from trading_pipeline.core.trading.engine.parameters import RULES
+from trading_pipeline.core.trading.engine.parameters import PARAMETERS
 
 LIMIT = 3
 
 
 def test_the_records_carry_the_fingerprint_of_all_kernels():
-    assert f"kernels_{loop.VERSION}" in RULES.names
+    assert f"kernels_{loop.VERSION}" in PARAMETERS.names
 
 
 def test_the_fingerprint_follows_code_constants_and_globals(monkeypatch):

@@ -9,8 +9,8 @@ import pytest
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.engine.reasons import names_of
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.core.trading.trader import Bar, Signals, Trader
-from trading_pipeline_tests.core.trading.markets import SYMBOLS, stamps
+from trading_pipeline.core.trading.trader import Bar, Signals
+from trading_pipeline_tests.core.trading.markets import SYMBOLS, new_trader, stamps
 
 FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0, leverage=10)
 # No cap binds unless a test tightens one.
@@ -21,9 +21,9 @@ SIGMA = np.array([0.01, 0.02, 0.04, 0.02])
 
 
 def trader_of(profile=OPEN, costs=FREE, N=4, **terms):
-    options = {"bars_per_year": 252, "horizon": 10, "book": "neutral", "shortable": True}
+    options = {"bars_per_year": 252, "horizon": 10, "mandate": "neutral", "shortable": True}
     options |= {"capital": 1e5, "profile": profile, "costs": costs, "session": "s"} | terms
-    return Trader(SYMBOLS[:N], **options)
+    return new_trader(SYMBOLS[:N], **options)
 
 
 def live(trader, day, price=100.0):
@@ -62,7 +62,7 @@ def test_weights_are_score_over_sigma_at_the_volatility_target():
 
 def test_a_long_only_book_clips_what_it_may_not_hold():
     recent = np.random.default_rng(1).normal(0, 0.02, (63, 4))
-    rows = targets([0.5, 1.0, -0.3, 0.2], recent=recent, book="long_only", shortable=False)
+    rows = targets([0.5, 1.0, -0.3, 0.2], recent=recent, mandate="long_only", shortable=False)
     raw = np.array([0.5, 1.0, 0, 0.2]) / SIGMA
     expected = raw * 0.12 / sqrt(252) / np.std(recent @ raw, ddof=1)
     np.testing.assert_allclose(rows["target"], expected, rtol=1e-12)
@@ -71,7 +71,7 @@ def test_a_long_only_book_clips_what_it_may_not_hold():
 
 def test_a_short_history_assumes_that_all_moves_together():
     """Below 63 bars: Σ |w| σ is the target."""
-    got = targets([0.5, 1.0, 0.3, 0.2], recent=np.zeros((5, 4)), book="long_only")["target"]
+    got = targets([0.5, 1.0, 0.3, 0.2], recent=np.zeros((5, 4)), mandate="long_only")["target"]
     assert (np.abs(got) * SIGMA).sum() == pytest.approx(0.12 / sqrt(252))
 
 
@@ -115,7 +115,22 @@ def test_the_cap_per_symbol_is_wider_in_a_small_universe():
         live(trader, 0)
         rows = decide(trader, weights=hot).decisions
         assert rows["target"] == pytest.approx([cap, 0.1, 0.1, -0.3])
+        assert trader.account["symbol_cap"][0] == cap
         assert [names_of(bits) for bits in rows["reasons"]] == ["symbol_cap", "", "", ""]
+
+
+def test_the_cap_in_force_is_written_down_with_its_rule():
+    """The tightest of three; of equals the profile's own."""
+    for changes, cap, rule in (
+        ({"gross_cap": 0.5, "starting_cap": 1.0}, 0.5, "gross_cap"),
+        ({"gross_cap": 0.5, "starting_cap": 0.4}, 0.2, "kelly_cap"),
+        ({"gross_cap": 12.0, "starting_cap": 1.0}, FREE.leverage, "leverage_cap"),
+    ):
+        trader = trader_of(replace(OPEN, **changes), scored=False)
+        live(trader, 0)
+        decide(trader, weights=np.array([0.1, 0.1, 0.1, 0.1]))
+        assert trader.account["gross_cap"][0] == cap
+        assert names_of(trader.account["gross_rule"][0]) == rule
 
 
 def test_scores_are_smoothed_over_ten_bars():
@@ -129,7 +144,7 @@ def test_scores_are_smoothed_over_ten_bars():
 
 def test_a_missing_score_adds_nothing_and_after_the_horizon_closes():
     profile = replace(OPEN, volatility_target=2.0, gross_cap=1.0)
-    trader = trader_of(profile, book="long_only", horizon=3)
+    trader = trader_of(profile, mandate="long_only", horizon=3)
     live(trader, 0)
     decide(trader, [1.0] * 4)
     live(trader, 1)
@@ -146,7 +161,7 @@ def test_a_missing_score_adds_nothing_and_after_the_horizon_closes():
 
 
 def test_an_ineligible_symbol_is_sold_and_not_bought():
-    trader = trader_of(replace(OPEN, gross_cap=1.0), book="long_only")
+    trader = trader_of(replace(OPEN, gross_cap=1.0), mandate="long_only")
     eligible = np.array([True, True, True, False])
     live(trader, 0)
     decided = decide(trader, [1.0] * 4, eligible=eligible)
@@ -181,8 +196,8 @@ def test_below_one_percent_nothing_is_opened_in_a_small_universe():
 def test_a_large_universe_may_hold_positions_below_one_percent():
     """200 symbols at a gross cap of 1 are 0.5 % each; the floor is a fifth of that."""
     names = tuple(f"S{n}" for n in range(200))
-    options = {"bars_per_year": 252, "horizon": 10, "book": "long_only", "shortable": False}
-    trader = Trader(
+    options = {"bars_per_year": 252, "horizon": 10, "mandate": "long_only", "shortable": False}
+    trader = new_trader(
         names, session="s", capital=1e6, costs=FREE, profile=PROFILES["conservative"], **options
     )
     live(trader, 0)
@@ -193,12 +208,12 @@ def test_a_large_universe_may_hold_positions_below_one_percent():
 def test_a_book_without_movement_is_scaled_to_its_gross_cap():
     """A constant price has no volatility to scale by; infinity is no weight."""
     profile = replace(OPEN, gross_cap=0.8)
-    got = targets([1.0, 1, 1, 1], profile, recent=np.zeros((63, 4)), book="long_only")["target"]
+    got = targets([1.0, 1, 1, 1], profile, recent=np.zeros((63, 4)), mandate="long_only")["target"]
     assert np.abs(got).sum() == pytest.approx(0.8)
 
 
 def test_zero_or_missing_volatility_means_untradable():
-    trader = trader_of(book="long_only")
+    trader = trader_of(mandate="long_only")
     live(trader, 0)
     sigma = np.array([0.02, 0.0, np.nan, 0.02])
     rows = decide(trader, [1.0] * 4, sigma=sigma, recent=np.full((63, 4), 0.01)).decisions

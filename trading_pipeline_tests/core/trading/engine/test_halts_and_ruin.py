@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate_orders
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated_orders
 from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
@@ -112,7 +111,7 @@ def test_closing_a_book_has_the_impact_of_the_volatility_known_then():
 
 def test_an_order_to_go_short_where_none_may_leaves_a_veto():
     panel = panel_of(np.full((3, 1), 100.0))
-    book = simulate_orders(
+    book = simulated_orders(
         panel, pd.DataFrame([order(side="sell")]), start=0, stop=3, capital=1e5, costs=FREE,
         bars_per_year=252, shortable=False,
     )  # fmt: skip
@@ -122,7 +121,7 @@ def test_an_order_to_go_short_where_none_may_leaves_a_veto():
 def test_a_sale_that_may_not_go_short_ends_at_nothing():
     panel = panel_of(np.full((4, 1), 100.0))
     orders = [order(), order(day=1, side="sell", quantity=25)]
-    book = simulate_orders(
+    book = simulated_orders(
         panel, pd.DataFrame(orders), start=0, stop=4, capital=1e5, costs=FREE,
         bars_per_year=252, shortable=False,
     )  # fmt: skip

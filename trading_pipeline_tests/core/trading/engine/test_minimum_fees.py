@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate_orders
-from trading_pipeline.core.trading.trader import Trader
 from trading_pipeline_tests.core.trading.bar_by_bar import walk
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, rough_panel
+from trading_pipeline_tests.core.trading.markets import (
+    FREE,
+    new_trader,
+    panel_of,
+    rough_panel,
+    simulated_orders,
+)
 from trading_pipeline_tests.core.trading.orders import (
     BARE,
     CALM,
@@ -137,8 +141,8 @@ def test_a_stop_that_goes_on_after_a_restart_pays_its_minimum_once():
     terms = {"capital": 1e5, "costs": THIN, "bars_per_year": 252, "horizon": 9, "profile": profile}
     paid = []
     for restart in (False, True):
-        trader = Trader(
-            panel.symbols, session="s", book="long_only", shortable=False, scored=False, **terms
+        trader = new_trader(
+            panel.symbols, session="s", mandate="long_only", shortable=False, scored=False, **terms
         )
         inputs = {"volatility": np.full((6, 1), 0.04), "weights": np.full((6, 1), 0.5)}
         _, filled, _ = walk(panel, trader, start=0, stop=6, restart=restart, **inputs)
@@ -153,7 +157,7 @@ def test_every_order_pays_the_larger_of_its_minimum_and_its_fees(seed, costs, pa
     """Whatever the market: the sum over the fills of one order is what one ticket would show."""
     costs = replace(costs, participation=part, minimum_fee=minimum, maker_fee=None)
     panel = rough_panel(seed, 60)
-    book = simulate_orders(
+    book = simulated_orders(
         panel, random_orders(seed, panel), start=0, stop=60, capital=1e5, costs=costs,
         bars_per_year=252, shortable=True, volatility=np.full(panel.close.shape, 0.02),
     )  # fmt: skip

@@ -8,12 +8,18 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.result import accounting_error
-from trading_pipeline.core.backtest.simulate import simulate, simulate_orders
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE, random_scores, rough_panel, stamps
+from trading_pipeline_tests.core.backtest.accounting import accounting_error
+from trading_pipeline_tests.core.trading.markets import (
+    FREE,
+    random_scores,
+    rough_panel,
+    simulated,
+    simulated_orders,
+    stamps,
+)
 from trading_pipeline_tests.core.trading.orders import CALM, fills, limit, order, random_orders, run
 from trading_pipeline_tests.strategies import COSTS, STOPS
 
@@ -32,10 +38,10 @@ BARE = replace(
 def scored(seed, costs, profile=TIGHT, panel=None, capital=1e5, start=20):
     panel = rough_panel(seed, T) if panel is None else panel
     sigma = np.random.default_rng(seed).uniform(0.005, 0.05, panel.close.shape)
-    return simulate(
+    return simulated(
         panel, start=start, stop=T, score=random_scores(seed, panel), profile=profile,
         volatility=sigma, capital=capital, costs=costs, bars_per_year=252, horizon=3,
-        book="neutral", shortable=True,
+        mandate="neutral", shortable=True,
     )  # fmt: skip
 
 
@@ -43,7 +49,7 @@ def ordered(seed, costs, profile=TIGHT, table=None, panel=None, capital=1e5):
     panel = rough_panel(seed, T) if panel is None else panel
     table = random_orders(seed, panel) if table is None else table
     sigma = np.random.default_rng(seed).uniform(0.005, 0.05, panel.close.shape)
-    return simulate_orders(
+    return simulated_orders(
         panel, table, start=0, stop=T, capital=capital, costs=costs, bars_per_year=252,
         shortable=True, profile=profile, volatility=sigma,
     )  # fmt: skip

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel
+from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel, simulated
 from trading_pipeline_tests.reference.runs import assert_agrees, run_signals
 from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
 
@@ -72,10 +71,10 @@ def check(seed, costs, profile, inputs):
         "bars_per_year": 252,
         "horizon": int(rng.choice([1, 5])),
         "profile": profile,
-        "book": "neutral" if both else "long_only",
+        "mandate": "neutral" if both else "long_only",
         "shortable": True,
     }
-    book = simulate(panel, **terms, **known)
+    book = simulated(panel, **terms, **known)
     assert_agrees(book, run_signals(panel, known=known, **terms))
     return book
 

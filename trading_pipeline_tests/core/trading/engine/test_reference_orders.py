@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.core.backtest.simulate import simulate_orders
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import rough_panel
+from trading_pipeline_tests.core.trading.markets import rough_panel, simulated_orders
 from trading_pipeline_tests.core.trading.orders import random_orders
 from trading_pipeline_tests.reference.runs import assert_agrees, run_orders
 from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
@@ -52,7 +51,7 @@ def check(seed, costs, profile, shortable):
         "volatility": volatility,
         "eligible": panel.traded & (rng.random(volatility.shape) < 0.95),
     }
-    book = simulate_orders(panel, table, **terms)
+    book = simulated_orders(panel, table, **terms)
     assert_agrees(book, run_orders(panel, table, **terms))
     return book
 

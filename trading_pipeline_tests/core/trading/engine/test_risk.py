@@ -6,10 +6,9 @@ from math import inf
 import numpy as np
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, periods_of
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, stamps
+from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated, stamps
 
 # The account rules alone: given weights are taken as they are, and nothing is stopped out.
 RULES = replace(PROFILES["conservative"], volatility_target=inf, starting_cap=1.0)
@@ -20,7 +19,7 @@ TERMS = {
     "costs": FREE,
     "bars_per_year": 365,
     "horizon": 10,
-    "book": "long_only",
+    "mandate": "long_only",
     "shortable": False,
 }
 
@@ -30,7 +29,7 @@ def invested(close, profile=RULES, start="2023-12-31", weights=None, **options):
     panel = panel_of(close, start=start, **options)
     asked = np.ones(panel.close.shape) if weights is None else weights
     sigma = np.full(panel.close.shape, 10.0)
-    return simulate(
+    return simulated(
         panel, stop=len(close), weights=asked, volatility=sigma, profile=profile, **TERMS
     )
 
@@ -63,7 +62,7 @@ def test_the_golden_sequence_of_a_slow_crash():
 
 
 def test_the_golden_sequence_holds_when_weights_are_asked_once():
-    """What was asked for stays asked for: NaN is no new wish."""
+    """What was asked for stays asked for: NaN asks for nothing new."""
     close = 100 * 0.99 ** np.arange(25)
     once = np.full((25, 1), np.nan)
     once[0] = 1.0
@@ -154,7 +153,7 @@ def test_intraday_bars_share_the_limits_of_their_day():
     close = np.concatenate([[100.0] * 24, [80.0] * 24 * 24])
     panel = panel_of(close)
     hourly = panel.__class__(**{**panel.__dict__, "timestamps": stamps(len(close), step="1h")})
-    book = simulate(
+    book = simulated(
         hourly,
         stop=len(close),
         weights=np.ones((len(close), 1)),
@@ -170,8 +169,8 @@ def test_a_bankrupt_account_closes_and_never_trades_again():
     """A short that triples takes all the equity."""
     close = np.array([100, 100, 310, 300, 100, 100, 100.0])
     panel = panel_of(close, open_=opened_at_last_close(close))
-    terms = TERMS | {"book": "neutral", "shortable": True}
-    book = simulate(panel, stop=7, weights=-np.ones((7, 1)) * 0.9, **terms)
+    terms = TERMS | {"mandate": "neutral", "shortable": True}
+    book = simulated(panel, stop=7, weights=-np.ones((7, 1)) * 0.9, **terms)
     assert book.equity[2] < 0
     assert (book.quantity[3:] == 0).all()
     assert (book.equity[3:] == book.equity[3]).all()
@@ -185,7 +184,7 @@ def test_nothing_opens_while_a_rule_forbids_it(name):
     close = 100 * np.exp(np.cumsum(rng.normal(-0.003, 0.03, (300, 4)), axis=0))
     panel = panel_of(close)
     scores = np.abs(rng.normal(1, 0.3, close.shape))
-    book = simulate(panel, stop=300, score=scores, profile=PROFILES[name], **TERMS | {"start": 70})
+    book = simulated(panel, stop=300, score=scores, profile=PROFILES[name], **TERMS | {"start": 70})
     log = book.log
     breached = (log["day_breached"] | log["week_breached"] | log["month_breached"]).astype(bool)
     forbidden = (breached | (log["size"] == FLAT))[:-1]

@@ -6,10 +6,9 @@ from math import exp, inf, sqrt
 import numpy as np
 import pytest
 
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.trading.profiles import PROFILES, without_stops
-from trading_pipeline_tests.core.trading.markets import panel_of
+from trading_pipeline_tests.core.trading.markets import panel_of, simulated
 
 HORIZON, SIGMA = 4, 0.05
 STOP, TAKE = 3.0, 5.0  # moderate's
@@ -23,7 +22,7 @@ def run(close, weight=0.5, profile=RULES, **options):
     panel = panel_of(close, **options)
     T = len(panel.close)
     weights = np.broadcast_to(np.reshape(weight, (-1, 1)), (T, 1))
-    return simulate(
+    return simulated(
         panel,
         start=0,
         stop=T,
@@ -31,7 +30,7 @@ def run(close, weight=0.5, profile=RULES, **options):
         costs=SLIP,
         bars_per_year=252,
         horizon=HORIZON,
-        book="neutral",
+        mandate="neutral",
         shortable=True,
         profile=profile,
         weights=weights,
