@@ -36,7 +36,7 @@ def examine_market(
     from trading_pipeline.core.leakage.bars import examine_bars, examine_stored_features
 
     panel, calendar = read_panel(home, plan.market), plan.market.calendar
-    examined = examine_bars(panel, calendar, cuts=cuts, watch=watching("bars to features"))
+    examined = examine_bars(panel, calendar, count=cuts, watch=watching("bars to features"))
     try:
         examined.append(examine_stored_features(panel, calendar, home.features(plan.market).read))
         data = read_dataset(home, plan)
