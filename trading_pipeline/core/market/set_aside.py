@@ -22,7 +22,7 @@ from trading_pipeline.core.market.bars import (
     with_whole_counts,
 )
 from trading_pipeline.core.market.calendar import on_rest_days
-from trading_pipeline.core.market.quality.finding import counted, told_names
+from trading_pipeline.core.market.quality.finding import abbreviated, counted
 from trading_pipeline.errors import BarsError
 
 COLUMNS = ("file", "row", *KEY, "rule", *PRICES, "volume")
@@ -127,5 +127,5 @@ def lines_of(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
         return []
     named = [f"{described(row)}: {row['rule']}" for _, row in aside[:shown].iterrows()]
     more = f"; and {len(aside) - shown:,} more" if len(aside) > shown else ""
-    symbols = told_names(aside["symbol"].dropna().unique().tolist()) or "no symbol"
+    symbols = abbreviated(aside["symbol"].dropna().unique().tolist()) or "no symbol"
     return [f"{counted(len(aside), 'row')} of {symbols} set aside ({'; '.join(named)}{more})"]
