@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.result import Curves
 from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.dtypes import (
@@ -34,46 +35,20 @@ _OF_KELLY = ("long_only", "kelly_fraction", "kelly_floor", "gross_cap")  # what 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sweep:
+class Sweep(Curves):
     """What remains of R accounts over the same K bars; money in quote currency."""
 
     timestamps: pd.DatetimeIndex  # (K,)
     start: int  # row of the panel
     stop: int  # the row after the last
     profiles: dict[str, Profile]  # R, by name
-    paths: Array[Path]  # (R, K)
+    log: Array[Path]  # (R, K)
     accounts: Array[Account]  # (R,) after the last bar
 
     @property
     def names(self) -> tuple[str, ...]:
         """R, in the order given."""
         return tuple(self.profiles)
-
-    @property
-    def equity(self) -> np.ndarray:
-        """(R, K) at each close; the first is the capital."""
-        values: np.ndarray = self.paths["equity"].copy()
-        return values
-
-    @property
-    def exposure(self) -> np.ndarray:
-        """(R, K) gross value as a fraction of equity, >= 0 while there is equity."""
-        share: np.ndarray = self.paths["gross"] / self.paths["equity"]
-        return share
-
-    @property
-    def turnover(self) -> np.ndarray:
-        """(R, K) notional traded in the bar as a fraction of the equity before it, >= 0."""
-        equity = self.paths["equity"]
-        before = np.concatenate([equity[:, :1], equity[:, :-1]], axis=1)
-        share: np.ndarray = self.paths["traded"] / before
-        return share
-
-    @property
-    def fees(self) -> np.ndarray:
-        """(R, K) money paid in the bar, >= 0."""
-        values: np.ndarray = self.paths["fees"].copy()
-        return values
 
 
 class Grid(NamedTuple):
@@ -167,7 +142,7 @@ def sweep(
     caps = _caps(basis, under)
     known = known_grids(panel, shared, basis.inputs)
     fresh = (new_account(terms.capital), new_positions(len(panel.symbols)), shared.periods)
-    paths = Path.zeros(len(rules), basis.stop - basis.start)
+    log = Path.zeros(len(rules), basis.stop - basis.start)
     accounts = Account.zeros(len(rules))
 
     def run(first: int) -> int:
@@ -180,7 +155,7 @@ def sweep(
             np.stack(caps[part]),
             (basis.start, basis.stop),
             new_scratch(len(panel.symbols)),
-            paths[part],
+            log[part],
             accounts[part],
         )
         return len(accounts[part])
@@ -195,7 +170,7 @@ def sweep(
         start=basis.start,
         stop=basis.stop,
         profiles=dict(profiles),
-        paths=paths,
+        log=log,
         accounts=accounts,
     )
 
