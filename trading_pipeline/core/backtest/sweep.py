@@ -16,13 +16,7 @@ import pandas as pd
 from trading_pipeline.core.backtest.result import Curves
 from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.engine.dtypes import (
-    Account,
-    Array,
-    Parameters,
-    new_account,
-    new_positions,
-)
+from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
@@ -141,7 +135,7 @@ def sweep(
     rules = [parameters_of(each, scored=True) for each in under]
     caps = _caps(basis, under)
     known = known_grids(panel, shared, basis.inputs)
-    fresh = (new_account(terms.capital), new_positions(len(panel.symbols)), shared.periods)
+    opened = shared.opened(terms.capital)
     log = Path.zeros(len(rules), basis.stop - basis.start)
     accounts = Account.zeros(len(rules))
 
@@ -149,8 +143,7 @@ def sweep(
         part = slice(first, first + _BLOCK)
         run_accounts(
             cast(Array[Parameters], np.concatenate(rules[part])),
-            *fresh,
-            shared.prices,
+            *opened,
             known,
             np.stack(caps[part]),
             (basis.start, basis.stop),
