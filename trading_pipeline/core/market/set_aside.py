@@ -104,13 +104,13 @@ def check_share(aside: pd.DataFrame, bars: int, where: str) -> None:
     total = bars + len(aside)
     if len(aside) > PANEL_SHARE * total:
         raise BarsError(
-            f"{told_first(aside)}. {len(aside):,} of {total:,} rows of {where} are no bars "
+            f"{describe_first(aside)}. {len(aside):,} of {total:,} rows of {where} are no bars "
             f"({len(aside) / total:.2%}), and at most {PANEL_SHARE:.0%} may be set aside; correct "
             "them, or leave them out"
         )
 
 
-def told_first(aside: pd.DataFrame) -> str:
+def describe_first(aside: pd.DataFrame) -> str:
     """'panel.parquet: row 7, AAPL at 2020-01-02 00:00 UTC (1 row concerned): high < low'.
 
     In words of `check_bars`, of the first of rows set aside.

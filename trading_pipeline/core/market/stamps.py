@@ -127,8 +127,8 @@ def clock_of(bars: pd.DataFrame, named: str | None = None, where: str = "bars") 
         _refuse_if_absurd(fits, named, where)
     elif not fits or not fits[0].holds:
         raise BarsError(
-            f"{where}: no calendar fits the days of the bars. Tried: {_told(fits)}. Name the right "
-            "one with --calendar NAME, or as `calendar` in the market's entry: any of "
+            f"{where}: no calendar fits the days of the bars. Tried: {_tried(fits)}. Name the "
+            "right one with --calendar NAME, or as `calendar` in the market's entry: any of "
             "exchange_calendars, such as XTKS, 24/5 or 24/7"
         )
     calendar = trading_calendar(fits[0].name, timeframe)
@@ -310,7 +310,7 @@ def _allowed(named: str | None, timeframe: str, where: str) -> tuple[str, ...]:
     return (named,)
 
 
-def _told(fits: list[Fit]) -> str:
+def _tried(fits: list[Fit]) -> str:
     """The nearest with their figures, the others by name."""
     if not fits:
         return "none, for all know other years only"

@@ -103,6 +103,6 @@ def _refuse(table: pd.DataFrame, wrong: np.ndarray, column: str, rule: str) -> N
         row = int(np.flatnonzero(wrong)[0])
         value = table[column].iloc[row] if column in table else None
         value = value.item() if isinstance(value, np.generic) else value
-        told = str(value) if isinstance(value, pd.Timestamp) else repr(value)
+        text = str(value) if isinstance(value, pd.Timestamp) else repr(value)
         place = f"{table.index.name or 'order'} {table.index[row]}"
-        raise TradingError(f"{place}: {column} {told} {rule}")
+        raise TradingError(f"{place}: {column} {text} {rule}")
