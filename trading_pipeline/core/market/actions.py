@@ -188,10 +188,7 @@ def place_actions(
 
 
 def forward_factors(
-    close: np.ndarray,
-    split: np.ndarray,
-    dividend: np.ndarray,
-    start: np.ndarray | float = 1.0,
+    close: np.ndarray, split: np.ndarray, dividend: np.ndarray, start: np.ndarray | float = 1.0
 ) -> np.ndarray:
     """Adjustment factors that only the past enters.
 
