@@ -81,6 +81,13 @@ class Examined:
         """Whether something was compared, and none of it had changed."""
         return self.values > 0 and not self.leaks
 
+    @property
+    def verdict(self) -> str:
+        """In a word or two, for a table."""
+        if self.leaks:
+            return f"LEAK ({len(self.leaks)})"
+        return "clean" if self.values else "nothing to compare"
+
 
 def merged(examined: Iterable[Examined]) -> list[Examined]:
     """One for each stage and check, in the order they were first seen."""

@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters import download as module
-from trading_pipeline.adapters.download import download
-from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
 from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.venue_calls import GIVE_UP, WORKERS
@@ -24,6 +21,8 @@ from trading_pipeline.errors import (
     StoreError,
     UnknownSymbol,
 )
+from trading_pipeline.steps import venue_download as module
+from trading_pipeline.steps.download import actions_of, download, first_changed_action
 from trading_pipeline_tests.fakes.table import BARS, COUNT, NAMES, NOW, UNSETTLED, TableVenue
 from trading_pipeline_tests.synthetic import panel
 
