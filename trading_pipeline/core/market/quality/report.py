@@ -197,7 +197,7 @@ def _dates(stamps: pd.Series) -> str:
 
 
 def held_out(panel: Panel) -> list[str]:
-    """One line for each symbol that breaks or gaps hold out of learning and trading."""
+    """One line for each symbol that discontinuities or gaps hold out of learning and trading."""
     lines = []
     for n in np.flatnonzero(panel.discontinuities.any(axis=0) | panel.quarantined.any(axis=0)):
         stamps = panel.timestamps[panel.discontinuities[:, n]]
