@@ -41,7 +41,7 @@ def requests_for(
     *,
     stored: pd.DataFrame,
     absent: pd.DataFrame,
-    asked: pd.DataFrame,
+    watermarks: pd.DataFrame,
     now: datetime,
     listed: Mapping[str, datetime] | None = None,
 ) -> pd.DataFrame:
@@ -53,7 +53,8 @@ def requests_for(
         stored: columns timestamp, symbol: the bars that there are; other symbols are left out.
         absent: columns symbol, timestamp, asked_at, nights: bars that answers lacked, the last of
             them at `asked_at`, on so many different days; a stored bar may be among them.
-        asked: columns symbol, asked_at: everything closed by then was asked for; see `asked_at`.
+        watermarks: columns symbol, asked_at: everything closed by then was asked for; see
+            `asked_at`.
         listed: the first stamp of a symbol, where it is known; earlier bars are not expected.
 
     Returns:
@@ -68,7 +69,7 @@ def requests_for(
     expected = expected_stamps(calendar, span, now)
     row = pd.Index(symbols)
     # Noted by a clock that was ahead: up to now they say so, of what is to come they know nothing.
-    known_until = asked.set_index("symbol")["asked_at"].clip(upper=in_utc(now))
+    known_until = watermarks.set_index("symbol")["asked_at"].clip(upper=in_utc(now))
     absent = absent[absent["asked_at"] <= in_utc(now)]
     limits = known_until.reindex(row) - SETTLE[calendar.name]
     settled = _ticks(calendar.closes_of(expected)) <= _ticks(limits)[:, None]
