@@ -18,7 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from trading_pipeline.defs.instance import BATCH_SIZE, BATCH_VARIABLE, prepare_home
-from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.defs.partitions import range_tags
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 START = date(2020, 1, 1)

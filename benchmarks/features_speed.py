@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 import talib
 
-from trading_pipeline.adapters.feature_update import update_features
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash, compute_features
 from trading_pipeline.core.features.grid import feature_grid
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.steps.features import update_features
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 FIRST, NOW = "1970-01-01", datetime(2100, 1, 1, tzinfo=UTC)

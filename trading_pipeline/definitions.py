@@ -4,16 +4,18 @@ Run from the folder of pipeline.toml, or set TP_CONFIG.
 """
 
 import warnings
+from dataclasses import fields
 from datetime import timedelta
 
 import dagster as dg
 
 from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.resources import ConfiguredSources, Home
+from trading_pipeline.defs.resources import resources
 from trading_pipeline.settings import Settings
+from trading_pipeline.steps.home import ConfiguredSources, Home
+from trading_pipeline.steps.plan import Plan
 
 # backfill_policy and pools are what this product stands on; that they may change is our worry.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -29,13 +31,9 @@ def build(
         hurried: a venue that is down is given up after a minute; nobody sits before a night.
     """
     shared = dg.Definitions(
-        resources={
-            "home": dg.ResourceDefinition.hardcoded_resource(home_of(settings)),
-            "sources": dg.ResourceDefinition.hardcoded_resource(
-                sources_of(settings, hurried=hurried)
-            ),
-            "progress": dg.ResourceDefinition.hardcoded_resource(progress or Progress()),
-        },
+        resources=resources(
+            home_of(settings), sources_of(settings, hurried=hurried), progress or Progress()
+        ),
         executor=dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor,
     )
     markets = [market_definitions(plan_of(settings, name)) for name in settings.markets]
@@ -71,16 +69,9 @@ def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSource
 
 def plan_of(settings: Settings, name: str) -> Plan:
     """What the settings say about one market."""
-    market = settings.market(name)
     entry = settings.markets[name]
-    return Plan(
-        market,
-        preset=entry.preset,
-        nightly=entry.nightly,
-        processes=entry.processes,
-        device=entry.device,
-        precision=entry.precision,
-    )
+    asked = {each.name: getattr(entry, each.name) for each in fields(Plan) if each.name != "market"}
+    return Plan(settings.market(name), **asked)
 
 
 @dg.definitions

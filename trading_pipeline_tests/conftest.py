@@ -27,6 +27,21 @@ def pytest_collection_modifyitems(config, items):
     config.stash[CASES] = Counter(names)
 
 
+@pytest.fixture
+def home(tmp_path):
+    from trading_pipeline.steps.home import Home
+
+    return Home(root=str(tmp_path))
+
+
+@pytest.fixture
+def instance():
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def cases(request):
     """How many cases each test has, as `file::name`; those that do not run included."""

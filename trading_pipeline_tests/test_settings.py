@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.definitions import build, home_of, plan_of
-from trading_pipeline.defs.inputs import recipe_of
 from trading_pipeline.errors import SettingsError, StoreError
 from trading_pipeline.settings import (
     CostSettings,
@@ -323,9 +322,9 @@ def test_what_a_training_runs_on_reaches_the_plan():
     line = 'preset = "small"\nprocesses = 3\ndevice = "cuda"\nprecision = "bfloat16"'
     plan = plan_of(read(MARKET + line), "mine")
     assert (plan.processes, plan.device) == (3, "cuda")
-    assert recipe_of(plan).training.blocks == 3
-    assert recipe_of(plan).training.precision == "bfloat16"
-    assert recipe_of(replace(plan, preset="full")).training.blocks == 4
+    assert plan.recipe.training.blocks == 3
+    assert plan.recipe.training.precision == "bfloat16"
+    assert replace(plan, preset="full").recipe.training.blocks == 4
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def bars(
     """
     from trading_pipeline.adapters.store.files import replace_file
     from trading_pipeline.definitions import home_of
-    from trading_pipeline.defs.inputs import span_of
+    from trading_pipeline.steps.inputs import span_of
 
     settings, now = settings_of(market), datetime.now(UTC)
     terms = settings.market(market)

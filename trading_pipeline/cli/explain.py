@@ -1,14 +1,13 @@
 """The command that says why: what was known, decided and done about a symbol at a bar."""
 
 import json
-from dataclasses import is_dataclass
 from typing import Annotated, Any
 
 import typer
 
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import Capital, MarketName, Preset
-from trading_pipeline.core.trading.to_dict import json_number
+from trading_pipeline.core.trading.to_dict import to_json
 from trading_pipeline.errors import SettingsError
 
 
@@ -66,7 +65,7 @@ def explain(
         found = why(run, k, run.column(symbol), data.grid, burn_in(window), window)
         sections = list(sections_of(found, all_features))
     if as_json:
-        text = json.dumps(_plain(found), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(to_json(found), indent=2, ensure_ascii=False, allow_nan=False)
         typer.echo(text)
     else:
         _print(sections)
@@ -94,8 +93,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
     from trading_pipeline.adapters.terminal import working
     from trading_pipeline.core.backtest.rerun import Rerun
     from trading_pipeline.definitions import home_of, plan_of
-    from trading_pipeline.defs.assets.report import predicted
-    from trading_pipeline.defs.inputs import recipe_of
+    from trading_pipeline.steps.freshness import predicted
 
     settings = settings_of(name, preset)
     plan = plan_of(settings, name)
@@ -104,7 +102,7 @@ def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int
         data, folds = predicted(home, plan)
         predictions = home.predictions(plan.market).read(folds)
         run = Rerun.of(data.panel, predictions, data.eligible, plan.market, capital)
-    return run, data, recipe_of(plan).model.n_steps
+    return run, data, plan.recipe.model.n_steps
 
 
 def _print(sections: list[Any]) -> None:
@@ -120,18 +118,3 @@ def _print(sections: list[Any]) -> None:
             console.print()
         else:
             typer.echo(f"{plain_text(section)}\n")
-
-
-def _plain(value: Any) -> Any:
-    """As JSON takes it: instants as ISO text, missing numbers as null, no limit as "inf"."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    elif is_dataclass(value):
-        value = vars(value)
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return json_number(value) if isinstance(value, float) else value

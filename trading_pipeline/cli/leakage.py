@@ -51,7 +51,7 @@ def check_leakage(
 def _of_market(name: str, cuts: int) -> tuple[list[Any], dict[str, str]]:
     """What all stages of a stored market came to, and what was skipped and why."""
     with running(settings_of(name), name) as (run, plan), ProgressBars() as bars:
-        from trading_pipeline.defs.leakage import examine_market
+        from trading_pipeline.steps.leakage import examine_market
 
         return examine_market(run.home, plan, cuts, _watching(bars, name))
 
@@ -64,8 +64,8 @@ def _of_panel(
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.market.calendar import on_open_days
     from trading_pipeline.core.market.stamps import clock_of
-    from trading_pipeline.defs.inputs import Plan
-    from trading_pipeline.defs.leakage import MODEL, examine_trainings
+    from trading_pipeline.steps.leakage import MODEL, examine_trainings
+    from trading_pipeline.steps.plan import Plan
 
     settings, name = settings_of(), market_name(path.resolve().stem)
     terms = settings.market(template) if template else None
@@ -94,13 +94,12 @@ def _watching(bars: ProgressBars, name: str) -> Callable[[str], Any]:
 
 def _print(examined: list[Any], skipped: dict[str, str]) -> None:
     from trading_pipeline.core.leakage.experiment import merged
-    from trading_pipeline.defs.checks.leakage import verdict
 
     rows = merged(examined)
     width = max([len(f"{each.stage} {each.check}") for each in rows], default=0) + 2
     for each in rows:
         place = f"{each.stage}, {each.check}"
-        typer.echo(f"{place:<{width}} {each.values:>12,}  {verdict(each):<8}  {each.done}")
+        typer.echo(f"{place:<{width}} {each.values:>12,}  {each.verdict:<8}  {each.done}")
         for leak in each.leaks[:3]:
             typer.echo(f"    {leak}")
     for stage, why in skipped.items():

@@ -103,13 +103,16 @@ def _chain(settings: Any, name: str, capital: float, next_steps: bool = False) -
 
 def _print_proofs(run: Any, plan: Any, capital: float) -> None:
     """Whatever the verdict is, these can be shown to anyone."""
-    from trading_pipeline.defs import demo as proofs
+    from trading_pipeline.defs.paper import run_session
+    from trading_pipeline.steps.demo import paper_equals_backtest, planted_leak
 
     typer.echo("\nWhat is proven, seen just now")
     with working("planting a leak, and replaying the first weeks on paper"):
         lines = [
-            proofs.planted_leak(run, plan),
-            proofs.paper_equals_backtest(run, plan, capital),
+            planted_leak(run.home, plan.market),
+            paper_equals_backtest(
+                run.home, plan.market, capital, lambda terms: run_session(run, plan, terms)
+            ),
         ]
     for line in lines:
         typer.echo(f"  {line}")

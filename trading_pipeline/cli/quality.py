@@ -1,6 +1,5 @@
 """The command that says what is wrong with market data."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,18 +51,15 @@ def quality(
 
 
 def _of_market(name: str) -> Any:
-    from trading_pipeline.adapters.quality import examine_store
     from trading_pipeline.definitions import home_of
-    from trading_pipeline.defs.inputs import span_of
+    from trading_pipeline.steps.quality import examine_store
 
-    settings, now = settings_of(name), datetime.now(UTC)
-    market = settings.market(name)
-    store = home_of(settings).bars(market)
-    return examine_store(store, market, span_of(market, now), None if market.end else now)
+    settings = settings_of(name)
+    return examine_store(home_of(settings), settings.market(name))
 
 
 def _of_path(path: Path, market: str | None, calendar: str | None) -> Any:
-    from trading_pipeline.adapters.quality import examine_files
+    from trading_pipeline.steps.quality import examine_files
 
     return examine_files(path, settings_of(market).market(market) if market else None, calendar)
 
@@ -71,8 +67,8 @@ def _of_path(path: Path, market: str | None, calendar: str | None) -> Any:
 def _print(examined: Any, out: Path | None) -> None:
     from rich.console import Console
 
-    from trading_pipeline.adapters.quality import write_quality
     from trading_pipeline.adapters.reports.quality import quality_text
+    from trading_pipeline.steps.quality import write_quality
 
     console = Console()
     wide = console.width if console.is_terminal else None

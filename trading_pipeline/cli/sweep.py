@@ -101,7 +101,7 @@ def _grid(market: Any, limits: dict[str, list[float]]) -> Any:
 
 def _swept(settings: Any, market: str, grid: Any, capital: float) -> Any:
     from trading_pipeline.definitions import home_of, plan_of
-    from trading_pipeline.defs.sweep import sweep_market
+    from trading_pipeline.steps.sweep import sweep_market
 
     home = home_of(settings)
     with ProgressBars() as bars:

@@ -7,11 +7,11 @@ from trading_pipeline.defs.checks import features as feature_checks
 from trading_pipeline.defs.checks import market as market_checks
 from trading_pipeline.defs.checks import models as model_checks
 from trading_pipeline.defs.checks import report as report_checks
-from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.jobs import asset_jobs, quality_job
 from trading_pipeline.defs.paper import paper_account, paper_job
 from trading_pipeline.defs.schedules import nightly, weekly_quality
 from trading_pipeline.defs.sensors import new_bars
+from trading_pipeline.steps.plan import Plan
 
 
 def market_definitions(plan: Plan) -> dg.Definitions:

@@ -1,15 +1,19 @@
 """Partitions: the days of a market, and the folds of its walk-forward."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 
 from trading_pipeline.core.learning.walkforward import fold_starts
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, rests_on_weekends
 from trading_pipeline.core.market.market import Market
-
-DAY = "%Y-%m-%d"
+from trading_pipeline.steps.freshness import DAY
 
 
 def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
@@ -29,6 +33,16 @@ def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
         fmt=DAY,
         end_offset=1 if market.calendar != NEVER_CLOSES and end is None else 0,
     )
+
+
+def known_days(market: Market, now: datetime) -> Sequence[str]:
+    """The keys of the days that there are by `now`, in order."""
+    return days(market).get_partition_keys(current_time=now)
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags that make one run out of a range of days."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def folds(market: Market, now: datetime | None = None) -> dg.TimeWindowPartitionsDefinition:

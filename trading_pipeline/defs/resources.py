@@ -1,93 +1,15 @@
-"""Adapters, as Dagster sees them: configuration in, plain objects out."""
+"""What assets and checks are handed, as Dagster's resources."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+import dagster as dg
 
-from trading_pipeline.adapters.sources.factory import SourceFactory
-from trading_pipeline.adapters.sources.source import BarSource
-from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline.adapters.store.checkpoints import CheckpointStore
-from trading_pipeline.adapters.store.features import FeatureStore
-from trading_pipeline.adapters.store.ledger import Ledger
-from trading_pipeline.adapters.store.predictions import PredictionStore
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.steps.home import Home, Sources
 
 DUCKDB_POOL = "duckdb"  # one writer at a time, and no reader beside it
 
 
-@dataclass(frozen=True)
-class Home:
-    """Where everything is kept; the stores themselves know nothing of Dagster.
-
-    No configuration of Dagster, which records and shows what it is given: a database's address
-    may hold a password.
-    """
-
-    root: str
-    ledger_url: str | None = field(default=None, repr=False)
-
-    @property
-    def path(self) -> Path:
-        return Path(self.root)
-
-    @property
-    def folders(self) -> list[Path]:
-        """Where files of ours alone are, by market."""
-        return [self.path / name for name in ("raw", "models", "predictions", "reports")]
-
-    def bars(self, market: Market) -> BarStore:
-        return BarStore(self.path / "raw" / market.name)
-
-    def features(self, market: Market) -> FeatureStore:
-        return FeatureStore(self.path / "features.duckdb", market.name)
-
-    def checkpoints(self, market: Market) -> CheckpointStore:
-        return CheckpointStore(self.path / "models" / market.name)
-
-    def predictions(self, market: Market) -> PredictionStore:
-        return PredictionStore(self.path / "predictions" / market.name)
-
-    def training_job(self, market: Market, name: str) -> Path:
-        """What the processes of a training share, until it is done."""
-        return self.path / "models" / market.name / "unfinished" / name
-
-    def curves(self, market: Market, name: str) -> Path:
-        """Where TensorBoard finds the curves of a training."""
-        return self.path / "tensorboard" / market.name / name
-
-    def report(self, market: Market) -> Path:
-        return self.path / "reports" / market.name
-
-    def ledger(self) -> Ledger:
-        self.path.mkdir(parents=True, exist_ok=True)
-        return Ledger(self.ledger_url or self.path.absolute() / "ledger.sqlite")
-
-
-class Sources(ABC):
-    """Where bars come from, by market; one live version, one fake for tests."""
-
-    @abstractmethod
-    def open(self, market: Market) -> BarSource:
-        """The source of a market's bars."""
-
-
-class ConfiguredSources(Sources):
-    """The sources that pipeline.toml names, by market."""
-
-    def __init__(self, factories: Mapping[str, SourceFactory]) -> None:
-        self.factories = dict(factories)
-        self._venues: dict[tuple[str, str, str], BarSource] = {}
-
-    def open(self, market: Market) -> BarSource:
-        """A venue is opened once, so that the assets of a run share what it was asked."""
-        key = (market.name, market.source, market.timeframe)
-        if key in self._venues:
-            return self._venues[key]
-        source = self.factories.get(market.name, SourceFactory()).open(
-            market.source, market.timeframe
-        )
-        if source.live:
-            self._venues[key] = source
-        return source
+def resources(home: Home, sources: Sources, progress: Progress) -> dict[str, dg.ResourceDefinition]:
+    """By the names of the parameters; nothing of them is configuration, which Dagster shows."""
+    given = {"home": home, "sources": sources, "progress": progress}
+    hardcoded = dg.ResourceDefinition.hardcoded_resource
+    return {name: hardcoded(value) for name, value in given.items()}

@@ -14,20 +14,26 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.faults import naming_faults
-from trading_pipeline.adapters.feature_update import is_current
-from trading_pipeline.adapters.sources.source import bars_and_aside
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
-from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
-from trading_pipeline.defs.freshness import lacking
-from trading_pipeline.defs.inputs import Plan, checks_passed, read_panel, span_of
+from trading_pipeline.defs.checks.passed import checks_passed
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import BY_DAY, job_name
-from trading_pipeline.defs.partitions import DAY
-from trading_pipeline.defs.resources import DUCKDB_POOL, Home, Sources
-from trading_pipeline.defs.schedules import missing_days, range_tags
+from trading_pipeline.defs.partitions import known_days, range_tags
+from trading_pipeline.defs.resources import DUCKDB_POOL
 from trading_pipeline.errors import StoreError, TradingPipelineError
+from trading_pipeline.steps.freshness import (
+    DAY,
+    days_to_download,
+    features_are_current,
+    lacking,
+    missing_days,
+    report_is_current,
+)
+from trading_pipeline.steps.home import Home, Sources
+from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.plan import Plan
 
 _LOG = logging.getLogger(__name__)
 # What a run ends with on purpose, and Dagster's records, of which `runner` tells.
@@ -182,14 +188,15 @@ def download(
         refetch: ask a venue for everything again.
     """
     market, now = plan.market, datetime.now(UTC)
-    live = run.sources.open(market).live
-    wanted = _missing_days(run, plan, now) if live else _changed_days(run, plan)
-    is_whole = live and wanted is None
-    if is_whole:
-        wanted = _newest_day(market, now)
+    source, known = run.sources.open(market), known_days(market, now)
+    stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
+    checked = checks_passed(run.instance, market)
+    wanted = days_to_download(run.home, market, source, known, stored, checked, now)
+    is_whole = source.live and wanted is None
+    if is_whole and (everything := missing_days(market, known, set(), now)):
+        wanted = everything[1], everything[1]  # so that the venue is asked
     if wanted is not None and start is not None:
-        first = max(wanted[0], f"{start:{DAY}}")
-        wanted = missing_days(market, set(), now, first)
+        wanted = missing_days(market, known, set(), now, max(wanted[0], f"{start:{DAY}}"))
     if wanted is None:
         return None
     config = {"refetch": refetch, "start": f"{start:{DAY}}" if start else ""}
@@ -197,8 +204,8 @@ def download(
     ops = {f"{market.name}__raw_bars": {"config": config}}
     bars, actions, features = (dg.AssetKey([market.name, asset]) for asset in BY_DAY)
     run.run(job, tags=tags, ops=ops, only=[bars, actions] if is_whole else None)
-    stale = run.home.bars(market).stale_actions()
-    if is_whole and stale is None and not _features_are_of_bars(run, market):
+    is_known = run.home.bars(market).stale_actions() is None
+    if is_whole and is_known and not _features_are_right(run, market):
         run.run(job, tags=tags, only=[features])
     return wanted
 
@@ -245,48 +252,13 @@ def train(run: Runner, plan: Plan) -> dict[str, str]:
 
 def backtest(run: Runner, plan: Plan, capital: float) -> bool:
     """The report, if anything it is made from has changed; whether it was."""
-    from trading_pipeline.defs.assets.report import is_current
-
-    if is_current(run.home, plan, capital):
+    if report_is_current(run.home, plan, capital):
         return False
     step = {f"{plan.market.name}__backtest_report": {"config": {"capital": capital}}}
     run.run(job_name(plan.market, "backtest"), ops=step)
     return True
 
 
-def _changed_days(run: Runner, plan: Plan) -> tuple[str, str] | None:
-    """Days to fetch: those without features, or all where bars or features are not as they must be.
-
-    All: the source says something else, features are of other bars or another catalog, or the
-    newest checks of either did not pass: what a failed check let be stored is not 'up to date'.
-    """
-    market, now = plan.market, datetime.now(UTC)
-    bars, source = run.home.bars(market), run.sources.open(market)
-    span, aside = span_of(market, now), bars.set_aside()
-    theirs = *bars_and_aside(source, market, span), source.actions(list(market.symbols))  # type: ignore[arg-type]
-    ours = bars.read(*span), aside, bars.read_actions()
-    same = content_hash(*theirs) == content_hash(*ours)
-    if not same or not _features_are_of_bars(run, market):
-        return missing_days(market, set(), now)
-    stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
-    return missing_days(market, stored, now)
-
-
-def _missing_days(run: Runner, plan: Plan, now: datetime) -> tuple[str, str] | None:
-    """The same for a venue, which is not asked yet: as far as can be told without it."""
-    market = plan.market
-    if not _features_are_of_bars(run, market):
-        return missing_days(market, set(), now)
-    stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
-    return missing_days(market, stored, now)
-
-
-def _newest_day(market: Market, now: datetime) -> tuple[str, str] | None:
-    everything = missing_days(market, set(), now)
-    return (everything[1], everything[1]) if everything else None
-
-
-def _features_are_of_bars(run: Runner, market: Market) -> bool:
+def _features_are_right(run: Runner, market: Market) -> bool:
     """Whether the features are this catalog's, of the stored bars, and all checks passed."""
-    stores = run.home.bars(market), run.home.features(market)
-    return is_current(*stores, market) and checks_passed(run.instance, market)
+    return features_are_current(run.home, market) and checks_passed(run.instance, market)

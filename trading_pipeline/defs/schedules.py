@@ -1,17 +1,8 @@
 """Schedules: one night per market, after the market's own close."""
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
 import dagster as dg
-import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
-from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.exchanges import (
     NEVER_CLOSES,
     WEEKDAYS,
@@ -20,7 +11,8 @@ from trading_pipeline.core.market.exchanges import (
     zone_of,
 )
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.defs.partitions import DAY, days
+from trading_pipeline.defs.partitions import known_days, range_tags
+from trading_pipeline.steps.freshness import last_closed_day, missing_days, sessions_among
 
 _AFTER_CLOSE = 30  # minutes
 
@@ -56,10 +48,13 @@ def nightly(
     )
     def night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         key = dg.AssetKey([market.name, "features"])
-        stored = context.instance.get_materialized_partitions(key)
-        wanted = missing_days(market, stored, context.scheduled_execution_time)
+        stored, now = (
+            context.instance.get_materialized_partitions(key),
+            context.scheduled_execution_time,
+        )
+        wanted = missing_days(market, known_days(market, now), stored, now)
         if wanted is None:
-            closed = last_closed_day(market, context.scheduled_execution_time)
+            closed = last_closed_day(market, now)
             if not sessions_among(market, [closed]):
                 return dg.SkipReason(f"{market.calendar} has no session on {closed}")
             return dg.SkipReason(f"all days of {market.name} are stored")
@@ -82,41 +77,3 @@ def weekly_quality(
         ),
         description="All checks of the stored bars, the day after the week's last session.",
     )
-
-
-def missing_days(
-    market: Market, stored: set[str], now: datetime, first: str = ""
-) -> tuple[str, str] | None:
-    """First and last day from `first` on that have closed by `now` and are not stored, if any.
-
-    None as well where the market had no session on any of them: holidays alone bring no bars, and
-    are stored together with the next session.
-    """
-    last = last_closed_day(market, now)
-    known = days(market).get_partition_keys(current_time=now)
-    closed = [day for day in known if first <= day <= last]
-    missing = [day for day in closed if day not in stored]
-    return (missing[0], missing[-1]) if sessions_among(market, missing) else None
-
-
-def sessions_among(market: Market, days: list[str]) -> bool:
-    """Whether the market's calendar has a session on any of these days, which are in order."""
-    if not days:
-        return False
-    first, last = (pd.Timestamp(day, tz="UTC") for day in (days[0], days[-1]))
-    calendar = trading_calendar(market.calendar, "1d")
-    known = calendar.sessions(first, last + pd.Timedelta(days=1)).strftime(DAY)
-    return not set(days).isdisjoint(known)
-
-
-def last_closed_day(market: Market, now: datetime) -> str:
-    """The newest day whose bars are complete at `now`."""
-    local = now.astimezone(ZoneInfo(zone_of(market.calendar)))
-    rests = market.calendar not in (NEVER_CLOSES, WEEKDAYS)
-    closed = rests and local.time() >= close_of_day(market.calendar)
-    return f"{local if closed else local - timedelta(days=1):{DAY}}"
-
-
-def range_tags(first: str, last: str) -> dict[str, str]:
-    """Tags that make one run out of a range of days."""
-    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}

@@ -10,10 +10,12 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.defs.freshness import Lack, lacking
-from trading_pipeline.defs.inputs import Plan, checks_passed, read_panel
-from trading_pipeline.defs.resources import Home
+from trading_pipeline.defs.checks.passed import checks_passed
 from trading_pipeline.errors import HistoryTooShort
+from trading_pipeline.steps.freshness import Lack, lacking
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.plan import Plan
 
 _WITH_REPORT = {"train": "retrain", "predict": "refresh"}
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from trading_pipeline.definitions import build
 from trading_pipeline.defs import runs
-from trading_pipeline.defs.resources import ConfiguredSources, Home
 from trading_pipeline.settings import Settings
+from trading_pipeline.steps.home import ConfiguredSources, Home
 
 
 @contextmanager

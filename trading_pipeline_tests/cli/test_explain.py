@@ -31,9 +31,9 @@ def stored(monkeypatch, rerun):
 
 def some_order(rerun):
     """Day and symbol of an order that was filled."""
-    events = rerun.book.events
+    events = rerun.result.events
     event = events[(events["quantity"] != 0) & (events["slot"] == 0)][20]
-    decided = rerun.book.timestamps[event["bar"] - max(event["age"], 1)]
+    decided = rerun.result.timestamps[event["bar"] - max(event["age"], 1)]
     return f"{decided:%Y-%m-%d}", rerun.panel.symbols[event["symbol"]]
 
 
@@ -78,7 +78,7 @@ def test_all_features_are_shown_when_asked_for(run, stored, rerun):
 
 
 def test_without_a_symbol_the_whole_decision_is_shown(run, stored, rerun):
-    code, said = run("explain", "--at", f"{rerun.book.timestamps[50]:%Y-%m-%d}")
+    code, said = run("explain", "--at", f"{rerun.result.timestamps[50]:%Y-%m-%d}")
     assert code == 0
     assert "symbol score signal held target order became reasons" in said
     assert all(f" {symbol} " in said for symbol in rerun.panel.symbols)

@@ -1,7 +1,7 @@
 """`trading-pipeline check-leakage` on a panel: what it says, and its exit codes."""
 
-from trading_pipeline.adapters import quality
 from trading_pipeline.core.learning import dataset
+from trading_pipeline.steps import quality
 from trading_pipeline_tests.synthetic import panel
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.definitions import plan_of
-from trading_pipeline.defs import demo as proofs
 from trading_pipeline.defs import runs
-from trading_pipeline.defs.inputs import read_dataset
 from trading_pipeline.defs.paper import run_session
-from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import LookAheadError, TradingPipelineError
+from trading_pipeline.steps import demo as proofs
+from trading_pipeline.steps.inputs import read_dataset
 from trading_pipeline_tests.cli.running import running
 
 pytestmark = pytest.mark.slow
@@ -117,7 +117,7 @@ def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_in
         again = run_session(run, plan, config)
         orders = pd.read_csv(report_folder(settings) / "orders.csv")
         with run.home.ledger() as ledger:
-            from trading_pipeline.adapters.paper import journalled_orders
+            from trading_pipeline.steps.paper import journalled_orders
 
             journalled = journalled_orders(ledger, "paper/sample/backtest")
     assert "2006-01-20" in account
@@ -153,8 +153,11 @@ def test_the_demo_proves_what_it_says(finished, settings, own_instance):
     plan = plan_of(settings, "sample")
     with running(settings) as run:
         runs.backtest(run, plan, 30_000.0)
-        assert proofs.planted_leak(run, plan).startswith("caught: ")
-        assert proofs.paper_equals_backtest(run, plan, 30_000.0).startswith("equal: ")
+        assert proofs.planted_leak(run.home, plan.market).startswith("caught: ")
+        proven = lambda: proofs.paper_equals_backtest(  # noqa: E731
+            run.home, plan.market, 30_000.0, lambda terms: run_session(run, plan, terms)
+        )
+        assert proven().startswith("equal: ")
         orders = report_folder(settings) / "orders.csv"
         orders.write_text(orders.read_text().replace(",buy,", ",sell,", 1))
-        assert proofs.paper_equals_backtest(run, plan, 30_000.0).startswith("NOT EQUAL")
+        assert proven().startswith("NOT EQUAL")

@@ -12,7 +12,7 @@ from trading_pipeline.cli.main import app
 from trading_pipeline.cli.sweep import lesson
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
-from trading_pipeline.defs import sweep as sweeping
+from trading_pipeline.steps import sweep as sweeping
 from trading_pipeline_tests.adapters.reports.histories import sweep_table
 
 ROOT = Path(__file__).parents[2]

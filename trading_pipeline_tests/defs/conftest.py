@@ -8,7 +8,6 @@ import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.resources import Home
 from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of
 
 
@@ -19,17 +18,6 @@ def sample_bars() -> pd.DataFrame:
         datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (MARKET.start, MARKET.end)
     )
     return source.bars(list(MARKET.symbols), start, end)
-
-
-@pytest.fixture
-def home(tmp_path) -> Home:
-    return Home(root=str(tmp_path))
-
-
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pandas as pd
 from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, select, span_of
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.set_aside import none_aside
-from trading_pipeline.defs.resources import Sources
+from trading_pipeline.steps.home import Sources
 
 MARKET = Market(
     name="test",

@@ -20,16 +20,12 @@ from trading_pipeline.core.learning.dataset import features_of
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.inputs import (
-    Plan,
-    folds_of_panel,
-    predictions_fingerprint,
-    read_panel,
-    recipe_of,
-)
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.resources import Home
 from trading_pipeline.defs.runs import Runner
+from trading_pipeline.steps.freshness import predictions_fingerprint
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import folds_of, read_panel
+from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.core.learning.checkpoints import made_up, untrained
 from trading_pipeline_tests.defs.short_market import FakeSources, TableSource
 
@@ -129,8 +125,8 @@ class SmallMarket:
 
     def bring(self, job: str, fold: str) -> None:
         """What a run of `train` or `predict` leaves of a fold, at no cost."""
-        panel, recipe = read_panel(self.home, self.market), recipe_of(self.plan)
-        this, models = folds_of_panel(panel, recipe)[fold], self.home.checkpoints(self.market)
+        panel, recipe = read_panel(self.home, self.market), self.plan.recipe
+        this, models = folds_of(panel, recipe)[fold], self.home.checkpoints(self.market)
         if job == "train":
             made_of = model_fingerprint(panel, this, recipe)
             models.write(fold, made_up(recipe) | {"fingerprint": made_of})

@@ -8,16 +8,12 @@ import pytest
 
 from trading_pipeline.core.learning.walkforward import fold_starts
 from trading_pipeline.core.market.market import Market, WalkForward
-from trading_pipeline.defs.inputs import Plan
 from trading_pipeline.defs.jobs import asset_jobs
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.partitions import days, folds
-from trading_pipeline.defs.schedules import (
-    hour_of_night,
-    last_closed_day,
-    missing_days,
-    range_tags,
-)
+from trading_pipeline.defs.partitions import days, folds, known_days, range_tags
+from trading_pipeline.defs.schedules import hour_of_night
+from trading_pipeline.steps.freshness import last_closed_day, missing_days
+from trading_pipeline.steps.plan import Plan
 
 LIVE = Market(name="live", source="sample", symbols=("IBM",), start=date(2008, 1, 2))
 COINS = replace(LIVE, name="coins", calendar="24/7", start=date(2019, 8, 17))
@@ -26,7 +22,7 @@ FRIDAY_NIGHT = datetime(2015, 3, 6, 21, 30, tzinfo=UTC)  # half past four in New
 
 def definitions(market, running=False):
     from trading_pipeline.core.progress import Progress
-    from trading_pipeline.defs.resources import ConfiguredSources, Home
+    from trading_pipeline.steps.home import ConfiguredSources, Home
 
     shared = dg.Definitions(
         resources={
@@ -87,13 +83,10 @@ def test_an_exchange_that_is_open_on_sundays_has_partitions_of_them():
 def test_a_night_fetches_every_day_since_the_last_that_was_stored():
     """Three nights were missed: one run makes up for all of them."""
     known = [day for day in days(LIVE).get_partition_keys(FRIDAY_NIGHT) if day < "2015-03-03"]
-    assert missing_days(LIVE, set(known), FRIDAY_NIGHT) == ("2015-03-03", "2015-03-06")
-    assert (
-        missing_days(
-            LIVE, {*known, "2015-03-03", "2015-03-04", "2015-03-05", "2015-03-06"}, FRIDAY_NIGHT
-        )
-        is None
-    )
+    there, week = known_days(LIVE, FRIDAY_NIGHT), [f"2015-03-0{day}" for day in (3, 4, 5, 6)]
+    missing = missing_days(LIVE, there, set(known), FRIDAY_NIGHT)
+    assert missing == ("2015-03-03", "2015-03-06")
+    assert missing_days(LIVE, there, {*known, *week}, FRIDAY_NIGHT) is None
 
 
 @pytest.fixture

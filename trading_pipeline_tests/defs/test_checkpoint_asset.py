@@ -30,7 +30,7 @@ import dagster as dg
 from trading_pipeline.core.model import config
 from trading_pipeline.definitions import build, plan_of
 from trading_pipeline.defs import runs
-from trading_pipeline.defs.resources import ConfiguredSources, Home
+from trading_pipeline.steps.home import ConfiguredSources, Home
 from trading_pipeline.settings import Settings
 
 config._BUDGETS["tiny"] |= {{"steps": {STEPS}, "blocks": 2, "evaluate_every": {LOOKS}}}

@@ -4,13 +4,12 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from trading_pipeline.defs.checks import models as module
 from trading_pipeline.defs.checks.models import checkpoints_load_and_agree
 from trading_pipeline.defs.checks.report import accounts_balance
-from trading_pipeline.defs.inputs import Plan
+from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET, recipe
-from trading_pipeline_tests.defs.small_report import write_small_report
+from trading_pipeline_tests.steps.small_report import write_small_report
 
 PLAN = Plan(MARKET, preset="tiny")
 
@@ -23,7 +22,7 @@ def checkpoint():
 @pytest.fixture
 def stored(home, checkpoint, monkeypatch):
     """One checkpoint of a recipe that is the plan's."""
-    monkeypatch.setattr(module, "recipe_of", lambda plan: recipe())
+    monkeypatch.setattr(Plan, "recipe", recipe())
     home.checkpoints(MARKET).write("2006-01-01", checkpoint)
     return home
 
@@ -60,7 +59,7 @@ def test_a_flipped_byte_fails(stored):
 
 
 def test_a_checkpoint_of_another_recipe_fails(stored, monkeypatch):
-    monkeypatch.setattr(module, "recipe_of", lambda plan: recipe(steps=9))
+    monkeypatch.setattr(Plan, "recipe", recipe(steps=9))
     result = check(stored)
     assert not result.passed
     assert "settings differ in ['steps']" in result.description

@@ -19,7 +19,7 @@ from trading_pipeline.defs.instance import (
     prepare_home,
     this_process,
 )
-from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import StoreError
 
 DAYS = dg.DailyPartitionsDefinition("2020-01-01", end_date="2020-10-01")

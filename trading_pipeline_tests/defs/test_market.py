@@ -12,7 +12,7 @@ from trading_pipeline.defs.assets.features import features
 from trading_pipeline.defs.assets.market import corporate_actions, raw_bars
 from trading_pipeline.defs.checks.features import features_do_not_look_ahead
 from trading_pipeline.defs.checks.market import bars_obey_market_invariants, market_checks
-from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import BarsError, UnknownSymbol
 from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of, without_days
 

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from trading_pipeline.defs import runs
-from trading_pipeline.defs.resources import Home
+from trading_pipeline.steps.home import Home
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
     MARKET,

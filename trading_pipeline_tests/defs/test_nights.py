@@ -6,15 +6,15 @@ from datetime import date
 
 import pytest
 
-from trading_pipeline.core.leakage import fold as leakage
 from trading_pipeline.core.leakage.experiment import Examined, Leak
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import runs
-from trading_pipeline.defs.freshness import NO_LOOK_AHEAD, lacking
-from trading_pipeline.defs.inputs import read_panel
-from trading_pipeline.defs.leakage import examine_market
 from trading_pipeline.defs.paper import run_session
 from trading_pipeline.errors import EvaluationError, HistoryTooShort, ProgramFault, StoreError
+from trading_pipeline.steps import leakage
+from trading_pipeline.steps.freshness import NO_LOOK_AHEAD, lacking
+from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.leakage import examine_market
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
     MARKET,
@@ -132,7 +132,7 @@ def test_a_crash_in_a_check_is_an_error_that_names_the_place(small, check, monke
         runs.train(small.runner, small.plan)
     said = str(error.value)
     assert f"small__predictions_{NO_LOOK_AHEAD} of {FIRST} broke" in said
-    assert "IndexError: pop from empty list (defs/checks/models.py:" in said
+    assert "IndexError: pop from empty list (steps/leakage.py:" in said
 
 
 @pytest.mark.slow
@@ -170,9 +170,16 @@ def test_only_what_is_not_cleared_is_made_again(small, check):
         runs.train(runner, plan)
     (lack,) = lacking(small.home, plan, read_panel(small.home, MARKET)).values()
     assert "has failed on them" in lack.why
-    assert "are not cleared" in small.reason(small.run("backtest"))
+    runs.backtest(runner, plan, 1e5)  # and the report says so, instead of being refused
+    report = small.home.report(MARKET) / "report.json"
+    reasons = json.loads(report.read_text())["verdict"]["reasons"]
+    assert reasons[0].startswith("A leak was found, so no number here can be trusted: the pred")
+    assert f"fold {FIRST} have failed {NO_LOOK_AHEAD}" in reasons[0]
     check["small", FIRST] = CLEAN
     assert runs.train(runner, plan) == {FIRST: "train"}
+    assert runs.backtest(runner, plan, 1e5)
+    reasons = json.loads(report.read_text())["verdict"]["reasons"]
+    assert not any("leak" in reason for reason in reasons)
 
 
 def test_other_rows_than_those_checked_are_not_cleared(small, check):

@@ -16,8 +16,8 @@ from trading_pipeline.defs.checks.market import (
     market_checks,
     no_session_is_missing,
 )
-from trading_pipeline.defs.inputs import read_panel
 from trading_pipeline.defs.jobs import quality_job
+from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline_tests.defs.short_market import MARKET, without_days
 
 NOW = datetime.now(UTC)

@@ -13,9 +13,8 @@ from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.core.market.market import WalkForward
 from trading_pipeline.defs.assets.market import corporate_actions, raw_bars, revised_bars
 from trading_pipeline.defs.assets.models import model_checkpoint, predictions
-from trading_pipeline.defs.inputs import Plan
-from trading_pipeline.defs.partitions import folds
-from trading_pipeline.defs.schedules import range_tags
+from trading_pipeline.defs.partitions import folds, range_tags
+from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of
 
 SPANS = WalkForward(first_train=6, test=6, window=6)

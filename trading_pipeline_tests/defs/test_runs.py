@@ -9,13 +9,11 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
-from trading_pipeline.core.leakage import bars as bar_leakage
 from trading_pipeline.core.leakage.experiment import Examined, Leak
-from trading_pipeline.defs.inputs import Plan, read_panel
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
 from trading_pipeline.defs.markets import market_definitions
+from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.defs.runs import Runner, backtest, download, landed, runner, train
-from trading_pipeline.defs.schedules import range_tags
 from trading_pipeline.errors import (
     HistoryTooShort,
     SourceUnavailable,
@@ -23,6 +21,9 @@ from trading_pipeline.errors import (
     TradingPipelineError,
     UnknownSymbol,
 )
+from trading_pipeline.steps import leakage
+from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.defs.short_market import MARKET, FakeSources, TableSource
 from trading_pipeline_tests.fakes.table import TableVenue
 
@@ -65,7 +66,7 @@ def test_what_failed_its_checks_is_not_up_to_date(run_on, sample_bars, monkeypat
     """Features are recorded before their check runs: the next command must not take them."""
     run = run_on(sample_bars)
     with monkeypatch.context() as patch:
-        patch.setattr(bar_leakage, "examine_bars", lambda *_, **__: [LEAKING])
+        patch.setattr(leakage, "examine_bars", lambda *_, **__: [LEAKING])
         for _ in range(2):
             with pytest.raises(TradingPipelineError, match="features_do_not_look_ahead"):
                 download(run, PLAN)

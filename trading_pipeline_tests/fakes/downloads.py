@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.sources.alpaca import AlpacaSource
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.steps.download import download
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_at
 from trading_pipeline_tests.fakes import stocks
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca

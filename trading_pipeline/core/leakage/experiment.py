@@ -89,6 +89,13 @@ class Examined:
         leaks = tuple(leak for each in parts for leak in each.leaks)
         return cls(parts[0].stage, parts[0].check, done, sum(each.values for each in parts), leaks)
 
+    @property
+    def verdict(self) -> str:
+        """In a word or two, for a table."""
+        if self.leaks:
+            return f"LEAK ({len(self.leaks)})"
+        return "clean" if self.values else "nothing to compare"
+
 
 def merged(examined: Iterable[Examined]) -> list[Examined]:
     """One for each stage and check, in the order they were first seen."""

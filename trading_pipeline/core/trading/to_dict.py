@@ -1,5 +1,6 @@
 """Records as plain data and back, exactly: what JSON takes has no NaN and no infinity."""
 
+from dataclasses import is_dataclass
 from math import inf, isinf, isnan, nan
 from typing import Any, TypeVar
 
@@ -19,6 +20,21 @@ def json_number(value: float) -> float | str | None:
     if isinf(value):
         return "inf" if value > 0 else "-inf"
     return float(value)
+
+
+def to_json(value: Any) -> Any:
+    """As JSON takes it: instants as ISO text, floats as `json_number` writes them."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {name: to_json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(each) for each in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return json_number(value) if isinstance(value, float) else value
 
 
 def number_from_json(value: float | str | None) -> float:

@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from trading_pipeline.adapters.feature_update import update_features
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.defs.inputs import short, span_of
+from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import days
-from trading_pipeline.defs.resources import DUCKDB_POOL, Home
-from trading_pipeline.errors import StoreError
+from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.steps.home import Home
 
 
 def features(market: Market) -> dg.AssetsDefinition:
@@ -32,25 +31,10 @@ def features(market: Market) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]
     ) -> dg.MaterializeResult[None]:
         """Of the days, and of all later ones if any bar before has changed since they were made."""
-        from trading_pipeline.core.features.catalog import NAMES, catalog_hash
-        from trading_pipeline.core.features.coverage import coverage_markdown
+        from trading_pipeline.steps.features import update_features
 
-        span, history = context.partition_time_window, span_of(market, datetime.now(UTC))
-        stores = home.bars(market), home.features(market)
-        if (stale := stores[0].stale_actions()) is not None:
-            raise StoreError(f"splits and dividends of {market.name} {stale}")
-        done = update_features(*stores, market, history, (span.start, span.end))
-        complete = done.features[list(NAMES)].notna().to_numpy().mean() if len(done.features) else 0
-        return dg.MaterializeResult(
-            metadata={
-                "rows": len(done.features),
-                "features": len(NAMES),
-                "catalog_hash": short(catalog_hash()),
-                "computed": done.reason,
-                "rebuilt": "the catalog has changed" if done.rebuilt else "no",
-                "coverage": dg.MetadataValue.md(coverage_markdown(done.features)),
-                "complete": float(complete),
-            }
-        )
+        span = context.partition_time_window
+        done = update_features(home, market, (span.start, span.end), datetime.now(UTC))
+        return dg.MaterializeResult(metadata=metadata.of_features(done))
 
     return features_of_days

@@ -1,24 +1,21 @@
 """Models: a checkpoint and its out-of-sample predictions for every fold, and one for production."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError
 
-from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.assets.training import trained
-from trading_pipeline.defs.freshness import stored_model
-from trading_pipeline.defs.inputs import (
-    Plan,
-    checkpoint_of,
-    fold_of,
-    metadata_of,
-    predictions_fingerprint,
-    read_dataset,
-    recipe_of,
-    short,
-)
+from trading_pipeline.core.progress import Advance, Progress
+from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import fold_days, folds, training_days, window_before
-from trading_pipeline.defs.resources import DUCKDB_POOL, Home
+from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.plan import Plan
 
-PRODUCTION = "best_model"
+if TYPE_CHECKING:  # it loads torch, which the code location must not
+    from trading_pipeline.steps.train import Host
+
 _KEPT = "no: a training on these bars would make the model that is stored"
 
 
@@ -46,18 +43,17 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
         """Targets end before the fold's first decision; later bars are cut off first."""
         from trading_pipeline.adapters.reports.charts.pictures import loss_curve
         from trading_pipeline.core.learning.checkpoint import seeds_text
+        from trading_pipeline.steps.train import train
 
-        data = read_dataset(home, plan)
-        fold = fold_of(data, recipe_of(plan), context.partition_key)
-        watch = progress.start(f"{market.name} fold {fold.key}: training", context.log.info)
-        checkpoint, digest = trained(context, home, plan, data, fold, fold.key, watch)
+        fold = context.partition_key
+        done = train(home, plan, fold, host_of(context, progress))
         return dg.MaterializeResult(
             metadata={
-                **metadata_of(checkpoint),
-                "size": seeds_text(checkpoint),
-                "loss_curve": dg.MetadataValue.md(loss_curve(checkpoint["curves"])),
-                "sha256": short(digest),
-                "file": dg.MetadataValue.path(str(home.checkpoints(market).path(fold.key))),
+                **metadata.of_checkpoint(done.checkpoint),
+                "size": seeds_text(done.checkpoint),
+                "loss_curve": dg.MetadataValue.md(loss_curve(done.checkpoint["curves"])),
+                "sha256": metadata.short(done.digest),
+                "file": dg.MetadataValue.path(str(home.checkpoints(market).path(fold))),
             }
         )
 
@@ -87,24 +83,17 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult[None]:
         """Every bar of the fold is predicted, the newest included."""
-        from trading_pipeline.core.learning.inference import Predictor, predict_rows
+        from trading_pipeline.steps.predict import predict
 
-        recipe, data = recipe_of(plan), read_dataset(home, plan)
-        fold, store = fold_of(data, recipe, context.partition_key), home.checkpoints(market)
-        checkpoint = checkpoint_of(home, plan, data.panel, fold)
-        watch = progress.start(f"{market.name} fold {fold.key}: predicting", context.log.info)
-        rows = predict_rows(
-            Predictor(checkpoint), data, fold.test, fold.key, lambda k, n: watch(k, n, "dates")
-        )
-        made_from = predictions_fingerprint(data.panel, fold, store.verify(fold.key))
-        home.predictions(market).write(fold.key, rows, made_from)
+        watching = _watching(context, progress)
+        rows, made_from = predict(home, plan, context.partition_key, watching)
         return dg.MaterializeResult(
             metadata={
                 "rows": len(rows),
                 "first": str(rows["timestamp"].min()),
                 "last": str(rows["timestamp"].max()),
                 "mean_score": float(rows["score"].mean()),
-                "fingerprint": short(made_from),
+                "fingerprint": metadata.short(made_from),
             }
         )
 
@@ -132,20 +121,33 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
 
         A night that brought no bar, new or changed, keeps the model that there is.
         """
-        from trading_pipeline.core.learning.dataset import burn_in
-        from trading_pipeline.core.learning.walkforward import production_fold
+        from trading_pipeline.steps.train import train_production
 
-        data, recipe = read_dataset(home, plan), recipe_of(plan)
-        first = burn_in(recipe.model.n_steps)
-        fold = production_fold(data.panel.timestamps, recipe.market, first, recipe.training.windows)
-        checkpoint, done = stored_model(home, plan, data.panel, fold, PRODUCTION), _KEPT
-        if checkpoint is None:
-            watch = progress.start(f"{market.name} production model: training", context.log.info)
-            checkpoint, _ = trained(context, home, plan, data, fold, PRODUCTION, watch)
-            done = "yes"
-        digest = home.checkpoints(market).verify(PRODUCTION)
+        done = train_production(home, plan, host_of(context, progress))
         return dg.MaterializeResult(
-            metadata={**metadata_of(checkpoint), "trained": done, "sha256": short(digest)}
+            metadata={
+                **metadata.of_checkpoint(done.checkpoint),
+                "trained": "yes" if done.is_new else _KEPT,
+                "sha256": metadata.short(done.digest),
+            }
         )
 
     return model_of_today
+
+
+def host_of(context: dg.AssetExecutionContext, progress: Progress) -> "Host":
+    """Where a training runs: processes that share one report through Dagster Pipes."""
+    from trading_pipeline.steps.train import Host
+
+    def launch(command: list[str]) -> None:
+        try:
+            dg.PipesSubprocessClient().run(command=command, context=context)
+        except DagsterPipesExecutionError as error:
+            # An exit code says little: the workers leave their reason beside the job.
+            context.log.error(str(error))
+
+    return Host(_watching(context, progress), context.log.warning, launch)
+
+
+def _watching(context: dg.AssetExecutionContext, progress: Progress) -> Callable[[str], Advance]:
+    return lambda label: progress.start(label, context.log.info)

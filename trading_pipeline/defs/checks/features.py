@@ -4,8 +4,8 @@ import dagster as dg
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.checks.leakage import verdict_of
-from trading_pipeline.defs.inputs import read_panel
-from trading_pipeline.defs.resources import DUCKDB_POOL, Home
+from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.steps.home import Home
 
 
 def features_do_not_look_ahead(market: Market) -> dg.AssetChecksDefinition:
@@ -24,17 +24,8 @@ def features_do_not_look_ahead(market: Market) -> dg.AssetChecksDefinition:
         by a fixed seed); stored features of up to 60,000 bars are all compared, of more the
         newest 21 dates and 21 others.
         """
-        from trading_pipeline.core.leakage.bars import (
-            examine_bars,
-            examine_stored_features,
-        )
+        from trading_pipeline.steps.leakage import examine_features
 
-        panel, read = read_panel(home, market), home.features(market).read
-        return verdict_of(
-            [
-                *examine_bars(panel, market.calendar),
-                examine_stored_features(panel, market.calendar, read),
-            ]
-        )
+        return verdict_of(examine_features(home, market))
 
     return no_look_ahead

@@ -18,7 +18,7 @@ def verdict_of(examined: Sequence["Examined"]) -> dg.AssetCheckResult:
     complaints = [str(leak) for leak in leaks[:_SHOWN]] or (
         [] if values else ["no bars to compare"]
     )
-    rows = [f"| {e.stage} | {e.check} | {e.done} | {e.values:,} | {verdict(e)} |" for e in examined]
+    rows = [f"| {e.stage} | {e.check} | {e.done} | {e.values:,} | {e.verdict} |" for e in examined]
     head = ["| stage | check | what was done | values | verdict |", "|---|---|---|---:|---|"]
     return dg.AssetCheckResult(
         passed=not complaints,
@@ -29,10 +29,3 @@ def verdict_of(examined: Sequence["Examined"]) -> dg.AssetCheckResult:
             "examined": dg.MetadataValue.md("\n".join(head + rows)),
         },
     )
-
-
-def verdict(examined: "Examined") -> str:
-    """In a word or two, for a table."""
-    if examined.leaks:
-        return f"LEAK ({len(examined.leaks)})"
-    return "clean" if examined.values else "nothing to compare"

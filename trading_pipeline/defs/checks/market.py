@@ -1,24 +1,14 @@
 """Is the market data fit to learn from and trade on?"""
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import numpy as np
 
-from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.quality.finding import counted
-from trading_pipeline.core.market.quarantine import GAP_SHARE
-from trading_pipeline.core.market.set_aside import check_share
-from trading_pipeline.defs.inputs import span_of
-from trading_pipeline.defs.resources import Home
 from trading_pipeline.errors import BarsError, StoreError
+from trading_pipeline.steps.home import Home
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from trading_pipeline.core.market.quality.coverage import Coverage
     from trading_pipeline.core.market.quality.report import Quality
 
 # In this order a person reads them; the first two are blocking.
@@ -29,7 +19,6 @@ CHECKS = (
     "history_has_not_changed",
 )
 _SHOWN = 5
-_NEW = timedelta(days=7)  # revisions that are older have been seen
 
 
 def market_checks(market: Market) -> list[dg.AssetChecksDefinition]:
@@ -53,16 +42,13 @@ def bars_obey_market_invariants(market: Market) -> dg.AssetChecksDefinition:
     )
     def obey_market_invariants(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Reads what is stored, not what was fetched."""
-        store = home.bars(market)
-        bars, aside = store.read(), store.set_aside()
+        from trading_pipeline.steps.quality import check_invariants
+
         try:
-            check_bars(bars, where=str(store.folder))
-            check_share(aside, len(bars), str(store.folder))
+            rows, aside = check_invariants(home, market)
         except BarsError as error:
             return dg.AssetCheckResult(passed=False, description=str(error))
-        return dg.AssetCheckResult(
-            passed=True, metadata={"rows": len(bars), "set_aside": len(aside)}
-        )
+        return dg.AssetCheckResult(passed=True, metadata={"rows": rows, "set_aside": aside})
 
     return obey_market_invariants
 
@@ -73,86 +59,27 @@ def no_session_is_missing(market: Market) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[market.name, "raw_bars"], name="no_session_is_missing", blocking=True)
     def no_missing_session(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Blocks when every symbol lacks more than 1 % of the bars that the calendar expects."""
-        from trading_pipeline.core.market.quality.finding import when
-        from trading_pipeline.core.market.quality.gaps import find_closed
-        from trading_pipeline.core.market.quality.report import held_out
+        from trading_pipeline.steps.quality import find_missing
 
-        bars = home.bars(market).read()
-        bars = bars[bars["symbol"].isin(market.symbols)]
-        if bars.empty:
+        found = find_missing(home, market)
+        if found is None:
             return dg.AssetCheckResult(passed=True, metadata={"missing": "no bars yet"})
-        coverage = _coverage(home, market, bars)
-        closed = [f"{each.figure}: {each.text}" for each in find_closed(bars, coverage.calendar)]
-        panel, gaps = coverage.panel, coverage.due & ~coverage.here
-        aside = home.bars(market).set_aside()["symbol"].value_counts()
-        missing = {
-            panel.symbols[n]: f"{gaps[:, n].sum()}: {when(coverage.expected[gaps[:, n]], _SHOWN)}"
-            + _of_them_aside(aside.get(panel.symbols[n], 0))
-            for n in np.flatnonzero(gaps.any(axis=0))
-        }
-        held = [line for line in held_out(panel) if "quarantine" in line]
-        nobody_left = bool((coverage.missing_share()[panel.traded.any(axis=0)] > GAP_SHARE).all())
         return dg.AssetCheckResult(
-            passed=not nobody_left,
-            severity=dg.AssetCheckSeverity.ERROR if nobody_left else dg.AssetCheckSeverity.WARN,
-            description=_complaint(home, market, missing, nobody_left, held),
+            passed=not found.is_fatal,
+            severity=dg.AssetCheckSeverity.ERROR if found.is_fatal else dg.AssetCheckSeverity.WARN,
+            description=found.complaint,
             metadata={
-                "missing": missing or "none",
-                "quarantined": _listed(held),
-                "on_closed_days": _listed(closed),
+                "missing": found.by_symbol or "none",
+                "quarantined": _listed(found.quarantined),
+                "on_closed_days": _listed(found.closed),
             },
         )
 
     return no_missing_session
 
 
-def _of_them_aside(count: int) -> str:
-    return f"; {counted(count, 'row')} set aside" if count else ""
-
-
 def _listed(lines: list[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")
-
-
-def _coverage(home: Home, market: Market, bars: "pd.DataFrame") -> "Coverage":
-    """Stored bars over their calendar, without those of days on which it is closed."""
-    from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
-    from trading_pipeline.core.market.panel import Panel
-    from trading_pipeline.core.market.quality.coverage import Coverage
-
-    store, calendar = home.bars(market), trading_calendar(market.calendar, market.timeframe)
-    bars = on_open_days(bars, calendar, str(store.folder))
-    panel = Panel.of(bars, store.read_actions(), market.symbols, doubts=store.doubts())
-    return Coverage(panel, calendar)
-
-
-def _complaint(
-    home: Home, market: Market, missing: dict[str, str], nobody_left: bool, held: list[str]
-) -> str | None:
-    """Which bars are missing, and what can be done about it; None where nobody suffers."""
-    remedy = _remedy(home, market, list(missing))
-    if nobody_left:
-        named = "; ".join(f"{symbol}: {text}" for symbol, text in list(missing.items())[:_SHOWN])
-        return (
-            f"{home.bars(market).folder}: every symbol lacks more than {GAP_SHARE:.0%} of the bars "
-            f"that the calendar {market.calendar} expects ({named}). {remedy}"
-        )
-    return f"{'; '.join(held[:_SHOWN])}. {remedy}" if held else None
-
-
-def _remedy(home: Home, market: Market, lacking: list[str]) -> str:
-    """What to do about missing bars; a venue that was asked for them is asked again."""
-    told = home.bars(market).absences()
-    told = told[told["symbol"].isin(lacking)]
-    if told.empty:
-        return "Download again, fill them in the source, or leave the symbol out."
-    command = f"`trading-pipeline download --market {market.name}`"
-    return (
-        f"The venue did not have bars of {told['symbol'].nunique()} symbols when it was last asked "
-        f"on {told['asked_at'].max():%Y-%m-%d}. {command} asks for them again, every time on the "
-        "first days and then less and less; with `--refetch` it asks for all bars now. If they "
-        "never traded, let the market begin after them (`start` in pipeline.toml)."
-    )
 
 
 def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:
@@ -161,13 +88,10 @@ def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[market.name, "raw_bars"], name="bars_are_plausible")
     def plausible_bars(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Warns of whatever is more than a note; severe findings hold their own symbol out."""
-        from trading_pipeline.adapters.quality import examine_store
+        from trading_pipeline.steps.quality import examine_store
 
-        now = datetime.now(UTC)
         try:
-            quality = examine_store(
-                home.bars(market), market, span_of(market, now), None if market.end else now
-            )
+            quality = examine_store(home, market)
         except StoreError as error:
             return dg.AssetCheckResult(
                 passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error)
@@ -213,26 +137,23 @@ def history_has_not_changed(market: Market) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[market.name, "raw_bars"], name="history_has_not_changed")
     def unchanged_history(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Warns for a week; old and new values stay in the store for ever."""
-        from trading_pipeline.core.market.calendar import trading_calendar
-        from trading_pipeline.core.market.revisions import contradictions, newest_changes
-        from trading_pipeline.core.market.versions import REVISED
+        from trading_pipeline.core.market.revisions import newest_changes
+        from trading_pipeline.steps.quality import find_revised
 
-        revisions = home.bars(market).revisions()
-        lately = revisions[revisions[REVISED] > datetime.now(UTC) - _NEW]
-        wrong = contradictions(lately, trading_calendar(market.calendar, market.timeframe))
-        who = ", ".join(sorted(wrong["symbol"].unique())[:_SHOWN])
-        table = newest_changes(revisions, limit=30).to_markdown(index=False, floatfmt=".10g")
+        found = find_revised(home, market)
+        who = ", ".join(sorted(found.wrong["symbol"].unique())[:_SHOWN])
+        table = newest_changes(found.all, limit=30).to_markdown(index=False, floatfmt=".10g")
         return dg.AssetCheckResult(
-            passed=wrong.empty,
+            passed=found.wrong.empty,
             severity=dg.AssetCheckSeverity.WARN,
             description=None
-            if wrong.empty
-            else f"{len(wrong):,} bars of {who} were revised or removed in the last week; "
+            if found.wrong.empty
+            else f"{len(found.wrong):,} bars of {who} were revised or removed in the last week; "
             "features, models and reports made before are of the old ones",
             metadata={
-                "revisions": len(revisions),
-                "volumes_that_settled": len(lately) - len(wrong),
-                "newest": dg.MetadataValue.md(table if len(revisions) else "none"),
+                "revisions": len(found.all),
+                "volumes_that_settled": found.lately - len(found.wrong),
+                "newest": dg.MetadataValue.md(table if len(found.all) else "none"),
             },
         )
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.defs.resources import Home
+from trading_pipeline.steps.home import Home
 
 TOLERANCE = 1e-6  # fraction of capital; CSV keeps every digit, sums do not
 

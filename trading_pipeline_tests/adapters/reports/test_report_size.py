@@ -13,7 +13,7 @@ from trading_pipeline.core.market.actions import empty_actions
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline.defs.assets.report import report_series
+from trading_pipeline.steps.evaluate import report_series
 from trading_pipeline_tests.adapters.reports.histories import own_part
 from trading_pipeline_tests.core.evaluation.books import inputs
 from trading_pipeline_tests.core.trading.markets import random_scores, simulated

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.quality import examine_files
 from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.steps.quality import examine_files
 from trading_pipeline_tests.core.trading.markets import simulated
 
 SPLIT, DIVIDEND = "2020-08-31", "2020-02-07"  # New York is 4 hours behind UTC, then 5

@@ -231,7 +231,9 @@ def test_absences_of_a_release_that_believed_one_answer_were_told_once(store):
     assert store.absences()["nights"].tolist() == [1, 2]
 
 
-def test_what_was_asked_never_goes_back(store):
+def test_a_watermark_never_goes_back(store):
     for at in (NOW, NOW - pd.Timedelta(days=9)):
-        store.merge(empty_bars(), at, asked=pd.DataFrame({"symbol": ["AAA"], "asked_at": [at]}))
-    assert store.asked().to_dict("list") == {"symbol": ["AAA"], "asked_at": [NOW]}
+        store.merge(
+            empty_bars(), at, watermarks=pd.DataFrame({"symbol": ["AAA"], "asked_at": [at]})
+        )
+    assert store.watermarks().to_dict("list") == {"symbol": ["AAA"], "asked_at": [NOW]}

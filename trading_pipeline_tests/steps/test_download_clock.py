@@ -7,11 +7,11 @@ out differently; and bars noted as absent, that nobody could have yet, would nev
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.sources.venue_clock import VenueClock, date_of
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.steps.download import download
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import NOW, source_at
 from trading_pipeline_tests.fakes import stocks
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca
@@ -47,7 +47,7 @@ def stored_with(case, folder, off):
         now = case.today + off
         span = (first, case.today + pd.Timedelta(days=20))
         download(source_of(venue, now), store, case.market, span, lambda: now)
-    return store.read(), store.absences(), store.asked(), store.listed()
+    return store.read(), store.absences(), store.watermarks(), store.listed()
 
 
 @pytest.fixture(scope="module")

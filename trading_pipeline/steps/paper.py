@@ -6,9 +6,10 @@ anything follows from it, together with the whole state of the account; so a ses
 killed anywhere goes on from its last event and makes the same orders.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,22 @@ import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import evidence_of
+from trading_pipeline.core.backtest.run import evidence_of, score_grid
+from trading_pipeline.core.learning.checkpoint import check_checkpoint
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.progress import Advance
 from trading_pipeline.core.trading.groups import groups_at
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.core.trading.to_dict import json_number
+from trading_pipeline.core.trading.to_dict import json_number, to_json
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
-from trading_pipeline.errors import LedgerError
+from trading_pipeline.errors import LedgerError, TradingError
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import folds_of, read_panel
+from trading_pipeline.steps.plan import Plan
 
 _RENAMED = {"book": "mandate"}  # terms of sessions that were opened under another name
 
@@ -43,9 +49,13 @@ ORDER_COLUMNS = (
 )
 
 
+# Brings the orders that wait to the market of a bar, and says what became of them.
+Execute = Callable[[Trader, Bar], Filled]
+
+
 @dataclass(frozen=True)
-class Step:
-    """One bar of a session."""
+class SessionBar:
+    """One bar of a session, lived through and decided on."""
 
     at: pd.Timestamp
     filled: Filled
@@ -124,13 +134,18 @@ class ReplaySession:
         session: str,
         capital: float,
         clock: Callable[[], datetime],
+        execute: Execute = Trader.fill,
     ) -> None:
         """Open the session of that name, or go on where it stopped.
+
+        Args:
+            execute: simulated, unless a broker does it.
 
         Raises:
             LedgerError: the ledger knows the session with another market or capital.
         """
-        self.ledger, self.forecaster, self.clock = ledger, forecaster, clock
+        self.ledger, self.forecaster = ledger, forecaster
+        self.clock, self.execute = clock, execute
         self.panel, self.stream = forecaster.panel, f"paper/{market.name}/{session}"
         self.terms = {
             "market": market.name,
@@ -142,8 +157,8 @@ class ReplaySession:
             "horizon": market.horizon,
             "mandate": market.mandate,
             "shortable": market.shortable,
-            "costs": {name: _plain_term(value) for name, value in asdict(market.costs).items()},
-            "limits": {name: _plain_term(value) for name, value in market.limits.items()},
+            "costs": _numbers(asdict(market.costs)),
+            "limits": _numbers(market.limits),
             "sectors": dict(market.sectors),
         }
         newest = ledger.last(self.stream)
@@ -161,8 +176,8 @@ class ReplaySession:
         """The last bar that was decided on; None for a new session."""
         return self.trader.decided_at
 
-    def run(self, first: int, last: int) -> Iterator[Step]:
-        """Rows `first` to `last`, those already decided on left out; a step for each.
+    def run(self, first: int, last: int) -> Iterator[SessionBar]:
+        """Rows `first` to `last`, those already decided on left out.
 
         The first row is decided on like any other; its fill step only marks the account.
 
@@ -182,33 +197,29 @@ class ReplaySession:
             if self.resumed_at is None or stamp > self.resumed_at:
                 yield self._step(row)
 
-    def _step(self, row: int) -> Step:
-        filled = self.trader.fill(Bar.of(self.panel, row))
+    def _step(self, row: int) -> SessionBar:
+        filled = self.execute(self.trader, Bar.of(self.panel, row))
         if is_halted(self.ledger, self.forecaster.market.name):
             self.trader.kill()
         else:
             self.trader.revive()
         decided = self.trader.decide(self.forecaster.signals(row))
-        at = self.panel.timestamps[row]
-        self._journal(
-            [
-                *(Entry("fill", at.to_pydatetime(), plain(each)) for each in _rows(filled.fills)),
-                *(
-                    Entry("cash_flow", at.to_pydatetime(), plain(each))
-                    for each in _rows(filled.cash_flows)
-                ),
-                Entry("decision", at.to_pydatetime(), self._decision(decided)),
-            ]
-        )
-        return Step(at, filled, decided, self.trader.equity)
-
-    def _decision(self, decided: Decided) -> dict[str, Any]:
-        return {
-            "orders": [plain(each) for each in _rows(decided.orders)],
-            "vetoes": [plain(each) for each in _rows(decided.vetoes)],
-            "equity": self.trader.equity,
+        stamp, equity = self.panel.timestamps[row], self.trader.equity
+        at = stamp.to_pydatetime()
+        decision = {
+            "orders": _rows(decided.orders),
+            "vetoes": _rows(decided.vetoes),
+            "equity": equity,
             "state": self.trader.to_dict(),
         }
+        self._journal(
+            [
+                *(Entry("fill", at, each) for each in _rows(filled.fills)),
+                *(Entry("cash_flow", at, each) for each in _rows(filled.cash_flows)),
+                Entry("decision", at, decision),
+            ]
+        )
+        return SessionBar(stamp, filled, decided, equity)
 
     def _journal(self, entries: list[Entry]) -> None:
         self.ledger.append_many(self.stream, entries, self.clock(), after=self.seq)
@@ -236,23 +247,128 @@ def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
 
 
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A table's row as JSON takes it: instants as ISO text, missing numbers as null."""
-    return {name: _plain_value(value) for name, value in row.items()}
-
-
-def _plain_term(value: float | None) -> float | str | None:
-    """A number of the terms as JSON takes it: no infinity."""
-    return None if value is None else json_number(value)
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return [to_json(row) for row in table.to_dict("records")]
+
+
+def _numbers(terms: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: None if each is None else json_number(each) for name, each in terms.items()}
+
+
+def replay(
+    ledger: Ledger,
+    home: Home,
+    plan: Plan,
+    watch: Advance,
+    *,
+    session: str,
+    capital: float,
+    start: str = "",
+    end: str = "",
+    bars_per_second: float = 0.0,
+) -> Iterator[dict[str, Any]]:
+    """Run a session over its rows; after each bar, the account in a few numbers.
+
+    Args:
+        session: the same name with the same terms goes on where it stopped.
+        start, end: first and last day, YYYY-MM-DD; empty: all that checkpoints can trade.
+        bars_per_second: 0 is as fast as possible.
+
+    Raises:
+        TradingError: a checkpoint is missing, or there is no such day. LedgerError: other terms.
+    """
+    panel = read_panel(home, plan.market)
+    folds = _trained_folds(home, plan, panel)
+    first, last = _span(panel, folds, start, end)
+    history = _past_scores(home, plan, panel, first)
+    account = ReplaySession(
+        ledger,
+        plan.market,
+        Forecaster(panel, plan.market, folds, lambda key: _load(home, plan, key), history),
+        session=session,
+        capital=capital,
+        clock=lambda: datetime.now(UTC),
+        execute=Trader.fill,  # a broker of adapters/brokers goes here
+    )
+    done = fills = vetoes = 0
+    for bar in account.run(first, last):
+        done, fills = done + 1, fills + len(bar.filled.fills)
+        vetoes += len(bar.decided.vetoes)
+        row = int(panel.timestamps.get_loc(bar.at))
+        watch(row - first + 1, last - first + 1, f"{bar.at:%Y-%m-%d} equity {bar.equity:,.0f}")
+        yield _summary(account, bar.at, done, fills, vetoes)
+        if bars_per_second:
+            time.sleep(1 / bars_per_second)
+    if not done:
+        yield _summary(account, account.resumed_at, 0, 0, 0)
+
+
+def _past_scores(home: Home, plan: Plan, panel: Panel, first: int) -> np.ndarray:
+    """(T, N) scores stored of bars before row `first`: the evidence that a session starts with."""
+    store, scores = home.predictions(plan.market), np.full(panel.close.shape, np.nan)
+    if folds := store.folds():
+        scores[:first] = score_grid(panel, store.read(folds))[:first]
+    return scores
+
+
+def _summary(
+    session: ReplaySession, at: pd.Timestamp | None, bars: int, fills: int, vetoes: int
+) -> dict[str, Any]:
+    return {
+        "stream": session.stream,
+        "last_bar": str(at),
+        "bars": bars,
+        "fills": fills,
+        "vetoes": vetoes,
+        "equity": round(session.trader.equity, 2),
+        "positions": len(session.trader.holdings()),
+        "events": session.seq,
+    }
+
+
+def _trained_folds(home: Home, plan: Plan, panel: Panel) -> list[Fold]:
+    """Folds up to the newest that has a checkpoint; a hole among them is refused."""
+    known = home.checkpoints(plan.market).names()
+    folds = folds_of(panel, plan.recipe)
+    trained = [key for key in folds if key in known]
+    wanted = [key for key in folds if trained and key <= trained[-1]]
+    if missing := [key for key in wanted if key not in known]:
+        raise TradingError(
+            f"no checkpoint for fold {', '.join(missing)}; run `trading-pipeline train --market "
+            f"{plan.market.name}` first"
+        )
+    return [folds[key] for key in wanted]
+
+
+def _load(home: Home, plan: Plan, key: str) -> dict[str, Any]:
+    """The checkpoint of a fold; that of other bars is taken, that of other settings refused."""
+    checkpoint = home.checkpoints(plan.market).read(key)
+    check_checkpoint(checkpoint, plan.recipe)
+    return checkpoint
+
+
+def _span(panel: Panel, folds: list[Fold], start: str, end: str) -> tuple[int, int]:
+    """First and last row to live through."""
+    if not folds:
+        raise TradingError(
+            "no fold has a checkpoint to trade with; run `trading-pipeline demo` or `train` first"
+        )
+    first, last = folds[0].test.first, folds[-1].test.last
+    if start:
+        first = max(first, int(panel.timestamps.searchsorted(_day(start))))
+    if end:
+        after = int(panel.timestamps.searchsorted(_day(end) + pd.Timedelta(days=1)))
+        last = min(last, after - 1)
+    if first > last:
+        days = (
+            f"{panel.timestamps[folds[0].test.first]:%Y-%m-%d} to {panel.timestamps[-1]:%Y-%m-%d}"
+        )
+        raise TradingError(f"nothing to replay there: checkpoints can trade {days}")
+    return first, last
+
+
+def _day(text: str) -> pd.Timestamp:
+    try:
+        return pd.Timestamp(text, tz="UTC")
+    except ValueError as error:
+        raise TradingError(f"{text!r} is not a day; write it like 2009-12-31") from error

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from trading_pipeline.core.learning.dataset import Dataset
-from trading_pipeline.defs.assets.report import refuse_nothing_eligible
 from trading_pipeline.errors import EvaluationError
+from trading_pipeline.steps.freshness import refuse_nothing_eligible
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel
-from trading_pipeline_tests.defs.small_report import small_book
+from trading_pipeline_tests.steps.small_report import small_book
 
 
 def test_the_small_report_trades_and_earns_dividends():

@@ -10,12 +10,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.download import download
-from trading_pipeline.adapters.download_actions import actions_of, notices_of
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.sources.retry import HURRY
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.errors import VenueDown
+from trading_pipeline.steps.download import actions_of, download, notices_of
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.fakes import binance
 from trading_pipeline_tests.fakes.binance import Pair

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters.feature_update import is_current, update_features
 from trading_pipeline.adapters.store.bars import BarStore
-from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning import dataset
 from trading_pipeline.core.learning.dataset import features_of
@@ -19,6 +17,9 @@ from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import StoreError
+from trading_pipeline.steps.features import update_features
+from trading_pipeline.steps.freshness import features_are_current
+from trading_pipeline.steps.home import Home
 from trading_pipeline_tests.synthetic import panel
 
 SYMBOLS = tuple(f"S{place}" for place in range(10))
@@ -33,7 +34,8 @@ class Workshop:
     """The two stores of a market, and what they should hold."""
 
     def __init__(self, folder):
-        self.bars, self.features = BarStore(folder / "raw"), FeatureStore(folder / "f.duckdb", "m")
+        self.home = Home(str(folder))
+        self.bars, self.features = self.home.bars(MARKET), self.home.features(MARKET)
 
     def store(self, bars, first, last):
         """The bars of business days [first, last), all that there are."""
@@ -44,14 +46,14 @@ class Workshop:
         return start.to_pydatetime(), end.to_pydatetime()
 
     def update(self, days):
-        return update_features(self.bars, self.features, MARKET, HISTORY, days)
+        return update_features(self.home, MARKET, days, NOW)
 
     def check(self):
         bars = on_open_days(self.bars.read(), CALENDAR)  # holidays are among the business days
         rebuilt = Panel.of(bars, self.bars.read_actions(), MARKET.symbols)
         expected, got = features_of(rebuilt, MARKET.calendar), self.features.read()
         pd.testing.assert_frame_equal(got, expected, check_exact=True)
-        assert is_current(self.bars, self.features, MARKET)
+        assert features_are_current(self.home, MARKET)
 
 
 def with_history(bars, seed):
@@ -161,7 +163,7 @@ def test_a_late_split_and_a_removed_bar_are_followed_too(shop, history):
     span = shop.store(history, 0, DAYS)
     shop.update(span)
     shop.bars.write_actions(some_actions(history, 12, 0))
-    assert not is_current(shop.bars, shop.features, MARKET)
+    assert not features_are_current(shop.home, MARKET)
     shop.update((span[1], span[1]))
     shop.check()
     shop.store(history.drop(index=[4000]), 0, DAYS)
@@ -195,11 +197,11 @@ def test_other_settings_or_an_unknown_past_rebuild(shop, history):
     span = shop.store(history, 0, DAYS)
     assert shop.update(span).reason.startswith("all of them: none were of this catalog")
     fewer = Market(name="m", source="sample", symbols=SYMBOLS[:9], start=date(2020, 1, 1))
-    done = update_features(shop.bars, shop.features, fewer, HISTORY, (span[1], span[1]))
+    done = update_features(shop.home, fewer, (span[1], span[1]), NOW)
     assert done.reason == "all of them: the market's settings have changed"
     assert set(shop.features.read()["symbol"]) <= set(SYMBOLS[:9])
     shop.features.write(shop.features.read(), shop.features.catalog_hash())
-    assert not is_current(shop.bars, shop.features, fewer)
+    assert not features_are_current(shop.home, fewer)
 
 
 def test_without_bars_it_says_what_to_do(shop):

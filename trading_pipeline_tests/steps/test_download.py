@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters import download as module
-from trading_pipeline.adapters.download import download
-from trading_pipeline.adapters.download_actions import actions_of, first_changed_action
 from trading_pipeline.adapters.sources.parquet import ParquetSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.venue_calls import GIVE_UP, WORKERS
@@ -24,6 +21,8 @@ from trading_pipeline.errors import (
     StoreError,
     UnknownSymbol,
 )
+from trading_pipeline.steps import venue_download as module
+from trading_pipeline.steps.download import actions_of, download, first_changed_action
 from trading_pipeline_tests.fakes.table import BARS, COUNT, NAMES, NOW, UNSETTLED, TableVenue
 from trading_pipeline_tests.synthetic import panel
 
@@ -190,7 +189,7 @@ def test_a_symbol_that_keeps_failing_does_not_lose_the_others(venue, store, erro
     done = fetch(venue, store)
     assert done.failures == {"BBB": str(error)}
     assert_whole(store, BARS[BARS["symbol"] != "BBB"].reset_index(drop=True))
-    assert store.asked()["symbol"].tolist() == ["AAA", "CCC"]
+    assert store.watermarks()["symbol"].tolist() == ["AAA", "CCC"]
     venue.errors.clear()
     done = fetch(venue, store)
     assert (done.failures, done.added) == ({}, COUNT)
@@ -409,7 +408,7 @@ def test_small_batches_store_the_same(venue, store, tmp_path, monkeypatch):
     done = fetch(venue, other)
     assert done.requests == len(NAMES) * COUNT / 20
     assert other.data_hash() == store.data_hash()
-    pd.testing.assert_frame_equal(other.asked(), store.asked())
+    pd.testing.assert_frame_equal(other.watermarks(), store.watermarks())
     fetch(venue, other)
     assert venue.bars_asked() == UNSETTLED * len(NAMES)
 
@@ -443,9 +442,9 @@ def test_a_later_start_leaves_what_is_unsettled_before_it(venue, store):
     """The bars before it could have changed, and were not asked for."""
     early = NOW - timedelta(days=2)
     fetch(venue, store, now=early)
-    asked = store.asked()
+    asked = store.watermarks()
     fetch(venue, store, span=(NOW - timedelta(days=1), SPAN[1]))
-    pd.testing.assert_frame_equal(store.asked(), asked)
+    pd.testing.assert_frame_equal(store.watermarks(), asked)
     fetch(venue, store)
     assert_whole(store)
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
-from trading_pipeline.adapters.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
 from trading_pipeline.core.backtest.run import evidence_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
@@ -21,6 +20,7 @@ from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Inputs
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import LedgerError
+from trading_pipeline.steps.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel
@@ -45,7 +45,7 @@ def ledger(tmp_path):
         yield opened
 
 
-def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET):
+def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET, **how):
     ticks = count()
     return ReplaySession(
         ledger,
@@ -54,6 +54,7 @@ def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET):
         session=session,
         capital=capital,
         clock=lambda: datetime(2030, 1, 1, 0, 0, next(ticks) % 60, tzinfo=UTC),
+        **how,
     )
 
 
@@ -109,6 +110,20 @@ def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints)
     assert len(filled) >= 100
     assert sum(len(step.decided.vetoes) for step in steps) >= 2
     assert ledger.verify("paper/sample/paper") > 400
+
+
+def test_orders_are_executed_in_one_place(ledger, checkpoints):
+    """Where a broker would do it: it is handed every bar, and what it fills is journalled."""
+    bars = []
+
+    def execute(trader, bar):
+        bars.append(bar)
+        return trader.fill(bar)
+
+    steps = list(paper(ledger, checkpoints, execute=execute).run(FIRST, FIRST + 5))
+    assert [bar.timestamp for bar in bars] == [step.at for step in steps]
+    journalled = list(ledger.read("paper/sample/paper", kind="fill"))
+    assert len(journalled) == sum(len(step.filled.fills) for step in steps) > 0
 
 
 def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, checkpoints):

@@ -1,27 +1,29 @@
 """What the demo can prove on the spot, whatever the verdict on the edge is."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
-from trading_pipeline.defs.assets.report import INPUTS
-from trading_pipeline.defs.inputs import Plan, read_panel
-from trading_pipeline.defs.paper import run_session
-from trading_pipeline.defs.runs import Runner
+from trading_pipeline.core.features.catalog import CATALOG, compute_features
+from trading_pipeline.core.leakage.experiment import find_leaks
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.steps.freshness import INPUTS
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.paper import journalled_orders
 
 BARS = 40  # replayed on paper; about a second for every six
 
 
-def planted_leak(run: Runner, plan: Plan) -> str:
+def planted_leak(home: Home, market: Market) -> str:
     """Shift one feature by a bar, so that it knows tomorrow, and see the leakage check find it."""
-    from trading_pipeline.core.features.catalog import CATALOG, compute_features
-    from trading_pipeline.core.leakage.experiment import find_leaks
-
-    bars = read_panel(run.home, plan.market).adjusted_bars()
+    bars = read_panel(home, market).adjusted_bars()
     recent = bars[bars["timestamp"] >= bars["timestamp"].max() - pd.DateOffset(years=3)]
 
     def leaking(some: pd.DataFrame) -> pd.DataFrame:
-        table = compute_features(some, calendar=plan.market.calendar)
+        table = compute_features(some, calendar=market.calendar)
         return table.assign(ret_1=table.groupby("symbol")["ret_1"].shift(-1))
 
     lookbacks = {each.name: each.lookback for each in CATALOG}
@@ -32,23 +34,26 @@ def planted_leak(run: Runner, plan: Plan) -> str:
     return f"caught: a feature shifted by one bar ({'; '.join(caught)})"
 
 
-def paper_equals_backtest(run: Runner, plan: Plan, capital: float) -> str:
+def paper_equals_backtest(
+    home: Home, market: Market, capital: float, run_session: Callable[[dict[str, Any]], object]
+) -> str:
     """Replay the first bars on paper, and compare the orders with those of the report.
 
     The session is named after what the report was made from: another report is another session,
     and the same one is only looked up.
-    """
-    from trading_pipeline.adapters.paper import journalled_orders
 
-    folder = run.home.report(plan.market)
+    Args:
+        run_session: runs a paper session of these terms to its end.
+    """
+    folder = home.report(market)
     summary = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     session = f"demo-{summary['lineage'][INPUTS][:12]}"
     ordered = pd.read_csv(folder / "orders.csv")
     stamps = pd.read_csv(folder / "equity.csv")["timestamp"]
     last = stamps.iloc[min(BARS, len(stamps) - 1)]
-    run_session(run, plan, {"session": session, "capital": capital, "end": str(last)[:10]})
-    with run.home.ledger() as ledger:
-        papered = journalled_orders(ledger, f"paper/{plan.market.name}/{session}")
+    run_session({"session": session, "capital": capital, "end": str(last)[:10]})
+    with home.ledger() as ledger:
+        papered = journalled_orders(ledger, f"paper/{market.name}/{session}")
     names = ["decided_at", "symbol", "side", "quantity"]
     mine, theirs = (_before(table, last)[names] for table in (papered, ordered))
     if mine.equals(theirs):

@@ -14,9 +14,9 @@ from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.defs.inputs import Plan, recipe_of
-from trading_pipeline.defs.sweep import OWN, sweep_predictions
 from trading_pipeline.errors import LedgerError, TradingError
+from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.sweep import OWN, sweep_predictions
 from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel, random_scores
 
 MARKET = Market(
@@ -45,7 +45,7 @@ def swept(ledger, stored, market=MARKET, **limits):
 
 
 def config_hash(market):
-    return recipe_of(Plan(market)).config_hash(catalog_hash())
+    return Plan(market).recipe.config_hash(catalog_hash())
 
 
 def test_the_own_profile_is_marked_where_it_is_among_the_variants(home, stored):

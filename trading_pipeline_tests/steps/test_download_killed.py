@@ -9,8 +9,8 @@ import time
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.download import download
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.steps.download import download
 from trading_pipeline_tests.fakes.binance import source_of
 from trading_pipeline_tests.fakes.downloads import CASES
 from trading_pipeline_tests.fakes.venue import Fault
@@ -21,7 +21,8 @@ COMMAND = """
 import sys
 import pandas as pd
 from pathlib import Path
-from trading_pipeline.adapters import download as module
+from trading_pipeline.steps import venue_download as module
+from trading_pipeline.steps.download import download
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline_tests.fakes.downloads import CASES
@@ -31,7 +32,7 @@ case = CASES["binance"]
 module.WINDOW = module.SHORTEST_WINDOW = 20  # a merge for every 20 bars of a symbol
 span = pd.Timestamp(case.market.start, tz="UTC"), case.today.normalize() + pd.Timedelta(days=1)
 print("begins", flush=True)
-module.download(
+download(
     CcxtSource("binance", "1d", url), BarStore(Path(folder)), case.market, span, lambda: case.today
 )
 print("done", flush=True)

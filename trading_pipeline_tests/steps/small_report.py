@@ -13,7 +13,7 @@ from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.evaluation.backtest import holdings_of
 from trading_pipeline.core.trading.inputs import Inputs
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.defs.assets.report import report_series
+from trading_pipeline.steps.evaluate import report_series
 from trading_pipeline_tests.core.learning.sample_market import MARKET, panel
 
 

@@ -1,23 +1,21 @@
-"""From a source into the store: what is missing or may have changed, and nothing else.
+"""From a venue into the store: what is missing or may have changed, and nothing else.
 
-Rows that no market could have made are set aside (`core/market/set_aside.py`), all else is stored.
-A source on this machine is the whole truth of what it has. A venue is asked, symbol by symbol and
-several at once, for the bars that the calendar expects and the store lacks, and for those that it
-may still correct (`core/market/coverage.py`). What came is stored in batches, so a kill loses one
-of them at most; a symbol that fails twice is reported, and the others go on. An answer that lacks
-more than a halt explains is such a failure, though what came of it is stored.
+The venue is asked, symbol by symbol and several at once, for the bars that the calendar expects
+and the store lacks, and for those that it may still correct (`core/market/fetch_plan.py`). What
+came is stored in batches, so a kill loses one of them at most; a symbol that fails twice is
+reported, and the others go on. An answer that lacks more than a halt explains is such a failure,
+though what came of it is stored.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 
 import pandas as pd
 
-from trading_pipeline.adapters.download_listings import Listings
-from trading_pipeline.adapters.sources.source import BarSource, LiveSource, bars_and_aside
+from trading_pipeline.adapters.sources.source import LiveSource
 from trading_pipeline.adapters.store.bars import BarStore, Merged
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
 from trading_pipeline.core.market.bars import KEY, empty_bars
@@ -36,6 +34,7 @@ from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, 
 from trading_pipeline.core.market.versions import Span
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import BarsError, SourceError
+from trading_pipeline.steps.listings import Listings
 
 BATCH = 250_000  # bars that are kept in memory before they are stored
 WINDOW = 1_000_000  # bars of all symbols that one look at the store is about
@@ -67,41 +66,6 @@ class Downloaded:
         self.first_changed = min(stamps, default=None)
 
 
-def download(
-    source: BarSource | LiveSource,
-    store: BarStore,
-    market: Market,
-    span: Span,
-    now: Callable[[], datetime],
-    progress: Advance = lambda done, total, note: None,
-    *,
-    refetch: bool = False,
-) -> Downloaded:
-    """Bring the store up to date with the source in [start, end).
-
-    Args:
-        source: if it is not `live`, all that it has replaces what is stored in the span.
-        now: the clock, of a source on this machine; a venue's own says which bars have closed.
-        progress: called with symbols done, symbols, and a note.
-        refetch: ask a venue for everything again; what differs becomes a revision.
-
-    Raises:
-        StoreError: the store is of another source, feed or timeframe, or cannot be written.
-        CredentialsError: the venue's keys are missing or refused.
-        SourceError, BarsError: no symbol could be had; this is the complaint of the first one. Or
-            more than 1 % of a source on this machine are no bars.
-    """
-    if source.live:
-        return _VenueDownload(source, store, market, progress, refetch).run(span)  # type: ignore[arg-type]
-    identity = {"source": market.source}
-    store.check_identity(identity)
-    bars, aside = bars_and_aside(source, market, span)  # type: ignore[arg-type]
-    check_share(aside, len(bars), market.source)
-    done = Downloaded(requests=1)
-    done.add(len(bars), aside, store.merge(bars, now(), span, aside=aside, identity=identity))
-    return done
-
-
 class _Incomplete(SourceError):
     """The venue answered, with less than there must be; what came is stored."""
 
@@ -118,7 +82,7 @@ class _Request:
         return [_Request([symbol], self.start, self.end) for symbol in self.symbols]
 
 
-class _VenueDownload:
+class VenueDownload:
     """One download from a venue."""
 
     def __init__(
@@ -217,7 +181,7 @@ class _VenueDownload:
         symbols: list[str],
         started: datetime,
     ) -> pd.DataFrame:
-        absent, asked = self.store.absences(), self.store.asked()
+        absent = self.store.absences()
         # What was set aside is asked for like what is stored: until it is settled.
         known = [self.store.keys(*span), self.store.set_aside()[KEY]]
         return requests_for(
@@ -226,7 +190,7 @@ class _VenueDownload:
             symbols,
             stored=_KEYS if self.refetch else pd.concat(known),
             absent=absent.iloc[:0] if self.refetch else absent[absent["timestamp"].between(*span)],
-            asked=asked,
+            watermarks=self.store.watermarks(),
             now=started,
             listed=self.listings.first,
         )
@@ -263,8 +227,8 @@ class _VenueDownload:
         Not those that an earlier download asked for, but of which bars that could have changed
         since lie before the span.
         """
-        asked = self.store.asked().set_index("symbol")["asked_at"]
-        unsettled = asked - SETTLE[self.calendar.name]
+        watermarks = self.store.watermarks().set_index("symbol")["asked_at"]
+        unsettled = watermarks - SETTLE[self.calendar.name]
         return set(self.market.symbols) - set(unsettled.index[unsettled < start])
 
     @property
@@ -277,7 +241,7 @@ class _Batch:
 
     def __init__(
         self,
-        run: _VenueDownload,
+        run: VenueDownload,
         span: tuple[pd.Timestamp, pd.Timestamp],
         started: datetime,
         symbols: list[str],
@@ -331,7 +295,7 @@ class _Batch:
         bars = bars.drop_duplicates(KEY, keep="last")  # of what was asked for twice
         noted = [each for each in self.symbols if each in run.noted and not self.left[each]]
         until = asked_at(run.calendar, self.span[1], self.started)
-        asked = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
+        watermarks = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
         absences = self.answered.absences() if last else None
         told = run.listings.told
         listed = pd.DataFrame({"symbol": [*told], "listed": [*told.values()]})
@@ -341,7 +305,7 @@ class _Batch:
             self.started,
             absences=absences,
             aside=self.aside.drop_duplicates(KEY, keep="last"),
-            asked=asked,
+            watermarks=watermarks,
             listed=listed,
             identity=run.identity,
         )

@@ -8,22 +8,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.adapters.store.trials import (
+    Trial,
+    distinct_trials,
+    panel_identity,
+    record_trials,
+)
+from trading_pipeline.core.backtest.run import Basis, score_grid
+from trading_pipeline.core.backtest.sweep import Grid, market_under, sweep
+from trading_pipeline.core.evaluation.performance import day_closes
+from trading_pipeline.core.evaluation.sweep import Luck, luck_of, sweep_table
+from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.core.trading.profiles import Profile, profile_of
-from trading_pipeline.defs.inputs import Plan, recipe_of
-from trading_pipeline.defs.resources import Home
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from trading_pipeline.adapters.store.ledger import Ledger
-    from trading_pipeline.adapters.store.trials import Trial
-    from trading_pipeline.core.backtest.sweep import Grid
-    from trading_pipeline.core.evaluation.sweep import Luck
+from trading_pipeline.core.trading.terms import Terms
+from trading_pipeline.steps.freshness import predicted
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.plan import Plan
 
 OWN = "the market's own"  # name of the row that stands for pipeline.toml, if no other is it
 
@@ -32,10 +39,10 @@ OWN = "the market's own"  # name of the row that stands for pipeline.toml, if no
 class Swept:
     """What a sweep came to."""
 
-    table: "pd.DataFrame"  # `sweep_table`, the limits swept in front, `own` (bool) behind
+    table: pd.DataFrame  # `sweep_table`, the limits swept in front, `own` (bool) behind
     limits: tuple[str, ...]  # the ones swept
     left_out: Mapping[str, str]  # combinations that are no profile, and why
-    luck: "Luck"
+    luck: Luck
     new_trials: int  # that the journal did not have before
     days: int
     first: datetime
@@ -45,7 +52,7 @@ class Swept:
 def sweep_market(
     home: Home,
     plan: Plan,
-    grid: "Grid",
+    grid: Grid,
     capital: float,
     threads: int,
     watching: Callable[[str], Advance],
@@ -61,8 +68,6 @@ def sweep_market(
     Raises:
         StoreError: predictions are missing or out of date. EvaluationError: too short a history.
     """
-    from trading_pipeline.defs.assets.report import predicted
-
     data, folds = predicted(home, plan)
     table = home.predictions(plan.market).read(folds)
     with home.ledger() as ledger:
@@ -72,12 +77,12 @@ def sweep_market(
 
 
 def sweep_predictions(
-    ledger: "Ledger",
+    ledger: Ledger,
     plan: Plan,
     panel: Panel,
-    predictions: "pd.DataFrame",
-    eligible: "np.ndarray",
-    grid: "Grid",
+    predictions: pd.DataFrame,
+    eligible: np.ndarray,
+    grid: Grid,
     capital: float,
     threads: int,
     watching: Callable[[str], Advance],
@@ -87,12 +92,6 @@ def sweep_predictions(
     Args:
         panel: T rows, N symbols. eligible: (T, N) bool.
     """
-    from trading_pipeline.core.backtest.run import Basis, score_grid
-    from trading_pipeline.core.backtest.sweep import sweep
-    from trading_pipeline.core.evaluation.performance import day_closes
-    from trading_pipeline.core.evaluation.sweep import luck_of, sweep_table
-    from trading_pipeline.core.trading.terms import Terms
-
     market, own = plan.market, profile_of(plan.market)
     profiles = _with_own(grid.profiles, own)
     basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
@@ -124,28 +123,19 @@ def _with_own(profiles: Mapping[str, Profile], own: Profile) -> dict[str, Profil
 
 
 def _journal(
-    ledger: "Ledger",
+    ledger: Ledger,
     plan: Plan,
     profiles: Mapping[str, Profile],
     sharpes: Sequence[float],
     at: datetime,
-) -> tuple[list["Trial"], int]:
+) -> tuple[list[Trial], int]:
     """Append all variants at once; every distinct trial so far, and how many of them are new."""
-    from trading_pipeline.adapters.store.trials import (
-        Trial,
-        distinct_trials,
-        panel_identity,
-        record_trials,
-    )
-    from trading_pipeline.core.backtest.sweep import market_under
-    from trading_pipeline.core.features.catalog import catalog_hash
-
     market, catalog = plan.market, catalog_hash()
     panel = panel_identity(market.source, market.symbols, market.timeframe)
     trials = []
     for profile, sharpe in zip(profiles.values(), sharpes, strict=True):
         variant = market_under(market, profile)
-        config = recipe_of(replace(plan, market=variant)).config_hash(catalog)
+        config = replace(plan, market=variant).recipe.config_hash(catalog)
         # The market's own is what every report of it evaluates.
         kind = "walk_forward" if variant is market else "sweep"
         trials.append(Trial(config, panel, kind, sharpe if isfinite(sharpe) else None))

@@ -2,16 +2,16 @@
 
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.quality import examine_files, examine_store, write_quality
-from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore
+from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import BarsError, SourceError
+from trading_pipeline.steps.quality import examine_files, examine_store, write_quality
 from trading_pipeline_tests.core.market.planted import clean_bars, scaled
 
 BARS = clean_bars(240)
@@ -50,25 +50,27 @@ def test_bars_stamped_with_midnight_in_new_york_are_of_their_session(tmp_path):
     assert [each.kind for each in examine_files(tmp_path).findings] == ["adjusted"]
 
 
-def test_a_store_of_extended_hours_is_told_that_its_years_are_longer(tmp_path):
+def test_a_store_of_extended_hours_is_told_that_its_years_are_longer(home):
     """15 bars a day and not 7: every annual figure of such a market would be wrong."""
     days = BARS["timestamp"].unique()
     hours = pd.timedelta_range("9h", periods=15, freq="h")
     stamps = pd.DatetimeIndex([day + hour for day in days for hour in hours])
     rows = {"timestamp": stamps, "symbol": "AAA", "volume": 1.0}
     bars = pd.DataFrame(rows | dict.fromkeys(("open", "high", "low", "close"), 10.0))
-    store, span = BarStore(tmp_path), (stamps[0], stamps[-1] + hours[0])
-    store.merge(check_bars(bars), stamps[-1])
     market = Market(
-        name="m", source="parquet", symbols=("AAA",), start=date(2020, 1, 1), timeframe="1h"
+        name="m",
+        source="parquet",
+        symbols=("AAA",),
+        start=stamps[0].date(),
+        end=stamps[-1].date() + timedelta(days=1),
+        timeframe="1h",
     )
-    (pace,) = (
-        each for each in examine_store(store, market, span, None).findings if each.kind == "pace"
-    )
+    home.bars(market).merge(check_bars(bars), stamps[-1])
+    (pace,) = (each for each in examine_store(home, market).findings if each.kind == "pace")
     count = int(re.search(r"measured_bars_per_year = (\d+)", pace.text)[1])
     assert count == pytest.approx(15 * 252, rel=0.02)
     told = replace(market, measured_bars_per_year=count)
-    assert "pace" not in [each.kind for each in examine_store(store, told, span, None).findings]
+    assert "pace" not in [each.kind for each in examine_store(home, told).findings]
 
 
 def test_what_cannot_be_examined_is_refused(tmp_path):

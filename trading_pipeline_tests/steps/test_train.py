@@ -15,9 +15,10 @@ from tensorboardX.proto.event_pb2 import Event
 from trading_pipeline.adapters.distributed import RUNS, command, write_job
 from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs.assets import training
-from trading_pipeline.defs.inputs import Plan, recipe_of
+from trading_pipeline.defs.assets.models import host_of
 from trading_pipeline.errors import TrainingError
+from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.train import train_fold as train_fold_of
 from trading_pipeline_tests.core.learning.checkpoints import assert_same_answers
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, fold
 
@@ -30,25 +31,28 @@ def shorten(monkeypatch):
     """The recipe of a plan with a budget of a few steps, for the test and for what it tests."""
 
     def make(steps, every):
-        def few(plan):
-            made = recipe_of(plan)
-            budget = replace(made.training, steps=steps, warmup=2, evaluate_every=every)
-            return replace(made, training=budget)
+        made = Plan.recipe.fget
 
-        monkeypatch.setattr(training, "recipe_of", few)
+        def few(plan):
+            recipe = made(plan)
+            budget = replace(recipe.training, steps=steps, warmup=2, evaluate_every=every)
+            return replace(recipe, training=budget)
+
+        monkeypatch.setattr(Plan, "recipe", property(few))
         return few
 
     return make
 
 
 def materialize(home, instance, plan):
-    """`trained`, inside a real run: (checkpoint, digest)."""
+    """`train_fold` of the step, inside a real run: (checkpoint, digest)."""
     made = []
 
     @dg.asset
     def checkpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        watch = Progress().start("training", context.log.info)
-        made.append(training.trained(context, home, plan, dataset(), fold(), NAME, watch))
+        host = host_of(context, Progress())
+        done = train_fold_of(home, plan, dataset(), fold(), NAME, host, f"fold {NAME}")
+        made.append((done.checkpoint, done.digest))
         return dg.MaterializeResult()
 
     dg.materialize([checkpoint], instance=instance)

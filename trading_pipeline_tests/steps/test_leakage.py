@@ -10,12 +10,11 @@ from trading_pipeline.core.learning.dataset import features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.defs import inputs
-from trading_pipeline.defs import leakage as module
-from trading_pipeline.defs.checks import models
 from trading_pipeline.defs.checks.models import predictions_do_not_look_ahead
-from trading_pipeline.defs.inputs import Plan
-from trading_pipeline.defs.leakage import MODEL, examine_market
+from trading_pipeline.steps import inputs
+from trading_pipeline.steps import leakage as module
+from trading_pipeline.steps.leakage import MODEL, examine_market
+from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import (
     KEY,
@@ -41,8 +40,7 @@ def model():
 def stored(home, model, monkeypatch):
     """Features, a checkpoint and predictions of the sample market; bars come from memory."""
     checkpoint, said = model
-    for each in (inputs, models, module):
-        monkeypatch.setattr(each, "recipe_of", lambda plan: recipe())
+    monkeypatch.setattr(Plan, "recipe", recipe())
     for each in (inputs, module):
         monkeypatch.setattr(each, "read_panel", lambda home, market: panel())
     home.features(MARKET).write(features_of(panel(), MARKET.calendar), catalog_hash())

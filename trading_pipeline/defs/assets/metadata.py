@@ -1,0 +1,164 @@
+"""What the page of an asset shows of a materialization."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pandas as pd
+
+from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.store.history import SET_ASIDE
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.revisions import newest_changes
+from trading_pipeline.steps.download import ActionsDownloaded
+from trading_pipeline.steps.venue_download import Downloaded
+
+if TYPE_CHECKING:  # they load torch, which the code location must not
+    from trading_pipeline.steps.evaluate import Evaluated
+    from trading_pipeline.steps.features import Updated
+
+_SHOWN = 20  # symbols and revisions
+
+
+def of_bars(market: Market, store: BarStore, done: Downloaded) -> dict[str, Any]:
+    """A download of bars."""
+    stamps, first_changed = store.keys()["timestamp"], done.first_changed
+    return {
+        "rows": len(stamps),
+        "symbols": ", ".join(market.symbols[:_SHOWN]),
+        "first": str(stamps.min()) if len(stamps) else "none",
+        "last": str(stamps.max()) if len(stamps) else "none",
+        "came": done.rows,
+        "added": done.added,
+        "changed": done.changed,
+        "removed": done.removed,
+        "first_changed": str(first_changed) if first_changed is not None else "none",
+        "requests": done.requests,
+        "failed": done.failures or "none",
+        "set_aside": len(store.set_aside()),
+        "revisions": len(store.revisions()),
+        "folder": dg.MetadataValue.path(str(store.folder)),
+    }
+
+
+def of_newest_day(store: BarStore) -> dict[str, Any]:
+    """What is long: told of the newest day alone, as a first download has thousands of them."""
+    return {
+        "newest_revisions": dg.MetadataValue.md(revisions_text(store.revisions())),
+        "rows_set_aside": dg.MetadataValue.md(aside_text(store.set_aside())),
+    }
+
+
+def revisions_text(revisions: pd.DataFrame) -> str:
+    """A Markdown table of the newest changes."""
+    changes = newest_changes(revisions, _SHOWN)
+    if changes.empty:
+        return "none: no stored bar was ever changed"
+    for column in ("bar", "stored", "revised"):
+        changes[column] = changes[column].dt.strftime("%Y-%m-%d %H:%M").fillna("unknown")
+    return str(changes.to_markdown(index=False, floatfmt=".10g"))
+
+
+def aside_text(aside: pd.DataFrame) -> str:
+    """A Markdown table of rows that came and are no bars."""
+    if aside.empty:
+        return "none: every row that came is a bar"
+    shown = aside[:_SHOWN].assign(timestamp=aside["timestamp"].dt.strftime("%Y-%m-%d %H:%M"))
+    more = len(aside) - len(shown)
+    rest = f"\n\nand {more:,} more: `{SET_ASIDE.file}` in the folder" if more > 0 else ""
+    return str(shown.to_markdown(index=False, floatfmt=".10g")) + rest
+
+
+def of_actions(done: ActionsDownloaded) -> dict[str, Any]:
+    """Splits and dividends."""
+    changed, actions = done.first_changed, done.actions
+    news = {"first_changed": "none" if changed is None else str(changed)}
+    if actions is None:
+        note = "none known: prices are taken as total-return units and pay no dividends"
+        return news | {"rows": 0, "note": note}
+    counts = actions.groupby(["symbol", "kind"]).size().reset_index(name="events")
+    return news | {
+        "rows": len(actions),
+        "events": dg.MetadataValue.md(counts.to_markdown(index=False)),
+        "unknown_to_the_source": ", ".join(done.unknown) or "none",
+        "notices": len(done.notices),
+        "newest_notices": dg.MetadataValue.md(notices_text(done.notices)),
+    }
+
+
+def notices_text(notices: pd.DataFrame) -> str:
+    """A Markdown table of what prices are not adjusted for, the newest first."""
+    if notices.empty:
+        return "none: splits and cash dividends are all that happened"
+    newest = notices.sort_values("timestamp", ascending=False)[:_SHOWN]
+    days = newest["timestamp"].dt.strftime("%Y-%m-%d")
+    return str(newest.assign(timestamp=days).to_markdown(index=False, floatfmt=".10g"))
+
+
+def of_features(done: "Updated") -> dict[str, Any]:
+    """An update of the features."""
+    from trading_pipeline.core.features.catalog import NAMES, catalog_hash
+    from trading_pipeline.core.features.coverage import coverage_markdown
+
+    rows = done.features
+    return {
+        "rows": len(rows),
+        "features": len(NAMES),
+        "catalog_hash": short(catalog_hash()),
+        "computed": done.reason,
+        "rebuilt": "the catalog has changed" if done.rebuilt else "no",
+        "coverage": dg.MetadataValue.md(coverage_markdown(rows)),
+        "complete": float(rows[list(NAMES)].notna().to_numpy().mean()) if len(rows) else 0.0,
+    }
+
+
+def of_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """A trained model."""
+    return {
+        "train_start": checkpoint["train_start"],
+        "train_end": checkpoint["train_end"],
+        "last_target": checkpoint["last_target"],
+        "validation_information": checkpoint["metrics"]["validation_information"],
+        "fingerprint": short(checkpoint["fingerprint"]),
+    }
+
+
+def of_report(done: "Evaluated") -> dict[str, Any]:
+    """The report in short."""
+    from trading_pipeline.adapters.reports.charts.pictures import as_markdown
+    from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
+    from trading_pipeline.adapters.reports.features_page import drift_sentence
+    from trading_pipeline.adapters.reports.text import (
+        markdown_attribution,
+        markdown_brief,
+        markdown_table,
+    )
+
+    summary, series, files = done.summary, done.series, done.files
+    verdict, benchmark = summary["verdict"], summary["benchmark"]
+    curve = equity_markdown(series.equity, series.baselines[benchmark], benchmark)
+    return {
+        "verdict": f"the edge is {verdict['edge']}",
+        "equity": dg.MetadataValue.md(curve),
+        "summary": dg.MetadataValue.md(markdown_brief(summary)),
+        "chart": dg.MetadataValue.md(as_markdown(files["png"].read_bytes(), "equity")),
+        **{
+            name: dg.MetadataValue.md(as_markdown(files[name].read_bytes(), name))
+            for name in ("drawdown", "months")
+        },
+        "attribution": dg.MetadataValue.md(markdown_attribution(summary)),
+        "all_metrics": dg.MetadataValue.md(markdown_table(summary)),
+        "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in verdict["reasons"])),
+        "report": dg.MetadataValue.path(str(files["html"].absolute())),
+        "features": dg.MetadataValue.path(str(files["features"].absolute())),
+        "drift": drift_sentence(done.diagnostics),
+        "fills": len(series.fills),
+        "set_aside": len(done.aside),
+        "data_hash": short(summary["data_hash"]),
+        "config_hash": short(summary["config_hash"]),
+        "code_version": summary["code_version"],
+    }
+
+
+def short(digest: str) -> str:
+    """As much of a hash as fits on an asset's page; the files themselves carry all of it."""
+    return digest[:16]

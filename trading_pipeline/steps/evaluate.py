@@ -1,0 +1,156 @@
+"""What the out-of-sample predictions would have earned, honestly: simulate, evaluate, report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trading_pipeline.adapters.reports.charts.series import ReportSeries
+from trading_pipeline.adapters.reports.tear_sheet import write_report
+from trading_pipeline.adapters.store.trials import (
+    Trial,
+    distinct_trials,
+    panel_identity,
+    record_trial,
+)
+from trading_pipeline.core.backtest.run import Backtest, run_backtest
+from trading_pipeline.core.evaluation.backtest import (
+    annual_sharpe,
+    coefficient_table,
+    holdings_of,
+    view_of,
+    warnings_of,
+)
+from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
+from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
+from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
+from trading_pipeline.core.features.catalog import CATALOG
+from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.learning.targets import Targets, make_targets
+from trading_pipeline.core.learning.walkforward import Fold
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.set_aside import lines_of
+from trading_pipeline.steps.freshness import leaks_of, predicted, report_hashes
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import folds_of
+from trading_pipeline.steps.plan import Plan
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A report that was written."""
+
+    summary: dict[str, Any]  # the content of report.json
+    series: ReportSeries
+    diagnostics: Diagnostics
+    aside: pd.DataFrame  # rows that came and are no bars
+    files: Mapping[str, Path]  # by what they show
+
+
+def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
+    """Simulate all stored predictions anew, journal the trial, evaluate, and write the report.
+
+    Raises:
+        StoreError: a fold's predictions are not up to date, or their check has not ended on them.
+        EvaluationError: the history is too short.
+    """
+    data, folds = predicted(home, plan, leaking=True)
+    market, panel = plan.market, data.panel
+    predictions, aside = home.predictions(market).read(folds), home.bars(market).set_aside()
+    backtest = run_backtest(panel, predictions, data.eligible, market, capital)
+    check_days(market, backtest.strategy.timestamps)
+    targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
+    hashes = report_hashes(home, plan, data, folds, capital)
+    trials, sharpes = _journal(home, market, backtest, hashes["config_hash"])
+    holdings = holdings_of(backtest.strategy)
+    summary = evaluate(
+        EvaluationInputs(
+            market=market,
+            timestamps=backtest.strategy.timestamps,
+            strategy=view_of(backtest.strategy),
+            baselines={name: view_of(book) for name, book in backtest.baselines.items()},
+            random_equity=backtest.random_equity,
+            ic=coefficient_table(panel, backtest, targets.price),
+            trials=trials,
+            trial_sharpes=sharpes,
+            capital=capital,
+            warnings=[*lines_of(aside), *warnings_of(panel, backtest, market)],
+            hashes=hashes,
+            leaks=leaks_of(home, plan, folds),
+            holdings=holdings,
+        )
+    )
+    possible = folds_of(panel, plan.recipe)
+    history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
+    series = report_series(backtest, predictions, holdings, market)
+    diagnostics = diagnose(history, CATALOG)
+    files = write_report(home.report(market), summary, series, diagnostics, aside)
+    return Evaluated(summary, series, diagnostics, aside, files)
+
+
+def _journal(
+    home: Home, market: Market, backtest: Backtest, config_hash: str
+) -> tuple[int, list[float]]:
+    """Append this evaluation to the trials; how many there are, and their Sharpe ratios."""
+    value = annual_sharpe(backtest.strategy, market)
+    panel = panel_identity(market.source, market.symbols, market.timeframe)
+    trial = Trial(config_hash, panel, "walk_forward", value if isfinite(value) else None)
+    with home.ledger() as ledger:
+        at = backtest.strategy.timestamps[-1].to_pydatetime()
+        record_trial(ledger, trial, at=at, recorded_at=datetime.now(UTC))
+        trials = distinct_trials(ledger)
+    return len(trials), [each.sharpe for each in trials if each.sharpe is not None]
+
+
+def report_series(
+    backtest: Backtest, predictions: pd.DataFrame, holdings: Holdings, market: Market
+) -> ReportSeries:
+    """What the report draws and tables of a backtest."""
+    book = backtest.strategy
+    return ReportSeries(
+        timestamps=book.timestamps,
+        equity=book.equity,
+        baselines={name: each.equity for name, each in backtest.baselines.items()},
+        random_equity=backtest.random_equity,
+        weights=book.weight,
+        symbols=book.symbols,
+        orders=book.orders("backtest"),
+        fills=book.fills("backtest"),
+        vetoes=book.vetoes(),
+        predictions=predictions,
+        cash_flows=book.cash_flows(),
+        cash=book.cash,
+        trades=holdings.trades,
+        price=book.price,
+        split=book.split,
+        turnover=book.turnover,
+        earnings=holdings.earnings,
+        days_per_year=market.days_per_year,
+    )
+
+
+def history_of(data: Dataset, targets: Targets, folds: Mapping[str, Fold], horizon: int) -> History:
+    """A market's history, with the windows that each fold's model learned from and was used on.
+
+    The training window is the one that the scaler is fitted on: without validation.
+    """
+    return History(
+        timestamps=data.panel.timestamps,
+        grid=data.grid,
+        present=data.panel.traded,
+        eligible=data.eligible,
+        target=targets.price,
+        market_target=targets.market,
+        horizon=horizon,
+        folds={
+            key: (
+                slice(fold.train.first, fold.train.last + 1),
+                slice(fold.test.first, fold.test.last + 1),
+            )
+            for key, fold in folds.items()
+        },
+    )

@@ -1,0 +1,33 @@
+"""A market and how it is worked on, as the settings say."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from trading_pipeline.core.market.market import Market
+
+if TYPE_CHECKING:  # it loads torch, which the code location must not
+    from trading_pipeline.core.learning.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Whatever is here beside the market is an entry of that name in the market's settings."""
+
+    market: Market
+    preset: str = "small"
+    nightly: bool = False  # schedule and sensor start by themselves
+    processes: int = 1  # that share one training
+    device: str = "cpu"  # to train on: cpu, cuda, cuda:1
+    precision: str = "float32"  # of the encoders' matrix products, or bfloat16
+
+    @property
+    def recipe(self) -> "Recipe":
+        """With as many inputs as the catalog has features."""
+        from trading_pipeline.core.features.catalog import NAMES
+        from trading_pipeline.core.learning.recipe import Recipe
+
+        made = Recipe.preset(self.market, self.preset, len(NAMES))
+        # A process takes whole blocks of a step, so there is one for each of them at least.
+        blocks = max(made.training.blocks, self.processes)
+        training = replace(made.training, blocks=blocks, precision=self.precision)
+        return replace(made, training=training)
