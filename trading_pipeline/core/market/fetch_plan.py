@@ -149,8 +149,8 @@ class Answers:
             listed: first stamps. ended: symbols that are not traded now, so that nothing is
                 expected of them after their last bar.
         """
-        told = {name: self._doubt(name, listed[name], name in ended) for name in self._row}
-        return {name: text for name, text in told.items() if text}
+        doubts = {name: self._doubt(name, listed[name], name in ended) for name in self._row}
+        return {name: text for name, text in doubts.items() if text}
 
     def _doubt(self, symbol: str, listed: datetime, ended: bool) -> str:
         n, since = self._row.get_loc(symbol), in_utc(listed)
@@ -166,9 +166,9 @@ class Answers:
         longest = max((last - first + 1 for first, last in runs_of(empty)), default=0)
         if max(longest, empty.sum() * (2 * empty.sum() > len(empty))) <= LONGEST_HALT:
             return ""
-        asked, stamps = self._asked[n].sum(), self.expected[lacking]
+        count, stamps = self._asked[n].sum(), self.expected[lacking]
         return (
-            f"{asked - len(stamps):,} of {asked:,} bars, and not those of {when(stamps)} "
+            f"{count - len(stamps):,} of {count:,} bars, and not those of {when(stamps)} "
             f"({written(stamps[0])} to {written(stamps[-1])})"
         )
 
