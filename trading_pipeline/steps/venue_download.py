@@ -16,7 +16,7 @@ from itertools import count
 import pandas as pd
 
 from trading_pipeline.adapters.sources.source import LiveSource
-from trading_pipeline.adapters.store.bars import BarStore, Merged
+from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
 from trading_pipeline.core.market.bars import KEY, empty_bars
 from trading_pipeline.core.market.calendar import in_utc, trading_calendar
@@ -31,7 +31,7 @@ from trading_pipeline.core.market.fetch_plan import (
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.quarantine import GAP_LEAST
 from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, none_aside
-from trading_pipeline.core.market.versions import Span
+from trading_pipeline.core.market.versions import Merged, Span
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import BarsError, SourceError
 from trading_pipeline.steps.listings import Listings

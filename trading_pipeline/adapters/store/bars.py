@@ -9,7 +9,6 @@ known, in files older than the column. A merge changes all files together or non
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,11 +20,10 @@ from trading_pipeline.adapters.store.months import (
     REPAIR,
     between,
     cut,
-    nothing_stored,
     read_month,
     typed,
 )
-from trading_pipeline.adapters.store.tables import as_frame, read_all, read_table, table_writer
+from trading_pipeline.adapters.store.tables import as_frame, read_arrow, read_table, table_writer
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import (
     COLUMNS,
@@ -38,6 +36,7 @@ from trading_pipeline.core.market.bars import (
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.versions import (
+    Merged,
     Span,
     VersionMerge,
     as_known,
@@ -46,17 +45,6 @@ from trading_pipeline.core.market.versions import (
 
 ACTIONS_FILE = "corporate_actions.parquet"
 MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did, in bars."""
-
-    added: int = 0
-    changed: int = 0  # the stored version differed, and is a revision now
-    unchanged: int = 0  # given as they were stored
-    removed: int = 0  # stored in the span, and not given
-    first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
 
 
 class BarStore:
@@ -257,8 +245,9 @@ class BarStore:
         """These columns of the bars in [start, end): months and their rows are in order."""
         import pyarrow as pa
 
+        # One after the other: threads cost more CPU than files this small give back.
         paths = self._months(start, end)
-        tables = read_all(paths, columns, verify=verify, hint=REPAIR)
+        tables = [read_arrow(path, columns, verify=verify, hint=REPAIR) for path in paths]
         tables = [cut(typed(*pair), start, end) for pair in zip(tables, paths, strict=True)]
         filled = [table for table in tables if len(table)]
         # Months may differ in their optional columns: what some lack, the whole cannot have.
@@ -286,8 +275,7 @@ class BarStore:
             names |= {path.stem for path in self._months(*span)}
         for name in sorted(names):
             path = self.folder / f"{name}.parquet"
-            stored = read_month(path) if path.exists() else nothing_stored()
-            yield path, stored, given.get(name, bars.iloc[:0])
+            yield path, read_month(path), given.get(name, bars.iloc[:0])
 
 
 def _merged(months: list[VersionMerge]) -> Merged:

@@ -34,16 +34,22 @@ Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
-class VersionMerge:
+class Merged:
+    """What a merge did, in bars."""
+
+    added: int = 0
+    changed: int = 0  # the stored version differed, and is a revision now
+    unchanged: int = 0  # given as they were stored
+    removed: int = 0  # stored in the span, and not given
+    first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionMerge(Merged):
     """What became of stored bars when others were merged into them."""
 
     bars: pd.DataFrame  # canonical, with `ingested_at`
     revisions: pd.DataFrame  # the versions that were changed or removed; one row for each
-    added: int
-    changed: int
-    unchanged: int  # of those given
-    removed: int
-    first_changed: pd.Timestamp | None  # earliest stamp added, changed or removed
 
     @property
     def is_news(self) -> bool:

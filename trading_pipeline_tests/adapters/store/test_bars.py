@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore, Merged
+from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import empty_bars
+from trading_pipeline.core.market.versions import Merged
 from trading_pipeline.errors import BarsError, StoreError
 from trading_pipeline_tests.adapters.store.small_tables import NOW, days, utc
 from trading_pipeline_tests.strategies import bars
