@@ -17,9 +17,17 @@ from trading_pipeline.errors import BarsError, UnknownSymbol
 from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of, without_days
 
 DAYS = ("2000-03-10", "2000-07-31")
+MAY, JULY = "2000-05-15", "2000-07-17"  # the first days of those fetched, where others are stored
 
 
-def download(resources, instance, first=DAYS[0], last=DAYS[1], only=None):
+@pytest.fixture
+def stored(home, sample_bars):
+    """A home that has the bars before the 17th of July: every day is a partition and costs events."""
+    home.bars(MARKET).merge(sample_bars[sample_bars["timestamp"] < JULY], datetime.now(UTC))
+    return home
+
+
+def download(resources, instance, first=JULY, last=DAYS[1], only=None):
     assets = [
         raw_bars(MARKET),
         corporate_actions(MARKET),
@@ -46,7 +54,7 @@ def failed_checks(result):
 
 
 def test_one_run_stores_every_day_and_its_features(resources, instance, home, sample_bars):
-    result = download(resources, instance)
+    result = download(resources, instance, first=DAYS[0])
     assert result.success
     assert {each.check_name for each in result.get_asset_check_evaluations()} >= {
         "bars_obey_market_invariants",
@@ -60,17 +68,17 @@ def test_one_run_stores_every_day_and_its_features(resources, instance, home, sa
     assert set(DAYS) <= stored
 
 
-def test_materializing_days_twice_leaves_one_copy(resources, instance, home, sample_bars):
+def test_materializing_days_twice_leaves_one_copy(resources, instance, stored, sample_bars):
     """A night that runs again after a failure must not double its bars."""
     download(resources, instance)
-    assert download(resources, instance, "2000-07-01", "2000-07-31").success
-    pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
-    assert len(home.features(MARKET).read()) == len(sample_bars)
+    assert download(resources, instance, "2000-07-24").success
+    pd.testing.assert_frame_equal(stored.bars(MARKET).read(), sample_bars)
+    assert len(stored.features(MARKET).read()) == len(sample_bars)
 
 
 def test_bars_that_no_market_could_make_are_not_stored(resources, instance, home, sample_bars):
     broken = sample_bars.copy()
-    broken.loc[5, "high"] = broken.loc[5, "low"] / 2
+    broken.loc[len(broken) - 5, "high"] = broken["low"].min() / 2
     resources["sources"] = sources_of(TableSource(broken))
     result = download(resources, instance)
     assert not result.success
@@ -80,13 +88,14 @@ def test_bars_that_no_market_could_make_are_not_stored(resources, instance, home
 
 
 @pytest.fixture
-def holed(resources, sample_bars, tmp_path):
+def holed(resources, home, sample_bars, tmp_path):
     """The panel as a file in which one bar of IBM is impossible."""
     table = sample_bars.copy()
     row = table.index[(table["symbol"] == "IBM") & (table["timestamp"] == "2000-06-14")][0]
     table.loc[row, "low"] = 0.0
     path = tmp_path / "panel.parquet"
     table.to_parquet(path, index=False)
+    home.bars(MARKET).merge(table[table["timestamp"] < MAY], datetime.now(UTC))
     resources["sources"] = sources_of(ParquetSource(path))
     return path, table, row
 
@@ -94,7 +103,7 @@ def holed(resources, sample_bars, tmp_path):
 def test_an_impossible_row_becomes_a_gap_that_is_named(resources, instance, home, holed):
     """And its symbol, of which it is more than one in a thousand, is held out; no other is."""
     path, table, row = holed
-    result = download(resources, instance)
+    result = download(resources, instance, first=MAY)
     assert result.success
     made = home.bars(MARKET)
     assert len(made.read()) == len(table) - 1
@@ -117,9 +126,9 @@ def test_an_impossible_row_becomes_a_gap_that_is_named(resources, instance, home
 def test_a_panel_that_was_mended_is_whole_again(resources, instance, home, holed, sample_bars):
     """Features of the days that were held out are computed, though one month's bars changed."""
     path, *_ = holed
-    download(resources, instance)
+    download(resources, instance, first=MAY)
     sample_bars.to_parquet(path, index=False)
-    assert download(resources, instance).success
+    assert download(resources, instance, first=MAY).success
     assert home.bars(MARKET).set_aside().empty
     late = home.features(MARKET).read()
     assert late[late["timestamp"] >= "2000-06-15"]["ret_5"].notna().all()
@@ -129,7 +138,7 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
     """Of a venue they come night after night, each night a few."""
     _, table, _ = holed
     many = Sifted.of({"venue": table.assign(symbol="MSFT", volume=-1.0)}).aside[::50]
-    download(resources, instance)
+    download(resources, instance, first=MAY)
     home.bars(MARKET).merge(empty_bars(), datetime(2001, 1, 1, tzinfo=UTC), aside=many)
     told = bars_obey_market_invariants(MARKET)(home=home)
     assert not told.passed
@@ -137,14 +146,14 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
     assert "(2.48%), and at most 1% may be set aside" in told.description
 
 
-def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, home, sample_bars):
+def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, stored):
     """The check reads the files, so it sees what happened to them after they were written."""
     download(resources, instance)
-    path = home.bars(MARKET).folder / "2000-05.parquet"
+    path = stored.bars(MARKET).folder / "2000-05.parquet"
     month = pd.read_parquet(path)
     month.loc[3, "volume"] = -1.0
     month.to_parquet(path, index=False)
-    result = download(resources, instance, "2000-07-01", "2000-07-31")
+    result = download(resources, instance, "2000-07-24")
     assert not result.success
     assert "volume is negative" in failed_checks(result)["bars_obey_market_invariants"]
     made = {event.asset_key.path[-1] for event in result.get_asset_materialization_events()}
@@ -160,8 +169,9 @@ def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     resources, instance, home, sample_bars
 ):
     holed = without_days(sample_bars, "2000-06-14", "2000-07-04")
+    home.bars(MARKET).merge(holed[holed["timestamp"] < MAY], datetime.now(UTC))
     resources["sources"] = sources_of(TableSource(holed))
-    result = download(resources, instance)
+    result = download(resources, instance, first=MAY)
     assert result.success
     check = evaluation(result, "no_session_is_missing")
     assert check.passed
@@ -178,20 +188,20 @@ def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     assert features[late & (features["symbol"] == "AAPL")]["ret_5"].notna().all()
 
 
-def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(resources, instance, home):
+def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(resources, instance, stored):
     """Such as one computed by code that looked ahead."""
     download(resources, instance)
-    store = home.features(MARKET)
+    store = stored.features(MARKET)
     table = store.read()
     name = table.columns[10]
     table[name] = table.groupby("symbol")[name].shift(-1)
     store.write(table, store.catalog_hash())
-    result = features_do_not_look_ahead(MARKET)(home=home)
+    result = features_do_not_look_ahead(MARKET)(home=stored)
     assert not result.passed
     assert f"features, stored: {name} of" in result.description
 
 
-def test_a_feature_that_looks_ahead_blocks(resources, instance, home, monkeypatch):
+def test_a_feature_that_looks_ahead_blocks(resources, instance, stored, monkeypatch):
     from trading_pipeline.core.learning import dataset
 
     compute_features = dataset.compute_features
@@ -204,7 +214,7 @@ def test_a_feature_that_looks_ahead_blocks(resources, instance, home, monkeypatc
 
     download(resources, instance)
     monkeypatch.setattr(dataset, "compute_features", leaking)
-    result = features_do_not_look_ahead(MARKET)(home=home)
+    result = features_do_not_look_ahead(MARKET)(home=stored)
     assert not result.passed
     assert result.metadata["leaks"].value > 0
     assert "features, truncation: " in result.description

@@ -24,15 +24,23 @@ from trading_pipeline.errors import (
 from trading_pipeline.steps import leakage
 from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.plan import Plan
-from trading_pipeline_tests.defs.short_market import MARKET, FakeSources, TableSource
+from trading_pipeline_tests.defs.short_market import MARKET as FIVE_MONTHS
+from trading_pipeline_tests.defs.short_market import FakeSources, TableSource
 from trading_pipeline_tests.fakes.table import TableVenue
 
+# Every day is a partition, and every partition some events: seven weeks are enough here.
+MARKET = replace(FIVE_MONTHS, start=date(2000, 5, 30), end=date(2000, 7, 15))
 PLAN = Plan(MARKET, preset="tiny")
-ALL_DAYS = ("2000-03-10", "2000-07-31")
+ALL_DAYS = ("2000-05-30", "2000-07-14")
 DAY = pd.Timestamp("2000-06-01", tz="UTC")
 LEAKING = Examined(
     "features", "scrambling", "", 1, (Leak("features", "scrambling", "x", "A", DAY, 1, 2, DAY, 1),)
 )
+
+
+@pytest.fixture(scope="module")
+def sample_bars(sample_bars):
+    return sample_bars[sample_bars["timestamp"].between(*ALL_DAYS)].reset_index(drop=True)
 
 
 @pytest.fixture
@@ -123,7 +131,7 @@ def test_a_failed_check_is_the_error(run_on, sample_bars):
 def test_a_bar_on_a_weekend_of_new_york_is_not_stored(run_on, sample_bars, home):
     """And the rest of the market is, though the source that has such a bar sets nothing aside."""
     stray = sample_bars.copy()
-    stray.loc[4, "timestamp"] = pd.Timestamp("2000-04-08", tz="UTC")
+    stray.loc[4, "timestamp"] = pd.Timestamp("2000-06-03", tz="UTC")
     assert download(run_on(stray), PLAN)
     assert len(home.bars(MARKET).read()) == len(stray) - 1
 
@@ -145,7 +153,7 @@ def test_nothing_is_trained_or_tested_on_an_empty_home(run_on, sample_bars):
 def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
     run = run_on(sample_bars)
     download(run, PLAN)
-    with pytest.raises(HistoryTooShort, match=r"99 bars .* are needed"):
+    with pytest.raises(HistoryTooShort, match=r"33 bars .* are needed"):
         train(run, PLAN)
 
 
