@@ -38,13 +38,13 @@ from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.samples import Samples, encode_dates
 from trading_pipeline.core.learning.targets import make_targets
-from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.training import train_network
 from trading_pipeline.core.learning.validation import pearson_information_coefficient
 from trading_pipeline.core.learning.walkforward import fold_rows
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
+from trading_pipeline.core.model.network import threads_for
 from trading_pipeline.core.model.position import NotionalBook
 
 DAYS, SYMBOLS, FEATURES, FIRST_TEST, HORIZON = 1500, 60, 4, 700, 1

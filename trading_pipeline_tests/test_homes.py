@@ -34,7 +34,7 @@ def test_a_ledger_lives_in_a_folder_of_any_name(tmp_path, name):
     """And in that one: a `?` once ended the path, so that two homes shared one record."""
     (tmp_path / name).mkdir()
     with Ledger(tmp_path / name / "ledger.sqlite") as ledger:
-        assert ledger.streams() == []
+        assert ledger.read("trials") == []
     assert {path.name for path in tmp_path.iterdir()} == {name}
     assert (tmp_path / name / "ledger.sqlite").exists()
 

@@ -1,6 +1,7 @@
 """Calls to one venue from several threads at once; one that is down is left alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from threading import Lock
 from typing import TypeVar
 
@@ -45,29 +46,25 @@ class VenueCalls:
         Raises:
             CredentialsError: the keys are missing or refused, and so for every question.
         """
-        for question, answered in in_threads(
-            lambda each: self._call(ask, each), questions, WORKERS
-        ):
-            try:
-                answer = answered.result()
-            except CredentialsError:
-                raise
-            except (SourceError, BarsError) as error:
-                yield question, error
-            else:
-                yield question, answer
+        for question, called in in_threads(partial(self._call, ask), questions, WORKERS):
+            yield question, called.result()
 
-    def _call(self, ask: Callable[[Question], Answer], question: Question) -> Answer:
+    def _call(
+        self, ask: Callable[[Question], Answer], question: Question
+    ) -> Answer | SourceError | BarsError:
         if self.is_down:
-            raise NotAsked(
+            return NotAsked(
                 f"{self._where} left those before it without an answer, so this request was not "
                 "made; try again later"
             )
         try:
             answer = ask(question)
-        except SourceUnavailable as error:
-            with self._lock:
-                self._unanswered += GIVE_UP if isinstance(error, VenueDown) else 1
+        except CredentialsError:
             raise
+        except (SourceError, BarsError) as error:
+            if isinstance(error, SourceUnavailable):
+                with self._lock:
+                    self._unanswered += GIVE_UP if isinstance(error, VenueDown) else 1
+            return error
         self._unanswered = 0
         return answer

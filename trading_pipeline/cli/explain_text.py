@@ -12,6 +12,7 @@ from trading_pipeline.core.explain.explanation import Explanation, FeatureValue,
 from trading_pipeline.core.explain.order import ExplainedOrder, Veto
 from trading_pipeline.core.explain.outcome import FillOutcome, Held, Trade
 from trading_pipeline.core.market.bars import price_text
+from trading_pipeline.core.market.quality.finding import written
 
 Row = tuple[str, ...]
 _UNUSUAL = 12  # features shown, unless all are wanted
@@ -77,9 +78,7 @@ def number(value: float, spelling: str) -> str:
 
 def instant(stamp: pd.Timestamp | None) -> str:
     """A bar or an instant, UTC."""
-    if stamp is None:
-        return "-"
-    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
+    return "-" if stamp is None else written(stamp)
 
 
 def _bar(why: Explanation) -> list[Row]:

@@ -76,7 +76,7 @@ def _of_panel(
     skipped = {MODEL: "a panel has no checkpoint"}
     with ProgressBars() as bars:
         watching = _watching(bars, name)
-        examined = examine_bars(panel, clock.name, cuts=cuts, watch=watching("bars to features"))
+        examined = examine_bars(panel, clock.name, count=cuts, watch=watching("bars to features"))
         try:
             market, notes = market_of_panel(file.bars, name, N_STEPS, terms, named, str(path))
         except HistoryTooShort as error:

@@ -27,7 +27,7 @@ def planted_leak(home: Home, market: Market) -> str:
         return table.assign(ret_1=table.groupby("symbol")["ret_1"].shift(-1))
 
     lookbacks = {each.name: each.lookback for each in CATALOG}
-    leaks = find_leaks(leaking, recent.reset_index(drop=True), lookbacks, cuts=1)
+    leaks = find_leaks(leaking, recent.reset_index(drop=True), lookbacks, count=1)
     caught = sorted({f"{each.check} of {each.column}" for each in leaks})
     if not caught:
         return "NOT CAUGHT: a feature shifted by one bar passed the leakage check"

@@ -15,7 +15,7 @@ from trading_pipeline.adapters.store.trials import (
     Trial,
     distinct_trials,
     panel_identity,
-    record_trial,
+    record_trials,
 )
 from trading_pipeline.core.backtest.run import Backtest, run_backtest
 from trading_pipeline.core.evaluation.backtest import (
@@ -101,7 +101,7 @@ def _journal(
     trial = Trial(config_hash, panel, "walk_forward", value if isfinite(value) else None)
     with home.ledger() as ledger:
         at = backtest.strategy.timestamps[-1].to_pydatetime()
-        record_trial(ledger, trial, at=at, recorded_at=datetime.now(UTC))
+        record_trials(ledger, [trial], at=at, recorded_at=datetime.now(UTC))
         trials = distinct_trials(ledger)
     return len(trials), [each.sharpe for each in trials if each.sharpe is not None]
 

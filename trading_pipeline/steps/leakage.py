@@ -35,7 +35,7 @@ def examine_market(
         StoreError: no bars are stored.
     """
     panel, calendar = read_panel(home, plan.market), plan.market.calendar
-    examined = examine_bars(panel, calendar, cuts=cuts, watch=watching("bars to features"))
+    examined = examine_bars(panel, calendar, count=cuts, watch=watching("bars to features"))
     try:
         examined.append(examine_stored_features(panel, calendar, home.features(plan.market).read))
         data = read_dataset(home, plan)

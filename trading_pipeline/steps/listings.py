@@ -89,7 +89,7 @@ class Listings:
         return failed
 
     def _without_bars(self, symbol: str, status: str) -> SourceError:
-        if symbol in set(self._store.asked()["symbol"]):
+        if symbol in set(self._store.watermarks()["symbol"]):
             remedy = ", though some are stored; run it again"
         else:
             remedy = " so far; leave it in the market, and they come by themselves, or take it out"

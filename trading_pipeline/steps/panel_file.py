@@ -11,7 +11,7 @@ from trading_pipeline.core.market.calendar import on_rest_days
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quarantine import rows_in_doubt
-from trading_pipeline.core.market.set_aside import check_share, told_first
+from trading_pipeline.core.market.set_aside import check_share, describe_first
 from trading_pipeline.core.market.stamps import clock_of
 from trading_pipeline.errors import BarsError
 
@@ -52,7 +52,7 @@ def read_panel_file(
     calendar = clock_of(bars, named, str(path)).calendar.name
     aside, strays = source.set_aside(calendar), on_rest_days(bars, calendar)
     if strict and len(aside):
-        raise BarsError(f"{told_first(aside)}; without --strict it is set aside")
+        raise BarsError(f"{describe_first(aside)}; without --strict it is set aside")
     bars = bars[~strays].reset_index(drop=True) if strays.any() else bars
     check_share(aside, len(bars), str(path))
     return PanelFile(source, bars, aside)

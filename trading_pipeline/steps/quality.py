@@ -202,8 +202,10 @@ def _pace(bars: pd.DataFrame, calendar: TradingCalendar, market: Market) -> list
         Finding(
             kind="pace",
             severity="warning",
+            symbol="",
             first=stamps[0],
             last=stamps[-1],
+            rows=0,
             figure=f"{many:,} bars a year",
             limit=f"{market.bars_per_year:,}, what the calendar {calendar.name} has",
             text="annual figures and the volatility target count on the calendar's. If the bars "

@@ -16,7 +16,7 @@ from itertools import count
 import pandas as pd
 
 from trading_pipeline.adapters.sources.source import LiveSource
-from trading_pipeline.adapters.store.bars import BarStore, Merged
+from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.venue_calls import NotAsked, VenueCalls
 from trading_pipeline.core.market.bars import KEY, empty_bars
 from trading_pipeline.core.market.calendar import in_utc, trading_calendar
@@ -31,7 +31,7 @@ from trading_pipeline.core.market.fetch_plan import (
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.quarantine import GAP_LEAST
 from trading_pipeline.core.market.set_aside import Sifted, check_share, joined, none_aside
-from trading_pipeline.core.market.versions import Span
+from trading_pipeline.core.market.versions import Merged, Span
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import BarsError, SourceError
 from trading_pipeline.steps.listings import Listings
@@ -181,7 +181,7 @@ class VenueDownload:
         symbols: list[str],
         started: datetime,
     ) -> pd.DataFrame:
-        absent, asked = self.store.absences(), self.store.asked()
+        absent = self.store.absences()
         # What was set aside is asked for like what is stored: until it is settled.
         known = [self.store.keys(*span), self.store.set_aside()[KEY]]
         return requests_for(
@@ -190,7 +190,7 @@ class VenueDownload:
             symbols,
             stored=_KEYS if self.refetch else pd.concat(known),
             absent=absent.iloc[:0] if self.refetch else absent[absent["timestamp"].between(*span)],
-            asked=asked,
+            watermarks=self.store.watermarks(),
             now=started,
             listed=self.listings.first,
         )
@@ -227,8 +227,8 @@ class VenueDownload:
         Not those that an earlier download asked for, but of which bars that could have changed
         since lie before the span.
         """
-        asked = self.store.asked().set_index("symbol")["asked_at"]
-        unsettled = asked - SETTLE[self.calendar.name]
+        watermarks = self.store.watermarks().set_index("symbol")["asked_at"]
+        unsettled = watermarks - SETTLE[self.calendar.name]
         return set(self.market.symbols) - set(unsettled.index[unsettled < start])
 
     @property
@@ -295,7 +295,7 @@ class _Batch:
         bars = bars.drop_duplicates(KEY, keep="last")  # of what was asked for twice
         noted = [each for each in self.symbols if each in run.noted and not self.left[each]]
         until = asked_at(run.calendar, self.span[1], self.started)
-        asked = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
+        watermarks = pd.DataFrame({"symbol": pd.Series(noted, dtype="str"), "asked_at": until})
         absences = self.answered.absences() if last else None
         told = run.listings.told
         listed = pd.DataFrame({"symbol": [*told], "listed": [*told.values()]})
@@ -305,7 +305,7 @@ class _Batch:
             self.started,
             absences=absences,
             aside=self.aside.drop_duplicates(KEY, keep="last"),
-            asked=asked,
+            watermarks=watermarks,
             listed=listed,
             identity=run.identity,
         )

@@ -189,7 +189,7 @@ def test_a_symbol_that_keeps_failing_does_not_lose_the_others(venue, store, erro
     done = fetch(venue, store)
     assert done.failures == {"BBB": str(error)}
     assert_whole(store, BARS[BARS["symbol"] != "BBB"].reset_index(drop=True))
-    assert store.asked()["symbol"].tolist() == ["AAA", "CCC"]
+    assert store.watermarks()["symbol"].tolist() == ["AAA", "CCC"]
     venue.errors.clear()
     done = fetch(venue, store)
     assert (done.failures, done.added) == ({}, COUNT)
@@ -408,7 +408,7 @@ def test_small_batches_store_the_same(venue, store, tmp_path, monkeypatch):
     done = fetch(venue, other)
     assert done.requests == len(NAMES) * COUNT / 20
     assert other.data_hash() == store.data_hash()
-    pd.testing.assert_frame_equal(other.asked(), store.asked())
+    pd.testing.assert_frame_equal(other.watermarks(), store.watermarks())
     fetch(venue, other)
     assert venue.bars_asked() == UNSETTLED * len(NAMES)
 
@@ -442,9 +442,9 @@ def test_a_later_start_leaves_what_is_unsettled_before_it(venue, store):
     """The bars before it could have changed, and were not asked for."""
     early = NOW - timedelta(days=2)
     fetch(venue, store, now=early)
-    asked = store.asked()
+    asked = store.watermarks()
     fetch(venue, store, span=(NOW - timedelta(days=1), SPAN[1]))
-    pd.testing.assert_frame_equal(store.asked(), asked)
+    pd.testing.assert_frame_equal(store.watermarks(), asked)
     fetch(venue, store)
     assert_whole(store)
 

@@ -47,7 +47,7 @@ def stored_with(case, folder, off):
         now = case.today + off
         span = (first, case.today + pd.Timedelta(days=20))
         download(source_of(venue, now), store, case.market, span, lambda: now)
-    return store.read(), store.absences(), store.asked(), store.listed()
+    return store.read(), store.absences(), store.watermarks(), store.listed()
 
 
 @pytest.fixture(scope="module")

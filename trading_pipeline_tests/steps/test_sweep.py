@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.store.trials import Trial, distinct_trials, record_trial
+from trading_pipeline.adapters.store.trials import Trial, distinct_trials, record_trials
 from trading_pipeline.core.backtest.sweep import grid_of_limits
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.market import Market
@@ -88,9 +88,8 @@ def test_the_own_row_is_the_trial_of_the_report(home, stored):
         hashes = {each.config_hash: each for each in distinct_trials(ledger)}
         assert set(hashes) == {config_hash(MARKET), config_hash(told)}
         panel = hashes[config_hash(told)].panel
-        record_trial(
-            ledger, Trial(config_hash(told), panel, "walk_forward", 0.5), at=now, recorded_at=now
-        )
+        trial = Trial(config_hash(told), panel, "walk_forward", 0.5)
+        record_trials(ledger, [trial], at=now, recorded_at=now)
         assert len(distinct_trials(ledger)) == 2
         assert swept(ledger, stored, told, stop_loss=[1, 3]).new_trials == 0
     assert first.new_trials == 2

@@ -29,7 +29,7 @@ from trading_pipeline.adapters.sources.alpaca_actions import (
 from trading_pipeline.adapters.sources.alpaca_api import AlpacaApi, Asset
 from trading_pipeline.adapters.sources.alpaca_bars import NEW_YORK, empty_rows, regular_bars
 from trading_pipeline.adapters.sources.retry import Patience
-from trading_pipeline.adapters.sources.source import refuse_unknown
+from trading_pipeline.adapters.sources.source import listings_of, refuse_unknown
 from trading_pipeline.adapters.sources.venue_clock import VenueClock
 from trading_pipeline.core.market.calendar import TradingCalendar, trading_calendar
 from trading_pipeline.errors import SourceError
@@ -163,13 +163,7 @@ class AlpacaSource:
         first = self._first_stamps(self._months(symbols)) if symbols else pd.Series(dtype=object)
         assets, listed = self._assets(), first.reindex(symbols)
         status = [_status(assets[name], listed[name]) for name in symbols]
-        return pd.DataFrame(
-            {
-                "symbol": pd.Series(list(symbols), dtype="str"),
-                "listed": pd.DatetimeIndex(listed, tz="UTC").as_unit("us"),
-                "status": pd.Series(status, dtype="str"),
-            }
-        )
+        return listings_of(symbols, listed, status)
 
     def _months(self, symbols: Sequence[str]) -> pd.DataFrame:
         """Monthly rows: few, and they say where to look for a symbol's first and last bar."""

@@ -140,13 +140,13 @@ class CcxtClient:
 
         return self._ask(symbol, rows)
 
-    def _ask(self, what: str, call: Callable[..., T], *args: Any) -> T:
+    def _ask(self, what: str, call: Callable[[], T]) -> T:
         """The client's answer, or its error in our words, that begin with venue and `what`."""
         import ccxt
 
         where = f"{self.exchange} {what}"
         try:
-            return self._patiently(call, *args)
+            return self._patiently(call)
         except SourceUnavailable as error:
             raise type(error)(f"{where}: {self._text(error)}") from error
         except ccxt.BaseError as error:
@@ -164,14 +164,14 @@ class CcxtClient:
                 "ccxt"
             ) from error
 
-    def _patiently(self, call: Callable[..., T], *args: Any) -> T:
+    def _patiently(self, call: Callable[[], T]) -> T:
         """The answer; asked again where 'too busy' came with HTTP 200, as at Kraken."""
         import ccxt
 
         began = self._patience.clock()
         for attempt in range(self._patience.tries):
             try:
-                return call(*args)
+                return call()
             except ccxt.OperationFailed as error:
                 if _status_of(error) is not None:
                     raise

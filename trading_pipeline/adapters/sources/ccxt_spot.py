@@ -18,7 +18,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.sources.ccxt_client import DAY, CcxtClient, Row
 from trading_pipeline.adapters.sources.retry import Patience
-from trading_pipeline.adapters.sources.source import refuse_unknown
+from trading_pipeline.adapters.sources.source import listings_of, refuse_unknown
 from trading_pipeline.core.market.bars import in_order, typed_bars
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import SourceError
@@ -115,16 +115,8 @@ class CcxtSource:
         self._refuse_unknown(symbols)
         clock = _ms(self.clock())
         listed = [self._first(symbol, clock) for symbol in symbols]
-        return pd.DataFrame(
-            {
-                "symbol": pd.Series(list(symbols), dtype="str"),
-                "listed": pd.Series(listed, dtype="datetime64[us, UTC]"),
-                "status": pd.Series(
-                    [self._status(*each, clock) for each in zip(symbols, listed, strict=True)],
-                    dtype="str",
-                ),
-            }
-        )
+        status = [self._status(*each, clock) for each in zip(symbols, listed, strict=True)]
+        return listings_of(symbols, listed, status)
 
     # Listings
 

@@ -117,20 +117,6 @@ class _Setback:
     error: Exception | None = None
 
 
-@dataclass(frozen=True, repr=False)  # its headers hold keys
-class _Question:
-    """A GET, as it is sent."""
-
-    url: Any
-    args: tuple[Any, ...]
-    options: dict[str, Any]
-
-    @property
-    def kind(self) -> str:
-        """Its path: the venue may answer one kind of question, and none of another."""
-        return urlsplit(str(self.url)).path
-
-
 class PatientSession(requests.Session):
     """An HTTP session that asks again, until there is a whole JSON answer.
 
@@ -144,7 +130,8 @@ class PatientSession(requests.Session):
         super().__init__()
         self.venue, self.pace, self.patience = venue, pace, patience or Patience()
         self.date: datetime | None = None
-        self._answered: dict[str, tuple[float, _Question]] = {}  # the last of each kind, and when
+        # By kind of question, its path: when one was last answered, and how to send it again.
+        self._answered: dict[str, tuple[float, Callable[[], requests.Response]]] = {}
         self._here = threading.local()
         # Threads that share a jar would change it under each other; no cookie, no such race.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -160,22 +147,27 @@ class PatientSession(requests.Session):
         if method.upper() != "GET":
             self.pace.turn()
             return super().request(method, url, *args, **kwargs)
-        question, tries = _Question(url, args, kwargs), self.patience.tries
-        self.pace.check_open(question.kind)
+
+        # No `partial`: what that prints has the headers, which hold keys.
+        def send() -> requests.Response:
+            return super(PatientSession, self).request("GET", url, *args, **kwargs)
+
+        kind, tries = urlsplit(str(url)).path, self.patience.tries
+        self.pace.check_open(kind)
         began = self.patience.clock()
         for attempt in range(tries):
-            answer, setback = self._try(question)
+            answer, setback = self._try(kind, send)
             if setback is None:
                 return answer
             spent = self.patience.clock() - began
             pause = max(self.patience.pause(attempt), setback.retry_after)
             over = attempt + 1 == tries or spent + pause > self.patience.limit or setback.hopeless
-            if over or self._is_silent(question, began, setback, pause):
-                down = setback.hopeless or setback.too_many or not self._still_answers(question)
+            if over or self._is_silent(kind, began, setback, pause):
+                down = setback.hopeless or setback.too_many or not self._still_answers(kind)
                 if over or down:
                     error = self._given_up(setback, attempt + 1, spent, down)
                     if down:
-                        self._close(question, setback, str(error))
+                        self._close(kind, setback, str(error))
                     raise error from setback.error
             self._wait(setback, pause)
         raise ValueError(f"patience must have at least one try, had {tries}")
@@ -184,11 +176,11 @@ class PatientSession(requests.Session):
         """The beginning of the last answer that this thread was given."""
         return getattr(self._here, "said", "")
 
-    def _try(self, question: _Question) -> tuple[Any, _Setback | None]:
+    def _try(self, kind: str, send: Callable[[], requests.Response]) -> tuple[Any, _Setback | None]:
         """Send it once: the answer, or what is wrong with it."""
         self.pace.turn()
         try:
-            answer = super().request("GET", question.url, *question.args, **question.options)
+            answer = send()
             setback = _setback_of(answer)
         except _BROKEN as error:
             return None, _setback_of_error(error, self.patience.timeout)
@@ -196,21 +188,19 @@ class PatientSession(requests.Session):
             self.date = date_of(answer.headers.get("Date")) or self.date
             self._here.said = _beginning(answer)
             if answer.ok:
-                self._answered[question.kind] = self.patience.clock(), question
+                self._answered[kind] = self.patience.clock(), send
         return answer, setback
 
-    def _is_silent(
-        self, question: _Question, began: float, setback: _Setback, pause: float
-    ) -> bool:
+    def _is_silent(self, kind: str, began: float, setback: _Setback, pause: float) -> bool:
         """Whether an answer to the next try could come only after the time that an outage has."""
-        heard = max(began, self._answered.get(question.kind, (began, question))[0])
+        heard = max(began, self._answered[kind][0]) if kind in self._answered else began
         overdue = 0.0 if setback.retry_after else self.patience.timeout
         return self.patience.clock() - heard + pause + overdue > self.patience.outage
 
-    def _still_answers(self, question: _Question) -> bool:
+    def _still_answers(self, kind: str) -> bool:
         """Whether it answers a question of this kind that it answered before."""
-        known = self._answered.get(question.kind)
-        return known is not None and self._try(known[1])[1] is None
+        known = self._answered.get(kind)
+        return known is not None and self._try(kind, known[1])[1] is None
 
     def _wait(self, setback: _Setback, pause: float) -> None:
         _LOG.info("%s %s; asked again in %.0f s", self.venue, setback.reason, pause)
@@ -219,12 +209,12 @@ class PatientSession(requests.Session):
         else:
             self.patience.sleep(pause)
 
-    def _close(self, question: _Question, setback: _Setback, why: str) -> None:
+    def _close(self, kind: str, setback: _Setback, why: str) -> None:
         """One error is enough: whoever asks next is told the same, and the venue is left alone."""
         if setback.too_many:
             self.pace.close("", setback.retry_after, why)
         elif math.isfinite(self.patience.outage):
-            self.pace.close(question.kind, self.patience.outage, why)
+            self.pace.close(kind, self.patience.outage, why)
 
     def _given_up(
         self, setback: _Setback, tries: int, spent: float, down: bool

@@ -130,6 +130,19 @@ def refuse_unknown(symbols: Sequence[str], known: Sequence[str], where: str) -> 
         )
 
 
+def listings_of(
+    symbols: Sequence[str], listed: Sequence[pd.Timestamp], status: Sequence[str]
+) -> pd.DataFrame:
+    """The table of `LiveSource.listings`: a stamp or NaT, and a status, for each symbol."""
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(list(symbols), dtype="str"),
+            "listed": pd.DatetimeIndex(listed, tz="UTC").as_unit("us"),
+            "status": pd.Series(list(status), dtype="str"),
+        }
+    )
+
+
 def span_of(
     bars: pd.DataFrame, symbols: Sequence[str], step: pd.Timedelta, where: str
 ) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -9,9 +9,7 @@ known, in files older than the column. A merge changes all files together or non
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -22,11 +20,10 @@ from trading_pipeline.adapters.store.months import (
     REPAIR,
     between,
     cut,
-    nothing_stored,
     read_month,
     typed,
 )
-from trading_pipeline.adapters.store.tables import as_frame, read_all, read_table, table_writer
+from trading_pipeline.adapters.store.tables import as_frame, read_arrow, read_table, table_writer
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import (
     COLUMNS,
@@ -39,6 +36,7 @@ from trading_pipeline.core.market.bars import (
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.versions import (
+    Merged,
     Span,
     VersionMerge,
     as_known,
@@ -47,17 +45,6 @@ from trading_pipeline.core.market.versions import (
 
 ACTIONS_FILE = "corporate_actions.parquet"
 MONTH_FILES = "[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What a merge did, in bars."""
-
-    added: int = 0
-    changed: int = 0  # the stored version differed, and is a revision now
-    unchanged: int = 0  # given as they were stored
-    removed: int = 0  # stored in the span, and not given
-    first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
 
 
 class BarStore:
@@ -77,7 +64,7 @@ class BarStore:
         *,
         absences: pd.DataFrame | None = None,
         aside: pd.DataFrame | None = None,
-        asked: pd.DataFrame | None = None,
+        watermarks: pd.DataFrame | None = None,
         listed: pd.DataFrame | None = None,
         identity: Mapping[str, str] | None = None,
     ) -> Merged:
@@ -94,8 +81,8 @@ class BarStore:
                 lacked, as of `now`; those that are stored stay.
             aside: rows that came and are no bars, as `Sifted` gives them. With a span they are all
                 that there are in it; without it one goes when its bar is stored.
-            asked: columns symbol, asked_at: everything that had closed by `asked_at` has been
-                asked for, this answer included; see `core/market/coverage.py`.
+            watermarks: columns symbol, asked_at: everything that had closed by `asked_at` has
+                been asked for, this answer included; see `core/market/fetch_plan.py`.
             listed: columns symbol, listed: the stamps of first bars, as the venue says `now`.
             identity: what the bars are of, e.g. source, feed and timeframe; kept with them.
 
@@ -112,16 +99,26 @@ class BarStore:
                 (path, merge_versions(stored, rows, span, now))
                 for path, stored, rows in self._months_of(checked, span, aside)
             ]
-            files = self._changed_files(months, checked, _absences(absences, now), asked, identity)
+            files: dict[str, Writer] = {
+                path.name: table_writer(month.bars) if len(month.bars) else None
+                for path, month in months
+                if month.is_news
+            }
+            merges = [month for _, month in months]
+            if revised := [month.revisions for month in merges if len(month.revisions)]:
+                files |= history.REVISIONS.noted(self.folder, *revised)
+            files |= history.ABSENCES.noted(self.folder, absences, in_utc(now), checked)
             if aside is not None:
-                keys = _stored_keys([month for _, month in months])
-                files |= history.set_aside_files(self.folder, aside, keys, span)
+                stored = pd.concat([month.bars[KEY] for month in merges] or [empty_bars()[KEY]])
+                files |= history.SET_ASIDE.noted(self.folder, aside, stored, span)
+            if watermarks is not None and len(watermarks):
+                files |= history.WATERMARKS.noted(self.folder, watermarks)
             if listed is not None and len(listed):
-                known = history.read_listed(self.folder)
-                told = history.merge_listed(known, listed, in_utc(now))
-                files |= {} if told.equals(known) else {history.LISTED: table_writer(told)}
+                files |= history.LISTED.noted(self.folder, listed, in_utc(now))
+            if identity is not None and history.read_identity(self.folder) != dict(identity):
+                files[history.IDENTITY] = history.json_writer(identity)
             commit(self.folder, files)
-        return _merged([month for _, month in months])
+        return _merged(merges)
 
     def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
         """Canonical bars that open in [start, end), of all time if not given; empty if none."""
@@ -133,7 +130,7 @@ class BarStore:
         """The bars that open in [start, end), with the values that were stored at an instant."""
 
         def read() -> pd.DataFrame:
-            revisions = between(history.read_revisions(self.folder), start, end)
+            revisions = between(history.REVISIONS.read(self.folder), start, end)
             stored = [between(read_month(path), start, end) for path in self._months(start, end)]
             return as_known(stored, revisions, at)
 
@@ -148,28 +145,28 @@ class BarStore:
 
         In the order in which they were superseded; a removed bar has NaN in `new_close`.
         """
-        return read_whole(self.folder, lambda: history.read_revisions(self.folder))
+        return self._noted(history.REVISIONS)
 
     def absences(self) -> pd.DataFrame:
         """Bars that answers lacked: symbol, timestamp, asked_at, nights; see `history.py`."""
-        return read_whole(self.folder, lambda: history.read_absences(self.folder))
+        return self._noted(history.ABSENCES)
 
     def set_aside(self) -> pd.DataFrame:
         """Rows that came and are no bars; columns as in `core/market/set_aside.py`."""
-        return read_whole(self.folder, lambda: history.read_set_aside(self.folder))
+        return self._noted(history.SET_ASIDE)
 
     def doubts(self) -> pd.DataFrame:
         """Which of these rows hold their symbol out: columns timestamp, symbol."""
         aside = self.set_aside()
         return rows_in_doubt(aside, self.keys() if len(aside) else empty_bars())
 
-    def asked(self) -> pd.DataFrame:
+    def watermarks(self) -> pd.DataFrame:
         """Up to when everything was asked for: columns symbol, asked_at, each symbol once."""
-        return read_whole(self.folder, lambda: history.read_asked(self.folder))
+        return self._noted(history.WATERMARKS)
 
     def listed(self) -> pd.DataFrame:
         """The stamps of first bars: columns symbol, listed, asked_at, each symbol once."""
-        return read_whole(self.folder, lambda: history.read_listed(self.folder))
+        return self._noted(history.LISTED)
 
     def identity(self) -> dict[str, str] | None:
         """What the stored bars are of, as last given to `merge`; None if it never was."""
@@ -211,8 +208,7 @@ class BarStore:
             if known is None and path.exists():
                 since = pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC")
             stale = history.StaleActions(why, since)
-            writer = partial(history.write_stale_actions, stale=stale)
-            commit(self.folder, {history.STALE_ACTIONS: writer})
+            commit(self.folder, {history.STALE_ACTIONS: stale.writer()})
         return stale
 
     def stale_actions(self) -> history.StaleActions | None:
@@ -249,8 +245,9 @@ class BarStore:
         """These columns of the bars in [start, end): months and their rows are in order."""
         import pyarrow as pa
 
+        # One after the other: threads cost more CPU than files this small give back.
         paths = self._months(start, end)
-        tables = read_all(paths, columns, verify=verify, hint=REPAIR)
+        tables = [read_arrow(path, columns, verify=verify, hint=REPAIR) for path in paths]
         tables = [cut(typed(*pair), start, end) for pair in zip(tables, paths, strict=True)]
         filled = [table for table in tables if len(table)]
         # Months may differ in their optional columns: what some lack, the whole cannot have.
@@ -259,6 +256,9 @@ class BarStore:
             return empty_bars()[[name for name in columns if name in COLUMNS]]
         parts = [table.select(shared) for table in filled]
         return as_frame(pa.concat_tables(parts, promote_options="default"))
+
+    def _noted(self, table: history.HistoryTable) -> pd.DataFrame:
+        return read_whole(self.folder, lambda: table.read(self.folder))
 
     def _refuse_other(self, identity: Mapping[str, str]) -> None:
         if self._months():
@@ -275,49 +275,7 @@ class BarStore:
             names |= {path.stem for path in self._months(*span)}
         for name in sorted(names):
             path = self.folder / f"{name}.parquet"
-            stored = read_month(path) if path.exists() else nothing_stored()
-            yield path, stored, given.get(name, bars.iloc[:0])
-
-    def _changed_files(
-        self,
-        months: list[tuple[Path, VersionMerge]],
-        given: pd.DataFrame,
-        found: pd.DataFrame,
-        asked: pd.DataFrame | None,
-        identity: Mapping[str, str] | None,
-    ) -> dict[str, Writer]:
-        """What has to be written, by name: only what is not yet so."""
-        files: dict[str, Writer] = {
-            path.name: table_writer(month.bars) if len(month.bars) else None
-            for path, month in months
-            if month.is_news
-        }
-        revised = [month.revisions for _, month in months if len(month.revisions)]
-        if revised:
-            old = history.read_revisions(self.folder)
-            files[history.REVISIONS] = table_writer(pd.concat([old, *revised], ignore_index=True))
-        known = history.read_absences(self.folder)
-        absences = history.merge_absences(known, found, given)
-        if not absences.equals(known):
-            files[history.ABSENCES] = table_writer(absences)
-        if asked is not None and len(asked):
-            before = history.read_asked(self.folder)
-            after = history.merge_asked(before, asked)
-            if not after.equals(before):
-                files[history.ASKED] = table_writer(after)
-        if identity is not None and history.read_identity(self.folder) != dict(identity):
-            files[history.IDENTITY] = partial(history.write_identity, identity=identity)
-        return files
-
-
-def _absences(absences: pd.DataFrame | None, now: datetime) -> pd.DataFrame:
-    if absences is None or absences.empty:
-        return history.empty_absences().drop(columns="nights")
-    return absences[["symbol", "timestamp"]].assign(asked_at=in_utc(now))
-
-
-def _stored_keys(months: list[VersionMerge]) -> pd.DataFrame:
-    return pd.concat([month.bars[KEY] for month in months] or [empty_bars()[KEY]])
+            yield path, read_month(path), given.get(name, bars.iloc[:0])
 
 
 def _merged(months: list[VersionMerge]) -> Merged:

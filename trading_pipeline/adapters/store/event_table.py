@@ -77,15 +77,6 @@ class EventTable:
         query = sa.select(EVENTS).where(*_chosen(stream, after, kind))
         return self._read(query.order_by(EVENTS.c.seq))
 
-    def count(self, stream: str, kind: str | None = None) -> int:
-        """How many rows a stream has, of one kind or of all."""
-        query = sa.select(sa.func.count()).select_from(EVENTS)
-        return int(self._read(query.where(*_chosen(stream, kind=kind)))[0][0])
-
-    def streams(self) -> list[str]:
-        """Names of the streams that have rows, in the order of their characters' codes."""
-        return sorted(row[0] for row in self._read(sa.select(EVENTS.c.stream).distinct()))
-
     def _read(
         self, query: sa.Select[Any], connection: sa.Connection | None = None
     ) -> Sequence[sa.Row[Any]]:

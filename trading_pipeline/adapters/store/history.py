@@ -13,8 +13,10 @@ stale_actions.json why the corporate actions are not those of today, and of when
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,51 +28,39 @@ from trading_pipeline.core.market.set_aside import joined, none_aside
 from trading_pipeline.core.market.versions import Span, empty_revisions
 from trading_pipeline.errors import StoreError
 
-REVISIONS = "history/revisions.parquet"
-ABSENCES = "history/absences.parquet"
-SET_ASIDE = "history/set_aside.parquet"
-ASKED = "history/asked.parquet"
-LISTED = "history/listed.parquet"
 IDENTITY = "history/identity.json"
 STALE_ACTIONS = "history/stale_actions.json"
-_LOST = (
-    "What it held cannot be fetched again; put it back from a backup, or move it away to go on "
-    "without it."
-)
-_ASKED_AGAIN = "Delete it: the venue is asked again for what it kept from being asked."
 
 
-def read_revisions(folder: Path) -> pd.DataFrame:
-    """All revisions of a store; empty if there are none."""
-    return _read(folder / REVISIONS, empty_revisions, _LOST)
+@dataclass(frozen=True)
+class HistoryTable:
+    """One of these tables: where it lies, and what it is before anything was noted in it."""
 
+    file: str  # below the folder of the store
+    empty: Callable[[], pd.DataFrame]
+    merge: Callable[..., pd.DataFrame]  # the table with what is noted now
+    # What to do with a file that cannot be read.
+    remedy: str = "Delete it: the venue is asked again for what it kept from being asked."
+    older: Mapping[str, Any] = field(default_factory=dict)  # columns that older releases lack
+    leaves: bool = False  # whether the file goes when nothing is left in it
 
-def read_absences(folder: Path) -> pd.DataFrame:
-    """All absences of a store, by (symbol, timestamp); empty if there are none.
+    def read(self, folder: Path) -> pd.DataFrame:
+        """The table of a store; empty if it has none.
 
-    Those of releases that did not count nights were told once at least.
-    """
-    known = _read(folder / ABSENCES, empty_absences)
-    return known if "nights" in known else known.assign(nights=1)
+        Raises:
+            StoreError: the file cannot be read, or is damaged.
+        """
+        path = folder / self.file
+        known = read_table(path, self.remedy) if path.exists() else self.empty()
+        return known.assign(**{name: self.older[name] for name in {*self.older} - {*known}})
 
-
-def read_set_aside(folder: Path) -> pd.DataFrame:
-    """All rows of a store that were set aside; none in a store that is older than the file."""
-    return _read(folder / SET_ASIDE, none_aside)
-
-
-def read_asked(folder: Path) -> pd.DataFrame:
-    """When each symbol was asked for, by symbol; empty if none was."""
-    return _read(folder / ASKED, empty_asked)
-
-
-def read_listed(folder: Path) -> pd.DataFrame:
-    """The first stamp of each symbol, by symbol; empty if none was asked for."""
-    return _read(folder / LISTED, empty_listed)
-
-
-def _read(path: Path, empty: Callable[[], pd.DataFrame], hint: str = _ASKED_AGAIN) -> pd.DataFrame:
-    return read_table(path, hint) if path.exists() else empty()
+    def noted(self, folder: Path, *now: object) -> dict[str, Writer]:
+        """The file to be written, by name, unless what is noted `now` makes no other table."""
+        known = self.read(folder)
+        after = self.merge(known, *now)
+        if after.equals(known):
+            return {}
+        return {self.file: None if self.leaves and after.empty else table_writer(after)}
 
 
 @dataclass(frozen=True)
@@ -88,6 +78,11 @@ class StaleActions:
             "bars after it are stored, but not used; download again"
         )
 
+    def writer(self) -> Writer:
+        """What writes it as JSON."""
+        since = self.since.isoformat() if self.since is not None else ""
+        return json_writer({"since": since, "why": self.why})
+
 
 def read_stale_actions(folder: Path) -> StaleActions | None:
     """Why the corporate actions are not those of today; None where they are."""
@@ -96,12 +91,6 @@ def read_stale_actions(folder: Path) -> StaleActions | None:
         return None
     since = pd.Timestamp(told["since"]) if told["since"] else None
     return StaleActions(told["why"], since)
-
-
-def write_stale_actions(path: Path, stale: StaleActions) -> None:
-    """Write it into the path."""
-    since = stale.since.isoformat() if stale.since is not None else ""
-    path.write_text(json.dumps({"since": since, "why": stale.why}, indent=2), encoding="utf-8")
 
 
 def read_identity(folder: Path) -> dict[str, str] | None:
@@ -117,9 +106,10 @@ def _read_json(path: Path) -> dict[str, str] | None:
     return told
 
 
-def write_identity(path: Path, identity: Mapping[str, str]) -> None:
-    """Write an identity into the path."""
-    path.write_text(json.dumps(dict(sorted(identity.items())), indent=2), encoding="utf-8")
+def json_writer(values: Mapping[str, str]) -> Writer:
+    """What writes texts by name into the path it is given."""
+    text = json.dumps(dict(sorted(values.items())), indent=2)
+    return lambda path: path.write_text(text, encoding="utf-8")
 
 
 def refuse_other_identity(folder: Path, identity: Mapping[str, str]) -> None:
@@ -137,46 +127,23 @@ def refuse_other_identity(folder: Path, identity: Mapping[str, str]) -> None:
     )
 
 
-def empty_absences() -> pd.DataFrame:
-    """No absences: nothing that was asked for was lacking."""
-    return empty_table(symbol="str", timestamp=STAMPS, asked_at=STAMPS, nights="int64")
-
-
-def empty_asked() -> pd.DataFrame:
-    """Nobody was asked for."""
-    return empty_absences()[["symbol", "asked_at"]]
-
-
-def empty_listed() -> pd.DataFrame:
-    """Nobody's listing is known."""
-    return empty_absences().rename(columns={"timestamp": "listed"})
-
-
-def merge_absences(known: pd.DataFrame, found: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
+def merge_absences(
+    known: pd.DataFrame, found: pd.DataFrame | None, now: pd.Timestamp, given: pd.DataFrame
+) -> pd.DataFrame:
     """Absences with those found now, without bars that are `given` now.
 
     Args:
-        found: columns symbol, timestamp, asked_at; an answer of another day is another night.
+        found: columns symbol, timestamp; an answer of another day is another night. None: none.
     """
-    found = found.rename(columns={"asked_at": "asked_at_now"})
+    found = known.iloc[:0] if found is None else found
+    found = found[["symbol", "timestamp"]].assign(asked_at_now=now)
     both = known.merge(found, on=["symbol", "timestamp"], how="outer")
-    before, now = both["asked_at"], both.pop("asked_at_now")
-    another = now.notna() & (now.dt.normalize() != before.dt.normalize())
+    before, again = both["asked_at"], both.pop("asked_at_now")
+    another = again.notna() & (again.dt.normalize() != before.dt.normalize())
     both["nights"] = (both["nights"].fillna(0) + another).astype("int64")
-    both["asked_at"] = now.fillna(before)
+    both["asked_at"] = again.fillna(before)
     there = _keys(both).isin(_keys(given))
     return both[~there].sort_values(["symbol", "timestamp"], ignore_index=True)
-
-
-def set_aside_files(
-    folder: Path, given: pd.DataFrame, stored: pd.DataFrame, span: Span | None
-) -> dict[str, Writer]:
-    """The file of rows set aside, if it has to be written; arguments as of `merge_set_aside`."""
-    known = read_set_aside(folder)
-    after = merge_set_aside(known, given, stored, span)
-    if after.equals(known):
-        return {}
-    return {SET_ASIDE: table_writer(after) if len(after) else None}
 
 
 def merge_set_aside(
@@ -201,7 +168,7 @@ def _keys(table: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(table[KEY])
 
 
-def merge_asked(known: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+def merge_watermarks(known: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """The latest instant for each symbol."""
     both = pd.concat([known, now], ignore_index=True)
     return both.groupby("symbol", sort=True)["asked_at"].max().reset_index()
@@ -218,3 +185,28 @@ def merge_listed(known: pd.DataFrame, found: pd.DataFrame, now: pd.Timestamp) ->
     both["listed"] = before.mask(earlier, stamp)
     both["asked_at"] = asked.mask(stamp.notna(), now)
     return both.astype(known.dtypes).sort_values("symbol", ignore_index=True)
+
+
+REVISIONS = HistoryTable(
+    "history/revisions.parquet",
+    empty_revisions,
+    lambda known, *revised: pd.concat([known, *revised], ignore_index=True),
+    "What it held cannot be fetched again; put it back from a backup, or move it away to go on "
+    "without it.",
+)
+# Absences of releases that did not count nights were told once at least.
+ABSENCES = HistoryTable(
+    "history/absences.parquet",
+    partial(empty_table, symbol="str", timestamp=STAMPS, asked_at=STAMPS, nights="int64"),
+    merge_absences,
+    older={"nights": 1},
+)
+SET_ASIDE = HistoryTable("history/set_aside.parquet", none_aside, merge_set_aside, leaves=True)
+WATERMARKS = HistoryTable(
+    "history/asked.parquet", partial(empty_table, symbol="str", asked_at=STAMPS), merge_watermarks
+)
+LISTED = HistoryTable(
+    "history/listed.parquet",
+    partial(empty_table, symbol="str", listed=STAMPS, asked_at=STAMPS, nights="int64"),
+    merge_listed,
+)

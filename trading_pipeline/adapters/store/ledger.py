@@ -138,14 +138,6 @@ class Ledger:
         row = self._table.newest(stream, kind)
         return _event(**row._mapping) if row else None
 
-    def count(self, stream: str, kind: str | None = None) -> int:
-        """How many events a stream has, of one kind or of all."""
-        return self._table.count(stream, kind)
-
-    def streams(self) -> list[str]:
-        """Names of all streams that have events, sorted."""
-        return self._table.streams()
-
     def verify(self, stream: str) -> int:
         """Walk a stream's whole chain; return how many events it has.
 

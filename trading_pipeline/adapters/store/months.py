@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from trading_pipeline.adapters.store.tables import as_frame, read_arrow
-from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL, PRICES, STAMPS, empty_bars
+from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL, PRICES, STAMPS
 from trading_pipeline.core.market.calendar import in_utc
-from trading_pipeline.core.market.versions import INGESTED
+from trading_pipeline.core.market.versions import INGESTED, joined
 from trading_pipeline.errors import StoreError
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ REPAIR = "Delete it and run `trading-pipeline download`: what it held is fetched
 
 
 def read_month(path: Path) -> pd.DataFrame:
-    """A month's bars with `ingested_at`, which is NaT throughout where the file lacks it."""
+    """A month's bars with `ingested_at`, NaT where the file lacks it; none if there is no file."""
+    if not path.exists():
+        return joined([], INGESTED)
     columns = (*COLUMNS, *OPTIONAL, INGESTED)
     table = as_frame(typed(read_arrow(path, columns, hint=REPAIR), path))
     if INGESTED not in table:
@@ -50,11 +52,6 @@ def cut(table: "pa.Table", start: datetime | None, end: datetime | None) -> "pa.
     first = 0 if start is None else stamps.searchsorted(in_utc(start))
     last = len(stamps) if end is None else stamps.searchsorted(in_utc(end))
     return table.slice(first, max(0, last - first))
-
-
-def nothing_stored() -> pd.DataFrame:
-    """The bars of a month without a file."""
-    return empty_bars().assign(**{INGESTED: pd.Series([], dtype=STAMPS)})
 
 
 def between(table: pd.DataFrame, start: datetime | None, end: datetime | None) -> pd.DataFrame:

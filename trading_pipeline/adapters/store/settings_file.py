@@ -40,7 +40,7 @@ def write_settings(path: Path, values: Mapping[str, Any]) -> None:
                 "Choose another folder with --out, move the file away, or use it as it is: "
                 f"TP_CONFIG={path} trading-pipeline train"
             )
-    content = f"{_MARK}{_checksum(body)}{_ADVICE}{body}"
+    content = f"{_MARK}{_checksum(body.encode(errors='surrogateescape'))}{_ADVICE}{body}"
     try:
         encoded = content.encode()
     except UnicodeEncodeError as error:
@@ -68,8 +68,8 @@ def _read(content: bytes) -> dict[str, Any] | None:
 def _is_ours(content: bytes) -> bool:
     """Whether it begins with our mark and is, byte for byte, what we wrote behind it."""
     first, _, body = content.partition(_ADVICE.encode())
-    return first == f"{_MARK}{hashlib.sha256(body).hexdigest()[:16]}".encode()
+    return first == f"{_MARK}{_checksum(body)}".encode()
 
 
-def _checksum(body: str) -> str:
-    return hashlib.sha256(body.encode(errors="surrogateescape")).hexdigest()[:16]
+def _checksum(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]

@@ -66,14 +66,6 @@ def read_arrow(
         raise StoreError(f"cannot read {path}: {error}. {hint}".strip()) from error
 
 
-def read_all(
-    paths: Sequence[Path], columns: Sequence[str], *, verify: bool, hint: str
-) -> "list[pa.Table]":
-    """Many files by `read_arrow`, one after the other: threads cost more CPU than files this small
-    give back."""
-    return [read_arrow(path, columns, verify=verify, hint=hint) for path in paths]
-
-
 def read_table(path: Path, hint: str = "") -> pd.DataFrame:
     """A whole file as pandas takes it; raises as `read_arrow`."""
     return as_frame(read_arrow(path, hint=hint))

@@ -37,19 +37,17 @@ def panel_identity(source: str, symbols: Iterable[str], timeframe: str) -> str:
     return hashlib.sha256(canonical_json(panel).encode()).hexdigest()[:16]
 
 
-def record_trial(ledger: Ledger, trial: Trial, *, at: datetime, recorded_at: datetime) -> Event:
-    """Journal an evaluation: `at` is the last instant it saw, `recorded_at` the wall clock's now.
-
-    Raises:
-        LedgerError: the Sharpe ratio is NaN or infinite (undefined is None), or the ledger fails.
-    """
-    return record_trials(ledger, [trial], at=at, recorded_at=recorded_at)[0]
-
-
 def record_trials(
     ledger: Ledger, trials: Iterable[Trial], *, at: datetime, recorded_at: datetime
 ) -> list[Event]:
-    """Journal evaluations of the same bars, all of them or none; otherwise as `record_trial`."""
+    """Journal evaluations of the same bars, all of them or none.
+
+    Args:
+        at: the last instant that they saw. recorded_at: the wall clock's now.
+
+    Raises:
+        LedgerError: a Sharpe ratio is NaN or infinite (undefined is None), or the ledger fails.
+    """
     entries = [Entry(each.kind, at, _payload(each)) for each in trials]
     return ledger.append_many(STREAM, entries, recorded_at)
 

@@ -1,12 +1,12 @@
 """Rule baselines: what anyone could have done without a model, as paths of target weights.
 
 Each returns weights (T, N) for `simulate`: fractions of equity asked for at the close of a row,
-NaN to hold. Monthly ones ask at `start` and at the first bar of every later month. Rows outside
-[start, stop) are NaN. Letters: T rows of the panel, N symbols.
+NaN to hold. Monthly ones ask at the first row of the span, and at the first bar of every later
+month. Rows outside the span are NaN. Letters: T rows of the panel, N symbols.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,17 @@ from trading_pipeline.core.trading.engine.dtypes import periods_of
 TOP_SHARE = 1 / 3  # of the eligible symbols, for momentum and reversal
 
 
-class Baseline(Protocol):
-    """A rule that turns a panel into weights; it looks at rows up to the one it asks at."""
+class Span(NamedTuple):
+    """The rows of a panel that are traded."""
 
-    def __call__(
-        self, panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-    ) -> np.ndarray: ...
+    start: int
+    stop: int
+    bars_per_year: int
+
+
+# Turns a panel and (T, N) bool, who may be bought, into weights; it looks at rows up to the one
+# it asks at.
+Baseline = Callable[[Panel, np.ndarray, Span], np.ndarray]
 
 
 def month_starts(panel: Panel, start: int, stop: int) -> np.ndarray:
@@ -31,63 +36,49 @@ def month_starts(panel: Panel, start: int, stop: int) -> np.ndarray:
     return start + np.flatnonzero(np.diff(month, prepend=-1))
 
 
-def cash(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def cash(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """Nothing, ever."""
-    return _monthly(panel, start, stop, lambda t: np.zeros(len(panel.symbols)))
+    return _monthly(panel, span, lambda t: np.zeros(len(panel.symbols)))
 
 
-def equal_weight(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def equal_weight(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """The same weight in every eligible symbol, restored monthly."""
-    return _monthly(panel, start, stop, lambda t: _shares(eligible[t]))
+    return _monthly(panel, span, lambda t: _shares(eligible[t]))
 
 
-def inverse_volatility(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def inverse_volatility(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """Weights proportional to 1 / σ among the eligible symbols, restored monthly."""
     sigma = volatility(panel)
     inverse = np.where(eligible & (sigma > 0), 1 / np.where(sigma > 0, sigma, 1.0), 0.0)
-    return _monthly(panel, start, stop, lambda t: _shares(inverse[t]))
+    return _monthly(panel, span, lambda t: _shares(inverse[t]))
 
 
-def momentum(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def momentum(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """Equal weight in the third that rose most from twelve months ago to one month ago.
 
     Source: Jegadeesh and Titman, Returns to Buying Winners and Selling Losers (1993), skipping
     the last month as is usual since Fama and French (1996).
     """
-    earned = _earned(panel, bars_per_year, bars_per_year // 12)
-    return _monthly(panel, start, stop, lambda t: _best(earned[t], eligible[t]))
+    earned = _earned(panel, span.bars_per_year, span.bars_per_year // 12)
+    return _monthly(panel, span, lambda t: _best(earned[t], eligible[t]))
 
 
-def reversal(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def reversal(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """Equal weight in the third that fell most over the last month (Jegadeesh, 1990)."""
-    earned = _earned(panel, bars_per_year // 12, 0)
-    return _monthly(panel, start, stop, lambda t: _best(-earned[t], eligible[t]))
+    earned = _earned(panel, span.bars_per_year // 12, 0)
+    return _monthly(panel, span, lambda t: _best(-earned[t], eligible[t]))
 
 
-def trend(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def trend(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """An equal share for every eligible symbol, held while its last twelve months were up.
 
     Source: Moskowitz, Ooi and Pedersen, Time Series Momentum (2012), long side only.
     """
-    rising = _earned(panel, bars_per_year, 0) > 0
-    return _monthly(panel, start, stop, lambda t: _shares(eligible[t]) * rising[t])
+    rising = _earned(panel, span.bars_per_year, 0) > 0
+    return _monthly(panel, span, lambda t: _shares(eligible[t]) * rising[t])
 
 
-def buy_and_hold(
-    panel: Panel, eligible: np.ndarray, *, start: int, stop: int, bars_per_year: int
-) -> np.ndarray:
+def buy_and_hold(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """Equal weights at the first decision, then held; a later listing is bought when eligible.
 
     The newcomer gets an equal share, paid for by all others alike. Dividends are put back into
@@ -96,8 +87,8 @@ def buy_and_hold(
     price = np.nan_to_num(hold_over_gaps(panel.adjusted_close))
     weights = np.full(panel.close.shape, np.nan)
     units, paid = np.zeros(len(panel.symbols)), False  # units of adjusted price
-    monthly = set(month_starts(panel, start, stop).tolist())
-    for t in range(start, stop):
+    monthly = set(month_starts(panel, span.start, span.stop).tolist())
+    for t in range(span.start, span.stop):
         new = eligible[t] & (units == 0)
         paid |= bool((panel.dividend[t] * units).any())
         if new.any():
@@ -121,12 +112,10 @@ MANAGED = ("buy_and_hold", "equal_weight")  # also under the volatility target a
 BASELINE_NAMES = (*RULE_BASELINES, *(f"{name}_managed" for name in MANAGED))
 
 
-def _monthly(
-    panel: Panel, start: int, stop: int, choose: Callable[[int], np.ndarray]
-) -> np.ndarray:
+def _monthly(panel: Panel, span: Span, choose: Callable[[int], np.ndarray]) -> np.ndarray:
     """Weights (T, N) that `choose` gives for each monthly row, NaN between them."""
     weights = np.full(panel.close.shape, np.nan)
-    for t in month_starts(panel, start, stop):
+    for t in month_starts(panel, span.start, span.stop):
         weights[t] = choose(int(t))
     return weights
 

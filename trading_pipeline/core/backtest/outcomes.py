@@ -35,14 +35,14 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
         names of the rules that refused or cut it, joined by '|'.
     """
     N, last = len(result.symbols), len(result.timestamps) - 1
-    bar, symbol, asked = orders["bar"] - start, orders["symbol"], orders["quantity"]
+    bar, symbol, quantity = orders["bar"] - start, orders["symbol"], orders["quantity"]
     key = bar.astype(np.int64) * N + symbol
     placed, decided = _decided(result, key, N)
     filled, happened = _executed(result, key, N)
-    short = np.abs(filled) < np.abs(asked) * (1 - 1e-9)
+    short = np.abs(filled) < np.abs(quantity) * (1 - 1e-9)
     until = bar + orders["bars"]  # the last bar that it is good for
     cases = {
-        "cancels": asked == 0,
+        "cancels": quantity == 0,
         "too late": bar == last,
         "refused": (placed == 0) | (decided & CLOSING != 0),
         "filled in part": (filled != 0) & (short | (happened & _CUTS != 0)),
@@ -61,8 +61,8 @@ def outcomes_of(orders: np.ndarray, result: BacktestResult, start: int) -> pd.Da
         {
             "decided_at": result.timestamps[bar],
             "symbol": pd.Series(np.array(result.symbols, dtype=object)[symbol], dtype="str"),
-            "side": pd.Series(np.where(np.signbit(asked), "sell", "buy"), dtype="str"),
-            "quantity": np.abs(asked),
+            "side": pd.Series(np.where(np.signbit(quantity), "sell", "buy"), dtype="str"),
+            "quantity": np.abs(quantity),
             "filled": np.where(outcome == "refused", 0.0, np.abs(filled)),
             "outcome": pd.Series(outcome, dtype="str"),
             "reasons": pd.Series([names_of(each) for each in why], dtype="str"),

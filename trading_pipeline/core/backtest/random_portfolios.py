@@ -6,7 +6,6 @@ import numpy as np
 
 from trading_pipeline.core.backtest.baselines import month_starts
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.dtypes import new_account, new_positions
 from trading_pipeline.core.trading.engine.loop import new_scratch, run_portfolios
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids, prepare
@@ -36,21 +35,20 @@ def random_portfolios(
             play a part, for none may be short or is managed.
         prepared: `prepare` of the panel, if it is at hand.
     """
-    rows, N = month_starts(panel, start, stop), len(panel.symbols)
-    asked = np.full(stop - start, -1)
-    asked[rows - start] = np.arange(len(rows))
+    rows = month_starts(panel, start, stop)
+    drawn = np.full(stop - start, -1)  # which of the draws is asked for at a row; -1: none
+    drawn[rows - start] = np.arange(len(rows))
     plain = replace(terms, horizon=1, mandate="long_only", shortable=False, profile=None)
     rules = parameters_of(plain, scored=False)
     shared = prepare(panel) if prepared is None else prepared
-    fresh = (new_account(terms.capital), new_positions(N), shared.periods)
-    prices, known = shared.prices, known_grids(panel, shared, Inputs(eligible=eligible))
-    scratch = new_scratch(N)
+    known = known_grids(panel, shared, Inputs(eligible=eligible))
+    opened, scratch = shared.opened(terms.capital), new_scratch(len(panel.symbols))
     equity = np.zeros((count, stop - start))
     generator = np.random.default_rng(seed)
     for first in range(0, count, _BLOCK):
         part = equity[first : first + _BLOCK]
         weights = _draw(generator, len(part), eligible[rows])
-        run_portfolios(rules, *fresh, prices, known, weights, asked, start, scratch, part)
+        run_portfolios(rules, *opened, known, weights, drawn, start, scratch, part)
     return equity
 
 

@@ -28,8 +28,46 @@ from trading_pipeline.core.trading.tables import (
 )
 
 
+class Curves:
+    """What accounts recorded at each close, and what follows: (..., K), money in quote currency."""
+
+    log: np.ndarray  # (..., K) with equity, gross, traded and fees
+
+    def _of(self, name: str) -> np.ndarray:
+        values: np.ndarray = self.log[name].copy()
+        return values
+
+    @property
+    def equity(self) -> np.ndarray:
+        """At each close; the first is the capital."""
+        return self._of("equity")
+
+    @property
+    def gross(self) -> np.ndarray:
+        """Value of longs and shorts, >= 0."""
+        return self._of("gross")
+
+    @property
+    def exposure(self) -> np.ndarray:
+        """Gross value as a fraction of equity, >= 0 while there is equity."""
+        share: np.ndarray = self.gross / self.equity
+        return share
+
+    @property
+    def turnover(self) -> np.ndarray:
+        """Notional traded in the bar as a fraction of the equity before it, >= 0."""
+        before = np.concatenate([self.equity[..., :1], self.equity[..., :-1]], axis=-1)
+        share: np.ndarray = self._of("traded") / before
+        return share
+
+    @property
+    def fees(self) -> np.ndarray:
+        """Money paid in the bar, >= 0."""
+        return self._of("fees")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class BacktestResult:
+class BacktestResult(Curves):
     """The records of a simulated account. K bars, N symbols; money in quote currency."""
 
     timestamps: pd.DatetimeIndex  # (K,)
@@ -45,42 +83,14 @@ class BacktestResult:
     trace: Array[Trace]  # (K, N) after the decision of each close, or (K, 0): not kept
 
     @property
-    def equity(self) -> np.ndarray:
-        """(K,) at each close; the first is the capital."""
-        return self._of("equity")
-
-    @property
     def cash(self) -> np.ndarray:
         """(K,) negative is borrowed."""
         return self._of("cash")
 
     @property
-    def gross(self) -> np.ndarray:
-        """(K,) value of longs and shorts, >= 0."""
-        return self._of("gross")
-
-    @property
     def net(self) -> np.ndarray:
         """(K,) value of longs minus shorts."""
         return self._of("net")
-
-    @property
-    def exposure(self) -> np.ndarray:
-        """(K,) gross value as a fraction of equity, >= 0 while there is equity."""
-        share: np.ndarray = self.gross / self.equity
-        return share
-
-    @property
-    def turnover(self) -> np.ndarray:
-        """(K,) notional traded in the bar as a fraction of the equity before it, >= 0."""
-        before = np.concatenate([self.equity[:1], self.equity[:-1]])
-        share: np.ndarray = self._of("traded") / before
-        return share
-
-    @property
-    def fees(self) -> np.ndarray:
-        """(K,) money paid in the bar, >= 0."""
-        return self._of("fees")
 
     @property
     def size(self) -> np.ndarray:
@@ -128,10 +138,6 @@ class BacktestResult:
         for kind in FLOWS:
             grid[kind][self.payments["bar"], self.payments["symbol"]] = self.payments[kind]
         return grid
-
-    def _of(self, name: str) -> np.ndarray:
-        values: np.ndarray = self.log[name].copy()
-        return values
 
     @property
     def _decided(self) -> pd.DatetimeIndex:

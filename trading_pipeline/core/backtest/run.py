@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES
+from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES, Span
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate
@@ -94,9 +94,9 @@ class Basis:
 
     def trade_baselines(self, terms: Terms) -> dict[str, BacktestResult]:
         """Every rule baseline with no more than its costs, and some under the profile as well."""
-        rows = {"start": self.start, "stop": self.stop, "bars_per_year": terms.bars_per_year}
+        span = Span(self.start, self.stop, terms.bars_per_year)
         weights = {
-            name: rule(self.panel, self.eligible, **rows) for name, rule in RULE_BASELINES.items()
+            name: rule(self.panel, self.eligible, span) for name, rule in RULE_BASELINES.items()
         }
         plain = replace(terms, profile=None)
         return {

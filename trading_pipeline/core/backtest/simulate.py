@@ -19,8 +19,6 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Order,
     Parameters,
     Trace,
-    new_account,
-    new_positions,
 )
 from trading_pipeline.core.trading.engine.loop import Records, new_scratch, run_history, run_orders
 from trading_pipeline.core.trading.engine.parameters import parameters_of
@@ -71,16 +69,12 @@ def simulate(
     _check_rows(panel, start, stop)
     rules = parameters_of(terms, scored=inputs.score is not None)
     shared = prepare(panel) if prepared is None else prepared
-    known = known_grids(panel, shared, inputs)
-    prices, periods = shared.prices, shared.periods
-    account, positions = new_account(terms.capital), new_positions(len(panel.symbols))
+    known, opened = known_grids(panel, shared, inputs), shared.opened(terms.capital)
     scratch = new_scratch(len(panel.symbols))
 
     def run(now: int, records: Records) -> int:
         rows = (start, now, stop)
-        return run_history(
-            rules, account, positions, periods, prices, known, rows, everything, scratch, records
-        )
+        return run_history(rules, *opened, known, rows, everything, scratch, records)
 
     return _result(panel, rules, _recorded(run, panel, start, stop, everything), start, stop)
 
@@ -122,16 +116,12 @@ def simulate_orders(
     shared = prepare(panel) if prepared is None else prepared
     able = shared.traded if eligible is None else grid_of(panel, eligible, "eligible", bool)
     sigma = shared.volatility if volatility is None else numbers(panel, volatility, "volatility")
-    prices, periods = shared.prices, shared.periods
-    account, positions = new_account(terms.capital), new_positions(len(panel.symbols))
-    scratch = new_scratch(len(panel.symbols))
-    asked = orders_from(orders, panel) if isinstance(orders, pd.DataFrame) else orders
+    opened, scratch = shared.opened(terms.capital), new_scratch(len(panel.symbols))
+    placed = orders_from(orders, panel) if isinstance(orders, pd.DataFrame) else orders
 
     def run(now: int, records: Records) -> int:
         rows = (start, now, stop)
-        return run_orders(
-            rules, account, positions, periods, prices, able, sigma, asked, rows, scratch, records
-        )
+        return run_orders(rules, *opened, able, sigma, placed, rows, scratch, records)
 
     return _result(panel, rules, _recorded(run, panel, start, stop, False), start, stop)
 

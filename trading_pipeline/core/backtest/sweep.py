@@ -13,15 +13,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.result import Curves
 from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.engine.dtypes import (
-    Account,
-    Array,
-    Parameters,
-    new_account,
-    new_positions,
-)
+from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
@@ -34,46 +29,20 @@ _OF_KELLY = ("long_only", "kelly_fraction", "kelly_floor", "gross_cap")  # what 
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sweep:
+class Sweep(Curves):
     """What remains of R accounts over the same K bars; money in quote currency."""
 
     timestamps: pd.DatetimeIndex  # (K,)
     start: int  # row of the panel
     stop: int  # the row after the last
     profiles: dict[str, Profile]  # R, by name
-    paths: Array[Path]  # (R, K)
+    log: Array[Path]  # (R, K)
     accounts: Array[Account]  # (R,) after the last bar
 
     @property
     def names(self) -> tuple[str, ...]:
         """R, in the order given."""
         return tuple(self.profiles)
-
-    @property
-    def equity(self) -> np.ndarray:
-        """(R, K) at each close; the first is the capital."""
-        values: np.ndarray = self.paths["equity"].copy()
-        return values
-
-    @property
-    def exposure(self) -> np.ndarray:
-        """(R, K) gross value as a fraction of equity, >= 0 while there is equity."""
-        share: np.ndarray = self.paths["gross"] / self.paths["equity"]
-        return share
-
-    @property
-    def turnover(self) -> np.ndarray:
-        """(R, K) notional traded in the bar as a fraction of the equity before it, >= 0."""
-        equity = self.paths["equity"]
-        before = np.concatenate([equity[:, :1], equity[:, :-1]], axis=1)
-        share: np.ndarray = self.paths["traded"] / before
-        return share
-
-    @property
-    def fees(self) -> np.ndarray:
-        """(R, K) money paid in the bar, >= 0."""
-        values: np.ndarray = self.paths["fees"].copy()
-        return values
 
 
 class Grid(NamedTuple):
@@ -166,21 +135,20 @@ def sweep(
     rules = [parameters_of(each, scored=True) for each in under]
     caps = _caps(basis, under)
     known = known_grids(panel, shared, basis.inputs)
-    fresh = (new_account(terms.capital), new_positions(len(panel.symbols)), shared.periods)
-    paths = Path.zeros(len(rules), basis.stop - basis.start)
+    opened = shared.opened(terms.capital)
+    log = Path.zeros(len(rules), basis.stop - basis.start)
     accounts = Account.zeros(len(rules))
 
     def run(first: int) -> int:
         part = slice(first, first + _BLOCK)
         run_accounts(
             cast(Array[Parameters], np.concatenate(rules[part])),
-            *fresh,
-            shared.prices,
+            *opened,
             known,
             np.stack(caps[part]),
             (basis.start, basis.stop),
             new_scratch(len(panel.symbols)),
-            paths[part],
+            log[part],
             accounts[part],
         )
         return len(accounts[part])
@@ -195,7 +163,7 @@ def sweep(
         start=basis.start,
         stop=basis.stop,
         profiles=dict(profiles),
-        paths=paths,
+        log=log,
         accounts=accounts,
     )
 

@@ -7,12 +7,11 @@ from trading_pipeline.core.trading.engine.dtypes import Array, CashFlow, Fill, p
 from trading_pipeline.core.trading.engine.reasons import kind_of
 
 _ALL = 1 - 1e-9  # of a position: less than this left is rounding
-_COLUMNS = {
+_DTYPES = {  # of a round trip, by the bars that opened and closed it
     "symbol": "str",
     "side": "str",
-    "opened_at": None,
-    "closed_at": None,
-    "bars": "int64",
+    "opened": "int64",
+    "closed": "int64",
     "invested": "float64",
     "pnl": "float64",
     "fees": "float64",
@@ -50,15 +49,13 @@ def trades_of(
             own = flows["symbol"] == n
             flowed = np.bincount(flows["bar"][own], weights=money[own], minlength=K).cumsum()
             rows += _round_trips(part, flowed, np.cumprod(split[:, n]), symbols[n])
-    if not rows:
-        stamps = {"opened_at": timestamps[:0], "closed_at": timestamps[:0]}
-        empty = {name: pd.Series(dtype=kind) for name, kind in _COLUMNS.items() if kind}
-        return pd.DataFrame(empty | stamps)[list(_COLUMNS)]
-    table = pd.DataFrame(rows).sort_values(["closed", "opened"], kind="stable", ignore_index=True)
-    table["bars"] = table["closed"] - table["opened"]
-    table["opened_at"] = timestamps[table.pop("opened")]
-    table["closed_at"] = timestamps[table.pop("closed")]
-    return table[list(_COLUMNS)].astype({key: kind for key, kind in _COLUMNS.items() if kind})
+    table = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+    table = table.sort_values(["closed", "opened"], kind="stable", ignore_index=True)
+    opened, closed = table.pop("opened"), table.pop("closed")
+    table.insert(2, "opened_at", timestamps[opened])
+    table.insert(3, "closed_at", timestamps[closed])
+    table.insert(4, "bars", closed - opened)
+    return table
 
 
 class _Open:

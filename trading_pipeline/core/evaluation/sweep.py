@@ -87,7 +87,7 @@ def sweep_table(
                 "sharpe_high": high,
                 "max_drawdown": float(max_drawdown(own)),
                 "turnover": float(turnover(by_day(traded[r], closes), a_year)),
-                "fees": float(sweep.paths["fees"][r].sum()),
+                "fees": float(sweep.fees[r].sum()),
                 "halvings": int(sweep.accounts["halvings"][r]),
                 "flattenings": int(sweep.accounts["flattenings"][r]),
             }

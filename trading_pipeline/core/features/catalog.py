@@ -35,17 +35,17 @@ from trading_pipeline.errors import BarsError
 
 REVISION = 2  # raise it when the code makes other numbers though no row of the catalog changed
 _OF_SYMBOLS = (
-    *price.FEATURES,
-    *trend.FEATURES,
-    *momentum.FEATURES,
-    *volatility.FEATURES,
-    *volume.FEATURES,
+    *price.FAMILY.features,
+    *trend.FAMILY.features,
+    *momentum.FAMILY.features,
+    *volatility.FAMILY.features,
+    *volume.FAMILY.features,
 )
 CATALOG: tuple[Feature, ...] = (
     *_OF_SYMBOLS,
-    *cross_section.FEATURES,
-    *market.FEATURES,
-    *clock.FEATURES,
+    *cross_section.FAMILY.features,
+    *market.FAMILY.features,
+    *clock.FAMILY.features,
 )
 NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOG)
 LOOKBACK: int = max(feature.lookback for feature in CATALOG)
@@ -158,12 +158,12 @@ def _batches(counts: Index) -> Iterator[slice]:
 
 def _fill_dates(values: Values, rows: _Rows, calendar: str | None) -> None:
     section = CrossSection(values, NAMES, rows.starts)
-    for feature in cross_section.FEATURES:
+    for feature in cross_section.FAMILY.features:
         _settle(values[_PLACES[feature.name]], feature.compute(section), *feature.scale[1:])
     returns = equal_weight_return(rows.prices.close, rows.symbol, rows.starts, rows.symbols)
     together = MarketSeries(returns, section)
     hours = Clock(rows.timestamps, calendar)
-    for feature in (*market.FEATURES, *clock.FEATURES):
+    for feature in (*market.FAMILY.features, *clock.FAMILY.features):
         source = together if feature.family == "market" else hours
         of_dates = np.clip(feature.compute(source), *feature.scale[1:])
         _spread(values[_PLACES[feature.name]], of_dates, rows.starts)

@@ -1,8 +1,11 @@
 """What a feature is: one row of the catalog, which is the schema of the feature table."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 FAMILIES = (
     "price",
@@ -77,3 +80,30 @@ class Feature:
             "range": [self.scale.low, self.scale.high],
             "source": self.source,
         }
+
+
+class Family:
+    """Features of one kind, each declared beside the function that computes it.
+
+    `shared` are fields of `Feature` that hold where a declaration says nothing else. The order of
+    the declarations is that of the columns.
+    """
+
+    def __init__(self, name: str, **shared: Any) -> None:
+        self.features: list[Feature] = []
+        self._shared = {"family": name, **shared}
+
+    def feature(self, **row: Any) -> Callable[[Function], Function]:
+        """Declare what the decorated function computes, by the fields of `Feature`.
+
+        Its parameters are the function's defaults; a function of several features is declared once
+        for each, with `parameters` of its own.
+        """
+
+        def declare(of: Function) -> Function:
+            given = inspect.signature(of).parameters.values()
+            defaults = {each.name: each.default for each in given if each.default is not each.empty}
+            self.features.append(Feature(**{**self._shared, "parameters": defaults, **row}, of=of))
+            return of
+
+        return declare

@@ -5,7 +5,7 @@ bars that were cut or scrambled before any of it ran; so an adjustment of prices
 shows too. Large markets are sampled, by a seed: that code looks ahead shows on any symbol.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,18 +15,17 @@ from trading_pipeline.core.features.catalog import CATALOG, LOOKBACK, compute_fe
 from trading_pipeline.core.leakage.experiment import (
     FEATURES,
     Examined,
-    Leak,
     Tables,
-    Watch,
-    differences,
+    compare,
     examine,
 )
-from trading_pipeline.core.leakage.perturbations import cut_dates, scrambled, telling_dates
+from trading_pipeline.core.leakage.perturbations import backfill_dates, even_dates, scrambled
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.market.actions import check_actions, empty_actions, forward_factors
 from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.progress import Advance
 
 UNIVERSE = "universe"
 N_STEPS = 60  # bars of a model's window, which eligibility asks for
@@ -34,6 +33,7 @@ SAMPLED = 24  # symbols of a large market that experiments are run on
 STRETCH = 3 * LOOKBACK  # dates of a long history that they are run on
 STORED_WHOLE = 60_000  # bars up to which all stored features are compared
 STORED_DATES = 21  # of a larger market: that many newest, and as many before a drawn one
+AFTER = 25  # dates beyond those examined, which a look further ahead would use
 A_YEAR = pd.Timedelta(days=400)  # and some more: how far back a quarantine looks
 AS_STORED = 1e-5  # of scalers and predictions: another processor's networks round differently
 _RAW = ("open", "high", "low", "close", "volume", "split", "dividend")
@@ -72,14 +72,8 @@ def scrambled_panel(panel: Panel, row: int, seed: int) -> Panel:
     grids = {name: getattr(panel, name).copy() for name in _RAW}
     for name in noise.columns.intersection(_RAW):
         grids[name][t, n] = noise[name]
-    return Panel(
-        timestamps=panel.timestamps,
-        symbols=panel.symbols,
-        **grids,
-        factor=forward_factors(grids["close"], grids["split"], grids["dividend"]),
-        total_return_units=panel.total_return_units,
-        in_doubt=panel.in_doubt,
-    )
+    factor = forward_factors(grids["close"], grids["split"], grids["dividend"])
+    return replace(panel, **grids, factor=factor)
 
 
 def panel_of(bars: pd.DataFrame, symbols: tuple[str, ...]) -> Panel:
@@ -116,9 +110,8 @@ class BarStages:
 
 def universe(data: Dataset) -> pd.DataFrame:
     """Who is eligible at each date, and at what volatility; a row for every date and symbol."""
-    rows = Rows(0, len(data.panel.timestamps) - 1)
-    columns = {"eligible": data.eligible.ravel(), "volatility": data.sigma.ravel()}
-    return keys_of(data.panel, rows).assign(**columns)
+    columns = {"eligible": data.eligible, "volatility": data.sigma}
+    return table_of(data.panel.timestamps, data.panel.symbols, columns)
 
 
 def sampled(panel: Panel, rows: Rows, seed: int, count: int = SAMPLED) -> tuple[str, ...]:
@@ -135,9 +128,9 @@ def examine_bars(
     panel: Panel,
     calendar: str,
     n_steps: int = N_STEPS,
-    cuts: int = 3,
+    count: int = 3,
     seed: int = 0,
-    watch: Watch = lambda done, total, note: None,
+    watch: Advance = lambda done, total, note: None,
 ) -> list[Examined]:
     """Truncation and scrambling of raw bars, for features and universe, and start, for features.
 
@@ -146,21 +139,20 @@ def examine_bars(
     bars: how long a quarantine lasts does depend on what is older than a lookback.
 
     Args:
-        cuts: dates of each stretch at which bars end, begin or become noise; truncation adds the
+        count: dates of each stretch at which bars end, begin or become noise; truncation adds the
             first ones, those on which a symbol returns after a gap, and those around which one
             becomes eligible or ceases to be.
     """
     found = []
-    for rows in _stretches(len(panel.timestamps), seed):
+    for rows in _stretches(len(panel.timestamps), STRETCH, seed):
         symbols = sampled(panel, rows, seed)
         bars = raw_bars(panel, symbols, rows)
-        dates, stages = cut_dates(bars, cuts), BarStages(symbols, calendar, n_steps)
+        dates, stages = even_dates(bars, count), BarStages(symbols, calendar, n_steps)
+        turns = turning_dates(stages(bars)[UNIVERSE], count)
         found += examine(
             stages,
             bars,
-            truncate=sorted(
-                {*dates, *telling_dates(bars, cuts), *turning_dates(stages(bars)[UNIVERSE], cuts)}
-            ),
+            truncate=sorted({*dates, *backfill_dates(bars, count), *turns}),
             scramble=dates,
             seed=seed,
             watch=watch,
@@ -187,11 +179,12 @@ def turning_dates(universe: pd.DataFrame, count: int) -> list[pd.Timestamp]:
     return list(able.index[places[places < len(able)]])
 
 
-def _stretches(dates: int, seed: int) -> list[Rows]:
-    if dates <= 2 * STRETCH:
+def _stretches(dates: int, length: int, seed: int) -> list[Rows]:
+    """The newest rows, and as many up to one drawn by the seed; all where there are no more."""
+    if dates <= 2 * length:
         return [Rows(0, dates - 1)]
-    last = int(np.random.default_rng(seed).integers(STRETCH, dates - STRETCH))
-    return [Rows(end - STRETCH + 1, end) for end in (last, dates - 1)]
+    last = int(np.random.default_rng(seed).integers(length, dates - length))
+    return [Rows(end - length + 1, end) for end in (last, dates - 1)]
 
 
 def examine_stored_features(panel: Panel, calendar: str, read: Read, seed: int = 0) -> Examined:
@@ -203,27 +196,17 @@ def examine_stored_features(panel: Panel, calendar: str, read: Read, seed: int =
     Args:
         read: gives the stored features of bars that open in [start, end).
     """
-    values, spans = 0, _stored_spans(panel, seed)
-    leaks: list[Leak] = []
+    dates, parts = len(panel.timestamps), []
+    spans = _stretches(dates, dates if panel.traded.sum() <= STORED_WHOLE else STORED_DATES, seed)
     for rows in spans:
         first, last = panel.timestamps[rows.first], panel.timestamps[rows.last]
         computed = features_of(_behind(panel, rows), calendar)
         inside = computed["timestamp"].between(first, last)
         theirs = read(first, last + pd.Timedelta(microseconds=1))
         ours, theirs = (comparable(each) for each in (computed[inside], theirs))
-        ours = _kept(ours, theirs)
-        compared, found = differences(FEATURES, "stored", ours, theirs, last)
-        values, leaks = values + compared, leaks + found
+        parts.append(compare(FEATURES, "stored", _kept(ours, theirs), theirs, last))
     done = f"features of {sum(len(rows) for rows in spans)} dates computed again, all symbols"
-    return Examined(FEATURES, "stored", done, values, tuple(leaks))
-
-
-def _stored_spans(panel: Panel, seed: int) -> list[Rows]:
-    dates = len(panel.timestamps)
-    if panel.traded.sum() <= STORED_WHOLE or dates <= 2 * STORED_DATES:
-        return [Rows(0, dates - 1)]
-    last = int(np.random.default_rng(seed).integers(STORED_DATES, dates - STORED_DATES))
-    return [Rows(end - STORED_DATES + 1, end) for end in (last, dates - 1)]
+    return Examined.total(done, parts)
 
 
 def _behind(panel: Panel, rows: Rows) -> Panel:
@@ -250,12 +233,12 @@ def comparable(features: pd.DataFrame) -> pd.DataFrame:
     return named.sort_values(KEY, ignore_index=True)
 
 
-def keys_of(panel: Panel, rows: Rows) -> pd.DataFrame:
-    """`timestamp` and `symbol` of every date of `rows` and every symbol."""
-    stamps = panel.timestamps[rows.first : rows.last + 1]
-    return pd.DataFrame(
-        {
-            "timestamp": stamps.repeat(len(panel.symbols)),
-            "symbol": np.tile(np.array(panel.symbols, dtype=object), len(stamps)),
-        }
-    )
+def table_of(
+    stamps: pd.DatetimeIndex, symbols: tuple[str, ...], columns: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """Arrays (T, N) as columns: a row for every date and every symbol."""
+    keys = {
+        "timestamp": stamps.repeat(len(symbols)),
+        "symbol": np.tile(np.array(symbols, dtype=object), len(stamps)),
+    }
+    return pd.DataFrame(keys | {name: values.ravel() for name, values in columns.items()})

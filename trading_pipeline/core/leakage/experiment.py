@@ -12,20 +12,27 @@ the orders that follow are stages, each a table with `timestamp`, `symbol` and c
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from trading_pipeline.core.features.windows import Array
-from trading_pipeline.core.leakage.perturbations import between, cut_dates, scrambled, telling_dates
+from trading_pipeline.core.leakage.perturbations import (
+    backfill_dates,
+    between,
+    even_dates,
+    scrambled,
+)
 from trading_pipeline.core.market.bars import KEY
+from trading_pipeline.core.progress import Advance
 
 Compute = Callable[[pd.DataFrame], pd.DataFrame]
 Tables = Mapping[str, pd.DataFrame]  # by stage
 Stages = Callable[[pd.DataFrame], Tables]
-Watch = Callable[[int, int, str], object]  # (experiments done, all, what)
 Mask = npt.NDArray[np.bool_]
+Differ = Callable[[Array, Array], Mask]  # (expected, got): where they are not the same
 FEATURES = "features"
 TOLERANCE = 1e-6  # absolute plus relative, for values that must not depend on the start
 
@@ -76,10 +83,11 @@ class Examined:
     values: int  # compared
     leaks: tuple[Leak, ...] = ()
 
-    @property
-    def clean(self) -> bool:
-        """Whether something was compared, and none of it had changed."""
-        return self.values > 0 and not self.leaks
+    @classmethod
+    def total(cls, done: str, parts: Sequence[Self]) -> Self:
+        """Parts of one check of one stage, at least one, as a whole."""
+        leaks = tuple(leak for each in parts for leak in each.leaks)
+        return cls(parts[0].stage, parts[0].check, done, sum(each.values for each in parts), leaks)
 
     @property
     def verdict(self) -> str:
@@ -91,25 +99,27 @@ class Examined:
 
 def merged(examined: Iterable[Examined]) -> list[Examined]:
     """One for each stage and check, in the order they were first seen."""
+    return [
+        Examined.total(
+            group[0].done + (f"; and {len(group) - 1} more such" if len(group) > 1 else ""), group
+        )
+        for group in _by_check(examined)
+    ]
+
+
+def _by_check(examined: Iterable[Examined]) -> Iterable[list[Examined]]:
+    """Those of one stage and check together, in the order they were first seen."""
     groups: dict[tuple[str, str], list[Examined]] = {}
     for each in examined:
         groups.setdefault((each.stage, each.check), []).append(each)
-    return [
-        Examined(
-            *place,
-            group[0].done + (f"; and {len(group) - 1} more such" if len(group) > 1 else ""),
-            sum(each.values for each in group),
-            tuple(leak for each in group for leak in each.leaks),
-        )
-        for place, group in groups.items()
-    ]
+    return groups.values()
 
 
 def find_leaks(
     compute: Compute,
     bars: pd.DataFrame,
     lookbacks: Mapping[str, int],
-    cuts: int = 3,
+    count: int = 3,
     seed: int = 0,
 ) -> list[Leak]:
     """All three experiments on features, at dates spread over the bars; empty if nothing leaks.
@@ -118,20 +128,28 @@ def find_leaks(
         compute: bars to features: `timestamp`, `symbol`, float columns, a row per bar.
         bars: in the data format, sorted by (timestamp, symbol).
         lookbacks: bars that each feature is made of; features without one skip the start check.
-        cuts: how many dates to cut, scramble and start at.
+        count: how many dates to cut, scramble and start at.
         seed: of the noise.
     """
-    dates = cut_dates(bars, cuts)
+    dates = even_dates(bars, count)
     examined = examine(
         lambda some: {FEATURES: compute(some)},
         bars,
-        truncate=[*dates, *telling_dates(bars, cuts)],
+        truncate=[*dates, *backfill_dates(bars, count)],
         scramble=dates,
         starts=dates,
         lookbacks=lookbacks,
         seed=seed,
     )
     return [leak for each in examined for leak in each.leaks]
+
+
+# What each experiment does to bars at a date, in words and in code; a seed makes the noise.
+_EXPERIMENTS: dict[str, tuple[str, Callable[[pd.DataFrame, pd.Timestamp, int], pd.DataFrame]]] = {
+    "truncation": ("bars end", lambda bars, date, seed: between(bars, None, date)),
+    "scrambling": ("bars become noise", scrambled),
+    "start": ("bars begin", lambda bars, date, seed: between(bars, date, None)),
+}
 
 
 def examine(
@@ -143,7 +161,7 @@ def examine(
     starts: Sequence[pd.Timestamp] = (),
     lookbacks: Mapping[str, int] | None = None,
     seed: int = 0,
-    watch: Watch = lambda done, total, note: None,
+    watch: Advance = lambda done, total, note: None,
 ) -> list[Examined]:
     """Experiments on all stages at once: what each check of each stage came to.
 
@@ -156,95 +174,101 @@ def examine(
             the shorter history, because ranks and the market block are made of all symbols.
         seed: of the noise of the first date; each has its own.
     """
+    dates = {"truncation": truncate, "scrambling": scramble, "start": starts}
     experiments = [
-        *(("truncation", cut, partial(between, bars, None, cut)) for cut in truncate),
-        *(
-            ("scrambling", cut, partial(scrambled, bars, cut, seed + place))
-            for place, cut in enumerate(scramble)
-        ),
-        *(("start", cut, partial(between, bars, cut, None)) for cut in starts),
+        (check, date, seed + place)
+        for check, of_check in dates.items()
+        for place, date in enumerate(of_check)
     ]
-    whole = stages(bars)
-    found: dict[tuple[str, str], list[tuple[pd.Timestamp, int, list[Leak]]]] = {}
-    for place, (check, cut, change) in enumerate(experiments, start=1):
-        changed = change()
-        ages = _settled_bars(bars, changed) if check == "start" else None
-        compared = _comparisons(check, cut, whole, stages(changed), ages, lookbacks or {})
-        for stage, values, leaks in compared:
-            found.setdefault((stage, check), []).append((cut, values, leaks))
-        watch(place, len(experiments), f"{check} at {cut:%Y-%m-%d}")
+    whole, parts = stages(bars), list[Examined]()
+    for number, (check, date, noise) in enumerate(experiments, start=1):
+        changed = _EXPERIMENTS[check][1](bars, date, noise)
+        got = stages(changed)
+        if check == "start":
+            ages = _settled_bars(bars, changed)
+            parts += _compare_starts(whole, got, date, ages, lookbacks or {})
+        else:
+            parts += [
+                compare(
+                    stage, check, between(table, None, date), between(got[stage], None, date), date
+                )
+                for stage, table in whole.items()
+            ]
+        watch(number, len(experiments), f"{check} at {date:%Y-%m-%d}")
     return [
-        Examined(
-            stage,
-            check,
-            _told(check, [cut for cut, _, _ in group]),
-            sum(values for _, values, _ in group),
-            tuple(leak for _, _, leaks in group for leak in leaks),
-        )
-        for (stage, check), group in found.items()
+        Examined.total(_in_words(group[0].check, dates[group[0].check]), group)
+        for group in _by_check(parts)
     ]
 
 
-def differences(
+def _in_words(check: str, dates: Sequence[pd.Timestamp]) -> str:
+    first, last = f"{min(dates):%Y-%m-%d}", f"{max(dates):%Y-%m-%d}"
+    when = f"on {first}" if len(dates) == 1 else f"at {len(dates)} dates, {first} to {last}"
+    return f"{_EXPERIMENTS[check][0]} {when}"
+
+
+def _compare_starts(
+    whole: Tables,
+    got: Tables,
+    start: pd.Timestamp,
+    ages: pd.Series,
+    lookbacks: Mapping[str, int],
+) -> Iterable[Examined]:
+    """Of values that have their whole lookback after the start."""
+    for stage, table in whole.items():
+        if names := [name for name in table.columns if name in lookbacks]:
+            settled = {name: (ages >= lookbacks[name]).to_numpy() for name in names}
+            expected, differ = between(table, start, None), partial(far_apart, tolerance=TOLERANCE)
+            yield compare(stage, "start", expected, got[stage], start, differ, settled)
+
+
+def other_bits(expected: Array, got: Array) -> Mask:
+    """Where two arrays of one shape are not the same; NaN is NaN."""
+    same: Mask = (expected == got) | (np.isnan(expected) & np.isnan(got))
+    return ~same
+
+
+def far_apart(expected: Array, got: Array, tolerance: float) -> Mask:
+    """Where two arrays differ by more than a tolerance, absolute plus relative; NaN is NaN."""
+    near: Mask = np.isclose(got, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    return ~near
+
+
+def compare(
     stage: str,
     check: str,
     expected: pd.DataFrame,
     got: pd.DataFrame,
     cut: pd.Timestamp,
-    tolerance: float = 0.0,
+    differ: Differ = other_bits,
     settled: Mapping[str, Mask] | None = None,
-) -> tuple[int, list[Leak]]:
+    done: str = "",
+) -> Examined:
     """How many values two tables of one stage were compared in, and where they are not the same.
 
     Args:
         expected, got: the same rows and columns, or rows themselves are the difference.
-        tolerance: absolute plus relative; 0 is bit for bit.
+        differ: where two columns are not the same; by default in any bit.
         settled: the columns to compare, and in which rows; None is all of them.
     """
     if not _same_rows(expected, got):
-        return len(expected), [_rows_differ(stage, check, expected, got, cut)]
+        leak = _rows_differ(stage, check, expected, got, cut)
+        return Examined(stage, check, done, len(expected), (leak,))
     if settled is None:
         everywhere = np.ones(len(expected), dtype=bool)
         settled = {name: everywhere for name in expected.columns if name not in KEY}
     leaks = []
     for name, rows in settled.items():
-        ours, theirs = _numbers(expected[name]), _numbers(got[name])
-        wrong = _far_apart(ours, theirs, tolerance) if tolerance else other_bits(ours, theirs)
-        if (wrong & rows).any():
-            leaks.append(_leak(stage, check, name, expected, ours, theirs, wrong & rows, cut))
-    return sum(int(rows.sum()) for rows in settled.values()), leaks
-
-
-def _comparisons(
-    check: str,
-    cut: pd.Timestamp,
-    whole: Tables,
-    got: Tables,
-    ages: pd.Series | None,
-    lookbacks: Mapping[str, int],
-) -> Iterable[tuple[str, int, list[Leak]]]:
-    """Of every stage: its name, values compared, leaks."""
-    for stage, table in whole.items():
-        if ages is None:
-            expected, theirs = between(table, None, cut), between(got[stage], None, cut)
-            yield stage, *differences(stage, check, expected, theirs, cut)
-        elif names := [name for name in table.columns if name in lookbacks]:
-            # Of values that have their whole lookback after the start.
-            settled = {name: (ages >= lookbacks[name]).to_numpy() for name in names}
-            expected = between(table, cut, None)
-            yield (
-                stage,
-                *differences(stage, check, expected, got[stage], cut, TOLERANCE, settled),
-            )
-
-
-_DOING = {"truncation": "bars end", "scrambling": "bars become noise", "start": "bars begin"}
-
-
-def _told(check: str, cuts: Sequence[pd.Timestamp]) -> str:
-    first, last = f"{min(cuts):%Y-%m-%d}", f"{max(cuts):%Y-%m-%d}"
-    when = f"on {first}" if len(cuts) == 1 else f"at {len(cuts)} dates, {first} to {last}"
-    return f"{_DOING[check]} {when}"
+        ours, theirs = (each[name].to_numpy(np.float64) for each in (expected, got))
+        wrong = differ(ours, theirs) & rows
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            symbol, stamp = str(expected["symbol"].iloc[row]), expected["timestamp"].iloc[row]
+            values = float(ours[row]), float(theirs[row])
+            leaks.append(Leak(stage, check, name, symbol, stamp, *values, cut, int(wrong.sum())))
+    return Examined(
+        stage, check, done, sum(int(rows.sum()) for rows in settled.values()), tuple(leaks)
+    )
 
 
 def _settled_bars(bars: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
@@ -266,40 +290,6 @@ def _same_rows(expected: pd.DataFrame, got: pd.DataFrame) -> bool:
     stamps = [pd.DatetimeIndex(each["timestamp"]).as_unit("us").asi8 for each in (expected, got)]
     symbols = [each["symbol"].to_numpy(object) for each in (expected, got)]
     return bool((stamps[0] == stamps[1]).all() and (symbols[0] == symbols[1]).all())
-
-
-def _numbers(column: pd.Series) -> Array:
-    values: Array = column.to_numpy(np.float64)
-    return values
-
-
-def other_bits(ours: Array, theirs: Array) -> Mask:
-    """Where two arrays of one shape are not the same; NaN is NaN."""
-    same: Mask = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
-    different: Mask = ~same
-    return different
-
-
-def _far_apart(ours: Array, theirs: Array, tolerance: float) -> Mask:
-    near: Mask = np.isclose(theirs, ours, rtol=tolerance, atol=tolerance, equal_nan=True)
-    far: Mask = ~near
-    return far
-
-
-def _leak(
-    stage: str,
-    check: str,
-    name: str,
-    expected: pd.DataFrame,
-    ours: Array,
-    theirs: Array,
-    wrong: Mask,
-    cut: pd.Timestamp,
-) -> Leak:
-    row = int(np.flatnonzero(wrong)[0])
-    symbol, stamp = str(expected["symbol"].iloc[row]), expected["timestamp"].iloc[row]
-    values = float(ours[row]), float(theirs[row])
-    return Leak(stage, check, name, symbol, stamp, *values, cut, int(wrong.sum()))
 
 
 def _rows_differ(

@@ -12,14 +12,14 @@ WARM_UP = (2, 17, 40, 100, 200)  # dates within the lookback of most features
 _ACTIONS_AT = 0.05  # of the scrambled bars have a split, as many a dividend
 
 
-def cut_dates(bars: pd.DataFrame, count: int) -> list[pd.Timestamp]:
+def even_dates(bars: pd.DataFrame, count: int) -> list[pd.Timestamp]:
     """Up to `count` dates that split the bars into equal parts, never the first."""
     stamps = dates_of(bars)
     places = np.linspace(0, len(stamps), count + 2)[1:-1].astype(int)
     return [stamps[place] for place in sorted(set(places.tolist())) if place > 0]
 
 
-def telling_dates(bars: pd.DataFrame, count: int) -> list[pd.Timestamp]:
+def backfill_dates(bars: pd.DataFrame, count: int) -> list[pd.Timestamp]:
     """Dates where a back-fill shows: within the warm-up, and as a symbol returns after a gap.
 
     A value filled in from the future stays the same when the cut is anywhere else. Truncation

@@ -4,8 +4,8 @@ Nothing that a target is made of may lie in what comes after the rows learned fr
 that travels in a checkpoint may have seen more than its training window.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,37 +14,32 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.leakage.bars import (
+    AFTER,
     AS_STORED,
     panel_of,
     raw_bars,
     sampled,
     scrambled_panel,
+    table_of,
 )
-from trading_pipeline.core.leakage.experiment import Examined, Leak, other_bits
+from trading_pipeline.core.leakage.experiment import Examined, Leak, compare
 from trading_pipeline.core.leakage.perturbations import scrambled
 from trading_pipeline.core.learning.checkpoint import training_arrays
 from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.targets import Targets
 from trading_pipeline.core.learning.training import sampler_of
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.market.panel import Panel
 
 TRAINING = "training"
-AFTER = 25  # bars beyond the targets, which a look further ahead would use
 _ALL = "all symbols"
 _TARGETS = ("price", "direction", "next_return", "volatility", "risk")
 _GIVEN = ("grid", "usable", *_TARGETS, "overnight", "intraday", "sigma")
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Boundary:
-    """Rows that are learned from, and the row that they must know nothing of, nor of any later."""
-
-    learned: Rows
-    row: int
+Boundary = tuple[Rows, int]  # rows learned from; the row that they must know nothing of, nor later
 
 
 def examine_training(panel: Panel, fold: Fold, recipe: Recipe, seed: int = 0) -> list[Examined]:
@@ -60,12 +55,21 @@ def examine_training(panel: Panel, fold: Fold, recipe: Recipe, seed: int = 0) ->
     All bit for bit; the last two from raw bars of at most 24 symbols, the first two on all.
     """
     known = panel.until(min(fold.test.first + recipe.market.horizon + AFTER, len(panel.timestamps)))
-    boundaries = [
-        _Boundary(_drawn_rows(known, fold, recipe), fold.validation.first),
-        _Boundary(fold.validation, fold.test.first),
-    ]
+    _, targets, samples = _arrays(known, fold, recipe)
+    sampler = sampler_of(samples, fold, recipe.training)  # which draws what is trained on
+    drawn = Rows(int(sampler.starts.min()), int(sampler.starts.max()) + sampler.length - 1)
+    boundaries = [(drawn, fold.validation.first), (fold.validation, fold.test.first)]
+    parts, values = [], 0
+    for learned, row in boundaries:
+        _, others, theirs = _arrays(scrambled_panel(known, row, seed), fold, recipe)
+        pairs = zip(
+            _targets(samples, targets, learned), _targets(theirs, others, learned), strict=True
+        )
+        parts += [compare(TRAINING, "targets", *pair, known.timestamps[row]) for pair in pairs]
+        values += len(_TARGETS) * int(samples.usable[learned.first : learned.last + 1].sum())
+    done = "bars become noise from validation on, and from the fold on; rows that blocks can draw"
     return [
-        _examine_targets(known, fold, recipe, boundaries, seed),
+        replace(Examined.total(done, parts), values=values),
         _examine_gaps(known, recipe, boundaries),
         *_examine_samples(known, fold, recipe, seed),
     ]
@@ -76,31 +80,23 @@ def examine_fit(data: Dataset, fold: Fold, checkpoint: Mapping[str, Any]) -> Exa
     ours = Scaler.fit(data.grid[fold.train.first : fold.train.last + 1])
     theirs = Scaler.from_dict(dict(checkpoint["scaler"]))
     center, scale = (theirs.center - ours.center) / ours.scale, theirs.scale / ours.scale
-    pairs = {"center": (0 * center, center), "scale": (np.ones_like(scale), scale)}
     cut = data.panel.timestamps[fold.train.last]
-    leaks = _scaler_leaks("fit", pairs, cut, lambda a, b: ~(np.abs(b - a) <= AS_STORED))
-    done = f"scaler of the {len(fold.train)} training rows beside the checkpoint's"
-    return Examined(TRAINING, "fit", done, 2 * len(ours.center), tuple(leaks))
+    return compare(
+        TRAINING,
+        "fit",
+        _of_features(cut, 0 * center, np.ones_like(scale)),
+        _of_features(cut, center, scale),
+        cut,
+        differ=lambda expected, got: ~(np.abs(got - expected) <= AS_STORED),
+        done=f"scaler of the {len(fold.train)} training rows beside the checkpoint's",
+    )
 
 
-def _scaler_leaks(
-    check: str,
-    pairs: Mapping[str, tuple[Array, Array]],
-    cut: pd.Timestamp,
-    differ: Callable[[Array, Array], NDArray[np.bool_]],
-) -> list[Leak]:
-    return [
-        Leak(TRAINING, check, f"{name} of {NAMES[k]}", _ALL, cut, a[k], b[k], cut, 1)
-        for name, (a, b) in pairs.items()
-        for k in np.flatnonzero(differ(a, b))
-    ]
-
-
-def _drawn_rows(panel: Panel, fold: Fold, recipe: Recipe) -> Rows:
-    """The rows that training can draw, by the sampler that draws them."""
-    samples = _arrays(panel, fold, recipe)[2]
-    sampler = sampler_of(samples, fold, recipe.training)
-    return Rows(int(sampler.starts.min()), int(sampler.starts.max()) + sampler.length - 1)
+def _of_features(stamp: pd.Timestamp, center: Array, scale: Array) -> pd.DataFrame:
+    """A scaler as a table: one row, and two columns for every feature; both (F,)."""
+    columns = {f"center of {name}": value for name, value in zip(NAMES, center, strict=True)}
+    columns |= {f"scale of {name}": value for name, value in zip(NAMES, scale, strict=True)}
+    return table_of(pd.DatetimeIndex([stamp]), (_ALL,), columns)
 
 
 def _arrays(panel: Panel, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Samples]:
@@ -108,44 +104,31 @@ def _arrays(panel: Panel, fold: Fold, recipe: Recipe) -> tuple[Any, Any, Samples
 
     Where the cut hides the future there is nothing to see, so that it must not be there.
     """
-    bare = _no_features(panel)
+    bare = np.full((*panel.close.shape, 1), np.nan, dtype=np.float32)
     uncut = replace(fold, test=Rows(len(panel.timestamps), len(panel.timestamps)))
     return training_arrays(Dataset.of(panel, bare, recipe.model.n_steps), uncut, recipe)
 
 
-def _no_features(panel: Panel) -> pd.DataFrame:
-    keys = {"timestamp": panel.timestamps[:0], "symbol": np.empty(0, dtype=object)}
-    return pd.DataFrame(keys | {"none": np.empty(0)})
+def _targets(samples: Samples, targets: Targets, rows: Rows) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is learned in these rows, of every symbol and of the market; NaN where nothing is."""
+    here = slice(rows.first, rows.last + 1)
+    stamps, usable = samples.timestamps[here], samples.usable[here]
+    columns = {
+        name: np.where(usable, getattr(samples, name)[here].numpy().astype(float), np.nan)
+        for name in _TARGETS
+    }
+    market = {"market": targets.market[here]}
+    return table_of(stamps, samples.symbols, columns), table_of(stamps, (_ALL,), market)
 
 
-def _examine_targets(
-    panel: Panel, fold: Fold, recipe: Recipe, boundaries: list[_Boundary], seed: int
-) -> Examined:
-    _, targets, ours = _arrays(panel, fold, recipe)
-    values, leaks = 0, []
-    for each in boundaries:
-        _, others, theirs = _arrays(scrambled_panel(panel, each.row, seed), fold, recipe)
-        pairs = {name: (_learned(ours, name), _learned(theirs, name)) for name in _TARGETS}
-        pairs["market"] = targets.market[:, None], others.market[:, None]
-        values += int(ours.usable[each.learned.first : each.learned.last + 1].sum())
-        leaks += _array_leaks("targets", pairs, panel, each.learned, panel.timestamps[each.row])
-    done = "bars become noise from validation on, and from the fold on; rows that blocks can draw"
-    return Examined(TRAINING, "targets", done, values * len(_TARGETS), tuple(leaks))
-
-
-def _learned(samples: Samples, name: str) -> Array:
-    """(T, N) of one target, NaN where nothing is learned from it."""
-    return np.where(samples.usable, getattr(samples, name).numpy().astype(float), np.nan)
-
-
-def _examine_gaps(panel: Panel, recipe: Recipe, boundaries: list[_Boundary]) -> Examined:
+def _examine_gaps(panel: Panel, recipe: Recipe, boundaries: list[Boundary]) -> Examined:
     needed = recipe.market.horizon + 2 + recipe.market.walk_forward.embargo
     leaks = []
-    for each in boundaries:
-        gap = each.row - each.learned.last
+    for learned, row in boundaries:
+        gap = row - learned.last
         if gap < needed:
-            stamp = panel.timestamps[each.learned.last]
-            cut = panel.timestamps[min(each.row, len(panel.timestamps) - 1)]
+            stamp = panel.timestamps[learned.last]
+            cut = panel.timestamps[min(row, len(panel.timestamps) - 1)]
             leaks.append(Leak(TRAINING, "gap", "rows ahead", _ALL, stamp, needed, gap, cut, 1))
     done = f"at least {needed} rows from a decision learned from to the next span"
     return Examined(TRAINING, "gap", done, len(boundaries), tuple(leaks))
@@ -156,94 +139,47 @@ def _examine_samples(panel: Panel, fold: Fold, recipe: Recipe, seed: int) -> lis
     start = max(0, fold.train.first - burn_in(recipe.model.n_steps))
     symbols = sampled(panel, Rows(fold.train.first, fold.test.first - 1), seed)
     bars = raw_bars(panel, symbols, Rows(start, len(panel.timestamps) - 1))
-    ours = _Learning.of(bars, symbols, panel, fold, recipe)
-    spans = {"window": fold.test.first, "scaler": fold.train.last + 1}
-    found = []
-    for check, row in spans.items():
-        cut = panel.timestamps[row]
-        theirs = _Learning.of(scrambled(bars, cut, seed), symbols, panel, fold, recipe)
-        found.append(getattr(ours, f"examine_{check}")(theirs, cut))
-    return found
+    moved = _moved(fold, panel, panel_of(bars, symbols))
+    known, later = (panel.timestamps[row] for row in (fold.test.first, fold.train.last + 1))
+    ours, scaler = _given(bars, symbols, moved, recipe)
+    theirs, _ = _given(scrambled(bars, known, seed), symbols, moved, recipe)
+    _, other = _given(scrambled(bars, later, seed), symbols, moved, recipe)
+    done = "the fold's bars become noise; every array that training is given"
+    window = compare(TRAINING, "window", _inputs(ours), _inputs(theirs), known, done=done)
+    fitted, refitted = (_of_features(later, each.center, each.scale) for each in (scaler, other))
+    done = "bars become noise after the training rows; center and scale of every feature"
+    values = sum(np.asarray(getattr(ours, name)).size for name in _GIVEN)
+    return [
+        replace(window, values=values),
+        compare(TRAINING, "scaler", fitted, refitted, later, done=done),
+    ]
 
 
-@dataclass(frozen=True)
-class _Learning:
-    """What training is given of some symbols."""
+def _moved(fold: Fold, whole: Panel, part: Panel) -> Fold:
+    """The fold in rows of a panel whose clock may be a shorter one."""
 
-    panel: Panel
-    scaler: Scaler
-    samples: Samples
+    def moved(rows: Rows) -> Rows:
+        first, last = whole.timestamps[rows.first], whole.timestamps[rows.last]
+        end = int(part.timestamps.searchsorted(last, side="right"))
+        return Rows(int(part.timestamps.searchsorted(first)), end - 1)
 
-    @classmethod
-    def of(
-        cls, bars: pd.DataFrame, symbols: tuple[str, ...], whole: Panel, fold: Fold, recipe: Recipe
-    ) -> "_Learning":
-        """From raw bars; `fold` counts the rows of `whole`, whose clock may be a longer one."""
-        panel = panel_of(bars, symbols)
-        features = features_of(panel, recipe.market.calendar)
-        data = Dataset.of(panel, features, recipe.model.n_steps)
-
-        def moved(rows: Rows) -> Rows:
-            first, last = whole.timestamps[rows.first], whole.timestamps[rows.last]
-            places = panel.timestamps
-            return Rows(
-                int(places.searchsorted(first)), int(places.searchsorted(last, side="right")) - 1
-            )
-
-        test = Rows(fold.test.first, min(fold.test.last, len(whole.timestamps) - 1))
-        mine = Fold(fold.key, moved(fold.train), moved(fold.validation), moved(test))
-        scaler, _, samples = training_arrays(data, mine, recipe)
-        return cls(panel, scaler, samples)
-
-    def examine_window(self, other: "_Learning", cut: pd.Timestamp) -> Examined:
-        """`other`: the same of bars that are noise from `cut`, the fold's first bar, on."""
-        pairs = {
-            name: (_flat(getattr(self.samples, name)), _flat(getattr(other.samples, name)))
-            for name in _GIVEN
-        }
-        rows = Rows(0, len(self.samples.usable) - 1)
-        leaks = _array_leaks("window", pairs, self.panel, rows, cut)
-        values = sum(np.asarray(getattr(self.samples, name)).size for name in _GIVEN)
-        done = "the fold's bars become noise; every array that training is given"
-        return Examined(TRAINING, "window", done, values, tuple(leaks))
-
-    def examine_scaler(self, other: "_Learning", cut: pd.Timestamp) -> Examined:
-        """`other`: the same of bars that are noise from `cut`, after the training rows, on."""
-        mine, theirs = self.scaler, other.scaler
-        pairs = {"center": (mine.center, theirs.center), "scale": (mine.scale, theirs.scale)}
-        leaks = _scaler_leaks("scaler", pairs, cut, other_bits)
-        done = "bars become noise after the training rows; center and scale of every feature"
-        return Examined(TRAINING, "scaler", done, 2 * len(mine.center), tuple(leaks))
+    test = Rows(fold.test.first, min(fold.test.last, len(whole.timestamps) - 1))
+    return Fold(fold.key, moved(fold.train), moved(fold.validation), moved(test))
 
 
-def _flat(values: Any) -> Array:
-    """(T, N) float64; features are summed, which misses no bit of a float32."""
-    array = np.asarray(values).astype(float)
-    return array.sum(axis=-1) if array.ndim == 3 else array
+def _given(
+    bars: pd.DataFrame, symbols: tuple[str, ...], fold: Fold, recipe: Recipe
+) -> tuple[Samples, Scaler]:
+    """What training is given of some symbols, from raw bars."""
+    panel = panel_of(bars, symbols)
+    features = features_of(panel, recipe.market.calendar)
+    data = Dataset.of(panel, features, recipe.model.n_steps)
+    scaler, _, samples = training_arrays(data, fold, recipe)
+    return samples, scaler
 
 
-def _array_leaks(
-    check: str,
-    pairs: Mapping[str, tuple[Array, Array]],
-    panel: Panel,
-    rows: Rows,
-    cut: pd.Timestamp,
-) -> list[Leak]:
-    """Where arrays (T, N), or (T, 1) of the whole market, are not the same in `rows`."""
-    here, leaks = slice(rows.first, rows.last + 1), []
-    for name, (ours, theirs) in pairs.items():
-        mine, other = ours[here], theirs[here]
-        if len(ours) != len(theirs) or ours.shape != theirs.shape:
-            stamp, sizes = panel.timestamps[-1], (len(ours), len(theirs))
-            leaks.append(
-                Leak(TRAINING, check, name, _ALL, stamp, *sizes, cut, abs(sizes[1] - sizes[0]))
-            )
-            continue
-        wrong = other_bits(mine, other)
-        if wrong.any():
-            t, n = (int(place[0]) for place in np.nonzero(wrong))
-            symbol = panel.symbols[n] if wrong.shape[1] == len(panel.symbols) else _ALL
-            stamp = panel.timestamps[rows.first + t]
-            values = float(mine[t, n]), float(other[t, n])
-            leaks.append(Leak(TRAINING, check, name, symbol, stamp, *values, cut, int(wrong.sum())))
-    return leaks
+def _inputs(samples: Samples) -> pd.DataFrame:
+    """Every array of the samples; features are summed, which misses no bit of a float32."""
+    arrays = {name: np.asarray(getattr(samples, name)).astype(float) for name in _GIVEN}
+    arrays["grid"] = arrays["grid"].sum(axis=-1)
+    return table_of(samples.timestamps, samples.symbols, arrays)

@@ -39,17 +39,17 @@ def market_of_panel(
         HistoryTooShort: no spans fit; the message names the bars needed.
         BarsError: the stamps fit no timeframe or calendar, or not those that were named.
     """
-    market, told, opened = unfitted_market(bars, name, template, calendar, where)
+    market, measured, opened = unfitted_market(bars, name, template, calendar, where)
     clock = pd.DatetimeIndex(opened["timestamp"].unique())
     spans, shrunk = _fitting_spans(clock, market, n_steps, where)
     fitted = replace(market, walk_forward=spans)
     costs = fitted.costs
     notes = [
         f"{_count(len(fitted.symbols), 'symbol')}, {len(clock):,} bars of {fitted.timeframe}, "
-        f"{told.note}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
+        f"{measured.note}, horizon {fitted.horizon} bars, fee {costs.fee:.2%}, slippage "
         f"{costs.slippage:.2%}, training {spans.window} months, folds {spans.test} months"
     ]
-    left_out = find_closed(bars[~bars["timestamp"].isin(clock)], told.calendar)
+    left_out = find_closed(bars[~bars["timestamp"].isin(clock)], measured.calendar)
     notes += [f"{each.figure}: {each.text}" for each in left_out]
     return fitted, notes + ([shrunk] if shrunk else [])
 
@@ -69,21 +69,21 @@ def unfitted_market(
     named = calendar or (template.calendar if template else None)
     if template:
         refuse_another_timeframe(bars, template, where)
-    told = clock_of(bars, named, where)
-    check_weekdays(bars, told.calendar.name, where)
-    opened = on_open_days(bars, told.calendar, where)
+    measured = clock_of(bars, named, where)
+    check_weekdays(bars, measured.calendar.name, where)
+    opened = on_open_days(bars, measured.calendar, where)
     if len(opened) < len(bars):  # a year is counted in what is left
-        told = clock_of(opened, told.calendar.name, where)
+        measured = clock_of(opened, measured.calendar.name, where)
     own = {
         "name": name,
         "source": "parquet",
-        "measured_bars_per_year": told.bars_per_year,
-        "measured_days_per_year": told.days_per_year,
+        "measured_bars_per_year": measured.bars_per_year,
+        "measured_days_per_year": measured.days_per_year,
         **_extent(bars),
     }
     if template:
-        return replace(template, calendar=told.calendar.name, **own), told, opened
-    return _default(told, own), told, opened
+        return replace(template, calendar=measured.calendar.name, **own), measured, opened
+    return _default(measured, own), measured, opened
 
 
 def market_name(stem: str) -> str:
@@ -91,8 +91,8 @@ def market_name(stem: str) -> str:
     return re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_") or "panel"
 
 
-def _default(told: Clock, own: dict[str, Any]) -> Market:
-    calendar, timeframe = told.calendar.name, told.calendar.timeframe
+def _default(measured: Clock, own: dict[str, Any]) -> Market:
+    calendar, timeframe = measured.calendar.name, measured.calendar.timeframe
     horizon, spans = usual_terms(calendar, timeframe)
     return Market(
         timeframe=timeframe,

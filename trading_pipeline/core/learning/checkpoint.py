@@ -1,25 +1,25 @@
-"""From a fold to its checkpoint: scaler, networks, blend, and what they have seen."""
+"""Checkpoints: what a fold's training makes, and what one has to be before it is used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Blend
-from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import Targets, make_targets
-from trading_pipeline.core.learning.threads import threads_for, usable_device
 from trading_pipeline.core.learning.training import (
+    ALONE,
     Look,
-    OnStep,
+    Ranks,
     Record,
     Saved,
     sampler_of,
@@ -31,9 +31,15 @@ from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
-from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import CheckpointError, TrainingError
 
+ENTRIES = (
+    *("model", "recipe", "fingerprint", "data_hash", "features", "catalog_hash", "symbols"),
+    *("scaler", "blend", "train_start", "train_end", "last_target", "metrics", "curves", "states"),
+)
 BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Array = NDArray[np.float64]
@@ -43,7 +49,7 @@ def train_fold(
     data: Dataset,
     fold: Fold,
     recipe: Recipe,
-    on_step: OnStep = lambda done, total, note: None,
+    on_step: Advance = lambda done, total, note: None,
     saved: dict[int, Saved] | None = None,
     save: Callable[[dict[int, Saved]], None] = lambda runs: None,
     device: str = "cpu",
@@ -62,7 +68,7 @@ def train_fold(
         record: called after every step of every seed, for curves.
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
-    samples = samples.to(usable_device(device))
+    samples = samples.to(_usable_device(device))
     trained = _train_seeds(samples, fold, recipe, on_step, saved or {}, save, ranks, record)
     networks = [network for network, _ in trained]
     blend, information = choose_blend(networks, samples, targets, fold, recipe)
@@ -90,11 +96,23 @@ def train_fold(
     }
 
 
+def _usable_device(name: str) -> torch.device:
+    """The device of that name, or TrainingError where this torch does not see it."""
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(
+            f"torch {torch.__version__} sees {torch.cuda.device_count()} GPUs, and none is {name}. "
+            'Set device = "cpu" for this market, or install a build of torch for your GPU '
+            "(the Makefile says how)"
+        )
+    return device
+
+
 def _train_seeds(
     samples: Samples,
     fold: Fold,
     recipe: Recipe,
-    on_step: OnStep,
+    on_step: Advance,
     saved: dict[int, Saved],
     save: Callable[[dict[int, Saved]], None],
     ranks: Ranks,
@@ -202,6 +220,60 @@ def _refuse_other(what: str, ours: dict[str, Any], theirs: dict[str, Any]) -> No
             f"{name} was {theirs.get(name)} and is {ours.get(name)}" for name in changed
         )
         raise CheckpointError(f"the checkpoint's {what} in {changed}: {how}; train it again")
+
+
+def check_schema(checkpoint: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where a checkpoint cannot be a model that was trained here.
+
+    Its digest says that a file is the one that was written, not that it ever was a sound model.
+    The message is what follows the name of the file: "lacks ...", "holds ...".
+    """
+    if missing := [name for name in ENTRIES if name not in checkpoint]:
+        raise CheckpointError(f"lacks {', '.join(missing)}")
+    try:
+        config = ModelConfig.from_dict(checkpoint["model"])
+        scaler = Scaler.from_dict(checkpoint["scaler"])
+        seeds = checkpoint["recipe"]["training"]["seeds"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"holds settings that cannot be read ({error})") from error
+    _check_scaler(scaler, config.n_features)
+    states = checkpoint["states"]
+    if not states or len(states) != len(seeds):
+        raise CheckpointError(f"holds {len(states)} networks for {len(seeds)} seeds")
+    for seed, state in zip(seeds, states, strict=True):
+        check_weights(state, config, f"network of seed {seed}")
+
+
+def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) -> None:
+    """Raise CheckpointError unless these are finite weights of exactly this network."""
+    with torch.device("meta"):  # shapes without memory
+        wanted = {name: each.shape for name, each in TradingNetwork(config).state_dict().items()}
+    found = {name: each.shape for name, each in state.items()}
+    if odd := sorted(name for name in wanted | found if wanted.get(name) != found.get(name)):
+        name = odd[0]
+        raise CheckpointError(
+            f"holds weights that do not fit its own settings: {name} of the {whose} is "
+            f"{_shape(found.get(name))}, and should be {_shape(wanted.get(name))}"
+        )
+    if broken := [name for name, each in state.items() if not torch.isfinite(each).all()]:
+        raise CheckpointError(f"holds numbers that are none, in {broken[0]} of the {whose}")
+
+
+def _check_scaler(scaler: Scaler, features: int) -> None:
+    for values in (scaler.center, scaler.scale):
+        if values.shape != (features,):
+            raise CheckpointError(f"holds a scaler of {values.shape} for {features} features")
+    if (
+        not np.isfinite(scaler.center).all()
+        or not (np.isfinite(scaler.scale) & (scaler.scale > 0)).all()
+    ):
+        raise CheckpointError(
+            "holds a scaler with a number that is none, or a scale that is not positive"
+        )
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(tuple(shape))
 
 
 def choose_blend(

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.scaling import Scaler
-from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.heads import Outputs
-from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.network import TradingNetwork, threads_for
 from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import LookAheadError
 

@@ -2,31 +2,31 @@
 
 What a step draws, its blocks and its dropout, follows from (seed, step, place of the block) alone.
 So a training that was killed goes on as if nothing had happened, and processes that share the
-blocks of a step make the step of a single one.
+blocks of a step make the step of a single one: the loss of a step is the mean over its blocks, of
+which a rank takes every `count`-th, and gradients are summed over ranks. That is the same up to the
+order in which floating-point numbers are added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import cos, isfinite, pi
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trading_pipeline.core.learning.losses import block_loss
-from trading_pipeline.core.learning.ranks import ALONE, Ranks
 from trading_pipeline.core.learning.samples import Samples, block_outputs
-from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.validation import validation_information
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
-from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import TrainingError
 
-OnStep = Callable[[int, int, str], None]
 Saved = dict[str, Any]  # a run so far: plain types and tensors
 
 
@@ -45,6 +45,29 @@ Record = Callable[[Moment], None]
 
 def unrecorded(moment: Moment) -> None:
     """Nobody draws curves."""
+
+
+class Ranks(Protocol):
+    """Which of how many processes this is, and how they add up what each of them has."""
+
+    rank: int  # 0 to count - 1
+    count: int
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all ranks."""
+        ...
+
+
+class Alone:
+    """One process, which has everything."""
+
+    rank, count = 0, 1
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Nothing to add."""
+
+
+ALONE = Alone()
 
 
 @dataclass(frozen=True)
@@ -124,7 +147,7 @@ def train_network(
     training: TrainingConfig,
     cost: float,
     seed: int,
-    on_step: OnStep = lambda done, total, note: None,
+    on_step: Advance = lambda done, total, note: None,
     saved: Saved | None = None,
     save: Callable[[Saved], None] = lambda saved: None,
     ranks: Ranks = ALONE,

@@ -77,8 +77,10 @@ def check_actions(actions: pd.DataFrame, where: str = "corporate actions") -> pd
         if broken.any():
             raise BarsError(f"{where}: {describe_row(typed, broken.to_numpy())} {rule}")
     typed["kind"] = typed["kind"].astype("str")
-    told = typed[~actions.duplicated().to_numpy()]
-    return in_order(merge_same_day(told).sort_values("kind", ascending=False, ignore_index=True))
+    distinct = typed[~actions.duplicated().to_numpy()]
+    return in_order(
+        merge_same_day(distinct).sort_values("kind", ascending=False, ignore_index=True)
+    )
 
 
 def merge_same_day(actions: pd.DataFrame) -> pd.DataFrame:
@@ -186,10 +188,7 @@ def place_actions(
 
 
 def forward_factors(
-    close: np.ndarray,
-    split: np.ndarray,
-    dividend: np.ndarray,
-    start: np.ndarray | float = 1.0,
+    close: np.ndarray, split: np.ndarray, dividend: np.ndarray, start: np.ndarray | float = 1.0
 ) -> np.ndarray:
     """Adjustment factors that only the past enters.
 

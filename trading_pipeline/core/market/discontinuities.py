@@ -77,7 +77,7 @@ def usual_move(returns: Array) -> Array:
     Returns of orders of magnitude are left out: an error must not excuse the next one.
     """
     ordinary = np.where(np.abs(returns) < ORDERS, returns, np.nan)
-    count = trailing_sum(np.isfinite(ordinary).astype(float), VOLATILITY_WINDOW)
+    count = trailing_sum(np.isfinite(ordinary), VOLATILITY_WINDOW)
     total = trailing_sum(np.where(np.isfinite(ordinary), ordinary, 0.0) ** 2, VOLATILITY_WINDOW)
     sigma = np.sqrt(np.maximum(total, 0.0) / np.maximum(count, 1))
     floor = np.where(count < FEW_RETURNS, SIGMA_OF_THE_NEW, SIGMA_FLOOR)
@@ -113,9 +113,9 @@ def volume_shifts(close: Array, volume: Array, sigma: Array) -> Mask:
     lowest, highest = (trailing_extreme(money, VOLUME_BARS, op) for op in (np.fmin, np.fmax))
     history = [trailing_extreme(money, VOLUME_HISTORY, op) for op in (np.fmin, np.fmax)]
     floor, ceiling = (shifted(each, VOLUME_BARS) for each in history)
-    enough = trailing_sum(np.isfinite(money).astype(float), VOLUME_HISTORY)
+    enough = trailing_sum(np.isfinite(money), VOLUME_HISTORY)
     listed = shifted(enough, VOLUME_BARS) >= FEW_RETURNS
-    full = trailing_sum(np.isfinite(money).astype(float), VOLUME_BARS) == VOLUME_BARS
+    full = trailing_sum(np.isfinite(money), VOLUME_BARS) == VOLUME_BARS
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.abs(np.log(close / shifted(hold_over_gaps(close), VOLUME_BARS)))
     calm = moved <= 3 * sigma * math.sqrt(VOLUME_BARS)

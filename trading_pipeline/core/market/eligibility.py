@@ -7,7 +7,7 @@ import numpy as np
 
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import counted
-from trading_pipeline.core.market.trailing import recent
+from trading_pipeline.core.market.trailing import recent, trailing_sum
 
 GAP_WINDOW = 21  # rows of the gap rule
 MIN_PRESENCE = 0.8  # share of those rows that need a bar, since listing
@@ -35,11 +35,7 @@ class EligibilityRule(NamedTuple):
     measured: Callable[[int, int], tuple[float, float, str]] = lambda t, n: (np.nan, np.nan, "")
 
 
-def eligible(
-    panel: Panel,
-    lookback: int,
-    window: int = 1,
-) -> np.ndarray:
+def eligible(panel: Panel, lookback: int, window: int = 1) -> np.ndarray:
     """Point-in-time eligibility: (T, N) bool, the same when later bars are cut off.
 
     A symbol is eligible at a bar if it has that bar and `lookback` bars up to and with it since
@@ -62,11 +58,7 @@ def eligible(
     return able
 
 
-def rules_of(
-    panel: Panel,
-    lookback: int,
-    window: int = 1,
-) -> Iterator[EligibilityRule]:
+def rules_of(panel: Panel, lookback: int, window: int = 1) -> Iterator[EligibilityRule]:
     """What `eligible` asks of a symbol that has a bar; arguments and errors as there."""
     if (least := min(lookback, window)) < 1:
         raise ValueError(f"lookback and window must be at least 1 bar, was {least}")
@@ -97,11 +89,7 @@ def refusals(panel: Panel, rules: Iterable[EligibilityRule], rows: slice) -> str
 
 
 def eligibility_at(
-    panel: Panel,
-    row: int,
-    n: int,
-    lookback: int,
-    window: int = 1,
+    panel: Panel, row: int, n: int, lookback: int, window: int = 1
 ) -> tuple[Condition, ...]:
     """Every rule of `eligible` for one symbol at one bar; it is eligible if all are met.
 
@@ -153,36 +141,32 @@ def _quarantine(panel: Panel, window: int) -> EligibilityRule:
 
 
 def _stale(panel: Panel) -> EligibilityRule:
-    stale, text = _is_stale(panel), f"bars with volume among its last {STALE_AFTER}"
+    busy = _busy_bars(panel)
+    full = np.cumsum(panel.traded, axis=0) >= STALE_AFTER
+    lively = (busy > 0) | ~full | ~panel.traded
+    text = f"bars with volume among its last {STALE_AFTER}"
     return EligibilityRule(
-        ~stale,
+        lively,
         f"no volume in the last {STALE_AFTER} bars (correct the column volume)",
         "stale",
-        lambda t, n: (busy := _busy_bars(panel, t, n), stale[t, n] or busy > 0, text),
+        lambda t, n: (busy[t, n], not lively[t, n] or busy[t, n] > 0, text),
     )
 
 
-def _is_stale(panel: Panel) -> np.ndarray:
-    """(T, N) bool: none of the symbol's last `STALE_AFTER` bars has volume."""
-    quiet = np.zeros(panel.close.shape, dtype=bool)
+def _busy_bars(panel: Panel) -> np.ndarray:
+    """(T, N) int: how many of the symbol's last `STALE_AFTER` bars up to a row have volume."""
+    busy = np.zeros(panel.close.shape, dtype=int)
     for n in range(len(panel.symbols)):
-        rows = np.flatnonzero(panel.traded[:, n])
-        busy = np.cumsum(panel.volume[rows, n] > 0)
-        before = np.concatenate([np.zeros(STALE_AFTER, int), busy])[: len(busy)]
-        quiet[rows, n] = (busy == before) & (np.arange(len(rows)) >= STALE_AFTER - 1)
-    return quiet
-
-
-def _busy_bars(panel: Panel, row: int, n: int) -> int:
-    """How many of the symbol's last `STALE_AFTER` bars up to `row` have volume."""
-    rows = np.flatnonzero(panel.traded[: row + 1, n])[-STALE_AFTER:]
-    return int((panel.volume[rows, n] > 0).sum())
+        traded = panel.traded[:, n]
+        own = trailing_sum(panel.volume[traded, n] > 0, STALE_AFTER)
+        busy[:, n] = np.append(0, own)[np.cumsum(traded)]  # held where it has no bar
+    return busy
 
 
 def _gappy(panel: Panel) -> EligibilityRule:
     """Bars at the last `GAP_WINDOW` timestamps, or at those since listing."""
     listed = np.logical_or.accumulate(panel.traded, axis=0)
-    present, expected = (_trailing_count(flags) for flags in (panel.traded, listed))
+    present, expected = (trailing_sum(flags, GAP_WINDOW) for flags in (panel.traded, listed))
     return EligibilityRule(
         present >= MIN_PRESENCE * expected,
         f"bars at fewer than {MIN_PRESENCE:.0%} of the last {GAP_WINDOW} dates (fill the gaps)",
@@ -193,15 +177,6 @@ def _gappy(panel: Panel) -> EligibilityRule:
             f"bars at the last {expected[t, n]} dates; {MIN_PRESENCE:.0%} have to be there",
         ),
     )
-
-
-def _trailing_count(flags: np.ndarray) -> np.ndarray:
-    """(T, N) int: how many of the last `GAP_WINDOW` rows are true."""
-    count = np.cumsum(flags, axis=0)
-    before = np.zeros_like(count)
-    before[GAP_WINDOW:] = count[:-GAP_WINDOW]
-    trailing: np.ndarray = count - before
-    return trailing
 
 
 def _price_floor(panel: Panel) -> EligibilityRule:

@@ -41,7 +41,7 @@ def requests_for(
     *,
     stored: pd.DataFrame,
     absent: pd.DataFrame,
-    asked: pd.DataFrame,
+    watermarks: pd.DataFrame,
     now: datetime,
     listed: Mapping[str, datetime] | None = None,
 ) -> pd.DataFrame:
@@ -53,7 +53,8 @@ def requests_for(
         stored: columns timestamp, symbol: the bars that there are; other symbols are left out.
         absent: columns symbol, timestamp, asked_at, nights: bars that answers lacked, the last of
             them at `asked_at`, on so many different days; a stored bar may be among them.
-        asked: columns symbol, asked_at: everything closed by then was asked for; see `asked_at`.
+        watermarks: columns symbol, asked_at: everything closed by then was asked for; see
+            `asked_at`.
         listed: the first stamp of a symbol, where it is known; earlier bars are not expected.
 
     Returns:
@@ -68,7 +69,7 @@ def requests_for(
     expected = expected_stamps(calendar, span, now)
     row = pd.Index(symbols)
     # Noted by a clock that was ahead: up to now they say so, of what is to come they know nothing.
-    known_until = asked.set_index("symbol")["asked_at"].clip(upper=in_utc(now))
+    known_until = watermarks.set_index("symbol")["asked_at"].clip(upper=in_utc(now))
     absent = absent[absent["asked_at"] <= in_utc(now)]
     limits = known_until.reindex(row) - SETTLE[calendar.name]
     settled = _ticks(calendar.closes_of(expected)) <= _ticks(limits)[:, None]
@@ -148,8 +149,8 @@ class Answers:
             listed: first stamps. ended: symbols that are not traded now, so that nothing is
                 expected of them after their last bar.
         """
-        told = {name: self._doubt(name, listed[name], name in ended) for name in self._row}
-        return {name: text for name, text in told.items() if text}
+        doubts = {name: self._doubt(name, listed[name], name in ended) for name in self._row}
+        return {name: text for name, text in doubts.items() if text}
 
     def _doubt(self, symbol: str, listed: datetime, ended: bool) -> str:
         n, since = self._row.get_loc(symbol), in_utc(listed)
@@ -165,9 +166,9 @@ class Answers:
         longest = max((last - first + 1 for first, last in runs_of(empty)), default=0)
         if max(longest, empty.sum() * (2 * empty.sum() > len(empty))) <= LONGEST_HALT:
             return ""
-        asked, stamps = self._asked[n].sum(), self.expected[lacking]
+        count, stamps = self._asked[n].sum(), self.expected[lacking]
         return (
-            f"{asked - len(stamps):,} of {asked:,} bars, and not those of {when(stamps)} "
+            f"{count - len(stamps):,} of {count:,} bars, and not those of {when(stamps)} "
             f"({written(stamps[0])} to {written(stamps[-1])})"
         )
 

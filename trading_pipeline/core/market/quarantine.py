@@ -54,7 +54,7 @@ def gap_quarantine(stamps: pd.DatetimeIndex, traded: Mask, discontinuities: Mask
     if not len(stamps):
         return traded
     start = segment_starts(traded, discontinuities)
-    active = shifted(trailing_sum(traded.astype(float), ACTIVE_ROWS), 1) > 0
+    active = shifted(trailing_sum(traded, ACTIVE_ROWS), 1) > 0
     here = (traded & active).sum(axis=1) * 2 >= active.sum(axis=1)
     due = here[:, None] & (start >= 0)
     clock = days_of(stamps)

@@ -22,7 +22,7 @@ from trading_pipeline.core.market.bars import (
     with_whole_counts,
 )
 from trading_pipeline.core.market.calendar import on_rest_days
-from trading_pipeline.core.market.quality.finding import counted, told_names
+from trading_pipeline.core.market.quality.finding import abbreviated, counted
 from trading_pipeline.errors import BarsError
 
 COLUMNS = ("file", "row", *KEY, "rule", *PRICES, "volume")
@@ -104,13 +104,13 @@ def check_share(aside: pd.DataFrame, bars: int, where: str) -> None:
     total = bars + len(aside)
     if len(aside) > PANEL_SHARE * total:
         raise BarsError(
-            f"{told_first(aside)}. {len(aside):,} of {total:,} rows of {where} are no bars "
+            f"{describe_first(aside)}. {len(aside):,} of {total:,} rows of {where} are no bars "
             f"({len(aside) / total:.2%}), and at most {PANEL_SHARE:.0%} may be set aside; correct "
             "them, or leave them out"
         )
 
 
-def told_first(aside: pd.DataFrame) -> str:
+def describe_first(aside: pd.DataFrame) -> str:
     """'panel.parquet: row 7, AAPL at 2020-01-02 00:00 UTC (1 row concerned): high < low'.
 
     In words of `check_bars`, of the first of rows set aside.
@@ -127,5 +127,5 @@ def lines_of(aside: pd.DataFrame, shown: int = _SHOWN) -> list[str]:
         return []
     named = [f"{described(row)}: {row['rule']}" for _, row in aside[:shown].iterrows()]
     more = f"; and {len(aside) - shown:,} more" if len(aside) > shown else ""
-    symbols = told_names(aside["symbol"].dropna().unique().tolist()) or "no symbol"
+    symbols = abbreviated(aside["symbol"].dropna().unique().tolist()) or "no symbol"
     return [f"{counted(len(aside), 'row')} of {symbols} set aside ({'; '.join(named)}{more})"]

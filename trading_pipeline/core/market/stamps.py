@@ -4,7 +4,8 @@ Exports stamp daily bars by midnight of their own time zone, or by the hour at w
 day begins: Tokyo's Monday is Sunday, 15:00 UTC. Such bars are moved to 00:00 UTC of their session.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -122,13 +123,13 @@ def clock_of(bars: pd.DataFrame, named: str | None = None, where: str = "bars") 
     if timeframe == "1d":
         _, fits = _dated(stamps, counts, names)
     else:
-        fits = _fits(stamps, counts, None, names)
+        fits = _fits(names, stamps, lambda name: _fit_hours(name, stamps, counts))
     if named:
         _refuse_if_absurd(fits, named, where)
     elif not fits or not fits[0].holds:
         raise BarsError(
-            f"{where}: no calendar fits the days of the bars. Tried: {_told(fits)}. Name the right "
-            "one with --calendar NAME, or as `calendar` in the market's entry: any of "
+            f"{where}: no calendar fits the days of the bars. Tried: {_tried(fits)}. Name the "
+            "right one with --calendar NAME, or as `calendar` in the market's entry: any of "
             "exchange_calendars, such as XTKS, 24/5 or 24/7"
         )
     calendar = trading_calendar(fits[0].name, timeframe)
@@ -226,44 +227,37 @@ def _dated(
     found: list[tuple[pd.DatetimeIndex, list[Fit]]] = []
     options = datings(stamps) or [stamps.normalize()]
     for dates in sorted(options, key=lambda days: int((days.dayofweek >= SATURDAY).sum())):
-        found.append((dates, _fits(stamps, counts, dates, names)))
-        if found[-1][1] and found[-1][1][0].unexplained <= _WHOLLY:
+        fit_of = partial(_fit_days, counts=counts, days=dates, present=dates[_usual(counts)])
+        fits = _fits(names, stamps, fit_of)
+        found.append((dates, fits))
+        if fits and fits[0].unexplained <= _WHOLLY:
             break
     return min(found, key=lambda each: each[1][0].misfit if each[1] else np.inf)
 
 
 def _fits(
-    stamps: pd.DatetimeIndex,
-    counts: np.ndarray,
-    days: pd.DatetimeIndex | None,
-    names: Iterable[str],
+    names: Iterable[str], stamps: pd.DatetimeIndex, fit_of: Callable[[str], Fit | None]
 ) -> list[Fit]:
-    """How calendars fit distinct stamps with `counts` bars each, the best first.
+    """How calendars fit distinct stamps, by `fit_of` each, the best first.
 
     No further one is tried once one explains all; of equals the earlier name comes first.
-
-    Args:
-        days: session dates of daily bars; None of shorter ones, which each calendar's clock tells.
     """
     found = []
     weekends = bool((stamps.dayofweek >= SATURDAY).any())
     for name in names:
-        if days is None and crosses_midnight(name):
-            continue
         if name == NEVER_CLOSES and not weekends and names is CANDIDATES:
             continue  # what it is known by is missing
-        if days is None:
-            fit = _fit_hours(name, stamps, counts)
-        else:
-            fit = _fit_days(name, counts, days, days[_usual(counts)])
-        found += [fit] if fit else []
-        if fit and fit.unexplained <= _WHOLLY:
-            break
+        if fit := fit_of(name):
+            found.append(fit)
+            if fit.unexplained <= _WHOLLY:
+                break
     return sorted(found, key=lambda fit: fit.misfit)
 
 
 def _fit_hours(name: str, stamps: pd.DatetimeIndex, counts: np.ndarray) -> Fit | None:
     """Of bars shorter than days, which are dated by the exchange's own clock."""
+    if crosses_midnight(name):
+        return None
     local = stamps.tz_convert(zone_of(name)).tz_localize(None)
     days, place = np.unique(local.normalize().asi8, return_inverse=True)
     dates = pd.DatetimeIndex(days.view("M8[us]"), tz="UTC")
@@ -310,7 +304,7 @@ def _allowed(named: str | None, timeframe: str, where: str) -> tuple[str, ...]:
     return (named,)
 
 
-def _told(fits: list[Fit]) -> str:
+def _tried(fits: list[Fit]) -> str:
     """The nearest with their figures, the others by name."""
     if not fits:
         return "none, for all know other years only"

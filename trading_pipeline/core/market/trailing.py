@@ -4,6 +4,7 @@ Letters: T rows of the market's clock, N symbols.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,8 @@ def shifted(values: Array, rows: int) -> Array:
     return moved
 
 
-def trailing_sum(values: Array, rows: int) -> Array:
-    """(T, N): sum of the last `rows` rows, fewer at the start."""
+def trailing_sum(values: NDArray[Any], rows: int) -> NDArray[Any]:
+    """(T, ...): sum of the last `rows` rows, fewer at the start; flags are counted."""
     total = np.cumsum(values, axis=0)
     total[rows:] -= total[:-rows].copy()
     return total
@@ -48,7 +49,7 @@ def trailing_mean(values: Array, rows: int) -> Array:
     """(T, N): mean of the numbers among the last `rows` rows; NaN where there are none."""
     known = np.isfinite(values)
     total = trailing_sum(np.where(known, values, 0.0), rows)
-    count = trailing_sum(known.astype(float), rows)
+    count = trailing_sum(known, rows)
     mean: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
 
@@ -64,7 +65,7 @@ def trailing_extreme(values: Array, rows: int, of: Callable[[Array, Array], Arra
 
 def recent(flags: Mask, rows: int) -> Mask:
     """(T, N) bool: true at one of the last `rows` rows, the present one included."""
-    lately: Mask = trailing_sum(flags.astype(float), rows) > 0
+    lately: Mask = trailing_sum(flags, rows) > 0
     return lately
 
 

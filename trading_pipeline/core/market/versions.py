@@ -34,16 +34,22 @@ Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
-class VersionMerge:
+class Merged:
+    """What a merge did, in bars."""
+
+    added: int = 0
+    changed: int = 0  # the stored version differed, and is a revision now
+    unchanged: int = 0  # given as they were stored
+    removed: int = 0  # stored in the span, and not given
+    first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionMerge(Merged):
     """What became of stored bars when others were merged into them."""
 
     bars: pd.DataFrame  # canonical, with `ingested_at`
     revisions: pd.DataFrame  # the versions that were changed or removed; one row for each
-    added: int
-    changed: int
-    unchanged: int  # of those given
-    removed: int
-    first_changed: pd.Timestamp | None  # earliest stamp added, changed or removed
 
     @property
     def is_news(self) -> bool:
@@ -172,21 +178,16 @@ def _revisions(old: pd.DataFrame, bars: pd.DataFrame, instant: pd.Timestamp) -> 
     """Superseded versions beside what the bars say now."""
     new = bars.iloc[:0] if old.empty else bars
     place = _keys(new).get_indexer(_keys(old))
-    table = old[KEY].reset_index(drop=True)
-    for name in VALUES:
-        table[name] = _floats(old, name)
-    for name in VALUES:
-        values = _floats(new, name)
-        table[f"new_{name}"] = np.append(values, np.nan)[place]  # -1, removed, is the last
-    table["optional"] = " ".join(name for name in OPTIONAL if name in old)
-    table["optional"] = table["optional"].astype("str")
+    next_values = _values_of(new).reindex(place).reset_index(drop=True)  # -1, removed, has none
+    parts = [old[KEY].reset_index(drop=True), _values_of(old), next_values.add_prefix("new_")]
+    table = pd.concat(parts, axis=1)
+    optional = " ".join(name for name in OPTIONAL if name in old)
+    table["optional"] = pd.Series(optional, index=table.index, dtype="str")
     table[INGESTED] = old[INGESTED].array
     table[REVISED] = pd.Series(instant, index=table.index, dtype=STAMPS)
     return table
 
 
-def _floats(bars: pd.DataFrame, name: str) -> np.ndarray:
-    if name not in bars:
-        return np.full(len(bars), np.nan)
-    values: np.ndarray = bars[name].to_numpy(dtype="float64")
-    return values
+def _values_of(bars: pd.DataFrame) -> pd.DataFrame:
+    """`VALUES` as float64 with a fresh index, NaN in columns that the bars lack."""
+    return bars.reindex(columns=list(VALUES)).astype("float64").reset_index(drop=True)

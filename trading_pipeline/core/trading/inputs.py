@@ -11,7 +11,14 @@ import numpy as np
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
 from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW, hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import periods_of
+from trading_pipeline.core.trading.engine.dtypes import (
+    Account,
+    Array,
+    Position,
+    new_account,
+    new_positions,
+    periods_of,
+)
 from trading_pipeline.core.trading.engine.loop import Known, Prices
 from trading_pipeline.errors import TradingError
 
@@ -37,6 +44,11 @@ class Prepared(NamedTuple):
     recent: np.ndarray  # (N, T) `recent_returns`
     market: np.ndarray  # (T,) `market_returns`
     volatility: np.ndarray  # (T, N) the panel's own
+
+    def opened(self, capital: float) -> tuple[Array[Account], Array[Position], np.ndarray, Prices]:
+        """A new account, its positions, and the periods and prices that it lives through."""
+        positions = new_positions(self.traded.shape[1])
+        return new_account(capital), positions, self.periods, self.prices
 
 
 def prepare(panel: Panel) -> Prepared:

@@ -100,14 +100,14 @@ def _unit_weights(
 ) -> np.ndarray:
     """(T, N) weights proportional to score / σ, gross 1; 0 where there is nothing to hold."""
     able = eligible & np.isfinite(score) & (volatility > 0)
-    wish = np.where(able, score, 0.0) / np.where(able, volatility, 1.0)
+    target = np.where(able, score, 0.0) / np.where(able, volatility, 1.0)
     if not shorts:
-        wish = np.maximum(wish, 0.0)
+        target = np.maximum(target, 0.0)
     if neutral:
-        count = np.maximum((wish != 0).sum(axis=1, keepdims=True), 1)
-        wish = np.where(wish != 0, wish - wish.sum(axis=1, keepdims=True) / count, 0.0)
-    gross = np.abs(wish).sum(axis=1, keepdims=True)
-    weights: np.ndarray = np.divide(wish, gross, out=np.zeros_like(wish), where=gross > 0)
+        count = np.maximum((target != 0).sum(axis=1, keepdims=True), 1)
+        target = np.where(target != 0, target - target.sum(axis=1, keepdims=True) / count, 0.0)
+    gross = np.abs(target).sum(axis=1, keepdims=True)
+    weights: np.ndarray = np.divide(target, gross, out=np.zeros_like(target), where=gross > 0)
     return weights
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality.finding import told_names
+from trading_pipeline.core.market.quality.finding import abbreviated
 from trading_pipeline.core.trading.engine.dtypes import KINDS, LIMIT, STOP, Array, Order
 from trading_pipeline.errors import TradingError
 
@@ -43,7 +43,7 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> Array[Order]:
     span = f"{len(panel.timestamps):,} bars from {first} to {last}"
     _refuse(table, bar < 0, "decided_at", f"is not a bar of the panel, which has {span}")
     _refuse(
-        table, symbol < 0, "symbol", f"is not in the panel, which has {told_names(panel.symbols)}"
+        table, symbol < 0, "symbol", f"is not in the panel, which has {abbreviated(panel.symbols)}"
     )
     _refuse(table, side < 0, "side", "is not buy or sell")
     _refuse(table, kind < 0, "type", f"is not one of {', '.join(KINDS)}")
@@ -103,6 +103,6 @@ def _refuse(table: pd.DataFrame, wrong: np.ndarray, column: str, rule: str) -> N
         row = int(np.flatnonzero(wrong)[0])
         value = table[column].iloc[row] if column in table else None
         value = value.item() if isinstance(value, np.generic) else value
-        told = str(value) if isinstance(value, pd.Timestamp) else repr(value)
+        text = str(value) if isinstance(value, pd.Timestamp) else repr(value)
         place = f"{table.index.name or 'order'} {table.index[row]}"
-        raise TradingError(f"{place}: {column} {told} {rule}")
+        raise TradingError(f"{place}: {column} {text} {rule}")

@@ -64,7 +64,7 @@ def aside_text(aside: pd.DataFrame) -> str:
         return "none: every row that came is a bar"
     shown = aside[:_SHOWN].assign(timestamp=aside["timestamp"].dt.strftime("%Y-%m-%d %H:%M"))
     more = len(aside) - len(shown)
-    rest = f"\n\nand {more:,} more: `{SET_ASIDE}` in the folder" if more > 0 else ""
+    rest = f"\n\nand {more:,} more: `{SET_ASIDE.file}` in the folder" if more > 0 else ""
     return str(shown.to_markdown(index=False, floatfmt=".10g")) + rest
 
 

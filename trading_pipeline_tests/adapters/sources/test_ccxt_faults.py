@@ -10,7 +10,7 @@ import pytest
 
 from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 from trading_pipeline.adapters.sources.retry import Patience
-from trading_pipeline.core.market.set_aside import Sifted, told_first
+from trading_pipeline.core.market.set_aside import Sifted, describe_first
 from trading_pipeline.errors import SourceError, SourceUnavailable
 from trading_pipeline_tests.fakes.binance import FakeBinance, source_of
 from trading_pipeline_tests.fakes.venue import (
@@ -206,7 +206,9 @@ def test_an_impossible_kline_comes_as_it_is_for_the_download_to_set_aside(
     end = pd.Timestamp("2020-02-01", tz="UTC")
     bars = source_of(venue).bars(["BTC/USDT"], START, end)
     sifted = Sifted.of({"binance": bars})
-    assert f"BTC/USDT at 2020-01-08 00:00 UTC (1 row concerned): {rule}" in told_first(sifted.aside)
+    assert f"BTC/USDT at 2020-01-08 00:00 UTC (1 row concerned): {rule}" in describe_first(
+        sifted.aside
+    )
     sound = truth[(truth["symbol"] == "BTC/USDT") & (truth["timestamp"] < end)]
     sound = sound[sound["timestamp"] != "2020-01-08"].reset_index(drop=True)
     pd.testing.assert_frame_equal(sifted.bars, sound)

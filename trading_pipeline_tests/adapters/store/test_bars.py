@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore, Merged
+from trading_pipeline.adapters.store.bars import ACTIONS_FILE, BarStore
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import empty_bars
+from trading_pipeline.core.market.versions import Merged
 from trading_pipeline.errors import BarsError, StoreError
 from trading_pipeline_tests.adapters.store.small_tables import NOW, days, utc
 from trading_pipeline_tests.strategies import bars
@@ -231,7 +232,9 @@ def test_absences_of_a_release_that_believed_one_answer_were_told_once(store):
     assert store.absences()["nights"].tolist() == [1, 2]
 
 
-def test_what_was_asked_never_goes_back(store):
+def test_a_watermark_never_goes_back(store):
     for at in (NOW, NOW - pd.Timedelta(days=9)):
-        store.merge(empty_bars(), at, asked=pd.DataFrame({"symbol": ["AAA"], "asked_at": [at]}))
-    assert store.asked().to_dict("list") == {"symbol": ["AAA"], "asked_at": [NOW]}
+        store.merge(
+            empty_bars(), at, watermarks=pd.DataFrame({"symbol": ["AAA"], "asked_at": [at]})
+        )
+    assert store.watermarks().to_dict("list") == {"symbol": ["AAA"], "asked_at": [NOW]}

@@ -24,7 +24,7 @@ IDENTITY = {"source": "venue", "feed": "sip"}
 
 
 def first_night(store):
-    store.merge(days("2024-01-30", 4), NOW, asked=noted(NOW))
+    store.merge(days("2024-01-30", 4), NOW, watermarks=noted(NOW))
 
 
 def second_night(store):
@@ -32,7 +32,7 @@ def second_night(store):
     bars = pd.concat([days("2024-01-30", 2, price=11.0), days("2024-03-01", 1)])
     span = (utc("2024-01-30"), utc("2024-03-02"))
     absences = pd.DataFrame({"symbol": ["AAA"], "timestamp": [utc("2024-03-02")]})
-    store.merge(bars, LATER, span, absences=absences, asked=noted(LATER), identity=IDENTITY)
+    store.merge(bars, LATER, span, absences=absences, watermarks=noted(LATER), identity=IDENTITY)
 
 
 def noted(at):
@@ -41,7 +41,7 @@ def noted(at):
 
 def said(store):
     """Everything that a store says, as text that can be compared."""
-    tables = (store.read(), store.revisions(), store.absences(), store.asked())
+    tables = (store.read(), store.revisions(), store.absences(), store.watermarks())
     return [table.to_json() for table in tables] + [store.identity()]
 
 

@@ -8,7 +8,7 @@ from trading_pipeline.adapters.store.trials import (
     Trial,
     distinct_trials,
     panel_identity,
-    record_trial,
+    record_trials,
 )
 from trading_pipeline.errors import LedgerError
 
@@ -22,7 +22,8 @@ def ledger(tmp_path):
 
 
 def record(ledger: Ledger, config: str, panel: str, sharpe: float | None) -> None:
-    record_trial(ledger, Trial(config, panel, "walk_forward", sharpe), at=AT, recorded_at=AT)
+    trial = Trial(config, panel, "walk_forward", sharpe)
+    record_trials(ledger, [trial], at=AT, recorded_at=AT)
 
 
 def test_an_empty_ledger_does_not_know_the_number_of_trials(ledger):
@@ -33,7 +34,7 @@ def test_a_trial_is_a_distinct_configuration_on_a_distinct_panel(ledger):
     for config, panel in [("a", "us"), ("a", "us"), ("b", "us"), ("a", "crypto"), ("a", "us")]:
         record(ledger, config, panel, 1.0)
     assert len(distinct_trials(ledger)) == 3
-    assert ledger.count("trials") == 5  # yet every evaluation is kept
+    assert len(ledger.read("trials")) == 5  # yet every evaluation is kept
 
 
 def test_an_evaluation_again_replaces_the_figure_of_its_trial(ledger):

@@ -5,6 +5,7 @@ import pytest
 
 from trading_pipeline.core.backtest.baselines import (
     RULE_BASELINES,
+    Span,
     buy_and_hold,
     equal_weight,
     inverse_volatility,
@@ -20,7 +21,7 @@ from trading_pipeline.core.trading.inputs import Inputs
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, simulated
 
-YEAR = {"bars_per_year": 24}  # a month is two bars
+YEAR = 24  # bars; a month is two of them
 MARKET = {"capital": 1000.0, "bars_per_year": 24}
 LONG_ONLY = {"horizon": 1, "mandate": "long_only", "shortable": False}
 
@@ -41,19 +42,19 @@ def test_months_begin_at_the_start_and_at_first_bars():
 def test_baselines_are_long_only_paid_for_and_blind_to_the_future(name):
     panel = random_panel(11, T=160)
     rule, eligible = RULE_BASELINES[name], panel.traded
-    weights = rule(panel, eligible, start=40, stop=160, **YEAR)
+    weights = rule(panel, eligible, Span(40, 160, YEAR))
     asked = weights[~np.isnan(weights).all(axis=1)]
     assert np.isnan(weights[:40]).all()
     assert (asked >= 0).all()
     assert (asked.sum(axis=1) <= 1 + 1e-12).all()
     assert (asked > 0).any() == (name != "cash")
-    cut = rule(panel.until(100), eligible[:100], start=40, stop=100, **YEAR)
+    cut = rule(panel.until(100), eligible[:100], Span(40, 100, YEAR))
     np.testing.assert_array_equal(cut, weights[:100])
 
 
 def test_equal_weight_is_restored_every_month_among_the_eligible():
     panel = random_panel(2, T=90, missing=0)
-    weights = equal_weight(panel, panel.traded, start=10, stop=90, **YEAR)
+    weights = equal_weight(panel, panel.traded, Span(10, 90, YEAR))
     rows = np.flatnonzero(~np.isnan(weights).all(axis=1))
     assert rows.tolist() == [10, 31, 60]
     assert weights[10].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
@@ -64,7 +65,7 @@ def test_inverse_volatility_gives_the_calm_more():
     rng = np.random.default_rng(0)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 1, (80, 2)) * [0.01, 0.03], axis=0))
     panel = panel_of(close)
-    (weights,) = inverse_volatility(panel, panel.traded, start=79, stop=80, **YEAR)[79:]
+    (weights,) = inverse_volatility(panel, panel.traded, Span(79, 80, YEAR))[79:]
     returns = np.diff(np.log(close), axis=0)[-63:].std(axis=0, ddof=1)
     assert weights == pytest.approx((1 / returns) / (1 / returns).sum())
 
@@ -75,22 +76,22 @@ def test_momentum_skips_the_last_month_and_reversal_looks_at_it():
     close[20:] = 100 + 10 * np.arange(6)
     close[29] = close[27] * (1 - np.array([0, 0, 0.4, 0, 0.3, 0.35]))
     panel = panel_of(close)
-    at = {"start": 29, "stop": 30, **YEAR}
-    assert momentum(panel, panel.traded, **at)[29].tolist() == [0, 0, 0, 0, 0.5, 0.5]
-    assert reversal(panel, panel.traded, **at)[29].tolist() == [0, 0, 0.5, 0, 0, 0.5]
+    at = Span(29, 30, YEAR)
+    assert momentum(panel, panel.traded, at)[29].tolist() == [0, 0, 0, 0, 0.5, 0.5]
+    assert reversal(panel, panel.traded, at)[29].tolist() == [0, 0, 0.5, 0, 0, 0.5]
 
 
 def test_trend_keeps_the_share_of_what_fell_in_cash():
     close = np.full((30, 4), 100.0)
     close[29] = [120, 90, 101, 100]
     panel = panel_of(close)
-    weights = trend(panel, panel.traded, start=29, stop=30, **YEAR)[29]
+    weights = trend(panel, panel.traded, Span(29, 30, YEAR))[29]
     assert weights.tolist() == [0.25, 0, 0.25, 0]
 
 
 def test_momentum_without_a_year_of_history_waits_in_cash():
     panel = panel_of(np.linspace(100, 120, 20))
-    weights = momentum(panel, panel.traded, start=0, stop=20, **YEAR)
+    weights = momentum(panel, panel.traded, Span(0, 20, YEAR))
     assert np.nansum(weights) == 0
 
 
@@ -98,7 +99,7 @@ def test_buy_and_hold_trades_once():
     panel = random_panel(3, T=120, missing=0, actions=False)
     old = np.zeros(panel.close.shape, dtype=bool)
     old[:, :3] = True
-    weights = buy_and_hold(panel, old, start=5, stop=120, **YEAR)
+    weights = buy_and_hold(panel, old, Span(5, 120, YEAR))
     book = trade(panel, weights, 5)
     assert len(book.fills("s")) == 3
     earned = panel.close[119, :3] / panel.close[5, :3]
@@ -115,7 +116,7 @@ def test_a_later_listing_is_bought_when_it_becomes_eligible():
     panel = panel_of(close, open_=np.where(np.arange(10)[:, None] == 1, 100.0, close))
     eligible = panel.traded.copy()
     eligible[:6, 2] = False
-    book = trade(panel, buy_and_hold(panel, eligible, start=0, stop=10, **YEAR), 0)
+    book = trade(panel, buy_and_hold(panel, eligible, Span(0, 10, YEAR)), 0)
     assert book.weight[1] == pytest.approx([0.75, 0.25, 0])
     assert book.weight[7] == pytest.approx([0.5, 1 / 6, 1 / 3])
     assert len(book.fills("s")) == 5
@@ -124,7 +125,7 @@ def test_a_later_listing_is_bought_when_it_becomes_eligible():
 def test_buy_and_hold_puts_dividends_back_at_the_next_month():
     close = np.full((45, 2), 100.0)
     panel = panel_of(close, dividend={(3, 0): 10.0})
-    book = trade(panel, buy_and_hold(panel, panel.traded, start=0, stop=45, **YEAR), 0)
+    book = trade(panel, buy_and_hold(panel, panel.traded, Span(0, 45, YEAR)), 0)
     assert book.cash[3:32] == pytest.approx([50.0] * 29)
     assert book.cash[32] == pytest.approx(0, abs=1e-9)
     assert book.weight[32] == pytest.approx([55 / 105, 50 / 105], rel=1e-6)

@@ -113,7 +113,7 @@ def test_books_do_not_depend_on_their_neighbours(history):
     whole = swept(history, market(), PROFILES_OF_TEST)
     last = list(PROFILES_OF_TEST.items())[-1:]
     alone = swept(history, market(), dict(last))
-    assert whole.paths[-1].tobytes() == alone.paths[0].tobytes()
+    assert whole.log[-1].tobytes() == alone.log[0].tobytes()
 
 
 def test_progress_counts_every_book(history):

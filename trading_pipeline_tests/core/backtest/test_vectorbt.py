@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SYMBOLS, SampleSource
-from trading_pipeline.core.backtest.baselines import buy_and_hold
+from trading_pipeline.core.backtest.baselines import Span, buy_and_hold
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.profiles import PROFILES
@@ -35,7 +35,7 @@ def test_vectorbt_agrees_on_the_sample_market():
     """Splits, 92 dividends, a late listing, fees: buy-and-hold over thirteen years."""
     panel = sample()
     T = len(panel.timestamps)
-    weights = buy_and_hold(panel, panel.traded, start=0, stop=T, bars_per_year=252)
+    weights = buy_and_hold(panel, panel.traded, Span(0, T, 252))
     costs, book = {"costs": Costs()}, {"mandate": "long_only", "shortable": False}
     held = simulated(panel, start=0, stop=T, weights=weights, **TERMS, **costs, **book)
     assert set(held.cash_flows()["kind"]) >= {"dividend"}

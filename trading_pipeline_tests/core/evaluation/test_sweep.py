@@ -40,7 +40,7 @@ def swept(returns, traded=0.0, halvings=()):
         start=0,
         stop=K,
         profiles={f"book {r}": replace(PROFILES["moderate"], span=r + 1) for r in range(R)},
-        paths=paths,
+        log=paths,
         accounts=accounts,
     )
 

@@ -13,7 +13,7 @@ from trading_pipeline.core.leakage.experiment import (
     examine,
     find_leaks,
 )
-from trading_pipeline.core.leakage.perturbations import cut_dates, scrambled, telling_dates
+from trading_pipeline.core.leakage.perturbations import backfill_dates, even_dates, scrambled
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline_tests.core.features.wild_bars import bars_of, together, wild_bars
 
@@ -121,7 +121,7 @@ def test_honest_features_raise_no_alarm():
 @given(wild_bars(min_bars=280, max_bars=330, max_symbols=4), st.integers(0, 9))
 @settings(max_examples=5)
 def test_the_catalog_raises_no_alarm(bars, seed):
-    assert find_leaks(compute_features, bars, LOOKBACKS, cuts=2, seed=seed) == []
+    assert find_leaks(compute_features, bars, LOOKBACKS, count=2, seed=seed) == []
 
 
 def leaks_of(compute, bars, **experiments):
@@ -142,7 +142,7 @@ def test_a_leak_says_what_where_and_how_much():
 
 def test_the_noise_is_possible_bars_and_leaves_the_past():
     bars = panel()
-    cut = cut_dates(bars, 1)[0]
+    cut = even_dates(bars, 1)[0]
     noisy = scrambled(bars, cut, seed=3)
     past = bars["timestamp"] < cut
     pd.testing.assert_frame_equal(check_bars(noisy), noisy)
@@ -151,14 +151,14 @@ def test_the_noise_is_possible_bars_and_leaves_the_past():
     pd.testing.assert_frame_equal(noisy, scrambled(bars, cut, seed=3))
 
 
-def test_cut_dates_split_the_bars():
+def test_even_dates_split_the_bars():
     bars = panel(330)
     stamps = bars["timestamp"].unique()
-    assert cut_dates(bars, 2) == [stamps[110], stamps[220]]
-    assert cut_dates(bars[:1], 3) == []
-    telling = telling_dates(bars, 3)
-    assert stamps[2] in telling
-    assert stamps[171] in telling  # S2 trades again
+    assert even_dates(bars, 2) == [stamps[110], stamps[220]]
+    assert even_dates(bars[:1], 3) == []
+    at_gaps = backfill_dates(bars, 3)
+    assert stamps[2] in at_gaps
+    assert stamps[171] in at_gaps  # S2 trades again
 
 
 def test_a_symbol_listed_after_the_start_needs_no_lookback():

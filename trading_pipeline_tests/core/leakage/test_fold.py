@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.leakage import bars as bar_leakage
-from trading_pipeline.core.leakage import stages as fold_stages
+from trading_pipeline.core.leakage import fold as fold_leakage
 from trading_pipeline.core.leakage import training as training_leakage
 from trading_pipeline.core.leakage.bars import (
     BarStages,
@@ -84,8 +84,8 @@ def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     rows = Rows(its_fold.test.first, its_fold.test.first + 5)
     said = predict_rows(Predictor(its_checkpoint), data, rows, "f")
     examined = [
-        *examine_bars(data.panel, "XNYS", cuts=2, seed=seed),
-        *examine_model(data, its_fold, its_recipe, its_checkpoint, said, cuts=2, seed=seed),
+        *examine_bars(data.panel, "XNYS", count=2, seed=seed),
+        *examine_model(data, its_fold, its_recipe, its_checkpoint, said, count=2, seed=seed),
     ]
     assert found(examined) == set()
     assert all(each.values > 0 for each in examined)
@@ -101,7 +101,7 @@ def test_a_fold_that_has_just_begun_is_examined(bars):
     its_fold, known = replace(whole, test=test), data.panel.until(test.last + 1)
     data = Dataset.of(known, data.grid[: test.last + 1], its_recipe.model.n_steps)
     said = predict_rows(Predictor(its_checkpoint), data, test, "f")
-    examined = examine_model(data, its_fold, its_recipe, its_checkpoint, said, cuts=2)
+    examined = examine_model(data, its_fold, its_recipe, its_checkpoint, said, count=2)
     assert found(examined) == set()
     compared = {(each.stage, each.check) for each in examined if each.values}
     assert compared >= {("training", "window"), ("predictions", "stored")}
@@ -267,14 +267,14 @@ def test_a_window_that_ends_tomorrow_is_caught(checkpoint, monkeypatch):
 
 
 def test_predictions_smoothed_with_the_next_one_are_caught(checkpoint, monkeypatch):
-    true_rows = fold_stages.predict_rows
+    true_rows = fold_leakage.predict_rows
 
     def smoothed(*arguments):
         table = true_rows(*arguments)
         after = table.groupby("symbol")["score"].shift(-1).fillna(table["score"])
         return table.assign(score=(table["score"] + after) / 2)
 
-    monkeypatch.setattr(fold_stages, "predict_rows", smoothed)
+    monkeypatch.setattr(fold_leakage, "predict_rows", smoothed)
     leaks = leaks_of_fold(checkpoint)
     assert ("predictions", "truncation") in leaks
     assert ("predictions", "scrambling") in leaks
@@ -283,7 +283,7 @@ def test_predictions_smoothed_with_the_next_one_are_caught(checkpoint, monkeypat
 
 def test_orders_that_peek_at_the_next_open_are_caught(checkpoint, monkeypatch):
     """Scores that know what follows, which the predictions themselves do not."""
-    true_simulate = fold_stages.simulate
+    true_simulate = fold_leakage.simulate
 
     def peeking(of, terms, inputs, **rows):
         known = np.log(np.roll(of.open, -1, axis=0) / of.close)
@@ -291,7 +291,7 @@ def test_orders_that_peek_at_the_next_open_are_caught(checkpoint, monkeypatch):
         score = np.where(np.isnan(known), inputs.score, known)
         return true_simulate(of, terms, replace(inputs, score=score), **rows)
 
-    monkeypatch.setattr(fold_stages, "simulate", peeking)
+    monkeypatch.setattr(fold_leakage, "simulate", peeking)
     leaks = leaks_of_fold(checkpoint)
     assert leaks == {("orders", "truncation"), ("orders", "scrambling")}
 
@@ -301,7 +301,7 @@ def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch
 
     The scores turn from bar to bar, so that there is something to size at every cut.
     """
-    true_simulate = fold_stages.simulate
+    true_simulate = fold_leakage.simulate
 
     def turning(of, predictions):
         rows, columns = np.indices(of.close.shape)
@@ -313,9 +313,9 @@ def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch
         sigma = np.nan_to_num(ahead, nan=0.02) + 0.01
         return true_simulate(of, terms, replace(inputs, volatility=sigma), **rows)
 
-    monkeypatch.setattr(fold_stages, "score_grid", turning)
+    monkeypatch.setattr(fold_leakage, "score_grid", turning)
     assert leaks_of_fold(checkpoint) == set()
-    monkeypatch.setattr(fold_stages, "simulate", peeking)
+    monkeypatch.setattr(fold_leakage, "simulate", peeking)
     assert leaks_of_fold(checkpoint) == {
         ("orders", "truncation"),
         ("orders", "scrambling"),
@@ -467,16 +467,16 @@ def test_samples_of_a_large_market_hold_symbols_that_split():
     assert all(splitting in sampled(wide, only, seed, count=2) for seed in range(10))
 
 
-def test_many_experiments_are_told_as_one_line_each():
+def test_many_experiments_are_merged_into_one_line_each():
     bars = raw_bars(panel().until(400))
     stages = BarStages(panel().symbols, "XNYS", 60)
     cut = [panel().timestamps[350]]
     twice = [*examine(stages, bars, truncate=cut), *examine(stages, bars, truncate=cut)]
-    told = merged(twice)
-    assert [(each.stage, each.check) for each in told] == [
+    rows = merged(twice)
+    assert [(each.stage, each.check) for each in rows] == [
         ("features", "truncation"),
         ("universe", "truncation"),
     ]
-    assert told[0].values == 2 * twice[0].values
-    assert told[0].done == "bars end on 2001-07-20; and 1 more such"
+    assert rows[0].values == 2 * twice[0].values
+    assert rows[0].done == "bars end on 2001-07-20; and 1 more such"
     assert isinstance(cut[0], pd.Timestamp)

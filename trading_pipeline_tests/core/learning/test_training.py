@@ -10,12 +10,11 @@ from trading_pipeline.core.learning.losses import block_loss
 from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import make_targets
-from trading_pipeline.core.learning.threads import threads_for
 from trading_pipeline.core.learning.training import _seed_of, train_network
 from trading_pipeline.core.learning.validation import pearson_information_coefficient
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig
-from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.network import TradingNetwork, threads_for
 from trading_pipeline.errors import TrainingError
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 

@@ -70,7 +70,7 @@ def due(calendar, stored, absent=None, asked=None, now=NOW, **more):
         SYMBOLS,
         stored=stored,
         absent=absent,
-        asked=noted(asked or {}),
+        watermarks=noted(asked or {}),
         now=now,
         **more,
     )
@@ -163,7 +163,7 @@ def test_what_is_absent_is_asked_for_less_and_less():
         now = NOW + pd.Timedelta(days=day)
         requests = requests_for(
             calendar, (SPAN[0], expected[1]), SYMBOLS, stored=stored, absent=absent,
-            asked=noted(dict.fromkeys(SYMBOLS, now)), now=now,
+            watermarks=noted(dict.fromkeys(SYMBOLS, now)), now=now,
         )  # fmt: skip
         if len(requests):
             asked.append(day)
@@ -181,7 +181,13 @@ def test_absent_bars_that_are_near_are_one_request():
     rest = [t for t in range(len(expected)) if t not in holes]
     stored = bars_at([("AAA", t) for t in rest], expected)
     requests = requests_for(
-        calendar, span, ["AAA"], stored=stored, absent=absent, asked=noted({"AAA": NOW}), now=NOW
+        calendar,
+        span,
+        ["AAA"],
+        stored=stored,
+        absent=absent,
+        watermarks=noted({"AAA": NOW}),
+        now=NOW,
     )
     assert requests["start"].tolist() == [expected[0], expected[11 + 2 * NEAR]]
     assert requests["end"].tolist() == [
@@ -252,7 +258,7 @@ def test_ten_dropped_bars_are_asked_again_and_nothing_else(calendar):
     span = (SPAN[0], expected[-1] + calendar.step)
     absent = lacked([], expected)
     requests = requests_for(
-        calendar, span, SYMBOLS, stored=kept, absent=absent, asked=noted(settled), now=later
+        calendar, span, SYMBOLS, stored=kept, absent=absent, watermarks=noted(settled), now=later
     )
     assert covered(requests, expected) == wanted
     assert requests["symbol"].tolist() == ["AAA", "AAA", "BBB", "CCC"]  # seven in a row: one range

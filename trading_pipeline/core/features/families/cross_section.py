@@ -1,18 +1,16 @@
 """Cross-section: where a symbol stands among all symbols with a bar at the same date."""
 
-from functools import partial
-
 import numpy as np
 import numpy.typing as npt
 
-from trading_pipeline.core.features.feature import Feature, Scale
+from trading_pipeline.core.features.feature import Family, Scale
 from trading_pipeline.core.features.windows import Array, kernel
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
 Values = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
 ROUNDING = 1e-6
-Rank = partial(Feature, family="cross_section")
+FAMILY = Family("cross_section")
 
 
 class CrossSection:
@@ -113,43 +111,34 @@ def rank(section: CrossSection, column: str) -> Array:
     return ranks(section.column(column), section.starts, MIN_CROSS_SECTION)
 
 
+for name, column, lookback, source in (
+    ("rank_ret_5", "ret_5", 64, "Jegadeesh (1990), short-term reversal"),
+    ("rank_ret_21", "ret_21", 64, "Lehmann (1990), reversal"),
+    ("rank_momentum", "momentum_252_21", 253, "Jegadeesh and Titman (1993)"),
+    ("rank_volatility", "volatility_63", 64, "Ang et al. (2006), low volatility"),
+    ("rank_volume", "volume_surprise_20", 21, "Gervais, Kaniel and Mingelgrin (2001)"),
+):
+    FAMILY.feature(
+        name=name,
+        formula="rank at the date, ties shared, scaled to [-1/2, 1/2]",
+        parameters={"column": column},
+        lookback=lookback,
+        scale=Scale("rank", -0.5, 0.5),
+        source=source,
+    )(rank)
+RANKED = tuple(feature.name for feature in FAMILY.features)
+
+
+@FAMILY.feature(
+    name="rank_missing",
+    formula="1 where any rank of the row is missing",
+    lookback=253,
+    scale=Scale("mask", 0, 1),
+    source="mask of the ranks",
+)
 def rank_missing(section: CrossSection) -> Array:
     """1 where any rank of the row is missing, else 0; float64 (R,), never NaN."""
     missing = np.zeros(section.values.shape[1], dtype=bool)
     for name in RANKED:
         missing |= np.isnan(section.column(name))
     return missing.astype(np.float64)
-
-
-def _rank(name: str, column: str, lookback: int, source: str) -> Feature:
-    return Rank(
-        name=name,
-        formula="rank at the date, ties shared, scaled to [-1/2, 1/2]",
-        parameters={"column": column},
-        lookback=lookback,
-        scale=Scale("rank", -0.5, 0.5),
-        of=rank,
-        source=source,
-    )
-
-
-_RANKS = (
-    _rank("rank_ret_5", "ret_5", 64, "Jegadeesh (1990), short-term reversal"),
-    _rank("rank_ret_21", "ret_21", 64, "Lehmann (1990), reversal"),
-    _rank("rank_momentum", "momentum_252_21", 253, "Jegadeesh and Titman (1993)"),
-    _rank("rank_volatility", "volatility_63", 64, "Ang et al. (2006), low volatility"),
-    _rank("rank_volume", "volume_surprise_20", 21, "Gervais, Kaniel and Mingelgrin (2001)"),
-)
-RANKED = tuple(feature.name for feature in _RANKS)
-
-FEATURES = (
-    *_RANKS,
-    Rank(
-        name="rank_missing",
-        formula="1 where any rank of the row is missing",
-        lookback=253,
-        scale=Scale("mask", 0, 1),
-        of=rank_missing,
-        source="mask of the ranks",
-    ),
-)

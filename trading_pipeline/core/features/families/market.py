@@ -1,7 +1,6 @@
 """Market block: what all symbols did together, the same for every symbol of a date."""
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -10,12 +9,12 @@ from trading_pipeline.core.features.families.cross_section import (
     Index,
     positive_share,
 )
-from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, SIGMAS, Feature
+from trading_pipeline.core.features.feature import FRACTION, LOG_RATIO, SIGMAS, Family
 from trading_pipeline.core.features.series import FLAT
 from trading_pipeline.core.features.windows import Array, deviation, kernel, log_ratio, total
 from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
-Common = partial(Feature, family="market")
+FAMILY = Family("market")
 
 
 class MarketSeries:
@@ -63,57 +62,48 @@ def past_return(returns: Array, bars: int) -> Array:
     return total(returns, bars) / (sigma * math.sqrt(bars))
 
 
-def market_return(market: MarketSeries, bars: int) -> Array:
+@FAMILY.feature(
+    name="market_ret_21",
+    formula="Σ equal-weight log returns / (σ √bars)",
+    lookback=VOLATILITY_WINDOW + 1,
+    scale=SIGMAS,
+    source="Lo and MacKinlay (1990)",
+)
+def market_return(market: MarketSeries, bars: int = 21) -> Array:
     """Past return of the equally weighted market, the benchmark, in σ√bars; (T,)."""
     return past_return(market.equal_weight, bars)
 
 
-def market_volatility(market: MarketSeries, short: int, long: int) -> Array:
+@FAMILY.feature(
+    name="market_volatility_21_252",
+    formula="log(equal-weight σ short / σ long)",
+    lookback=253,
+    scale=LOG_RATIO,
+    source="Moreira and Muir (2017)",
+)
+def market_volatility(market: MarketSeries, short: int = 21, long: int = 252) -> Array:
     """log(market σ of `short` bars / of `long` bars); (T,)."""
     recent = np.maximum(deviation(market.equal_weight, short, 1), FLAT)
     return log_ratio(recent, np.maximum(deviation(market.equal_weight, long, 1), FLAT))
 
 
-def breadth(market: MarketSeries, column: str) -> Array:
+@FAMILY.feature(
+    name="breadth_50",
+    formula="fraction of symbols with C above SMA 50",
+    lookback=VOLATILITY_WINDOW + 1,
+    scale=FRACTION,
+    source="market breadth",
+)
+def breadth(market: MarketSeries, column: str = "sma_50") -> Array:
     """Fraction of symbols whose `column` is above 0; (T,), in [0, 1]."""
     return positive_share(market.section.column(column), market.section.starts)
 
 
-FEATURES = (
-    Common(
-        name="market_ret_21",
-        formula="Σ equal-weight log returns / (σ √bars)",
-        parameters={"bars": 21},
-        lookback=VOLATILITY_WINDOW + 1,
-        scale=SIGMAS,
-        of=market_return,
-        source="Lo and MacKinlay (1990)",
-    ),
-    Common(
-        name="market_volatility_21_252",
-        formula="log(equal-weight σ short / σ long)",
-        parameters={"short": 21, "long": 252},
-        lookback=253,
-        scale=LOG_RATIO,
-        of=market_volatility,
-        source="Moreira and Muir (2017)",
-    ),
-    Common(
-        name="breadth_50",
-        formula="fraction of symbols with C above SMA 50",
-        parameters={"column": "sma_50"},
-        lookback=VOLATILITY_WINDOW + 1,
-        scale=FRACTION,
-        of=breadth,
-        source="market breadth",
-    ),
-    Common(
-        name="benchmark_trend_126",
-        formula="Σ benchmark log returns / (σ √bars)",
-        parameters={"bars": 126},
-        lookback=127,
-        scale=SIGMAS,
-        of=market_return,
-        source="Moskowitz, Ooi and Pedersen (2012)",
-    ),
-)
+FAMILY.feature(
+    name="benchmark_trend_126",
+    formula="Σ benchmark log returns / (σ √bars)",
+    parameters={"bars": 126},
+    lookback=127,
+    scale=SIGMAS,
+    source="Moskowitz, Ooi and Pedersen (2012)",
+)(market_return)

@@ -1,10 +1,8 @@
 """Momentum indicators: how fast price has been moving, on bounded scales."""
 
-from functools import partial
-
 import numpy as np
 
-from trading_pipeline.core.features.feature import FRACTION, Feature, Scale
+from trading_pipeline.core.features.feature import FRACTION, Family, Scale
 from trading_pipeline.core.features.series import (
     FLAT,
     WILDER_MEMORY,
@@ -23,7 +21,7 @@ from trading_pipeline.core.features.windows import (
     wilder,
 )
 
-Momentum = partial(Feature, family="momentum")
+FAMILY = Family("momentum")
 
 
 def share(part: Array, whole: Array) -> Array:
@@ -31,7 +29,14 @@ def share(part: Array, whole: Array) -> Array:
     return np.where(whole == 0.0, 0.5, part / np.where(whole == 0.0, 1.0, whole))
 
 
-def rsi(series: SymbolSeries, window: int, memory: int) -> Array:
+@FAMILY.feature(
+    name="rsi_14",
+    formula="average gain / (average gain + average loss)",
+    lookback=WILDER_MEMORY,
+    scale=FRACTION,
+    source="Wilder (1978) ch. 6; TA-Lib RSI",
+)
+def rsi(series: SymbolSeries, window: int = 14, memory: int = WILDER_MEMORY) -> Array:
     """Relative strength index / 100; (T,), in [0, 1]. A market that has not moved reads 1/2."""
     moves = change(series.close)
     gain = wilder(np.maximum(moves, 0.0), window, memory - 1)
@@ -50,106 +55,79 @@ def _place_in_range(high: Array, low: Array, close: Array, window: int) -> Array
     return share(close - floor, highest(high, window) - floor)
 
 
-def stochastic_k(series: SymbolSeries, window: int, slow: int) -> Array:
+@FAMILY.feature(
+    name="stochastic_k",
+    formula="SMA slow of (C - lowest L) / (highest H - lowest L)",
+    lookback=16,
+    scale=FRACTION,
+    source="Lane (1984); TA-Lib STOCH",
+)
+def stochastic_k(series: SymbolSeries, window: int = 14, slow: int = 3) -> Array:
     """Slow %K / 100: the raw stochastic averaged over `slow` bars; (T,), in [0, 1]."""
     return mean(raw_stochastic(series, window), slow)
 
 
-def stochastic_d(series: SymbolSeries, window: int, slow: int, signal: int) -> Array:
+@FAMILY.feature(
+    name="stochastic_d",
+    formula="SMA signal of stochastic_k",
+    lookback=18,
+    scale=FRACTION,
+    source="Lane (1984); TA-Lib STOCH",
+)
+def stochastic_d(series: SymbolSeries, window: int = 14, slow: int = 3, signal: int = 3) -> Array:
     """%D / 100: slow %K averaged over `signal` bars; (T,), in [0, 1]."""
     return mean(stochastic_k(series, window, slow), signal)
 
 
-def williams_r(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="williams_r_14",
+    formula="(C - highest H) / (highest H - lowest L)",
+    lookback=14,
+    scale=Scale("fraction", -1, 0),
+    source="Williams (1979); TA-Lib WILLR",
+)
+def williams_r(series: SymbolSeries, window: int = 14) -> Array:
     """Williams %R / 100; (T,), in [-1, 0], -1/2 without a range."""
     return raw_stochastic(series, window) - 1.0
 
 
-def cci(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="cci_20",
+    formula="(TP - SMA of TP) / (0.015 × mean deviation of TP) / 100",
+    lookback=20,
+    scale=Scale("CCI / 100", -7, 7),
+    source="Lambert (1980); TA-Lib CCI",
+)
+def cci(series: SymbolSeries, window: int = 20) -> Array:
     """Commodity channel index / 100; (T,). A market that has not moved reads 0."""
     middle = mean(series.typical, window)
     away = np.maximum(mean_deviation(series.typical, window), FLAT * middle)
     return (series.typical - middle) / (0.015 * 100.0 * away)
 
 
-def roc(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="roc_10",
+    formula="C[t] / C[t-window] - 1",
+    lookback=11,
+    scale=Scale("fraction", -1, 2),
+    source="TA-Lib ROCP",
+)
+def roc(series: SymbolSeries, window: int = 10) -> Array:
     """Rate of change, C[t] / C[t-window] - 1; (T,), > -1."""
     return relative_change(series.close, window)
 
 
-def money_flow_index(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="mfi_14",
+    formula="TP volume on rises of TP / TP volume on rises and falls",
+    lookback=15,
+    scale=FRACTION,
+    source="Quong and Soudack (1989); TA-Lib MFI",
+)
+def money_flow_index(series: SymbolSeries, window: int = 14) -> Array:
     """Money flow index / 100; (T,), in [0, 1], 1/2 when no money flowed either way."""
     flow = series.typical * series.volume
     way = direction(series.typical)
     inflow = total(np.where(way > 0, flow, 0.0 * way), window)
     outflow = total(np.where(way < 0, flow, 0.0 * way), window)
     return share(inflow, inflow + outflow)
-
-
-_STOCHASTIC = {"window": 14, "slow": 3}
-
-FEATURES = (
-    Momentum(
-        name="rsi_14",
-        formula="average gain / (average gain + average loss)",
-        parameters={"window": 14, "memory": WILDER_MEMORY},
-        lookback=WILDER_MEMORY,
-        scale=FRACTION,
-        of=rsi,
-        source="Wilder (1978) ch. 6; TA-Lib RSI",
-    ),
-    Momentum(
-        name="stochastic_k",
-        formula="SMA slow of (C - lowest L) / (highest H - lowest L)",
-        parameters=_STOCHASTIC,
-        lookback=16,
-        scale=FRACTION,
-        of=stochastic_k,
-        source="Lane (1984); TA-Lib STOCH",
-    ),
-    Momentum(
-        name="stochastic_d",
-        formula="SMA signal of stochastic_k",
-        parameters={**_STOCHASTIC, "signal": 3},
-        lookback=18,
-        scale=FRACTION,
-        of=stochastic_d,
-        source="Lane (1984); TA-Lib STOCH",
-    ),
-    Momentum(
-        name="williams_r_14",
-        formula="(C - highest H) / (highest H - lowest L)",
-        parameters={"window": 14},
-        lookback=14,
-        scale=Scale("fraction", -1, 0),
-        of=williams_r,
-        source="Williams (1979); TA-Lib WILLR",
-    ),
-    Momentum(
-        name="cci_20",
-        formula="(TP - SMA of TP) / (0.015 × mean deviation of TP) / 100",
-        parameters={"window": 20},
-        lookback=20,
-        scale=Scale("CCI / 100", -7, 7),
-        of=cci,
-        source="Lambert (1980); TA-Lib CCI",
-    ),
-    Momentum(
-        name="roc_10",
-        formula="C[t] / C[t-window] - 1",
-        parameters={"window": 10},
-        lookback=11,
-        scale=Scale("fraction", -1, 2),
-        of=roc,
-        source="TA-Lib ROCP",
-    ),
-    Momentum(
-        name="mfi_14",
-        formula="TP volume on rises of TP / TP volume on rises and falls",
-        parameters={"window": 14},
-        lookback=15,
-        scale=FRACTION,
-        of=money_flow_index,
-        source="Quong and Soudack (1989); TA-Lib MFI",
-    ),
-)

@@ -1,11 +1,11 @@
 """Trend indicators: where price stands against its averages, and how straight it runs."""
 
 import math
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 
-from trading_pipeline.core.features.feature import FRACTION, SIGMAS, Feature, Scale
+from trading_pipeline.core.features.feature import FRACTION, SIGMAS, Family, Scale
 from trading_pipeline.core.features.series import WILDER_MEMORY, SymbolSeries
 from trading_pipeline.core.features.wilder import (
     directional_index,
@@ -23,7 +23,7 @@ from trading_pipeline.core.features.windows import (
 )
 from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
-Trend = partial(Feature, family="trend")
+FAMILY = Family("trend")
 
 
 def sma_distance(series: SymbolSeries, window: int) -> Array:
@@ -32,10 +32,32 @@ def sma_distance(series: SymbolSeries, window: int) -> Array:
     return log_ratio(series.close, average) / (series.sigma * math.sqrt(window))
 
 
+for window in (20, 50, 200):
+    FAMILY.feature(
+        name=f"sma_{window}",
+        formula="log(C / SMA) / (σ √window)",
+        parameters={"window": window},
+        lookback=max(window, VOLATILITY_WINDOW + 1),
+        scale=SIGMAS,
+        source="Brock, Lakonishok and LeBaron (1992)",
+    )(sma_distance)
+
+
 def ema_distance(series: SymbolSeries, span: int, memory: int) -> Array:
     """log(C / EMA) / (σ √span), the average restarted on the last `memory` bars; (T,)."""
     average = ema(series.close, span, memory)
     return log_ratio(series.close, average) / (series.sigma * math.sqrt(span))
+
+
+for span, memory in ((12, 120), (26, 240)):
+    FAMILY.feature(
+        name=f"ema_{span}",
+        formula="log(C / EMA) / (σ √span)",
+        parameters={"span": span, "memory": memory},
+        lookback=memory,
+        scale=SIGMAS,
+        source="TA-Lib EMA",
+    )(ema_distance)
 
 
 @cache
@@ -85,13 +107,31 @@ def macd(close: Array, fast: int, slow: int, signal: int, memory: int) -> tuple[
     return line, smooth
 
 
-def macd_line(series: SymbolSeries, fast: int, slow: int, signal: int, memory: int) -> Array:
+@FAMILY.feature(
+    name="macd",
+    formula="(EMA fast - EMA slow) / ATR 14",
+    lookback=250,
+    scale=Scale("ATR", -10, 10),
+    source="Appel (1979); TA-Lib MACD",
+)
+def macd_line(
+    series: SymbolSeries, fast: int = 12, slow: int = 26, signal: int = 9, memory: int = 250
+) -> Array:
     """(EMA fast - EMA slow) / ATR; (T,). Both are seeded on the same bar."""
     quick = ema(series.close, fast, memory - slow + fast)
     return (quick - ema(series.close, slow, memory)) / series.atr
 
 
-def macd_histogram(series: SymbolSeries, fast: int, slow: int, signal: int, memory: int) -> Array:
+@FAMILY.feature(
+    name="macd_histogram",
+    formula="(MACD - EMA signal of MACD) / ATR 14",
+    lookback=250,
+    scale=Scale("ATR", -5, 5),
+    source="Appel (1979); TA-Lib MACD",
+)
+def macd_histogram(
+    series: SymbolSeries, fast: int = 12, slow: int = 26, signal: int = 9, memory: int = 250
+) -> Array:
     """(MACD line - its signal line) / ATR; (T,)."""
     return weighted(series.close, histogram_weights(fast, slow, signal, memory)) / series.atr
 
@@ -106,119 +146,63 @@ def _indices(high: Array, low: Array, span: Array, window: int, memory: int) -> 
     return directional_index(up, down, span, window, memory)
 
 
-def adx(series: SymbolSeries, window: int, memory: int) -> Array:
+@FAMILY.feature(
+    name="adx_14",
+    formula="average directional index / 100",
+    lookback=250,
+    scale=FRACTION,
+    source="Wilder (1978) ch. 4; TA-Lib ADX",
+)
+def adx(series: SymbolSeries, window: int = 14, memory: int = 250) -> Array:
     """Average directional index / 100; (T,), in [0, 1]."""
     return _directional(series, window, memory)[0]
 
 
-def directional_spread(series: SymbolSeries, window: int, memory: int) -> Array:
+@FAMILY.feature(
+    name="di_14",
+    formula="(+DI - -DI) / 100",
+    lookback=250,
+    scale=Scale("fraction", -1, 1),
+    source="Wilder (1978) ch. 4; TA-Lib PLUS_DI, MINUS_DI",
+)
+def directional_spread(series: SymbolSeries, window: int = 14, memory: int = 250) -> Array:
     """(+DI - -DI) / 100; (T,), in [-1, 1]."""
     return _directional(series, window, memory)[1]
 
 
-def sar_distance(series: SymbolSeries, step: float, limit: float, memory: int) -> Array:
+@FAMILY.feature(
+    name="sar",
+    formula="(C - parabolic SAR) / ATR 14",
+    lookback=WILDER_MEMORY,
+    scale=Scale("ATR", -10, 10),
+    source="Wilder (1978) ch. 2; TA-Lib SAR",
+)
+def sar_distance(
+    series: SymbolSeries, step: float = 0.02, limit: float = 0.2, memory: int = 63
+) -> Array:
     """(C - SAR) / ATR; (T,), positive in an uptrend."""
     return (series.close - parabolic_sar(series.high, series.low, step, limit, memory)) / series.atr
 
 
-def aroon_up(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="aroon_up_25",
+    formula="1 - bars since the highest high / window",
+    lookback=26,
+    scale=FRACTION,
+    source="Chande (1995); TA-Lib AROON",
+)
+def aroon_up(series: SymbolSeries, window: int = 25) -> Array:
     """1 - bars since the highest high / window; (T,), in [0, 1]."""
     return 1.0 - age_of_highest(series.high, window + 1) / window
 
 
-def aroon_down(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="aroon_down_25",
+    formula="1 - bars since the lowest low / window",
+    lookback=26,
+    scale=FRACTION,
+    source="Chande (1995); TA-Lib AROON",
+)
+def aroon_down(series: SymbolSeries, window: int = 25) -> Array:
     """1 - bars since the lowest low / window; (T,), in [0, 1]."""
     return 1.0 - age_of_highest(-series.low, window + 1) / window
-
-
-_MACD = {"fast": 12, "slow": 26, "signal": 9, "memory": 250}
-
-FEATURES = (
-    *(
-        Trend(
-            name=f"sma_{window}",
-            formula="log(C / SMA) / (σ √window)",
-            parameters={"window": window},
-            lookback=max(window, VOLATILITY_WINDOW + 1),
-            scale=SIGMAS,
-            of=sma_distance,
-            source="Brock, Lakonishok and LeBaron (1992)",
-        )
-        for window in (20, 50, 200)
-    ),
-    *(
-        Trend(
-            name=f"ema_{span}",
-            formula="log(C / EMA) / (σ √span)",
-            parameters={"span": span, "memory": memory},
-            lookback=memory,
-            scale=SIGMAS,
-            of=ema_distance,
-            source="TA-Lib EMA",
-        )
-        for span, memory in ((12, 120), (26, 240))
-    ),
-    Trend(
-        name="macd",
-        formula="(EMA fast - EMA slow) / ATR 14",
-        parameters=_MACD,
-        lookback=250,
-        scale=Scale("ATR", -10, 10),
-        of=macd_line,
-        source="Appel (1979); TA-Lib MACD",
-    ),
-    Trend(
-        name="macd_histogram",
-        formula="(MACD - EMA signal of MACD) / ATR 14",
-        parameters=_MACD,
-        lookback=250,
-        scale=Scale("ATR", -5, 5),
-        of=macd_histogram,
-        source="Appel (1979); TA-Lib MACD",
-    ),
-    Trend(
-        name="adx_14",
-        formula="average directional index / 100",
-        parameters={"window": 14, "memory": 250},
-        lookback=250,
-        scale=FRACTION,
-        of=adx,
-        source="Wilder (1978) ch. 4; TA-Lib ADX",
-    ),
-    Trend(
-        name="di_14",
-        formula="(+DI - -DI) / 100",
-        parameters={"window": 14, "memory": 250},
-        lookback=250,
-        scale=Scale("fraction", -1, 1),
-        of=directional_spread,
-        source="Wilder (1978) ch. 4; TA-Lib PLUS_DI, MINUS_DI",
-    ),
-    Trend(
-        name="sar",
-        formula="(C - parabolic SAR) / ATR 14",
-        parameters={"step": 0.02, "limit": 0.2, "memory": 63},
-        lookback=WILDER_MEMORY,
-        scale=Scale("ATR", -10, 10),
-        of=sar_distance,
-        source="Wilder (1978) ch. 2; TA-Lib SAR",
-    ),
-    Trend(
-        name="aroon_up_25",
-        formula="1 - bars since the highest high / window",
-        parameters={"window": 25},
-        lookback=26,
-        scale=FRACTION,
-        of=aroon_up,
-        source="Chande (1995); TA-Lib AROON",
-    ),
-    Trend(
-        name="aroon_down_25",
-        formula="1 - bars since the lowest low / window",
-        parameters={"window": 25},
-        lookback=26,
-        scale=FRACTION,
-        of=aroon_down,
-        source="Chande (1995); TA-Lib AROON",
-    ),
-)

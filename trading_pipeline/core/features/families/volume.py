@@ -1,16 +1,15 @@
 """Volume indicators: whether trading confirms price. All free of the unit of volume."""
 
 import math
-from functools import partial
 
 import numpy as np
 
-from trading_pipeline.core.features.feature import LOG_RATIO, SIGMAS, Feature, Scale
+from trading_pipeline.core.features.feature import LOG_RATIO, SIGMAS, Family, Scale
 from trading_pipeline.core.features.series import FLAT, SymbolSeries, direction
 from trading_pipeline.core.features.windows import Array, change, ema, log_ratio, mean, total
 from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 
-Volume = partial(Feature, family="volume")
+FAMILY = Family("volume")
 
 
 def traded(volume: Array) -> Array:
@@ -18,7 +17,14 @@ def traded(volume: Array) -> Array:
     return np.where(volume > 0.0, volume, np.nan)
 
 
-def on_balance(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="obv_63",
+    formula="Σ(sign(ΔC) × V) / ΣV",
+    lookback=64,
+    scale=Scale("fraction of volume", -1, 1),
+    source="Granville (1963); TA-Lib OBV",
+)
+def on_balance(series: SymbolSeries, window: int = 63) -> Array:
     """On-balance volume gathered over the window / volume of the window; (T,), in [-1, 1].
 
     Granville's OBV is a running total since the first bar; its change over a window is what does
@@ -29,14 +35,28 @@ def on_balance(series: SymbolSeries, window: int) -> Array:
     return moved / traded(total(series.volume + 0.0 * way, window))
 
 
-def vwap_distance(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="vwap_20",
+    formula="log(C / VWAP) / (σ √window)",
+    lookback=VOLATILITY_WINDOW + 1,
+    scale=SIGMAS,
+    source="Berkowitz, Logue and Noser (1988); TA-Lib VWAP",
+)
+def vwap_distance(series: SymbolSeries, window: int = 20) -> Array:
     """log(C / volume-weighted typical price) / (σ √window); (T,)."""
     paid = total(series.typical * series.volume, window)
     vwap = paid / traded(series.once(total, "volume", window))
     return log_ratio(series.close, vwap) / (series.sigma * math.sqrt(window))
 
 
-def chaikin_money_flow(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="cmf_20",
+    formula="Σ(((C - L) - (H - C)) / (H - L) × V) / ΣV",
+    lookback=20,
+    scale=Scale("fraction of volume", -1, 1),
+    source="Chaikin; TA-Lib CMF",
+)
+def chaikin_money_flow(series: SymbolSeries, window: int = 20) -> Array:
     """Volume weighted by where each bar closed in its range / volume; (T,), in [-1, 1]."""
     span = series.high - series.low
     moved = span > FLAT * series.close
@@ -45,7 +65,14 @@ def chaikin_money_flow(series: SymbolSeries, window: int) -> Array:
     return total(flow, window) / traded(series.once(total, "volume", window))
 
 
-def force(series: SymbolSeries, span: int, memory: int) -> Array:
+@FAMILY.feature(
+    name="force_13",
+    formula="EMA(ΔC × V) / EMA(|ΔC| × V)",
+    lookback=130,
+    scale=Scale("fraction", -1, 1),
+    source="Elder (1993); TA-Lib EFI",
+)
+def force(series: SymbolSeries, span: int = 13, memory: int = 130) -> Array:
     """EMA of (ΔC × volume) / EMA of (|ΔC| × volume); (T,), in [-1, 1], 0 when nothing moved.
 
     Elder's force index has the unit of price × volume; this is its share of the force at work.
@@ -55,19 +82,40 @@ def force(series: SymbolSeries, span: int, memory: int) -> Array:
     return ema(push, span, memory - 1) / np.where(effort == 0.0, 1.0, effort)
 
 
-def volume_surprise(series: SymbolSeries, window: int) -> Array:
+@FAMILY.feature(
+    name="volume_surprise_20",
+    formula="log(V[t] / mean of the 20 volumes before)",
+    lookback=21,
+    scale=LOG_RATIO,
+    source="Gervais, Kaniel and Mingelgrin (2001)",
+)
+def volume_surprise(series: SymbolSeries, window: int = 20) -> Array:
     """log(volume / mean volume of the `window` bars before); (T,), -inf for an idle bar."""
     usual = np.full(series.volume.size, np.nan)
     usual[1:] = traded(series.once(total, "volume", window)[:-1] / window)
     return log_ratio(series.volume, usual)
 
 
-def volume_trend(series: SymbolSeries, short: int, long: int) -> Array:
+@FAMILY.feature(
+    name="volume_5_63",
+    formula="log(mean V short / mean V long)",
+    lookback=63,
+    scale=LOG_RATIO,
+    source="Lee and Swaminathan (2000)",
+)
+def volume_trend(series: SymbolSeries, short: int = 5, long: int = 63) -> Array:
     """log(mean volume of `short` bars / mean volume of `long` bars); (T,)."""
     return log_ratio(mean(series.volume, short), traded(mean(series.volume, long)))
 
 
-def illiquidity_trend(series: SymbolSeries, short: int, long: int) -> Array:
+@FAMILY.feature(
+    name="illiquidity_21_252",
+    formula="log of Σ|r| / Σ(C × V), short against long",
+    lookback=253,
+    scale=LOG_RATIO,
+    source="Amihud (2002)",
+)
+def illiquidity_trend(series: SymbolSeries, short: int = 21, long: int = 252) -> Array:
     """log(price impact over `short` bars / price impact over `long` bars); (T,).
 
     Impact is Σ|log return| / Σ(C × volume): Amihud's ratio with sums instead of a mean of ratios,
@@ -80,70 +128,3 @@ def illiquidity_trend(series: SymbolSeries, short: int, long: int) -> Array:
 
 def _impact(moves: Array, money: Array, window: int) -> Array:
     return np.maximum(total(moves, window), window * FLAT) / traded(total(money, window))
-
-
-FEATURES = (
-    Volume(
-        name="obv_63",
-        formula="Σ(sign(ΔC) × V) / ΣV",
-        parameters={"window": 63},
-        lookback=64,
-        scale=Scale("fraction of volume", -1, 1),
-        of=on_balance,
-        source="Granville (1963); TA-Lib OBV",
-    ),
-    Volume(
-        name="vwap_20",
-        formula="log(C / VWAP) / (σ √window)",
-        parameters={"window": 20},
-        lookback=VOLATILITY_WINDOW + 1,
-        scale=SIGMAS,
-        of=vwap_distance,
-        source="Berkowitz, Logue and Noser (1988); TA-Lib VWAP",
-    ),
-    Volume(
-        name="cmf_20",
-        formula="Σ(((C - L) - (H - C)) / (H - L) × V) / ΣV",
-        parameters={"window": 20},
-        lookback=20,
-        scale=Scale("fraction of volume", -1, 1),
-        of=chaikin_money_flow,
-        source="Chaikin; TA-Lib CMF",
-    ),
-    Volume(
-        name="force_13",
-        formula="EMA(ΔC × V) / EMA(|ΔC| × V)",
-        parameters={"span": 13, "memory": 130},
-        lookback=130,
-        scale=Scale("fraction", -1, 1),
-        of=force,
-        source="Elder (1993); TA-Lib EFI",
-    ),
-    Volume(
-        name="volume_surprise_20",
-        formula="log(V[t] / mean of the 20 volumes before)",
-        parameters={"window": 20},
-        lookback=21,
-        scale=LOG_RATIO,
-        of=volume_surprise,
-        source="Gervais, Kaniel and Mingelgrin (2001)",
-    ),
-    Volume(
-        name="volume_5_63",
-        formula="log(mean V short / mean V long)",
-        parameters={"short": 5, "long": 63},
-        lookback=63,
-        scale=LOG_RATIO,
-        of=volume_trend,
-        source="Lee and Swaminathan (2000)",
-    ),
-    Volume(
-        name="illiquidity_21_252",
-        formula="log of Σ|r| / Σ(C × V), short against long",
-        parameters={"short": 21, "long": 252},
-        lookback=253,
-        scale=LOG_RATIO,
-        of=illiquidity_trend,
-        source="Amihud (2002)",
-    ),
-)

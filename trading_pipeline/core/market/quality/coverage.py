@@ -26,14 +26,26 @@ class Coverage:
         known = place >= 0  # rows of the panel that the calendar knows
         self.here = np.zeros((len(self.expected), len(panel.symbols)), dtype=bool)
         self.here[place[known]] = panel.traded[known]
+        self.listed = self.here.any(axis=0)  # (N,) has a bar that the calendar knows
+
+    @cached_property
+    def first(self) -> NDArray[np.intp]:
+        """(N,): row of a symbol's first bar, if it is listed."""
+        first: NDArray[np.intp] = self.here.argmax(axis=0)
+        return first
+
+    @cached_property
+    def last(self) -> NDArray[np.intp]:
+        """(N,): row of its last bar."""
+        last: NDArray[np.intp] = len(self.here) - 1 - self.here[::-1].argmax(axis=0)
+        return last
 
     @cached_property
     def due(self) -> NDArray[np.bool_]:
         """(E, N): from a symbol's first bar to its last."""
-        begun = np.logical_or.accumulate(self.here, axis=0)
-        goes_on = np.logical_or.accumulate(self.here[::-1], axis=0)[::-1]
-        both: NDArray[np.bool_] = begun & goes_on
-        return both
+        row = np.arange(len(self.here))[:, None]
+        due: NDArray[np.bool_] = (row >= self.first) & (row <= self.last) & self.listed
+        return due
 
     @cached_property
     def outage(self) -> NDArray[np.bool_]:

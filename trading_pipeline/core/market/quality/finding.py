@@ -13,22 +13,40 @@ Severity = Literal["info", "warning", "severe"]
 # Severe is what changes what is traded: rows that are refused, and symbols broken or quarantined.
 SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
 _SHOWN = 5
-MANY = 5  # symbols; a finding that more of them share is told once
+_NO_BARS = pd.DatetimeIndex([])
+MANY = 5  # symbols; a finding that more of them share is reported once
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
-    """One kind of trouble of one symbol, of many, or of the whole market."""
+    """One kind of trouble of one symbol, of many, or of the whole market; made by `finding`."""
 
     kind: str
     severity: Severity
-    symbol: str = ""  # as `named` says it; empty: the whole market
-    first: pd.Timestamp | None = None  # of the bars concerned, present or missing
-    last: pd.Timestamp | None = None
-    rows: int = 0  # how many they are
-    figure: str = ""  # what was measured
-    limit: str = ""  # what would have been tolerated
+    symbol: str  # as `named` says it; empty: the whole market
+    first: pd.Timestamp | None  # of the bars concerned, present or missing
+    last: pd.Timestamp | None
+    rows: int  # how many they are
+    figure: str  # what was measured
+    limit: str  # what would have been tolerated
     text: str  # what it is, and what to do
+
+
+def finding(
+    kind: str,
+    severity: Severity,
+    text: str,
+    stamps: pd.DatetimeIndex | pd.Series = _NO_BARS,
+    *,
+    symbol: str = "",
+    figure: str = "",
+    limit: str = "",
+) -> Finding:
+    """What is to be said of bars with these stamps, in any order; NaT where one has none."""
+    known = pd.DatetimeIndex(stamps).dropna()
+    first, last = (known.min(), known.max()) if len(known) else (None, None)
+    rows = len(stamps)
+    return Finding(kind, severity, symbol, first, last, rows, figure=figure, limit=limit, text=text)
 
 
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -44,19 +62,13 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
     """
     alike: dict[tuple[object, ...], list[Finding]] = {}
     for each in findings:
-        alike.setdefault((each.kind, each.severity, each.first, each.last, each.rows), []).append(
-            each
-        )
-    return [
-        each
-        for group in alike.values()
-        for each in (group if len(group) <= MANY else [_of_group(group)])
-    ]
-
-
-def _of_group(group: Sequence[Finding]) -> Finding:
-    names = [each.symbol for each in group]
-    return of_many(group[0], names, sum(each.rows for each in group))
+        key = (each.kind, each.severity, each.first, each.last, each.rows)
+        alike.setdefault(key, []).append(each)
+    found = []
+    for group in alike.values():
+        names, rows = [each.symbol for each in group], sum(each.rows for each in group)
+        found += group if len(group) <= MANY else [of_many(group[0], names, rows)]
+    return found
 
 
 def of_many(example: Finding, symbols: Sequence[str], rows: int) -> Finding:
@@ -66,7 +78,7 @@ def of_many(example: Finding, symbols: Sequence[str], rows: int) -> Finding:
         symbol=named(symbols),
         rows=rows,
         figure=f"{counted(len(symbols), 'symbol')}; {example.symbol}: {example.figure}",
-        text=f"{example.text} The same of {told_names(symbols)}.",
+        text=f"{example.text} The same of {abbreviated(symbols)}.",
     )
 
 
@@ -75,7 +87,7 @@ def named(symbols: Sequence[str]) -> str:
     return str(symbols[0]) if len(symbols) == 1 else counted(len(symbols), "symbol")
 
 
-def told_names(names: Sequence[str], shown: int = _SHOWN) -> str:
+def abbreviated(names: Sequence[str], shown: int = _SHOWN) -> str:
     """'AAA, BBB and 3 others'."""
     first = ", ".join(map(str, names[:shown]))
     return first + (f" and {counted(len(names) - shown, 'other')}" if len(names) > shown else "")

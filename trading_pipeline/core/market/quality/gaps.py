@@ -10,10 +10,11 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.coverage import INSTANT, Coverage
 from trading_pipeline.core.market.quality.finding import (
     Finding,
+    abbreviated,
     counted,
+    finding,
     named,
     runs_of,
-    told_names,
     when,
     written,
 )
@@ -34,30 +35,24 @@ def _outages(coverage: Coverage) -> Finding:
     share = coverage.outage.mean()
     unit = _unit(coverage.calendar)
     longest = sorted(runs, key=lambda run: run[0] - run[1])[:6]
-    named = ", ".join(
+    listed = ", ".join(
         f"{written(coverage.expected[a])} ({counted(b - a + 1, unit)})" for a, b in sorted(longest)
     )
-    return Finding(
-        kind="outage",
-        severity="warning" if share > GAP_SHARE else "info",
-        first=stamps[0],
-        last=stamps[-1],
-        rows=len(stamps),
+    others = " and others" if len(runs) > len(longest) else ""
+    return finding(
+        "outage",
+        "warning" if share > GAP_SHARE else "info",
+        f"most listed symbols lack these bars: {listed}{others}. An outage is nobody's gap; if "
+        "the venue did trade then, download these days again.",
+        stamps,
         figure=f"{counted(len(runs), 'venue outage')}, {counted(len(stamps), unit)}, {share:.2%}",
         limit=f"{GAP_SHARE:.0%} of all bars",
-        text=f"most listed symbols lack these bars: {named}"
-        + (" and others" if len(runs) > len(longest) else "")
-        + ". An outage is nobody's gap; if the venue did trade then, download these days again.",
     )
 
 
 def _unit(calendar: TradingCalendar) -> str:
-    named = {
-        "1d": "day" if calendar.name == NEVER_CLOSES else "session",
-        "1h": "hour",
-        "1m": "minute",
-    }
-    return named.get(calendar.timeframe, "bar")
+    day = "day" if calendar.name == NEVER_CLOSES else "session"
+    return {"1d": day, "1h": "hour", "1m": "minute"}.get(calendar.timeframe, "bar")
 
 
 def _own_gap(coverage: Coverage, n: int) -> Finding:
@@ -74,16 +69,14 @@ def _own_gap(coverage: Coverage, n: int) -> Finding:
         text += " (of one symbol alone, an outage of the venue looks the same)"
     if quarantined.any():
         text += f". {in_quarantine(coverage.panel, n)}"
-    return Finding(
-        kind="gap",
-        severity="severe" if quarantined.any() else "warning",
+    return finding(
+        "gap",
+        "severe" if quarantined.any() else "warning",
+        f"{text}. Download them again, or fill them in the source.",
+        stamps,
         symbol=coverage.panel.symbols[n],
-        first=stamps[0],
-        last=stamps[-1],
-        rows=len(stamps),
         figure=f"{counted(len(stamps), unit)} missing, {share:.2%}",
         limit=TOLERATED_GAPS,
-        text=f"{text}. Download them again, or fill them in the source.",
     )
 
 
@@ -127,29 +120,25 @@ def find_closed(bars: pd.DataFrame, calendar: TradingCalendar) -> list[Finding]:
 
 
 def _closed(rows: pd.DataFrame, reason: str, calendar: TradingCalendar) -> Finding:
-    stamps, each = pd.DatetimeIndex(rows["timestamp"].unique()), rows["symbol"].value_counts()
-    who = told_names(each.index, _CULPRITS) if len(each) > 1 else ""
+    stamps, names = pd.DatetimeIndex(rows["timestamp"]), rows["symbol"].value_counts().index
+    several = len(names) > 1
+    who = f" ({abbreviated(names, _CULPRITS)})" if several else ""
+    of_symbols = f" of {counted(len(names), 'symbol')}" if several else ""
     remedy = "Drop them, or correct their stamps."
     if calendar.closed_on(stamps[:1])[0]:
         remedy = (
             "Left out of features, models and trades, for nothing trades then. Drop them, correct "
             "their stamps, or name the calendar that they are of."
         )
-    return Finding(
-        kind="closed",
-        severity="warning",
-        symbol=named(each.index),
-        first=stamps[0],
-        last=stamps[-1],
-        rows=len(rows),
-        figure=f"{counted(len(rows), 'bar')}{_of_symbols(len(each))} {reason}",
+    return finding(
+        "closed",
+        "warning",
+        f"{when(stamps.unique())}{who}. {remedy}",
+        stamps,
+        symbol=named(names),
+        figure=f"{counted(len(rows), 'bar')}{of_symbols} {reason}",
         limit=f"none: {calendar.name} is closed",
-        text=f"{when(stamps)}{f' ({who})' if who else ''}. {remedy}",
     )
-
-
-def _of_symbols(number: int) -> str:
-    return f" of {counted(number, 'symbol')}" if number > 1 else ""
 
 
 def _why_closed(stamps: pd.DatetimeIndex, calendar: TradingCalendar) -> NDArray[np.object_]:

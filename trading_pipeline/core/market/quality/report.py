@@ -18,11 +18,12 @@ from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.coverage import Coverage, monthly_coverage
 from trading_pipeline.core.market.quality.finding import (
     Finding,
+    abbreviated,
     counted,
+    finding,
     merged,
     named,
     ordered,
-    told_names,
     when,
     written,
 )
@@ -118,12 +119,12 @@ def examine(
     )
 
 
-_ADJUSTED = Finding(
-    kind="adjusted",
-    severity="info",
+_ADJUSTED = finding(
+    "adjusted",
+    "info",
+    "prices are taken as total-return units: a dividend is in them already, a split must be, and "
+    "lots and minimum orders are not those of the time.",
     figure="no corporate actions",
-    text="prices are taken as total-return units: a dividend is in them already, a split must be, "
-    "and lots and minimum orders are not those of the time.",
 )
 
 
@@ -138,68 +139,65 @@ def find_broken_rows(table: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tup
     for rule, rows in broken_rules(table):
         if rows.any():
             kind, remedy = _REPEATS.get(rule, ("invariant", "correct them, or leave them out"))
-            found.append(_of_rows(table, rows, kind, rule, where, f"{_ASIDE}: {remedy}"))
+            found.append(_broken(table[rows], np.flatnonzero(rows), kind, rule, where, remedy))
             broken |= rows
     return table[~broken].reset_index(drop=True), tuple(found)
 
 
-_ASIDE = "Such rows are set aside"
 _REPEATS = {
     COPY: ("duplicate", "drop the copies"),
     RIVAL: ("duplicate", "find out which row is right, and drop the others"),
 }
 
 
-def find_set_aside(aside: pd.DataFrame) -> tuple[Finding, ...]:
-    """A finding for each file and rule of the rows that a store has set aside."""
-    found = []
-    for (where, rule), rows in aside.groupby(["file", "rule"]):
-        stamps = pd.DatetimeIndex(rows["timestamp"].dropna())
-        symbols = rows["symbol"].dropna().unique()
-        found.append(
-            Finding(
-                kind="set aside",
-                severity="warning",
-                symbol=str(symbols[0]) if len(symbols) == 1 else "",
-                first=stamps.min() if len(stamps) else None,
-                last=stamps.max() if len(stamps) else None,
-                rows=len(rows),
-                figure=f"{counted(len(rows), 'row')}: {rule}",
-                limit="none",
-                text=f"came from {where}, and became gaps ({when(stamps) or 'no time'}, "
-                f"{told_names(symbols) or 'no symbol'}). Correct the source, and download again; "
-                "of a venue with --refetch.",
-            )
-        )
-    return tuple(found)
-
-
-def _of_rows(
-    table: pd.DataFrame, rows: np.ndarray, kind: str, rule: str, where: str, remedy: str
+def _broken(
+    rows: pd.DataFrame, numbers: np.ndarray, kind: str, rule: str, where: str, remedy: str
 ) -> Finding:
-    numbers, broken = np.flatnonzero(rows), table[rows]
-    symbols = broken["symbol"].dropna().unique()
-    stamps = pd.DatetimeIndex(broken["timestamp"].dropna())
+    stamps, symbols = rows["timestamp"], rows["symbol"].dropna().unique()
     listed = ", ".join(map(str, numbers[:_EACH]))
     more = f" and {len(numbers) - _EACH:,} more" if len(numbers) > _EACH else ""
-    who = f", {told_names(symbols)}" if len(symbols) > 1 else ""
-    return Finding(
-        kind=kind,
-        severity="severe",
+    who = f", {abbreviated(symbols)}" if len(symbols) > 1 else ""
+    return finding(
+        kind,
+        "severe",
+        f"{where}: row{'s' if len(numbers) > 1 else ''} {listed}{more} ({_dates(stamps)}{who}). "
+        f"Such rows are set aside: {remedy}.",
+        stamps,
         symbol=named(symbols),
-        first=stamps.min() if len(stamps) else None,
-        last=stamps.max() if len(stamps) else None,
-        rows=len(numbers),
         figure=f"{counted(len(numbers), 'row')}: {rule}",
         limit="none",
-        text=f"{where}: row{'s' if len(numbers) > 1 else ''} {listed}{more} "
-        f"({when(stamps) or 'no time'}{who}). "
-        f"{remedy}.",
     )
 
 
+def find_set_aside(aside: pd.DataFrame) -> tuple[Finding, ...]:
+    """A finding for each file and rule of the rows that a store has set aside."""
+    return tuple(
+        _set_aside(rows, str(where), str(rule))
+        for (where, rule), rows in aside.groupby(["file", "rule"])
+    )
+
+
+def _set_aside(rows: pd.DataFrame, where: str, rule: str) -> Finding:
+    stamps, symbols = rows["timestamp"], rows["symbol"].dropna().unique()
+    return finding(
+        "set aside",
+        "warning",
+        f"came from {where}, and became gaps ({_dates(stamps)}, "
+        f"{abbreviated(symbols) or 'no symbol'}). Correct the source, and download again; of a "
+        "venue with --refetch.",
+        stamps,
+        symbol=str(symbols[0]) if len(symbols) == 1 else "",
+        figure=f"{counted(len(rows), 'row')}: {rule}",
+        limit="none",
+    )
+
+
+def _dates(stamps: pd.Series) -> str:
+    return when(pd.DatetimeIndex(stamps.dropna())) or "no time"
+
+
 def held_out(panel: Panel) -> list[str]:
-    """One line for each symbol that breaks or gaps hold out of learning and trading."""
+    """One line for each symbol that discontinuities or gaps hold out of learning and trading."""
     lines = []
     for n in np.flatnonzero(panel.discontinuities.any(axis=0) | panel.quarantined.any(axis=0)):
         stamps = panel.timestamps[panel.discontinuities[:, n]]

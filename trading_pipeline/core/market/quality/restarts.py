@@ -1,4 +1,4 @@
-"""Findings about breaks: what each bar at which a history restarts seems to be."""
+"""Findings about discontinuities: what each bar at which a history restarts seems to be."""
 
 import math
 
@@ -17,7 +17,7 @@ from trading_pipeline.core.market.discontinuities import (
     nights,
 )
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.quality.finding import Finding, times
+from trading_pipeline.core.market.quality.finding import Finding, finding, times
 
 _OTHER = "the ticker seems to have changed its company"
 _VOLUME = "the unit of the volume seems to change (lots, shares, quote currency)"
@@ -28,39 +28,33 @@ def find_restarts(panel: Panel) -> list[Finding]:
     night = nights(
         panel.timestamps, panel.adjusted_open, panel.adjusted_close, panel.adjusted_volume
     )
-    return [_break(panel, night, int(t), int(n)) for n, t in np.argwhere(panel.discontinuities.T)]
+    return [_restart(panel, night, int(t), int(n)) for n, t in np.argwhere(panel.discontinuities.T)]
 
 
-def _break(panel: Panel, night: Nights, t: int, n: int) -> Finding:
-    kind, figure, limit, meaning = _kind_of_break(panel, night, t, n)
-    return Finding(
-        kind=kind,
-        severity="severe",
+def _restart(panel: Panel, night: Nights, t: int, n: int) -> Finding:
+    kind, figure, limit, meaning = _cause(panel, night, t, n)
+    return finding(
+        kind,
+        "severe",
+        f"{meaning}. What came before is taken as another symbol's: no return, target or window "
+        "of features crosses it. Correct the source, or give both parts names of their own.",
+        panel.timestamps[[t]],
         symbol=panel.symbols[n],
-        first=panel.timestamps[t],
-        last=panel.timestamps[t],
-        rows=1,
         figure=figure,
         limit=limit,
-        text=f"{meaning}. What came before is taken as another symbol's: no return, target or "
-        "window of features crosses it. Correct the source, or give both parts names of their own.",
     )
 
 
-def _kind_of_break(panel: Panel, night: Nights, t: int, n: int) -> tuple[str, str, str, str]:
-    """Kind, figure, limit and meaning of one break."""
+def _cause(panel: Panel, night: Nights, t: int, n: int) -> tuple[str, str, str, str]:
+    """Kind, figure, limit and meaning of one discontinuity."""
     jump, elapsed = float(night.jump[t, n]), float(night.elapsed[t, n])
     figure = f"opens at {times(jump)} the last close"
     limit = f"{math.exp(ORDERS):.0f} times, {SIGMAS:.0f} σ"
     if elapsed > OTHER_COMPANY:
         return "ticker", f"{elapsed:.0f} days without a bar", f"{OTHER_COMPANY:.0f} days", _OTHER
     if abs(jump) < ORDERS:
-        return (
-            "unit",
-            f"volume at {_shift(panel, t, n)} its level",
-            f"{VOLUME_SHIFT:.0f} times",
-            _VOLUME,
-        )
+        shift = f"volume at {_shift(panel, t, n)} its level"
+        return "unit", shift, f"{VOLUME_SHIFT:.0f} times", _VOLUME
     if elapsed > LONG_GAP:
         return "ticker", f"{figure}, {elapsed:.0f} days before", limit, _OTHER
     if _reverts(panel, t, n):
@@ -82,7 +76,7 @@ def _shift(panel: Panel, t: int, n: int) -> str:
 
 
 def _reverts(panel: Panel, t: int, n: int) -> bool:
-    """Whether this break, with the symbol's next or last bar, is an excursion of one bar."""
+    """Whether this one, with that of the symbol's next or last bar, is an excursion of one bar."""
     rows = np.flatnonzero(panel.traded[:, n])
     place = int(np.searchsorted(rows, t))
     neighbours = rows[max(0, place - 1) : place + 2]
