@@ -2,13 +2,11 @@
 
 from datetime import UTC, datetime
 
-import dagster as dg
 import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
-from trading_pipeline.core.progress import Progress
-from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of
+from trading_pipeline_tests.defs.short_market import MARKET, TableSource, resources_of
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +20,4 @@ def sample_bars() -> pd.DataFrame:
 
 @pytest.fixture
 def resources(home, sample_bars):
-    return {
-        "home": home,
-        "sources": sources_of(TableSource(sample_bars)),
-        "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
-    }
+    return resources_of(home, TableSource(sample_bars))

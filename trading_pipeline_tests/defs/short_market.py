@@ -8,7 +8,8 @@ import pandas as pd
 from trading_pipeline.adapters.sources.source import BarSource, refuse_unknown, select, span_of
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.set_aside import none_aside
-from trading_pipeline.steps.home import Sources
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.steps.home import Home, Sources
 
 MARKET = Market(
     name="test",
@@ -57,6 +58,15 @@ class FakeSources(Sources):
 
 def sources_of(source: BarSource) -> dg.ResourceDefinition:
     return dg.ResourceDefinition.hardcoded_resource(FakeSources(source))
+
+
+def resources_of(home: Home, source: BarSource) -> dict[str, object]:
+    """What the assets of a market need."""
+    return {
+        "home": home,
+        "sources": sources_of(source),
+        "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
+    }
 
 
 def without_days(bars, first, last, symbols=("IBM",)):

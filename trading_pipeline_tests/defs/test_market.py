@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -14,17 +15,17 @@ from trading_pipeline.defs.checks.features import features_do_not_look_ahead
 from trading_pipeline.defs.checks.market import bars_obey_market_invariants, market_checks
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import BarsError, UnknownSymbol
-from trading_pipeline_tests.defs.short_market import MARKET, TableSource, sources_of, without_days
+from trading_pipeline.steps.home import Home
+from trading_pipeline_tests.defs.short_market import (
+    MARKET,
+    TableSource,
+    resources_of,
+    sources_of,
+    without_days,
+)
 
 DAYS = ("2000-03-10", "2000-07-31")
 MAY, JULY = "2000-05-15", "2000-07-17"  # the first days of those fetched, where others are stored
-
-
-@pytest.fixture
-def stored(home, sample_bars):
-    """A home with the bars before the 17th of July: every day is a partition, with its events."""
-    home.bars(MARKET).merge(sample_bars[sample_bars["timestamp"] < JULY], datetime.now(UTC))
-    return home
 
 
 def download(resources, instance, first=JULY, last=DAYS[1], only=None):
@@ -43,6 +44,22 @@ def download(resources, instance, first=JULY, last=DAYS[1], only=None):
         selection=only,
         raise_on_error=False,
     )
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory, sample_bars):
+    """A home with the bars before the 17th of July, and the run that brought the rest."""
+    home = Home(root=str(tmp_path_factory.mktemp("landed")))
+    home.bars(MARKET).merge(sample_bars[sample_bars["timestamp"] < JULY], datetime.now(UTC))
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield home, download(resources_of(home, TableSource(sample_bars)), instance)
+
+
+@pytest.fixture
+def stored(landed, home):
+    """A copy of that home: every day is a partition, so that a download costs most of a test."""
+    shutil.copytree(landed[0].root, home.root, dirs_exist_ok=True)
+    return home
 
 
 def failed_checks(result):
@@ -70,7 +87,6 @@ def test_one_run_stores_every_day_and_its_features(resources, instance, home, sa
 
 def test_materializing_days_twice_leaves_one_copy(resources, instance, stored, sample_bars):
     """A night that runs again after a failure must not double its bars."""
-    download(resources, instance)
     assert download(resources, instance, "2000-07-24").success
     pd.testing.assert_frame_equal(stored.bars(MARKET).read(), sample_bars)
     assert len(stored.features(MARKET).read()) == len(sample_bars)
@@ -148,7 +164,6 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
 
 def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, stored):
     """The check reads the files, so it sees what happened to them after they were written."""
-    download(resources, instance)
     path = stored.bars(MARKET).folder / "2000-05.parquet"
     month = pd.read_parquet(path)
     month.loc[3, "volume"] = -1.0
@@ -188,9 +203,8 @@ def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     assert features[late & (features["symbol"] == "AAPL")]["ret_5"].notna().all()
 
 
-def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(resources, instance, stored):
+def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(stored):
     """Such as one computed by code that looked ahead."""
-    download(resources, instance)
     store = stored.features(MARKET)
     table = store.read()
     name = table.columns[10]
@@ -201,7 +215,7 @@ def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(resources, insta
     assert f"features, stored: {name} of" in result.description
 
 
-def test_a_feature_that_looks_ahead_blocks(resources, instance, stored, monkeypatch):
+def test_a_feature_that_looks_ahead_blocks(stored, monkeypatch):
     from trading_pipeline.core.learning import dataset
 
     compute_features = dataset.compute_features
@@ -212,7 +226,6 @@ def test_a_feature_that_looks_ahead_blocks(resources, instance, stored, monkeypa
         table[name] = table.groupby("symbol")[name].shift(-1)
         return table
 
-    download(resources, instance)
     monkeypatch.setattr(dataset, "compute_features", leaking)
     result = features_do_not_look_ahead(MARKET)(home=stored)
     assert not result.passed
@@ -228,8 +241,8 @@ def test_an_unknown_symbol_is_named(resources, instance, sample_bars):
     assert "AAPL" in failure.step_failure_data.error.cause.message
 
 
-def test_a_source_without_actions_is_said_so(resources, instance, home):
-    result = download(resources, instance)
+def test_a_source_without_actions_is_said_so(landed):
+    home, result = landed
     event = result.asset_materializations_for_node("test__corporate_actions")[0]
     assert "total-return units" in event.metadata["note"].value
     assert home.bars(MARKET).read_actions() is None
