@@ -50,7 +50,8 @@ SECRETS = (
 )
 
 
-def land(market, home, instance, sources, first="2020-01-01", last="2020-04-29", **config):
+def land(market, home, instance, sources, first="2020-04-29", last="2020-04-29", **config):
+    """A night, in which a venue is asked for all days since the market's first."""
     return dg.materialize(
         [raw_bars(market), corporate_actions(market)],
         tags=range_tags(first, last),
@@ -89,7 +90,7 @@ def test_one_night_repairs_what_is_missing_anywhere(home, instance, venue):
     land(COINS, home, instance, sources_of(venue))
     (home.bars(COINS).folder / "2020-02.parquet").unlink()
     venue.asked.clear()
-    assert land(COINS, home, instance, sources_of(venue), first="2020-04-29").success
+    assert land(COINS, home, instance, sources_of(venue)).success
     pd.testing.assert_frame_equal(home.bars(COINS).read(), BARS)
     assert venue.bars_asked() == 29 * 3
 
@@ -97,11 +98,11 @@ def test_one_night_repairs_what_is_missing_anywhere(home, instance, venue):
 def test_fetching_again_is_a_setting_of_the_run(home, instance, venue):
     land(COINS, home, instance, sources_of(venue))
     venue.table = BARS.assign(volume=BARS["volume"].where(BARS.index != 9, 1.0))
-    done = land(COINS, home, instance, sources_of(venue), first="2020-04-29")
+    done = land(COINS, home, instance, sources_of(venue))
     assert (
         done.asset_materializations_for_node("coins__raw_bars")[-1].metadata["changed"].value == 0
     )
-    done = land(COINS, home, instance, sources_of(venue), first="2020-04-29", refetch=True)
+    done = land(COINS, home, instance, sources_of(venue), refetch=True)
     metadata = done.asset_materializations_for_node("coins__raw_bars")[-1].metadata
     assert (metadata["changed"].value, metadata["revisions"].value) == (1, 1)
     assert "volume" in metadata["newest_revisions"].value
@@ -199,7 +200,7 @@ def test_a_hole_that_all_have_stops_the_market_until_the_venue_fills_it(home, in
     assert "did not have bars of 3 symbols when it was last asked on" in stuck.description
     assert "with `--refetch` it asks for all bars now" in stuck.description
     venue.table = BARS
-    assert land(COINS, home, instance, sources_of(venue), first="2020-04-29").success
+    assert land(COINS, home, instance, sources_of(venue)).success
     assert no_session_is_missing(COINS)(home=home).passed
     pd.testing.assert_frame_equal(home.bars(COINS).read(), BARS)
 

@@ -22,7 +22,7 @@ MAY, JULY = "2000-05-15", "2000-07-17"  # the first days of those fetched, where
 
 @pytest.fixture
 def stored(home, sample_bars):
-    """A home with the bars before the 17th of July: every day is a partition and costs events."""
+    """A home with the bars before the 17th of July: every day is a partition, with its events."""
     home.bars(MARKET).merge(sample_bars[sample_bars["timestamp"] < JULY], datetime.now(UTC))
     return home
 

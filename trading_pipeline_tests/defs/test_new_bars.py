@@ -27,10 +27,11 @@ class Daemon:
 
     def __init__(self, small):
         self.small, self.cursor, self.said = small, None, ""
+        self.definitions = small.definitions
 
     def tick(self, status=dg.DagsterRunStatus.SUCCESS):
         """What was asked for, as (job, fold)."""
-        definitions, instance = self.small.definitions, self.small.instance
+        definitions, instance = self.definitions, self.small.instance
         context = dg.build_sensor_context(
             instance=instance,
             cursor=self.cursor,
@@ -144,12 +145,20 @@ def test_a_night_that_brought_nothing_costs_nothing(daemon, trained):
 @pytest.mark.parametrize(
     ("day", "asked"),
     [
-        ("2002-06-28", [("small_train", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)]),
+        pytest.param(
+            "2002-06-28",
+            [("small_train", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)],
+            marks=pytest.mark.slow,
+        ),
         (  # the first bar of a fold is predicted, and not learned from before the next one
             "2002-07-01",
             [("small_predict", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)],
         ),
-        ("2002-08-30", [("small_predict", SECOND), ("small_retrain", THIRD)]),
+        pytest.param(
+            "2002-08-30",
+            [("small_predict", SECOND), ("small_retrain", THIRD)],
+            marks=pytest.mark.slow,
+        ),
         ("2002-09-03", REFRESHED),
     ],
 )

@@ -39,6 +39,15 @@ def checkpoints():
     return {key: untrained(its_fold=fold) for key, fold in FOLDS.items()}
 
 
+@pytest.fixture(scope="module")
+def predicted(checkpoints):
+    """By fold, the predictions of its rows."""
+    return {
+        key: predict_rows(Predictor(checkpoints[key]), dataset(), FOLDS[key].test, key)
+        for key in list(FOLDS)[:2]
+    }
+
+
 @pytest.fixture
 def ledger(tmp_path):
     with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
@@ -58,15 +67,9 @@ def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET, 
     )
 
 
-def backtest(checkpoints, last):
+def backtest(predicted, last):
     """Predictions of the folds, simulated as a history that ends with row `last`."""
-    rows = pd.concat(
-        [
-            predict_rows(Predictor(checkpoints[key]), dataset(), fold.test, key)
-            for key, fold in FOLDS.items()
-            if fold.test.first <= last
-        ]
-    )
+    rows = pd.concat([predicted[key] for key in predicted if FOLDS[key].test.first <= last])
     return simulate(
         panel(),
         Terms.of(MARKET, CAPITAL),
@@ -88,9 +91,9 @@ def in_common(orders, last):
     return kept.assign(**prices).reset_index(drop=True)
 
 
-def assert_same_orders(ledger, checkpoints, last):
+def assert_same_orders(ledger, predicted, last):
     journalled = in_common(journalled_orders(ledger, "paper/sample/paper"), last)
-    expected = in_common(backtest(checkpoints, last).orders("paper"), last)
+    expected = in_common(backtest(predicted, last).orders("paper"), last)
     assert len(expected) > 0
     pd.testing.assert_frame_equal(
         journalled, expected, check_dtype=False, check_exact=True, check_column_type=False
@@ -98,12 +101,12 @@ def assert_same_orders(ledger, checkpoints, last):
 
 
 @pytest.mark.slow
-def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints):
+def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints, predicted):
     """Bit for bit: ids, symbols, sides, quantities and reasons; fills and equity as well."""
     last = FIRST + 330  # into the second fold, so that the checkpoint changes on the way
     steps = trade(ledger, checkpoints, FIRST, last)
-    assert_same_orders(ledger, checkpoints, last)
-    book = backtest(checkpoints, last)
+    assert_same_orders(ledger, predicted, last)
+    book = backtest(predicted, last)
     assert [step.equity for step in steps] == book.equity.tolist()
     filled = pd.concat([step.filled.fills for step in steps], ignore_index=True)
     pd.testing.assert_frame_equal(filled, book.fills("paper"), check_dtype=False)
@@ -126,14 +129,16 @@ def test_orders_are_executed_in_one_place(ledger, checkpoints):
     assert len(journalled) == sum(len(step.filled.fills) for step in steps) > 0
 
 
-def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(ledger, checkpoints):
+def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(
+    ledger, checkpoints, predicted
+):
     """Stopped twice, once within a fold: the notional book is rebuilt from the fold's start."""
     last = FIRST + 24
     trade(ledger, checkpoints, FIRST, FIRST + 9)
     trade(ledger, checkpoints, FIRST, FIRST + 10)
     steps = trade(ledger, checkpoints, FIRST, last)
     assert [step.at for step in steps] == list(panel().timestamps[FIRST + 11 : last + 1])
-    assert_same_orders(ledger, checkpoints, last)
+    assert_same_orders(ledger, predicted, last)
 
 
 def test_a_session_killed_between_two_fills_of_a_stop_pays_its_minimum_once(ledger, checkpoints):
@@ -181,7 +186,9 @@ def _again(session, row):
     return Forecaster(asked.panel, asked.market, asked.folds, asked.load).scores(row)
 
 
-def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(ledger, checkpoints, monkeypatch):
+def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(
+    ledger, checkpoints, predicted, monkeypatch
+):
     """A bar's fills and its decision are one transaction."""
     session = paper(ledger, checkpoints)
     steps = session.run(FIRST, FIRST + 12)
@@ -194,7 +201,7 @@ def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(ledger, checkpo
     monkeypatch.undo()
     assert len(ledger.read(session.stream)) == before
     trade(ledger, checkpoints, FIRST, FIRST + 12)
-    assert_same_orders(ledger, checkpoints, FIRST + 12)
+    assert_same_orders(ledger, predicted, FIRST + 12)
 
 
 def _killed(*_args, **_options):
@@ -246,17 +253,15 @@ def test_a_resumed_session_does_not_jump_over_bars(ledger, checkpoints):
         trade(ledger, checkpoints, FIRST + 5, FIRST + 6)
 
 
-def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
+def test_a_changed_bar_changes_what_is_traded(predicted):
     """The equality above is not blind: the fill of one bar moves everything after it."""
     last = FIRST + 24
-    trade(ledger, checkpoints, FIRST, last)
-    book = backtest(checkpoints, last)
+    book = backtest(predicted, last)
     first_fill = panel().timestamps.get_loc(book.fills("x")["filled_at"].iloc[0])
     moved = panel().open.copy()
     moved[first_fill] *= 1.01
     object.__setattr__(changed := panel().until(len(moved)), "open", moved)
-    predictor, fold = Predictor(checkpoints["2006-01-01"]), FOLDS["2006-01-01"]
-    score = score_grid(panel(), predict_rows(predictor, dataset(), fold.test, "x"))
+    score = score_grid(panel(), predicted["2006-01-01"])
     inputs = Inputs(score=score, eligible=dataset().eligible)
     again = simulate(changed, Terms.of(MARKET, CAPITAL), inputs, start=FIRST, stop=last + 1)
     assert again.equity[-1] != book.equity[-1]
@@ -265,18 +270,18 @@ def test_a_changed_bar_changes_what_is_traded(ledger, checkpoints, monkeypatch):
 def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledger, checkpoints):
     """Halted from another process between two bars, and undone later."""
     now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)
-    list(session.run(FIRST, FIRST + 60))
+    list(session.run(FIRST, FIRST + 20))
     assert len(session.trader.holdings())
     record_intent(ledger, MARKET.name, HALTED, "", now)
-    halted = list(session.run(FIRST + 61, FIRST + 75))
+    halted = list(session.run(FIRST + 21, FIRST + 35))
     assert session.trader.holdings().empty
     assert sum(len(step.decided.orders) for step in halted[1:]) == 0
     assert set(halted[0].decided.vetoes["rule"]) >= {"kill_switch"}
     resumed = paper(ledger, checkpoints)
-    list(resumed.run(FIRST + 76, FIRST + 78))
+    list(resumed.run(FIRST + 36, FIRST + 38))
     assert resumed.trader.holdings().empty, "a restart does not forget it"
     record_intent(ledger, MARKET.name, TRADING, "", now)
-    list(resumed.run(FIRST + 79, FIRST + 110))
+    list(resumed.run(FIRST + 39, FIRST + 55))
     assert len(resumed.trader.holdings())
 
 

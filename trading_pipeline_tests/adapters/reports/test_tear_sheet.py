@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -39,10 +40,23 @@ def summary(given):
     return evaluate(given)
 
 
-def test_every_file_is_written_and_named(tmp_path, given, summary):
-    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, given, summary):
+    """A report that is only read, and copied by whoever changes it."""
+    folder = tmp_path_factory.mktemp("reports") / "sample"
+    return write_report(folder, summary, series(given), diagnostics())
+
+
+@pytest.fixture
+def sample(tmp_path, written):
+    """The folder of a report of one's own."""
+    return shutil.copytree(written["html"].parent, tmp_path / "sample")
+
+
+def test_every_file_is_written_and_named(written, summary):
+    paths = written
     assert {name: path.name for name, path in paths.items()} == FILES
-    assert {file.name for file in (tmp_path / "sample").iterdir()} == set(FILES.values())
+    assert {file.name for file in paths["html"].parent.iterdir()} == set(FILES.values())
     assert json.loads(paths["json"].read_text(encoding="utf-8")) == summary
     for name in ("png", "drawdown", "months"):
         assert paths[name].read_bytes().startswith(b"\x89PNG")
@@ -56,52 +70,46 @@ def test_every_file_is_written_and_named(tmp_path, given, summary):
     assert {"symbol", "side", "a_year", "a_year_low", "a_year_high", "price"} <= set(attribution)
 
 
-def test_rows_set_aside_lie_beside_the_report_while_there_are_any(tmp_path, given, summary):
+def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given, summary):
     """Whoever mends the file needs each row; a report of mended bars has no such table."""
     table = clean_bars(40)
     table.loc[7, "high"] = 0.01
-    aside, folder = Sifted.of({"panel.parquet": table}).aside, tmp_path / "sample"
-    write_report(folder, summary, series(given), diagnostics(), aside)
-    (row,) = pd.read_csv(folder / ASIDE).to_dict("records")
+    aside = Sifted.of({"panel.parquet": table}).aside
+    write_report(sample, summary, series(given), diagnostics(), aside)
+    (row,) = pd.read_csv(sample / ASIDE).to_dict("records")
     assert (row["file"], row["row"], row["rule"]) == ("panel.parquet", 7, "high < low")
     assert row["high"] == 0.01
-    write_report(folder, summary, series(given), diagnostics(), aside.iloc[:0])
-    assert {file.name for file in folder.iterdir()} == set(FILES.values())
+    write_report(sample, summary, series(given), diagnostics(), aside.iloc[:0])
+    assert {file.name for file in sample.iterdir()} == set(FILES.values())
 
 
-def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, given, summary):
-    first = write_report(tmp_path / "first", summary, series(given), diagnostics())
+def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, written):
     again = write_report(
         tmp_path / "again", evaluate(with_holdings(inputs())), series(inputs()), diagnostics()
     )
     for name in FILES:
-        assert first[name].read_bytes() == again[name].read_bytes(), name
+        assert written[name].read_bytes() == again[name].read_bytes(), name
 
 
-def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path, given, summary, monkeypatch):
-    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
-    before = {name: path.read_bytes() for name, path in paths.items()}
+def test_an_interrupted_report_leaves_the_old_one_whole(sample, given, summary, monkeypatch):
+    before = {path.name: path.read_bytes() for path in sample.iterdir()}
     monkeypatch.setattr(tear_sheet, "draw_equity", lambda *_: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
-        write_report(
-            tmp_path / "sample", summary | {"market": "other"}, series(given), diagnostics()
-        )
-    assert {name: path.read_bytes() for name, path in paths.items()} == before
+        write_report(sample, summary | {"market": "other"}, series(given), diagnostics())
+    assert {path.name: path.read_bytes() for path in sample.iterdir()} == before
 
 
-def test_a_report_that_lacks_a_page_is_not_whole(tmp_path, given, summary):
+def test_a_report_that_lacks_a_page_is_not_whole(tmp_path, sample):
     """One of an earlier version, say."""
-    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
-    assert is_whole(tmp_path / "sample")
-    paths["attribution"].unlink()
-    assert not is_whole(tmp_path / "sample")
+    assert is_whole(sample)
+    (sample / FILES["attribution"]).unlink()
+    assert not is_whole(sample)
     assert not is_whole(tmp_path / "other")
 
 
-def test_the_two_pages_point_to_one_another(tmp_path, given, summary):
-    paths = write_report(tmp_path / "sample", summary, series(given), diagnostics())
+def test_the_two_pages_point_to_one_another(written):
     for name, other in (("html", "features"), ("features", "html")):
-        assert f'href="{FILES[other]}"' in own_part(paths[name].read_text(encoding="utf-8"))
+        assert f'href="{FILES[other]}"' in own_part(written[name].read_text(encoding="utf-8"))
 
 
 def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(given, summary):

@@ -24,13 +24,22 @@ class BarSourceContract:
         """Calendar, timeframe and the instant it is at the venue; None where it is all past."""
         return
 
-    @pytest.fixture
-    def span(self, source, asked):
-        return source.span(asked)
+    @pytest.fixture(scope="class")
+    def told(self):
+        """What one source said is asked for once: the others must say the same."""
+        return {}
 
     @pytest.fixture
-    def everything(self, source, asked, span):
-        return source.bars(asked, *span)
+    def span(self, source, asked, told):
+        if "span" not in told:
+            told["span"] = source.span(asked)
+        return told["span"]
+
+    @pytest.fixture
+    def everything(self, source, asked, span, told):
+        if "bars" not in told:
+            told["bars"] = source.bars(asked, *span)
+        return told["bars"].copy()
 
     def test_symbols_are_sorted_and_those_asked_for_have_bars(self, source, asked, everything):
         assert source.symbols() == sorted(set(source.symbols()))
@@ -77,9 +86,9 @@ class BarSourceContract:
 
     def test_the_same_question_has_the_same_answer(self, source, asked, span, everything):
         """Also after the first answer was changed by whoever got it."""
-        copy = everything.copy()
-        everything.loc[:, "close"] = -1.0
-        pd.testing.assert_frame_equal(source.bars(asked, *span), copy)
+        bars = source.bars(asked, *span)
+        bars.loc[:, "close"] = -1.0
+        pd.testing.assert_frame_equal(source.bars(asked, *span), everything)
 
     def test_one_symbol_is_its_part_of_all(self, source, asked, span, everything):
         part = everything[everything["symbol"] == asked[-1]].reset_index(drop=True)

@@ -60,7 +60,7 @@ def right():
     return found
 
 
-@pytest.mark.parametrize("timeframe", PAGES)
+@pytest.mark.parametrize("timeframe", ["1d", pytest.param("1h", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_venue_that_misbehaves_gives_the_same_bars(venue, right, name, timeframe):
     """It comes back; from a history that was changed we read the new one."""

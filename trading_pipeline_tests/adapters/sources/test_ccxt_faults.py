@@ -41,7 +41,10 @@ def truth():
         return source_of(binance).bars(["ADA/USDT", "BTC/USDT"], START, END)
 
 
-@pytest.mark.parametrize("after", ["at the first request", "between its pages"])
+@pytest.mark.parametrize(
+    "after",
+    [pytest.param("at the first request", marks=pytest.mark.slow), "between its pages"],
+)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_venue_does_not_show_in_the_bars(venue, truth, name, after):
     source = source_of(venue)

@@ -37,6 +37,7 @@ QUESTIONS = {
     "binance klines": "klines",
     "binance time": "/time",
 }
+SLOW = pytest.mark.slow
 THREE_DAYS = (stocks.FIRST, stocks.FIRST + pd.Timedelta(days=3))
 WEEK = (pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp("2020-01-08", tz="UTC"))
 
@@ -146,7 +147,13 @@ NO_CANDLES = ("an empty list", "multiple choices")
 
 
 @pytest.mark.parametrize("what", WHOLE)
-@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize(
+    "question",  # one of each venue: its client takes all answers off the wire alike
+    [
+        each if each in ("alpaca bars", "binance klines") else pytest.param(each, marks=SLOW)
+        for each in QUESTIONS
+    ],
+)
 def test_an_answer_that_is_none_is_an_error_of_ours(venues, question, what):
     """It names the venue, and is short; none of them can be taken for an answer."""
     said = answer_with(venues, question, lambda _: WHOLE[what])
