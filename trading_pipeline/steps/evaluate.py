@@ -72,7 +72,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             market=market,
             timestamps=backtest.strategy.timestamps,
             strategy=view_of(backtest.strategy),
-            baselines={name: view_of(book) for name, book in backtest.baselines.items()},
+            baselines={name: view_of(result) for name, result in backtest.baselines.items()},
             random_equity=backtest.random_equity,
             ic=coefficient_table(panel, backtest, targets.price),
             trials=trials,
@@ -110,24 +110,24 @@ def report_series(
     backtest: Backtest, predictions: pd.DataFrame, holdings: Holdings, market: Market
 ) -> ReportSeries:
     """What the report draws and tables of a backtest."""
-    book = backtest.strategy
+    result = backtest.strategy
     return ReportSeries(
-        timestamps=book.timestamps,
-        equity=book.equity,
+        timestamps=result.timestamps,
+        equity=result.equity,
         baselines={name: each.equity for name, each in backtest.baselines.items()},
         random_equity=backtest.random_equity,
-        weights=book.weight,
-        symbols=book.symbols,
-        orders=book.orders("backtest"),
-        fills=book.fills("backtest"),
-        vetoes=book.vetoes(),
+        weights=result.weight,
+        symbols=result.symbols,
+        orders=result.orders("backtest"),
+        fills=result.fills("backtest"),
+        vetoes=result.vetoes(),
         predictions=predictions,
-        cash_flows=book.cash_flows(),
-        cash=book.cash,
+        cash_flows=result.cash_flows(),
+        cash=result.cash,
         trades=holdings.trades,
-        price=book.price,
-        split=book.split,
-        turnover=book.turnover,
+        price=result.price,
+        split=result.split,
+        turnover=result.turnover,
         earnings=holdings.earnings,
         days_per_year=market.days_per_year,
     )
