@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 import talib
 
-from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash, compute_features
 from trading_pipeline.core.features.grid import feature_grid
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.steps.features import update_features
+from trading_pipeline.steps.home import Home
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 FIRST, NOW = "1970-01-01", datetime(2100, 1, 1, tzinfo=UTC)
@@ -218,11 +218,11 @@ def rebuild_and_day(given: argparse.Namespace, length: int) -> tuple[float, floa
     market = Market(name="bench", source="sample", symbols=symbols, start=date(1970, 1, 1))
     history = (datetime(1970, 1, 1, tzinfo=UTC), NOW)
     with tempfile.TemporaryDirectory() as folder:
-        store = BarStore(Path(folder) / "raw")
-        features = FeatureStore(Path(folder) / "features.duckdb", "bench")
+        home = Home(folder)
+        store = home.bars(market)
         edges = [*stamps[-given.rounds - 1 :], NOW]
         store.merge(bars[bars["timestamp"] < edges[0]], NOW)
-        update = lambda *days: update_features(store, features, market, history, days)  # noqa: E731
+        update = lambda *days: update_features(home, market, days, NOW)  # noqa: E731
         rebuild = cpu(lambda: update(*history))
         spent = []
         for start, end in pairwise(edges):
