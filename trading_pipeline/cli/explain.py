@@ -47,7 +47,7 @@ def explain(
     asked for. A step marked `cuts` is a limit that bound, beside its figure and the limit. What a
     rule refused is under *Vetoes*. A decision is filled at the next open: *What became of it*.
     """
-    from trading_pipeline.cli.explain_text import overview_section, sections_of
+    from trading_pipeline.adapters.reports.explanation import overview_section, sections_of
     from trading_pipeline.core.explain.explanation import explain as why
     from trading_pipeline.core.explain.explanation import overview
     from trading_pipeline.core.learning.dataset import burn_in
@@ -109,7 +109,7 @@ def _print(sections: list[Any]) -> None:
     """Tables in a terminal, aligned text elsewhere."""
     from rich.console import Console
 
-    from trading_pipeline.cli.explain_text import plain_text, rich_table
+    from trading_pipeline.adapters.reports.explanation import plain_text, rich_table
 
     console = Console(highlight=False)
     for section in sections:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.reports.explanation import Section, plain_text, rich_table
 from trading_pipeline.cli import explain as command
-from trading_pipeline.cli.explain_text import Section, plain_text, rich_table
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.market.bars import price_text
 from trading_pipeline_tests.cli.running import running

@@ -50,7 +50,7 @@ def of_newest_day(store: BarStore) -> dict[str, Any]:
 
 def revisions_text(revisions: pd.DataFrame) -> str:
     """A Markdown table of the newest changes."""
-    changes = newest_changes(revisions, _SHOWN)
+    changes = newest_changes(revisions, _SHOWN) if len(revisions) else revisions
     if changes.empty:
         return "none: no stored bar was ever changed"
     for column in ("bar", "stored", "revised"):
