@@ -1,6 +1,5 @@
 """The command that asks a venue: how often it asks, and for how long it waits."""
 
-import signal
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -29,24 +28,18 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def venue(tmp_path, monkeypatch):
+def venue(folder, monkeypatch):
     """A venue of today, and a home with one market of it."""
     now = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     start = now - timedelta(days=DAYS)
     pairs = tuple(Pair(name.split("/")[0], since=f"{start:%Y-%m-%d}") for name in SYMBOLS)
     with FakeBinance(f"{now:%Y-%m-%d %H:%M:%S}", pairs) as venue:
-        (tmp_path / "pipeline.toml").write_text(
+        (folder / "pipeline.toml").write_text(
             f'[markets.coins]\nsource = "binance"\nurl = "{venue.url}"\ntimeframe = "1d"\n'
             f'symbols = {list(SYMBOLS)}\nstart = {start:%Y-%m-%d}\ncalendar = "24/7"\n'
         )
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("DAGSTER_HOME", "unset")
-        monkeypatch.delenv("DAGSTER_HOME")
-        monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
-        monkeypatch.setenv("TP_CONFIG", str(tmp_path / "pipeline.toml"))
-        handler = signal.getsignal(signal.SIGTERM)
+        monkeypatch.setenv("TP_CONFIG", str(folder / "pipeline.toml"))
         yield venue
-        signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
