@@ -1,0 +1,44 @@
+"""Beta: how much of the market each symbol carries, as known at every close."""
+
+import numpy as np
+import pandas as pd
+
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.trailing import hold_over_gaps
+
+WINDOW = 252  # bars of returns
+SHRINKAGE = 0.5  # of the way to 1, which is where betas drift to
+
+
+def market_beta(panel: Panel) -> np.ndarray:
+    """Slope of a symbol's log return on the equal-weight market's, shrunk half way to 1.
+
+    Source: shrinkage as in Vasicek (1973) and Blume (1975); the half is the rule of thumb of both.
+
+    Returns:
+        (T, N), over the symbol's own last 252 bars and what the market did between them, adjusted;
+        1 where it has fewer, or the market did not move. Later bars change nothing.
+    """
+    close = np.log(panel.adjusted_close)
+    market = np.cumsum(equal_weight_returns(panel))
+    beta = np.full(close.shape, np.nan)
+    for n in range(len(panel.symbols)):
+        rows = np.flatnonzero(~np.isnan(close[:, n]))
+        for part in np.split(rows, np.flatnonzero(panel.discontinuities[rows, n])):
+            own, common = (pd.Series(path[part]).diff() for path in (close[:, n], market))
+            window = common.rolling(WINDOW)
+            moved = window.var().where(window.max() != window.min())
+            slope = own.rolling(WINDOW).cov(common) / moved
+            beta[part, n] = slope.fillna(1.0)
+    held = hold_over_gaps(beta, panel.discontinuities)
+    return 1.0 + (1 - SHRINKAGE) * (np.where(np.isfinite(held), held, 1.0) - 1.0)
+
+
+def equal_weight_returns(panel: Panel) -> np.ndarray:
+    """(T,) mean log return of the symbols that have this bar and the one before; 0 without any."""
+    moves = np.diff(np.log(panel.adjusted_close), axis=0, prepend=np.nan)
+    moves[panel.discontinuities] = np.nan
+    known = np.isfinite(moves)
+    total = np.where(known, moves, 0.0).sum(axis=1)
+    mean: np.ndarray = total / np.maximum(known.sum(axis=1), 1)
+    return mean
