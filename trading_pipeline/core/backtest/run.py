@@ -15,6 +15,7 @@ from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.benchmark import benchmark_weights
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
@@ -172,7 +173,7 @@ def inputs_of(
     inputs = Inputs(
         score=score,
         half_life=half_life,
-        weights=configured_benchmark(panel, market),
+        weights=benchmark_weights(panel, eligible, market),
         eligible=eligible,
         groups=groups,
     )
@@ -187,14 +188,6 @@ def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
         row[t[t >= 0]] = predictions["half_life"].to_numpy(float)[t >= 0]
     return row
-
-
-def configured_benchmark(panel: Panel, market: Market) -> np.ndarray | None:
-    """(T, N) weights that the market's entry names; None where it names none."""
-    if not market.benchmark:
-        return None
-    row = [market.benchmark.get(symbol, 0.0) for symbol in panel.symbols]
-    return np.tile(row, (len(panel.timestamps), 1))
 
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
