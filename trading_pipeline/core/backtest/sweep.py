@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import Curves
-from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
@@ -23,6 +22,9 @@ from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
+
+if TYPE_CHECKING:  # a backtest sweeps too
+    from trading_pipeline.core.backtest.run import Basis
 
 _BLOCK = 4  # accounts that a thread runs before it says so
 _OF_KELLY = ("long_only", "kelly_fraction", "kelly_floor", "gross_cap")  # what caps depend on
@@ -105,7 +107,7 @@ def market_under(market: Market, profile: Profile) -> Market:
 
 
 def sweep(
-    basis: Basis,
+    basis: "Basis",
     terms: Terms,
     profiles: Mapping[str, Profile],
     *,
@@ -168,7 +170,7 @@ def sweep(
     )
 
 
-def _caps(basis: Basis, under: Iterable[Terms]) -> list[np.ndarray]:
+def _caps(basis: "Basis", under: Iterable[Terms]) -> list[np.ndarray]:
     """R Kelly caps (T,); profiles that differ in other limits share one."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
     caps = []
