@@ -19,6 +19,7 @@ from trading_pipeline.adapters.reports.html import (
     minus,
     section,
     section_links,
+    signed,
     table,
 )
 from trading_pipeline.adapters.reports.template import PAGE
@@ -240,7 +241,8 @@ def _rules(summary: Summary) -> str:
     return section(
         heading,
         "The book less the same book with that one rule off, on the same days: above 0 the rule "
-        "saved, below 0 it cost. Coloured: the 95 % interval leaves out 0.",
+        "saved, below 0 it cost. Coloured: the 95 % interval leaves out 0, as that of one rule in "
+        "twenty does by chance.",
         f'<p class="lead">{minus(rules_sentence(summary))}</p>',
         table(["Rule", *(METRICS[name].label for name in COMPARED)], rows, "rules"),
         f"<p>Never acted, so nothing changes without them: {escape(never)}.</p>" if never else "",
@@ -249,14 +251,16 @@ def _rules(summary: Summary) -> str:
 
 def _saved(row: Mapping[str, Any], metric: str) -> str:
     """The difference, its interval, and what the book without the rule came to."""
-    difference = row[f"{metric}_difference"]
-    kind = ""
+    difference, form = row[f"{metric}_difference"], f"+{METRICS[metric].form}"
+    kind, ends = "", ""
     if is_beyond_chance(difference):
         kind = "saved" if difference["value"] > 0 else "cost"
+    if difference["low"] is not None:
+        ends = f"[{signed(difference['low'], form)}, {signed(difference['high'], form)}]"
     without = minus(written(metric, row["without"][metric]))
     return (
-        f'<span class="{kind}">{minus(written(metric, difference["value"], "+"))}</span>'
-        f"<small>{minus(between(metric, difference, '+'))}</small><small>{without} without</small>"
+        f'<span class="{kind}">{signed(difference["value"], form)}</span>'
+        f"<small>{ends}</small><small>{without} without</small>"
     )
 
 
