@@ -5,9 +5,9 @@
 A sound book, of a Sharpe ratio of 0.5, is traded for thousands of years (`sound_book.py` says how),
 and limits are looked for that it trips seldom: a daily loss limit once in three years, a weekly and
 a monthly one once in two. Drawdown control scales the exposure by (limit - drawdown) / limit,
-measured on the book that it controls from the highest equity of the last 252 bars, and may bring it
-below half size in one year of five; the circuit breaker may trip in one year of five. The other
-worlds show what the choice of the first one decides, and the index itself is the check on them all.
+measured on the book that it controls from a peak that sinks towards the equity in a year, and may
+bring it below half size in one year of five; the circuit breaker may trip in one year of five. The
+other worlds show what the choice of the first one decides, and the index is the check on them all.
 
 Standard errors are over independent histories. Units: losses and drawdowns are fractions of equity,
 or multiples of the volatility target of one day, target / sqrt(252).
@@ -58,18 +58,22 @@ def main() -> None:
     books = {world: sound_book(simulated(world, *size, given.seed), world) for world in WORLDS}
     print(f"{size[0]} histories of {size[1]} years, Sharpe ratio {SHARPE}; ± standard errors\n")
     main_book = books[WORLDS[0]]
-    found = {name: limits_of(main_book, target) for name, target in TARGETS.items()}
+    multiples = multiples_of(main_book, TARGETS["moderate"]).values()
+    found = {name: limits_of(main_book, target, multiples) for name, target in TARGETS.items()}
     print_defaults(main_book, found)
     print_multiples(books)
     print_elsewhere(books, found["moderate"])
+    print_drawdowns(main_book)
     print_prices(main_book, found)
     print_stops(simulated(NAME, *size, given.seed + 1))
 
 
-def limits_of(book: Book, target: float) -> Limits:
-    """The tightest limits that a sound book trips as seldom as is asked, rounded up."""
-    multiples = [rounded_up(m, 0.5) for m in multiples_of(book, target).values()]
-    losses = (m * target / math.sqrt(YEAR) for m in multiples)
+def limits_of(book: Book, target: float, multiples: Iterable[float]) -> Limits:
+    """The tightest limits that a sound book trips as seldom as is asked, rounded up.
+
+    The multiples of the loss limits hardly depend on the target, so all profiles share them.
+    """
+    losses = (rounded_up(m, 0.5) * target / math.sqrt(YEAR) for m in multiples)
     return Limits(
         *losses, rounded_up(drawdown_limit(book, target), 0.01), rounded_up(breaker_of(book), 0.5)
     )
@@ -94,12 +98,12 @@ def worst_losses(earned: np.ndarray, length: int) -> np.ndarray:
     return np.asarray(1 - np.cumprod(1 + periods, axis=1).min(axis=1))
 
 
-def drawdown_limit(book: Book, target: float) -> float:
+def drawdown_limit(book: Book, target: float, window: bool = False) -> float:
     """By bisection: the tightest one."""
     low, high = 0.005, 1.0
     while high - low > 0.0005:
         middle = (low + high) / 2
-        share = below_half(book, trade(book, target, Limits(drawdown=middle)).size).mean()
+        share = below_half(book, trade(book, target, Limits(drawdown=middle), window).size).mean()
         low, high = (low, middle) if share <= SELDOM else (middle, high)
     return high
 
@@ -183,6 +187,31 @@ def print_elsewhere(books: dict[World, Book], limits: Limits) -> None:
     print("## Moderate's limits in other worlds: times a year, or share of years\n")
     heads = ["world", "day", "week", "month", "ever below half", "days below half", "breaker"]
     print_table(heads, rows)
+
+
+def print_drawdowns(book: Book) -> None:
+    """Other limits than the one found, and the other peak."""
+    target = TARGETS["moderate"]
+    plain = trade(book, target, Limits())
+    found = rounded_up(drawdown_limit(book, target), 0.01)
+    windowed = rounded_up(drawdown_limit(book, target, window=True), 0.01)
+    asked = [(limit, False) for limit in sorted({0.15, 0.2, 0.25, 0.3, 0.35, 0.4, found})]
+    rows = []
+    for limit, window in [*asked, (windowed, True)]:
+        ruled = trade(book, target, Limits(drawdown=limit), window)
+        rows.append(
+            [
+                f"{limit:.0%}" + ", highest of 252 bars" * window,
+                mean_of(below_half(book, ruled.size)),
+                mean_of((ruled.size < 0.5).mean(axis=1)),
+                mean_of(ruled.size.mean(axis=1)),
+                mean_of(sharpe(book, ruled) - sharpe(book, plain), "+.3f"),
+                f"{1 - deepest(book, ruled).mean() / deepest(book, plain).mean():.1%}",
+            ]
+        )
+    print("## Drawdown control at other limits, target 12 %\n")
+    heads = ["limit", "years ever below half", "days below half", "mean size", "Sharpe"]
+    print_table([*heads, "worst fall in ten years smaller by"], rows)
 
 
 def print_prices(book: Book, found: dict[str, Limits]) -> None:

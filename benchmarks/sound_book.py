@@ -7,7 +7,8 @@ innovations (Bollerslev, 1987), with or without the leverage effect, by which fa
 0.89 (0.01), 6.5 (0.6) degrees of freedom; with the leverage effect 0, 0.90, 0.18 after a fall, 7.5.
 
 The book holds the market up to a volatility target. Forecast is the deviation of the last 63
-returns, and at least half that of the last 252. H histories of D days.
+returns, and at least half that of the last 252. Changes of exposure below 5 % of equity wait. H
+histories of D days.
 """
 
 import math
@@ -19,10 +20,11 @@ import numba
 import numpy as np
 
 SHARPE = 0.5  # a year, before costs
-YEAR = 252  # bars: of the peak that ages, of the slow forecast, and of a year of shares
+YEAR = 252  # bars: of the slow forecast, of the window of a peak, and of a year of shares
 FAST = 63  # bars of the forecast
 LATELY = 5  # bars of the circuit breaker
-MARKET_VOLATILITY = 0.16  # a year, which only the turnover depends on
+MARKET_VOLATILITY = 0.16  # a year
+REGION = 0.05  # of equity: smaller changes of what is held of that market are not traded
 OFF = math.inf
 
 
@@ -134,8 +136,12 @@ def deviation(total: np.ndarray, square: np.ndarray, window: int) -> np.ndarray:
     return np.sqrt((square - total**2 / window) / (window - 1))
 
 
-def trade(book: Book, target: float, limits: Limits) -> Traded:
-    """The book at a volatility target (a year) under limits, which act one day after they trip."""
+def trade(book: Book, target: float, limits: Limits, window: bool = False) -> Traded:
+    """The book at a volatility target (a year) under limits, which act one day after they trip.
+
+    The peak of the drawdown sinks towards the equity in a year, or with `window` it is the highest
+    equity of the last 252 bars.
+    """
     histories, days = book.market.shape
     week, month, year = book.days
     traded = Traded(
@@ -144,11 +150,20 @@ def trade(book: Book, target: float, limits: Limits) -> Traded:
         np.zeros((histories, 3)),
         np.zeros(histories),
     )
+    sigma = MARKET_VOLATILITY / math.sqrt(year)  # exposures are to a market that moves by 1 a day
     exposure = book.wanted * (target / math.sqrt(year))
-    _trade(book.market, exposure, book.turbulence, (1, week, month), limits, *traded)
-    # Exposures are to a market that moves by 1 a day.
-    scale = year / days / (MARKET_VOLATILITY / math.sqrt(year))
-    return traded._replace(turnover=traded.turnover * scale)
+    _trade(
+        book.market,
+        exposure,
+        book.turbulence,
+        (1, week, month),
+        year,
+        limits,
+        window,
+        REGION * sigma,
+        *traded,
+    )
+    return traded._replace(turnover=traded.turnover * year / days / sigma)
 
 
 @numba.njit(cache=True)
@@ -157,7 +172,10 @@ def _trade(
     exposure: np.ndarray,
     turbulence: np.ndarray,
     lengths: tuple[int, int, int],
+    year: int,
     limits: Limits,
+    window: bool,
+    region: float,
     earned: np.ndarray,
     size: np.ndarray,
     tripped: np.ndarray,
@@ -169,7 +187,11 @@ def _trade(
         equity = np.ones(len(market[h]) + 1)
         marks, breached = np.ones(3), np.zeros(3, np.bool_)
         for t in range(len(market[h])):
-            if t - peak_at >= YEAR:  # the peak has aged
+            if not window:
+                peak = max(equity[t], peak + (equity[t] - peak) / year)
+            elif equity[t] >= peak:
+                peak, peak_at = equity[t], t
+            elif t - peak_at >= YEAR:
                 peak_at = t - YEAR + 1 + int(np.argmax(equity[t - YEAR + 1 : t + 1]))
                 peak = equity[peak_at]
             size[h, t] = 1.0
@@ -180,12 +202,11 @@ def _trade(
             # Today's exposure was decided at the last close, within the period that closed there.
             if turbulence[h, t] >= limits.breaker or breached.any():
                 wanted = min(wanted, held)
-            turnover[h] += abs(wanted - held)
-            held = wanted
+            if abs(wanted - held) > region:
+                turnover[h] += abs(wanted - held)
+                held = wanted
             earned[h, t] = held * market[h, t]
             equity[t + 1] = equity[t] * (1 + earned[h, t])
-            if equity[t + 1] >= peak:
-                peak, peak_at = equity[t + 1], t + 1
             for p in range(3):
                 if t % lengths[p] == 0:
                     marks[p], breached[p] = equity[t], False

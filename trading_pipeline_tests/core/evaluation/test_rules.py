@@ -85,8 +85,9 @@ def test_a_stop_saved_or_cost_what_its_fill_says(afterwards):
     low = close.copy()
     low[CALM] = 60.0
     profile = PROFILES["moderate"]
-    for rule in RULES.keys() - {"stop_loss", "no_trade_band"}:
-        profile = replace(profile, **RULES[rule])
+    for rule, off in RULES.items():
+        if rule != "stop_loss" and "band" not in off:
+            profile = replace(profile, **off)
     books = {
         name: simulated(
             panel_of(close, low=low, high=np.maximum(close, np.r_[close[0], close[:-1]])),
