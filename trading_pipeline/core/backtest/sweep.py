@@ -19,7 +19,7 @@ from trading_pipeline.core.trading.engine.dtypes import Account, Array, Paramete
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
-from trading_pipeline.core.trading.kelly import kelly_caps
+from trading_pipeline.core.trading.kelly import kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 
@@ -27,7 +27,11 @@ if TYPE_CHECKING:  # a backtest sweeps too
     from trading_pipeline.core.backtest.run import Basis
 
 _BLOCK = 4  # accounts that a thread runs before it says so
-_OF_KELLY = ("long_only", "kelly_fraction", "kelly_floor", "gross_cap")  # what caps depend on
+_OF_KELLY = (  # what evidence depends on
+    *("long_only", "kelly_fraction", "kelly_floor", "tracking_error", "symbol_cap", "group_cap"),
+    "band",
+)
+_OF_NEUTRAL = (*_OF_KELLY, "volatility_target", "gross_cap")  # other books are fully invested
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,14 +175,15 @@ def sweep(
 
 
 def _caps(basis: "Basis", under: Iterable[Terms]) -> list[np.ndarray]:
-    """R Kelly caps (T,); profiles that differ in other limits share one."""
+    """R shares (T,) of the tilt; profiles that differ in other limits share one."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
     caps = []
     for terms in under:
-        key = tuple(getattr(terms.profile, name) for name in _OF_KELLY)
+        names = _OF_NEUTRAL if terms.mandate == "neutral" else _OF_KELLY
+        key = tuple(getattr(terms.profile, name) for name in names)
         if key not in known:
-            volatility = basis.prepared.volatility
-            known[key] = kelly_caps(basis.panel, basis.score, volatility, basis.eligible, terms).cap
+            evidence = kelly_evidence(basis.panel, basis.prepared, basis.inputs, terms)
+            known[key] = evidence.share
         caps.append(known[key])
     return caps
 

@@ -9,8 +9,9 @@ from trading_pipeline.core.trading.profiles import Profile
 # The limits that switch each rule off, whatever the others are.
 RULES: dict[str, dict[str, Any]] = {
     "volatility_target": {"volatility_target": inf},
-    "kelly_cap": {"starting_cap": 1.0, "kelly_floor": 1.0},  # the gross cap, whatever the evidence
-    "drawdown": {"halve": inf, "flat": inf},
+    "kelly": {"starting_cap": 1.0, "kelly_floor": 1.0},  # the whole tilt, whatever the evidence
+    "drawdown_control": {"drawdown_limit": inf},
+    "halving": {"halve": inf, "flat": inf},
     "loss_limits": {"daily_loss": inf, "weekly_loss": inf, "monthly_loss": inf},
     "turbulence": {"breaker": inf},
     "stop_loss": {"stop_loss": inf},
@@ -18,7 +19,7 @@ RULES: dict[str, dict[str, Any]] = {
     "trailing_stop": {"trailing_stop": inf},
     "symbol_cap": {"symbol_cap": inf},
     "group_cap": {"group_cap": inf},
-    "no_trade_band": {"band": 0.0, "band_floor": 0.0},
+    "no_trade_region": {"band": 0.0},
 }
 
 
