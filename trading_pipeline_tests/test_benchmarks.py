@@ -52,3 +52,11 @@ def test_the_benchmark_of_sweeps_runs():
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "every book the same to the last bit: yes" in out
     assert "loop / sweep, 2 threads" in out
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_limits_runs():
+    command = [sys.executable, str(FOLDER / "limits.py"), "--quick"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for line in ("| conservative, 8%", "| S&P 500, 1999-2018", "| moderate, all of them", "5 σ√h"):
+        assert line in out

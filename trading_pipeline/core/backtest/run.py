@@ -13,13 +13,15 @@ from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES, Sp
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.backtest.sweep import sweep
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.benchmark import benchmark_weights
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
-from trading_pipeline.core.trading.profiles import profile_of, without_stops
+from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.rules import without_each_rule
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 
@@ -33,9 +35,9 @@ class Backtest:
     start: int
     stop: int
     strategy: BacktestResult
-    without_stops: BacktestResult
     one_bar_late: BacktestResult  # the latency check: fills one bar later
     baselines: dict[str, BacktestResult]
+    without_rules: dict[str, np.ndarray]  # (K,) equity of the strategy with one rule off, by rule
     random_equity: np.ndarray  # (R, K), quote currency
     score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
     evidence: KellyEvidence  # that sized the managed ones
@@ -123,7 +125,7 @@ def run_backtest(
     capital: float,
     seed: int = 0,
 ) -> Backtest:
-    """Trade the predictions, the baselines and a thousand random portfolios.
+    """Trade the predictions, also with each rule off, the baselines and random portfolios.
 
     Args:
         panel: T rows, N symbols.
@@ -138,13 +140,14 @@ def run_backtest(
     basis = Basis.of(panel, score, eligible, market, half_lives(panel, predictions))
     terms = Terms.of(market, capital)
     late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
+    bare = sweep(basis, terms, without_each_rule(profile_of(market)))
     return Backtest(
         start=basis.start,
         stop=basis.stop,
         strategy=basis.trade(terms),
-        without_stops=basis.trade(replace(terms, profile=without_stops(profile_of(market)))),
         one_bar_late=basis.trade(terms, score=late),
         baselines=basis.trade_baselines(terms),
+        without_rules=dict(zip(bare.names, bare.equity, strict=True)),
         random_equity=random_portfolios(
             panel,
             eligible,

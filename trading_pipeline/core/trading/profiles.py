@@ -179,8 +179,3 @@ def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:
             raise ValueError(f"{name} must be a whole number, was {value}")
     numbers: dict[str, Any] = {name: kinds[name](value) for name, value in limits.items()}
     return replace(profile, **numbers)
-
-
-def without_stops(profile: Profile) -> Profile:
-    """The same limits without stops and take-profit, to show what those cost or save."""
-    return replace(profile, stop_loss=inf, take_profit=inf, trailing_stop=inf)
