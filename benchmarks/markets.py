@@ -17,6 +17,7 @@ MARKET_SIGMA = 0.01  # a bar
 MARKET_SHARPE = 0.5  # a year
 DAYS_PER_YEAR = 252
 FREEDOM = 5  # of Student's t, as daily returns have
+LEVEL = 0.06  # the market's expected return in σ√h, a part of every score; no book should mind it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +25,7 @@ class Planted:
     """A market, and what nobody in it could know."""
 
     panel: Panel
-    score: np.ndarray  # (T, N) calibrated: expected residual return in σ√h
+    score: np.ndarray  # (T, N) calibrated: expected residual return in σ√h, and LEVEL
     signal: np.ndarray  # (T, N) variance 1: what drives the residual returns
     residual: np.ndarray  # (T, N) log return of a bar beyond β × market
     beta: np.ndarray  # (N,)
@@ -39,14 +40,16 @@ def planted(
     A return is β × market + σ × (noise + k × signal of the bar before). The signal is an AR(1) with
     a half-life of 21 bars, and k such that its correlation with the sum of the next 21 residual
     returns is `ic`. Opens are the closes before, so whoever decides at a close gets its price.
+    Riskier symbols carry more of the market, as they do.
 
     Args:
         noisy: the score sees the signal through white noise of the same variance.
     """
     rng = np.random.default_rng(seed)
-    beta = rng.uniform(0.6, 1.4, symbols)
+    risky, own = rng.uniform(size=(2, symbols))
+    beta = 0.6 + 0.8 * (risky + own) / 2
     beta /= beta.mean()
-    sigma = rng.uniform(0.01, 0.03, symbols)
+    sigma = 0.01 + 0.02 * risky
     market = rng.normal(MARKET_SHARPE / np.sqrt(DAYS_PER_YEAR), 1.0, bars) * MARKET_SIGMA
     signal = autoregression(rng, bars, symbols, HORIZON)
     noise = rng.standard_t(FREEDOM, (bars, symbols)) / np.sqrt(FREEDOM / (FREEDOM - 2))
@@ -56,7 +59,7 @@ def planted(
     returns = beta * market[:, None] + residual
     return Planted(
         panel=panel_of_returns(returns, rng),
-        score=ic * seen,
+        score=ic * seen + LEVEL,
         signal=signal,
         residual=residual,
         beta=beta,
@@ -156,9 +159,7 @@ def surrogate(panel: Panel, seed: int, block: int) -> Panel:
     return _panel(panel.timestamps, panel.symbols, **prices, close=path, volume=volume)
 
 
-def _panel(
-    timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], **bars: np.ndarray
-) -> Panel:
+def _panel(timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], **bars: np.ndarray) -> Panel:
     """Bars without corporate actions."""
     ones = np.ones_like(bars["close"])
     return Panel(
