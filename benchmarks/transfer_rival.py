@@ -39,7 +39,7 @@ from trading_pipeline.core.trading.terms import Terms
 
 sys.path.append(str(Path(sys.prefix) / "rivals"))
 
-MULTIPLIERS = (0.02, 0.05, 0.1)  # × the cost of a trade
+MULTIPLIERS = (0.05, 0.1, 0.2)  # × the cost of a trade
 ROUNDS = 3  # of finding the risk aversion
 COST = COSTS.fee + COSTS.slippage
 
