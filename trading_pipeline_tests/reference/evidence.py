@@ -7,7 +7,7 @@ book is cash.
 
 from dataclasses import dataclass, field
 from math import isnan, nan, sqrt
-from statistics import fmean, variance
+from statistics import fmean
 
 from trading_pipeline_tests.reference.decisions import Knowledge, smoothed
 from trading_pipeline_tests.reference.regions import (
@@ -123,7 +123,8 @@ def active_returns(panel, inputs, terms):
 
 def share_of(active, horizon, profile):
     """k, of the full tracking error, that these active returns allow."""
-    mean, spread = fmean(active), variance(active)
+    mean = fmean(active)
+    spread = sum((earned - mean) ** 2 for earned in active) / (len(active) - 1)
     error = newey_west(active, horizon)
     sure = 1.0 if error == 0 else (mean / error) ** 2 / (1 + (mean / error) ** 2)
     kelly = profile.kelly_fraction * mean * sure / spread if spread > 0 else 0.0

@@ -6,7 +6,7 @@ symbols is a dictionary by symbol.
 
 from dataclasses import dataclass
 from math import inf, isnan, sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 
 SHORT, LONG = 63, 252  # bars
 ENOUGH = 8  # symbols for a regression across them
@@ -31,7 +31,8 @@ class Close:
             return sum(abs(weight) * self.sigma[symbol] for symbol, weight in weights.items())
         window = range(past - min(bars, past), past)
         moves = [sum(w * self.returns[s][row] for s, w in weights.items()) for row in window]
-        return stdev(moves)
+        mean = fmean(moves)
+        return sqrt(sum((move - mean) ** 2 for move in moves) / (len(moves) - 1))
 
 
 @dataclass
