@@ -69,12 +69,16 @@ def test_a_share_by_hand():
     assert share_of([0.01 * r for r in series], 1, profile) == 1.0
 
 
-def test_skill_earns_the_whole_and_noise_the_floor():
-    for long_only in (True, False):
-        found = shares(*market(300, skill=0.3), terms_of(long_only))
-        assert all(isnan(share) for share in found[:251])
-        assert found[-1] == 1
-    assert shares(*market(300, seed=3), terms_of(cost=0.001))[-1] == 0.25
+@pytest.mark.parametrize("long_only", [True, False])
+def test_skill_earns_the_whole(long_only):
+    """Once 250 days are known: the last of them at the second close after its decision."""
+    found = shares(*market(254, skill=0.3), terms_of(long_only))
+    assert all(isnan(share) for share in found[:251])
+    assert found[251:] == [1.0] * 3
+
+
+def test_noise_is_left_the_floor():
+    assert shares(*market(254, seed=3), terms_of(cost=0.001))[-1] == 0.25
 
 
 def test_a_rising_market_is_no_evidence():
@@ -87,14 +91,18 @@ def test_a_rising_market_is_no_evidence():
 
 
 def test_later_bars_change_nothing():
-    panel, inputs = market(270, skill=0.3)
-    whole = shares(panel, inputs, terms_of())
-    inputs["score"][265:] = 9.0
-    assert shares(panel, inputs, terms_of())[:267] == whole[:267]
+    """A decision's return is known two bars later, and depends on nothing beyond."""
+    panel, inputs = market(60, skill=0.3)
+    whole = active_returns(panel, inputs, terms_of())
+    inputs["score"][50:] = 9.0
+    panel.open[52:] *= 2.0
+    later = active_returns(panel, inputs, terms_of())
+    assert [later[row] for row in range(50)] == [whole[row] for row in range(50)]
+    assert later[50] != whole[50]
 
 
 def test_few_symbols_show_nothing():
-    panel, inputs = market(270, skill=0.3)
+    panel, inputs = market(254, skill=0.3)
     inputs["eligible"] = inputs["eligible"].copy()
     inputs["eligible"][:, 0] = False
     assert all(isnan(share) for share in shares(panel, inputs, terms_of()))
