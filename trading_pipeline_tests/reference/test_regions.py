@@ -179,6 +179,8 @@ def test_exposure_moves_first_and_by_one_factor():
         return dict.fromkeys(weights, 1.0)
 
     assert settle_long_only(plan, held, wide, exposure=0.85, **terms) == held
+    moved = settle_long_only(plan, held, wide, exposure=0.851, **terms)
+    assert moved == pytest.approx({"A": 0.6 * 0.851, "B": 0.4 * 0.851})
     moved = settle_long_only(plan, held, wide, exposure=0.9, **terms)
     assert moved == pytest.approx({"A": 0.54, "B": 0.36})
     stuck = settle_long_only(plan, held, wide, exposure=0.9, **(terms | {"stuck": 0.1}))

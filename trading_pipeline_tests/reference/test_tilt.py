@@ -15,6 +15,7 @@ from trading_pipeline_tests.reference.tilt import (
     cap_groups,
     invest,
     plan_of_scores,
+    plan_of_weights,
     residual,
     unit_tilt,
 )
@@ -130,6 +131,17 @@ def test_the_size_of_a_tilt_by_hand():
     assert plan.ratio == pytest.approx(0.05)
     np.testing.assert_allclose([plan.invested[0], plan.invested[1]], [0.55, 0.45])
     assert plan.spread == pytest.approx(0.0005)
+
+
+def test_calm_symbols_pay_for_the_others():
+    """By their precision: 1 and 1/4."""
+    close = close_of(1, 2, bars=5)
+    close.sigma = {0: 0.01, 1: 0.02}
+    terms = {"long_only": True, "horizon": 4, "bars_per_year": 256}
+    scored = plan_of_scores({}, [0, 1], close, profile_of(), 0.5, **terms)
+    del terms["horizon"]
+    asked = plan_of_weights({}, [0, 1], close, profile_of(), **terms)
+    assert scored.shares == asked.shares == pytest.approx({0: 0.8, 1: 0.2})
 
 
 @settings(max_examples=20)
