@@ -134,6 +134,7 @@ class MarketSettings(_Section):
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
     limits: dict[str, float] = Field(default_factory=dict)  # that differ from the profile's
+    benchmark: dict[str, float] = Field(default_factory=dict)  # symbol -> weight; else equal ones
     sectors: dict[str, str] = Field(default_factory=dict)  # symbol -> name; else clusters are found
 
     @classmethod
@@ -381,14 +382,14 @@ def _reworded(name: str, entry: Any) -> Any:
         _say_once(
             f"{_place_of(('markets', name, 'book'))}: `book` of {name} is called `mandate` now"
         )
-    if "benchmark" in entry:
+    if isinstance(entry.get("benchmark"), str):
         place, value = _place_of(("markets", name, "benchmark")), entry.pop("benchmark")
         if value != "equal_weight":
             raise SettingsError(
-                f"{place}: markets.{name}: benchmark must be 'equal_weight', the only one so far; "
-                f"was {value!r}"
+                f"{place}: markets.{name}: benchmark must be a table of weights by symbol, or left "
+                f"out for equal ones; was {value!r}"
             )
-        _say_once(f"{place}: `benchmark` of {name} is not read any more")
+        _say_once(f"{place}: `benchmark` of {name} can be left out: equal weights are the default")
     return entry
 
 

@@ -17,7 +17,11 @@ import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import evidence_of, score_grid
+from trading_pipeline.core.backtest.run import (
+    half_lives,
+    inputs_of,
+    score_grid,
+)
 from trading_pipeline.core.learning.checkpoint import check_checkpoint
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
@@ -25,7 +29,8 @@ from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.core.trading.groups import groups_at
+from trading_pipeline.core.trading.groups import groups_of
+from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.to_dict import json_number, to_json
 from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
@@ -72,12 +77,14 @@ class Forecaster:
         market: Market,
         folds: list[Fold],
         load: Callable[[str], Any],
-        history: np.ndarray | None = None,
+        history: pd.DataFrame | None = None,
     ) -> None:
-        """`load` gives the checkpoint of a fold's key; `history` (T, N) are scores of bars before
-        the session, NaN where there are none: past predictions are evidence to size by."""
+        """`load` gives the checkpoint of a fold's key; `history` are the predictions of bars before
+        the session, if there are any: they are evidence to size by."""
         self.panel, self.market, self.folds, self.load = panel, market, folds, load
-        self.history = np.full(panel.close.shape, np.nan) if history is None else history.copy()
+        past = _no_predictions() if history is None else history
+        self.history, self.half_life = score_grid(panel, past), half_lives(panel, past)
+        self.groups = groups_of(panel, market)  # of each month by what came before it
         self.fold: Fold | None = None
         self.predictor: Predictor | None = None
         self.next_row = 0
@@ -103,16 +110,26 @@ class Forecaster:
     def signals(self, row: int) -> Signals:
         """All that is decided on at the close of `row`, from the bars up to there."""
         score, data = self.scores(row)
-        known = self.history[: row + 1]
-        evidence = evidence_of(data.panel, known, data.sigma, data.eligible, self.market)
+        panel, known = data.panel, slice(None, row + 1)
+        inputs, evidence = inputs_of(
+            panel,
+            prepare(panel),
+            self.history[known],
+            self.half_life[known],
+            data.eligible,
+            self.groups[known],
+            self.market,
+        )
         return Signals.of(
-            data.panel,
+            panel,
             row,
             eligible=data.eligible[row],
             volatility=data.sigma[row],
             score=score,
-            groups=groups_at(data.panel, self.market, row),
-            kelly=float(evidence.cap[row]),
+            weights=None if inputs.weights is None else inputs.weights[row],
+            groups=self.groups[row],
+            kelly=float(evidence.share[row]),
+            half_life=float(self.half_life[row]),
         )
 
     def _dataset(self, row: int) -> Dataset:
@@ -160,6 +177,7 @@ class ReplaySession:
             "costs": _numbers(asdict(market.costs)),
             "limits": _numbers(market.limits),
             "sectors": dict(market.sectors),
+            "benchmark": dict(market.benchmark),
         }
         newest = ledger.last(self.stream)
         self.seq = newest.seq if newest else 0
@@ -280,7 +298,7 @@ def replay(
     panel = read_panel(home, plan.market)
     folds = _trained_folds(home, plan, panel)
     first, last = _span(panel, folds, start, end)
-    history = _past_scores(home, plan, panel, first)
+    history = _past_predictions(home, plan, panel, first)
     account = ReplaySession(
         ledger,
         plan.market,
@@ -303,12 +321,17 @@ def replay(
         yield _summary(account, account.resumed_at, 0, 0, 0)
 
 
-def _past_scores(home: Home, plan: Plan, panel: Panel, first: int) -> np.ndarray:
-    """(T, N) scores stored of bars before row `first`: the evidence that a session starts with."""
-    store, scores = home.predictions(plan.market), np.full(panel.close.shape, np.nan)
-    if folds := store.folds():
-        scores[:first] = score_grid(panel, store.read(folds))[:first]
-    return scores
+def _past_predictions(home: Home, plan: Plan, panel: Panel, first: int) -> pd.DataFrame:
+    """Predictions stored of bars before row `first`: the evidence that a session starts with."""
+    store = home.predictions(plan.market)
+    if not (folds := store.folds()):
+        return _no_predictions()
+    stored = store.read(folds)
+    return stored[stored["timestamp"] < panel.timestamps[first]]
+
+
+def _no_predictions() -> pd.DataFrame:
+    return pd.DataFrame({"timestamp": pd.DatetimeIndex([], tz="UTC"), "symbol": [], "score": []})
 
 
 def _summary(

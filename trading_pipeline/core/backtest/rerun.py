@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import Basis, score_grid
+from trading_pipeline.core.backtest.run import Basis, half_lives, score_grid
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import Array, Decision
@@ -43,7 +43,8 @@ class Rerun:
         capital: float,
     ) -> Self:
         """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
-        basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
+        score, lasting = score_grid(panel, predictions), half_lives(panel, predictions)
+        basis = Basis.of(panel, score, eligible, market, lasting)
         result = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,

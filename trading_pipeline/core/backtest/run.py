@@ -4,7 +4,7 @@ Every account starts at the first row that has a prediction, on the same bars, w
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
-from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_caps
+from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
 from trading_pipeline.core.trading.profiles import profile_of, without_stops
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
@@ -47,38 +47,45 @@ class Basis:
     panel: Panel
     start: int
     stop: int
-    score: np.ndarray  # (T, N), NaN where nothing was predicted
-    eligible: np.ndarray  # (T, N) bool
     prepared: Prepared
-    groups: np.ndarray  # (T, N) int
+    inputs: Inputs  # of the strategy
     evidence: KellyEvidence
 
     @classmethod
-    def of(cls, panel: Panel, score: np.ndarray, eligible: np.ndarray, market: Market) -> Self:
-        """The basis of scores (T, N) that were predicted out of sample.
+    def of(
+        cls,
+        panel: Panel,
+        score: np.ndarray,
+        eligible: np.ndarray,
+        market: Market,
+        half_life: np.ndarray | None = None,
+    ) -> Self:
+        """The basis of scores (T, N) that were predicted out of sample, and last `half_life` (T,).
 
         Raises:
             TradingError: no prediction is of a bar of the panel.
         """
         start, stop = scored_rows(score, len(panel.timestamps))
-        prepared = prepare(panel)
+        prepared, groups = prepare(panel), groups_of(panel, market)
+        inputs, evidence = inputs_of(panel, prepared, score, half_life, eligible, groups, market)
         return cls(
-            panel=panel,
-            start=start,
-            stop=stop,
-            score=score,
-            eligible=eligible,
-            prepared=prepared,
-            groups=groups_of(panel, market),
-            evidence=evidence_of(panel, score, prepared.volatility, eligible, market),
+            panel=panel, start=start, stop=stop, prepared=prepared, inputs=inputs, evidence=evidence
         )
 
     @property
-    def inputs(self) -> Inputs:
-        """Of the strategy."""
-        return Inputs(
-            score=self.score, eligible=self.eligible, groups=self.groups, kelly=self.evidence.cap
-        )
+    def score(self) -> np.ndarray:
+        """(T, N), NaN where nothing was predicted."""
+        return cast(np.ndarray, self.inputs.score)
+
+    @property
+    def eligible(self) -> np.ndarray:
+        """(T, N) bool."""
+        return cast(np.ndarray, self.inputs.eligible)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(T, N) int."""
+        return cast(np.ndarray, self.inputs.groups)
 
     def trade(self, terms: Terms, everything: bool = False, **changed: Any) -> BacktestResult:
         """The strategy under these terms, or with some of its inputs changed; see `simulate`."""
@@ -126,8 +133,9 @@ def run_backtest(
     Raises:
         TradingError: no prediction is of a bar of the panel.
     """
-    basis = Basis.of(panel, score_grid(panel, predictions), eligible, market)
-    terms, score = Terms.of(market, capital), basis.score
+    score = score_grid(panel, predictions)
+    basis = Basis.of(panel, score, eligible, market, half_lives(panel, predictions))
+    terms = Terms.of(market, capital)
     late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
     return Backtest(
         start=basis.start,
@@ -151,11 +159,42 @@ def run_backtest(
     )
 
 
-def evidence_of(
-    panel: Panel, score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, market: Market
-) -> KellyEvidence:
-    """What past predictions allow a market to hold, in a backtest and on paper."""
-    return kelly_caps(panel, score, volatility, eligible, Terms.of(market, capital=1.0))
+def inputs_of(
+    panel: Panel,
+    prepared: Prepared,
+    score: np.ndarray,
+    half_life: np.ndarray | None,
+    eligible: np.ndarray,
+    groups: np.ndarray,
+    market: Market,
+) -> tuple[Inputs, KellyEvidence]:
+    """What scores are traded by, in a backtest and on paper, and the evidence that sizes them."""
+    inputs = Inputs(
+        score=score,
+        half_life=half_life,
+        weights=configured_benchmark(panel, market),
+        eligible=eligible,
+        groups=groups,
+    )
+    evidence = kelly_evidence(panel, prepared, inputs, Terms.of(market, capital=1.0))
+    return replace(inputs, kelly=evidence.share), evidence
+
+
+def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
+    """(T,) bars that the scores of each row last; NaN where the table does not say."""
+    row = np.full(len(panel.timestamps), np.nan)
+    if "half_life" in predictions:
+        t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
+        row[t[t >= 0]] = predictions["half_life"].to_numpy(float)[t >= 0]
+    return row
+
+
+def configured_benchmark(panel: Panel, market: Market) -> np.ndarray | None:
+    """(T, N) weights that the market's entry names; None where it names none."""
+    if not market.benchmark:
+        return None
+    row = [market.benchmark.get(symbol, 0.0) for symbol in panel.symbols]
+    return np.tile(row, (len(panel.timestamps), 1))
 
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:

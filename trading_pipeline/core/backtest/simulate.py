@@ -47,12 +47,13 @@ def simulate(
     """Trade rows [start, stop) of a panel: decided at each close, filled at the next open.
 
     The last row is not decided on, for nothing could fill it. Given scores, an account is sized and
-    guarded by the profile. Given weights, they are traded as asked when there is no profile (NaN
-    holds), and otherwise the weights last asked for are scaled, capped and guarded as scores are.
+    guarded by the profile: weights beside them are its benchmark. Given weights alone, they are
+    traded as asked when there is no profile (NaN holds), and otherwise the weights last asked for
+    are what total exposure and guards act on.
 
     Args:
         panel: T rows, N symbols. A symbol without a bar keeps its last price; its order lapses.
-        inputs: either scores or weights, and what they are traded by.
+        inputs: scores or weights, and what they are traded by.
         everything: keep what was decided on every symbol at every bar, and not only orders and
             vetoes, and how it came about: `BacktestResult.decisions` has K × N rows then, and
             `BacktestResult.trace` is filled, for whoever asks why.
@@ -62,8 +63,8 @@ def simulate(
         ValueError: rows, shapes or options that make no sense.
         TradingError: a score or weight is infinite, or a price is not positive.
     """
-    if (inputs.score is None) == (inputs.weights is None):
-        raise ValueError("give either scores or weights")
+    if inputs.score is None and inputs.weights is None:
+        raise ValueError("give scores or weights")
     if inputs.score is not None and terms.profile is None:
         raise ValueError("scores are sized by a profile: give one")
     _check_rows(panel, start, stop)

@@ -20,12 +20,15 @@ from trading_pipeline.core.trading.engine.dtypes import Account, Array, Paramete
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
-from trading_pipeline.core.trading.kelly import kelly_caps
+from trading_pipeline.core.trading.kelly import kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 
 _BLOCK = 4  # accounts that a thread runs before it says so
-_OF_KELLY = ("long_only", "kelly_fraction", "kelly_floor", "gross_cap")  # what caps depend on
+_OF_KELLY = (  # what evidence depends on
+    *("long_only", "kelly_fraction", "kelly_floor", "tracking_error", "volatility_target"),
+    *("gross_cap", "symbol_cap", "group_cap", "band"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,14 +172,14 @@ def sweep(
 
 
 def _caps(basis: Basis, under: Iterable[Terms]) -> list[np.ndarray]:
-    """R Kelly caps (T,); profiles that differ in other limits share one."""
+    """R shares (T,) of the tilt; profiles that differ in other limits share one."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
     caps = []
     for terms in under:
         key = tuple(getattr(terms.profile, name) for name in _OF_KELLY)
         if key not in known:
-            volatility = basis.prepared.volatility
-            known[key] = kelly_caps(basis.panel, basis.score, volatility, basis.eligible, terms).cap
+            evidence = kelly_evidence(basis.panel, basis.prepared, basis.inputs, terms)
+            known[key] = evidence.share
         caps.append(known[key])
     return caps
 

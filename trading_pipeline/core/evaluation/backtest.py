@@ -15,7 +15,7 @@ from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.report import held_out
-from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, caps_in_force
+from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
 from trading_pipeline.core.trading.profiles import profile_of
 
 HINDSIGHT = "the symbols were chosen with hindsight: survivors only, so results are too good"
@@ -92,20 +92,20 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
 
 
 def _sizing(backtest: Backtest, market: Market) -> str:
-    """Which cap on the gross weight held, and how often: what past predictions allowed."""
+    """Which share of the tilt held, and how often: what past predictions allowed."""
     profile = profile_of(market)
     decided = slice(backtest.start, backtest.stop - 1)
-    held = caps_in_force(backtest.evidence, profile)[decided]
+    held = shares_in_force(backtest.evidence, profile)[decided]
     words = {
-        "starting": f"the starting cap ({profile.starting_cap:.0%} of the gross cap, for want of "
-        f"{MINIMUM_DAYS} days or {MINIMUM_SYMBOLS} symbols)",
+        "starting": f"{profile.starting_cap:.0%} of it, for want of {MINIMUM_DAYS} days or "
+        f"{MINIMUM_SYMBOLS} symbols",
         "evidence": "what past predictions allowed",
-        "floor": f"the floor ({profile.kelly_floor:.0%} of it, for their evidence was bad)",
-        "gross": "the gross cap itself",
+        "floor": f"the floor of {profile.kelly_floor:.0%}, for their evidence was bad",
+        "whole": "all of it",
     }
     shares = {text: float((held == name).mean()) for name, text in words.items()}
     parts = [f"{text} on {share:.0%}" for text, share in shares.items() if share > 0]
-    return f"Kelly: of the bars, {', '.join(parts)}" if parts else "Kelly: no bar was decided on"
+    return f"Kelly, the share of the tilt: {', '.join(parts)} of the bars" if parts else "no bar"
 
 
 def never_delisted(panel: Panel) -> bool:

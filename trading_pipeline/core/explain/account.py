@@ -26,7 +26,7 @@ class AccountAtClose:
     cash: float
     gross: float  # fraction of equity
     net: float
-    peak: float  # the drawdown rule's
+    peak: float  # the drawdown control's
     limits: tuple[AccountLimit, ...]
     cooling_off: int  # bars for which the symbol is blocked after a stop, this one included
     unscored: int  # bars since the symbol's last score
@@ -40,7 +40,7 @@ def account_of(run: Rerun, k: int, n: int) -> AccountAtClose:
         cash=float(log["cash"]),
         gross=float(log["gross"]) / equity if equity > 0 else math.nan,
         net=float(log["net"]) / equity if equity > 0 else math.nan,
-        peak=float(log["rule_peak"]),
+        peak=float(log["aged_peak"]),
         limits=_limits(run, k, n),
         cooling_off=int(run.decided(k)[n]["cooling"]),
         unscored=int(run.result.trace[k, n]["unscored"]),

@@ -1,13 +1,14 @@
-"""How a target came about, step by step: from the score of a bar to the weight asked for."""
+"""How a target came about, step by step: from the score of a bar to the weight traded to."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.trading.engine.reasons import REASONS, reasons_in
-from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, caps_in_force
+from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,29 +27,27 @@ class SizingStep:
 
 def sizing_steps(run: Rerun, k: int, n: int) -> tuple[SizingStep, ...]:
     """The steps from the score of bar k to the target of symbol n; the last one is the target."""
-    here, account = run.decided(k)[n], run.result.log[k]
-    target = SizingStep(
-        name="target",
-        value=float(here["target"]),
-        changed=bool(here["target"] != here["weight"]),
-        text=f"of an equity of {account['equity']:,.2f}; held is {here['weight']:+.2%}",
+    return (
+        *_signal_steps(run, k, n),
+        *_tilt_steps(run, k, n),
+        *_weight_steps(run, k, n),
+        _target_step(run, k, n),
     )
-    return (*_signal_steps(run, k, n), *_raw_steps(run, k, n), *_weight_steps(run, k, n), target)
 
 
 def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
     """The score of the bar, and the signal that it moved."""
     score, signal = float(run.basis.score[run.row(k), n]), float(run.decided(k)[n]["signal"])
     before = float(run.decided(k - 1)[n]["signal"]) if k else math.nan
-    alpha, span = run.result.rules[0]["alpha"], run.profile.span
+    alpha = run.result.rules[0]["alpha"]
     if math.isnan(score):
         text = "nothing was predicted at this bar, so the signal stays as it was"
     elif math.isnan(before):
         text = "the first score of the symbol is its first signal"
     else:
         text = (
-            f"smoothed over {span} bars: {before:+.3f} + {alpha:.3f} × ({score:+.3f} - "
-            f"{before:+.3f})"
+            f"smoothed over a quarter of the horizon: {before:+.3f} + {alpha:.3f} × ({score:+.3f} "
+            f"- {before:+.3f})"
         )
     says = "what the network says at this close"
     return [
@@ -57,48 +56,40 @@ def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
     ]
 
 
-def _raw_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
-    """Signal over volatility, or why the symbol wants nothing; in a neutral book less the mean."""
-    trace, here = run.result.trace[k], run.decided(k)[n]
-    raw, demeaned = trace["raw_target"], trace["demeaned"]
-    sigma = run.basis.prepared.volatility[run.row(k), n]
-    text = f"{here['signal']:+.3f} / {sigma:.4f}: the riskier, the less of it"
-    if raw[n] == 0:
-        why = (row.unwanted for row in reasons_in(here["reasons"]) if row.unwanted)
-        text = f"nothing is wanted: {next(why, 'there is no signal yet')}"
-    value = float(raw[n])
-    steps = [SizingStep(name="signal / σ", value=value, unit="1/σ", changed=value == 0, text=text)]
-    if run.result.rules[0]["neutral"] and raw.any():
-        mean = (raw - demeaned)[raw != 0][0]
-        text = f"less {mean:+.2f}, the mean of all that want a position: longs and shorts balance"
-        steps.append(
-            SizingStep(name="less the mean", value=float(demeaned[n]), unit="1/σ",
-                       changed=value != 0, text=text)
-        )  # fmt: skip
-    return steps
+def _tilt_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
+    """What of the signal is about this symbol, and the active weight that it deserves."""
+    trace, account = run.result.trace[k], run.result.log[k]
+    signal, tilt = float(run.decided(k)[n]["signal"]), float(trace["tilt"][n])
+    active = trace["active"]
+    text = "the signal less the mean of all, and less what β and σ explain of it"
+    if not trace["tilt"].any():
+        text = "fewer than two symbols have a signal, or all have the same: there is no tilt"
+    elif tilt == 0:
+        text = f"no tilt: {_why_none(run, k, n)}"
+    return [
+        SizingStep(name="tilt", value=tilt, unit="σ√h", changed=tilt != signal, text=text),
+        SizingStep(
+            name="tracking error",
+            value=float(active[n]),
+            changed=active[n] != 0,
+            gross=_gross(active),
+            figure=float(account["information"]) * math.sqrt(run.market.bars_per_year),
+            text=_scaling(run, k),
+        ),
+        SizingStep(
+            name="group cap",
+            value=float(trace["capped"][n]),
+            changed=trace["capped"][n] != active[n],
+            gross=_gross(trace["capped"]),
+            **_group_cap(run, k, n),
+        ),
+    ]
 
 
-def _weight_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
-    """The weight at the volatility target, and what each cap and the drawdown rule left of it."""
-    trace, scaled = run.result.trace[k], float(run.result.trace[k]["scaled"][n])
-    steps = [
-        SizingStep(name="volatility target", value=scaled, changed=scaled != 0,
-                   gross=_gross(trace["scaled"]), text=_scaling(run, k))
-    ]  # fmt: skip
-    caps = (
-        ("symbol_capped", _symbol_cap(run, k, scaled)),
-        ("group_capped", _group_cap(run, k, n, trace["symbol_capped"])),
-        ("gross_capped", _gross_cap(run, k, trace["group_capped"])),
-        ("net_capped", _net_cap(run, trace["gross_capped"])),
-        ("resized", _size(run, k)),
-    )
-    for stage, (name, figure, limit, text) in caps:
-        value = float(trace[stage][n])
-        steps.append(
-            SizingStep(name=name, value=value, changed=value != steps[-1].value,
-                       gross=_gross(trace[stage]), figure=figure, limit=limit, text=text)
-        )  # fmt: skip
-    return steps
+def _why_none(run: Rerun, k: int, n: int) -> str:
+    here = run.decided(k)[n]
+    why = (row.unwanted for row in reasons_in(here["reasons"]) if row.unwanted)
+    return next(why, "the symbol has no signal yet, or an old one")
 
 
 def _gross(weights: np.ndarray) -> float:
@@ -106,81 +97,124 @@ def _gross(weights: np.ndarray) -> float:
 
 
 def _scaling(run: Rerun, k: int) -> str:
-    """The scale of all weights."""
-    before, scaled = run.result.trace[k]["demeaned"], run.result.trace[k]["scaled"]
-    moved = np.flatnonzero((before != 0) & (scaled != 0))
-    if not len(moved):
-        return "no symbol wants a position, so there is nothing to scale"
-    factor = scaled[moved[0]] / before[moved[0]]
-    year = run.result.rules[0]["volatility_target"] * math.sqrt(run.market.bars_per_year)
-    if math.isinf(year):
-        return f"× {factor:.3g}: up to the gross cap, for the profile has no volatility target"
-    return f"× {factor:.3g}: the book, on its last 63 bars, would move by {year:.1%} a year"
-
-
-Cap = tuple[str, float, float, str]  # name, figure, limit, text
-
-
-def _symbol_cap(run: Rerun, k: int, weight: float) -> Cap:
-    account, cap = run.result.log[k], float(run.result.log[k]["symbol_cap"])
-    text = f"a symbol may have {cap:.1%}"
-    if cap > run.result.rules[0]["symbol_cap"]:
-        count = account["eligible"]
-        text += f", 1.5 equal shares of the gross cap, for only {count} are eligible"
-    return "symbol cap", abs(weight), cap, text
-
-
-def _group_cap(run: Rerun, k: int, n: int, weights: np.ndarray) -> Cap:
-    groups, cap = run.basis.groups[run.row(k)], float(run.result.log[k]["group_cap"])
-    if math.isinf(cap):
-        return "group cap", math.nan, math.nan, "the profile has none"
-    if groups[n] < 0:
-        return "group cap", math.nan, cap, "the symbol is in no group"
-    members = np.flatnonzero(groups == groups[n])
-    named = ", ".join(run.panel.symbols[i] for i in members[:8])
-    named += " ..." if len(members) > 8 else ""
-    text = f"its group ({named}) may have {cap:.1%} together"
-    return "group cap", _gross(weights[members]), cap, text
-
-
-def _gross_cap(run: Rerun, k: int, weights: np.ndarray) -> Cap:
-    account = run.result.log[k]
-    cap, rule = float(account["gross_cap"]), REASONS[int(account["gross_rule"])].name
-    text = f"the book may hold {cap:.0%} of equity. Kelly: {_kelly(run, k)}"
-    return rule.replace("_", " ").replace("kelly", "Kelly"), _gross(weights), cap, text
+    """How large the tilt is as a whole, and why."""
+    account, profile = run.result.log[k], run.profile
+    year = math.sqrt(run.market.bars_per_year)
+    expected, error = account["information"] * year, account["tracking"] * year
+    whole = profile.volatility_target if run.result.rules[0]["neutral"] else profile.tracking_error
+    return (
+        f"tilt / σ, scaled to a tracking error of {error:.2%} a year: the scores expect an "
+        f"information ratio of {expected:.2f} (from 0.5 on the whole {whole:.0%} is deserved), and "
+        f"the evidence allows {account['kelly']:.0%}. {_kelly(run, k)}"
+    )
 
 
 def _kelly(run: Rerun, k: int) -> str:
-    """Which cap on the gross weight is in force, and on what evidence."""
-    row, rules, account = run.row(k), run.result.rules[0], run.result.log[k]
-    days, full = int(run.basis.evidence.days[row]), float(run.basis.evidence.full_kelly[row])
+    """Which share of the tilt is in force, and on what evidence."""
+    row, account, evidence = run.row(k), run.result.log[k], run.basis.evidence
+    days, full = int(evidence.days[row]), float(evidence.full_kelly[row])
     lacks = f"{days} of the {MINIMUM_DAYS} days of evidence that it takes"
     if (count := account["eligible"]) < MINIMUM_SYMBOLS:
         lacks = f"{count} eligible symbols, and {MINIMUM_SYMBOLS} show skill at choosing"
-    cap, fraction = account["kelly_cap"], run.profile.kelly_fraction
-    words = {
-        "starting": f"the starting cap, {cap:.0%} (there are {lacks})",
-        "floor": f"the floor, {cap:.0%} ({days} days of evidence say full Kelly is {full:.2f})",
-        "evidence": f"{fraction:.0%} of full Kelly, which {days} days of evidence put at "
-        f"{full:.2f}",
-        "gross": f"the gross cap itself ({days} days of evidence would allow more)",
-    }[str(caps_in_force(run.basis.evidence, run.profile)[row])]
-    return f"{words}; gross cap {rules['gross_cap']:.0%}, leverage {rules['leverage']:.0%}"
+    fraction = run.profile.kelly_fraction
+    return {
+        "starting": f"Kelly: the starting share, for there are {lacks}",
+        "floor": f"Kelly: the floor, for {days} days of evidence say full Kelly is {full:.2f}",
+        "evidence": f"Kelly: {fraction:.0%} of full Kelly, which {days} days put at {full:.2f}",
+        "whole": f"Kelly: {days} days of evidence would allow more",
+    }[str(shares_in_force(evidence, run.profile)[row])]
 
 
-def _net_cap(run: Rerun, weights: np.ndarray) -> Cap:
-    cap = float(run.result.rules[0]["net_cap"])
-    text = f"longs less shorts may be {cap:.0%} of equity"
-    return "net cap", abs(float(weights.sum())), cap, text
+def _group_cap(run: Rerun, k: int, n: int) -> dict[str, Any]:
+    groups, cap = run.basis.groups[run.row(k)], float(run.result.log[k]["group_cap"])
+    if math.isinf(cap):
+        return {"text": "the profile has none"}
+    if groups[n] < 0:
+        return {"limit": cap, "text": "the symbol is in no group"}
+    active = run.result.trace[k]["active"]
+    members = np.flatnonzero(groups == groups[n])
+    named = ", ".join(run.panel.symbols[i] for i in members[:8])
+    named += " ..." if len(members) > 8 else ""
+    share = _gross(active[members]) / _gross(active) if active.any() else 0.0
+    text = f"its group ({named}) may have {cap:.1%} of the tilt together"
+    return {"figure": share, "limit": cap, "text": text}
 
 
-def _size(run: Rerun, k: int) -> Cap:
-    rules, account = run.result.rules[0], run.result.log[k]
-    size = ("whole", "half size", "flat")[int(account["size"])]
-    text = (
-        f"{size}: halved when equity is {rules['halve']:.0%} below its reference peak, closed at "
-        f"{rules['flat']:.0%}"
+def _weight_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
+    """Benchmark, what is invested, and the exposure that makes an aim of it."""
+    trace, account, aim = run.result.trace[k], run.result.log[k], run.decided(k)["aim"]
+    capped, benchmark = float(trace["capped"][n]), float(trace["benchmark"][n])
+    invested = float(trace["invested"][n])
+    steps = []
+    if not run.result.rules[0]["neutral"]:
+        steps.append(
+            SizingStep(
+                name="benchmark",
+                value=benchmark,
+                changed=benchmark != 0,
+                gross=_gross(trace["benchmark"]),
+                text="what is held of it without any scores, of a whole of 1",
+            )
+        )
+    cap = float(account["symbol_cap"])
+    text = f"benchmark and tilt, between 0 and {max(cap, benchmark):.1%}, moved to sum to 1"
+    if run.result.rules[0]["neutral"]:
+        text = f"the tilt, within {cap:.1%} on either side"
+    return [
+        *steps,
+        SizingStep(
+            name="invested",
+            value=invested,
+            changed=invested != benchmark + capped,
+            gross=_gross(trace["invested"]),
+            figure=abs(benchmark + capped),
+            limit=max(cap, benchmark),
+            text=text,
+        ),
+        SizingStep(
+            name="exposure",
+            value=float(aim[n]),
+            changed=account["exposure"] != 1,
+            gross=_gross(aim),
+            figure=float(account["drawdown"]),
+            limit=float(run.result.rules[0]["drawdown_limit"]),
+            text=_exposure(run, k),
+        ),
+    ]
+
+
+def _exposure(run: Rerun, k: int) -> str:
+    """The total exposure, and which rule it follows from."""
+    account, rules = run.result.log[k], run.result.rules[0]
+    year = math.sqrt(run.market.bars_per_year)
+    rule = int(account["exposure_rule"])
+    why = REASONS[rule].name.replace("_", " ") if rule else "no cap binds"
+    text = f"× {account['exposure']:.2f}: {why}"
+    if rule and REASONS[rule].name == "volatility_target":
+        text += f" of {rules['volatility_target'] * year:.1%} a year"
+    if (share := account["drawdown_share"]) < 1:
+        text += f", of which a drawdown of {account['drawdown']:.1%} leaves {share:.0%}"
+    if account["size"]:
+        text += f"; {('whole', 'half size', 'flat')[int(account['size'])]} by the halving rule"
+    return text
+
+
+def _target_step(run: Rerun, k: int, n: int) -> SizingStep:
+    """From what is held towards the aim, where that is worth its cost."""
+    here, account = run.decided(k)[n], run.result.log[k]
+    aim, band, weight = (float(here[name]) for name in ("aim", "band", "weight"))
+    text = f"of an equity of {account['equity']:,.2f}; held is {weight:+.2%}"
+    if band > 0:
+        near = "within" if abs(aim - weight) <= band else "outside of"
+        text += (
+            f", {near} the {band:.2%} around the aim that are not worth their cost (aversion to "
+            f"risk {account['aversion']:.0f})"
+        )
+    return SizingStep(
+        name="target",
+        value=float(here["target"]),
+        changed=bool(here["target"] != here["weight"]),
+        figure=abs(aim - weight),
+        limit=band,
+        text=text,
     )
-    if account["size"] and account["drawdown"] < rules["halve"]:
-        text += f"; in this size for {account['days_in_size']} days now"
-    return "drawdown size", float(account["drawdown"]), float(rules["halve"]), text

@@ -13,7 +13,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from trading_pipeline.core.backtest.run import evidence_of, score_grid
+from trading_pipeline.core.backtest.run import (
+    half_lives,
+    inputs_of,
+    score_grid,
+)
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import LOOKBACK, NAMES
 from trading_pipeline.core.leakage.bars import (
@@ -35,9 +39,8 @@ from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.panel import volatility as panel_volatility
 from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.terms import Terms
 
 INPUTS, PREDICTIONS, ORDERS = "scaled inputs", "predictions", "orders"
@@ -173,12 +176,9 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
     panel = _with_an_empty_bar(data.panel.until(rows.last + 1))
     score = score_grid(panel, predictions)
     able = np.vstack([data.eligible[: rows.last + 1], np.zeros((1, score.shape[1]), dtype=bool)])
-    inputs = Inputs(
-        score=score,
-        eligible=able,
-        groups=groups_of(panel, market),
-        kelly=evidence_of(panel, score, panel_volatility(panel), able, market).cap,
-    )
+    prepared, lasting = prepare(panel), half_lives(panel, predictions)
+    groups = groups_of(panel, market)
+    inputs, _ = inputs_of(panel, prepared, score, lasting, able, groups, market)
     result = simulate(
         panel,
         Terms.of(market, CAPITAL),
@@ -186,6 +186,7 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
         start=rows.first,
         stop=rows.last + 2,
         everything=True,
+        prepared=prepared,
     )
     decided, account = result.decisions[: -len(panel.symbols)], result.log[:-1]
     columns = {name: decided[name] for name in decided.dtype.names or ()}

@@ -71,7 +71,7 @@ class Recipe:
 
 
 _OF_A_BACKTEST = (
-    *("profile", "limits", "sectors"),
+    *("profile", "limits", "sectors", "benchmark"),
     *("measured_bars_per_year", "measured_days_per_year"),
 )
 

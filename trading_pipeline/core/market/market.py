@@ -166,6 +166,8 @@ class Market:
     costs: Costs = field(default_factory=Costs)
     walk_forward: WalkForward = field(default_factory=WalkForward)
     limits: Mapping[str, float] = field(default_factory=dict)  # that differ from the profile's
+    # Weights of a long-only account without a tilt, by symbol; none: equal ones.
+    benchmark: Mapping[str, float] = field(default_factory=dict)
     sectors: Mapping[str, str] = field(default_factory=dict)  # symbol -> name, for a shared cap
     # As counted in bars that the calendar does not fit (extended hours); None: the calendar's.
     measured_bars_per_year: int | None = None
@@ -188,6 +190,13 @@ class Market:
             raise ValueError(f"horizon must be at least 1 bar, was {self.horizon}")
         if strangers := sorted(set(self.sectors) - set(self.symbols)):
             raise ValueError(f"sectors name {', '.join(strangers)}, not in symbols")
+
+        if strangers := sorted(set(self.benchmark) - set(self.symbols)):
+            raise ValueError(f"benchmark names {', '.join(strangers)}, not in symbols")
+        if bad := [name for name, each in self.benchmark.items() if not 0 <= each < float("inf")]:
+            raise ValueError(f"benchmark weights must be finite and >= 0, was {bad[0]} not")
+        if self.benchmark and not any(self.benchmark.values()):
+            raise ValueError("benchmark weights are all 0; leave them out for equal ones")
 
     @property
     def bars_per_year(self) -> int:

@@ -35,15 +35,6 @@ def groups_of(panel: Panel, market: Market) -> np.ndarray:
     return groups
 
 
-def groups_at(panel: Panel, market: Market, row: int) -> np.ndarray:
-    """(N,) the row of `groups_of`, without the others."""
-    if market.sectors:
-        return _sectors(panel, market)
-    month = periods_of(panel.timestamps)[:, 2]
-    start = int(np.searchsorted(month, month[row]))
-    return _clusters(panel, recent_returns(panel), start)
-
-
 def _sectors(panel: Panel, market: Market) -> np.ndarray:
     """(N,) place of each symbol's sector among the names; -1 for a symbol without one."""
     names = {name: place for place, name in enumerate(dict.fromkeys(market.sectors.values()))}

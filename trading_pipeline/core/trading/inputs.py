@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
-from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW, hold_over_gaps
+from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import (
     Account,
     Array,
@@ -20,19 +21,25 @@ from trading_pipeline.core.trading.engine.dtypes import (
     periods_of,
 )
 from trading_pipeline.core.trading.engine.loop import Known, Prices
+from trading_pipeline.core.trading.engine.sizing import YEAR_WINDOW
 from trading_pipeline.errors import TradingError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
-    """What is known at each close of a panel, beside its bars: either scores or weights."""
+    """What is known at each close of a panel, beside its bars: scores, or weights, or both.
+
+    Weights are target fractions of equity (NaN: hold), and beside scores those of the benchmark
+    (NaN: none of it; a row of nothing: equal ones).
+    """
 
     score: np.ndarray | None = None  # (T, N) expected return in σ√h; NaN: nothing was predicted
-    weights: np.ndarray | None = None  # (T, N) target fractions of equity; NaN: hold
+    weights: np.ndarray | None = None  # (T, N)
+    half_life: np.ndarray | None = None  # (T,) of the scores, bars > 0; NaN: the horizon
     volatility: np.ndarray | None = None  # (T, N) σ per bar; None: the panel's own 63-bar one
     eligible: np.ndarray | None = None  # (T, N) bool, who may be bought; None: all with a bar
     groups: np.ndarray | None = None  # (T, N) int in [-1, N), sharing the cap per group; -1: none
-    kelly: np.ndarray | None = None  # (T,) gross weight that evidence allows; NaN: none yet
+    kelly: np.ndarray | None = None  # (T,) share of the tilt that evidence allows; NaN: none yet
 
 
 class Prepared(NamedTuple):
@@ -44,6 +51,7 @@ class Prepared(NamedTuple):
     recent: np.ndarray  # (N, T) `recent_returns`
     market: np.ndarray  # (T,) `market_returns`
     volatility: np.ndarray  # (T, N) the panel's own
+    beta: np.ndarray  # (T, N) `market_beta`
 
     def opened(self, capital: float) -> tuple[Array[Account], Array[Position], np.ndarray, Prices]:
         """A new account, its positions, and the periods and prices that it lives through."""
@@ -65,6 +73,7 @@ def prepare(panel: Panel) -> Prepared:
         np.ascontiguousarray(returns.T),
         market_returns(panel, returns),
         panel_volatility(panel),
+        market_beta(panel),
     )
 
 
@@ -104,10 +113,12 @@ def known_grids(panel: Panel, prepared: Prepared, inputs: Inputs) -> Known:
         score=numbers(panel, inputs.score, "score"),
         weight=numbers(panel, inputs.weights, "weights"),
         volatility=numbers(panel, sigma, "volatility"),
+        beta=prepared.beta,
         recent=prepared.recent,
         market=prepared.market,
         groups=_groups(panel, inputs.groups),
-        kelly=_caps(T, inputs.kelly),
+        kelly=_row(T, inputs.kelly, "kelly", 0.0),
+        half_life=_row(T, inputs.half_life, "half_life", 1e-9),
     )
 
 
@@ -121,8 +132,8 @@ def recent_returns(panel: Panel) -> np.ndarray:
 
 
 def recent_rows(row: int) -> slice:
-    """The rows of returns that a decision at the close of `row` looks at, 63 at most."""
-    return slice(max(1, row + 1 - VOLATILITY_WINDOW), row + 1)
+    """The rows of returns that a decision at the close of `row` looks at, 252 at most."""
+    return slice(max(1, row + 1 - YEAR_WINDOW), row + 1)
 
 
 def market_returns(panel: Panel, returns: np.ndarray) -> np.ndarray:
@@ -165,11 +176,11 @@ def _groups(panel: Panel, groups: np.ndarray | None) -> np.ndarray:
     return grid
 
 
-def _caps(T: int, kelly: np.ndarray | None) -> np.ndarray:
-    """(T,) gross weights >= 0, or NaN; all NaN if there are none."""
-    if kelly is None:
+def _row(T: int, values: np.ndarray | None, name: str, least: float) -> np.ndarray:
+    """(T,) numbers, or NaN; all NaN if there are none."""
+    if values is None:
         return np.full(T, np.nan)
-    caps = np.ascontiguousarray(kelly, dtype=float)
-    if caps.shape != (T,) or (caps < 0).any():
-        raise ValueError(f"kelly must be ({T},) gross weights >= 0, or NaN; was {caps.shape}")
-    return caps
+    row = np.ascontiguousarray(values, dtype=float)
+    if row.shape != (T,) or (row < least).any() or np.isinf(row).any():
+        raise ValueError(f"{name} must be ({T},) finite numbers, or NaN; was {row.shape}")
+    return row

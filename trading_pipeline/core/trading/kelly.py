@@ -1,126 +1,137 @@
-"""Fractional Kelly: how much gross weight the evidence of past predictions allows.
+"""Fractional Kelly: how much of the tilt the evidence of past predictions allows.
 
-The evidence is what a plain portfolio of the same predictions would have earned, of which only
-labels that have ended count. Full Kelly is mean / variance of its returns over the horizon, the
-gross weight that makes an account grow fastest (Kelly, 1956; Thorp, The Kelly Criterion, 2006); a
-fraction of it, because both numbers are estimates.
+The evidence is what a book of the same predictions earned beyond its benchmark, both at the costs
+of the turnover that they had. Full Kelly is the mean over the variance of that, the multiple of the
+tilt which makes an account grow fastest (Kelly, 1956; Thorp, The Kelly Criterion, 2006); a fraction
+of it, because both numbers are estimates. A rising market is no evidence.
 """
 
+from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import periods_of
+from trading_pipeline.core.trading.engine.dtypes import (
+    Decision,
+    Trace,
+    new_account,
+    new_positions,
+    periods_of,
+)
+from trading_pipeline.core.trading.engine.evidence import Book, run_book
+from trading_pipeline.core.trading.engine.parameters import parameters_of
+from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids
 from trading_pipeline.core.trading.profiles import Profile
 from trading_pipeline.core.trading.terms import Terms
 
-MINIMUM_DAYS = 250  # of predictions whose labels have ended
+MINIMUM_DAYS = 250  # of active returns
 MINIMUM_SYMBOLS = 20  # eligible ones; fewer show no skill at choosing
 
 
 class KellyEvidence(NamedTuple):
     """What was known at each close; all (T,)."""
 
-    cap: np.ndarray  # gross weight; NaN: too little evidence, the starting cap holds
-    full_kelly: np.ndarray  # gross weight, may be negative; NaN without evidence
-    days: np.ndarray  # int, days of predictions whose labels have ended
+    share: np.ndarray  # of the tilt, [0, 1]; NaN: too little evidence, the starting cap holds
+    full_kelly: np.ndarray  # multiple of the tilt, after shrinking; NaN without evidence
+    active: np.ndarray  # return of the bar beyond the benchmark's, after costs; NaN: none
+    days: np.ndarray  # int, days of active returns so far
 
 
-def kelly_caps(
-    panel: Panel, score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, terms: Terms
-) -> KellyEvidence:
-    """The gross weight that the profile's fraction of Kelly allows at each close.
+def kelly_evidence(panel: Panel, prepared: Prepared, inputs: Inputs, terms: Terms) -> KellyEvidence:
+    """The share of the tilt that the profile's fraction of Kelly allows at each close.
 
-    At every bar with scores stands a portfolio of weights proportional to score / σ with a gross
-    weight of 1, held over the horizon from the next open, less a round trip of costs. At row t
-    those of rows s with s + 1 + horizon <= t are known.
+    From the first scored row on, a fully invested book follows the tilt at the whole tracking error
+    and another the benchmark alone; each trades when the account's own rule says that it is worth
+    its cost. The mean of what the first earned beyond the second is shrunk by its standard error.
 
     Args:
-        score: (T, N), NaN where nothing was predicted out of sample. volatility: (T, N) σ per bar.
-        eligible: (T, N) bool. terms: with a profile; their capital plays no part.
+        inputs: scores, and all that they are traded by; `kelly` plays no part.
+        terms: with a profile; their capital plays no part.
 
     Returns:
-        Caps between `kelly_floor` of the gross cap, which also holds where the evidence is bad, and
-        all of it; NaN before 250 days, or where fewer than 20 symbols are eligible. What is known
-        at a row does not change when later rows are cut off.
+        Shares between `kelly_floor`, which also holds where the evidence is bad, and 1; NaN before
+        250 days, or where fewer than 20 symbols are eligible. What is known at a row does not
+        change when later rows are cut off.
+
+    Raises:
+        ValueError: there are no scores, or no profile.
     """
-    profile, costs, horizon = terms.profile, terms.costs, terms.horizon
-    if profile is None:
-        raise ValueError("the Kelly cap is a part of a profile's: give terms with one")
-    shorts = terms.shortable and not profile.long_only
-    weights = _unit_weights(score, volatility, eligible, shorts, terms.mandate == "neutral")
-    earned = _held_returns(panel, horizon)
-    made = (weights * earned).sum(axis=1) - 2 * (costs.fee + costs.slippage)
-    counted = (weights != 0).any(axis=1)
-    count, total, squares = (
-        _ended(np.cumsum(np.where(counted, values, 0.0)), horizon)
-        for values in (np.ones(len(made)), made, made**2)
-    )
-    mean = np.divide(total, count, out=np.full(len(made), np.nan), where=count > 1)
-    variance = np.divide(squares - count * mean**2, count - 1, out=mean.copy(), where=count > 1)
-    full = np.divide(mean, variance, out=np.full(len(made), np.nan), where=variance > 0)
-    days = _ended(_days_so_far(panel, counted), horizon).astype(int)
-    enough = (days >= MINIMUM_DAYS) & (eligible.sum(axis=1) >= MINIMUM_SYMBOLS)
-    floor = profile.kelly_floor * profile.gross_cap
-    cap = np.clip(profile.kelly_fraction * full, floor, profile.gross_cap)
-    return KellyEvidence(np.where(enough, cap, np.nan), full, days)
+    if terms.profile is None or inputs.score is None:
+        raise ValueError("evidence is that of scores under a profile: give both")
+    profile, T = terms.profile, len(panel.timestamps)
+    scored = np.flatnonzero(np.isfinite(inputs.score).any(axis=1))
+    start = int(scored[0]) if len(scored) else T
+    active = np.full(T, np.nan)
+    active[start + 1 :] = _earned(panel, prepared, inputs, terms, start)[start + 1 :]
+    if terms.mandate != "neutral":
+        alone = replace(inputs, score=np.full(panel.close.shape, np.nan))
+        active[start + 1 :] -= _earned(panel, prepared, alone, terms, start)[start + 1 :]
+    full = np.full(T, np.nan)
+    full[start + 1 :] = _shrunk_kelly(active[start + 1 :], terms.horizon)
+    day = periods_of(panel.timestamps)[:, 0]
+    days = np.zeros(T, dtype=int)
+    days[start + 1 :] = np.cumsum(np.diff(day[start:]) > 0)
+    able = prepared.traded if inputs.eligible is None else inputs.eligible
+    enough = (days >= MINIMUM_DAYS) & (able.sum(axis=1) >= MINIMUM_SYMBOLS) & np.isfinite(full)
+    share = np.clip(profile.kelly_fraction * full, profile.kelly_floor, 1.0)
+    return KellyEvidence(np.where(enough, share, np.nan), full, active, days)
 
 
-def caps_in_force(evidence: KellyEvidence, profile: Profile) -> np.ndarray:
-    """(T,) which cap holds at each close: 'starting', 'floor', 'evidence' or 'gross'."""
-    floor = profile.kelly_floor * profile.gross_cap
-    known = np.where(evidence.cap <= floor, "floor", "evidence")
-    known = np.where(evidence.cap >= profile.gross_cap, "gross", known)
-    return np.where(np.isnan(evidence.cap), "starting", known)
+def shares_in_force(evidence: KellyEvidence, profile: Profile) -> np.ndarray:
+    """(T,) which share holds at each close: 'starting', 'floor', 'evidence' or 'whole'."""
+    known = np.where(evidence.share <= profile.kelly_floor, "floor", "evidence")
+    known = np.where(evidence.share >= 1, "whole", known)
+    return np.where(np.isnan(evidence.share), "starting", known)
 
 
-def _held_returns(panel: Panel, horizon: int) -> np.ndarray:
-    """(T, N) adjusted return from the next open to the open `horizon` bars after it.
-
-    The last known close stands in for an open that is missing, and nothing is earned over a break;
-    the last rows, whose label has not ended, are 0.
-    """
-    closes = hold_over_gaps(panel.adjusted_close)
-    before = np.vstack([np.full((1, closes.shape[1]), np.nan), closes[:-1]])
-    price = np.where(np.isnan(panel.adjusted_open), before, panel.adjusted_open)
-    broken = np.cumsum(panel.discontinuities, axis=0)
-    earned = np.zeros(price.shape)
-    rows = len(price) - 1 - horizon
-    if rows > 0:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            earned[:rows] = price[1 + horizon :] / price[1 : rows + 1] - 1
-        earned[:rows][broken[1 + horizon :] != broken[1 : rows + 1]] = 0.0
-    return np.nan_to_num(earned)
-
-
-def _unit_weights(
-    score: np.ndarray, volatility: np.ndarray, eligible: np.ndarray, shorts: bool, neutral: bool
+def _earned(
+    panel: Panel, prepared: Prepared, inputs: Inputs, terms: Terms, start: int
 ) -> np.ndarray:
-    """(T, N) weights proportional to score / σ, gross 1; 0 where there is nothing to hold."""
-    able = eligible & np.isfinite(score) & (volatility > 0)
-    target = np.where(able, score, 0.0) / np.where(able, volatility, 1.0)
-    if not shorts:
-        target = np.maximum(target, 0.0)
-    if neutral:
-        count = np.maximum((target != 0).sum(axis=1, keepdims=True), 1)
-        target = np.where(target != 0, target - target.sum(axis=1, keepdims=True) / count, 0.0)
-    gross = np.abs(target).sum(axis=1, keepdims=True)
-    weights: np.ndarray = np.divide(target, gross, out=np.zeros_like(target), where=gross > 0)
-    return weights
+    """(T,) returns after costs of a fully invested book that follows the scores from a row on."""
+    N, profile = len(panel.symbols), terms.profile
+    if profile is not None and terms.mandate != "neutral":
+        whole = replace(
+            profile, volatility_target=inf, gross_cap=1.0, net_cap=1.0, drawdown_limit=inf
+        )
+        terms = replace(terms, profile=whole, costs=replace(terms.costs, leverage=1.0))
+    book = Book(
+        new_account(1.0), new_positions(N), Decision.zeros(N), np.zeros(N), Trace.columns(0)
+    )
+    earned = np.zeros(len(panel.timestamps))
+    run_book(
+        parameters_of(terms, scored=True),
+        book,
+        prepared.prices,
+        known_grids(panel, prepared, inputs),
+        (start, len(earned)),
+        earned,
+    )
+    return earned
 
 
-def _days_so_far(panel: Panel, counted: np.ndarray) -> np.ndarray:
-    """(T,) how many different days have a row that counts."""
-    day = np.where(counted, periods_of(panel.timestamps)[:, 0], -1)
-    newest = np.maximum.accumulate(day)
-    new = np.diff(newest, prepend=-1) > 0
-    return np.asarray(np.cumsum(new), dtype=float)
+def _shrunk_kelly(returns: np.ndarray, lags: int) -> np.ndarray:
+    """(K,) mean over variance of the returns so far, the mean times t² / (1 + t²); >= 0.
 
-
-def _ended(so_far: np.ndarray, horizon: int) -> np.ndarray:
-    """(T,) running figures of predictions, moved to the row at which their label has ended."""
-    known = np.zeros(len(so_far))
-    known[1 + horizon :] = so_far[: max(len(so_far) - 1 - horizon, 0)]
-    return known
+    t is the mean over its standard error, which allows for correlation up to `lags` bars apart with
+    the weights of Newey and West (1987), and is never below that of uncorrelated returns.
+    """
+    K = len(returns)
+    count = np.arange(1, K + 1)
+    so_far = np.concatenate([[0.0], np.cumsum(returns)])
+    mean = so_far[1:] / count
+    variance = np.maximum(np.cumsum(returns**2) / count - mean**2, 0.0)
+    long_run = variance.copy()
+    for lag in range(1, min(lags, K - 1) + 1):
+        products = np.zeros(K)
+        products[lag:] = np.cumsum(returns[lag:] * returns[:-lag])
+        left = np.maximum(count - lag, 0)
+        ends = so_far[1:] - so_far[lag] + so_far[left]  # both factors of every product
+        covariance = (products - mean * ends + left * mean**2) / count
+        long_run += np.where(left > 0, 2 * (1 - lag / (lags + 1)) * covariance, 0.0)
+    error = np.maximum(long_run, variance) / count
+    gain = np.maximum(mean, 0.0)
+    shrunk = np.divide(gain**3, gain**2 + error, out=np.zeros(K), where=gain > 0)
+    full: np.ndarray = np.divide(shrunk, variance, out=np.full(K, np.nan), where=variance > 0)
+    return full

@@ -18,33 +18,34 @@ class Profile:
     """
 
     name: str
-    volatility_target: Annotated[float, "a year; inf takes weights as they come"]
+    volatility_target: Annotated[float, "a year; inf takes the caps alone"]
+    tracking_error: Annotated[float, "a year, of the tilt on the benchmark at most"]
     gross_cap: Annotated[float, "sum of absolute weights"]
     net_cap: Annotated[float, "absolute sum of weights"]
     long_only: bool
-    # Small universes get 1.5 × gross_cap / eligible symbols.
+    # Small universes get 1.5 equal shares, and no symbol less than its benchmark weight.
     symbol_cap: Annotated[float, "absolute weight of one symbol"]
     kelly_fraction: Annotated[float, "of full Kelly, once there is evidence"]
-    starting_cap: Annotated[float, "share of gross_cap while there is none"] = 0.5
-    kelly_floor: Annotated[float, "share of gross_cap left when the evidence is bad"] = 0.25
-    group_cap: Annotated[float, "share of gross_cap for a sector or cluster"] = inf
+    starting_cap: Annotated[float, "share of the tilt while there is none"] = 0.5
+    kelly_floor: Annotated[float, "share of it left when the evidence is bad"] = 0.25
+    group_cap: Annotated[float, "share of the tilt for a sector or cluster"] = inf
     # Losses are against the close of the previous day, ISO week, month.
-    daily_loss: Annotated[float, "fraction lost in a day: no new exposure"]
-    weekly_loss: Annotated[float, "the same in a week"]
-    monthly_loss: Annotated[float, "the same in a month"]
-    halve: Annotated[float, "drawdown at which positions are halved"]
-    flat: Annotated[float, "drawdown at which they are closed"]
+    daily_loss: Annotated[float, "fraction lost in a day: no new exposure"] = inf
+    weekly_loss: Annotated[float, "the same in a week"] = inf
+    monthly_loss: Annotated[float, "the same in a month"] = inf
+    drawdown_limit: Annotated[float, "drawdown at which nothing is left; less of it, less goes"] = (
+        inf
+    )
+    halve: Annotated[float, "drawdown at which positions are halved; inf: never"] = inf
+    flat: Annotated[float, "drawdown at which they are closed"] = inf
     flat_days: Annotated[int, "days without positions after that"] = 21
     half_days: Annotated[int, "days at half size, at most"] = 63  # less after a new peak
-    stop_loss: Annotated[float, "in σ√h from the average entry"]
-    take_profit: Annotated[float, "the same, in favour"]
+    stop_loss: Annotated[float, "in σ√h from the average entry"] = inf
+    take_profit: Annotated[float, "the same, in favour"] = inf
     trailing_stop: Annotated[float, "in σ√h from the best price; inf: off"] = inf
     breaker: Annotated[float, "× usual volatility: no new exposure"] = inf
     limit_entry: Annotated[float, "σ below the close to wait for; 0: at the open"] = 0.0
-    span: Annotated[int, "bars over which scores are smoothed"] = 10
-    band: Annotated[float, "no trade within this share of the target"] = 0.2
-    # Less where many symbols share the account.
-    band_floor: Annotated[float, "nor within this weight"] = 0.01
+    band: Annotated[float, "× the no-trade region that costs and risk call for; 0: none"] = 1.0
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -52,15 +53,16 @@ class Profile:
         for name in ("starting_cap", "kelly_floor"):
             share = getattr(self, name)
             _require(0 < share <= 1, f"{name} must be in (0, 1], was {share}")
-        for name in ("limit_entry", "band", "band_floor"):
+        for name in ("limit_entry", "band"):
             value = getattr(self, name)
             _require(0 <= value < inf, f"{name} must be >= 0 and finite, was {value}")
-        for name in ("flat_days", "half_days", "span"):
+        for name in ("flat_days", "half_days"):
             bars = getattr(self, name)
             _require(1 <= bars < inf, f"{name} must be >= 1 and finite, was {bars}")
         losses = (self.daily_loss, self.weekly_loss, self.monthly_loss)
         _require(0 < losses[0] <= losses[1] <= losses[2], f"loss limits must rise, were {losses}")
         _require(0 < self.halve <= self.flat, f"halve {self.halve} must be in (0, {self.flat}]")
+        _require(self.tracking_error < inf, "tracking_error must be finite")
         _require(self.breaker > 1, f"breaker must be > 1, was {self.breaker}")
 
 
@@ -71,8 +73,8 @@ LIMITS: dict[str, str] = {
     if get_origin(hint) is Annotated
 }
 _POSITIVE = (
-    *("volatility_target", "gross_cap", "net_cap", "symbol_cap", "group_cap", "kelly_fraction"),
-    *("stop_loss", "take_profit", "trailing_stop"),
+    *("volatility_target", "tracking_error", "gross_cap", "net_cap", "symbol_cap", "group_cap"),
+    *("kelly_fraction", "drawdown_limit", "stop_loss", "take_profit", "trailing_stop"),
 )
 
 
@@ -85,6 +87,7 @@ PROFILES: dict[str, Profile] = {
     "conservative": Profile(
         name="conservative",
         volatility_target=0.08,
+        tracking_error=0.02,
         gross_cap=1.0,
         net_cap=1.0,
         long_only=True,
@@ -93,8 +96,7 @@ PROFILES: dict[str, Profile] = {
         daily_loss=0.015,
         weekly_loss=0.03,
         monthly_loss=0.05,
-        halve=0.07,
-        flat=0.12,
+        drawdown_limit=0.2,
         group_cap=0.3,
         breaker=2.5,
         stop_loss=2.5,
@@ -103,6 +105,7 @@ PROFILES: dict[str, Profile] = {
     "moderate": Profile(
         name="moderate",
         volatility_target=0.12,
+        tracking_error=0.04,
         gross_cap=1.5,
         net_cap=1.0,
         long_only=False,
@@ -111,8 +114,7 @@ PROFILES: dict[str, Profile] = {
         daily_loss=0.025,
         weekly_loss=0.05,
         monthly_loss=0.08,
-        halve=0.12,
-        flat=0.18,
+        drawdown_limit=0.3,
         group_cap=0.4,
         breaker=3.0,
         stop_loss=3.0,
@@ -121,6 +123,7 @@ PROFILES: dict[str, Profile] = {
     "aggressive": Profile(
         name="aggressive",
         volatility_target=0.20,
+        tracking_error=0.08,
         gross_cap=2.0,
         net_cap=1.0,
         long_only=False,
@@ -129,13 +132,16 @@ PROFILES: dict[str, Profile] = {
         daily_loss=0.04,
         weekly_loss=0.08,
         monthly_loss=0.12,
-        halve=0.18,
-        flat=0.28,
+        drawdown_limit=0.4,
         group_cap=0.5,
         breaker=4.0,
         stop_loss=3.5,
         take_profit=7.0,
     ),
+}
+_GONE = {
+    "span": "scores are smoothed over a quarter of the horizon",
+    "band_floor": "the no-trade region follows from costs and risk, and `band` scales it",
 }
 _CRYPTO_SYMBOL_CAP = {"conservative": 0.15, "moderate": 0.20, "aggressive": 0.30}
 
@@ -164,6 +170,8 @@ def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:
         ValueError: no such limit, one that is not a whole number but has to be, or an absurd one.
     """
     kinds = get_type_hints(Profile)
+    for name in sorted(_GONE.keys() & limits.keys()):
+        raise ValueError(f"there is no limit {name} any more: {_GONE[name]}; take it out")
     if unknown := sorted(set(limits) - set(LIMITS)):
         raise ValueError(f"no such limit: {', '.join(unknown)}; there are {', '.join(LIMITS)}")
     for name, value in limits.items():

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
@@ -80,16 +81,18 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Signals:
-    """What is known at a close, for N symbols: either scores or weights are given."""
+    """What is known at a close, for N symbols; scores and weights as those of `Inputs`."""
 
     eligible: np.ndarray  # (N,) bool
     volatility: np.ndarray  # (N,) σ per bar
-    recent: np.ndarray  # (K, N) simple returns of the last bars, K <= 63: `recent_rows`
+    recent: np.ndarray  # (K, N) simple returns of the last bars, K <= 252: `recent_rows`
+    beta: np.ndarray | None = None  # (N,) `market_beta`; None: all 1
     market: np.ndarray | None = None  # (K,) mean return of the symbols that had those bars
     groups: np.ndarray | None = None  # (N,) int in [-1, N), symbols that share a cap; -1: none
-    kelly: float = nan  # gross weight that past evidence allows; NaN: none yet
+    kelly: float = nan  # share of the tilt that past evidence allows; NaN: none yet
+    half_life: float = nan  # of the scores, bars; NaN: the horizon
     score: np.ndarray | None = None  # (N,) expected return in units of σ√h; NaN: none
-    weights: np.ndarray | None = None  # (N,) fractions of equity asked for; NaN: hold
+    weights: np.ndarray | None = None  # (N,) asked for (NaN: hold), or the benchmark's
 
     @classmethod
     def of(
@@ -103,17 +106,20 @@ class Signals:
         weights: np.ndarray | None = None,
         groups: np.ndarray | None = None,
         kelly: float = nan,
+        half_life: float = nan,
     ) -> Self:
         """Signals (N,) at the close of one row of a panel, with the returns up to there."""
         return cls(
             eligible=eligible,
             volatility=volatility,
+            beta=market_beta(panel)[row],
             recent=(returns := recent_returns(panel))[recent_rows(row)],
             market=market_returns(panel, returns)[recent_rows(row)],
             score=score,
             weights=weights,
             groups=groups,
             kelly=kelly,
+            half_life=half_life,
         )
 
 
@@ -198,12 +204,13 @@ class Trader:
         eligible = np.ascontiguousarray(signals.eligible, dtype=bool)
         recent = np.ascontiguousarray(signals.recent.T, dtype=float)
         market = np.zeros(0) if signals.market is None else np.ascontiguousarray(signals.market)
+        beta = np.ones(N) if signals.beta is None else np.ascontiguousarray(signals.beta)
         shared = np.full(N, -1) if signals.groups is None else signals.groups
         groups = np.ascontiguousarray(shared, dtype=np.int64)
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
-            volatility, recent, (0, recent.shape[1]), market, groups, float(signals.kelly), rows,
-            Trace.columns(0),
+            volatility, beta, recent, (0, recent.shape[1]), market, groups, float(signals.kelly),
+            float(signals.half_life), rows, Trace.columns(0),
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])

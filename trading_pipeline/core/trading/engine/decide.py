@@ -11,16 +11,8 @@ import numpy as np
 from trading_pipeline.core.trading.engine.compiled import entry_point, kernel
 from trading_pipeline.core.trading.engine.costs import whole_lots
 from trading_pipeline.core.trading.engine.dtypes import (
-    DEMEANED,
-    GROSS_CAPPED,
-    GROUP_CAPPED,
     LIMIT,
     MARKET,
-    NET_CAPPED,
-    RAW,
-    RESIZED,
-    SCALED,
-    SYMBOL_CAPPED,
     Account,
     Array,
     Decision,
@@ -36,30 +28,15 @@ from trading_pipeline.core.trading.engine.reasons import (
     NO_BAR,
     NO_SCORE,
     NO_SHORTS,
-    NO_TRADE_BAND,
 )
 from trading_pipeline.core.trading.engine.risk import (
     CLOSING,
-    DRAWDOWN_HALF,
     REFUSING,
-    allowed_size,
     reduced,
     watch,
     watch_turbulence,
 )
-from trading_pipeline.core.trading.engine.sizing import (
-    cap_gross,
-    cap_groups,
-    cap_net,
-    cap_symbols,
-    demean,
-    keep,
-    raw_target,
-    scale,
-    scale_to_volatility,
-    smooth,
-    target_volatility,
-)
+from trading_pipeline.core.trading.engine.targets import managed_targets
 
 
 @entry_point
@@ -72,11 +49,13 @@ def decide_bar(
     score: np.ndarray,
     weight: np.ndarray,
     volatility: np.ndarray,
+    beta: np.ndarray,
     recent: np.ndarray,
     span: tuple[int, int],
     market: np.ndarray,
     groups: np.ndarray,
     kelly: float,
+    half_life: float,
     rows: Array[Decision],
     trace: np.ndarray,
 ) -> None:
@@ -87,36 +66,28 @@ def decide_bar(
             `fill_bar` left them at this close; changed in place.
         close: (N,) raw; NaN: no bar now, so nothing is ordered.
         eligible: (N,) bool. score: (N,) expected return in units of σ√h; NaN: none.
-        weight: (N,) target weight asked for, when there are no scores; NaN: hold.
-        volatility: (N,) σ per bar. recent: (N, T) simple returns, of which [span[0], span[1]) are
-            those of the last bars, 63 at most.
+        weight: (N,) with scores the benchmark's weights, NaN: equal ones; without them the target
+            weights asked for, NaN: hold.
+        volatility: (N,) σ per bar. beta: (N,). recent: (N, T) simple returns, of which
+            [span[0], span[1]) are those of the last bars, 252 at most.
         market: (T,) mean return of the symbols that had these bars.
         groups: (N,) int64 in [-1, N), symbols that share a cap; -1: none.
-        kelly: gross weight that past evidence allows; NaN: none yet, so the starting cap holds.
+        kelly: share of the tilt that past evidence allows; NaN: none yet, the starting cap holds.
+        half_life: of the scores, bars; NaN: the horizon.
         rows: (N,), overwritten.
-        trace: (N, S) columns of `Trace`, to keep the targets after each stage; (0, S): not kept.
+        trace: (N, S) columns of `Trace`, to keep how targets came about; (0, S): not kept.
     """
     account = accounts[0]
-    account.kelly_cap = rules[0].starting_cap if math.isnan(kelly) else kelly
+    account.kelly = rules[0].starting_cap if math.isnan(kelly) else kelly
     watch_turbulence(rules[0], account, market[span[0] : span[1]])
     watch(rules[0], account)
     if rules[0].managed:
         for n in range(len(rows)):
             describe(account, positions[n], close[n], rows[n])
-        _managed_targets(
-            rules[0],
-            account,
-            positions,
-            eligible,
-            score,
-            weight,
-            volatility,
-            recent,
-            span,
-            groups,
-            rows,
-            trace,
-        )
+        managed_targets(
+            rules[0], account, positions, close, eligible, score, weight, volatility, beta, recent,
+            span, groups, half_life, rows, trace,
+        )  # fmt: skip
     closing = account.acting & CLOSING
     for n in range(len(rows)):
         if not rules[0].managed:
@@ -213,63 +184,19 @@ def describe(account: Account, position: Position, close: float, row: Decision) 
     row.weight = 0.0
     if position.quantity != 0 and account.equity > 0:
         row.weight = position.quantity * row.price / account.equity
-    row.target, row.band, row.signal = row.weight, 0.0, position.signal
+    row.aim, row.target, row.band, row.signal = row.weight, row.weight, 0.0, position.signal
     row.order, row.kind, row.level = 0.0, MARKET, np.nan
     row.notional, row.cooling, row.reasons = 0.0, 0, 0
-
-
-@kernel
-def _managed_targets(
-    rules: Parameters,
-    account: Account,
-    positions: Array[Position],
-    eligible: np.ndarray,
-    score: np.ndarray,
-    weight: np.ndarray,
-    volatility: np.ndarray,
-    recent: np.ndarray,
-    span: tuple[int, int],
-    groups: np.ndarray,
-    rows: Array[Decision],
-    trace: np.ndarray,
-) -> None:
-    """Targets of all symbols under the profile, into `rows.target`."""
-    account.eligible = 0
-    for n in range(len(rows)):
-        smooth(rules, positions[n], score[n], weight[n])
-        rows[n].signal = positions[n].signal
-        raw_target(rules, positions[n], volatility[n], eligible[n], rows[n])
-        account.eligible += eligible[n]
-    keep(trace, RAW, rows)
-    if rules.neutral and rules.scored:
-        demean(rows)
-    keep(trace, DEMEANED, rows)
-    scale_to_volatility(rules, rows, recent, span, volatility)
-    keep(trace, SCALED, rows)
-    cap_symbols(rules, account, rows)
-    keep(trace, SYMBOL_CAPPED, rows)
-    cap_groups(rules, account, rows, groups, eligible)
-    keep(trace, GROUP_CAPPED, rows)
-    cap_gross(rules, account, rows)
-    keep(trace, GROSS_CAPPED, rows)
-    cap_net(rules, rows)
-    keep(trace, NET_CAPPED, rows)
-    size = allowed_size(account)
-    if size < 1:
-        scale(rows, size, 0.0, DRAWDOWN_HALF if size > 0 else account.acting & CLOSING)
-    keep(trace, RESIZED, rows)
-    account.forecast = target_volatility(rows, recent, span, volatility)
 
 
 @kernel
 def _asked_target(rules: Parameters, position: Position, weight: float, row: Decision) -> None:
     """Without a profile the target is the weight asked for."""
     position.unscored = 0
+    row.aim = row.target = weight
     if weight < 0 and not rules.shorts:
-        row.target = 0.0
+        row.aim = row.target = 0.0
         row.reasons |= LONG_ONLY
-    else:
-        row.target = weight
 
 
 @kernel
@@ -285,12 +212,12 @@ def _order(
     rest(position, 0.0, MARKET, np.nan, 1)
     closing = account.acting & CLOSING
     if closing:
-        row.target = 0.0
+        row.aim, row.target = 0.0, 0.0
     if math.isnan(close):
         if row.target != row.weight:
             row.reasons |= NO_BAR
         return
-    order = _wanted(rules, account, position, close, row)
+    order = _wanted(account, position, close, row)
     row.notional = order * close
     if order != 0:
         order = _permitted(rules, account, position, close, eligible, order, row)
@@ -314,14 +241,11 @@ def _ask_for_better(rules: Parameters, position: Position, close: float, row: De
 
 
 @kernel
-def _wanted(
-    rules: Parameters, account: Account, position: Position, close: float, row: Decision
-) -> float:
-    """Quantity to the target, unless the target is what is held or too near to bother."""
+def _wanted(account: Account, position: Position, close: float, row: Decision) -> float:
+    """Quantity to the target, if that is not what is held."""
     if row.target == 0:
         return _to_nothing(position)
-    if rules.managed and _within_band(rules, account, row):
-        row.reasons |= NO_TRADE_BAND
+    if row.target == row.weight:
         return 0.0
     return float(row.target * account.equity / close - position.quantity)
 
@@ -330,19 +254,6 @@ def _wanted(
 def _to_nothing(position: Position) -> float:
     """What closes the position; a stop that is worked off does so already, as one order."""
     return 0.0 if position.triggered else -float(position.quantity)
-
-
-@kernel
-def _within_band(rules: Parameters, account: Account, row: Decision) -> bool:
-    """Whether the change is at most 20 % of the target or 1 % of equity.
-
-    Where many symbols share the account a whole position may be below 1 %, so the floor is at most
-    the same 20 % of an equal share of the gross cap.
-    """
-    share = rules.band * rules.gross_cap / max(account.eligible, 1)
-    floor = min(rules.band_floor, share)
-    row.band = max(rules.band * abs(row.target), floor)
-    return abs(row.target - row.weight) <= row.band
 
 
 @kernel
@@ -361,7 +272,7 @@ def _permitted(
         refusing = account.acting & REFUSING
         if not eligible:
             refusing |= INELIGIBLE
-        if rules.managed and position.unscored > 0 and rules.scored:
+        if rules.managed and rules.neutral and position.unscored > 0 and rules.scored:
             refusing |= NO_SCORE
         if refusing:
             row.reasons |= refusing

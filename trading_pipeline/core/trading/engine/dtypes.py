@@ -110,7 +110,8 @@ class Account(Record):
     week_breached: int
     month_breached: int
     peak: float  # highest equity ever
-    rule_peak: float  # what the drawdown rule measures from; reset on re-entry
+    aged_peak: float  # what the drawdown control measures from; it sinks to the equity in a year
+    rule_peak: float  # what the halving rule measures from; reset on re-entry
     size: int  # FULL, HALF or FLAT
     days_in_size: int
     halvings: int
@@ -120,16 +121,23 @@ class Account(Record):
     day_loss: float  # figures of the last decision
     week_loss: float
     month_loss: float
-    drawdown: float  # from rule_peak
+    drawdown: float  # from aged_peak
+    rule_drawdown: float  # from rule_peak
+    drawdown_share: float  # of the exposure that the drawdown control leaves, [0, 1]
     turbulence: float  # of the last days, in units of the usual volatility
     turbulent: int  # 1: above the circuit breaker's limit
     breaks: int  # times that the circuit breaker tripped
-    kelly_cap: float  # gross weight allowed by evidence, or by the lack of it
-    eligible: int  # symbols
-    symbol_cap: float  # weight that one symbol may have
-    group_cap: float  # and a group
-    gross_cap: float  # the tightest on the gross weight
-    gross_rule: int  # bit of the rule that it belongs to
+    kelly: float  # share of the tilt allowed by evidence, or by the lack of it
+    eligible: int  # symbols that may be held
+    symbol_cap: float  # invested weight that one symbol may have
+    group_cap: float  # share of the tilt that a group may have
+    information: float  # ratio a bar that the scores expect of the tilt
+    tracking: float  # error a bar of the tilt
+    aversion: float  # γ, to risk
+    spread: float  # ρ: root mean square of tilt × σ over the symbols
+    exposure: float  # E: what the invested weights are multiplied by
+    exposure_rule: int  # bit of the rule that it belongs to
+    exposure_band: float  # change of the gross weight that is not worth its cost
     acting: int  # bits of the account's rules that refuse, halve or close now
     forecast: float  # volatility per bar of the targets, 63 bars ago to now
     interest: float  # paid before the last open, <= 0
@@ -185,7 +193,8 @@ class Decision(Record):
     bar: Int32  # row of the history
     symbol: Int32  # column
     signal: float  # smoothed score, or the weight last asked for
-    target: float  # weight, after all caps
+    aim: float  # weight that would be best if trading were free
+    target: float  # weight that the order leads to
     weight: float  # weight held at the close
     order: float  # quantity
     kind: Int32  # MARKET, LIMIT or STOP
@@ -194,24 +203,22 @@ class Decision(Record):
     quantity: float  # held at the close
     price: float  # it is marked at
     notional: float  # of the order that was wanted before any was refused
-    band: float  # change of weight that is not worth its cost; 0: not looked at
+    band: float  # distance from the aim that is not worth its cost; 0: not looked at
     reasons: int
 
 
 class Trace(Record):
     """How a target came about, and what was held: kept by a run that records everything.
 
-    All are float64, for kernels take it as columns: the targets after each stage come first.
+    All are float64, for kernels take it as columns.
     """
 
-    raw_target: float  # signal / σ, or the weight asked for; 0: the symbol may not be held
-    demeaned: float  # the same, under a neutral mandate less the mean of all that are not 0
-    scaled: float  # weight, at the volatility target
-    symbol_capped: float
-    group_capped: float
-    gross_capped: float
-    net_capped: float
-    resized: float  # by the drawdown rule
+    tilt: float  # what the signal says beyond mean, β and σ, σ√h; 0: nothing
+    active: float  # weight, at the tracking error
+    capped: float  # after the cap per group
+    benchmark: float  # weight held without a tilt
+    invested: float  # both, within their caps; of a whole that is invested
+    beta: float
     entry: float  # of the position, as are the next
     stop: float
     take: float
@@ -225,8 +232,8 @@ class Trace(Record):
 
 
 # Its columns.
-RAW, DEMEANED, SCALED, SYMBOL_CAPPED, GROUP_CAPPED, GROSS_CAPPED, NET_CAPPED, RESIZED = range(8)
-ENTRY, STOP_LEVEL, TAKE_LEVEL, TRAILED, UNSCORED = range(8, 13)
+TILT, ACTIVE, CAPPED, BENCHMARK, INVESTED, BETA = range(6)
+ENTRY, STOP_LEVEL, TAKE_LEVEL, TRAILED, UNSCORED = range(6, 11)
 
 
 class Fill(Record):
@@ -270,7 +277,7 @@ class Order(Record):
 
 
 # Fields of a profile that the others are made from, before any kernel runs.
-_UNREAD = ("name", "long_only", "kelly_fraction", "kelly_floor", "span")
+_UNREAD = ("name", "long_only", "kelly_fraction", "kelly_floor")
 
 
 class Parameters(Profile, Costs, Record, without=_UNREAD):
@@ -281,6 +288,9 @@ class Parameters(Profile, Costs, Record, without=_UNREAD):
 
     maker_fee: float
     alpha: float  # of the smoothing
+    cost: float  # of a trade, fraction of its notional
+    enough: float  # information ratio a bar that deserves the whole tracking error
+    ageing: float  # part of a drawdown by which its peak sinks in a bar
     horizon: int  # bars
     managed: int  # 1: by a profile
     scored: int  # 1: by scores, 0: by weights
@@ -294,13 +304,15 @@ _UNKNOWN = (
     *("order_prepaid", "exit_prepaid"),
 )
 
+_MARKS = ("day_mark", "week_mark", "month_mark", "peak", "aged_peak", "rule_peak")
+
 
 def new_account(capital: float) -> Array[Account]:
     """(1,) account that has never traded."""
     if not 0 < capital < float("inf"):
         raise ValueError(f"capital must be positive and finite, was {capital}")
     account = Account.zeros(1)
-    for name in ("cash", "equity", "day_mark", "week_mark", "month_mark", "peak", "rule_peak"):
+    for name in ("cash", "equity", *_MARKS):
         account[name] = capital
     for name in ("day", "week", "month"):
         account[name] = NO_PERIOD

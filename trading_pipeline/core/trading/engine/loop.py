@@ -8,7 +8,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
 from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.engine.dtypes import (
@@ -33,6 +32,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
 from trading_pipeline.core.trading.engine.fills import fill_bar
 from trading_pipeline.core.trading.engine.reasons import REFUSED, bits_of
 from trading_pipeline.core.trading.engine.risk import CLOSING, REFUSING
+from trading_pipeline.core.trading.engine.sizing import YEAR_WINDOW
 
 VETOES = bits_of(REFUSED)  # all are declared by what is imported above
 
@@ -56,10 +56,12 @@ class Known(NamedTuple):
     score: np.ndarray
     weight: np.ndarray
     volatility: np.ndarray
+    beta: np.ndarray
     recent: np.ndarray  # (N, T) returns
     market: np.ndarray  # (T,) mean return of the symbols with a bar
     groups: np.ndarray
     kelly: np.ndarray  # (T,)
+    half_life: np.ndarray  # (T,)
 
 
 class Records(NamedTuple):
@@ -123,8 +125,9 @@ def run_history(
         if t < stop - 1:
             decide_bar(
                 rules, account, positions, prices.close[t], known.eligible[t], known.score[t],
-                known.weight[t], known.volatility[t], known.recent, _span(t), known.market,
-                known.groups[t], known.kelly[t], scratch.decisions, records.trace[t - start],
+                known.weight[t], known.volatility[t], known.beta[t], known.recent, span_of(t),
+                known.market, known.groups[t], known.kelly[t], known.half_life[t],
+                scratch.decisions, records.trace[t - start],
             )  # fmt: skip
         else:
             for n in range(len(positions)):
@@ -207,9 +210,9 @@ def run_accounts(
             if t < stop - 1:
                 decide_bar(
                     rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
-                    known.score[t], known.weight[t], known.volatility[t], known.recent, _span(t),
-                    known.market, known.groups[t], kelly[r, t], scratch.decisions,
-                    scratch.untraced,
+                    known.score[t], known.weight[t], known.volatility[t], known.beta[t],
+                    known.recent, span_of(t), known.market, known.groups[t], kelly[r, t],
+                    known.half_life[t], scratch.decisions, scratch.untraced,
                 )  # fmt: skip
             _keep(account[0], paths[r, t - start])
 
@@ -245,16 +248,16 @@ def run_portfolios(
             if asked[k] >= 0:
                 decide_bar(
                     rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
-                    weights[r, asked[k]], known.volatility[t], known.recent, _span(t),
-                    known.market, known.groups[0], np.nan, scratch.decisions,
+                    weights[r, asked[k]], known.volatility[t], known.beta[t], known.recent,
+                    span_of(t), known.market, known.groups[0], np.nan, np.nan, scratch.decisions,
                     scratch.untraced,
                 )  # fmt: skip
 
 
 @kernel
-def _span(t: int) -> tuple[int, int]:
+def span_of(t: int) -> tuple[int, int]:
     """The rows of returns that a decision at the close of row `t` looks at."""
-    return max(1, t + 1 - VOLATILITY_WINDOW), t + 1
+    return max(1, t + 1 - YEAR_WINDOW), t + 1
 
 
 @kernel

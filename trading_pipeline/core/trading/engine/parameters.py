@@ -18,9 +18,11 @@ PARAMETERS = np.dtype([*Parameters.dtype.descr, (f"kernels_{VERSION}", "i8")])
 _RATES = ("borrow", "funding", "debit")  # a year
 _STOPS = ("stop_loss", "take_profit", "trailing_stop")  # in units of σ√h
 _UNMANAGED = (  # limits that are off without a profile; the others are not looked at then
-    *("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat", "net_cap", "gross_cap"),
-    *(*_STOPS, "group_cap", "breaker"),
+    *("daily_loss", "weekly_loss", "monthly_loss", "drawdown_limit", "halve", "flat"),
+    *("net_cap", "gross_cap", *_STOPS, "group_cap", "breaker"),
 )
+SMOOTHED = 0.25  # of the horizon, over which scores are smoothed
+ENOUGH = 0.5  # information ratio a year that deserves the whole tracking error
 
 
 def parameters_of(terms: Terms, *, scored: bool) -> Array[Parameters]:
@@ -69,7 +71,7 @@ def _costs(terms: Terms) -> dict[str, float]:
     costs = terms.costs
     rates = {name: getattr(costs, name) / terms.bars_per_year for name in _RATES}
     maker = costs.fee if costs.maker_fee is None else costs.maker_fee
-    return asdict(costs) | rates | {"maker_fee": maker}
+    return asdict(costs) | rates | {"maker_fee": maker, "cost": costs.fee + costs.slippage}
 
 
 def _limits(terms: Terms) -> dict[str, float]:
@@ -78,10 +80,12 @@ def _limits(terms: Terms) -> dict[str, float]:
     if profile is None:
         return dict.fromkeys(_UNMANAGED, inf)
     known = {name: each for name, each in asdict(profile).items() if name in _NAMES}
+    year = terms.bars_per_year
     return known | {
-        "volatility_target": profile.volatility_target / sqrt(terms.bars_per_year),
-        "starting_cap": profile.starting_cap * profile.gross_cap,
-        "group_cap": profile.group_cap * profile.gross_cap,
-        "alpha": 2 / (profile.span + 1),
+        "volatility_target": profile.volatility_target / sqrt(year),
+        "tracking_error": profile.tracking_error / sqrt(year),
+        "enough": ENOUGH / sqrt(year),
+        "ageing": 1 / year,
+        "alpha": min(1.0, 2 / (SMOOTHED * terms.horizon + 1)),
         **{name: getattr(profile, name) * sqrt(terms.horizon) for name in _STOPS},
     }

@@ -84,41 +84,39 @@ def reason(
 
 LONG_ONLY = reason(
     0, "long_only", SHAPED,
-    "the signal is {decision[signal]:+.3f}, and this book may not be short: it wants nothing of "
-    "the symbol",
-    unwanted="negative, and this book may not be short",
+    "its tilt is below minus what the benchmark holds of it, and this account may not be short",
 )  # fmt: skip
 VOLATILITY_TARGET = reason(
     1, "volatility_target", SHAPED,
-    "its weight was scaled with the whole book to the volatility target",
+    "its weight was scaled with the whole account to the volatility target",
 )  # fmt: skip
 SYMBOL_CAP = reason(2, "symbol_cap", SHAPED, "cut to the most that one symbol may have")
 GROUP_CAP = reason(
     3, "group_cap", SHAPED,
-    "cut with its group, symbols of one sector or that move together",
+    "its tilt was cut with its group, symbols of one sector or that move together",
 )  # fmt: skip
 GROSS_CAP = reason(
     4, "gross_cap", SHAPED,
-    "cut with the whole book to the gross cap of {rules[gross_cap]:.0%}",
+    "cut with the whole account to the gross cap of {rules[gross_cap]:.0%}",
 )  # fmt: skip
 KELLY_CAP = reason(
     5, "kelly_cap", SHAPED,
-    "cut with the whole book to a gross weight of {account[kelly_cap]:.1%}, which is what the "
-    "evidence of past predictions, or the lack of it, allows",
+    "its tilt is {account[kelly]:.0%} of the whole, which is what the evidence of past "
+    "predictions, or the lack of it, allows",
 )  # fmt: skip
 LEVERAGE_CAP = reason(
     6, "leverage_cap", SHAPED,
-    "cut with the whole book to the leverage of {rules[leverage]:.0%}",
+    "cut with the whole account to the leverage of {rules[leverage]:.0%}",
 )  # fmt: skip
 NET_CAP = reason(
     7, "net_cap", SHAPED,
-    "the heavier side was cut until longs and shorts differ by {rules[net_cap]:.0%}",
+    "cut with the whole account until longs and shorts differ by {rules[net_cap]:.0%}",
 )  # fmt: skip
 NO_TRADE_BAND = reason(
     9, "no_trade_band", SHAPED,
-    "no trade: the target is {figure:.2%} of equity away, and a change of {limit:.2%} is not worth "
-    "its cost",
-    figure=lambda at: abs(at.decision["target"] - at.decision["weight"]),
+    "no trade: the best weight is {figure:.2%} of equity away, and a change of {limit:.2%} is not "
+    "worth its cost",
+    figure=lambda at: abs(at.decision["aim"] - at.decision["weight"]),
     limit=lambda at: at.decision["band"],
 )  # fmt: skip
 LOT = reason(10, "lot", SHAPED, "rounded towards zero to whole lots of {rules[lot]:g}")
@@ -139,8 +137,8 @@ NO_BAR = reason(
 )  # fmt: skip
 NO_SCORE = reason(
     14, "no_score", REFUSED,
-    "refused: nothing was predicted, so nothing new is bought, and after {rules[horizon]} such "
-    "bars nothing is held",
+    "refused: nothing was predicted, so nothing new is held, and after {rules[horizon]} such bars "
+    "nothing at all",
     unwanted="no score for as many bars as a prediction is good for",
 )  # fmt: skip
 NO_SHORTS = reason(  # a sale of more than is held

@@ -36,19 +36,29 @@ WEEKLY_LOSS = _loss_limit(18, "weekly_loss", "week", "this week", "last week's")
 MONTHLY_LOSS = _loss_limit(19, "monthly_loss", "month", "this month", "last month's")
 DRAWDOWN_HALF = reason(
     8, "drawdown_half", SHAPED,
-    "halved: equity is {figure:.1%} below the drawdown rule's peak now, and half size began at "
+    "halved: equity is {figure:.1%} below the halving rule's peak now, and half size began at "
     "{limit:.0%}",
-    figure=lambda at: at.account["drawdown"],
+    figure=lambda at: at.account["rule_drawdown"],
     limit=lambda at: at.rules["halve"],
     protects=True,
     watched=Watched("halve", "drawdown from the rule's peak; at the limit targets are halved",
                     "; in this size for {account[days_in_size]} days"),
 )  # fmt: skip
+DRAWDOWN_CONTROL = reason(
+    32, "drawdown_control", SHAPED,
+    "scaled to {account[drawdown_share]:.0%} with the whole account: equity is {figure:.1%} below "
+    "its aged peak, and nothing is left at {limit:.0%}",
+    figure=lambda at: at.account["drawdown"],
+    limit=lambda at: at.rules["drawdown_limit"],
+    protects=True,
+    watched=Watched("drawdown_limit", "drawdown from a peak that ages; the exposure falls in "
+                    "proportion, to nothing at the limit"),
+)  # fmt: skip
 DRAWDOWN_FLAT = reason(
     21, "drawdown_flat", REFUSED,
     "everything is closed: drawdown {figure:.1%} against {limit:.0%}, or still within the pause "
     "that followed",
-    figure=lambda at: at.account["drawdown"],
+    figure=lambda at: at.account["rule_drawdown"],
     limit=lambda at: at.rules["flat"],
     protects=True,
     watched=Watched("flat", "the same; at the limit everything is closed",
@@ -107,6 +117,21 @@ def watch_losses(rules: Parameters, account: Account) -> None:
 
 @kernel
 def watch_drawdown(rules: Parameters, account: Account) -> None:
+    """The share of the exposure that a drawdown leaves (Grossman and Zhou, 1993).
+
+    An old peak would hold an account down for ever, so it sinks towards the equity in a year.
+    """
+    sunk = account.aged_peak + rules.ageing * (account.equity - account.aged_peak)
+    account.aged_peak = max(account.equity, sunk)
+    account.drawdown = 1 - account.equity / account.aged_peak
+    account.drawdown_share = 1.0
+    if not math.isinf(rules.drawdown_limit):
+        left = (rules.drawdown_limit - account.drawdown) / rules.drawdown_limit
+        account.drawdown_share = min(max(left, 0.0), 1.0)
+
+
+@kernel
+def watch_halving(rules: Parameters, account: Account) -> None:
     """Halve, then flat; after a pause half size from a new reference, full again in time."""
     new_peak = account.equity > account.rule_peak
     account.rule_peak = max(account.rule_peak, account.equity)
@@ -115,13 +140,13 @@ def watch_drawdown(rules: Parameters, account: Account) -> None:
         # Without a new reference the old drawdown would keep the account flat for ever.
         account.rule_peak = account.equity
         _resize(account, HALF)
-    account.drawdown = 1 - account.equity / account.rule_peak
+    account.rule_drawdown = 1 - account.equity / account.rule_peak
     if account.size == FLAT:
         return
-    if account.drawdown >= rules.flat:
+    if account.rule_drawdown >= rules.flat:
         account.flattenings += 1
         _resize(account, FLAT)
-    elif account.size == FULL and account.drawdown >= rules.halve:
+    elif account.size == FULL and account.rule_drawdown >= rules.halve:
         account.halvings += 1
         _resize(account, HALF)
     elif account.size == HALF and _may_grow(rules, account, new_peak):
@@ -131,7 +156,7 @@ def watch_drawdown(rules: Parameters, account: Account) -> None:
 @kernel
 def _may_grow(rules: Parameters, account: Account, new_peak: bool) -> bool:
     patient = account.days_in_size >= rules.half_days
-    return new_peak or (patient and account.drawdown < rules.halve)
+    return new_peak or (patient and account.rule_drawdown < rules.halve)
 
 
 @kernel
@@ -145,16 +170,17 @@ def watch_turbulence(rules: Parameters, account: Account, market: np.ndarray) ->
     """Trip the circuit breaker while the market moves far more than it usually does.
 
     The root mean square return of the market's last 5 bars is compared with that of the 58 before.
-    market: (K,), K <= 63; without 63 bars nothing trips.
+    market: (K,), of which the last 63 are looked at; without 63 bars nothing trips.
     """
     before = account.turbulent
     account.turbulence, account.turbulent = 0.0, 0
     if math.isinf(rules.breaker) or len(market) < VOLATILITY_WINDOW:
         return
     usual, now = 0.0, 0.0
-    for k in range(VOLATILITY_WINDOW - _LATELY):
+    late = len(market) - _LATELY
+    for k in range(len(market) - VOLATILITY_WINDOW, late):
         usual += market[k] * market[k]
-    for k in range(VOLATILITY_WINDOW - _LATELY, VOLATILITY_WINDOW):
+    for k in range(late, len(market)):
         now += market[k] * market[k]
     if usual > 0:
         account.turbulence = math.sqrt(now / _LATELY / (usual / (VOLATILITY_WINDOW - _LATELY)))
@@ -170,6 +196,7 @@ def watch(rules: Parameters, account: Account) -> None:
         account.bankrupt = 1
     watch_losses(rules, account)
     watch_drawdown(rules, account)
+    watch_halving(rules, account)
     account.acting = _acting(account)
 
 
@@ -193,6 +220,8 @@ def _acting(account: Account) -> int:
         bits |= MONTHLY_LOSS
     if account.turbulent:
         bits |= TURBULENCE
+    if account.drawdown_share < 1:
+        bits |= DRAWDOWN_CONTROL
     if account.size == HALF:
         bits |= DRAWDOWN_HALF
     if account.size == FLAT:

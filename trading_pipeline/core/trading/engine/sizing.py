@@ -1,10 +1,4 @@
-"""From scores to target weights: signal over volatility, scaled to a volatility, then capped.
-
-The target of a symbol is proportional to score / σ, which is the mean-variance answer for
-uncorrelated returns when the score is an expected return in units of σ√h (Grinold and Kahn,
-Active Portfolio Management, 2nd ed., ch. 14). Correlation enters through the volatility of the
-whole account: that of its return, had it been held over the last 63 bars.
-"""
+"""From signals and tilt to weights: who may be held, benchmark, caps, total exposure."""
 
 import math
 
@@ -22,16 +16,17 @@ from trading_pipeline.core.trading.engine.dtypes import (
 from trading_pipeline.core.trading.engine.reasons import (
     COOLING_OFF,
     GROSS_CAP,
-    GROUP_CAP,
     INELIGIBLE,
-    KELLY_CAP,
     LEVERAGE_CAP,
     LONG_ONLY,
     NET_CAP,
-    NO_SCORE,
     SYMBOL_CAP,
     VOLATILITY_TARGET,
 )
+
+YEAR_WINDOW = 252  # bars of returns that a year's deviation is made of
+_CALM = 0.5  # share of the exposure at a year's deviation that remains, however wild the market
+_TINY = 1e-12  # below rounding
 
 
 @kernel
@@ -61,190 +56,213 @@ def cooling(position: Position) -> bool:
 
 
 @kernel
-def raw_target(
+def may_hold(
     rules: Parameters, position: Position, volatility: float, eligible: bool, row: Decision
-) -> None:
-    """The unscaled target of one symbol into `row.target`, and why it is zero if it is."""
-    row.target = 0.0
+) -> bool:
+    """Whether a symbol may be held at all, and why not where it would be."""
     row.cooling = position.cooling
     blocked = cooling(position)
-    signal = position.signal
-    if math.isnan(signal) or signal == 0:
-        return
-    if signal < 0 and not rules.shorts:
-        row.reasons |= LONG_ONLY
-    elif rules.scored and position.unscored >= rules.horizon:
-        row.reasons |= NO_SCORE
-    elif not eligible or (rules.scored and not volatility > 0):
-        row.reasons |= INELIGIBLE
-    elif blocked:
+    if not eligible or (rules.scored and not volatility > 0):
+        if position.quantity != 0 or not (math.isnan(position.signal) or position.signal == 0):
+            row.reasons |= INELIGIBLE
+        return False
+    if blocked:
         row.reasons |= COOLING_OFF
-    else:
-        row.target = signal / volatility if rules.scored else signal
+        return False
+    return True
 
 
 @kernel
-def keep(trace: np.ndarray, stage: int, rows: Array[Decision]) -> None:
-    """Write down the targets after a stage; (0, S) `trace`: they are not kept."""
-    for n in range(len(trace)):
-        trace[n, stage] = rows[n].target
-
-
-@kernel
-def demean(rows: Array[Decision]) -> None:
-    """Make longs and shorts worth the same, among the symbols that want a position at all."""
-    total, count = 0.0, 0
-    for n in range(len(rows)):
-        total += rows[n].target
-        count += rows[n].target != 0
-    for n in range(len(rows)):
-        if rows[n].target != 0:
-            rows[n].target -= total / count
-
-
-@kernel
-def target_volatility(
-    rows: Array[Decision], recent: np.ndarray, span: tuple[int, int], volatility: np.ndarray
-) -> float:
-    """Per-bar volatility of the targets: deviation (ddof = 1) of its last 63 returns.
-
-    That is √(w'Σw) of the sample covariance, without the matrix. With a shorter history, the bound
-    that holds for any correlation: Σ |w| σ. recent: (N, T), of which `span` is looked at.
-    """
-    if span[1] - span[0] < VOLATILITY_WINDOW:
-        bound = 0.0
-        for n in range(len(rows)):
-            if rows[n].target != 0 and not math.isnan(volatility[n]):
-                bound += abs(rows[n].target) * volatility[n]
-        return bound
-    earned = np.zeros(VOLATILITY_WINDOW)
-    for n in range(len(rows)):
-        weight = rows[n].target
-        if weight != 0:
-            returns = recent[n, span[0] : span[1]]  # contiguous, so that the loop is vectorised
-            for k in range(VOLATILITY_WINDOW):
-                earned[k] += weight * returns[k]
-    mean, squares = 0.0, 0.0
-    for k in range(VOLATILITY_WINDOW):
-        mean += earned[k] / VOLATILITY_WINDOW
-    for k in range(VOLATILITY_WINDOW):
-        squares += (earned[k] - mean) ** 2
-    return math.sqrt(squares / (VOLATILITY_WINDOW - 1))
-
-
-@kernel
-def sums(rows: Array[Decision]) -> tuple[float, float]:
-    """Longs and shorts of the targets, both >= 0."""
-    longs, shorts = 0.0, 0.0
-    for n in range(len(rows)):
-        if rows[n].target > 0:
-            longs += rows[n].target
-        else:
-            shorts -= rows[n].target
-    return longs, shorts
-
-
-@kernel
-def scale(rows: Array[Decision], factor: float, side: float, reason: int) -> None:
-    """Multiply the targets of one side (0: both) and note the reason."""
-    for n in range(len(rows)):
-        if rows[n].target != 0 and rows[n].target * side >= 0:
-            rows[n].target *= factor
-            rows[n].reasons |= reason
-
-
-@kernel
-def scale_to_volatility(
-    rules: Parameters,
-    rows: Array[Decision],
+def deviation(
+    weights: np.ndarray,
     recent: np.ndarray,
     span: tuple[int, int],
+    window: int,
     volatility: np.ndarray,
-) -> None:
-    """Scale the targets to the profile's volatility; those that never moved, to the gross cap."""
-    longs, shorts = sums(rows)
-    if longs + shorts == 0:
-        return
-    factor = rules.gross_cap / (longs + shorts)
-    if math.isinf(rules.volatility_target):
-        if not rules.scored:
-            return
-    else:
-        forecast = target_volatility(rows, recent, span, volatility)
-        # Only above rounding: a constant return has no volatility to scale by.
-        if forecast > 1e-9 * (longs + shorts):
-            factor = rules.volatility_target / forecast
-    scale(rows, factor, 0.0, VOLATILITY_TARGET)
+) -> float:
+    """Per-bar volatility of weights: deviation (ddof = 1) of their last returns.
+
+    That is √(w'Σw) of the sample covariance, without the matrix. With fewer than 63 bars, the bound
+    that holds for any correlation: Σ |w| σ. recent: (N, T), of which the last `window` rows of
+    `span` are looked at, or as many as there are.
+    """
+    first = max(span[0], span[1] - window)
+    count = span[1] - first
+    if count < VOLATILITY_WINDOW:
+        bound = 0.0
+        for n in range(len(weights)):
+            if weights[n] != 0 and not math.isnan(volatility[n]):
+                bound += abs(weights[n]) * volatility[n]
+        return bound
+    earned = np.zeros(count)
+    for n in range(len(weights)):
+        weight = weights[n]
+        if weight != 0:
+            returns = recent[n, first : span[1]]  # contiguous, so that the loop is vectorised
+            for k in range(count):
+                earned[k] += weight * returns[k]
+    mean, squares = 0.0, 0.0
+    for k in range(count):
+        mean += earned[k] / count
+    for k in range(count):
+        squares += (earned[k] - mean) ** 2
+    return math.sqrt(squares / (count - 1))
 
 
 @kernel
-def cap_symbols(rules: Parameters, account: Account, rows: Array[Decision]) -> None:
-    """Cut each symbol to its cap, which is at least 1.5 equal shares of the gross cap."""
-    cap = max(rules.symbol_cap, 1.5 * rules.gross_cap / max(account.eligible, 1))
-    account.symbol_cap = cap
-    for n in range(len(rows)):
-        if abs(rows[n].target) > cap:
-            rows[n].target = math.copysign(cap, rows[n].target)
+def benchmark_weights(weight: np.ndarray, able: np.ndarray, benchmark: np.ndarray) -> None:
+    """What is held without a tilt: the weights given, or equal ones, over those that may be held.
+
+    weight: (N,), NaN or 0: none of it. Where no weight is left, equal ones are taken.
+    """
+    total, count = 0.0, 0
+    for n in range(len(able)):
+        if able[n]:
+            count += 1
+            if weight[n] > 0:
+                total += weight[n]
+    for n in range(len(able)):
+        benchmark[n] = 0.0
+        if able[n] and total > 0:
+            benchmark[n] = weight[n] / total if weight[n] > 0 else 0.0
+        elif able[n]:
+            benchmark[n] = 1 / count
+
+
+@kernel
+def precisions(volatility: np.ndarray, able: np.ndarray, precision: np.ndarray) -> None:
+    """1/σ² as shares of their sum, into `precision`; 0 where nothing may be held or known."""
+    total = 0.0
+    for n in range(len(able)):
+        precision[n] = 0.0
+        if able[n] and volatility[n] > 0:
+            precision[n] = 1 / (volatility[n] * volatility[n])
+            total += precision[n]
+    for n in range(len(able)):
+        if total > 0:
+            precision[n] /= total
+
+
+@kernel
+def cap_symbols(
+    rules: Parameters,
+    account: Account,
+    active: np.ndarray,
+    cap: np.ndarray,
+    rows: Array[Decision],
+) -> None:
+    """Cut each weight of a neutral account to its cap, at least 1.5 equal shares of the gross."""
+    account.symbol_cap = max(rules.symbol_cap, 1.5 * rules.gross_cap / max(account.eligible, 1))
+    for n in range(len(active)):
+        cap[n] = account.symbol_cap
+        if abs(active[n]) > cap[n]:
+            active[n] = math.copysign(cap[n], active[n])
             rows[n].reasons |= SYMBOL_CAP
 
 
 @kernel
-def cap_groups(
+def invest(
     rules: Parameters,
     account: Account,
+    active: np.ndarray,
+    benchmark: np.ndarray,
+    precision: np.ndarray,
+    wanted: np.ndarray,
+    cap: np.ndarray,
     rows: Array[Decision],
-    groups: np.ndarray,
-    eligible: np.ndarray,
 ) -> None:
-    """Scale down each group of symbols to its share of the gross cap.
+    """Benchmark and tilt as a whole that is invested, into `wanted`, not yet cut to [0, cap].
 
-    Where there are few groups, a group may have 1.5 times an equal share, as a symbol may. A
-    symbol of no group (below 0) is one by itself, which the cap per symbol covers.
+    wanted = benchmark + active - λ × precision, with λ such that the cut weights sum to 1: the
+    mean-variance answer for uncorrelated residuals that may not be short (Karush, Kuhn, Tucker).
     """
-    account.group_cap = rules.group_cap
-    if math.isinf(rules.group_cap):
+    account.symbol_cap = max(rules.symbol_cap, 1.5 / max(account.eligible, 1))
+    top, low = 0.0, 0.0
+    for n in range(len(wanted)):
+        wanted[n] = benchmark[n] + active[n]
+        cap[n] = max(account.symbol_cap, benchmark[n]) if precision[n] > 0 else 0.0
+        if precision[n] > 0:
+            top = max(top, wanted[n] / precision[n])
+            low = min(low, (wanted[n] - cap[n]) / precision[n])
+    if top == 0:
         return
-    gross = np.zeros(len(rows))
-    known = np.zeros(len(rows), np.int64)
-    count = 0
-    for n in range(len(rows)):
-        group = groups[n]
-        if group < 0:
-            count += eligible[n]
-            continue
-        gross[group] += abs(rows[n].target)
-        if eligible[n] and known[group] == 0:
-            known[group] = 1
-            count += 1
-    cap = max(rules.group_cap, 1.5 * rules.gross_cap / max(count, 1))
-    account.group_cap = cap
-    for n in range(len(rows)):
-        group = groups[n]
-        if group >= 0 and gross[group] > cap:
-            rows[n].target *= cap / gross[group]
-            if rows[n].target != 0:
-                rows[n].reasons |= GROUP_CAP
+    # The sum falls with λ, piecewise straight: Newton's steps, and a bisection where they leave.
+    multiplier = 0.0
+    for _ in range(100):
+        total, slope = -1.0, 0.0
+        for n in range(len(wanted)):
+            weight = wanted[n] - multiplier * precision[n]
+            total += min(max(weight, 0.0), cap[n])
+            if 0 < weight < cap[n]:
+                slope += precision[n]
+        if abs(total) < _TINY:
+            break
+        if total > 0:
+            low = multiplier
+        else:
+            top = multiplier
+        step = multiplier + total / slope if slope > 0 else low
+        multiplier = step if low < step < top else (low + top) / 2
+    for n in range(len(wanted)):
+        wanted[n] -= multiplier * precision[n]
+        if wanted[n] < 0:
+            rows[n].reasons |= LONG_ONLY
+        elif wanted[n] > cap[n] and cap[n] > 0:
+            rows[n].reasons |= SYMBOL_CAP
 
 
 @kernel
-def cap_gross(rules: Parameters, account: Account, rows: Array[Decision]) -> None:
-    """Scale down to the tightest of the gross cap, the cap by evidence and the leverage."""
-    cap, reason = rules.gross_cap, GROSS_CAP
-    if account.kelly_cap < cap:
-        cap, reason = account.kelly_cap, KELLY_CAP
-    if rules.leverage < cap:
-        cap, reason = rules.leverage, LEVERAGE_CAP
-    account.gross_cap, account.gross_rule = cap, reason
-    longs, shorts = sums(rows)
-    if longs + shorts > cap:
-        scale(rows, cap / (longs + shorts), 0.0, reason)
+def total_exposure(
+    rules: Parameters,
+    account: Account,
+    invested: np.ndarray,
+    volatility: np.ndarray,
+    recent: np.ndarray,
+    span: tuple[int, int],
+) -> float:
+    """What the invested weights are multiplied by, before drawdowns; why, into the account."""
+    gross, net = 0.0, 0.0
+    for n in range(len(invested)):
+        gross += abs(invested[n])
+        net += invested[n]
+    account.exposure_rule = 0
+    if gross == 0:
+        return 0.0
+    cap, account.exposure_rule = rules.gross_cap / gross, GROSS_CAP
+    if rules.leverage / gross < cap:
+        cap, account.exposure_rule = rules.leverage / gross, LEVERAGE_CAP
+    if rules.net_cap < cap * abs(net):
+        cap, account.exposure_rule = rules.net_cap / abs(net), NET_CAP
+    asked = _asked_exposure(rules, invested, gross, cap, volatility, recent, span)
+    if asked < cap:
+        own = rules.neutral and rules.scored  # is at its volatility target already
+        account.exposure_rule = 0 if own or asked == 1 else VOLATILITY_TARGET
+    elif asked == cap:
+        account.exposure_rule = 0
+    return min(asked, cap)
 
 
 @kernel
-def cap_net(rules: Parameters, rows: Array[Decision]) -> None:
-    """Scale down the heavier side until the two differ by the net cap."""
-    longs, shorts = sums(rows)
-    if longs - shorts > rules.net_cap:
-        scale(rows, (shorts + rules.net_cap) / longs, 1.0, NET_CAP)
-    elif shorts - longs > rules.net_cap:
-        scale(rows, (longs + rules.net_cap) / shorts, -1.0, NET_CAP)
+def _asked_exposure(
+    rules: Parameters,
+    invested: np.ndarray,
+    gross: float,
+    cap: float,
+    volatility: np.ndarray,
+    recent: np.ndarray,
+    span: tuple[int, int],
+) -> float:
+    """What the volatility target asks for; `cap` where nothing moves, or there is no target."""
+    if rules.neutral and rules.scored:
+        return 1.0
+    if math.isinf(rules.volatility_target):
+        return cap if rules.scored else 1.0
+    moved = deviation(invested, recent, span, VOLATILITY_WINDOW, volatility)
+    if moved <= 1e-9 * gross:
+        return cap
+    asked = rules.volatility_target / moved
+    if span[1] - span[0] >= YEAR_WINDOW:
+        usual = deviation(invested, recent, span, YEAR_WINDOW, volatility)
+        if usual > 1e-9 * gross:
+            asked = max(asked, _CALM * rules.volatility_target / usual)
+    return asked

@@ -1,0 +1,88 @@
+"""What a book of weights earns that follows the same targets as an account, without an account."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from trading_pipeline.core.trading.engine.compiled import entry_point, kernel
+from trading_pipeline.core.trading.engine.dtypes import (
+    Account,
+    Array,
+    Decision,
+    Parameters,
+    Position,
+)
+from trading_pipeline.core.trading.engine.loop import Known, Prices, span_of
+from trading_pipeline.core.trading.engine.targets import managed_targets
+
+
+class Book(NamedTuple):
+    """Records of a book that never trades for money: only their sizing fields are used."""
+
+    account: Array[Account]  # (1,)
+    positions: Array[Position]  # (N,)
+    rows: Array[Decision]  # (N,)
+    weights: np.ndarray  # (N,) held, of a whole of 1
+    untraced: np.ndarray  # (0, S)
+
+
+@entry_point
+def run_book(
+    rules: Array[Parameters],
+    book: Book,
+    prices: Prices,
+    known: Known,
+    rows: tuple[int, int],
+    earned: np.ndarray,
+) -> None:
+    """Return of every bar of rows [start, stop) after costs, into `earned` (T,).
+
+    Targets decided at a close are traded at the next open, in weights, whatever the lots and the
+    volume: old weights earn the night and new ones the day.
+    """
+    account = book.account[0]
+    account.kelly, account.drawdown_share = 1.0, 1.0
+    start, stop = rows
+    for t in range(start, stop):
+        if t > start:
+            earned[t] = _live(rules[0], book, prices.open[t], prices.close[t], known.recent, t)
+        for n in range(len(book.weights)):
+            book.rows[n].weight = book.weights[n]
+        managed_targets(
+            rules[0], account, book.positions, prices.close[t], known.eligible[t],
+            known.score[t], known.weight[t], known.volatility[t], known.beta[t], known.recent,
+            span_of(t), known.groups[t], known.half_life[t], book.rows, book.untraced,
+        )  # fmt: skip
+
+
+@kernel
+def _live(
+    rules: Parameters,
+    book: Book,
+    open_: np.ndarray,
+    close: np.ndarray,
+    recent: np.ndarray,
+    t: int,
+) -> float:
+    """The return of one bar; weights drift with prices, and become the targets at its open."""
+    night, day, traded = 0.0, 0.0, 0.0
+    for n in range(len(book.weights)):
+        inside = _inside(open_[n], close[n])
+        night += book.weights[n] * ((1 + recent[n, t]) / (1 + inside) - 1)
+    for n in range(len(book.weights)):
+        inside = _inside(open_[n], close[n])
+        drifted = book.weights[n] * (1 + recent[n, t]) / (1 + inside) / (1 + night)
+        target = drifted if math.isnan(close[n]) else book.rows[n].target
+        traded += abs(target - drifted)
+        day += target * inside
+        book.weights[n] = target * (1 + inside)
+    for n in range(len(book.weights)):
+        book.weights[n] /= 1 + day
+    return (1 + night) * (1 + day) - 1 - rules.cost * traded
+
+
+@kernel
+def _inside(open_: float, close: float) -> float:
+    """The return within a bar; 0 without one."""
+    return 0.0 if math.isnan(close) else close / open_ - 1

@@ -1,0 +1,270 @@
+"""The targets of a managed account: benchmark and tilt, exposure, and what is worth trading."""
+
+import math
+
+import numpy as np
+
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
+from trading_pipeline.core.trading.engine.compiled import kernel
+from trading_pipeline.core.trading.engine.dtypes import (
+    ACTIVE,
+    BENCHMARK,
+    BETA,
+    CAPPED,
+    INVESTED,
+    TILT,
+    Account,
+    Array,
+    Decision,
+    Parameters,
+    Position,
+)
+from trading_pipeline.core.trading.engine.reasons import (
+    GROSS_CAP,
+    KELLY_CAP,
+    LONG_ONLY,
+    NO_TRADE_BAND,
+)
+from trading_pipeline.core.trading.engine.region import (
+    exposure_band,
+    fading,
+    half_widths,
+    place,
+    place_all,
+)
+from trading_pipeline.core.trading.engine.risk import (
+    CLOSING,
+    DRAWDOWN_CONTROL,
+    DRAWDOWN_HALF,
+    allowed_size,
+)
+from trading_pipeline.core.trading.engine.sizing import (
+    benchmark_weights,
+    cap_symbols,
+    deviation,
+    invest,
+    may_hold,
+    precisions,
+    smooth,
+    total_exposure,
+)
+from trading_pipeline.core.trading.engine.tilt import (
+    cap_groups,
+    scale_to_tracking_error,
+    unit_tilt,
+)
+
+_WORK = 8  # rows of working space that a decision takes
+
+
+@kernel
+def managed_targets(
+    rules: Parameters,
+    account: Account,
+    positions: Array[Position],
+    close: np.ndarray,
+    eligible: np.ndarray,
+    score: np.ndarray,
+    weight: np.ndarray,
+    volatility: np.ndarray,
+    beta: np.ndarray,
+    recent: np.ndarray,
+    span: tuple[int, int],
+    groups: np.ndarray,
+    half_life: float,
+    rows: Array[Decision],
+    trace: np.ndarray,
+) -> None:
+    """Aims and targets of all symbols under the profile, into `rows`; their weights are held."""
+    N = len(rows)
+    work, able = np.zeros((_WORK, N)), np.zeros(N, np.int64)
+    tilt, active, benchmark, precision = work[0], work[1], work[2], work[3]
+    wanted, cap, invested, held = work[4], work[5], work[6], work[7]
+    account.eligible = 0
+    for n in range(N):
+        smooth(rules, positions[n], score[n], weight[n])
+        rows[n].signal = positions[n].signal
+        able[n] = may_hold(rules, positions[n], volatility[n], eligible[n], rows[n])
+        account.eligible += able[n]
+    theta, gain = fading(rules.horizon if math.isnan(half_life) else half_life, rules.horizon)
+    count = unit_tilt(rules, positions, volatility, beta, able, tilt, rows) if rules.scored else 0
+    scale_to_tracking_error(rules, account, tilt, active, able, count, volatility, recent, span)
+    account.aversion *= gain
+    keep(trace, TILT, tilt)
+    keep(trace, ACTIVE, active)
+    cap_groups(rules, account, active, groups, able, rows)
+    keep(trace, CAPPED, active)
+    precisions(volatility, able, precision)
+    if not rules.scored:
+        _asked(rules, positions, able, wanted, cap, rows)
+    elif rules.neutral:
+        cap_symbols(rules, account, active, cap, rows)
+        wanted[:] = active
+    else:
+        benchmark_weights(weight, able, benchmark)
+        invest(rules, account, active, benchmark, precision, wanted, cap, rows)
+    long = not (rules.neutral and rules.shorts)
+    for n in range(N):
+        invested[n] = min(max(wanted[n], 0.0), cap[n]) if long else wanted[n]
+        if active[n] != 0 and account.kelly < 1:
+            rows[n].reasons |= KELLY_CAP
+    keep(trace, BENCHMARK, benchmark)
+    keep(trace, INVESTED, invested)
+    keep(trace, BETA, beta)
+    account.exposure = total_exposure(rules, account, invested, volatility, recent, span)
+    account.forecast = account.exposure * deviation(
+        invested, recent, span, VOLATILITY_WINDOW, volatility
+    )
+    _resize(account, invested, rows)
+    _to_targets(
+        rules, account, close, volatility, able, theta, wanted, invested, precision, cap, held,
+        tilt, long, rows,
+    )  # fmt: skip
+
+
+@kernel
+def keep(trace: np.ndarray, column: int, values: np.ndarray) -> None:
+    """Write down a stage of the sizing; (0, S) `trace`: it is not kept."""
+    for n in range(len(trace)):
+        trace[n, column] = values[n]
+
+
+@kernel
+def _asked(
+    rules: Parameters,
+    positions: Array[Position],
+    able: np.ndarray,
+    wanted: np.ndarray,
+    cap: np.ndarray,
+    rows: Array[Decision],
+) -> None:
+    """Weights that were asked for, as they are, of symbols that may be held."""
+    for n in range(len(wanted)):
+        signal = positions[n].signal
+        cap[n] = math.inf
+        if able[n] and not math.isnan(signal):
+            wanted[n] = signal
+            if signal < 0 and not rules.shorts:
+                wanted[n] = 0.0
+                rows[n].reasons |= LONG_ONLY
+
+
+@kernel
+def _resize(account: Account, invested: np.ndarray, rows: Array[Decision]) -> None:
+    """Lower the exposure after losses, and note on every symbol which rules changed it."""
+    reason = account.exposure_rule
+    if account.drawdown_share < 1:
+        account.exposure *= account.drawdown_share
+        reason |= DRAWDOWN_CONTROL
+    size = allowed_size(account)
+    if size < 1:
+        account.exposure *= size
+        reason |= DRAWDOWN_HALF if size > 0 else account.acting & CLOSING
+    for n in range(len(rows)):
+        if invested[n] != 0:
+            rows[n].reasons |= reason
+
+
+@kernel
+def _to_targets(
+    rules: Parameters,
+    account: Account,
+    close: np.ndarray,
+    volatility: np.ndarray,
+    able: np.ndarray,
+    theta: float,
+    wanted: np.ndarray,
+    invested: np.ndarray,
+    precision: np.ndarray,
+    cap: np.ndarray,
+    held: np.ndarray,
+    widths: np.ndarray,
+    long: bool,
+    rows: Array[Decision],
+) -> None:
+    """From what is held towards the aims, as far as it is worth its cost.
+
+    A symbol without a bar keeps its weight, and one that may not be held goes.
+    """
+    gross, whole, waiting = 0.0, 0.0, 0.0
+    for n in range(len(rows)):
+        held[n] = 0.0
+        rows[n].aim, rows[n].target, rows[n].band = 0.0, 0.0, 0.0
+        if math.isnan(close[n]):
+            rows[n].aim, rows[n].target = rows[n].weight, rows[n].weight
+            waiting += abs(rows[n].weight)
+            able[n], precision[n] = 0, 0.0
+        elif able[n]:
+            held[n] = rows[n].weight
+            gross += abs(held[n])
+        whole += abs(invested[n])
+    total = max(account.exposure * whole - waiting, 0.0)
+    account.exposure_band = exposure_band(rules, account, gross)
+    near = abs(gross - total) <= account.exposure_band
+    if total == 0:
+        return
+    if gross > 0 and not near and (long or gross > total):
+        for n in range(len(rows)):
+            held[n] *= total / gross
+        gross = total
+    half_widths(rules, account, theta, held, volatility, widths)
+    if long:
+        _place_long(
+            held, wanted, invested, precision, widths, cap, able, gross if near else total, rows
+        )
+    else:
+        _place_each(rules, account, held, wanted, widths, able, rows)
+    for n in range(len(rows)):
+        if rows[n].target == rows[n].weight and rows[n].aim != rows[n].weight and able[n]:
+            rows[n].reasons |= NO_TRADE_BAND
+
+
+@kernel
+def _place_long(
+    held: np.ndarray,
+    wanted: np.ndarray,
+    invested: np.ndarray,
+    precision: np.ndarray,
+    widths: np.ndarray,
+    cap: np.ndarray,
+    able: np.ndarray,
+    total: float,
+    rows: Array[Decision],
+) -> None:
+    """Targets of a long account, which sum to `total`; those without a σ go to their aims."""
+    whole = 0.0
+    for n in range(len(rows)):
+        whole += invested[n] if able[n] else 0.0
+    if whole == 0:
+        return
+    factor = total / whole
+    for n in range(len(rows)):
+        if able[n] and precision[n] == 0:
+            rows[n].aim, rows[n].band = factor * invested[n], widths[n]
+            rows[n].target = place(held[n], rows[n].aim, widths[n])
+            total -= rows[n].target
+    place_all(held, wanted, precision, widths, cap, factor, total, rows)
+
+
+@kernel
+def _place_each(
+    rules: Parameters,
+    account: Account,
+    held: np.ndarray,
+    wanted: np.ndarray,
+    widths: np.ndarray,
+    able: np.ndarray,
+    rows: Array[Decision],
+) -> None:
+    """Targets of an account with shorts, each by itself, within the cap on all of them."""
+    gross = 0.0
+    for n in range(len(rows)):
+        if able[n]:
+            rows[n].aim, rows[n].band = account.exposure * wanted[n], widths[n]
+            rows[n].target = place(held[n], rows[n].aim, widths[n])
+        gross += abs(rows[n].target)
+    most = min(rules.gross_cap, rules.leverage)
+    for n in range(len(rows)):
+        if gross > most and able[n]:
+            rows[n].target *= most / gross
+            rows[n].reasons |= GROSS_CAP

@@ -1,0 +1,182 @@
+"""The tilt: active weights that the scores justify, at the tracking error that they deserve.
+
+A tilt proportional to score / σ is the mean-variance answer for uncorrelated residuals when the
+score is an expected residual return in units of σ√h (Grinold and Kahn, Active Portfolio
+Management, 2nd ed., ch. 14). Correlation enters through the tracking error of the whole tilt: the
+deviation of its return, had it been held over the last year.
+"""
+
+import math
+
+import numpy as np
+
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
+from trading_pipeline.core.trading.engine.compiled import kernel
+from trading_pipeline.core.trading.engine.dtypes import (
+    Account,
+    Array,
+    Decision,
+    Parameters,
+    Position,
+)
+from trading_pipeline.core.trading.engine.reasons import GROUP_CAP, NO_SCORE
+from trading_pipeline.core.trading.engine.sizing import YEAR_WINDOW, deviation
+
+_TINY = 1e-12  # of a sum of squares: below rounding
+
+
+@kernel
+def unit_tilt(
+    rules: Parameters,
+    positions: Array[Position],
+    volatility: np.ndarray,
+    beta: np.ndarray,
+    able: np.ndarray,
+    tilt: np.ndarray,
+    rows: Array[Decision],
+) -> int:
+    """What the signals say beyond their mean, β and σ, into `tilt`, and for how many symbols.
+
+    Symbols without a signal get 0, and no part in the regression.
+    """
+    count, total = 0, 0.0
+    for n in range(len(tilt)):
+        tilt[n] = 0.0
+        signal = positions[n].signal
+        if not able[n] or math.isnan(signal):
+            continue
+        if positions[n].unscored >= rules.horizon:
+            if rules.neutral:
+                rows[n].reasons |= NO_SCORE
+            continue
+        tilt[n] = signal
+        able[n] = 2  # has a signal
+        total += signal
+        count += 1
+    for n in range(len(tilt)):
+        if able[n] == 2:
+            tilt[n] = tilt[n] - total / count if count > 1 else 0.0
+    if count >= MIN_CROSS_SECTION:
+        _leave_out_market(rules, volatility, beta, able, count, tilt)
+    return count
+
+
+@kernel
+def _leave_out_market(
+    rules: Parameters,
+    volatility: np.ndarray,
+    beta: np.ndarray,
+    able: np.ndarray,
+    count: int,
+    tilt: np.ndarray,
+) -> None:
+    """Make a tilt of mean 0 orthogonal to β/σ, and to 1/σ where the account holds a benchmark.
+
+    Gram and Schmidt: both less their mean, then β/σ less what 1/σ explains of it.
+    """
+    inverse, loading = 0.0, 0.0  # means
+    for n in range(len(tilt)):
+        if able[n] == 2:
+            inverse += 1 / volatility[n] / count
+            loading += beta[n] / volatility[n] / count
+    squares, products, along = 0.0, 0.0, 0.0
+    for n in range(len(tilt)):
+        if able[n] == 2 and not rules.neutral:
+            x = 1 / volatility[n] - inverse
+            squares += x * x
+            products += x * (beta[n] / volatility[n] - loading)
+            along += x * tilt[n]
+    slope = products / squares if squares > _TINY * inverse * inverse else 0.0
+    first = along / squares if squares > _TINY * inverse * inverse else 0.0
+    rest, left = 0.0, 0.0
+    for n in range(len(tilt)):
+        if able[n] == 2:
+            x = 1 / volatility[n] - inverse
+            y = beta[n] / volatility[n] - loading - slope * x
+            tilt[n] -= first * x
+            rest += y * y
+            left += y * tilt[n]
+    second = left / rest if rest > _TINY * loading * loading else 0.0
+    for n in range(len(tilt)):
+        if able[n] == 2:
+            x = 1 / volatility[n] - inverse
+            tilt[n] -= second * (beta[n] / volatility[n] - loading - slope * x)
+
+
+@kernel
+def scale_to_tracking_error(
+    rules: Parameters,
+    account: Account,
+    tilt: np.ndarray,
+    active: np.ndarray,
+    able: np.ndarray,
+    count: int,
+    volatility: np.ndarray,
+    recent: np.ndarray,
+    span: tuple[int, int],
+) -> None:
+    """Weights tilt / σ at the tracking error that the scores deserve, into `active`."""
+    gross, squares = 0.0, 0.0
+    for n in range(len(tilt)):
+        active[n] = tilt[n] / volatility[n] if able[n] == 2 else 0.0
+        gross += abs(active[n])
+        squares += tilt[n] * tilt[n]
+    error = deviation(active, recent, span, YEAR_WINDOW, volatility)
+    budget = rules.volatility_target if rules.neutral else rules.tracking_error
+    factor, account.information = 0.0, 0.0
+    if error > 1e-9 * gross:  # only above rounding: a constant return has no volatility
+        account.information = squares / math.sqrt(rules.horizon) / error
+        if math.isinf(budget):
+            budget = error * rules.gross_cap / gross
+        deserved = min(1.0, account.information / rules.enough)
+        factor = account.kelly * deserved * budget / error
+    elif math.isinf(budget):
+        budget = rules.gross_cap  # of weights that never moved
+    total = 0.0
+    for n in range(len(tilt)):
+        active[n] *= factor
+        if able[n] == 2:
+            total += (active[n] * volatility[n]) ** 2
+    account.tracking = error * factor
+    account.spread = math.sqrt(total / max(count, 1))
+    account.aversion = max(account.information, rules.enough) / budget
+
+
+@kernel
+def cap_groups(
+    rules: Parameters,
+    account: Account,
+    active: np.ndarray,
+    groups: np.ndarray,
+    able: np.ndarray,
+    rows: Array[Decision],
+) -> None:
+    """Scale down each group of symbols to its share of the tilt.
+
+    Where there are few groups, a group may have 1.5 times an equal share. A symbol of no group
+    (below 0) is one by itself.
+    """
+    account.group_cap = rules.group_cap
+    if math.isinf(rules.group_cap):
+        return
+    gross = np.zeros(len(active))
+    known = np.zeros(len(active), np.int64)
+    count, total = 0, 0.0
+    for n in range(len(active)):
+        group = groups[n]
+        total += abs(active[n])
+        if group < 0:
+            count += able[n] > 0
+            continue
+        gross[group] += abs(active[n])
+        if able[n] and known[group] == 0:
+            known[group] = 1
+            count += 1
+    account.group_cap = max(rules.group_cap, 1.5 / max(count, 1))
+    cap = account.group_cap * total
+    for n in range(len(active)):
+        group = groups[n]
+        if group >= 0 and gross[group] > cap:
+            active[n] *= cap / gross[group]
+            if active[n] != 0:
+                rows[n].reasons |= GROUP_CAP
