@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel, simulated
 from trading_pipeline_tests.reference.runs import assert_agrees, run_signals
 from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
 
 T = 95
-YEAR = 270  # bars, for what looks back a year
+YEAR = 330  # bars, for what looks back a year
 # No number is a round share of another: what ties at a limit may be rounded to either side.
 SETTINGS = STOPS | {
     "volatility_target": st.sampled_from([0.05, 0.3, inf]),
@@ -59,7 +60,6 @@ def check(seed, costs, profile, inputs, T=T, N=4):
         "eligible": panel.traded & (rng.random(volatility.shape) < 0.9),
         "groups": rng.integers(-1, 3, volatility.shape),
         "kelly": rng.choice([np.nan, 0.1, 0.6, 1.0], T),
-        "beta": rng.uniform(0.4, 1.6, volatility.shape),
         "half_life": rng.choice([np.nan, 2.0, 30.0], T),
     }
     if inputs == "scores":
@@ -81,6 +81,7 @@ def check(seed, costs, profile, inputs, T=T, N=4):
         "shortable": True,
     }
     book = simulated(panel, **terms, **known)
+    known["beta"] = market_beta(panel)
     assert_agrees(book, run_signals(panel, known=known, **terms))
     return book
 
