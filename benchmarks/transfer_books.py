@@ -144,8 +144,6 @@ def rules_figures(universe: Universe, seed: int) -> Figures:
     case, year = surrogate_case(universe, seed), _days(universe)
     basis, terms = case.basis(np.zeros_like(case.score))
     bare, book = bare_book(basis, terms), basis.trade(terms)
-    if not book.gross.any():  # nothing wanted of no score: the benchmark has to be asked for
-        book = basis.trade(terms, score=None, weights=equal_weights(basis))
     own, other = daily(book), daily(bare)
     return _floats(
         {
