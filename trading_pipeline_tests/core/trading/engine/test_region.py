@@ -31,18 +31,24 @@ def scored(seed, N=10):
 
 
 def test_two_holdings_that_drifted_worked_by_hand():
-    """Equal weights of which 0.6 and 0.4 are left; nothing is predicted, c = 0.001, h = 10.
+    """Equal weights of which 0.6 and 0.4 are left; nothing is predicted, and c = 0.001.
 
-    θ = ln 2 / 10 and g = ln 2 / 0.5 = 1.3863, so γ = 1.3863 × 0.5 / 0.04 = 17.3287. Without a tilt
-    Γ² = (wσ)², D³ = 0.0015 w² / γ: D = 0.031469 and 0.024014. Both are further from 0.5 than that,
-    and would go to 0.5 + 0.7 × 0.031469 = 0.522028 and 0.5 - 0.7 × 0.024014 = 0.483190. That is
-    0.005218 more than the whole, of which each pays a half, for their σ are equal.
+    There is no volatility target, so γₘ = 0.3 / 0.2 = 1.5, and without a tilt D³ = 0.0015 w² / 1.5:
+    0.00036 and 0.00016, D = 0.071138 and 0.054288. Both are further from 0.5 than that, and would
+    go to 0.5 + 0.7 × 0.071138 = 0.549797 and 0.5 - 0.7 × 0.054288 = 0.461998. That is 0.011795
+    more than the whole, of which each pays a half, for their σ are equal.
     """
     got = close_of(2, BANDED, held=[0.6, 0.4], costs=DEAR)
-    assert got.account["aversion"] == pytest.approx(17.32868, rel=1e-6)
-    np.testing.assert_allclose(got.rows["band"], [0.031469, 0.024014], atol=1e-6)
-    np.testing.assert_allclose(got.target, [0.519419, 0.480581], atol=1e-6)
-    np.testing.assert_allclose(got.rows["order"], [-80.581, 80.581], atol=1e-3)
+    np.testing.assert_allclose(got.rows["band"], [0.071138, 0.054288], atol=1e-6)
+    np.testing.assert_allclose(got.target, [0.543899, 0.456101], atol=1e-6)
+    np.testing.assert_allclose(got.rows["order"], [-56.101, 56.101], atol=1e-3)
+
+
+def test_the_aversion_to_risk_worked_by_hand():
+    """Without a score IR < i₀: g = ln 2 / 0.5 = 1.3863 at a half-life of h, × 0.5 / 0.04."""
+    assert close_of(2).account["aversion"] == pytest.approx(17.32868, rel=1e-6)
+    # Twice the half-life: θh = 0.34657, 1 - e^-θh = 0.292893, g = 1.183275.
+    assert close_of(2, half_life=20.0).account["aversion"] == pytest.approx(14.79094, rel=1e-6)
 
 
 def test_within_the_region_nothing_is_ordered():
@@ -60,7 +66,7 @@ def test_a_band_of_zero_trades_to_the_aim():
 
 @given(SEEDS, st.sampled_from([nan, 5.0, 60.0]))
 def test_the_half_width_follows_from_costs_risk_and_how_fast_scores_fade(seed, half_life):
-    """D³ = band³ 1.5 c Γ² / (γσ²), Γ² = 2θ (Eρ/σ)² + (wσ)², as the book says it."""
+    """D³ = band³ 1.5 c (2θρ²E³ / (γσ⁴) + w² / γₘ)."""
     known = scored(seed)
     profile = replace(BANDED, band=0.8, gross_cap=0.9)
     got = close_of(10, profile, costs=DEAR, half_life=half_life, **known)
@@ -71,9 +77,8 @@ def test_the_half_width_follows_from_costs_risk_and_how_fast_scores_fade(seed, h
     sigma = known["sigma"]
     rho = sqrt(np.mean((got.stages["active"] * sigma) ** 2))
     held = known["held"] * 0.9  # the exposure comes first: the account may hold no more
-    spread = got.account["exposure"] * rho / sigma
-    moved = 2 * theta * spread**2 + (held * sigma) ** 2
-    width = 0.8 * np.cbrt(1.5 * 0.001 * moved / (aversion * sigma**2))
+    fading = 2 * theta * rho**2 * got.account["exposure"] ** 3 / (aversion * sigma**4)
+    width = 0.8 * np.cbrt(1.5 * 0.001 * (fading + held**2 / 1.5))
     assert got.account["aversion"] == pytest.approx(aversion, rel=1e-9)
     np.testing.assert_allclose(got.rows["band"], width, rtol=1e-9)
 
@@ -104,13 +109,16 @@ def test_what_is_bought_is_paid_by_what_is_sold(seed, band, cap):
 
 @given(SEEDS, st.sampled_from([0.3, 1.0]))
 def test_what_lies_within_its_region_stays_and_the_rest_ends_within(seed, band):
-    """All but one at most: where a symbol's jump would go beyond the whole, it stops on the way."""
+    """All but one at most: where a symbol's jump would go beyond the whole, it stops on the way.
+
+    Aims at 0 are those of weights below it, which are cut after the trade: they are left out.
+    """
     got = close_of(10, replace(BANDED, band=band), costs=DEAR, **scored(seed))
     aim, width, weight = (got.rows[name] for name in ("aim", "band", "weight"))
     inner = np.clip(weight, np.maximum(aim - 0.7 * width, 0), aim + 0.7 * width)
     near = np.abs(weight - aim) <= width + 1e-9
     expected = np.where(near, weight, inner)
-    assert (np.abs(got.target - expected) > 1e-7).sum() <= 1
+    assert (np.abs(got.target - expected) > 1e-7)[aim > 0].sum() <= 1
     stays = got.target == weight
     assert ((got.rows["order"] == 0) == stays).all()
 
