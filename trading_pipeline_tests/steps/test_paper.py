@@ -25,8 +25,9 @@ from trading_pipeline_tests.core.learning.sample_market import dataset, panel
 from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 CAPITAL = 100_000.0
-# Small orders are refused, so that there are vetoes in quiet years too.
-MARKET = replace(SAMPLE, costs=replace(SAMPLE.costs, min_notional=2_500.0))
+# Trades a lot, and small orders are refused, so that there are vetoes in quiet years too.
+COSTS = replace(SAMPLE.costs, min_notional=2_500.0)
+MARKET = replace(SAMPLE, costs=COSTS, limits={"band": 0.1, "tracking_error": 0.2})
 FOLDS = folds(panel().timestamps, MARKET.walk_forward, MARKET.horizon, burn_in(60))
 FIRST = FOLDS["2006-01-01"].test.first
 
@@ -301,9 +302,10 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     returns = rng.normal(0, 0.02, (620, 24)) + rng.normal(0, 0.01, (620, 1))
     wide = panel_of_opens(100 * np.exp(np.cumsum(returns, axis=0)))
     score, able = rng.normal(size=returns.shape), rng.random(returns.shape) < 0.99
+    score[:-2] += 5 * returns[2:]  # some skill
     score[:150] = np.nan
     sigma = np.full(returns.shape, 0.02)
-    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.2})
+    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.005})
     basis = Basis.of(wide, score, able, market)
     assert 0.25 < basis.evidence.share[-1] < 1, "the panel is made for this"
     forecaster = Forecaster(wide, market, [], {}.__getitem__, score)
