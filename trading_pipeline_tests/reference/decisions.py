@@ -9,8 +9,8 @@ from trading_pipeline_tests.reference.account import known
 from trading_pipeline_tests.reference.orders import place
 from trading_pipeline_tests.reference.regions import (
     aversion,
-    fading,
     drifting,
+    fading,
     half_width,
     market_aversion,
     settle_long_only,
@@ -195,11 +195,14 @@ class Decisions:
             for s, weight in weights.items():
                 tilting_ = tilting(theta, plan.spread, exposure, gamma, sigma[s])
                 causes = [drifting(weight, drag, sigma[s]), tilting_]
-                widths[s] = half_width(profile.band, cost, *(causes if exposure else causes[:1]))
+                widths[s] = half_width(profile.band, cost, *causes)
             return widths
 
         terms = {"exposure": exposure, "band": profile.band, "cost": cost, "gamma": drag}
-        settle = settle_neutral if self.shorts else partial(settle_long_only, stuck=stuck)
+        most = min(profile.gross_cap, account.costs.leverage)
+        settle = partial(settle_long_only, stuck=stuck)
+        if self.shorts:
+            settle = partial(settle_neutral, most_gross=most)
         placed = settle(plan, movable, widths_of, **terms)
         left = {s: None if s in able or s not in closes else 0.0 for s in account.holdings}
         return left | placed
@@ -226,7 +229,8 @@ class Decisions:
                 elif holding.signal is not None and self.shorts:
                     veto = "no_score"
             asked = holding.signal if not self.scored else holding.signal is not None
-            if veto and asked and symbol in closes:
+            told = asked or (holding.quantity and veto in ("ineligible", "cooling_off"))
+            if veto and told and symbol in closes:
                 account.outcome.vetoes.add((account.row, symbol, veto))
         return signals, able
 

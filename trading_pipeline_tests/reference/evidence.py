@@ -13,8 +13,8 @@ from statistics import fmean
 from trading_pipeline_tests.reference.decisions import Knowledge, smoothed
 from trading_pipeline_tests.reference.regions import (
     aversion,
-    fading,
     drifting,
+    fading,
     half_width,
     market_aversion,
     settle_long_only,

@@ -32,6 +32,8 @@ def half_width(band, cost, *movements):
 
 def tilting(theta, spread, exposure, gamma, sigma):
     """How an aim moves that deviates by `spread` / σ, fades, and is multiplied by the exposure."""
+    if exposure == 0:
+        return 0.0, gamma, sigma
     return exposure * sqrt(2 * theta) * spread / sigma, gamma / exposure, sigma
 
 
@@ -92,14 +94,18 @@ def settle_long_only(plan, held, widths_of, *, exposure, stuck, band, cost, gamm
     return balance(weights, aims, widths_of(weights), plan.shares, caps, total)
 
 
-def settle_neutral(plan, held, widths_of, *, exposure, band, cost, gamma):
+def settle_neutral(plan, held, widths_of, *, exposure, band, cost, gamma, most_gross=inf):
     """The weights of a neutral account: it shrinks as a whole, and never grows so."""
     most = exposure * sum(abs(v) for v in plan.invested.values())
     gross = sum(abs(weight) for weight in held.values())
     if gross - most > band * (1.5 * cost * gross**2 / gamma) ** (1 / 3):
         held = scaled(held, most / gross)
+    if exposure == 0 or most == 0:
+        return dict.fromkeys(held, 0.0)
     widths = widths_of(held)
-    return {s: place(held[s], exposure * plan.invested[s], widths[s]) for s in held}
+    placed = {s: place(held[s], exposure * plan.invested[s], widths[s]) for s in held}
+    gross = sum(abs(weight) for weight in placed.values())
+    return scaled(placed, most_gross / gross) if gross > most_gross else placed
 
 
 def scaled(weights, factor):

@@ -151,8 +151,8 @@ def plan_of_scores(
         ratio = sum(v * v for v in x.values()) / (sqrt(horizon) * moved)
         size = share * min(1, ratio / least_ratio(bars_per_year)) * tracking / moved
         tilt = {s: size * a for s, a in unit.items()}
-    tilt = cap_groups(tilt, close.group, profile.group_cap, able)
     spread = sqrt(fmean((a * close.sigma[s]) ** 2 for s, a in tilt.items())) if tilt else 0.0
+    tilt = cap_groups(tilt, close.group, profile.group_cap, able)
     precision = {s: close.sigma[s] ** -2 for s in able}
     shares = {s: p / sum(precision.values()) for s, p in precision.items()}
     whole = {s: tilt.get(s, 0.0) for s in able}
@@ -179,7 +179,8 @@ def plan_of_weights(asked, able, close, profile, *, long_only, bars_per_year):
     tracking = tracking_error(
         profile, close, {}, inf, long_only=long_only, bars_per_year=bars_per_year
     )
-    return Plan(held, held, dict.fromkeys(able, inf), shares, 0.0, tracking, 0.0)
+    caps = {s: inf if weight else 0.0 for s, weight in held.items()}  # what none is asked of goes
+    return Plan(held, held, caps, shares, 0.0, tracking, 0.0)
 
 
 def least_ratio(bars_per_year):
