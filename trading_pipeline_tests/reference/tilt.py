@@ -133,7 +133,7 @@ def invest(aims, shares, caps):
 
 
 def plan_of_scores(
-    signals, able, close, profile, share, leverage, *, long_only, horizon, bars_per_year
+    signals, able, close, profile, share, leverage=inf, *, long_only, horizon, bars_per_year
 ):
     """Steps 3 to 6.
 
