@@ -9,6 +9,7 @@ import pandas as pd
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.long_run import critical_value, long_run_variance
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
 _LAGS_PER_HORIZON = 4  # twice the overlap and twice again: shorter windows cover less
@@ -44,27 +45,12 @@ def mean_information_coefficient(coefficients: Floats, horizon: int) -> Estimate
     Returns:
         NaN throughout when fewer than 20 dates have a coefficient ('not available').
 
-    Newey-West variance with 4 h lags, and critical values for a lag window that is a fixed share
-    of the history: Kiefer and Vogelsang, Econometric Theory 21 (2005), table 1, Bartlett, 97.5 %.
+    Newey-West variance with 4 h lags, and the critical values of such a lag window.
     """
     known = coefficients[np.isfinite(coefficients)]
     if len(known) < 20:
         return Estimate(float("nan"))
     lags = min(_LAGS_PER_HORIZON * horizon, len(known) - 1)
-    share = lags / len(known)
-    critical = 1.96 + 2.9694 * share + 0.4160 * share**2 - 0.5324 * share**3
-    reach = critical * np.sqrt(long_run_variance(known, lags) / len(known))
+    reach = critical_value(lags / len(known)) * np.sqrt(long_run_variance(known, lags) / len(known))
     mean = float(known.mean())
     return Estimate(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))
-
-
-def long_run_variance(series: Floats, lags: int) -> float:
-    """Variance of sqrt(T) times the mean of a dependent series (T,), >= 0.
-
-    Bartlett weights 1 - k / (lags + 1). Source: Newey and West, Econometrica 55 (1987).
-    """
-    centred = series - series.mean()
-    covariances = [centred[k:] @ centred[: len(centred) - k] for k in range(lags + 1)]
-    weights = 2 * (1 - np.arange(lags + 1) / (lags + 1))
-    weights[0] = 1.0
-    return max(float(weights @ np.array(covariances)) / len(series), 0.0)

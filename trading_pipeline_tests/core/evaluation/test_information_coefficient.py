@@ -6,9 +6,9 @@ from scipy import stats
 
 from trading_pipeline.core.evaluation.information_coefficient import (
     information_coefficients,
-    long_run_variance,
     mean_information_coefficient,
 )
+from trading_pipeline.core.long_run import long_run_variance
 
 
 def overlapping(rng, n_dates, horizon):
