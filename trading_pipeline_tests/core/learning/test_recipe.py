@@ -40,8 +40,8 @@ def test_a_recipe_that_was_stored_under_old_names_is_the_same(market):
 @pytest.mark.parametrize(
     ("market", "training", "config"),
     [
-        (PLAIN, "19001ae4251d1b4dbfe6662a67837d93", "ff14030a9dc7962bac35150b655a79c6"),
-        (NEUTRAL, "ca78e248fa67b0a34399cbad7fd8cbfb", "6afa5aa14d975413b3586141b06d2315"),
+        (PLAIN, "15953c0f21de193e67193270f63c5198", "ff14030a9dc7962bac35150b655a79c6"),
+        (NEUTRAL, "5bf99e693d82ee11674981af5941cd2f", "6afa5aa14d975413b3586141b06d2315"),
     ],
     ids=["plain", "neutral"],
 )
