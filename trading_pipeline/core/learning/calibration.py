@@ -154,30 +154,42 @@ def calibrate(
     Returns:
         The calibration, and the blend's information coefficient.
     """
-    price, position = _walk(networks, samples, fold.validation)
+    price, position = heads_on(networks, samples, fold.validation)
     rows = slice(fold.validation.first, fold.validation.last + 1)
     known = samples.usable[rows]
     target = np.where(known, targets.price[rows], np.nan)
+    weight, scale, information = best_blend(price, position, target)
+    blend = Calibration(weight, scale, 1, 0, 0, 1).blend(price, position)
+    slope, error = fit_slope(blend, target, market.horizon)
+    seen = slice(fold.train.first, fold.validation.last + 1)
+    sigma = np.where(samples.usable, samples.sigma.double().cpu().numpy(), np.nan)
+    return Calibration(
+        weight=weight,
+        position_scale=scale,
+        slope=slope,
+        slope_error=error,
+        market=market_score(targets.market[seen], sigma[seen], market),
+        half_life=half_life(blend, known, market.horizon),
+    ), information
+
+
+def best_blend(price: Array, position: Array, target: Array) -> tuple[float, float, float]:
+    """Weight of the price head, scale of the position head, and the blend's coefficient.
+
+    Of the blends that are tried, the one with the highest mean correlation; all (L, N), targets NaN
+    where unknown.
+    """
+    known = np.isfinite(target)
     spread = float(position[known].std()) if known.any() else 0.0
     scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
     blends = [Calibration(w, scale, 1, 0, 0, 1).blend(price, position) for w in WEIGHTS]
     scored = [pearson_information_coefficient(each, target) for each in blends]
     best = int(np.argmax(scored))
-    slope, error = fit_slope(blends[best], target, market.horizon)
-    seen = slice(fold.train.first, fold.validation.last + 1)
-    sigma = np.where(samples.usable, samples.sigma.double().cpu().numpy(), np.nan)
-    return Calibration(
-        weight=WEIGHTS[best],
-        position_scale=scale,
-        slope=slope,
-        slope_error=error,
-        market=market_score(targets.market[seen], sigma[seen], market),
-        half_life=half_life(blends[best], known, market.horizon),
-    ), scored[best]
+    return WEIGHTS[best], scale, scored[best]
 
 
-def _walk(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple[Array, Array]:
-    """Price and position on consecutive dates, (L, N) each, the notional book carried along."""
+def heads_on(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple[Array, Array]:
+    """Price and position on consecutive dates, (L, N) each, as predicted: from a flat book on."""
     dates = np.arange(rows.first, rows.last + 1)
     block = Block(slice(rows.first, rows.last + 1), np.arange(samples.usable.shape[1]))
     price, position = [], []

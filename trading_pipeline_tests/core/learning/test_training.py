@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from trading_pipeline.core.learning.calibration import heads_on
 from trading_pipeline.core.learning.losses import block_loss
-from trading_pipeline.core.learning.samples import Samples, block_outputs
+from trading_pipeline.core.learning.samples import Samples, block_outputs, encode_dates
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.training import _seed_of, train_network
-from trading_pipeline.core.learning.validation import pearson_information_coefficient
+from trading_pipeline.core.learning.validation import _prices, pearson_information_coefficient
+from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import TrainingError
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 
@@ -157,6 +160,59 @@ def test_information_is_per_date_across_eight_symbols_and_pooled_below():
     assert pearson_information_coefficient(few, np.full((2, 2), np.nan)) == 0.0
 
 
+def test_blocks_start_from_books_and_not_flat(samples, monkeypatch):
+    """Those of a step are the same whatever was drawn before, and no other step's."""
+    true, seen = NotionalBook.drawn, []
+
+    def drawn(n, generator):
+        seen.append(true(n, generator))
+        return seen[-1]
+
+    monkeypatch.setattr(NotionalBook, "drawn", drawn)
+    budget = recipe(steps=3).training
+    for _ in range(2):
+        train_network(samples, fold(), recipe().model, budget, 0.001, seed=0)
+        torch.rand(5)
+    weights = [book.weight for book in seen]
+    assert all(weight.any() for weight in weights)
+    assert all(torch.equal(weights[n], weights[n + 3]) for n in range(3))
+    assert not torch.equal(weights[0], weights[1])
+
+
+def test_a_symbol_that_cannot_be_traded_is_not_held_in_training(samples, block):
+    """As predictions are made: what is asked for it is nothing, and its book is flat a bar on."""
+    holed = Samples(**{**vars(samples), "usable": samples.usable.copy()})
+    holed.usable[900:910, 1] = False
+    network, seen = TradingNetwork(recipe().model).eval(), []
+    network.heads = lambda z, book: (seen.append(book), TradingNetwork.heads(network, z, book))[1]
+    with torch.inference_mode():
+        block_outputs(network, holed, block)
+    weights = torch.stack(seen)[:, :, 0]
+    assert (weights[1:11, 1] == 0).all()
+    assert (weights[11:, 1] != 0).all()
+    assert (weights[1:, 0] != 0).all()
+
+
+def test_validation_looks_at_books_as_they_are_when_predictions_are_made(samples):
+    """On every date those of a walk; on some, what was asked at the last one through every bar."""
+    network = TradingNetwork(recipe().model).eval()
+    dates = np.arange(900, 940)
+    with torch.inference_mode(), threads_for(network.config):
+        price, _ = heads_on([network], samples, Rows(900, 939))
+        np.testing.assert_array_equal(_prices(network, samples, dates).double().numpy(), price)
+        sparse = _prices(network, samples, np.array([900, 939]))
+        encoded = encode_dates(network, samples, np.array([900, 939]))
+        book = NotionalBook.empty(4)
+        asked = network.heads(encoded[0], book.features()).position
+        for row in range(901, 940):
+            moves = samples.overnight[row], samples.intraday[row], samples.sigma[row - 1]
+            book = advance(book, asked, *moves)
+        naive = network.heads(encoded[1], book.features()).price
+    listed = slice(0, 3)  # GOOG is not yet
+    assert (book.held[listed] == 39).all()
+    torch.testing.assert_close(sparse[1, listed], naive[listed])
+
+
 def test_thread_counts_are_given_back():
     before = torch.get_num_threads()
     with threads_for(ModelConfig.preset("tiny")):
@@ -175,10 +231,11 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
     network = TradingNetwork(recipe().model, seed=0).train()
     alone = []
     for place in (0, 1):
-        torch.manual_seed(_seed_of(0, 1, place))
-        block = sampler.block(0, 1, place)
+        key, block = _seed_of(0, 1, place), sampler.block(0, 1, place)
+        book = NotionalBook.drawn(len(block.symbols), torch.Generator().manual_seed(key))
+        torch.manual_seed(key)
         with threads_for(network.config):
-            outputs = block_outputs(network, samples, block)
+            outputs = block_outputs(network, samples, block, book=book)
         alone.append(
             block_loss(
                 outputs, partial(samples.of_block, block=block), recipe().training, 0.001
