@@ -16,6 +16,10 @@ is what the next return correlates with. The preset is `tiny`, with whole cross-
 newest bar's features finds 0.047, 0.051 and 0.050. With the preset's own cap of 16 symbols a block
 it was 0.027, 0.035 and 0.031: that is what the cap costs a market of 60.
 
+`--position-state` measures what the position state is worth: the blended score out of sample, with
+it and without, on the same planted markets. Measured on 16: +0.0403 ± 0.0015 with it, +0.0416 ±
+0.0017 without, a difference of -0.0013 ± 0.0008. So presets leave it out.
+
 Leaves with 1 where a bar is missed.
 """
 
