@@ -20,16 +20,17 @@ TORCH ?= torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 # Of the web UI: `make ui PORT=3001` where 3000 is taken.
 PORT ?= 3000
 
-# What the backtest engine is timed beside, with what they need and we do not have. backtesting is AGPL
-# and backtrader GPL: so they are in no list of dependencies, and in a folder of their own that only
-# the benchmark looks into.
-RIVALS := backtesting==0.6.6 backtrader==1.9.78.123 bokeh==3.9.2 tornado==6.6.1 xyzservices==2026.9.1
+# What the backtest engine is set beside, with what they need and we do not have. backtesting is AGPL,
+# backtrader and cvxportfolio GPL: so they are in no list of dependencies, and in a folder of their
+# own that only the benchmarks look into.
+RIVALS := backtesting==0.6.6 backtrader==1.9.78.123 bokeh==3.9.2 tornado==6.6.1 xyzservices==2026.9.1 \
+	cvxportfolio==1.5.1 osqp==1.1.3
 RIVALS_STAMP := $(VENV)/rivals/.installed
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning lock docs clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
@@ -60,13 +61,16 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster de
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
 bench: $(STAMP) ## time what has to be fast
-	@set -e; for script in $(filter-out benchmarks/learning.py benchmarks/engine_speed.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out benchmarks/learning.py benchmarks/engine_speed.py benchmarks/transfer.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 bench-engine: $(STAMP) $(RIVALS_STAMP) ## time the backtest engine beside vectorbt, backtesting.py, backtrader
 	@$(BIN)/python benchmarks/engine_speed.py
 
 learning: $(STAMP) ## ask the network to find a planted signal, and nothing in noise; five minutes
 	@$(BIN)/python benchmarks/learning.py
+
+transfer: $(STAMP) $(RIVALS_STAMP) ## ask what scores of known worth become in a book; ten minutes
+	@$(BIN)/python benchmarks/transfer.py
 
 lock: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@grep '^#' constraints.txt > $(VENV)/constraints.txt

@@ -82,6 +82,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             hashes=hashes,
             leaks=leaks_of(home, plan, folds),
             holdings=holdings,
+            without_rules=backtest.without_rules,
         )
     )
     possible = folds_of(panel, plan.recipe)

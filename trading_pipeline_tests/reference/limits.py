@@ -15,12 +15,13 @@ def periods(stamp):
 class Limits:
     """What the account may do, looked at once a bar, at its close."""
 
-    def __init__(self, capital, profile):
-        self.profile, self.equity = profile, capital
+    def __init__(self, capital, profile, bars_per_year):
+        self.profile, self.equity, self.bars_per_year = profile, capital, bars_per_year
         self.now = dict.fromkeys(("day", "week", "month"))
         self.marks = dict.fromkeys(self.now, capital)
         self.breached = dict.fromkeys(self.now, False)
         self.peak, self.size, self.days = capital, 1.0, 0
+        self.aging_peak = capital
         self.turbulent = self.bankrupt = False
 
     def enter(self, stamp):
@@ -57,6 +58,18 @@ class Limits:
                 if 1 - self.equity / self.marks[name] >= limit:
                     self.breached[name] = True
             self._watch_drawdown()
+        if self.equity >= self.aging_peak:
+            self.aging_peak = self.equity
+        else:  # a high of long ago is no reason to hold little
+            self.aging_peak -= (self.aging_peak - self.equity) / self.bars_per_year
+
+    def share(self):
+        """Of the exposure that the volatility target and the caps allow: what drawdown leaves."""
+        if self.bankrupt:
+            return 0.0
+        limit, drawdown = self.profile.drawdown_limit, 1 - self.equity / self.aging_peak
+        left = 1.0 if limit == inf else min(max((limit - drawdown) / limit, 0.0), 1.0)
+        return left * self.size
 
     def _watch_drawdown(self):
         profile, best = self.profile, self.equity > self.peak

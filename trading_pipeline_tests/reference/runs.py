@@ -33,7 +33,7 @@ def walk(panel, *, start, stop, capital, costs, bars_per_year, horizon, profile,
     """Trade every row; `decide(account, limits, t, closes)` at all but the last."""
     terms = {"bars_per_year": bars_per_year, "horizon": horizon, "profile": profile}
     account = Account(panel.symbols, capital=capital, costs=costs, **terms)
-    limits = Limits(capital, profile)
+    limits = Limits(capital, profile, bars_per_year)
     for t in range(start, stop):
         bars, splits, dividends = bars_of(panel, t)
         limits.enter(panel.timestamps[t])
@@ -63,9 +63,7 @@ def run_orders(panel, table, *, shortable, volatility, eligible, **terms):
 def run_signals(panel, *, mandate, shortable, profile, known, **terms):
     """What `simulate` must agree with; `known` holds its inputs by name."""
     long_only = mandate == "long_only" or (profile is not None and profile.long_only)
-    decisions = Decisions(
-        panel, known, shorts=shortable and not long_only, neutral=mandate == "neutral"
-    )
+    decisions = Decisions(panel, known, shorts=shortable and not long_only)
     return walk(panel, decide=decisions.decide, profile=profile, **terms)
 
 

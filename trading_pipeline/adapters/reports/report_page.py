@@ -3,8 +3,10 @@
 Whatever came from outside (names, reasons, warnings, hashes) is escaped where it enters the page.
 """
 
+from collections.abc import Mapping
 from html import escape
 from string import Template
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from trading_pipeline.adapters.reports.html import (
     minus,
     section,
     section_links,
+    signed,
     table,
 )
 from trading_pipeline.adapters.reports.template import PAGE
@@ -25,15 +28,19 @@ from trading_pipeline.adapters.reports.text import (
     Summary,
     between,
     edge_sentence,
+    is_beyond_chance,
     ordinal,
     paired_sentence,
     period,
+    rule_name,
+    rules_sentence,
     trials_sentence,
     waiting_sentence,
     written,
 )
 from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
+from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.verdict import titled
 
@@ -53,6 +60,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
         ),
         *_histories(series, summary),
         _risk(series, events),
+        _rules(summary),
         section(
             "Metrics",
             "Value, and below it the 95 % interval. n/a: not defined for this book.",
@@ -216,6 +224,44 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     ]  # fmt: skip
     chart = chart_html(charts.risk_chart(series, events), "risk")
     return section("Risk events", said, chart, table(["Rule", "Bars", "First", "Last"], rows))
+
+
+def _rules(summary: Summary) -> str:
+    """The book less the same book with one rule off; what saved most comes first."""
+    heading = "What each rule cost or saved"
+    acted = [row for row in summary["rules"] if row["acted"]]
+    if not acted:
+        return section(heading, "", f"<p>{rules_sentence(summary) or 'No rule was on.'}</p>")
+    own = (minus(written(name, summary["strategy"][name]["value"])) for name in COMPARED)
+    rows = [["All rules on", *own]]
+    for row in sorted(acted, key=lambda row: -row["sharpe_difference"]["value"]):
+        name = escape(rule_name(row["rule"]))
+        rows.append([name[0].upper() + name[1:], *(_saved(row, metric) for metric in COMPARED)])
+    never = ", ".join(rule_name(row["rule"]) for row in summary["rules"] if not row["acted"])
+    return section(
+        heading,
+        "The book less the same book with that one rule off, on the same days: above 0 the rule "
+        "saved, below 0 it cost. Coloured: the 95 % interval leaves out 0, as that of one rule in "
+        "twenty does by chance.",
+        f'<p class="lead">{minus(rules_sentence(summary))}</p>',
+        table(["Rule", *(METRICS[name].label for name in COMPARED)], rows, "rules"),
+        f"<p>Never acted, so nothing changes without them: {escape(never)}.</p>" if never else "",
+    )
+
+
+def _saved(row: Mapping[str, Any], metric: str) -> str:
+    """The difference, its interval, and what the book without the rule came to."""
+    difference, form = row[f"{metric}_difference"], f"+{METRICS[metric].form}"
+    kind, ends = "", ""
+    if is_beyond_chance(difference):
+        kind = "saved" if difference["value"] > 0 else "cost"
+    if difference["low"] is not None:
+        ends = f"[{signed(difference['low'], form)}, {signed(difference['high'], form)}]"
+    without = minus(written(metric, row["without"][metric]))
+    return (
+        f'<span class="{kind}">{signed(difference["value"], form)}</span>'
+        f"<small>{ends}</small><small>{without} without</small>"
+    )
 
 
 def _lineage(summary: Summary) -> str:

@@ -61,8 +61,8 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
 .sortable th[aria-sort="descending"] button::after { content: " \\25BC"; }
 .sortable th, .sortable td { padding: 6px 7px; }
 .sortable svg { display: block; width: 72px; height: 24px; margin-left: auto; }
-.met { color: var(--gain); font-weight: 600; }
-.not-met { color: var(--loss); font-weight: 600; }
+.met, .saved { color: var(--gain); font-weight: 600; }
+.not-met, .cost { color: var(--loss); font-weight: 600; }
 .undecidable { color: var(--quiet); font-weight: 600; }
 a { color: inherit; }
 @media (max-width: 600px) {

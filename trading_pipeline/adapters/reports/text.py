@@ -103,6 +103,32 @@ def trials_sentence(summary: Summary) -> str:
     return f"Trials so far: {trials:,}."
 
 
+def rules_sentence(summary: Summary) -> str:
+    """Which rules cost or saved more Sharpe ratio than chance explains; empty without any rule."""
+    acted = [row for row in summary["rules"] if row["acted"]]
+    if not acted:
+        return "No rule ever acted." if summary["rules"] else ""
+    moved = [row for row in acted if is_beyond_chance(row["sharpe_difference"])]
+    if not moved:
+        return "No rule moved the Sharpe ratio by more than chance alone can explain."
+    found = (
+        f"{rule_name(row['rule'])} {written('sharpe', row['sharpe_difference']['value'], '+')}"
+        for row in moved
+    )
+    return f"Rules that moved the Sharpe ratio by more than chance explains: {', '.join(found)}."
+
+
+def rule_name(rule: str) -> str:
+    """'stop loss', 'Kelly cap'."""
+    return titled(rule).replace("kelly", "Kelly")
+
+
+def is_beyond_chance(difference: Numbers) -> bool:
+    """Whether the interval of a difference leaves out zero."""
+    low, high = difference["low"], difference["high"]
+    return low is not None and high is not None and not low <= 0 <= high
+
+
 def summary_text(summary: Summary) -> str:
     """The report in a terminal's words: plain text, lines of at most 96 columns."""
     paired = summary["paired"][summary["benchmark"]]
@@ -119,6 +145,7 @@ def summary_text(summary: Summary) -> str:
         *_wrapped(f"The network: {summary['verdict']['network']}.", ""),
         "",
         *_wrapped(percentile_sentence(summary), ""),
+        *_wrapped(rules_sentence(summary), ""),
         *_wrapped(trials_sentence(summary), ""),
         *(line for text in summary["warnings"] for line in _wrapped(f"Warning: {text}", "")),
     ]

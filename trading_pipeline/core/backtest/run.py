@@ -13,12 +13,15 @@ from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES, Sp
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate
+from trading_pipeline.core.backtest.sweep import sweep
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.benchmark import benchmark_weights
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
-from trading_pipeline.core.trading.profiles import profile_of, without_stops
+from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.rules import without_each_rule
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 
@@ -32,9 +35,9 @@ class Backtest:
     start: int
     stop: int
     strategy: BacktestResult
-    without_stops: BacktestResult
     one_bar_late: BacktestResult  # the latency check: fills one bar later
     baselines: dict[str, BacktestResult]
+    without_rules: dict[str, np.ndarray]  # (K,) equity of the strategy with one rule off, by rule
     random_equity: np.ndarray  # (R, K), quote currency
     score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
     evidence: KellyEvidence  # that sized the managed ones
@@ -122,7 +125,7 @@ def run_backtest(
     capital: float,
     seed: int = 0,
 ) -> Backtest:
-    """Trade the predictions, the baselines and a thousand random portfolios.
+    """Trade the predictions, also with each rule off, the baselines and random portfolios.
 
     Args:
         panel: T rows, N symbols.
@@ -137,13 +140,14 @@ def run_backtest(
     basis = Basis.of(panel, score, eligible, market, half_lives(panel, predictions))
     terms = Terms.of(market, capital)
     late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
+    bare = sweep(basis, terms, without_each_rule(profile_of(market)))
     return Backtest(
         start=basis.start,
         stop=basis.stop,
         strategy=basis.trade(terms),
-        without_stops=basis.trade(replace(terms, profile=without_stops(profile_of(market)))),
         one_bar_late=basis.trade(terms, score=late),
         baselines=basis.trade_baselines(terms),
+        without_rules=dict(zip(bare.names, bare.equity, strict=True)),
         random_equity=random_portfolios(
             panel,
             eligible,
@@ -172,7 +176,7 @@ def inputs_of(
     inputs = Inputs(
         score=score,
         half_life=half_life,
-        weights=configured_benchmark(panel, market),
+        weights=benchmark_weights(panel, eligible, market),
         eligible=eligible,
         groups=groups,
     )
@@ -187,14 +191,6 @@ def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
         row[t[t >= 0]] = predictions["half_life"].to_numpy(float)[t >= 0]
     return row
-
-
-def configured_benchmark(panel: Panel, market: Market) -> np.ndarray | None:
-    """(T, N) weights that the market's entry names; None where it names none."""
-    if not market.benchmark:
-        return None
-    row = [market.benchmark.get(symbol, 0.0) for symbol in panel.symbols]
-    return np.tile(row, (len(panel.timestamps), 1))
 
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:

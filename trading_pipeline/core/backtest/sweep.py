@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.result import Curves
-from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
@@ -24,11 +23,15 @@ from trading_pipeline.core.trading.kelly import kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 
+if TYPE_CHECKING:  # a backtest sweeps too
+    from trading_pipeline.core.backtest.run import Basis
+
 _BLOCK = 4  # accounts that a thread runs before it says so
 _OF_KELLY = (  # what evidence depends on
-    *("long_only", "kelly_fraction", "kelly_floor", "tracking_error", "volatility_target"),
-    *("gross_cap", "symbol_cap", "group_cap", "band"),
+    *("long_only", "kelly_fraction", "kelly_floor", "tracking_error", "symbol_cap", "group_cap"),
+    "band",
 )
+_OF_NEUTRAL = (*_OF_KELLY, "volatility_target", "gross_cap")  # other books are fully invested
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,7 +111,7 @@ def market_under(market: Market, profile: Profile) -> Market:
 
 
 def sweep(
-    basis: Basis,
+    basis: "Basis",
     terms: Terms,
     profiles: Mapping[str, Profile],
     *,
@@ -171,12 +174,13 @@ def sweep(
     )
 
 
-def _caps(basis: Basis, under: Iterable[Terms]) -> list[np.ndarray]:
+def _caps(basis: "Basis", under: Iterable[Terms]) -> list[np.ndarray]:
     """R shares (T,) of the tilt; profiles that differ in other limits share one."""
     known: dict[tuple[Any, ...], np.ndarray] = {}
     caps = []
     for terms in under:
-        key = tuple(getattr(terms.profile, name) for name in _OF_KELLY)
+        names = _OF_NEUTRAL if terms.mandate == "neutral" else _OF_KELLY
+        key = tuple(getattr(terms.profile, name) for name in names)
         if key not in known:
             evidence = kelly_evidence(basis.panel, basis.prepared, basis.inputs, terms)
             known[key] = evidence.share

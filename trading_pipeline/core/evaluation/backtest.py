@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.run import Backtest
 from trading_pipeline.core.evaluation.information_coefficient import information_coefficients
-from trading_pipeline.core.evaluation.metrics import max_drawdown, sharpe
+from trading_pipeline.core.evaluation.metrics import sharpe
 from trading_pipeline.core.evaluation.performance import AccountView, daily_returns, day_closes
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
 from trading_pipeline.core.evaluation.portfolio.risk_events import risk_events
@@ -81,12 +81,10 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         f"risk rule {rule} tripped {count} times"
         for rule, count in _rules_tripped(backtest.strategy)
     ]
-    late, stops = backtest.one_bar_late, backtest.without_stops
+    late = annual_sharpe(backtest.one_bar_late, market)
     warnings.append(
-        f"filled one bar later the Sharpe ratio is {annual_sharpe(late, market):.2f} instead of "
-        f"{annual_sharpe(backtest.strategy, market):.2f}; without stops it is "
-        f"{annual_sharpe(stops, market):.2f} with a maximum drawdown of "
-        f"{float(max_drawdown(_returns(stops))):.1%}"
+        f"filled one bar later the Sharpe ratio is {late:.2f} instead of "
+        f"{annual_sharpe(backtest.strategy, market):.2f}"
     )
     return warnings
 

@@ -28,6 +28,7 @@ from trading_pipeline.core.evaluation.performance import (
     solvent,
 )
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings, portfolio
+from trading_pipeline.core.evaluation.rules import price_of_rules
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
 from trading_pipeline.core.evaluation.verdict import VerdictInputs, reach_verdict
 from trading_pipeline.core.market.market import Market
@@ -59,6 +60,7 @@ class EvaluationInputs:
     warnings: Sequence[str] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     leaks: Sequence[str] = ()  # findings of the leakage checks
+    without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
     replications: int = 1000
     seed: int = 0
@@ -71,6 +73,11 @@ class EvaluationInputs:
             )
         for name, account in {"strategy": self.strategy, **self.baselines}.items():
             _check_account(name, account, len(self.timestamps))
+        for rule, equity in self.without_rules.items():
+            if equity.shape != (len(self.timestamps),) or not np.isfinite(equity).all():
+                raise ValueError(
+                    f"without {rule}: equity must be finite, of shape ({len(self.timestamps)},)"
+                )
         if self.random_equity.ndim != 2 or self.random_equity.shape[1] != len(self.timestamps):
             raise ValueError(
                 f"random_equity has shape {self.random_equity.shape}, "
@@ -136,6 +143,9 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
             inputs.benchmark,
             inputs.holdings,
             resampling,
+        ),
+        "rules": price_of_rules(
+            inputs.timestamps, inputs.strategy.equity, inputs.without_rules, resampling
         ),
         "warnings": list(inputs.warnings),
         "trials": inputs.trials,

@@ -93,14 +93,14 @@ PROFILES: dict[str, Profile] = {
         long_only=True,
         symbol_cap=0.05,
         kelly_fraction=0.10,
-        daily_loss=0.015,
-        weekly_loss=0.03,
-        monthly_loss=0.05,
-        drawdown_limit=0.2,
+        daily_loss=0.023,
+        weekly_loss=0.033,
+        monthly_loss=0.046,
+        drawdown_limit=0.18,
         group_cap=0.3,
-        breaker=2.5,
-        stop_loss=2.5,
-        take_profit=4.0,
+        breaker=3.5,
+        stop_loss=5.0,
+        take_profit=10.0,
     ),
     "moderate": Profile(
         name="moderate",
@@ -111,14 +111,14 @@ PROFILES: dict[str, Profile] = {
         long_only=False,
         symbol_cap=0.08,
         kelly_fraction=0.25,
-        daily_loss=0.025,
-        weekly_loss=0.05,
-        monthly_loss=0.08,
-        drawdown_limit=0.3,
+        daily_loss=0.034,
+        weekly_loss=0.049,
+        monthly_loss=0.068,
+        drawdown_limit=0.26,
         group_cap=0.4,
-        breaker=3.0,
-        stop_loss=3.0,
-        take_profit=5.0,
+        breaker=3.5,
+        stop_loss=5.0,
+        take_profit=10.0,
     ),
     "aggressive": Profile(
         name="aggressive",
@@ -129,14 +129,14 @@ PROFILES: dict[str, Profile] = {
         long_only=False,
         symbol_cap=0.12,
         kelly_fraction=0.50,
-        daily_loss=0.04,
-        weekly_loss=0.08,
-        monthly_loss=0.12,
-        drawdown_limit=0.4,
+        daily_loss=0.057,
+        weekly_loss=0.082,
+        monthly_loss=0.114,
+        drawdown_limit=0.43,
         group_cap=0.5,
-        breaker=4.0,
-        stop_loss=3.5,
-        take_profit=7.0,
+        breaker=3.5,
+        stop_loss=5.0,
+        take_profit=10.0,
     ),
 }
 _GONE = {
@@ -144,6 +144,7 @@ _GONE = {
     "band_floor": "the no-trade region follows from costs and risk, and `band` scales it",
 }
 _CRYPTO_SYMBOL_CAP = {"conservative": 0.15, "moderate": 0.20, "aggressive": 0.30}
+_CRYPTO_BREAKER = 5.5  # × usual volatility: their tails are heavier
 
 
 def profile_of(market: Market) -> Profile:
@@ -156,7 +157,9 @@ def profile_of(market: Market) -> Profile:
         raise ValueError(f"profile must be one of {list(PROFILES)}, was {market.profile!r}")
     profile = PROFILES[market.profile]
     if market.calendar == NEVER_CLOSES:
-        profile = replace(profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name])
+        profile = replace(
+            profile, symbol_cap=_CRYPTO_SYMBOL_CAP[profile.name], breaker=_CRYPTO_BREAKER
+        )
     profile = with_limits(profile, market.limits)
     if isinf(profile.gross_cap):
         raise ValueError("gross_cap must be finite: scores are sized up to it")
@@ -179,8 +182,3 @@ def with_limits(profile: Profile, limits: Mapping[str, float]) -> Profile:
             raise ValueError(f"{name} must be a whole number, was {value}")
     numbers: dict[str, Any] = {name: kinds[name](value) for name, value in limits.items()}
     return replace(profile, **numbers)
-
-
-def without_stops(profile: Profile) -> Profile:
-    """The same limits without stops and take-profit, to show what those cost or save."""
-    return replace(profile, stop_loss=inf, take_profit=inf, trailing_stop=inf)

@@ -134,6 +134,24 @@ def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(giv
     assert places == sorted(places)
 
 
+def test_the_page_lists_rules_from_what_saved_most_to_what_cost_most(given):
+    """A steady loss without the rule, a steady gain, and a rule that never acted."""
+    equity, steps = given.strategy.equity, np.arange(len(given.strategy.equity))
+    without = {
+        "stop_loss": equity * 1.001**steps,
+        "turbulence": equity,
+        "drawdown": equity * 0.999**steps,
+    }
+    html = own_part(page(evaluate(replace(given, without_rules=without)), series(given)))
+    part = html[html.index("What each rule cost or saved</h2>") :]
+    part = part[: part.index("</section>")]
+    marks = ("All rules on", '>Drawdown</td><td><span class="saved">+', ">Stop loss</td>",
+             '<span class="cost">\N{MINUS SIGN}', "Never acted", "turbulence")  # fmt: skip
+    places = [part.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert part.count("without</small>") == 6
+
+
 def test_the_page_needs_nothing_from_outside(given, summary):
     html = own_part(page(summary, series(given)))
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", html)

@@ -10,6 +10,7 @@ from trading_pipeline.adapters.reports.text import (
     markdown_table,
     ordinal,
     paired_sentence,
+    rules_sentence,
     summary_text,
     written,
 )
@@ -135,3 +136,29 @@ def test_a_metric_is_a_row_of_one_table(monkeypatch):
     assert found["strategy"]["worst_day"]["low"] <= lowest
     line = markdown_table(found).splitlines()[-1]
     assert line.startswith(f"| Worst day | {lowest:.1%}".replace("%", "\u00a0%"))
+
+
+def rule(name, value, low, high, acted=True):
+    difference = {"value": value, "low": low, "high": high}
+    return {"rule": name, "acted": acted, "sharpe_difference": difference}
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], ""),
+        ([rule("stop_loss", 0.0, 0.0, 0.0, acted=False)], "No rule ever acted."),
+        ([rule("stop_loss", -0.2, -0.5, 0.1)], "No rule moved the Sharpe ratio by more than"),
+        ([rule("stop_loss", None, None, None)], "No rule moved the Sharpe ratio by more than"),
+        (
+            [rule("stop_loss", -0.2, -0.3, -0.1), rule("kelly_cap", 0.104, 0.01, 0.2),
+             rule("drawdown", 0.3, -0.1, 0.5)],
+            "by more than chance explains: stop loss -0.20, Kelly cap +0.10.",
+        ),
+    ],
+)  # fmt: skip
+def test_rules_that_moved_the_sharpe_ratio_are_named(summary, rows, says):
+    sentence = rules_sentence({**summary, "rules": rows})
+    assert says in sentence
+    assert bool(sentence) == bool(says)
+    assert sentence in " ".join(summary_text({**summary, "rules": rows}).split())

@@ -214,7 +214,7 @@ def test_baselines_are_those_of_the_backtest(history):
             "score": score[t, n],
         }
     )
-    terms = market(limits={"stop_loss": 0.5})
+    terms = market(limits={"stop_loss": 0.5, "breaker": 99})
     expected = run_backtest(panel, predictions, able, terms, CAPITAL)
     got = Basis.of(*history, terms).trade_baselines(Terms.of(terms, CAPITAL))
     assert set(got) == set(expected.baselines)
@@ -222,3 +222,9 @@ def test_baselines_are_those_of_the_backtest(history):
         assert got[name].equity.tobytes() == book.equity.tobytes(), name
     own = swept(history, terms, {"own": profile_of(terms)})
     assert own.equity[0].tobytes() == expected.strategy.equity.tobytes()
+    bare = expected.without_rules
+    assert "trailing_stop" not in bare, "it is off"
+    assert np.array_equal(bare["turbulence"], expected.strategy.equity), "it never acted"
+    without_stop = {"stop_loss": with_limits(profile_of(terms), {"stop_loss": inf})}
+    assert np.array_equal(bare["stop_loss"], swept(history, terms, without_stop).equity[0])
+    assert not np.array_equal(bare["stop_loss"], expected.strategy.equity)

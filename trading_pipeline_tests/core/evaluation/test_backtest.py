@@ -36,11 +36,12 @@ def backtest(predictions):
 
 def test_every_book_starts_with_the_same_capital_on_the_first_scored_bar(backtest):
     assert (backtest.start, backtest.stop) == (1500, 1801)
-    books = [backtest.strategy, backtest.without_stops, *backtest.baselines.values()]
+    books = [backtest.strategy, *backtest.baselines.values()]
     for book in books:
         assert book.equity[0] == 50_000.0
         assert len(book.equity) == 301
-    assert (backtest.random_equity[:, 0] == 50_000.0).all()
+    for equity in (backtest.random_equity, np.stack(list(backtest.without_rules.values()))):
+        assert (equity[:, 0] == 50_000.0).all()
     assert backtest.random_equity.shape == (1000, 301)
 
 

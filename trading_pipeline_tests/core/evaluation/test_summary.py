@@ -22,7 +22,7 @@ def summary():
 def test_summary_has_every_key_of_the_contract(summary):
     assert {
         "market", "period", "verdict", "strategy", "baselines", "scoreboard", "warnings", "trials",
-        "data_hash", "code_version", "config_hash", "paired", "random_percentile",
+        "data_hash", "code_version", "config_hash", "paired", "random_percentile", "rules",
     } <= set(summary)  # fmt: skip
     assert tuple(summary["strategy"]) == tuple(metrics.METRICS)
     assert all(
@@ -36,6 +36,14 @@ def test_summary_has_every_key_of_the_contract(summary):
         "days": 399,
     }
     assert (summary["data_hash"], summary["lineage"]) == ("d1", {"folds": "3"})
+
+
+def test_what_rules_cost_or_saved_leaves_every_other_number_as_it_is(summary):
+    given = inputs()
+    found = evaluate(replace(given, without_rules={"stop_loss": given.strategy.equity}))
+    assert [row["rule"] for row in found["rules"]] == ["stop_loss"]
+    assert summary["rules"] == []
+    assert {**found, "rules": []} == summary
 
 
 def test_the_benchmark_is_the_first_of_the_baselines():
@@ -183,6 +191,7 @@ def test_too_few_days_are_refused_with_the_number_needed():
         ({"trials": 0}, "at least 1, or None"),
         ({"random_equity": np.ones((3, 5))}, r"\(3, 5\), expected \(R, 400\)"),
         ({"random_equity": np.full((3, 400), np.nan)}, "random_equity has values"),
+        ({"without_rules": {"stop_loss": np.ones(3)}}, r"without stop_loss: .* shape \(400,\)"),
         ({"timestamps": pd.bdate_range("2010-01-04", periods=400)}, "must be UTC"),
         ({"timestamps": pd.DatetimeIndex(["2010-01-04"] * 400, tz="UTC")}, "each after"),
     ],

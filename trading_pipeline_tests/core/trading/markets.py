@@ -18,6 +18,7 @@ from trading_pipeline.core.trading.trader import Trader
 
 FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0, participation=inf)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
+NAMES = (*SYMBOLS, "GGG", "HHH", "III", "JJJ")  # for a cross-section
 
 
 def stamps(T: int, start: str = "2024-01-01", step: str = "1D") -> pd.DatetimeIndex:
@@ -46,15 +47,15 @@ def panel_of(
     grids["volume"] = np.where(np.isnan(close), np.nan, traded)
     t, n = np.nonzero(~np.isnan(close))
     at = stamps(len(close), start)
-    names = np.array(SYMBOLS, dtype=object)[n]
+    names = np.array(NAMES, dtype=object)[n]
     bars = pd.DataFrame({"timestamp": at[t], "symbol": pd.Series(names, dtype="str")})
     bars = bars.assign(**{name: grid[t, n] for name, grid in grids.items()})
-    events = [(at[t], SYMBOLS[n], "split", value) for (t, n), value in (split or {}).items()]
-    events += [(at[t], SYMBOLS[n], "dividend", cash) for (t, n), cash in (dividend or {}).items()]
+    events = [(at[t], NAMES[n], "split", value) for (t, n), value in (split or {}).items()]
+    events += [(at[t], NAMES[n], "dividend", cash) for (t, n), cash in (dividend or {}).items()]
     actions = empty_actions()
     if events:
         actions = check_actions(pd.DataFrame(events, columns=list(ACTION_COLUMNS)))
-    return Panel.of(bars, actions, symbols=SYMBOLS[: shape[1]])
+    return Panel.of(bars, actions, symbols=NAMES[: shape[1]])
 
 
 def panel_of_opens(opens):

@@ -1,7 +1,6 @@
 """The table of risk profiles, and the ones that cannot exist."""
 
 from dataclasses import replace
-from math import isinf
 
 import pytest
 
@@ -15,7 +14,7 @@ from trading_pipeline.core.trading.engine.reasons import (
     reason,
     reasons_in,
 )
-from trading_pipeline.core.trading.profiles import PROFILES, profile_of, without_stops
+from trading_pipeline.core.trading.profiles import PROFILES, profile_of
 
 MARKET = Market(name="m", source="s", symbols=("X",), start="2020-01-01")
 TABLE = {
@@ -74,13 +73,6 @@ def test_a_market_can_have_limits_of_its_own():
 def test_absurd_limits_are_refused(limits, complaint):
     with pytest.raises(ValueError, match=complaint):
         profile_of(replace(MARKET, limits=limits))
-
-
-def test_stops_can_be_left_out():
-    bare = without_stops(PROFILES["moderate"])
-    assert isinf(bare.stop_loss)
-    assert isinf(bare.take_profit)
-    assert bare.halve == PROFILES["moderate"].halve
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,7 @@ class Parameters(Profile, Costs, Record, without=_UNREAD):
     alpha: float  # of the smoothing
     cost: float  # of a trade, fraction of its notional
     enough: float  # information ratio a bar that deserves the whole tracking error
+    market_aversion: float  # to risk of the total exposure
     ageing: float  # part of a drawdown by which its peak sinks in a bar
     horizon: int  # bars
     managed: int  # 1: by a profile

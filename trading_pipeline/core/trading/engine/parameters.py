@@ -23,6 +23,7 @@ _UNMANAGED = (  # limits that are off without a profile; the others are not look
 )
 SMOOTHED = 0.25  # of the horizon, over which scores are smoothed
 ENOUGH = 0.5  # information ratio a year that deserves the whole tracking error
+LONG_RUN = 0.3  # Sharpe ratio a year that markets may be expected to have
 
 
 def parameters_of(terms: Terms, *, scored: bool) -> Array[Parameters]:
@@ -80,12 +81,14 @@ def _limits(terms: Terms) -> dict[str, float]:
     if profile is None:
         return dict.fromkeys(_UNMANAGED, inf)
     known = {name: each for name, each in asdict(profile).items() if name in _NAMES}
-    year = terms.bars_per_year
+    year, target = terms.bars_per_year, profile.volatility_target
     return known | {
-        "volatility_target": profile.volatility_target / sqrt(year),
+        "volatility_target": target / sqrt(year),
         "tracking_error": profile.tracking_error / sqrt(year),
         "enough": ENOUGH / sqrt(year),
         "ageing": 1 / year,
+        # Whose best exposure has the target's volatility; without one, a fifth a year.
+        "market_aversion": LONG_RUN / (0.2 if isinf(target) else target),
         "alpha": min(1.0, 2 / (SMOOTHED * terms.horizon + 1)),
         **{name: getattr(profile, name) * sqrt(terms.horizon) for name in _STOPS},
     }

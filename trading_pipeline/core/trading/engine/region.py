@@ -37,16 +37,20 @@ def half_widths(
     """Distance from the aim at which each symbol begins to be traded, in weights."""
     spread = account.exposure * account.spread
     for n in range(len(widths)):
-        sigma, moved = volatility[n], held[n] * held[n]  # movement / σ²
+        sigma = volatility[n]
+        moved = held[n] * held[n] / rules.market_aversion  # movement / σ², over aversion
         if sigma > 0:
-            moved += 2 * theta * (spread / (sigma * sigma)) ** 2
-        widths[n] = rules.band * _cube_root(1.5 * rules.cost * moved / account.aversion)
+            # E times the tilt that is best at γ is what is best at γ / E.
+            moved += (
+                2 * theta * (spread / (sigma * sigma)) ** 2 * account.exposure / account.aversion
+            )
+        widths[n] = rules.band * _cube_root(1.5 * rules.cost * moved)
 
 
 @kernel
-def exposure_band(rules: Parameters, account: Account, gross: float) -> float:
+def exposure_band(rules: Parameters, gross: float) -> float:
     """Change of the gross weight that is not worth its cost: all holdings as one position."""
-    return float(rules.band * _cube_root(1.5 * rules.cost * gross * gross / account.aversion))
+    return rules.band * _cube_root(1.5 * rules.cost * gross * gross / rules.market_aversion)
 
 
 @kernel

@@ -199,7 +199,7 @@ def _to_targets(
             gross += abs(held[n])
         whole += abs(invested[n])
     total = max(account.exposure * whole - waiting, 0.0)
-    account.exposure_band = exposure_band(rules, account, gross)
+    account.exposure_band = exposure_band(rules, gross)
     near = abs(gross - total) <= account.exposure_band
     if total == 0:
         return

@@ -126,12 +126,12 @@ def scale_to_tracking_error(
     factor, account.information = 0.0, 0.0
     if error > 1e-9 * gross:  # only above rounding: a constant return has no volatility
         account.information = squares / math.sqrt(rules.horizon) / error
-        if math.isinf(budget):
-            budget = error * rules.gross_cap / gross
+        if rules.neutral:
+            budget = min(budget, error * min(rules.gross_cap, rules.leverage) / gross)
         deserved = min(1.0, account.information / rules.enough)
         factor = account.kelly * deserved * budget / error
     elif math.isinf(budget):
-        budget = rules.gross_cap  # of weights that never moved
+        budget = rules.gross_cap  # there is no tilt to scale
     total = 0.0
     for n in range(len(tilt)):
         active[n] *= factor

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel, simulated
 from trading_pipeline_tests.reference.runs import assert_agrees, run_signals
 from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
 
 T = 95
+YEAR = 330  # bars, for what looks back a year
 # No number is a round share of another: what ties at a limit may be rounded to either side.
 SETTINGS = STOPS | {
     "volatility_target": st.sampled_from([0.05, 0.3, inf]),
@@ -24,9 +26,9 @@ SETTINGS = STOPS | {
     "group_cap": st.sampled_from([inf, 0.3]),
     "breaker": st.sampled_from([inf, 1.1, 1.5]),
     "limit_entry": st.sampled_from([0.0, 0.3]),
-    "span": st.sampled_from([1, 10]),
-    "band": st.sampled_from([0.0, 0.193]),
-    "band_floor": st.sampled_from([0.0, 0.0107]),
+    "tracking_error": st.sampled_from([0.021, 0.2]),
+    "drawdown_limit": st.sampled_from([inf, 0.207]),
+    "band": st.sampled_from([0.0, 1.0]),
 }
 LIMITS = st.sampled_from(
     [
@@ -46,20 +48,24 @@ def profiles(draw):
     return replace(PROFILES[name], **chosen, **draw(LIMITS))
 
 
-def check(seed, costs, profile, inputs):
+def check(seed, costs, profile, inputs, T=T, N=4):
     """`inputs`: scores, weights, or bare weights without a profile."""
-    panel = rough_panel(seed, T)
+    panel = rough_panel(seed, T, N)
     rng = np.random.default_rng(seed + 9)
-    scores = random_scores(seed, panel, missing=0.2)
+    scores = random_scores(seed, panel, missing=0.2) * rng.choice([0.01, 1.0])
     volatility = rng.uniform(0.005, 0.05, panel.close.shape)
     volatility[rng.random(volatility.shape) < 0.05] = np.nan
     known = {
         "volatility": volatility,
         "eligible": panel.traded & (rng.random(volatility.shape) < 0.9),
         "groups": rng.integers(-1, 3, volatility.shape),
-        "kelly": rng.choice([np.nan, 0.1, 0.6, 3.0], T),
+        "kelly": rng.choice([np.nan, 0.1, 0.6, 1.0], T),
+        "half_life": rng.choice([np.nan, 2.0, 30.0], T),
     }
-    known |= {"score": scores} if inputs == "scores" else {"weights": scores / 5}
+    if inputs == "scores":
+        known |= {"score": scores, "weights": benchmark(rng, volatility.shape)}
+    else:
+        known |= {"weights": scores / 5}
     if inputs == "bare":
         profile = None
     both = bool(rng.random() < 0.5) and (profile is None or not profile.long_only)
@@ -75,8 +81,16 @@ def check(seed, costs, profile, inputs):
         "shortable": True,
     }
     book = simulated(panel, **terms, **known)
+    known["beta"] = market_beta(panel)
     assert_agrees(book, run_signals(panel, known=known, **terms))
     return book
+
+
+def benchmark(rng, shape):
+    """(T, N) weights of a market, with rows that are not known."""
+    weights = rng.dirichlet(np.ones(shape[1]), shape[0])
+    weights[rng.random(shape[0]) < 0.3] = np.nan
+    return weights
 
 
 INPUTS = st.sampled_from(["scores", "scores", "weights", "bare"])
@@ -84,13 +98,21 @@ INPUTS = st.sampled_from(["scores", "scores", "weights", "bare"])
 
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_the_engine_equals_the_reference(seed, costs, profile, inputs):
-    """Smoothing, volatility, caps, loss limits, drawdown, turbulence, bands, blocks, ruin."""
+    """Tilt, volatility, caps, regions, loss limits, drawdown, turbulence, blocks, ruin."""
     check(seed, costs, profile, inputs)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
+def test_the_engine_equals_the_reference_across_symbols(seed, costs, profile, inputs):
+    """With enough of them for tilts without β and money."""
+    check(seed, costs, profile, inputs, N=10)
 
 
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs):
-    """The same, for longer."""
+    """The same, for longer, and through more than a year."""
     check(seed, costs, profile, inputs)
+    check(seed, costs, profile, inputs, T=YEAR, N=10)

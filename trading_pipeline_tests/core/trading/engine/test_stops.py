@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.trading.profiles import PROFILES, without_stops
+from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import panel_of, simulated
 
 HORIZON, SIGMA = 4, 0.05
 STOP, TAKE = 3.0, 5.0  # moderate's
 OFF = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99)
 RULES = replace(PROFILES["moderate"], volatility_target=inf, starting_cap=1.0, **OFF)
+NO_STOPS = replace(RULES, stop_loss=inf, take_profit=inf)
 SLIP = Costs(fee=0.001, slippage=0.01, borrow=0, debit=0, min_notional=0, leverage=1.5)
 
 
@@ -171,6 +172,6 @@ def test_an_order_that_closes_anyway_needs_no_stop():
 
 
 def test_without_stops_a_position_rides_through():
-    book = run(**bars(CALM, CALM, (60, 60, 60, 60)), profile=without_stops(RULES))
+    book = run(**bars(CALM, CALM, (60, 60, 60, 60)), profile=NO_STOPS)
     assert exits(book).empty
     assert book.quantity[2, 0] > 0

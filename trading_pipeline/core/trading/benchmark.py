@@ -1,0 +1,34 @@
+"""What a long-only account holds without a tilt: an index of its market, restored monthly."""
+
+import numpy as np
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.trailing import hold_over_gaps
+from trading_pipeline.core.trading.engine.dtypes import periods_of
+
+
+def benchmark_weights(panel: Panel, eligible: np.ndarray, market: Market) -> np.ndarray:
+    """(T, N) weights of the benchmark at each close, which sum to 1 where it has any member.
+
+    At the first bar of every month they are the weights that the market's entry names, over the
+    symbols eligible then, or equal ones; until the next month they drift with adjusted prices, as
+    those of an index do that nobody trades in between.
+
+    Args:
+        eligible: (T, N) bool. What is known at a row does not change when later rows are cut off.
+    """
+    named = np.array([market.benchmark.get(symbol, 0.0) for symbol in panel.symbols])
+    shares = named if market.benchmark else np.ones(len(panel.symbols))
+    price = hold_over_gaps(panel.adjusted_close)
+    month = periods_of(panel.timestamps)[:, 2]
+    starts = np.flatnonzero(np.diff(month, prepend=-1))
+    weights = np.zeros(price.shape)
+    for start, stop in zip(starts, [*starts[1:], len(price)], strict=True):
+        members = eligible[start] & (price[start] > 0)
+        weights[start:stop] = np.where(
+            members, shares * price[start:stop] / np.where(members, price[start], 1.0), 0.0
+        )
+    total = weights.sum(axis=1, keepdims=True)
+    drifted: np.ndarray = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return drifted

@@ -1,0 +1,29 @@
+"""The rules of a profile that can be switched off, so that what each cost or saved can be seen."""
+
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+from trading_pipeline.core.trading.profiles import Profile
+
+# The limits that switch each rule off, whatever the others are.
+RULES: dict[str, dict[str, Any]] = {
+    "volatility_target": {"volatility_target": inf},
+    "kelly": {"starting_cap": 1.0, "kelly_floor": 1.0},  # the whole tilt, whatever the evidence
+    "drawdown_control": {"drawdown_limit": inf},
+    "halving": {"halve": inf, "flat": inf},
+    "loss_limits": {"daily_loss": inf, "weekly_loss": inf, "monthly_loss": inf},
+    "turbulence": {"breaker": inf},
+    "stop_loss": {"stop_loss": inf},
+    "take_profit": {"take_profit": inf},
+    "trailing_stop": {"trailing_stop": inf},
+    "symbol_cap": {"symbol_cap": inf},
+    "group_cap": {"group_cap": inf},
+    "no_trade_region": {"band": 0.0},
+}
+
+
+def without_each_rule(profile: Profile) -> dict[str, Profile]:
+    """The same profile with one of RULES off, by rule; those that are off already are left out."""
+    bare = {rule: replace(profile, **off) for rule, off in RULES.items()}
+    return {rule: each for rule, each in bare.items() if each != profile}
