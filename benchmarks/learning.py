@@ -1,6 +1,7 @@
 """Whether the network learns what is there, and nothing where nothing is.
 
     python benchmarks/learning.py [--noise 10] [--planted 1] [--walk 1]
+    python benchmarks/learning.py --position-state 12
 
 60 symbols, 1,500 days. Four features persist from day to day (an autoregression of 0.9). In the
 planted market the next return correlates 0.05 with the first of them; in the noise it correlates
@@ -14,6 +15,10 @@ is what the next return correlates with. The preset is `tiny`, with whole cross-
 0.036 here, and 0.038, 0.035 and 0.040 on three other such markets, where a ridge regression on the
 newest bar's features finds 0.047, 0.051 and 0.050. With the preset's own cap of 16 symbols a block
 it was 0.027, 0.035 and 0.031: that is what the cap costs a market of 60.
+
+`--position-state` measures what the position state is worth: the blended score out of sample, with
+it and without, on the same planted markets. Measured on 16: +0.0403 ± 0.0015 with it, +0.0416 ±
+0.0017 without, a difference of -0.0013 ± 0.0008. So presets leave it out.
 
 Leaves with 1 where a bar is missed.
 """
@@ -32,20 +37,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trading_pipeline.core.features.catalog import NAMES
+from trading_pipeline.core.learning.calibration import best_blend, heads_on
 from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.recipe import Recipe
-from trading_pipeline.core.learning.samples import Samples, encode_dates
+from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.training import train_network
 from trading_pipeline.core.learning.validation import pearson_information_coefficient
-from trading_pipeline.core.learning.walkforward import fold_rows
+from trading_pipeline.core.learning.walkforward import Rows, fold_rows
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
-from trading_pipeline.core.model.network import threads_for
-from trading_pipeline.core.model.position import NotionalBook
 
 DAYS, SYMBOLS, FEATURES, FIRST_TEST, HORIZON = 1500, 60, 4, 700, 1
 PERSISTENCE, PLANTED, SIGMA = 0.9, 0.05, 0.02
@@ -100,12 +104,43 @@ def samples_of(features: NDArray[np.float64], target: NDArray[np.float64]) -> Sa
 def out_of_sample(samples: Samples, seed: int) -> float:
     """Train on the days before the fold; the information coefficient on those of the fold."""
     network, _ = train_network(samples, FOLD, MODEL, TRAINING, cost=0.001, seed=seed)
-    dates = np.arange(FOLD.test.first, FOLD.test.last + 1)
-    with torch.inference_mode(), threads_for(MODEL):
-        encoded = encode_dates(network, samples, dates).flatten(0, 1)
-        price = network.heads(encoded, NotionalBook.empty(len(encoded)).features()).price
-    score = price.view(len(dates), SYMBOLS).double().numpy()
-    return pearson_information_coefficient(score, samples.price[dates].double().numpy())
+    price, _ = heads_on([network], samples, FOLD.test)
+    return pearson_information_coefficient(price, targets_on(samples, FOLD.test))
+
+
+def with_and_without(seed: int) -> tuple[float, float]:
+    """The coefficient of the blended score, with the position state and without it."""
+    samples, found = market(seed, PLANTED), []
+    for position_state in (True, False):
+        model = replace(MODEL, position_state=position_state)
+        network, _ = train_network(samples, FOLD, model, TRAINING, cost=0.001, seed=seed)
+        price, position = heads_on([network], samples, FOLD.validation)
+        weight, scale, _ = best_blend(price, position, targets_on(samples, FOLD.validation))
+        price, position = heads_on([network], samples, FOLD.test)
+        blend = weight * price + (1 - weight) * scale * position
+        found.append(pearson_information_coefficient(blend, targets_on(samples, FOLD.test)))
+    return found[0], found[1]
+
+
+def targets_on(samples: Samples, rows: Rows) -> NDArray[np.float64]:
+    """What came true, (L, N)."""
+    target: NDArray[np.float64] = samples.price[rows.first : rows.last + 1].double().numpy()
+    return target
+
+
+def ablation(count: int) -> None:
+    """Print both coefficients of each market, and the mean difference with its standard error."""
+    pairs = []
+    for seed in range(count):
+        pairs.append(with_and_without(seed))
+        with_it, without = pairs[-1]
+        print(f"planted {seed}: {with_it:+.4f} with position state, {without:+.4f} without")
+    pair = np.array(pairs)
+    for label, values in zip(
+        ("with", "without", "with - without"), (*pair.T, pair[:, 0] - pair[:, 1]), strict=True
+    ):
+        error = values.std(ddof=1) / np.sqrt(count)
+        print(f"{label}: {values.mean():+.4f} ± {error:.4f}, the mean of {count} markets")
 
 
 def planted_panel(seed: int) -> Panel:
@@ -178,7 +213,11 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=1, help="markets with something to find")
     parser.add_argument("--noise", type=int, default=10, help="markets with nothing to find")
     parser.add_argument("--walk", type=int, default=1, help="the same from bars to predictions")
+    parser.add_argument("--position-state", type=int, default=0, help="markets of the ablation")
     given = parser.parse_args()
+    if given.position_state:
+        ablation(given.position_state)
+        return
     print(f"{len(FOLD.test)} days out of sample, {SYMBOLS} symbols")
     planted = measured("planted", given.planted, lambda n: out_of_sample(market(n, PLANTED), n))
     planted += measured("planted, from bars on", given.walk, walk)

@@ -20,7 +20,7 @@ from trading_pipeline.errors import CheckpointError
 
 INPUTS = ("features", "book")
 OPSET = 20
-_CARRIED = ("fingerprint", "catalog_hash", "features", "blend", "train_end", "last_target")
+_CARRIED = ("fingerprint", "catalog_hash", "features", "calibration", "train_end", "last_target")
 
 
 class _FromRawFeatures(nn.Module):
@@ -47,8 +47,8 @@ def export_onnx(checkpoint: dict[str, Any], folder: Path, name: str) -> list[Pat
 
     Each takes `features` (B, T, F), float32, as the feature store has them (NaN where missing), and
     `book` (B, 5), the notional book's features, for any B; and gives the fields of `Outputs`. What
-    a reader needs besides (the columns' names, the blend of the heads, the last bar seen) is in the
-    files' metadata.
+    a reader needs besides (the columns' names, how the heads become a score, the last bar seen) is
+    in the files' metadata.
 
     Raises:
         CheckpointError: the packages of the extra `onnx` are not installed.

@@ -74,7 +74,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             strategy=view_of(backtest.strategy),
             baselines={name: view_of(result) for name, result in backtest.baselines.items()},
             random_equity=backtest.random_equity,
-            ic=coefficient_table(panel, backtest, targets.price),
+            ic=coefficient_table(panel, backtest, targets.price, market),
             trials=trials,
             trial_sharpes=sharpes,
             capital=capital,

@@ -102,6 +102,8 @@ class Forecaster:
         data = self._dataset(row)
         for earlier in range(self.next_row, row + 1):
             self.history[earlier] = self.predictor.step(data, earlier).score
+            if data.eligible[earlier].any():  # else the table has no row that would say it
+                self.half_life[earlier] = self.predictor.calibration.half_life
         self.next_row = row + 1
         return self.history[row], data
 

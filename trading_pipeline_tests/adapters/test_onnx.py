@@ -31,7 +31,7 @@ def checkpoint():
         "fingerprint": "f" * 64,
         "catalog_hash": "c" * 64,
         "features": [f"feature_{n}" for n in range(12)],
-        "blend": {"weight": 0.5, "position_scale": 1.0, "market": 0.1},
+        "calibration": {"weight": 0.5, "slope": 0.8},
         "train_end": "2005-12-30T00:00:00+00:00",
         "last_target": "2006-01-31T00:00:00+00:00",
     }
@@ -72,4 +72,4 @@ def test_a_file_says_what_it_is_and_what_it_has_seen(checkpoint, files):
     said = runtime.InferenceSession(files[0]).get_modelmeta().custom_metadata_map
     assert json.loads(said["features"]) == checkpoint["features"]
     assert json.loads(said["last_target"]) == "2006-01-31T00:00:00+00:00"
-    assert json.loads(said["blend"]) == checkpoint["blend"]
+    assert json.loads(said["calibration"]) == checkpoint["calibration"]

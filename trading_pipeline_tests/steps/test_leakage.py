@@ -75,11 +75,14 @@ def test_clean_predictions_pass_and_altered_ones_do_not(stored, instance, model)
     )
     assert stored.predictions(MARKET).passed(KEY) is True
     said = model[1]
-    later = said.groupby("symbol")["score"].shift(-1).fillna(0.0)
-    stored.predictions(MARKET).write(KEY, said.assign(score=later), "made from these")
+    later = said.groupby("symbol")["volatility"].shift(-1).fillna(0.01)
+    stored.predictions(MARKET).write(KEY, said.assign(volatility=later), "made from these")
     failed = check(stored, instance)
     assert not failed.passed
-    assert f"predictions, stored: score of {said['symbol'][0]} at 2006-01-03" in failed.description
+    assert (
+        f"predictions, stored: volatility of {said['symbol'][0]} at 2006-01-03"
+        in failed.description
+    )
     assert stored.predictions(MARKET).passed(KEY) is False
 
 

@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import time
+from copy import deepcopy
 from dataclasses import replace
 
 import dagster as dg
@@ -96,7 +97,7 @@ def test_curves_go_on_after_a_kill_and_begin_anew_with_another_training(home, in
     plan = Plan(MARKET, preset="tiny")
     recipe = shorten(6, 3)(plan)
     store, runs = home.checkpoints(MARKET), []
-    whole = train_fold(dataset(), fold(), recipe, save=lambda saved: runs.append(dict(saved)))
+    whole = train_fold(dataset(), fold(), recipe, save=lambda saved: runs.append(deepcopy(saved)))
     folder = home.curves(MARKET, NAME) / "seed-0"
     folder.mkdir(parents=True)
     (folder / "events.out.tfevents.0").write_bytes(b"")

@@ -67,6 +67,14 @@ def page(summary: Summary, series: ReportSeries) -> str:
             _metrics_table(summary),
         ),
         section(
+            "What the scores knew",
+            "Mean rank correlation across symbols between a score and the return that followed, "
+            "without the market's part of it, and below it the 95 % interval. Minus the "
+            "volatility, momentum and reversal need no model; the last line is what the scores "
+            "know beyond these three.",
+            _coefficients(summary),
+        ),
+        section(
             "Expected performance",
             "Promised and measured. Met: the whole interval clears the easier end of the promised "
             "range. Not met: it wholly misses it. The profile that ran is marked; the others hold "
@@ -188,6 +196,27 @@ def _metrics_table(summary: Summary) -> str:
     ]
     heads = (escape(titled(name).capitalize()) for name in books)
     return table(["", *heads], rows, "metrics")
+
+
+_KNOWING = {
+    "ic": "The network's scores",
+    "minus_sigma": "Minus the volatility",
+    "momentum": "Momentum, 12 months but the last",
+    "reversal": "Reversal of the last month",
+    "beyond": "The scores beyond these three",
+}
+
+
+def _coefficients(summary: Summary) -> str:
+    found = summary["information_coefficients"]
+    if not found:
+        return "<p>Not available: it takes eight symbols at a date.</p>"
+    rows = [
+        [label, _number("information_coefficient", found[name], "+")]
+        for name, label in _KNOWING.items()
+        if name in found
+    ]
+    return table(["", METRICS["information_coefficient"].label], rows)
 
 
 def _scoreboard(summary: Summary) -> str:

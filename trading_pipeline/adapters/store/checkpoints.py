@@ -15,7 +15,7 @@ from trading_pipeline.adapters.code_version import code_version
 from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
 from trading_pipeline.errors import CheckpointError
 
-FORMAT = 2
+FORMAT = 3
 _DIGEST_BYTES = 32
 _AGAIN = "run `trading-pipeline train`"
 # What torch raises for a file that is cut short, is no file of torch's, or is no plain data.

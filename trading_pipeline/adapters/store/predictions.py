@@ -23,6 +23,7 @@ COLUMNS = (
     "position",
     "volatility",
     "risk",
+    "half_life",
 )
 _FINGERPRINT = b"fingerprint"
 

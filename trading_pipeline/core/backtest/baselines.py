@@ -59,14 +59,14 @@ def momentum(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     Source: Jegadeesh and Titman, Returns to Buying Winners and Selling Losers (1993), skipping
     the last month as is usual since Fama and French (1996).
     """
-    earned = _earned(panel, span.bars_per_year, span.bars_per_year // 12)
-    return _monthly(panel, span, lambda t: _best(earned[t], eligible[t]))
+    rise = earned(panel, span.bars_per_year, span.bars_per_year // 12)
+    return _monthly(panel, span, lambda t: _best(rise[t], eligible[t]))
 
 
 def reversal(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     """Equal weight in the third that fell most over the last month (Jegadeesh, 1990)."""
-    earned = _earned(panel, span.bars_per_year // 12, 0)
-    return _monthly(panel, span, lambda t: _best(-earned[t], eligible[t]))
+    rise = earned(panel, span.bars_per_year // 12, 0)
+    return _monthly(panel, span, lambda t: _best(-rise[t], eligible[t]))
 
 
 def trend(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
@@ -74,7 +74,7 @@ def trend(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
 
     Source: Moskowitz, Ooi and Pedersen, Time Series Momentum (2012), long side only.
     """
-    rising = _earned(panel, span.bars_per_year, 0) > 0
+    rising = earned(panel, span.bars_per_year, 0) > 0
     return _monthly(panel, span, lambda t: _shares(eligible[t]) * rising[t])
 
 
@@ -137,13 +137,13 @@ def _best(figure: np.ndarray, eligible: np.ndarray) -> np.ndarray:
     return _shares(np.isin(np.arange(len(figure)), chosen).astype(float))
 
 
-def _earned(panel: Panel, since: int, until: int) -> np.ndarray:
+def earned(panel: Panel, since: int, until: int) -> np.ndarray:
     """(T, N) adjusted return from `since` rows ago to `until` rows ago; NaN without history."""
     price = hold_over_gaps(panel.adjusted_close)
-    earned = np.full(price.shape, np.nan)
+    change = np.full(price.shape, np.nan)
     if since < len(price):
-        earned[since:] = price[since - until : len(price) - until] / price[:-since] - 1
-    return earned
+        change[since:] = price[since - until : len(price) - until] / price[:-since] - 1
+    return change
 
 
 def _make_room(values: np.ndarray, new: np.ndarray) -> np.ndarray:

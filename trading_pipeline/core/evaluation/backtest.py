@@ -4,16 +4,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trading_pipeline.core.backtest.baselines import earned
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.run import Backtest
-from trading_pipeline.core.evaluation.information_coefficient import information_coefficients
+from trading_pipeline.core.evaluation.information_coefficient import (
+    information_coefficients,
+    without,
+)
 from trading_pipeline.core.evaluation.metrics import sharpe
 from trading_pipeline.core.evaluation.performance import AccountView, daily_returns, day_closes
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
 from trading_pipeline.core.evaluation.portfolio.risk_events import risk_events
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.panel import Panel, volatility
 from trading_pipeline.core.market.quality.report import held_out
 from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
 from trading_pipeline.core.trading.profiles import profile_of
@@ -42,19 +46,43 @@ def holdings_of(result: BacktestResult) -> Holdings:
 
 
 def coefficient_table(
-    panel: Panel, backtest: Backtest, target: NDArray[np.float64]
+    panel: Panel, backtest: Backtest, target: NDArray[np.float64], market: Market
 ) -> pd.DataFrame | None:
-    """Information coefficient of each scored date (columns date, ic); None if there is none.
+    """Information coefficients of each scored date; None if there is none.
+
+    Columns: date; ic, of the scores; minus_sigma, momentum, reversal, of what needs no model, on
+    the same symbols; beyond, of the scores without what the three explain of them.
 
     Args:
         target: (T, N), what came true, in units of sigma sqrt(h); NaN where it is not known yet.
     """
     rows = slice(backtest.start, backtest.stop)
-    coefficients = information_coefficients(backtest.score[rows], target[rows])
-    known = np.isfinite(coefficients)
-    if not known.any():
-        return None
-    return pd.DataFrame({"date": panel.timestamps[rows][known], "ic": coefficients[known]})
+    score, truth = backtest.score[rows], target[rows]
+    simple = {
+        name: np.where(np.isfinite(score), values[rows], np.nan)
+        for name, values in simple_scores(panel, market).items()
+    }
+    scores = {"ic": score, **simple, "beyond": without(score, list(simple.values()))}
+    table = pd.DataFrame(
+        {name: information_coefficients(each, truth) for name, each in scores.items()}
+    )
+    table.insert(0, "date", panel.timestamps[rows])
+    known = table[list(scores)].notna().any(axis=1)
+    return table[known].reset_index(drop=True) if known.any() else None
+
+
+def simple_scores(panel: Panel, market: Market) -> dict[str, NDArray[np.float64]]:
+    """Scores (T, N) that anyone has without a model; NaN without history.
+
+    Minus the volatility of a bar, the return of the last twelve months but one, and minus that of
+    the last month.
+    """
+    year, month = market.bars_per_year, market.bars_per_year // 12
+    return {
+        "minus_sigma": -volatility(panel),
+        "momentum": earned(panel, year, month),
+        "reversal": -earned(panel, month, 0),
+    }
 
 
 def shortened(lines: list[str], shown: int = 10) -> list[str]:

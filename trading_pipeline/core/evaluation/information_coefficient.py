@@ -4,11 +4,15 @@ Returns over the next h bars overlap from date to date, so neighbouring coeffici
 the same number. A naive interval covers the truth 30-46 % of the time; this one does 90-97 %.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.long_run import critical_value, long_run_variance
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
 _LAGS_PER_HORIZON = 4  # twice the overlap and twice again: shorter windows cover less
@@ -34,6 +38,33 @@ def _centred_ranks(values: Floats) -> Floats:
     return np.asarray(ranks.sub(ranks.mean(axis=1), axis=0), dtype=np.float64)
 
 
+def without(score: Floats, others: Sequence[Floats]) -> Floats:
+    """What is left of the scores after regressing them on `others`, at each date; all as normal
+    scores of their ranks, so that no bent copy of one of them is left.
+
+    All (T, N). NaN where one of them is unknown, and at dates where fewer than 8 symbols have all;
+    0 throughout a date where nothing is left. Source: van der Waerden (1952).
+    """
+    known = np.all([np.isfinite(each) for each in (score, *others)], axis=0)
+    known &= known.sum(axis=1, keepdims=True) >= MIN_CROSS_SECTION
+    normal = [_normal_scores(np.where(known, each, np.nan)) for each in (score, *others)]
+    left = np.full(score.shape, np.nan)
+    for t in np.flatnonzero(known.any(axis=1)):
+        own, *columns = (each[t, known[t]] for each in normal)
+        explained = np.stack([np.ones_like(own), *columns], axis=1)
+        rest = own - explained @ np.linalg.lstsq(explained, own)[0]
+        # What is smaller than rounding is nothing, and has no order.
+        left[t, known[t]] = np.where(np.abs(rest).max() > 1e-9, rest, 0.0)
+    return left
+
+
+def _normal_scores(values: Floats) -> Floats:
+    """The normal quantiles of each row's ranks; NaN stays NaN."""
+    ranks = pd.DataFrame(values).rank(axis=1).to_numpy(np.float64)
+    quantiles: Floats = ndtri(ranks / (np.isfinite(values).sum(axis=1, keepdims=True) + 1))
+    return quantiles
+
+
 def mean_information_coefficient(coefficients: Floats, horizon: int) -> Estimate:
     """Mean over dates with an interval that knows of the overlap.
 
@@ -44,27 +75,12 @@ def mean_information_coefficient(coefficients: Floats, horizon: int) -> Estimate
     Returns:
         NaN throughout when fewer than 20 dates have a coefficient ('not available').
 
-    Newey-West variance with 4 h lags, and critical values for a lag window that is a fixed share
-    of the history: Kiefer and Vogelsang, Econometric Theory 21 (2005), table 1, Bartlett, 97.5 %.
+    Newey-West variance with 4 h lags, and the critical values of such a lag window.
     """
     known = coefficients[np.isfinite(coefficients)]
     if len(known) < 20:
         return Estimate(float("nan"))
     lags = min(_LAGS_PER_HORIZON * horizon, len(known) - 1)
-    share = lags / len(known)
-    critical = 1.96 + 2.9694 * share + 0.4160 * share**2 - 0.5324 * share**3
-    reach = critical * np.sqrt(long_run_variance(known, lags) / len(known))
+    reach = critical_value(lags / len(known)) * np.sqrt(long_run_variance(known, lags) / len(known))
     mean = float(known.mean())
     return Estimate(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))
-
-
-def long_run_variance(series: Floats, lags: int) -> float:
-    """Variance of sqrt(T) times the mean of a dependent series (T,), >= 0.
-
-    Bartlett weights 1 - k / (lags + 1). Source: Newey and West, Econometrica 55 (1987).
-    """
-    centred = series - series.mean()
-    covariances = [centred[k:] @ centred[: len(centred) - k] for k in range(lags + 1)]
-    weights = 2 * (1 - np.arange(lags + 1) / (lags + 1))
-    weights[0] = 1.0
-    return max(float(weights @ np.array(covariances)) / len(series), 0.0)

@@ -52,7 +52,7 @@ class EvaluationInputs:
     strategy: AccountView
     baselines: Mapping[str, AccountView]
     random_equity: Floats  # (R, T); R may be 0
-    ic: pd.DataFrame | None  # columns date, ic; None: not available
+    ic: pd.DataFrame | None  # columns date, ic and others, a coefficient each; None: not available
     trials: int | None  # distinct (configuration, panel) ones so far; None: unknown
     capital: float
     benchmark: str = "buy_and_hold"
@@ -122,7 +122,8 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     daily = _daily_accounts(inputs)
     resampling = _resampling(inputs, daily)
     sampled = {name: sampled_metrics(account, resampling) for name, account in daily.items()}
-    strategy = estimates(sampled["strategy"], resampling, _information(inputs))
+    coefficients = _coefficients(inputs)
+    strategy = estimates(sampled["strategy"], resampling, coefficients.get("ic"))
     baselines = sorted(inputs.baselines, key=lambda name: name != inputs.benchmark)
     paired = {name: _paired(sampled["strategy"], sampled[name], resampling) for name in baselines}
     days = len(daily["strategy"].returns)
@@ -135,6 +136,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         **_among_random(inputs, daily),
         "strategy": _to_dicts(strategy),
         "baselines": {name: _to_dicts(estimates(sampled[name], resampling)) for name in baselines},
+        "information_coefficients": _to_dicts(coefficients),
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
         **portfolio(
             inputs.timestamps,
@@ -186,11 +188,16 @@ def _resampling(inputs: EvaluationInputs, daily: Mapping[str, DailyAccount]) -> 
     )
 
 
-def _information(inputs: EvaluationInputs) -> Estimate | None:
+def _coefficients(inputs: EvaluationInputs) -> dict[str, Estimate]:
+    """Mean information coefficients by column, that of the scores first; {}: not available."""
     if inputs.ic is None:
-        return None
-    coefficients = inputs.ic.sort_values("date")["ic"].to_numpy(dtype=np.float64)
-    return mean_information_coefficient(coefficients, inputs.market.horizon)
+        return {}
+    dated = inputs.ic.sort_values("date").drop(columns="date")
+    horizon = inputs.market.horizon
+    return {
+        str(name): mean_information_coefficient(dated[name].to_numpy(dtype=np.float64), horizon)
+        for name in dated
+    }
 
 
 def _paired(

@@ -49,7 +49,7 @@ def examine_training(panel: Panel, fold: Fold, recipe: Recipe, seed: int = 0) ->
         (or validation) learns from changes; its rows are those that blocks can be drawn from.
     gap: h + 1 rows and the embargo lie between the last row learned from and what comes after.
     window: with the fold's bars scrambled, no array changes; so neither can weights, thresholds
-        or the blend, which are made of these arrays and of nothing else.
+        or the calibration, which are made of these arrays and of nothing else.
     scaler: with all bars after the training rows scrambled, it is the same.
 
     All bit for bit; the last two from raw bars of at most 24 symbols, the first two on all.

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
+from trading_pipeline.core.learning.calibration import Calibration, calibrate
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
-from trading_pipeline.core.learning.inference import Blend
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
-from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
+from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import Targets, make_targets
 from trading_pipeline.core.learning.training import (
@@ -26,23 +26,27 @@ from trading_pipeline.core.learning.training import (
     train_network,
     unrecorded,
 )
-from trading_pipeline.core.learning.validation import pearson_information_coefficient
-from trading_pipeline.core.learning.walkforward import Fold, Rows
-from trading_pipeline.core.learning.windows import Block
+from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
-from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
+from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.model.config import ModelConfig
-from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import CheckpointError, TrainingError
 
 ENTRIES = (
     *("model", "recipe", "fingerprint", "data_hash", "features", "catalog_hash", "symbols"),
-    *("scaler", "blend", "train_start", "train_end", "last_target", "metrics", "curves", "states"),
+    *(
+        "scaler",
+        "calibration",
+        "train_start",
+        "train_end",
+        "last_target",
+        "metrics",
+        "curves",
+        "states",
+    ),
 )
-BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-Array = NDArray[np.float64]
 
 
 def train_fold(
@@ -71,7 +75,7 @@ def train_fold(
     samples = samples.to(_usable_device(device))
     trained = _train_seeds(samples, fold, recipe, on_step, saved or {}, save, ranks, record)
     networks = [network for network, _ in trained]
-    blend, information = choose_blend(networks, samples, targets, fold, recipe)
+    calibration, information = calibrate(networks, samples, targets, fold, recipe.market)
     stamps = data.panel.timestamps
     return {
         "model": recipe.model.to_dict(),
@@ -82,7 +86,7 @@ def train_fold(
         "catalog_hash": catalog_hash(),
         "symbols": list(data.panel.symbols),
         "scaler": scaler.to_dict(),
-        "blend": blend._asdict(),
+        "calibration": calibration._asdict(),
         "train_start": stamps[fold.train.first].isoformat(),
         "train_end": stamps[fold.validation.last].isoformat(),
         # The last bar that any target touched: the checkpoint is refused for it and all before.
@@ -233,10 +237,13 @@ def check_schema(checkpoint: Mapping[str, Any]) -> None:
     try:
         config = ModelConfig.from_dict(checkpoint["model"])
         scaler = Scaler.from_dict(checkpoint["scaler"])
+        calibration = Calibration(**checkpoint["calibration"])
         seeds = checkpoint["recipe"]["training"]["seeds"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"holds settings that cannot be read ({error})") from error
     _check_scaler(scaler, config.n_features)
+    if not all(isinstance(each, float) and isfinite(each) for each in calibration):
+        raise CheckpointError("holds a calibration with a number that is none")
     states = checkpoint["states"]
     if not states or len(states) != len(seeds):
         raise CheckpointError(f"holds {len(states)} networks for {len(seeds)} seeds")
@@ -274,46 +281,6 @@ def _check_scaler(scaler: Scaler, features: int) -> None:
 
 def _shape(shape: torch.Size | None) -> str:
     return "missing" if shape is None else str(tuple(shape))
-
-
-def choose_blend(
-    networks: list[TradingNetwork], samples: Samples, targets: Targets, fold: Fold, recipe: Recipe
-) -> tuple[Blend, float]:
-    """The blend of price and position head that does best on validation, and its coefficient."""
-    price, position = _walk(networks, samples, fold.validation)
-    rows = slice(fold.validation.first, fold.validation.last + 1)
-    known = samples.usable[rows]
-    target = np.where(known, targets.price[rows], np.nan)
-    spread = float(position[known].std()) if known.any() else 0.0
-    scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
-    market = _market_score(targets, known, fold, recipe.market.mandate)
-    candidates = [Blend(weight, scale, market) for weight in BLEND_WEIGHTS]
-    scored = [
-        pearson_information_coefficient(each.score(price, position), target) for each in candidates
-    ]
-    best = int(np.argmax(scored))
-    return candidates[best], scored[best]
-
-
-def _walk(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple[Array, Array]:
-    """Price and position on consecutive dates, (L, N) each, the notional book carried along."""
-    dates = np.arange(rows.first, rows.last + 1)
-    block = Block(slice(rows.first, rows.last + 1), np.arange(samples.usable.shape[1]))
-    price, position = [], []
-    with torch.inference_mode(), threads_for(networks[0].config):
-        for network in networks:
-            answers = walk(network, samples, block, encode_dates(network, samples, dates))
-            price.append(answers.price.double().cpu().numpy())
-            position.append(answers.position.double().cpu().numpy())
-    return np.mean(price, axis=0), np.mean(position, axis=0)
-
-
-def _market_score(targets: Targets, known: NDArray[np.bool_], fold: Fold, mandate: str) -> float:
-    """What a demeaned target leaves out and a long-only mandate needs: the mean of training."""
-    if mandate != "long_only" or np.median(known.sum(axis=1)) < MIN_CROSS_SECTION:
-        return 0.0
-    market = targets.market[fold.train.first : fold.train.last + 1]
-    return float(np.nanmean(market)) if np.isfinite(market).any() else 0.0
 
 
 def _before(data: Dataset, rows: int) -> Dataset:

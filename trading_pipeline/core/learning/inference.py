@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from trading_pipeline.core.learning.calibration import Calibration
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.walkforward import Rows
@@ -28,26 +29,14 @@ Array = NDArray[np.float64]
 class Prediction(NamedTuple):
     """Of one date, (N,) each; NaN where a symbol is not eligible. Units as in the contract."""
 
-    score: Array  # expected return in units of sigma sqrt(h)
+    score: Array  # expected return in units of sigma sqrt(h), calibrated
     p_down: Array
     p_flat: Array
     p_up: Array
     position: Array  # what the network asks for, in [-1, 1]
     volatility: Array  # forecast, per bar
     risk: Array  # probability of an adverse excursion
-
-
-class Blend(NamedTuple):
-    """How the price and the position head become one score, chosen on validation."""
-
-    weight: float  # of the price head, in [0, 1]
-    position_scale: float  # brings a position to the price head's unit
-    market: float  # added for long-only books whose target is demeaned
-
-    def score(self, price: Array, position: Array) -> Array:
-        """Expected return in units of sigma sqrt(h)."""
-        other = (1 - self.weight) * self.position_scale * position
-        return self.weight * price + other + self.market
+    half_life: Array  # bars after which half of the score's say is gone; the same for all
 
 
 class HeadValues(NamedTuple):
@@ -109,7 +98,7 @@ class Predictor:
         """`checkpoint`: as `training.train_fold` makes it."""
         self.config = ModelConfig.from_dict(checkpoint["model"])
         self.scaler = Scaler.from_dict(checkpoint["scaler"])
-        self.blend = Blend(**checkpoint["blend"])
+        self.calibration = Calibration(**checkpoint["calibration"])
         self.last_target = pd.Timestamp(checkpoint["last_target"])
         self.ensemble = Ensemble([_network(self.config, state) for state in checkpoint["states"]])
 
@@ -130,7 +119,7 @@ class Predictor:
         values = self.ensemble.step(
             scaled, data.overnight[row], data.intraday[row], data.sigma[row - 1], tradable
         )
-        return _prediction(values, self.blend, data.sigma[row], tradable)
+        return _prediction(values, self.calibration, data.sigma[row], tradable)
 
     def refuse_seen(self, stamp: pd.Timestamp) -> None:
         """Raise LookAheadError for a bar at or before the last one that a target touched."""
@@ -192,16 +181,17 @@ def _average(outputs: list[Outputs]) -> HeadValues:
 
 
 def _prediction(
-    values: HeadValues, blend: Blend, sigma: Array, tradable: NDArray[np.bool_]
+    values: HeadValues, calibration: Calibration, sigma: Array, tradable: NDArray[np.bool_]
 ) -> Prediction:
     down, flat, up = values.probabilities.T
     columns = (
-        blend.score(values.price, values.position),
+        calibration.score(values.price, values.position, tradable),
         down,
         flat,
         up,
         values.position,
         values.volatility * sigma,
         values.risk,
+        calibration.half_life,
     )
     return Prediction(*(np.where(tradable, column, np.nan) for column in columns))

@@ -10,6 +10,8 @@ from typing import Any
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
 
+METHOD = 2  # of targets, training and calibration: another makes another model of the same recipe
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -61,7 +63,7 @@ class Recipe:
 
     def training_hash(self, catalog_hash: str) -> str:
         """Of what a checkpoint depends on."""
-        return fingerprint(_named_at_first(training_part(self.to_dict())), catalog_hash)
+        return fingerprint(_named_at_first(training_part(self.to_dict())), catalog_hash, METHOD)
 
     def config_hash(self, catalog_hash: str) -> str:
         """Of all that a backtest depends on beside the data and the code."""

@@ -85,10 +85,15 @@ def _is_tensor(value: object) -> bool:
 
 
 def block_outputs(
-    network: TradingNetwork, samples: Samples, block: Block, precision: str = "float32"
+    network: TradingNetwork,
+    samples: Samples,
+    block: Block,
+    precision: str = "float32",
+    book: NotionalBook | None = None,
 ) -> Outputs:
     """The answers on a block, (L, K) or (L, K, 3); each date's book follows from the one before.
 
+    `book` is that of its first date; None: flat.
     `precision` is that of the matrix products of the encoders; memories, heads and losses are
     always float32.
     """
@@ -97,7 +102,7 @@ def block_outputs(
     half = precision == "bfloat16"
     with torch.autocast(windows.device.type, torch.bfloat16, enabled=half):
         encoded = _encode(network, windows.flatten(0, 1)).view(length, width, -1)
-    return walk(network, samples, block, encoded.float())
+    return walk(network, samples, block, encoded.float(), book)
 
 
 def _encode(network: TradingNetwork, windows: Tensor) -> Tensor:
@@ -115,17 +120,27 @@ def _encode(network: TradingNetwork, windows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def walk(network: TradingNetwork, samples: Samples, block: Block, encoded: Tensor) -> Outputs:
-    """The heads date by date, from a flat book on: (L, K, D) encodings to answers (L, K)."""
+def walk(
+    network: TradingNetwork,
+    samples: Samples,
+    block: Block,
+    encoded: Tensor,
+    book: NotionalBook | None = None,
+) -> Outputs:
+    """The heads date by date: (L, K, D) encodings to answers (L, K), as predictions are made.
+
+    `book` is that of the first date; None: flat.
+    """
     overnight, intraday, sigma = (
         samples.of_block(name, block) for name in ("overnight", "intraday", "sigma")
     )
-    book = NotionalBook.empty(encoded.shape[1], encoded.device)
+    usable = torch.from_numpy(samples.usable[block.dates][:, block.symbols]).to(encoded.device)
+    book = book or NotionalBook.empty(encoded.shape[1], encoded.device)
     answers: list[Outputs] = []
     for date in range(len(encoded)):
         if date:
-            moves = overnight[date], intraday[date], sigma[date - 1]
-            book = advance(book, answers[-1].position, *moves)
+            asked = torch.where(usable[date - 1], answers[-1].position, 0.0)
+            book = advance(book, asked, overnight[date], intraday[date], sigma[date - 1])
         answers.append(network.heads(encoded[date], book.features()))
     return Outputs(*(torch.stack(each) for each in zip(*answers, strict=True)))
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.losses import direction_classes
+from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.market.discontinuities import crosses
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 
@@ -25,12 +26,12 @@ Array = NDArray[np.float64]
 class Targets:
     """What the five heads learn, (T, N) each."""
 
-    price: Array  # h-bar open-to-open log return, demeaned, / (sigma sqrt h), in [-4, 4]
+    price: Array  # h-bar open-to-open log return without the market, / (sigma sqrt h), in [-4, 4]
     direction: NDArray[np.int64]  # 0 down, 1 flat, 2 up, -1 unknown
     next_return: Array  # log return from one next open to the following one
     volatility: Array  # realised volatility of the next h bars / sigma, > 0
     risk: Array  # 1 where the low falls more than 2 sigma sqrt h below the entry open, else 0
-    market: Array  # (T,) mean of the undemeaned price target over eligible symbols
+    market: Array  # (T,) h-bar open-to-open log return, mean over eligible symbols
 
     def __len__(self) -> int:
         return len(self.price)
@@ -46,6 +47,9 @@ def make_targets(
 ) -> Targets:
     """All targets of a panel; missing where the span from decision to exit crosses a break.
 
+    The price target is what is left of a return without beta times the market's. Minus the mean
+    alone it would still hold beta, whose dispersion any measure of risk predicts.
+
     Args:
         panel: bars; adjusted prices are used.
         sigma: volatility of a bar known at the decision, (T, N).
@@ -58,8 +62,8 @@ def make_targets(
     """
     whole = eligible & ~crosses(panel.discontinuities, horizon + 1)
     unit = np.where(whole & (sigma > 0), sigma, np.nan) * np.sqrt(horizon)
-    raw = forward_returns(panel.adjusted_open, horizon) / unit
-    price = np.clip(demean(raw), -CLIP, CLIP)
+    moves = np.where(np.isfinite(unit), forward_returns(panel.adjusted_open, horizon), np.nan)
+    price = np.clip(residuals(moves, market_beta(panel)) / unit, -CLIP, CLIP)
     width = np.maximum(band, round_trip / unit)
     return Targets(
         price=price,
@@ -67,7 +71,7 @@ def make_targets(
         next_return=_next_return(panel, eligible),
         volatility=future_volatility(panel.adjusted_close, horizon) * np.sqrt(horizon) / unit,
         risk=adverse_excursion(panel.adjusted_open, panel.adjusted_low, horizon, unit),
-        market=_row_mean(np.clip(raw, -CLIP, CLIP)),
+        market=_row_mean(moves),
     )
 
 
@@ -85,10 +89,14 @@ def forward_returns(opens: Array, horizon: int) -> Array:
     return result
 
 
-def demean(values: Array) -> Array:
-    """Minus the mean over symbols of each date; dates of fewer than eight symbols stay."""
-    enough = np.isfinite(values).sum(axis=1, keepdims=True) >= MIN_CROSS_SECTION
-    return np.where(enough, values - _row_mean(values)[:, None], values)
+def residuals(returns: Array, beta: Array) -> Array:
+    """Minus beta times the mean over symbols of each date; dates of fewer than eight stay.
+
+    All (T, N), returns NaN where they are not known; `beta` is known at the decision.
+    """
+    enough = np.isfinite(returns).sum(axis=1) >= MIN_CROSS_SECTION
+    market = np.where(enough, _row_mean(returns), 0.0)
+    return returns - beta * market[:, None]
 
 
 def future_volatility(closes: Array, horizon: int) -> Array:

@@ -1,10 +1,10 @@
 """Training: one fold's networks, from the rows before it, deterministic by seed.
 
-What a step draws, its blocks and its dropout, follows from (seed, step, place of the block) alone.
-So a training that was killed goes on as if nothing had happened, and processes that share the
-blocks of a step make the step of a single one: the loss of a step is the mean over its blocks, of
-which a rank takes every `count`-th, and gradients are summed over ranks. That is the same up to the
-order in which floating-point numbers are added.
+What a step draws (its blocks, the books they start from, its dropout) follows from (seed, step,
+place of the block) alone. So a training that was killed goes on as if nothing had happened, and
+processes that share the blocks of a step make the step of a single one: the loss of a step is the
+mean over its blocks, of which a rank takes every `count`-th, and gradients are summed over ranks.
+That is the same up to the order in which floating-point numbers are added.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.model.position import NotionalBook
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import TrainingError
 
@@ -214,8 +215,12 @@ def _take_step(
     total = torch.zeros((), device=samples.grid.device)
     for place in range(ranks.rank, run.training.blocks, ranks.count):
         block = sampler.block(run.seed, run.step, place)
-        torch.manual_seed(_seed_of(run.seed, run.step, place))
-        outputs = block_outputs(run.network, samples, block, run.training.precision)
+        key = _seed_of(run.seed, run.step, place)
+        book = NotionalBook.drawn(len(block.symbols), torch.Generator().manual_seed(key))
+        torch.manual_seed(key)
+        outputs = block_outputs(
+            run.network, samples, block, run.training.precision, book.to(total.device)
+        )
         target = partial(samples.of_block, block=block)
         loss = block_loss(outputs, target, run.training, cost) / run.training.blocks
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,19 +3,23 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trading_pipeline.core.learning.samples import Samples, encode_dates
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline.core.model.position import NotionalBook
+from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import TrainingError
 
 VALIDATION_WINDOWS = 4096  # looked at each time; the blend is chosen on all of them
 
 
 def validation_information(network: TradingNetwork, samples: Samples, rows: Rows) -> float:
-    """Information coefficient of the price head with empty books, on evenly spread dates.
+    """Information coefficient of the price head on evenly spread dates, with books as they come.
+
+    Between two of these dates the notional book goes on through every bar with what was asked last,
+    so that early stopping looks at books as old as those that predictions are made with.
 
     Raises:
         TrainingError: the network answers with something that is no number.
@@ -25,9 +29,7 @@ def validation_information(network: TradingNetwork, samples: Samples, rows: Rows
     chosen = np.unique(np.linspace(rows.first, rows.last, count).round().astype(int))
     network.eval()
     with torch.inference_mode():
-        encoded = encode_dates(network, samples, chosen).flatten(0, 1)
-        empty = NotionalBook.empty(len(encoded), encoded.device).features()
-        price = network.heads(encoded, empty).price.view(len(chosen), -1).cpu().numpy()
+        price = _prices(network, samples, chosen).cpu().numpy()
     if len(broken := np.argwhere(~np.isfinite(price))):
         date, symbol = broken[0]
         raise TrainingError(
@@ -37,6 +39,22 @@ def validation_information(network: TradingNetwork, samples: Samples, rows: Rows
         )
     target = np.where(samples.usable, samples.price.cpu().numpy(), np.nan)[chosen]
     return pearson_information_coefficient(price, target)
+
+
+def _prices(network: TradingNetwork, samples: Samples, dates: NDArray[np.int64]) -> Tensor:
+    """The price head on increasing dates, (L, N), from a flat book at the first one on."""
+    encoded = encode_dates(network, samples, dates)
+    book, asked = NotionalBook.empty(encoded.shape[1], encoded.device), encoded.new_zeros(())
+    usable, prices = torch.from_numpy(samples.usable).to(encoded.device), []
+    last = int(dates[0])
+    for place, date in enumerate(dates.tolist()):
+        for row in range(last + 1, date + 1):
+            moves = samples.overnight[row], samples.intraday[row], samples.sigma[row - 1]
+            book = advance(book, asked, *moves)
+        answers = network.heads(encoded[place], book.features())
+        prices.append(answers.price)
+        asked, last = torch.where(usable[date], answers.position, 0.0), date
+    return torch.stack(prices)
 
 
 def pearson_information_coefficient(

@@ -26,7 +26,7 @@ class ModelConfig:
     transformer_heads: int = 4  # divides transformer_width
     fusion_width: int = 64  # D: channels of the fused branches, and of the vector that heads read
     position_width: int = 16  # channels of the embedded position state
-    position_state: bool = True  # False: the ablation, heads do not see the notional book
+    position_state: bool = False  # whether heads see the notional book: no better with it
     dropout: float = 0.1  # probability, [0, 1)
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@
     notional book (B, S) ── position state ─────────────────────────────────────────────┴─ heads
 
 B windows, T bars in a window, F features of a bar, D channels, S columns of the book.
+Presets leave the book out (`position_state` false): with it the answers are no better.
 Everything before the book is `encode`, which runs once over a block of dates; `heads` then runs
 date by date, because each date's book follows from the answers of the date before.
 """

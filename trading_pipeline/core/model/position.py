@@ -4,6 +4,7 @@ The notional book follows what the position head asked for, one unit of equity p
 sizing or risk rules. It is never the account: predictions stay a function of bars alone.
 """
 
+from math import asinh, log, log1p, sqrt
 from typing import NamedTuple, Self
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from trading_pipeline.core.model.config import ModelConfig
 
 N_BOOK = 5  # S: columns of `NotionalBook.features`
+LONGEST = 500  # bars that a position of a drawn book was held for at most: two years of days
+FURTHEST = 3 * sqrt(LONGEST)  # σ that it moved by: three standard deviations of a random walk
 
 
 class NotionalBook(NamedTuple):
@@ -33,15 +36,47 @@ class NotionalBook(NamedTuple):
         """Flat, as at the first decision of a fold."""
         return cls(*torch.zeros(len(cls._fields), n, device=device).unbind(0))
 
+    @classmethod
+    def drawn(cls, n: int, generator: torch.Generator) -> Self:
+        """Books as they may be after any time, so that a training that starts there meets them all.
+
+        A fifth is flat. The others hold any weight, since a time whose logarithm is uniform up to
+        `LONGEST`, and have earned and lost what a random walk of that length would have. `asked`
+        differs from `weight` in a tenth, as it does where orders lapse.
+        """
+
+        def uniform() -> Tensor:
+            return torch.rand(n, generator=generator)
+
+        def moved(bars: Tensor) -> Tensor:
+            steps = torch.randn(n, generator=generator) * bars.sqrt()
+            return steps.clamp(-FURTHEST, FURTHEST)
+
+        weight = torch.where(uniform() < 0.2, torch.zeros(n), 2 * uniform() - 1)
+        asked = torch.where(uniform() < 0.1, 2 * uniform() - 1, weight)
+        bars = (log(LONGEST) * uniform()).exp().round() * (weight != 0)
+        lived = (log(LONGEST) * uniform()).exp()  # of earlier positions as well
+        size = torch.where(weight == 0, uniform(), weight.abs())  # that the drawdown came about by
+        peak = moved(lived).abs() * size
+        return cls(weight, asked, moved(bars), bars, torch.zeros(n), peak)
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        return type(self)(*(each.to(device) for each in self))
+
     def features(self) -> Tensor:
-        """What the network sees: (B, S), all finite; long tails are drawn in by asinh and log."""
+        """What the network sees: (B, S), all finite; long tails are drawn in by asinh and log.
+
+        Nothing leaves the range that drawn books have: training has never seen what lies beyond.
+        """
         drawdown = self.peak - self.equity
+        most = asinh(FURTHEST)
         columns = (
             self.weight,
             self.asked,
-            self.unrealised.asinh(),
-            self.held.log1p(),
-            drawdown.asinh(),
+            self.unrealised.asinh().clamp(-most, most),
+            self.held.log1p().clamp(max=log1p(LONGEST)),
+            drawdown.asinh().clamp(max=most),
         )
         return torch.stack(columns, dim=1)
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from trading_pipeline.core.backtest.run import run_backtest, score_grid, scored_rows
 from trading_pipeline.core.evaluation.backtest import (
@@ -14,8 +15,10 @@ from trading_pipeline.core.evaluation.backtest import (
     view_of,
     warnings_of,
 )
+from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.learning.sample_market import MARKET, dataset, panel
+from trading_pipeline_tests.core.trading.markets import random_panel
 
 ROWS = slice(1500, 1800)
 
@@ -120,5 +123,26 @@ def test_the_sharpe_ratio_is_of_daily_returns(backtest):
 
 
 def test_four_symbols_have_no_information_coefficient(backtest):
-    assert coefficient_table(panel(), backtest, np.ones(panel().close.shape)) is None
+    assert coefficient_table(panel(), backtest, np.ones(panel().close.shape), MARKET) is None
     assert len(view_of(backtest.strategy).trades) == len(backtest.strategy.trades())
+
+
+def test_scores_stand_beside_those_that_need_no_model(backtest):
+    """Scores that are minus the volatility, in another unit, know nothing beyond it."""
+    bars = random_panel(0, T=600, N=10, missing=0.0)
+    truth = np.random.default_rng(1).normal(size=bars.close.shape)
+    copied = replace(backtest, start=300, stop=600, score=-7 * volatility(bars))
+    found = coefficient_table(bars, copied, truth, MARKET)
+    assert list(found) == ["date", "ic", "minus_sigma", "momentum", "reversal", "beyond"]
+    np.testing.assert_array_equal(found["ic"], found["minus_sigma"])
+    assert found["beyond"].isna().all()
+    assert found[["momentum", "reversal"]].notna().all(axis=None)
+    t, close = 450, bars.adjusted_close
+    month, year = -close[t] / close[t - 21], close[t - 21] / close[t - 252]
+    for name, score in (("reversal", month), ("momentum", year)):
+        known = np.isfinite(score)
+        expected = stats.spearmanr(score[known], truth[t][known]).statistic
+        at = found["date"] == bars.timestamps[t]
+        assert found.loc[at, name].item() == pytest.approx(expected)
+    alone = replace(copied, score=truth)
+    assert coefficient_table(bars, alone, truth, MARKET)["beyond"].mean() > 0.5

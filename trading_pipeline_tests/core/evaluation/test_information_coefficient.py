@@ -6,9 +6,10 @@ from scipy import stats
 
 from trading_pipeline.core.evaluation.information_coefficient import (
     information_coefficients,
-    long_run_variance,
     mean_information_coefficient,
+    without,
 )
+from trading_pipeline.core.long_run import long_run_variance
 
 
 def overlapping(rng, n_dates, horizon):
@@ -77,3 +78,32 @@ def test_long_run_variance_matches_the_hand_worked_example():
     assert long_run_variance(series, 0) == 1.0
     assert long_run_variance(series, 1) == pytest.approx(1 + 2 * 0.5 * -0.75)
     assert long_run_variance(series, 2) == pytest.approx(1 + 2 * (2 / 3 * -0.75 + 1 / 3 * 0.5))
+
+
+def test_scores_that_are_a_bent_copy_of_another_know_nothing_beyond_it():
+    rng = np.random.default_rng(0)
+    other, truth = rng.normal(size=(2, 30, 12))
+    left = without(np.exp(other), [other, rng.normal(size=other.shape)])
+    assert (left == 0).all()
+    assert np.isnan(information_coefficients(left, truth)).all()
+
+
+def test_what_is_left_is_unrelated_to_what_was_taken_out_and_keeps_the_rest():
+    """A score of two parts of which one is common knowledge."""
+    rng = np.random.default_rng(0)
+    common, own, more = rng.normal(size=(3, 400, 50))
+    left = without(common + own, [common, more])
+    assert np.abs(np.nanmean(information_coefficients(left, common))) < 0.02
+    assert np.nanmean(information_coefficients(left, own)) > 0.9
+    assert np.nanmean(information_coefficients(common + own, own)) < 0.75
+
+
+def test_a_symbol_that_lacks_one_of_the_others_is_left_out():
+    rng = np.random.default_rng(0)
+    score, other = rng.normal(size=(2, 3, 9))
+    other[0, 4] = np.nan  # eight are left
+    other[1, :2] = np.nan  # seven
+    left = without(score, [other])
+    assert np.isnan(left[0]).tolist() == [n == 4 for n in range(9)]
+    assert np.isnan(left[1]).all()
+    assert np.isfinite(left[2]).all()

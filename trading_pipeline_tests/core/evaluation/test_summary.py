@@ -134,10 +134,14 @@ def test_no_random_portfolios_are_no_percentile():
 def test_information_coefficients_are_averaged_with_an_interval():
     dates = pd.bdate_range("2010-01-04", periods=300, tz="UTC")
     values = np.random.default_rng(0).normal(0.05, 0.1, 300)
-    found = evaluate(inputs(ic=pd.DataFrame({"date": dates, "ic": values})))
+    table = pd.DataFrame({"date": dates, "ic": values, "beyond": values / 2})
+    found = evaluate(inputs(ic=table))
     known = found["strategy"]["information_coefficient"]
     assert known["value"] == pytest.approx(values.mean())
     assert known["low"] < known["value"] < known["high"]
+    assert found["information_coefficients"]["ic"] == known
+    assert found["information_coefficients"]["beyond"]["value"] == pytest.approx(values.mean() / 2)
+    assert evaluate(inputs())["information_coefficients"] == {}
 
 
 def test_unknown_trials_stay_unknown():

@@ -271,8 +271,8 @@ def test_predictions_smoothed_with_the_next_one_are_caught(checkpoint, monkeypat
 
     def smoothed(*arguments):
         table = true_rows(*arguments)
-        after = table.groupby("symbol")["score"].shift(-1).fillna(table["score"])
-        return table.assign(score=(table["score"] + after) / 2)
+        after = table.groupby("symbol")["volatility"].shift(-1).fillna(table["volatility"])
+        return table.assign(volatility=(table["volatility"] + after) / 2)
 
     monkeypatch.setattr(fold_leakage, "predict_rows", smoothed)
     leaks = leaks_of_fold(checkpoint)
@@ -325,10 +325,10 @@ def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch
 def test_stored_predictions_that_are_not_the_checkpoints_are_caught(checkpoint, stored):
     """Such as a file that was smoothed after it was written."""
     assert not examine_stored_predictions(dataset(), fold(), checkpoint, stored).leaks
-    after = stored.groupby("symbol")["score"].shift(-1).fillna(stored["score"])
-    smoothed = stored.assign(score=(stored["score"] + after) / 2)
+    after = stored.groupby("symbol")["volatility"].shift(-1).fillna(stored["volatility"])
+    smoothed = stored.assign(volatility=(stored["volatility"] + after) / 2)
     leaks = examine_stored_predictions(dataset(), fold(), checkpoint, smoothed).leaks
-    assert [(leak.check, leak.column) for leak in leaks] == [("stored", "score")]
+    assert [(leak.check, leak.column) for leak in leaks] == [("stored", "volatility")]
     fewer = examine_stored_predictions(dataset(), fold(), checkpoint, stored[1:])
     assert [leak.column for leak in fewer.leaks] == ["rows"]
 

@@ -36,7 +36,10 @@ def made_up(made: Recipe | None = None) -> dict[str, Any]:
         "catalog_hash": catalog_hash(),
         "symbols": list(made.market.symbols),
         "scaler": {"center": [0.0] * len(NAMES), "scale": [1.0] * len(NAMES)},
-        "blend": {"weight": 0.5, "position_scale": 1.0, "market": 0.2},
+        "calibration": {
+            **{"weight": 0.5, "position_scale": 1.0, "slope": 0.8, "slope_error": 0.2},
+            **{"market": 0.2, "half_life": 12.0},
+        },
         "train_start": "2001-01-02T00:00:00+00:00",
         "train_end": "2005-11-28T00:00:00+00:00",
         "last_target": "2005-12-30T00:00:00+00:00",

@@ -121,13 +121,13 @@ def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
 
 
 def test_a_checkpoint_knows_nothing_of_its_fold(trained):
-    """Scaler, weights and blend are those of a history that ends before the fold."""
+    """Scaler, weights and calibration are those of a history that ends before the fold."""
     first = fold().test.first
     other = dataset_of(scrambled(panel(), first))
     again = train_fold(other, fold(other), recipe())
     assert same_weights(trained, again)
     assert again["scaler"] == trained["scaler"]
-    assert again["blend"] == trained["blend"]
+    assert again["calibration"] == trained["calibration"]
 
 
 def test_a_checkpoint_does_depend_on_the_bars_before(trained):

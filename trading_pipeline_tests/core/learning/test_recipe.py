@@ -40,8 +40,8 @@ def test_a_recipe_that_was_stored_under_old_names_is_the_same(market):
 @pytest.mark.parametrize(
     ("market", "training", "config"),
     [
-        (PLAIN, "19001ae4251d1b4dbfe6662a67837d93", "ff14030a9dc7962bac35150b655a79c6"),
-        (NEUTRAL, "ca78e248fa67b0a34399cbad7fd8cbfb", "6afa5aa14d975413b3586141b06d2315"),
+        (PLAIN, "aedcb0c66d34f157c8818fb1c4477521", "24dfd58364388fc831285f3626a2413e"),
+        (NEUTRAL, "23c963709a3e3c4652f16785ddf8ddd5", "212fb686bc5c4f49b4b826c6fca7783c"),
     ],
     ids=["plain", "neutral"],
 )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,10 +8,10 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.learning.targets import (
     adverse_excursion,
-    demean,
     forward_returns,
     future_volatility,
     make_targets,
+    residuals,
 )
 from trading_pipeline.core.market.panel import Panel, volatility
 
@@ -49,10 +51,37 @@ def test_the_return_is_from_the_next_open_to_the_open_h_bars_later():
     assert np.isnan(got[2:]).all()
 
 
-def test_fewer_than_eight_symbols_are_not_demeaned():
+def test_fewer_than_eight_symbols_keep_the_market():
     few, many = np.arange(7.0)[None], np.arange(8.0)[None]
-    np.testing.assert_array_equal(demean(few), few)
-    np.testing.assert_array_equal(demean(many), many - 3.5)
+    np.testing.assert_array_equal(residuals(few, np.full((1, 7), 2.0)), few)
+    np.testing.assert_array_equal(residuals(many, np.ones((1, 8))), many - 3.5)
+    np.testing.assert_array_equal(residuals(many, np.full((1, 8), 2.0)), many - 7)
+
+
+def test_a_symbol_whose_return_is_unknown_is_not_part_of_the_market():
+    """Eight are, so it takes nine columns."""
+    returns = np.array([[*range(8), np.nan]], dtype=float)
+    got = residuals(returns, np.ones((1, 9)))
+    np.testing.assert_array_equal(got[0, :8], np.arange(8) - 3.5)
+    assert np.isnan(got[0, 8])
+
+
+def test_targets_of_symbols_that_only_carry_the_market_are_near_zero():
+    """Demeaned alone they would be as large as the market's move times beta - 1."""
+    generator, n, bars = np.random.default_rng(0), 10, 600
+    beta = np.linspace(0.5, 1.5, n)
+    common = generator.normal(0, 0.01, (bars, 1))
+    close = 100 * np.exp(np.cumsum(common * beta + generator.normal(0, 1e-4, (bars, n)), axis=0))
+    table = random_panel(n, bars)
+    panel = replace(table, **dict.fromkeys(("open", "high", "low", "close"), close))
+    sigma = volatility(panel)
+    price = make_targets(panel, sigma, np.isfinite(sigma), 5).price
+    moves = forward_returns(close, 5)
+    demeaned = (moves - moves.mean(axis=1, keepdims=True)) / (sigma * np.sqrt(5))
+    known = slice(300, 590)
+    # Half of beta - 1 is shrunk away, and half of the market's move with it.
+    ratio = np.nanstd(price[known]) / np.nanstd(demeaned[known])
+    assert ratio == pytest.approx(0.5, abs=0.05)
 
 
 def test_realised_volatility_starts_with_the_next_bar():

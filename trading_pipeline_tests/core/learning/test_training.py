@@ -6,17 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from trading_pipeline.core.learning.calibration import heads_on
 from trading_pipeline.core.learning.losses import block_loss
-from trading_pipeline.core.learning.samples import Samples, block_outputs
+from trading_pipeline.core.learning.samples import Samples, block_outputs, encode_dates
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import make_targets
 from trading_pipeline.core.learning.training import _seed_of, train_network
-from trading_pipeline.core.learning.validation import pearson_information_coefficient
+from trading_pipeline.core.learning.validation import _prices, pearson_information_coefficient
+from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.learning.windows import Block, BlockSampler
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import TrainingError
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
+
+MODEL = replace(recipe().model, position_state=True)  # so that what is done to books is seen
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def block():
 
 def test_a_network_can_learn_one_block_by_heart(samples, block):
     """All five losses together fall, so every head has a gradient that helps."""
-    network = TradingNetwork(recipe().model)
+    network = TradingNetwork(MODEL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
     with threads_for(network.config):
@@ -54,7 +59,7 @@ def test_what_is_unknown_has_no_gradient(samples, block):
     """A target that is not known must not be learned as zero."""
     holed = Samples(**{**vars(samples), "usable": samples.usable.copy()})
     holed.usable[900:916, 1] = False
-    outputs = block_outputs(TradingNetwork(recipe().model).eval(), holed, block)
+    outputs = block_outputs(TradingNetwork(MODEL).eval(), holed, block)
     for each in outputs:
         each.retain_grad()
     block_loss(outputs, partial(holed.of_block, block=block), recipe().training, 0.001).backward()
@@ -69,7 +74,7 @@ def test_a_number_that_is_not_one_names_batch_and_feature(samples):
     place = samples.features.index("rsi_14")
     broken.grid[:, 2, place] = float("nan")
     with pytest.raises(TrainingError) as error:
-        train_network(broken, fold(), recipe().model, recipe().training, 0.001, seed=0)
+        train_network(broken, fold(), MODEL, recipe().training, 0.001, seed=0)
     assert "seed 0, step 1: the loss became nan" in str(error.value)
     assert "feature rsi_14 of MSFT at 200" in str(error.value)
     assert "nan standard deviations" in str(error.value)
@@ -79,14 +84,14 @@ def test_a_training_that_diverges_is_stopped(samples):
     """Weights that grow without bound make an infinite loss or gradient, not a checkpoint."""
     wild = recipe(steps=40, learning_rate=1e30, warmup=0).training
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        train_network(samples, fold(), recipe().model, wild, 0.001, seed=0)
+        train_network(samples, fold(), MODEL, wild, 0.001, seed=0)
 
 
 def test_weights_that_blow_up_in_the_last_step_are_no_checkpoint(samples):
     """No later loss would tell: what validation hears does."""
     wild = recipe(steps=1, learning_rate=1e30, warmup=0).training
     with pytest.raises(TrainingError, match=r"answers nan for .* a date of validation"):
-        train_network(samples, fold(), recipe().model, wild, 0.001, seed=0)
+        train_network(samples, fold(), MODEL, wild, 0.001, seed=0)
 
 
 class Killed(Exception):
@@ -97,7 +102,7 @@ class Killed(Exception):
 def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at):
     """Bit for bit those of a run that nobody disturbed, and the same curve."""
     budget = recipe(steps=12).training
-    whole, curve = train_network(samples, fold(), recipe().model, budget, 0.001, seed=5)
+    whole, curve = train_network(samples, fold(), MODEL, budget, 0.001, seed=5)
     kept = {}
 
     def save(run):
@@ -106,12 +111,12 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at)
             raise Killed
 
     with pytest.raises(Killed):
-        train_network(samples, fold(), recipe().model, budget, 0.001, seed=5, save=save)
+        train_network(samples, fold(), MODEL, budget, 0.001, seed=5, save=save)
     steps = []
     again, same = train_network(
         samples,
         fold(),
-        recipe().model,
+        MODEL,
         budget,
         0.001,
         seed=5,
@@ -128,7 +133,7 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at)
 def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     """torch's safe loader takes nothing else."""
     runs = []
-    train_network(samples, fold(), recipe().model, recipe().training, 0.001, 0, save=runs.append)
+    train_network(samples, fold(), MODEL, recipe().training, 0.001, 0, save=runs.append)
     torch.save(runs[-1], tmp_path / "run.pt")
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
@@ -141,7 +146,7 @@ def test_patience_ends_a_training_that_does_not_improve(samples, monkeypatch):
     monkeypatch.setattr(place, lambda *_: next(said))
     budget = recipe(steps=40, evaluate_every=1, patience=2).training
     _, looks = train_network(
-        samples, fold(), recipe().model, budget, 0.001, 0, lambda *call: calls.append(call)
+        samples, fold(), MODEL, budget, 0.001, 0, lambda *call: calls.append(call)
     )
     assert [look.information for look in looks] == [0.1, 0.3, 0.2, 0.3]
     assert calls[-1][:2] == (40, 40)
@@ -157,6 +162,59 @@ def test_information_is_per_date_across_eight_symbols_and_pooled_below():
     assert pearson_information_coefficient(few, np.full((2, 2), np.nan)) == 0.0
 
 
+def test_blocks_start_from_books_and_not_flat(samples, monkeypatch):
+    """Those of a step are the same whatever was drawn before, and no other step's."""
+    true, seen = NotionalBook.drawn, []
+
+    def drawn(n, generator):
+        seen.append(true(n, generator))
+        return seen[-1]
+
+    monkeypatch.setattr(NotionalBook, "drawn", drawn)
+    budget = recipe(steps=3).training
+    for _ in range(2):
+        train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+        torch.rand(5)
+    weights = [book.weight for book in seen]
+    assert all(weight.any() for weight in weights)
+    assert all(torch.equal(weights[n], weights[n + 3]) for n in range(3))
+    assert not torch.equal(weights[0], weights[1])
+
+
+def test_a_symbol_that_cannot_be_traded_is_not_held_in_training(samples, block):
+    """As predictions are made: what is asked for it is nothing, and its book is flat a bar on."""
+    holed = Samples(**{**vars(samples), "usable": samples.usable.copy()})
+    holed.usable[900:910, 1] = False
+    network, seen = TradingNetwork(MODEL).eval(), []
+    network.heads = lambda z, book: (seen.append(book), TradingNetwork.heads(network, z, book))[1]
+    with torch.inference_mode():
+        block_outputs(network, holed, block)
+    weights = torch.stack(seen)[:, :, 0]
+    assert (weights[1:11, 1] == 0).all()
+    assert (weights[11:, 1] != 0).all()
+    assert (weights[1:, 0] != 0).all()
+
+
+def test_validation_looks_at_books_as_they_are_when_predictions_are_made(samples):
+    """On every date those of a walk; on some, what was asked at the last one through every bar."""
+    network = TradingNetwork(MODEL).eval()
+    dates = np.arange(900, 940)
+    with torch.inference_mode(), threads_for(network.config):
+        price, _ = heads_on([network], samples, Rows(900, 939))
+        np.testing.assert_array_equal(_prices(network, samples, dates).double().numpy(), price)
+        sparse = _prices(network, samples, np.array([900, 939]))
+        encoded = encode_dates(network, samples, np.array([900, 939]))
+        book = NotionalBook.empty(4)
+        asked = network.heads(encoded[0], book.features()).position
+        for row in range(901, 940):
+            moves = samples.overnight[row], samples.intraday[row], samples.sigma[row - 1]
+            book = advance(book, asked, *moves)
+        naive = network.heads(encoded[1], book.features()).price
+    listed = slice(0, 3)  # GOOG is not yet
+    assert (book.held[listed] == 39).all()
+    torch.testing.assert_close(sparse[1, listed], naive[listed])
+
+
 def test_thread_counts_are_given_back():
     before = torch.get_num_threads()
     with threads_for(ModelConfig.preset("tiny")):
@@ -169,16 +227,17 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
     seen = []
     for blocks in (1, 2):
         budget = recipe(steps=1, blocks=blocks, evaluate_every=1).training
-        _, looks = train_network(samples, fold(), recipe().model, budget, 0.001, seed=0)
+        _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
         seen.append(looks[0].loss)
     sampler = BlockSampler(samples.usable, fold().train, 64, 8)
-    network = TradingNetwork(recipe().model, seed=0).train()
+    network = TradingNetwork(MODEL, seed=0).train()
     alone = []
     for place in (0, 1):
-        torch.manual_seed(_seed_of(0, 1, place))
-        block = sampler.block(0, 1, place)
+        key, block = _seed_of(0, 1, place), sampler.block(0, 1, place)
+        book = NotionalBook.drawn(len(block.symbols), torch.Generator().manual_seed(key))
+        torch.manual_seed(key)
         with threads_for(network.config):
-            outputs = block_outputs(network, samples, block)
+            outputs = block_outputs(network, samples, block, book=book)
         alone.append(
             block_loss(
                 outputs, partial(samples.of_block, block=block), recipe().training, 0.001
@@ -205,7 +264,7 @@ def test_ranks_share_whole_blocks_and_their_sum_is_the_step_of_one(samples):
     ranks = [OneOfTwo(0), OneOfTwo(1), OneOfTwo(0)]
     ranks[2].count = 1
     for each in ranks:
-        train_network(samples, fold(), recipe().model, budget, 0.001, seed=0, ranks=each)
+        train_network(samples, fold(), MODEL, budget, 0.001, seed=0, ranks=each)
     first, second, alone = (each.seen for each in ranks)
     assert any(not torch.equal(one, other) for one, other in zip(first, second, strict=True))
     for one, other, both in zip(first, second, alone, strict=True):
@@ -214,14 +273,12 @@ def test_ranks_share_whole_blocks_and_their_sum_is_the_step_of_one(samples):
 
 def test_more_ranks_than_blocks_are_refused(samples):
     with pytest.raises(TrainingError, match="2 processes cannot share 1 blocks"):
-        train_network(
-            samples, fold(), recipe().model, recipe().training, 0.001, 0, ranks=OneOfTwo(0)
-        )
+        train_network(samples, fold(), MODEL, recipe().training, 0.001, 0, ranks=OneOfTwo(0))
 
 
 def test_half_precision_stays_near_the_whole_one(samples, block):
     """Encoders multiply in bfloat16, which has 8 bits; memories, heads and losses keep float32."""
-    network = TradingNetwork(recipe().model).eval()
+    network = TradingNetwork(MODEL).eval()
     whole = block_outputs(network, samples, block)
     half = block_outputs(network, samples, block, "bfloat16")
     assert half.price.dtype == torch.float32
@@ -235,7 +292,7 @@ def test_a_large_block_has_the_gradient_of_a_small_one(samples, block, monkeypat
     gradients = []
     for at_once in (512, 10):
         monkeypatch.setattr("trading_pipeline.core.learning.samples.ENCODED_AT_ONCE", at_once)
-        network = TradingNetwork(replace(recipe().model, dropout=0.0), seed=0).train()
+        network = TradingNetwork(replace(MODEL, dropout=0.0), seed=0).train()
         outputs = block_outputs(network, samples, block)
         block_loss(
             outputs, partial(samples.of_block, block=block), recipe().training, 0.001
@@ -252,7 +309,7 @@ def test_a_large_block_drops_the_same_twice(samples, block, monkeypatch):
     monkeypatch.setattr(f"{place}.ENCODED_AT_ONCE", 10)
 
     def gradients():
-        network = TradingNetwork(recipe().model, seed=0).train()
+        network = TradingNetwork(MODEL, seed=0).train()
         torch.manual_seed(3)
         outputs = block_outputs(network, samples, block)
         block_loss(
@@ -268,5 +325,5 @@ def test_a_large_block_drops_the_same_twice(samples, block, monkeypatch):
 
 def test_half_precision_trains(samples):
     budget = recipe(precision="bfloat16").training
-    _, looks = train_network(samples, fold(), recipe().model, budget, 0.001, seed=0)
+    _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
     assert all(np.isfinite(look.loss) for look in looks)

@@ -1,5 +1,7 @@
 """The whole network: shapes, ranges, causality, independence, reproducibility."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -170,7 +172,7 @@ def test_dropout_acts_in_training_only():
 
 def test_the_book_walks_through_a_block_of_dates():
     """Heads, advance, heads: one network, one symbol's answers changing its next answers."""
-    network = TradingNetwork(TINY).eval()
+    network = TradingNetwork(replace(TINY, position_state=True)).eval()
     z = network.encode(windows(TINY))
     book, sigma = NotionalBook.empty(5), torch.full((5,), 0.02)
     first = network.heads(z, book.features())

@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_pipeline.core.model.position import N_BOOK, NotionalBook, advance
+from trading_pipeline.core.model.position import (
+    FURTHEST,
+    LONGEST,
+    N_BOOK,
+    NotionalBook,
+    advance,
+)
 
 NAN = float("nan")
 
@@ -80,6 +86,45 @@ def test_the_book_carries_no_gradient():
     one = torch.tensor([0.01])
     book = advance(NotionalBook.empty(1), asked, one, one, one)
     assert not any(field.requires_grad for field in book)
+
+
+def test_drawn_books_cover_what_is_served():
+    """Flat ones, every weight, positions of a bar and of two years, gains, losses, drawdowns."""
+    book = NotionalBook.drawn(20_000, torch.Generator().manual_seed(0))
+    flat = book.weight == 0
+    assert flat.float().mean() == pytest.approx(0.2, abs=0.02)
+    assert (book.held[flat] == 0).all()
+    assert (book.unrealised[flat] == 0).all()
+    bars = book.held[~flat]
+    assert bars.min() == 1
+    assert bars.max() == pytest.approx(LONGEST, rel=0.01)
+    assert bars.median() == pytest.approx(math.sqrt(LONGEST), rel=0.05)
+    assert (book.asked != book.weight).float().mean() == pytest.approx(0.1, abs=0.02)
+    assert book.unrealised.std() == pytest.approx(bars.mean().item() ** 0.5, rel=0.15)
+    assert book.unrealised.abs().max() <= FURTHEST
+    assert (book.peak >= book.equity).all()
+
+
+def test_a_draw_follows_from_its_generator_alone():
+    one, same, other = (
+        NotionalBook.drawn(8, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not torch.equal(one.weight, other.weight)
+
+
+def test_what_is_served_stays_where_training_has_been():
+    """A position that is held for ten years and falls all the time looks like the worst drawn."""
+    old = NotionalBook(
+        *(torch.tensor([value]) for value in (1.0, 1.0, -900.0, 2520.0, -950.0, 9.0))
+    )
+    most = math.asinh(FURTHEST)
+    expected = [1.0, 1.0, -most, math.log1p(LONGEST), most]
+    assert old.features()[0].tolist() == pytest.approx(expected)
+    drawn = NotionalBook.drawn(20_000, torch.Generator().manual_seed(0)).features()
+    assert drawn.abs().amax(dim=0)[2:].tolist() == pytest.approx(
+        [most, expected[3], most], rel=0.15
+    )
 
 
 value = st.one_of(st.floats(-0.5, 0.5, width=16), st.just(NAN))

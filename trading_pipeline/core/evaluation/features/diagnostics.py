@@ -33,7 +33,7 @@ class History:
     present: NDArray[np.bool_]  # (T, N), the symbol has a bar
     eligible: NDArray[np.bool_]  # (T, N), and could be traded
     target: Array  # (T, N), the price target, NaN where unknown
-    market_target: Array  # (T,), its mean over symbols before it is taken out
+    market_target: Array  # (T,), the market's return that is taken out of it
     horizon: int  # bars that a target looks ahead
     folds: Mapping[str, tuple[slice, slice]]  # rows of the training and of the live window
 
