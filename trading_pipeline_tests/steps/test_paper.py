@@ -11,7 +11,7 @@ import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import Basis, score_grid
+from trading_pipeline.core.backtest.run import Basis, half_lives, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
@@ -26,8 +26,8 @@ from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 CAPITAL = 100_000.0
 # Trades a lot, and small orders are refused, so that there are vetoes in quiet years too.
-COSTS = replace(SAMPLE.costs, min_notional=2_500.0)
-MARKET = replace(SAMPLE, costs=COSTS, limits={"band": 0.1, "tracking_error": 0.2})
+COSTS = replace(SAMPLE.costs, min_notional=1_000.0)
+MARKET = replace(SAMPLE, costs=COSTS, limits={"band": 0.0})
 FOLDS = folds(panel().timestamps, MARKET.walk_forward, MARKET.horizon, burn_in(60))
 FIRST = FOLDS["2006-01-01"].test.first
 
@@ -306,9 +306,14 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     score[:150] = np.nan
     sigma = np.full(returns.shape, 0.02)
     market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.005})
-    basis = Basis.of(wide, score, able, market)
+    t, n = np.nonzero(np.isfinite(score))
+    history = pd.DataFrame(
+        {"timestamp": wide.timestamps[t], "symbol": np.array(wide.symbols)[n], "score": score[t, n],
+         "half_life": 3.0 + t % 7}
+    )  # fmt: skip
+    basis = Basis.of(wide, score, able, market, half_lives(wide, history))
     assert 0.25 < basis.evidence.share[-1] < 1, "the panel is made for this"
-    forecaster = Forecaster(wide, market, [], {}.__getitem__, score)
+    forecaster = Forecaster(wide, market, [], {}.__getitem__, history)
     monkeypatch.setattr(
         forecaster,
         "scores",
@@ -321,6 +326,7 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     )
     for row in (420, 500, 618, 619):
         signals = forecaster.signals(row)
+        assert signals.half_life == 3.0 + row % 7
         assert signals.kelly == basis.evidence.share[row]
         assert signals.groups.tolist() == basis.groups[row].tolist()
         assert signals.weights.tobytes() == basis.inputs.weights[row].tobytes()
