@@ -105,6 +105,26 @@ def test_every_book_is_that_of_simulate_to_the_last_bit(history, mandate, thread
     assert got.accounts["flattenings"].any()
 
 
+def test_one_evidence_can_hold_for_all_under_each_profiles_fraction_of_kelly(history):
+    """That of the basis: a rule that is off changes neither it nor what it is worth."""
+    panel, score, able = history
+    basis = Basis.of(panel, score, able, market())
+    plain = profile_of(market())
+    little, busy = replace(plain, kelly_fraction=0.01), replace(plain, band=0.0)
+    profiles = {"plain": plain, "little evidence": little, "busy": busy}
+    got = sweep(basis, Terms.of(market(), CAPITAL), profiles, own_evidence=False)
+    for row, profile in enumerate(profiles.values()):
+        allowed = np.clip(profile.kelly_fraction * basis.evidence.full_kelly, 0.25, 1.0)
+        share = np.where(np.isnan(basis.evidence.share), np.nan, allowed)
+        assert basis.evidence.share_under(profile).tobytes() == share.tobytes()
+        under = replace(Terms.of(market(), CAPITAL), profile=profile)
+        alone = basis.trade(under, kelly=share)
+        assert got.equity[row].tobytes() == alone.equity.tobytes()
+    own = sweep(basis, Terms.of(market(), CAPITAL), profiles)
+    same = [bool((own.equity[row] == got.equity[row]).all()) for row in range(3)]
+    assert same[:2] == [True, True], "sized alike, so that it is their own"
+
+
 def test_clusters_are_made_where_no_groups_are_given(history):
     tight = {"tight": replace(MODERATE, group_cap=0.1)}
     basis = Basis.of(*history, market())
