@@ -39,8 +39,6 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
 
-_RENAMED = {"book": "mandate"}  # terms of sessions that were opened under another name
-
 ORDER_COLUMNS = (
     "client_order_id",
     "decided_at",
@@ -161,7 +159,9 @@ class ReplaySession:
             execute: simulated, unless a broker does it.
 
         Raises:
-            LedgerError: the ledger knows the session with another market or capital.
+            LedgerError: the ledger knows the session with another market or capital, or it was
+                opened by a version with other trading rules.
+            TradingError: its state was written by such a version.
         """
         self.ledger, self.forecaster = ledger, forecaster
         self.clock, self.execute = clock, execute
@@ -183,13 +183,13 @@ class ReplaySession:
         }
         newest = ledger.last(self.stream)
         self.seq = newest.seq if newest else 0
+        self._agree_on_terms()
         state = ledger.last(self.stream, "decision")
         self.trader = (
             Trader.from_dict(state.payload["state"])
             if state
             else Trader(self.panel.symbols, Terms.of(market, capital), session=session)
         )
-        self._agree_on_terms()
 
     @property
     def resumed_at(self) -> pd.Timestamp | None:
@@ -251,10 +251,14 @@ class ReplaySession:
             at = self.panel.timestamps[0].to_pydatetime()
             self._journal([Entry("opened", at, self.terms)])
             return
-        agreed = {_RENAMED.get(name, name): each for name, each in opened.payload.items()}
-        if agreed != self.terms:
+        if opened.payload.keys() != self.terms.keys():
             raise LedgerError(
-                f"{self.stream} was opened with {agreed}, not with {self.terms}; give the "
+                f"{self.stream} was opened by a version with other trading rules, and cannot go on "
+                "under these; give another --session to start anew"
+            )
+        if opened.payload != self.terms:
+            raise LedgerError(
+                f"{self.stream} was opened with {opened.payload}, not with {self.terms}; give the "
                 "same options to resume it, or another --session to start anew"
             )
 

@@ -9,11 +9,13 @@ from trading_pipeline_tests.reference.account import known
 from trading_pipeline_tests.reference.orders import place
 from trading_pipeline_tests.reference.regions import (
     aversion,
+    drifting,
     fading,
     half_width,
-    moves,
+    market_aversion,
     settle_long_only,
     settle_neutral,
+    tilting,
 )
 from trading_pipeline_tests.reference.tilt import (
     LONG,
@@ -162,7 +164,16 @@ class Decisions:
         if self.scored:
             share = self.knowledge.number("kelly", t)
             share = profile.starting_cap if isnan(share) else share
-            plan = plan_of_scores(signals, able, close, profile, share, horizon=horizon, **terms)
+            plan = plan_of_scores(
+                signals,
+                able,
+                close,
+                profile,
+                share,
+                account.costs.leverage,
+                horizon=horizon,
+                **terms,
+            )
         else:
             plan = plan_of_weights(signals, able, close, profile, **terms)
         exposure = self.exposure(plan, close, profile, account.costs.leverage, years)
@@ -177,17 +188,21 @@ class Decisions:
             account.costs.fee + account.costs.slippage,
             aversion(plan, close, horizon, years),
         )
-        theta, spread = fading(close.half_life, horizon), exposure * plan.spread
+        theta, drag = fading(close.half_life, horizon), market_aversion(profile)
 
         def widths_of(weights):
             sigma, widths = close.sigma, {}
             for s, weight in weights.items():
-                moved = moves(theta, spread, weight, sigma[s])
-                widths[s] = half_width(profile.band, cost, gamma, sigma[s], moved)
+                tilting_ = tilting(theta, plan.spread, exposure, gamma, sigma[s])
+                causes = [drifting(weight, drag, sigma[s]), tilting_]
+                widths[s] = half_width(profile.band, cost, *causes)
             return widths
 
-        terms = {"exposure": exposure, "band": profile.band, "cost": cost, "gamma": gamma}
-        settle = settle_neutral if self.shorts else partial(settle_long_only, stuck=stuck)
+        terms = {"exposure": exposure, "band": profile.band, "cost": cost, "gamma": drag}
+        most = min(profile.gross_cap, account.costs.leverage)
+        settle = partial(settle_long_only, stuck=stuck)
+        if self.shorts:
+            settle = partial(settle_neutral, most_gross=most)
         placed = settle(plan, movable, widths_of, **terms)
         left = {s: None if s in able or s not in closes else 0.0 for s in account.holdings}
         return left | placed
@@ -214,7 +229,8 @@ class Decisions:
                 elif holding.signal is not None and self.shorts:
                     veto = "no_score"
             asked = holding.signal if not self.scored else holding.signal is not None
-            if veto and asked and symbol in closes:
+            told = asked or (holding.quantity and veto in ("ineligible", "cooling_off"))
+            if veto and told and symbol in closes:
                 account.outcome.vetoes.add((account.row, symbol, veto))
         return signals, able
 

@@ -1,6 +1,6 @@
 """The reference of trading: no-trade regions, and what the symbols pay each other (8 to 10)."""
 
-from math import copysign, exp, isnan, log, sqrt
+from math import copysign, exp, inf, isnan, log, sqrt
 
 from trading_pipeline_tests.reference.tilt import least_ratio
 
@@ -19,14 +19,27 @@ def aversion(plan, close, horizon, bars_per_year):
     return early * max(plan.ratio, least_ratio(bars_per_year)) / plan.tracking
 
 
-def half_width(band, cost, gamma, sigma, moved):
-    """D: how far a weight may be from its aim; `moved` is Γ, how much the two move a bar."""
-    return band * (1.5 * cost * moved**2 / (gamma * sigma**2)) ** (1 / 3)
+def market_aversion(profile):
+    """γₘ: the aversion to risk that makes the volatility target the best exposure."""
+    return 0.3 / (0.2 if profile.volatility_target == inf else profile.volatility_target)
 
 
-def moves(theta, spread, weight, sigma):
-    """Γ: of an aim that deviates by `spread` / σ and fades, and of what is held."""
-    return sqrt(2 * theta * (spread / sigma) ** 2 + (weight * sigma) ** 2)
+def half_width(band, cost, *movements):
+    """D: how far a weight may be from its aim, of (movement a bar, aversion, σ) of each cause."""
+    total = sum(moved**2 / (gamma * sigma**2) for moved, gamma, sigma in movements)
+    return band * (1.5 * cost * total) ** (1 / 3)
+
+
+def tilting(theta, spread, exposure, gamma, sigma):
+    """How an aim moves that deviates by `spread` / σ, fades, and is multiplied by the exposure."""
+    if exposure == 0:
+        return 0.0, gamma, sigma
+    return exposure * sqrt(2 * theta) * spread / sigma, gamma / exposure, sigma
+
+
+def drifting(weight, aversion_, sigma):
+    """How what is held moves by itself."""
+    return weight * sigma, aversion_, sigma
 
 
 def place(weight, aim, width):
@@ -81,14 +94,18 @@ def settle_long_only(plan, held, widths_of, *, exposure, stuck, band, cost, gamm
     return balance(weights, aims, widths_of(weights), plan.shares, caps, total)
 
 
-def settle_neutral(plan, held, widths_of, *, exposure, band, cost, gamma):
+def settle_neutral(plan, held, widths_of, *, exposure, band, cost, gamma, most_gross=inf):
     """The weights of a neutral account: it shrinks as a whole, and never grows so."""
     most = exposure * sum(abs(v) for v in plan.invested.values())
     gross = sum(abs(weight) for weight in held.values())
     if gross - most > band * (1.5 * cost * gross**2 / gamma) ** (1 / 3):
         held = scaled(held, most / gross)
+    if exposure == 0 or most == 0:
+        return dict.fromkeys(held, 0.0)
     widths = widths_of(held)
-    return {s: place(held[s], exposure * plan.invested[s], widths[s]) for s in held}
+    placed = {s: place(held[s], exposure * plan.invested[s], widths[s]) for s in held}
+    gross = sum(abs(weight) for weight in placed.values())
+    return scaled(placed, most_gross / gross) if gross > most_gross else placed
 
 
 def scaled(weights, factor):

@@ -57,24 +57,25 @@ def test_the_standard_error_is_that_of_statsmodels(lags):
 
 
 def test_a_share_by_hand():
-    """Deviations 1, 0, 1, -2 from a mean of 1: a variance of 2, and -2 for neighbours.
+    """Deviations 1, 0, 1, -2 from a mean of 1: a variance of 6/4, and -2 for neighbours.
 
-    With one lag s² = (6 - 2) / 16, so t = 2, of which 4/5 are believed: k = 0.5 × 4/5 × 1/2.
+    With one lag s² = (6 - 2) / 16, but at least 6/4 / 4: t² = 8/3, of which 8/11 are believed, and
+    k = 0.5 × 8/11 / (6/4).
     """
     series = [2.0, 1.0, 2.0, -1.0]
     profile = SimpleNamespace(kelly_fraction=0.5, kelly_floor=0.01)
     assert newey_west(series, 1) == pytest.approx(0.5)
-    assert share_of(series, 1, profile) == pytest.approx(0.2)
+    assert share_of(series, 1, profile) == pytest.approx(0.5 * 8 / 11 / 1.5)
     assert share_of([-r for r in series], 1, profile) == 0.01
     assert share_of([0.01 * r for r in series], 1, profile) == 1.0
 
 
 @pytest.mark.parametrize("long_only", [True, False])
 def test_skill_earns_the_whole(long_only):
-    """Once 250 days are known: the last of them at the second close after its decision."""
+    """Once 250 days are known, the first of them the day after the first scores."""
     found = shares(*market(254, skill=0.3), terms_of(long_only))
-    assert all(isnan(share) for share in found[:251])
-    assert found[251:] == [1.0] * 3
+    assert all(isnan(share) for share in found[:250])
+    assert found[250:] == [1.0] * 4
 
 
 def test_noise_is_left_the_floor():
@@ -87,18 +88,18 @@ def test_a_rising_market_is_no_evidence():
     assert np.mean(list(rising.values())) < 0
     panel, inputs = market(120, drift=0.01)
     inputs["score"] = np.full(inputs["score"].shape, 0.4)
-    assert active_returns(panel, inputs, terms_of()) == {}
+    assert not any(active_returns(panel, inputs, terms_of()).values())
 
 
 def test_later_bars_change_nothing():
-    """A decision's return is known two bars later, and depends on nothing beyond."""
+    """A bar's return depends on the bars up to it and the scores before it."""
     panel, inputs = market(60, skill=0.3)
     whole = active_returns(panel, inputs, terms_of())
-    inputs["score"][50:] = 9.0
-    panel.open[52:] *= 2.0
+    inputs["score"][50:] = 9.0 * np.arange(N)
+    panel.open[51:] *= 2.0
     later = active_returns(panel, inputs, terms_of())
-    assert [later[row] for row in range(50)] == [whole[row] for row in range(50)]
-    assert later[50] != whole[50]
+    assert [later[row] for row in range(1, 51)] == [whole[row] for row in range(1, 51)]
+    assert later[51] != whole[51]
 
 
 def test_few_symbols_show_nothing():

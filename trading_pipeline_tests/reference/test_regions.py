@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from trading_pipeline_tests.reference.regions import (
     aversion,
     balance,
+    drifting,
     fading,
     half_width,
-    moves,
     place,
     settle_long_only,
     settle_neutral,
+    tilting,
 )
 from trading_pipeline_tests.reference.test_tilt import optimum
 from trading_pipeline_tests.reference.tilt import Plan
@@ -72,17 +73,19 @@ def test_a_region_is_nearly_the_best_one(kappa, part):
     With γσ² = θ = ρ/σ = 1 and a weight of nothing, Γ² = 2 and D = (3κ)^⅓: the first term for small
     costs, and the more too wide the larger they are. (A tenth of the difference is the grid's.)
     """
-    width = half_width(1.0, kappa, 1.0, 1.0, moves(1.0, 1.0, 0.0, 1.0))
+    width = half_width(1.0, kappa, tilting(1.0, 1.0, 1.0, 1.0, 1.0))
     assert width == pytest.approx((3 * kappa) ** (1 / 3))
     assert widest_region(kappa) / width == pytest.approx(part, abs=0.04)
 
 
 def test_a_half_width_by_hand():
     """1.5 × 0.002 × 0.03² / (10 × 0.03²) = 0.0003, and its cube root 0.0669."""
-    assert half_width(1.0, 0.002, 10, 0.03, 0.03) == pytest.approx(0.0669433)
-    assert half_width(0.5, 0.002, 10, 0.03, 0.03) == pytest.approx(0.0669433 / 2)
-    assert half_width(1.0, 0.0, 10, 0.03, 0.03) == 0
-    assert moves(log(2) / 21, 0.0, 0.1, 0.02) == pytest.approx(0.002)  # what is held, alone
+    moved = (0.03, 10, 0.03)
+    assert half_width(1.0, 0.002, moved) == pytest.approx(0.0669433)
+    assert half_width(0.5, 0.002, moved) == pytest.approx(0.0669433 / 2)
+    assert half_width(1.0, 0.0, moved) == 0
+    assert half_width(1.0, 0.001, moved, moved) == pytest.approx(0.0669433)
+    assert drifting(0.1, 2.5, 0.02) == pytest.approx((0.002, 2.5, 0.02))  # what is held, alone
 
 
 def test_aversion_by_hand():

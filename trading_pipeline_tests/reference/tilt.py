@@ -84,16 +84,15 @@ def unit_tilt(signals, close, *, long_only):
     return x, {s: x[s] / close.sigma[s] for s in symbols}
 
 
-def tracking_error(profile, close, tilt, *, long_only, bars_per_year):
+def tracking_error(profile, close, tilt, leverage, *, long_only, bars_per_year):
     """A bar's, that the tilt is scaled to; a neutral account has its volatility target for it."""
     if long_only:
         return profile.tracking_error / sqrt(bars_per_year)
-    if profile.volatility_target < inf:
-        return profile.volatility_target / sqrt(bars_per_year)
-    gross = sum(abs(a) for a in tilt.values())
-    if gross == 0:
-        return profile.tracking_error / sqrt(bars_per_year)
-    return profile.gross_cap * close.deviation(tilt, LONG) / gross
+    target = profile.volatility_target / sqrt(bars_per_year)
+    gross, moved = sum(abs(a) for a in tilt.values()), close.deviation(tilt, LONG)
+    if moved <= NOTHING * gross or gross == 0:
+        return target if target < inf else profile.gross_cap
+    return min(target, moved * min(profile.gross_cap, leverage) / gross)
 
 
 def cap_groups(tilt, group, cap, symbols):
@@ -133,7 +132,9 @@ def invest(aims, shares, caps):
     return {s: aims[s] - high * shares[s] for s in aims}, cut(high)
 
 
-def plan_of_scores(signals, able, close, profile, share, *, long_only, horizon, bars_per_year):
+def plan_of_scores(
+    signals, able, close, profile, share, leverage=inf, *, long_only, horizon, bars_per_year
+):
     """Steps 3 to 6.
 
     Args:
@@ -142,7 +143,7 @@ def plan_of_scores(signals, able, close, profile, share, *, long_only, horizon, 
     """
     x, unit = unit_tilt(signals, close, long_only=long_only)
     tracking = tracking_error(
-        profile, close, unit, long_only=long_only, bars_per_year=bars_per_year
+        profile, close, unit, leverage, long_only=long_only, bars_per_year=bars_per_year
     )
     moved = close.deviation(unit, LONG)
     tilt, ratio = dict.fromkeys(signals, 0.0), 0.0
@@ -150,8 +151,8 @@ def plan_of_scores(signals, able, close, profile, share, *, long_only, horizon, 
         ratio = sum(v * v for v in x.values()) / (sqrt(horizon) * moved)
         size = share * min(1, ratio / least_ratio(bars_per_year)) * tracking / moved
         tilt = {s: size * a for s, a in unit.items()}
-    tilt = cap_groups(tilt, close.group, profile.group_cap, able)
     spread = sqrt(fmean((a * close.sigma[s]) ** 2 for s, a in tilt.items())) if tilt else 0.0
+    tilt = cap_groups(tilt, close.group, profile.group_cap, able)
     precision = {s: close.sigma[s] ** -2 for s in able}
     shares = {s: p / sum(precision.values()) for s, p in precision.items()}
     whole = {s: tilt.get(s, 0.0) for s in able}
@@ -175,8 +176,11 @@ def plan_of_weights(asked, able, close, profile, *, long_only, bars_per_year):
         held = {s: max(weight, 0.0) for s, weight in held.items()}
     precision = {s: close.sigma[s] ** -2 for s in able}
     shares = {s: p / sum(precision.values()) for s, p in precision.items()}
-    tracking = tracking_error(profile, close, {}, long_only=long_only, bars_per_year=bars_per_year)
-    return Plan(held, held, dict.fromkeys(able, inf), shares, 0.0, tracking, 0.0)
+    tracking = tracking_error(
+        profile, close, {}, inf, long_only=long_only, bars_per_year=bars_per_year
+    )
+    caps = {s: inf if weight else 0.0 for s, weight in held.items()}  # what none is asked of goes
+    return Plan(held, held, caps, shares, 0.0, tracking, 0.0)
 
 
 def least_ratio(bars_per_year):

@@ -51,8 +51,8 @@ def overview_section(run: Rerun, k: int, lines: Sequence[Line]) -> Section:
     account = run.result.log[k]
     title = (
         f"{run.market.name}, decided at the close of {instant(run.result.timestamps[k])}: equity "
-        f"{account['equity']:,.2f}, drawdown {account['drawdown']:.1%}, Kelly cap "
-        f"{account['kelly_cap']:.0%}"
+        f"{account['equity']:,.2f}, drawdown {account['drawdown']:.1%}, "
+        f"exposure {account['exposure']:.0%}, {account['kelly']:.0%} of the tilt"
     )
     header = ("symbol", "score", "signal", "held", "target", "order", "became", "reasons")
     rows = [

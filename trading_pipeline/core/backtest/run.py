@@ -140,7 +140,7 @@ def run_backtest(
     basis = Basis.of(panel, score, eligible, market, half_lives(panel, predictions))
     terms = Terms.of(market, capital)
     late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
-    bare = sweep(basis, terms, without_each_rule(profile_of(market)))
+    bare = sweep(basis, terms, without_each_rule(profile_of(market)), own_evidence=False)
     return Backtest(
         start=basis.start,
         stop=basis.stop,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from trading_pipeline.core.trading.engine.dtypes import Account, Array, Paramete
 from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
-from trading_pipeline.core.trading.kelly import kelly_evidence
+from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 
@@ -27,11 +27,8 @@ if TYPE_CHECKING:  # a backtest sweeps too
     from trading_pipeline.core.backtest.run import Basis
 
 _BLOCK = 4  # accounts that a thread runs before it says so
-_OF_KELLY = (  # what evidence depends on
-    *("long_only", "kelly_fraction", "kelly_floor", "tracking_error", "symbol_cap", "group_cap"),
-    "band",
-)
-_OF_NEUTRAL = (*_OF_KELLY, "volatility_target", "gross_cap")  # other books are fully invested
+_OF_EVIDENCE = ("long_only", "tracking_error", "symbol_cap", "group_cap", "band")  # what it is of
+_OF_NEUTRAL = (*_OF_EVIDENCE, "volatility_target", "gross_cap")  # other books are fully invested
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +114,7 @@ def sweep(
     *,
     threads: int = 1,
     watch: Callable[[int, int, str], None] | None = None,
+    own_evidence: bool = True,
 ) -> Sweep:
     """Trade the same scores under each profile; every result is that of `simulate`, bit for bit.
 
@@ -127,6 +125,7 @@ def sweep(
         threads: that run accounts at the same time; the kernels leave the interpreter alone. The
             result does not depend on it.
         watch: called with (accounts done, R, "") as blocks of them are done.
+        own_evidence: of each profile's own sizing; else that of the basis holds for all.
 
     Raises:
         ValueError: no profiles, no threads, or a profile that the other terms do not allow.
@@ -139,7 +138,7 @@ def sweep(
     panel, shared = basis.panel, basis.prepared
     under = [replace(terms, profile=each) for each in profiles.values()]
     rules = [parameters_of(each, scored=True) for each in under]
-    caps = _caps(basis, under)
+    shares = _shares(basis, terms, profiles.values(), own_evidence)
     known = known_grids(panel, shared, basis.inputs)
     opened = shared.opened(terms.capital)
     log = Path.zeros(len(rules), basis.stop - basis.start)
@@ -151,7 +150,7 @@ def sweep(
             cast(Array[Parameters], np.concatenate(rules[part])),
             *opened,
             known,
-            np.stack(caps[part]),
+            np.stack(shares[part]),
             (basis.start, basis.stop),
             new_scratch(len(panel.symbols)),
             log[part],
@@ -174,18 +173,24 @@ def sweep(
     )
 
 
-def _caps(basis: "Basis", under: Iterable[Terms]) -> list[np.ndarray]:
-    """R shares (T,) of the tilt; profiles that differ in other limits share one."""
-    known: dict[tuple[Any, ...], np.ndarray] = {}
-    caps = []
-    for terms in under:
-        names = _OF_NEUTRAL if terms.mandate == "neutral" else _OF_KELLY
-        key = tuple(getattr(terms.profile, name) for name in names)
+def _shares(
+    basis: "Basis", terms: Terms, profiles: Iterable[Profile], own_evidence: bool
+) -> list[np.ndarray]:
+    """R shares (T,) of the tilt; profiles that are sized alike share the evidence."""
+    known: dict[tuple[float, ...], KellyEvidence] = {}
+    names = _OF_NEUTRAL if terms.mandate == "neutral" else _OF_EVIDENCE
+    shares = []
+    for profile in profiles:
+        key = tuple(getattr(profile, name) for name in names) if own_evidence else ()
         if key not in known:
-            evidence = kelly_evidence(basis.panel, basis.prepared, basis.inputs, terms)
-            known[key] = evidence.share
-        caps.append(known[key])
-    return caps
+            under = replace(terms, profile=profile)
+            known[key] = (
+                basis.evidence
+                if not own_evidence
+                else kelly_evidence(basis.panel, basis.prepared, basis.inputs, under)
+            )
+        shares.append(known[key].share_under(profile))
+    return shares
 
 
 def _in_threads(work: Callable[[int], int], pieces: Sequence[int], threads: int) -> Iterator[int]:

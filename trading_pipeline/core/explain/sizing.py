@@ -71,7 +71,7 @@ def _tilt_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
         SizingStep(
             name="tracking error",
             value=float(active[n]),
-            changed=active[n] != 0,
+            changed=bool(active[n] != 0),
             gross=_gross(active),
             figure=float(account["information"]) * math.sqrt(run.market.bars_per_year),
             text=_scaling(run, k),
@@ -79,7 +79,7 @@ def _tilt_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
         SizingStep(
             name="group cap",
             value=float(trace["capped"][n]),
-            changed=trace["capped"][n] != active[n],
+            changed=bool(trace["capped"][n] != active[n]),
             gross=_gross(trace["capped"]),
             **_group_cap(run, k, n),
         ),
@@ -174,7 +174,7 @@ def _weight_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
         SizingStep(
             name="exposure",
             value=float(aim[n]),
-            changed=account["exposure"] != 1,
+            changed=bool(account["exposure"] != 1),
             gross=_gross(aim),
             figure=float(account["drawdown"]),
             limit=float(run.result.rules[0]["drawdown_limit"]),

@@ -38,6 +38,11 @@ class KellyEvidence(NamedTuple):
     active: np.ndarray  # return of the bar beyond the benchmark's, after costs; NaN: none
     days: np.ndarray  # int, days of active returns so far
 
+    def share_under(self, profile: Profile) -> np.ndarray:
+        """(T,) share of the tilt by the same evidence and another fraction of Kelly, or floor."""
+        allowed = np.clip(profile.kelly_fraction * self.full_kelly, profile.kelly_floor, 1.0)
+        return np.where(np.isnan(self.share), np.nan, allowed)
+
 
 def kelly_evidence(panel: Panel, prepared: Prepared, inputs: Inputs, terms: Terms) -> KellyEvidence:
     """The share of the tilt that the profile's fraction of Kelly allows at each close.

@@ -59,7 +59,7 @@ def records_from_dicts(kind: type[Kind], plain: list[dict[str, Any]], what: str)
     """The (N,) records that `records_to_dicts` wrote.
 
     Raises:
-        TradingError: the fields are not those of `kind`.
+        TradingError: the fields are not those of `kind`: another version wrote them.
     """
     names = kind.dtype.names or ()
     records = kind.zeros(len(plain))
@@ -67,7 +67,8 @@ def records_from_dicts(kind: type[Kind], plain: list[dict[str, Any]], what: str)
         if set(values) != set(names):
             differ = ", ".join(sorted(set(values) ^ set(names)))
             raise TradingError(
-                f"the stored {what} has other fields ({differ}): start a new session"
+                f"the stored {what} were written by a version with other trading rules ({differ}); "
+                "start a new session"
             )
         for name in names:
             whole = kind.dtype[name].kind in "iu"

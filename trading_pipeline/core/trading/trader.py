@@ -53,8 +53,6 @@ from trading_pipeline.core.trading.to_dict import (
 from trading_pipeline.errors import TradingError
 
 _PRICES = ("open", "high", "low", "close")
-# Figures of the last decision that states written by earlier versions lack.
-_LATER = dict.fromkeys(("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"), 0)
 _GRIDS = (*_PRICES, "volume", "split", "dividend")
 
 
@@ -265,7 +263,7 @@ class Trader:
         trader = cls.__new__(cls)
         trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
         trader.rules = parameters_from_dict(plain["rules"])
-        trader.account = records_from_dicts(Account, [_LATER | plain["account"]], "account")
+        trader.account = records_from_dicts(Account, [plain["account"]], "account")
         trader.positions = records_from_dicts(Position, plain["positions"], "positions")
         trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
         trader.last_bar = _stamp(plain["last_bar"])

@@ -16,8 +16,6 @@ from trading_pipeline.core.backtest.sweep import (
     sweep,
 )
 from trading_pipeline.core.market.market import Costs, Market
-from trading_pipeline.core.trading.inputs import Inputs, prepare
-from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
@@ -68,7 +66,7 @@ PROFILES_OF_TEST = {
     "little evidence": replace(MODERATE, kelly_fraction=0.002),
     "high floor": replace(MODERATE, kelly_fraction=0.002, kelly_floor=0.32),
     "small": replace(MODERATE, gross_cap=0.6),
-    "slow": replace(MODERATE, span=40, band=0.0),
+    "busy": replace(MODERATE, band=0.0),
     "tight": replace(MODERATE, stop_loss=0.4, trailing_stop=0.3, take_profit=0.5),
     "nervous": replace(MODERATE, halve=0.01, flat=0.02, flat_days=5, breaker=1.2),
 }

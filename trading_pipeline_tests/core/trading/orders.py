@@ -13,7 +13,7 @@ from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulate
 
 SLIP = replace(FREE, slippage=0.01)  # what a market order loses, to tell it from a limit order
 CALM = (100, 100, 100, 100)
-OFF = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99)
+OFF = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), inf)
 BARE = replace(PROFILES["moderate"], stop_loss=inf, take_profit=inf, **OFF)
 
 

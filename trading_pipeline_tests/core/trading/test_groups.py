@@ -1,16 +1,13 @@
-"""Groups that share a cap: sectors as named, clusters as they move, and the cap itself."""
+"""Groups that share a cap: sectors as named, clusters as they move."""
 
 from dataclasses import replace
-from math import inf
 
 import numpy as np
 import pytest
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.engine.reasons import GROUP_CAP
-from trading_pipeline.core.trading.groups import groups_at, groups_of
-from trading_pipeline.core.trading.profiles import PROFILES
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of_opens, simulated
+from trading_pipeline.core.trading.groups import groups_of
+from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 N = 12
 MARKET = Market(
@@ -58,8 +55,8 @@ def test_groups_change_at_the_first_bar_of_a_month_and_by_the_past_only():
     changed = np.flatnonzero((np.diff(groups, axis=0) != 0).any(axis=1)) + 1
     assert all(panel.timestamps[row].day == 1 for row in changed)
     for row in (130, 200, 399):
-        at = groups_at(panel.until(row + 1), MARKET, row)
-        assert at.tolist() == groups[row].tolist()
+        known = groups_of(panel.until(row + 1), MARKET)
+        assert known.tolist() == groups[: row + 1].tolist()
 
 
 def test_sectors_that_are_named_hold_instead():
@@ -69,45 +66,9 @@ def test_sectors_that_are_named_hold_instead():
     expected[0] = expected[7] = 0
     expected[5] = 1
     assert groups_of(panel, market)[10].tolist() == expected
-    assert groups_at(panel, market, 300).tolist() == expected
+    assert groups_of(panel, market)[300].tolist() == expected
 
 
 def test_a_sector_of_an_unknown_symbol_is_refused():
     with pytest.raises(ValueError, match="sectors name ZZZ, not in symbols"):
         replace(MARKET, sectors={"ZZZ": "tech"})
-
-
-def held(share, groups):
-    """Weights asked for: 0.1 in each of 12, gross cap 1.5, at most `share` of it in a group."""
-    panel = three_industries()
-    off = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99)
-    profile = replace(
-        PROFILES["moderate"], volatility_target=inf, starting_cap=1.0, group_cap=share,
-        symbol_cap=0.2, net_cap=1.5, breaker=inf, **off,
-    )  # fmt: skip
-    return simulated(
-        panel, start=0, stop=5, capital=1e6, costs=replace(FREE, leverage=2.0), bars_per_year=252,
-        horizon=5, mandate="long_only", shortable=False, profile=profile, everything=True,
-        weights=np.full(panel.close.shape, 0.1), groups=groups,
-    )  # fmt: skip
-
-
-def test_a_group_is_scaled_to_its_share_of_the_gross_cap():
-    """Six groups of one, and one of six that asks for 0.6: 1.5 × 0.3 = 0.45 of it, 0.075 each."""
-    groups = np.tile([0] * 6 + [1, 2, 3, 4, 5, 6], (400, 1))
-    decided = held(0.3, groups).decisions[:N]
-    assert decided["target"] == pytest.approx([0.075] * 6 + [0.1] * 6, rel=1e-12)
-    assert ((decided["reasons"] & GROUP_CAP) != 0).tolist() == [True] * 6 + [False] * 6
-
-
-def test_few_groups_may_have_one_and_a_half_equal_shares():
-    """Two groups: a cap of 0.15 would be silly, so each may have 1.5 × 1.5 / 2 = 1.125."""
-    groups = np.tile([0] * 11 + [1], (400, 1))
-    decided = held(0.1, groups).decisions[:N]
-    assert decided["target"] == pytest.approx([1.1 / 11] * 11 + [0.1], rel=1e-12)
-    groups = np.tile([0] * 4 + [1] * 4 + [2] * 4, (400, 1))  # 1.5 × 1.5 / 3 = 0.75 > 0.4
-    assert held(0.1, groups).decisions["target"][:N] == pytest.approx([0.1] * N, rel=1e-12)
-
-
-def test_without_groups_nothing_is_scaled():
-    assert held(0.01, None).decisions["target"][:N] == pytest.approx([0.1] * N, rel=1e-12)

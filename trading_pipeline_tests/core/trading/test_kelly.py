@@ -1,4 +1,4 @@
-"""The cap by evidence: worked by hand, causal, and never from labels that have not ended."""
+"""Evidence: what the tilt earned beyond the benchmark, causal, shrunk, and worked beside it."""
 
 from dataclasses import replace
 
@@ -6,115 +6,204 @@ import numpy as np
 import pytest
 
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.trading.kelly import caps_in_force, kelly_caps
-from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.inputs import Inputs, prepare
+from trading_pipeline.core.trading.kelly import kelly_evidence, shares_in_force
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline_tests.core.trading.markets import (
     FREE,
     panel_of_opens,
-    random_panel,
     random_scores,
+    simulated,
 )
+from trading_pipeline_tests.core.trading.one_close import NEUTRAL, OPEN
 
 H, N = 3, 20
-MODERATE = PROFILES["moderate"]
-ACCOUNT = {"capital": 1e5, "bars_per_year": 252, "horizon": H}
+ACCOUNT = {"capital": 1e5, "bars_per_year": 252, "horizon": H, "shortable": True, "costs": FREE}
+SKILLED = replace(OPEN, kelly_fraction=0.5, kelly_floor=0.2, starting_cap=0.4, symbol_cap=0.2)
 
 
-def caps(panel, score, **changes):
-    terms = {"mandate": "long_only", "shortable": False, "profile": MODERATE, "costs": FREE}
-    shape = panel.close.shape
-    return kelly_caps(
-        panel,
-        score,
-        np.full(shape, 0.02),
-        np.ones(shape, dtype=bool),
-        Terms(**ACCOUNT | terms | changes),
+def market(seed=0, T=420, n=N, drift=0.0):
+    """A panel that moves with its market and by itself."""
+    rng = np.random.default_rng(seed)
+    returns = drift + rng.normal(0, 0.01, (T, 1)) + rng.normal(0, 0.015, (T, n))
+    return panel_of_opens(100 * np.exp(np.cumsum(returns, axis=0)))
+
+
+def foresight(panel, share, seed=1):
+    """Scores that know a share of what a symbol does between the next two opens."""
+    moves = np.diff(np.log(panel.open), axis=0)
+    ahead = np.zeros(panel.close.shape)
+    ahead[:-2] = moves[1:] / moves.std()
+    own = np.random.default_rng(seed).normal(size=ahead.shape)
+    return share * ahead + (1 - abs(share)) * own
+
+
+def evidence(panel, score, profile=SKILLED, eligible=None, **changes):
+    inputs = Inputs(score=score, eligible=eligible)
+    terms = Terms(**ACCOUNT | {"profile": profile} | changes)
+    return kelly_evidence(panel, prepare(panel), inputs, terms)
+
+
+@pytest.mark.parametrize("mandate", ["long_only", "neutral"])
+def test_skill_earns_the_whole_tilt_and_its_opposite_the_floor(mandate):
+    panel, profile = market(), replace(SKILLED, net_cap=9.0, gross_cap=2.0, volatility_target=0.12)
+    for share, in_force in ((0.5, "whole"), (-0.5, "floor")):
+        score = foresight(panel, share)
+        got = evidence(panel, score, profile, mandate=mandate)
+        assert got.share[-1] == (1.0 if in_force == "whole" else 0.2)
+        assert shares_in_force(got, profile)[-1] == in_force
+
+
+def test_noise_that_pays_costs_is_left_with_the_floor():
+    panel = market()
+    score = np.random.default_rng(5).normal(size=panel.close.shape)
+    got = evidence(panel, score, replace(SKILLED, band=0.0), costs=Costs(fee=0.002))
+    assert got.full_kelly[-1] == 0
+    assert got.share[-1] == SKILLED.kelly_floor
+
+
+def test_a_fraction_of_kelly_between_floor_and_whole():
+    """Shrunk evidence times the fraction, wherever neither bound holds."""
+    panel = market()
+    profile = replace(SKILLED, kelly_fraction=0.002, kelly_floor=0.01)
+    got = evidence(panel, foresight(panel, 0.2), profile)
+    inside = 0.002 * got.full_kelly[-1]
+    assert 0.01 < inside < 1, "the panel is made for this"
+    assert got.share[-1] == pytest.approx(inside, rel=1e-12)
+    assert shares_in_force(got, profile)[-1] == "evidence"
+
+
+def test_a_rising_market_is_no_evidence():
+    """All symbols rise by 30 % a year and more, and the scores are the same for all."""
+    panel = market(drift=0.002)
+    for score in (np.ones(panel.close.shape), np.zeros(panel.close.shape)):
+        got = evidence(panel, score)
+        assert np.abs(got.active[1:]).max() < 1e-12
+        assert not got.share[-1] > SKILLED.kelly_floor
+
+
+@pytest.mark.parametrize("costs", [FREE, Costs(fee=0.001, slippage=0.0005)])
+def test_active_returns_are_those_of_two_books_worked_bar_by_bar(costs):
+    """Without a region targets are the aims: weights / (1 + r) of the night, new ones by day.
+
+    With opens that are the closes all happens at night: each book earns Σ w r and then pays for
+    going from what its weights became to its targets.
+    """
+    panel, profile = market(n=6, T=70), replace(SKILLED, band=0.0)
+    score = np.full(panel.close.shape, np.nan)
+    score[64:] = foresight(panel, 0.5)[64:]
+    got = evidence(panel, score, profile, costs=costs)
+    books = []
+    for scores in (score, np.full(score.shape, np.nan)):
+        book = simulated(
+            panel, start=64, stop=70, score=scores, profile=profile, everything=True,
+            kelly=np.ones(70), **ACCOUNT | {"costs": replace(FREE, leverage=1.0)},
+        )  # fmt: skip
+        books.append(book.decisions["target"].reshape(6, 6))
+    returns = panel.close[1:] / panel.close[:-1] - 1
+    expected = []
+    for target in books:
+        held, earned = np.zeros(6), []
+        for k in range(5):
+            night = held @ returns[64 + k]
+            drifted = held * (1 + returns[64 + k]) / (1 + night)
+            traded = np.abs(target[k] - drifted).sum()
+            earned.append(night - (costs.fee + costs.slippage) * traded)
+            held = target[k]
+        expected.append(earned)
+    active = np.subtract(*expected)
+    np.testing.assert_allclose(got.active[65:], active, atol=1e-9)
+    assert np.isnan(got.active[:65]).all()
+
+
+def shrunk(returns, lags):
+    """Mean × t² / (1 + t²) / variance, t by Newey and West, in plain double loops."""
+    K, mean = len(returns), sum(returns) / len(returns)
+    variance = sum((x - mean) ** 2 for x in returns) / K
+    long_run = variance
+    for lag in range(1, min(lags, K - 1) + 1):
+        covariance = sum((returns[k] - mean) * (returns[k - lag] - mean) for k in range(lag, K)) / K
+        long_run += 2 * (1 - lag / (lags + 1)) * covariance
+    error = max(long_run, variance) / K
+    gain = max(mean, 0.0)
+    return gain * gain**2 / (gain**2 + error) / variance if gain else 0.0
+
+
+def test_the_mean_is_shrunk_by_its_standard_error_as_worked_beside_it():
+    panel = market()
+    got = evidence(panel, foresight(panel, 0.1), horizon=7)
+    for row in (66, 80, 150, 300, 419):  # from 63 on there is a σ, and something to hold
+        active = got.active[1 : row + 1].tolist()
+        assert got.full_kelly[row] == pytest.approx(shrunk(active, 7), rel=1e-6, abs=1e-9)
+
+
+def test_the_standard_error_is_that_of_statsmodels():
+    """Newey and West's, of a mean, with Bartlett's weights and no correction for small samples."""
+    api = pytest.importorskip("statsmodels.api")
+    panel = market()
+    got = evidence(panel, foresight(panel, 0.1), horizon=7)
+    active = got.active[1:]
+    fit = api.OLS(active, np.ones(len(active))).fit(
+        cov_type="HAC", cov_kwds={"maxlags": 7, "use_correction": False}
     )
+    error = max(float(fit.bse[0]) ** 2, active.var() / len(active))
+    mean = active.mean()
+    expected = mean * mean**2 / (mean**2 + error) / active.var()
+    assert got.full_kelly[-1] == pytest.approx(expected, rel=1e-6)
 
 
-def rising(T, up, down):
-    """Every symbol's open rises by `up` and `down` in turns of one bar."""
-    steps = np.where(np.arange(T) % 2, up, down)
-    return panel_of_opens(np.repeat(100 * np.cumprod(1 + steps)[:, None], N, axis=1))
+@pytest.mark.parametrize(("rows", "known"), [(250, False), (251, True)])
+def test_before_250_days_there_is_no_evidence(rows, known):
+    """The first row decides and earns nothing, so that row 250 is the 250th day."""
+    panel = market(T=rows)
+    got = evidence(panel, foresight(panel, 0.5))
+    assert got.days[-1] == rows - 1
+    assert np.isnan(got.share[-1]) != known
+    assert shares_in_force(got, SKILLED)[-1] == ("whole" if known else "starting")
 
 
-def test_full_kelly_is_mean_over_variance_of_what_the_unit_book_made():
-    """h = 3: from row s + 1 the book makes (1+b)(1+a)(1+b) - 1 or (1+a)(1+b)(1+a) - 1 in turns."""
-    panel = rising(400, 0.02, -0.01)
-    got = caps(panel, np.ones(panel.close.shape))
-    turns = (0.99 * 1.02 * 0.99 - 1, 1.02 * 0.99 * 1.02 - 1)
-    made = np.array([turns[s % 2] for s in range(400)])
-    for row in (300, 301, 399):
-        known = made[: row - H]  # s + 1 + h <= row
-        expected = known.mean() / known.var(ddof=1)
-        assert got.full_kelly[row] == pytest.approx(expected, rel=1e-9)
-        assert got.days[row] == row - H
-    assert got.cap[300] == MODERATE.gross_cap  # a quarter of it is far above the gross cap
-
-
-def test_a_fraction_of_kelly_between_floor_and_gross_cap():
-    panel, free = rising(400, 0.08, -0.07), np.ones((400, N))
-    modest = caps(panel, free)
-    inside = MODERATE.kelly_fraction * modest.full_kelly[399]
-    assert 0.25 * 1.5 < inside < 1.5, "the panel is made for this"
-    assert modest.cap[399] == pytest.approx(inside, rel=1e-12)
-    assert caps_in_force(modest, MODERATE)[399] == "evidence"
-
-
-def test_bad_evidence_leaves_a_floor_and_never_zero():
-    got = caps(rising(400, 0.01, -0.03), np.ones((400, N)))
-    assert got.full_kelly[399] < 0
-    assert got.cap[399] == 0.25 * MODERATE.gross_cap
-    assert caps_in_force(got, MODERATE)[399] == "floor"
-
-
-def test_costs_of_a_round_trip_count():
-    panel, score = rising(400, 0.02, -0.01), np.ones((400, N))
-    dear = caps(panel, score, costs=Costs(fee=0.01, slippage=0.002))
-    free = caps(panel, score)
-    variance = np.var([0.99 * 1.02 * 0.99, 1.02 * 0.99 * 1.02])
-    assert free.full_kelly[399] - dear.full_kelly[399] == pytest.approx(0.024 / variance, rel=0.01)
-
-
-@pytest.mark.parametrize(("days", "known"), [(252, False), (253, False), (254, True)])
-def test_before_250_ended_days_there_is_no_evidence(days, known):
-    """Row 253 has the labels of rows 0 .. 249: 250 days; row 252 has 249."""
-    got = caps(rising(days, 0.02, -0.01), np.ones((days, N)))
-    assert np.isnan(got.cap[-1]) != known
-    assert caps_in_force(got, MODERATE)[-1] == ("gross" if known else "starting")
+def test_days_count_from_the_first_score():
+    panel = market()
+    score = foresight(panel, 0.5)
+    score[:100] = np.nan
+    got = evidence(panel, score)
+    assert np.isnan(got.active[:101]).all()
+    assert (got.days[:101] == 0).all()
+    assert got.days[101] == 1
+    assert np.isnan(got.share[:350]).all()
+    assert np.isfinite(got.share[350:]).all()
 
 
 def test_below_twenty_eligible_symbols_there_is_no_evidence():
-    panel = rising(400, 0.02, -0.01)
+    panel = market()
     able = np.ones(panel.close.shape, dtype=bool)
     able[-1, 0] = False
-    terms = Terms(costs=FREE, profile=MODERATE, **ACCOUNT)
-    got = kelly_caps(panel, np.ones(able.shape), np.full(able.shape, 0.02), able, terms)
-    assert np.isnan(got.cap[-1])
-    assert np.isfinite(got.cap[-2])
+    got = evidence(panel, foresight(panel, 0.5), eligible=able)
+    assert np.isnan(got.share[-1])
+    assert np.isfinite(got.share[-2])
 
 
-def test_a_neutral_book_of_equal_scores_is_no_evidence():
-    got = caps(rising(400, 0.02, -0.01), np.ones((400, N)), mandate="neutral", shortable=True)
-    assert (got.days == 0).all()
-
-
-def test_nothing_known_later_changes_a_cap():
-    """Cut off, scrambled, and in bar-by-bar use: the same to the last bit."""
-    panel, rng = random_panel(4, T=420, N=6), np.random.default_rng(0)
-    score, able = random_scores(4, panel), panel.traded
-    sigma = np.full(panel.close.shape, 0.02)
-    profile = replace(MODERATE, kelly_fraction=0.01)
-    terms = Terms(costs=Costs(), mandate="neutral", shortable=True, profile=profile, **ACCOUNT)
-    whole = kelly_caps(panel, score, sigma, able, terms)
-    for row in (150, 333, 419):
-        part = kelly_caps(
-            panel.until(row + 1), score[: row + 1], sigma[: row + 1], able[: row + 1], terms
-        )
-        assert part.full_kelly.tobytes() == whole.full_kelly[: row + 1].tobytes()
+@pytest.mark.parametrize("mandate", ["long_only", "neutral"])
+def test_nothing_known_later_changes_what_was_known(mandate):
+    """Cut off or scrambled: the same to the last bit."""
+    panel, rng = market(4), np.random.default_rng(0)
+    score = random_scores(4, panel)
+    profile = NEUTRAL if mandate == "neutral" else SKILLED
+    whole = evidence(panel, score, profile, mandate=mandate)
+    for row in (150, 333):
+        part = evidence(panel.until(row + 1), score[: row + 1], profile, mandate=mandate)
+        for now, then in zip(part, whole, strict=True):
+            assert now.tobytes() == then[: row + 1].tobytes()
     later = score.copy()
-    later[300 - H :] = rng.normal(size=later[300 - H :].shape)  # labels that end after row 300
-    other = kelly_caps(panel, later, sigma, able, terms)
-    assert other.full_kelly[:301].tobytes() == whole.full_kelly[:301].tobytes()
-    assert other.full_kelly[-1] != whole.full_kelly[-1]
+    later[300:] = rng.normal(size=later[300:].shape)  # the first bar that earns by it is 301's
+    other = evidence(panel, later, profile, mandate=mandate)
+    assert other.full_kelly[:300].tobytes() == whole.full_kelly[:300].tobytes()
+    assert (other.active[302:] != whole.active[302:]).any()
+
+
+def test_evidence_needs_scores_and_a_profile():
+    panel = market(T=5)
+    with pytest.raises(ValueError, match="give both"):
+        evidence(panel, None)
+    with pytest.raises(ValueError, match="give both"):
+        evidence(panel, np.ones(panel.close.shape), None)

@@ -1,6 +1,7 @@
 """The table of risk profiles, and the ones that cannot exist."""
 
 from dataclasses import replace
+from math import isinf
 
 import pytest
 
@@ -17,26 +18,36 @@ from trading_pipeline.core.trading.engine.reasons import (
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of
 
 MARKET = Market(name="m", source="s", symbols=("X",), start="2020-01-01")
-TABLE = {
-    "conservative": (0.08, 1.0, 1.0, 0.05, 0.15, 0.10, (0.015, 0.03, 0.05), (0.07, 0.12), (2.5, 4)),
-    "moderate": (0.12, 1.5, 1.0, 0.08, 0.20, 0.25, (0.025, 0.05, 0.08), (0.12, 0.18), (3, 5)),
-    "aggressive": (0.20, 2.0, 1.0, 0.12, 0.30, 0.50, (0.04, 0.08, 0.12), (0.18, 0.28), (3.5, 7)),
-}
+ORDER = ("conservative", "moderate", "aggressive")
+RISING = (  # with the risk that a profile takes
+    *("volatility_target", "tracking_error", "gross_cap", "symbol_cap", "group_cap"),
+    *("kelly_fraction", "daily_loss", "weekly_loss", "monthly_loss", "drawdown_limit"),
+)
 
 
-@pytest.mark.parametrize("name", list(TABLE))
-def test_profiles_are_those_of_the_table(name):
-    target, gross, net, stocks, crypto, kelly, losses, drawdown, stops = TABLE[name]
+def test_profiles_differ_in_how_much_risk_they_take():
+    for limit in RISING:
+        values = [getattr(PROFILES[name], limit) for name in ORDER]
+        assert values == sorted(set(values)), limit
+    assert [PROFILES[name].long_only for name in ORDER] == [True, False, False]
+    assert list(PROFILES) == list(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_halving_is_an_option_and_drawdown_control_the_rule(name):
     profile = PROFILES[name]
-    assert (profile.volatility_target, profile.gross_cap, profile.net_cap) == (target, gross, net)
-    assert (profile.symbol_cap, profile.kelly_fraction) == (stocks, kelly)
-    assert (profile.daily_loss, profile.weekly_loss, profile.monthly_loss) == losses
-    assert (profile.halve, profile.flat) == drawdown
-    assert (profile.stop_loss, profile.take_profit) == stops
-    assert profile.long_only == (name == "conservative")
-    market = replace(MARKET, calendar="24/7", profile=name)
-    assert profile_of(market) == replace(profile, symbol_cap=crypto)
-    assert profile_of(replace(market, calendar="XNYS")) == profile
+    assert isinf(profile.halve)
+    assert isinf(profile.flat)
+    assert profile.drawdown_limit < 1
+
+
+def test_coins_have_wider_limits_of_their_own():
+    for name, cap in zip(ORDER, (0.15, 0.20, 0.30), strict=True):
+        market = replace(MARKET, calendar="24/7", profile=name)
+        profile, coins = PROFILES[name], profile_of(market)
+        assert (coins.symbol_cap, coins.breaker > profile.breaker) == (cap, True)
+        assert replace(coins, symbol_cap=profile.symbol_cap, breaker=profile.breaker) == profile
+        assert profile_of(replace(market, calendar="XNYS")) == profile
 
 
 def test_an_unknown_profile_is_named():
@@ -48,7 +59,9 @@ def test_a_market_can_have_limits_of_its_own():
     market = replace(MARKET, calendar="24/7", limits={"trailing_stop": 2, "flat_days": 5.0})
     profile = profile_of(market)
     assert (profile.trailing_stop, profile.flat_days) == (2.0, 5)
-    assert profile == replace(PROFILES["moderate"], symbol_cap=0.2, trailing_stop=2.0, flat_days=5)
+    assert profile == replace(
+        profile_of(replace(market, limits={})), trailing_stop=2.0, flat_days=5
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,15 +72,16 @@ def test_a_market_can_have_limits_of_its_own():
         ({"flat_days": 2.5}, "flat_days must be a whole number, was 2.5"),
         ({"flat_days": float("inf")}, "flat_days must be a whole number, was inf"),
         ({"flat_days": float("nan")}, "flat_days must be a whole number, was nan"),
-        ({"halve": 0.3}, r"halve 0.3 must be in \(0, 0.18\]"),
-        ({"daily_loss": 0.2}, "loss limits must rise"),
+        ({"halve": 0.3, "flat": 0.18}, r"halve 0.3 must be in \(0, 0.18\]"),
+        ({"daily_loss": 0.9}, "loss limits must rise"),
         ({"gross_cap": float("nan")}, "gross_cap must be > 0, was nan"),
         ({"breaker": 1.0}, "breaker must be > 1"),
         ({"gross_cap": float("inf")}, "gross_cap must be finite"),
         ({"kelly_floor": 0.0}, r"kelly_floor must be in \(0, 1\]"),
         ({"limit_entry": -1}, "limit_entry must be >= 0"),
         ({"stop_loss": -1}, "stop_loss must be > 0, was -1"),
-        ({"span": 0}, "span must be >= 1 and finite, was 0"),
+        ({"drawdown_limit": 0}, "drawdown_limit must be > 0, was 0"),
+        ({"tracking_error": float("inf")}, "tracking_error must be finite"),
     ],
 )
 def test_absurd_limits_are_refused(limits, complaint):
@@ -76,14 +90,24 @@ def test_absurd_limits_are_refused(limits, complaint):
 
 
 @pytest.mark.parametrize(
+    ("name", "instead"),
+    [("span", "smoothed over a quarter of the horizon"), ("band_floor", "`band` scales it")],
+)
+def test_a_limit_that_is_gone_says_what_holds_instead(name, instead):
+    complaint = f"there is no limit {name} any more: .*{instead}; take it out"
+    with pytest.raises(ValueError, match=complaint):
+        profile_of(replace(MARKET, limits={name: 10}))
+
+
+@pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"daily_loss": 0.06}, "loss limits must rise"),
-        ({"halve": 0.2}, "halve 0.2 must be in"),
+        ({"daily_loss": 0.9}, "loss limits must rise"),
+        ({"halve": 0.2, "flat": 0.1}, "halve 0.2 must be in"),
         ({"gross_cap": 0}, "gross_cap must be > 0, was 0"),
         ({"stop_loss": -1}, "stop_loss must be > 0"),
         ({"starting_cap": 1.5}, "starting_cap must be in"),
-        ({"span": 0}, "span must be >= 1"),
+        ({"tracking_error": 0}, "tracking_error must be > 0"),
         ({"band": -0.1}, "band must be >= 0"),
         ({"volatility_target": float("nan")}, "volatility_target must be > 0"),
     ],

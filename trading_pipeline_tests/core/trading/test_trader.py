@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,6 @@ from trading_pipeline_tests.core.trading.markets import (
     simulated,
 )
 
-STORED = Path(__file__).parents[2] / "golden" / "trader_state.json"
 TERMS = {
     "capital": 1e5,
     "costs": Costs(leverage=1.5, lot=0.01),
@@ -128,39 +126,25 @@ def test_the_kill_switch_closes_everything_and_stays():
     assert len(trader.decide(signals).orders)
 
 
-def test_a_state_without_the_figures_of_its_decision_is_read():
-    """Earlier versions did not write them down, and no rule looks at them again."""
+@pytest.mark.parametrize(
+    ("part", "name", "kind"),
+    [
+        ("rules", "span", "rules"),
+        ("account", "kelly_cap", "account"),
+        ("positions", "x", "positions"),
+    ],
+)
+@pytest.mark.parametrize("more", [True, False], ids=["a field more", "a field less"])
+def test_a_state_of_another_version_is_refused(part, name, kind, more):
+    """It was sized by other rules, whose figures it cannot have."""
     trader = new_trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
-    plain = trader.to_dict()
-    for name in ("symbol_cap", "group_cap", "gross_cap", "gross_rule", "acting"):
-        del plain["account"][name]
-    assert Trader.from_dict(plain).to_dict() == trader.to_dict()
-
-
-def test_a_state_of_another_version_is_refused():
-    trader = new_trader(("AAA",), session="s", profile=None, scored=False, **TERMS)
-    plain = trader.to_dict()
-    del plain["account"]["cash"]
-    with pytest.raises(TradingError, match=r"other fields \(cash\)"):
+    plain = json.loads(json.dumps(trader.to_dict()))
+    record = plain[part][0] if part == "positions" else plain[part]
+    if more:
+        record[name] = 1.0
+    else:
+        name = sorted(record)[0]
+        del record[name]
+    complaint = rf"stored {kind} .* other trading rules \({name}\); start a new session"
+    with pytest.raises(TradingError, match=complaint):
         Trader.from_dict(plain)
-
-
-def test_a_state_that_was_stored_long_ago_goes_on_to_the_last_bit():
-    """Ledgers outlive versions: fields of records and parameters keep their names."""
-    stored = json.loads(STORED.read_text(encoding="utf-8"))
-    trader = Trader.from_dict(stored["state"])
-    assert without_news(trader, stored["state"]) == stored["state"]
-    panel = random_panel(3, N=2)
-    score, sigma = random_scores(3, panel), volatility(panel)
-    for row in range(141, 146):
-        trader.fill(Bar.of(panel, row))
-        now = {"score": score[row], "volatility": sigma[row]}
-        seen = panel.until(row + 1)
-        trader.decide(Signals.of(seen, row, eligible=seen.traded[row], **now))
-    assert without_news(trader, stored["later"]) == stored["later"]
-
-
-def without_news(trader, stored):
-    """The trader's state in the fields of the account that were there when one was stored."""
-    state = trader.to_dict()
-    return state | {"account": {name: state["account"][name] for name in stored["account"]}}

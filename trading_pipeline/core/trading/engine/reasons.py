@@ -38,7 +38,7 @@ class Reason(NamedTuple):
     """A row of the table.
 
     The sentence is filled with the figure and the limit, and with fields of the records of
-    `Facts`, as in `{account[kelly_cap]:.1%}`.
+    `Facts`, as in `{account[kelly]:.1%}`.
     """
 
     name: str

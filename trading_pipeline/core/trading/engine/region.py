@@ -134,7 +134,7 @@ def place_all(
                 low, above = middle, found
             else:
                 high, below = middle, found
-    share = (total - below) / (above - below) if above - below > _CLOSE else 0.0
+    share = (total - below) / (above - below) if above > below else 0.0
     share = min(max(share, 0.0), 1.0)
     for n in range(len(held)):
         if precision[n] > 0:

@@ -57,17 +57,23 @@ def cooling(position: Position) -> bool:
 
 @kernel
 def may_hold(
-    rules: Parameters, position: Position, volatility: float, eligible: bool, row: Decision
+    rules: Parameters,
+    position: Position,
+    close: float,
+    volatility: float,
+    eligible: bool,
+    row: Decision,
 ) -> bool:
-    """Whether a symbol may be held at all, and why not where it would be."""
+    """Whether a symbol may be held at all, and why not where it is, or would be."""
     row.cooling = position.cooling
     blocked = cooling(position)
-    if not eligible or (rules.scored and not volatility > 0):
-        if position.quantity != 0 or not (math.isnan(position.signal) or position.signal == 0):
-            row.reasons |= INELIGIBLE
+    asked = not math.isnan(position.signal) and (rules.scored or position.signal != 0)
+    told = not math.isnan(close) and (asked or position.quantity != 0)
+    if not eligible or not volatility > 0:
+        row.reasons |= INELIGIBLE if told else 0
         return False
     if blocked:
-        row.reasons |= COOLING_OFF
+        row.reasons |= COOLING_OFF if told else 0
         return False
     return True
 

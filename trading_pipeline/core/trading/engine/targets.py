@@ -84,7 +84,7 @@ def managed_targets(
     for n in range(N):
         smooth(rules, positions[n], score[n], weight[n])
         rows[n].signal = positions[n].signal
-        able[n] = may_hold(rules, positions[n], volatility[n], eligible[n], rows[n])
+        able[n] = may_hold(rules, positions[n], close[n], volatility[n], eligible[n], rows[n])
         account.eligible += able[n]
     theta, gain = fading(rules.horizon if math.isnan(half_life) else half_life, rules.horizon)
     count = unit_tilt(rules, positions, volatility, beta, able, tilt, rows) if rules.scored else 0
@@ -141,12 +141,11 @@ def _asked(
     """Weights that were asked for, as they are, of symbols that may be held."""
     for n in range(len(wanted)):
         signal = positions[n].signal
-        cap[n] = math.inf
-        if able[n] and not math.isnan(signal):
-            wanted[n] = signal
-            if signal < 0 and not rules.shorts:
-                wanted[n] = 0.0
-                rows[n].reasons |= LONG_ONLY
+        cap[n] = 0.0  # nothing of it is asked for, so nothing of it pays for others
+        if able[n] and signal < 0 and not rules.shorts:
+            rows[n].reasons |= LONG_ONLY
+        elif able[n] and not math.isnan(signal) and signal != 0:
+            wanted[n], cap[n] = signal, math.inf
 
 
 @kernel
@@ -192,13 +191,13 @@ def _to_targets(
         rows[n].aim, rows[n].target, rows[n].band = 0.0, 0.0, 0.0
         if math.isnan(close[n]):
             rows[n].aim, rows[n].target = rows[n].weight, rows[n].weight
-            waiting += abs(rows[n].weight)
+            waiting += abs(rows[n].weight)  # and pays for nothing
             able[n], precision[n] = 0, 0.0
         elif able[n]:
             held[n] = rows[n].weight
             gross += abs(held[n])
         whole += abs(invested[n])
-    total = max(account.exposure * whole - waiting, 0.0)
+    total = max(account.exposure * whole - (waiting if long else 0.0), 0.0)
     account.exposure_band = exposure_band(rules, gross)
     near = abs(gross - total) <= account.exposure_band
     if total == 0:
@@ -209,9 +208,7 @@ def _to_targets(
         gross = total
     half_widths(rules, account, theta, held, volatility, widths)
     if long:
-        _place_long(
-            held, wanted, invested, precision, widths, cap, able, gross if near else total, rows
-        )
+        _place_long(held, wanted, invested, precision, widths, cap, gross if near else total, rows)
     else:
         _place_each(rules, account, held, wanted, widths, able, rows)
     for n in range(len(rows)):
@@ -227,23 +224,15 @@ def _place_long(
     precision: np.ndarray,
     widths: np.ndarray,
     cap: np.ndarray,
-    able: np.ndarray,
     total: float,
     rows: Array[Decision],
 ) -> None:
-    """Targets of a long account, which sum to `total`; those without a σ go to their aims."""
+    """Targets of a long account, which sum to `total`."""
     whole = 0.0
     for n in range(len(rows)):
-        whole += invested[n] if able[n] else 0.0
-    if whole == 0:
-        return
-    factor = total / whole
-    for n in range(len(rows)):
-        if able[n] and precision[n] == 0:
-            rows[n].aim, rows[n].band = factor * invested[n], widths[n]
-            rows[n].target = place(held[n], rows[n].aim, widths[n])
-            total -= rows[n].target
-    place_all(held, wanted, precision, widths, cap, factor, total, rows)
+        whole += invested[n]
+    if whole > 0:
+        place_all(held, wanted, precision, widths, cap, total / whole, total, rows)
 
 
 @kernel
@@ -262,7 +251,7 @@ def _place_each(
         if able[n]:
             rows[n].aim, rows[n].band = account.exposure * wanted[n], widths[n]
             rows[n].target = place(held[n], rows[n].aim, widths[n])
-        gross += abs(rows[n].target)
+            gross += abs(rows[n].target)
     most = min(rules.gross_cap, rules.leverage)
     for n in range(len(rows)):
         if gross > most and able[n]:

@@ -26,11 +26,21 @@ from trading_pipeline_tests.strategies import COSTS, STOPS
 T = 90
 SEEDS = st.integers(0, 10**6)
 TIGHT = replace(
-    PROFILES["moderate"], daily_loss=0.01, weekly_loss=0.02, monthly_loss=0.04, halve=0.05, flat=0.1
+    PROFILES["moderate"],
+    daily_loss=0.01,
+    weekly_loss=0.02,
+    monthly_loss=0.04,
+    halve=0.05,
+    flat=0.1,
+    drawdown_limit=0.15,
+    stop_loss=3.0,
+    take_profit=5.0,
 )
 BARE = replace(
     TIGHT,
-    **dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99),
+    **dict.fromkeys(
+        ("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat", "drawdown_limit"), inf
+    ),
     **dict.fromkeys(STOPS, inf),
 )
 
@@ -98,9 +108,9 @@ def test_limits_trip_where_their_figures_say(seed, costs):
         assert breached[beyond].all()
         began = breached & ~np.concatenate([[False], breached[:-1]])
         assert beyond[began].all(), "no rule trips without its figure"
-    assert (log["size"][log["drawdown"] >= TIGHT.flat] == FLAT).all()
-    assert (log["size"][log["drawdown"] >= TIGHT.halve] != FULL).all()
-    assert (log["size"][: np.argmax(log["drawdown"] >= TIGHT.halve)] == FULL).all()
+    assert (log["size"][log["rule_drawdown"] >= TIGHT.flat] == FLAT).all()
+    assert (log["size"][log["rule_drawdown"] >= TIGHT.halve] != FULL).all()
+    assert (log["size"][: np.argmax(log["rule_drawdown"] >= TIGHT.halve)] == FULL).all()
 
 
 CHEAP = Costs(

@@ -9,10 +9,16 @@ import pytest
 from trading_pipeline.core.trading.engine.dtypes import FLAT, FULL, HALF, periods_of
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, simulated, stamps
+from trading_pipeline_tests.core.trading.one_close import OPEN
 
 # The account rules alone: given weights are taken as they are, and nothing is stopped out.
-RULES = replace(PROFILES["conservative"], volatility_target=inf, starting_cap=1.0)
-DRAWDOWN_ONLY = replace(RULES, daily_loss=0.99, weekly_loss=0.99, monthly_loss=0.99)
+OFF = {"daily_loss": inf, "weekly_loss": inf, "monthly_loss": inf, "halve": inf, "flat": inf}
+RULES = replace(
+    OPEN, daily_loss=0.015, weekly_loss=0.03, monthly_loss=0.05, halve=0.07, flat=0.12,
+    long_only=True,
+)  # fmt: skip
+DRAWDOWN_ONLY = replace(RULES, daily_loss=inf, weekly_loss=inf, monthly_loss=inf)
+CONTROLLED = replace(OPEN, drawdown_limit=0.2)
 TERMS = {
     "start": 0,
     "capital": 1e5,
@@ -26,11 +32,12 @@ TERMS = {
 
 def invested(close, profile=RULES, start="2023-12-31", weights=None, **options):
     """A book fully invested in one symbol from the first close, far from any stop."""
+    terms = TERMS | {"bars_per_year": options.pop("bars_per_year", 365)}
     panel = panel_of(close, start=start, **options)
     asked = np.ones(panel.close.shape) if weights is None else weights
     sigma = np.full(panel.close.shape, 10.0)
     return simulated(
-        panel, stop=len(close), weights=asked, volatility=sigma, profile=profile, **TERMS
+        panel, stop=len(close), weights=asked, volatility=sigma, profile=profile, **terms
     )
 
 
@@ -43,7 +50,7 @@ def first(flags):
 
 
 def test_the_golden_sequence_of_a_slow_crash():
-    """Conservative, 24/7, fully invested, -1 % a day from a Monday (row 1).
+    """Limits 1.5 / 3 / 5 %, halve 7, flat 12; fully invested, -1 % a day from a Monday (row 1).
 
     Week on day 4, month on day 6, halved on day 8 (filled at the next open), flat on day 18, and
     the daily limit never.
@@ -123,7 +130,8 @@ def test_a_loss_limit_lets_exposure_fall_but_not_rise():
     assert (bought[6:9] == 0).all()
     assert bought[9] > 0, "row 8 is the next Monday"
     vetoes = book.vetoes()
-    assert set(vetoes["rule"]) == {"weekly_loss"}
+    assert vetoes["rule"].tolist()[0] == "daily_loss", "the day of the fall itself"
+    vetoes = vetoes[vetoes["rule"] == "weekly_loss"]
     np.testing.assert_allclose(vetoes["figure"], 0.032, rtol=1e-6)
     assert (vetoes["limit"] == 0.03).all()
     assert vetoes["decided_at"].max() == book.timestamps[7], "Sunday still belongs to the week"
@@ -138,6 +146,55 @@ def test_a_daily_loss_is_measured_from_the_previous_close():
     np.testing.assert_allclose(book.log["day_loss"][2], 0.016)
     assert book.vetoes()["rule"].tolist() == ["daily_loss"]
     assert (np.diff(book.quantity[:, 0]) > 0).tolist() == [True, False, False, True]
+
+
+def test_drawdown_control_leaves_the_exposure_that_the_drawdown_leaves():
+    """Worked by hand, with ten bars a year: a peak sinks by a tenth of its way down in each.
+
+    From 100, of which all is invested: at 90 the peak is 99, the drawdown 9 / 99, and of a limit of
+    0.2 there remains 0.5455. So 0.5455 of 90 are held, and at the next close, 10 % lower, 85.0909
+    are left: the peak is 99 - 1.39091 = 97.6091, the drawdown 0.128248, the share 0.358761.
+    """
+    close = np.array([100, 100, 90, 81, 81.0])
+    book = invested(close, CONTROLLED, open_=opened_at_last_close(close), bars_per_year=10)
+    log = book.log
+    np.testing.assert_allclose(log["aged_peak"][:4], [1e5, 1e5, 99e3, 97609.0909], rtol=1e-9)
+    np.testing.assert_allclose(log["drawdown"][:4], [0, 0, 1 / 11, 0.1282481], atol=1e-7)
+    np.testing.assert_allclose(log["drawdown_share"][:4], [1, 1, 6 / 11, 0.3587594], atol=1e-7)
+    np.testing.assert_allclose(log["exposure"][:4], log["drawdown_share"][:4], rtol=1e-12)
+    np.testing.assert_allclose(book.weight[3, 0], 6 / 11 * 81 / 85.0909091, rtol=1e-9)
+    assert book.log["peak"][3] == 1e5, "the reported drawdown keeps the true peak"
+    assert not book.fills_made["quantity"][2, 0, 0], "decided at the close of the fall"
+
+
+def test_drawdown_control_sells_everything_at_its_limit_and_comes_back_as_the_peak_ages():
+    """30 % down: nothing is held until the peak, sinking to the equity, leaves some room again."""
+    close = np.concatenate([[100, 100, 60], np.full(40, 60.0)])
+    book = invested(close, CONTROLLED, open_=opened_at_last_close(close), bars_per_year=10)
+    share = book.log["drawdown_share"]
+    assert share[2] == 0
+    assert book.quantity[3, 0] == 0
+    back = first(share[2:] > 0) + 2
+    assert 4 < back < 12
+    assert (np.diff(share[back:-1]) > 0).all()
+    assert share[-2] > 0.9
+    assert book.weight[-1, 0] == pytest.approx(share[-2])
+
+
+def test_drawdown_control_that_is_off_leaves_everything():
+    close = np.array([100, 100, 50, 50, 50.0])
+    book = invested(close, OPEN, open_=opened_at_last_close(close))
+    assert (book.log["drawdown_share"][:-1] == 1).all()
+    np.testing.assert_allclose(book.weight[1:, 0], 1.0)
+
+
+def test_a_rule_that_is_off_never_trips():
+    """An account that loses nearly all of it is neither halved nor refused anything."""
+    close = 100 * 0.9 ** np.arange(25)
+    book = invested(close, replace(OPEN, **OFF), open_=opened_at_last_close(close))
+    assert (book.size == FULL).all()
+    assert not book.log["acting"][:-1].any()
+    assert book.vetoes().empty
 
 
 def test_periods_are_utc_days_iso_weeks_and_months():
@@ -184,7 +241,9 @@ def test_nothing_opens_while_a_rule_forbids_it(name):
     close = 100 * np.exp(np.cumsum(rng.normal(-0.003, 0.03, (300, 4)), axis=0))
     panel = panel_of(close)
     scores = np.abs(rng.normal(1, 0.3, close.shape))
-    book = simulated(panel, stop=300, score=scores, profile=PROFILES[name], **TERMS | {"start": 70})
+    tight = {"daily_loss": 0.004, "weekly_loss": 0.008, "monthly_loss": 0.02}
+    profile = replace(PROFILES[name], **tight, halve=0.03, flat=0.05)
+    book = simulated(panel, stop=300, score=scores, profile=profile, **TERMS | {"start": 70})
     log = book.log
     breached = (log["day_breached"] | log["week_breached"] | log["month_breached"]).astype(bool)
     forbidden = (breached | (log["size"] == FLAT))[:-1]

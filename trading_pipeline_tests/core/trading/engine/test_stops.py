@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline_tests.core.trading.markets import panel_of, simulated
+from trading_pipeline_tests.core.trading.one_close import OPEN
 
 HORIZON, SIGMA = 4, 0.05
-STOP, TAKE = 3.0, 5.0  # moderate's
-OFF = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99)
-RULES = replace(PROFILES["moderate"], volatility_target=inf, starting_cap=1.0, **OFF)
+STOP, TAKE = 3.0, 5.0
+RULES = replace(OPEN, gross_cap=1.5, stop_loss=STOP, take_profit=TAKE)
 NO_STOPS = replace(RULES, stop_loss=inf, take_profit=inf)
 SLIP = Costs(fee=0.001, slippage=0.01, borrow=0, debit=0, min_notional=0, leverage=1.5)
 
