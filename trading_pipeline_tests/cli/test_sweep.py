@@ -50,7 +50,8 @@ def test_help_teaches_every_limit_with_its_values():
     numbers = [name for name, value in values if type(value) in (int, float)]
     assert list(LIMITS) == numbers
     said = lesson()
-    assert "**stop_loss** 2.5 / 3 / 3.5: in σ√h" in said
+    stops = " / ".join(f"{each.stop_loss:g}" for each in PROFILES.values())
+    assert f"**stop_loss** {stops}: in σ√h" in said
     assert all(f"**{name}** " in said for name in numbers)
     shown = run("--help")
     assert shown.exit_code == 0
@@ -64,7 +65,7 @@ def test_without_limits_those_of_the_market_are_shown(asked, monkeypatch):
     assert not asked
     lines = {line.split()[0]: line.split()[1:3] for line in shown.stdout.splitlines() if line}
     assert lines["stop_loss"] == ["2.25", "(pipeline.toml)"]
-    assert lines["halve"][0] == "0.12"
+    assert lines["drawdown_limit"][0] == f"{PROFILES['moderate'].drawdown_limit:g}"
 
 
 def test_the_table_is_printed_with_what_luck_would_show(asked, folder):
@@ -103,7 +104,10 @@ def test_left_out_combinations_are_said(asked):
         (["--set", "halve=0.1", "--set", "halve=0.2"], "names halve twice"),
         (["--set", "halve=0.1", "--picture", "a.png"], "--picture needs two limits"),
         (["--set", "halve=0.1", "--market", "nowhere"], "no market 'nowhere'"),
-        (["--set", f"span={','.join(map(str, range(1, 2002)))}"], "2,001 variants are asked for"),
+        (
+            ["--set", f"stop_loss={','.join(map(str, range(1, 2002)))}"],
+            "2,001 variants are asked for",
+        ),
         (["--set", "halve=0.1"], "has no bars; run `trading-pipeline download"),
     ],
 )

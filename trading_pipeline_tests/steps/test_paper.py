@@ -11,15 +11,13 @@ import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import evidence_of, score_grid
+from trading_pipeline.core.backtest.run import Basis, half_lives, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import Inputs
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.errors import LedgerError
+from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.paper import Forecaster, ReplaySession, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
@@ -27,8 +25,9 @@ from trading_pipeline_tests.core.learning.sample_market import dataset, panel
 from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 CAPITAL = 100_000.0
-# Small orders are refused, so that there are vetoes in quiet years too.
-MARKET = replace(SAMPLE, costs=replace(SAMPLE.costs, min_notional=2_500.0))
+# Trades a lot, and small orders are refused, so that there are vetoes in quiet years too.
+COSTS = replace(SAMPLE.costs, min_notional=1_000.0)
+MARKET = replace(SAMPLE, costs=COSTS, limits={"band": 0.0})
 FOLDS = folds(panel().timestamps, MARKET.walk_forward, MARKET.horizon, burn_in(60))
 FIRST = FOLDS["2006-01-01"].test.first
 
@@ -70,13 +69,11 @@ def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET, 
 def backtest(predicted, last):
     """Predictions of the folds, simulated as a history that ends with row `last`."""
     rows = pd.concat([predicted[key] for key in predicted if FOLDS[key].test.first <= last])
-    return simulate(
-        panel(),
-        Terms.of(MARKET, CAPITAL),
-        Inputs(score=score_grid(panel(), rows), eligible=dataset().eligible),
-        start=FIRST,
-        stop=last + 1,
-    )
+    return simulate(panel(), Terms.of(MARKET, CAPITAL), inputs_of(rows), start=FIRST, stop=last + 1)
+
+
+def inputs_of(rows):
+    return Basis.of(panel(), score_grid(panel(), rows), dataset().eligible, MARKET).inputs
 
 
 def trade(ledger, checkpoints, first, last, session="paper"):
@@ -229,17 +226,32 @@ def test_other_terms_do_not_resume_a_session(ledger, checkpoints):
         paper(ledger, checkpoints, capital=5_000.0)
 
 
-def test_a_session_that_was_opened_under_old_names_goes_on(ledger, checkpoints, tmp_path):
-    """Its mandate was called its book then; another one is refused all the same."""
+def test_a_session_of_a_version_with_other_rules_does_not_go_on(ledger, checkpoints):
+    """Whether it had decided on anything or not: one message that says what to do."""
     opened = trade_terms(ledger, checkpoints)
-    for session, mandate in (("same", opened["mandate"]), ("other", "neutral")):
-        old = {name: each for name, each in opened.items() if name != "mandate"}
-        entry = Entry("opened", datetime(2030, 1, 1, tzinfo=UTC), old | {"book": mandate})
+    assert "benchmark" in opened
+    old = {name: each for name, each in opened.items() if name != "benchmark"}
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    state = {"account": {"kelly_cap": 1.0}, "rules": {"span": 10.0}}
+    entries = [Entry("opened", now, old), Entry("decision", now, {"state": state})]
+    for session, events in (("opened", entries[:1]), ("traded", entries)):
         stream = f"paper/{MARKET.name}/{session}"
-        ledger.append_many(stream, [entry], datetime(2030, 1, 1, tzinfo=UTC), after=0)
-    assert len(trade(ledger, checkpoints, FIRST, FIRST + 1, session="same")) == 2
-    with pytest.raises(LedgerError, match="another --session to start anew"):
-        paper(ledger, checkpoints, session="other")
+        ledger.append_many(stream, events, now, after=0)
+        complaint = f"{stream} was opened by a version with other trading rules.*another --session"
+        with pytest.raises(LedgerError, match=complaint):
+            paper(ledger, checkpoints, session=session)
+
+
+def test_a_state_of_a_version_with_other_figures_does_not_go_on(ledger, checkpoints):
+    """Under the same terms: its records lack what is decided on now."""
+    trade(ledger, checkpoints, FIRST, FIRST)
+    decision = ledger.last("paper/sample/paper", "decision").payload
+    del decision["state"]["rules"]["tracking_error"]
+    now, opened = datetime(2030, 1, 1, tzinfo=UTC), trade_terms(ledger, checkpoints)
+    entries = [Entry("opened", now, opened), Entry("decision", now, decision)]
+    ledger.append_many("paper/sample/old", entries, now, after=0)
+    with pytest.raises(TradingError, match=r"rules .*tracking_error.*; start a new session"):
+        paper(ledger, checkpoints, session="old")
 
 
 def trade_terms(ledger, checkpoints):
@@ -261,8 +273,7 @@ def test_a_changed_bar_changes_what_is_traded(predicted):
     moved = panel().open.copy()
     moved[first_fill] *= 1.01
     object.__setattr__(changed := panel().until(len(moved)), "open", moved)
-    score = score_grid(panel(), predicted["2006-01-01"])
-    inputs = Inputs(score=score, eligible=dataset().eligible)
+    inputs = inputs_of(predicted["2006-01-01"])
     again = simulate(changed, Terms.of(MARKET, CAPITAL), inputs, start=FIRST, stop=last + 1)
     assert again.equity[-1] != book.equity[-1]
 
@@ -291,13 +302,18 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     returns = rng.normal(0, 0.02, (620, 24)) + rng.normal(0, 0.01, (620, 1))
     wide = panel_of_opens(100 * np.exp(np.cumsum(returns, axis=0)))
     score, able = rng.normal(size=returns.shape), rng.random(returns.shape) < 0.99
+    score[:-2] += 5 * returns[2:]  # some skill
     score[:150] = np.nan
     sigma = np.full(returns.shape, 0.02)
-    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.2})
-    evidence = evidence_of(wide, score, sigma, able, market)
-    assert 0.375 < evidence.cap[-1] < 1.5, "the panel is made for this"
-    groups = groups_of(wide, market)
-    forecaster = Forecaster(wide, market, [], {}.__getitem__, score)
+    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.005})
+    t, n = np.nonzero(np.isfinite(score))
+    history = pd.DataFrame(
+        {"timestamp": wide.timestamps[t], "symbol": np.array(wide.symbols)[n], "score": score[t, n],
+         "half_life": 3.0 + t % 7}
+    )  # fmt: skip
+    basis = Basis.of(wide, score, able, market, half_lives(wide, history))
+    assert 0.25 < basis.evidence.share[-1] < 1, "the panel is made for this"
+    forecaster = Forecaster(wide, market, [], {}.__getitem__, history)
     monkeypatch.setattr(
         forecaster,
         "scores",
@@ -310,5 +326,7 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     )
     for row in (420, 500, 618, 619):
         signals = forecaster.signals(row)
-        assert signals.kelly == evidence.cap[row]
-        assert signals.groups.tolist() == groups[row].tolist()
+        assert signals.half_life == 3.0 + row % 7
+        assert signals.kelly == basis.evidence.share[row]
+        assert signals.groups.tolist() == basis.groups[row].tolist()
+        assert signals.weights.tobytes() == basis.inputs.weights[row].tobytes()

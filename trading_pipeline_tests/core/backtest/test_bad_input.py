@@ -287,7 +287,7 @@ def test_no_limit_is_below_zero_or_unknown(name, value):
         replace(MODERATE, **{name: value})
 
 
-@pytest.mark.parametrize("name", ["flat_days", "half_days", "span"])
+@pytest.mark.parametrize("name", ["flat_days", "half_days"])
 def test_days_and_bars_are_finite(name):
     with pytest.raises(ValueError, match=name):
         replace(MODERATE, **{name: inf})

@@ -16,12 +16,14 @@ from trading_pipeline.core.backtest.sweep import (
     sweep,
 )
 from trading_pipeline.core.market.market import Costs, Market
+from trading_pipeline.core.trading.kelly import kelly_evidence
 from trading_pipeline.core.trading.profiles import PROFILES, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.markets import panel_of_opens, random_scores, stamps
 
 MODERATE = PROFILES["moderate"]
+HALVING = replace(MODERATE, halve=0.12, flat=0.18, stop_loss=3.0)
 N, CAPITAL = 24, 100_000.0
 
 
@@ -63,13 +65,18 @@ PROFILES_OF_TEST = {
     "moderate": MODERATE,
     "careful": PROFILES["conservative"],
     "bold": PROFILES["aggressive"],
-    "little evidence": replace(MODERATE, kelly_fraction=0.002),
+    "little evidence": replace(MODERATE, kelly_fraction=0.01),
+    "less evidence": replace(MODERATE, kelly_fraction=0.007),
     "high floor": replace(MODERATE, kelly_fraction=0.002, kelly_floor=0.32),
     "small": replace(MODERATE, gross_cap=0.6),
     "busy": replace(MODERATE, band=0.0),
     "tight": replace(MODERATE, stop_loss=0.4, trailing_stop=0.3, take_profit=0.5),
-    "nervous": replace(MODERATE, halve=0.01, flat=0.02, flat_days=5, breaker=1.2),
+    "nervous": replace(MODERATE, halve=0.003, flat=0.006, flat_days=5, breaker=1.2),
 }
+
+
+def grouped(basis, groups):
+    return replace(basis, inputs=replace(basis.inputs, groups=groups))
 
 
 @pytest.mark.parametrize("mandate", ["long_only", "neutral"])
@@ -80,20 +87,20 @@ def test_every_book_is_that_of_simulate_to_the_last_bit(history, mandate, thread
     allowed = PROFILES_OF_TEST.items()
     profiles = {k: v for k, v in allowed if mandate == "long_only" or not v.long_only}
     groups = np.broadcast_to(np.arange(N) // 8, able.shape)
-    basis = replace(Basis.of(panel, score, able, terms), groups=groups)
+    basis = grouped(Basis.of(panel, score, able, terms), groups)
     got = sweep(basis, Terms.of(terms, CAPITAL), profiles, threads=threads)
     assert got.names == tuple(profiles)
-    caps = {}
+    shares = {}
     for row, (name, profile) in enumerate(profiles.items()):
         under = replace(Terms.of(terms, CAPITAL), profile=profile)
-        kelly = kelly_caps(panel, score, prepare(panel).volatility, able, under)
-        caps[name] = kelly.cap.tobytes()
-        inputs = Inputs(score=score, eligible=able, groups=groups, kelly=kelly.cap)
+        share = kelly_evidence(panel, basis.prepared, basis.inputs, under).share
+        shares[name] = share.tobytes()
+        inputs = replace(basis.inputs, kelly=share)
         alone = simulate(panel, under, inputs, start=got.start, stop=got.stop)
         for part in ("equity", "exposure", "turnover", "fees"):
             assert getattr(got, part)[row].tobytes() == getattr(alone, part).tobytes(), (name, part)
         assert got.accounts[row].tobytes() == alone.log[-1].tobytes(), name
-    assert len(set(caps.values())) >= 4, "the profiles are made to differ in their caps"
+    assert len(set(shares.values())) >= 4, "the profiles are made to differ in their evidence"
     assert len({got.equity[row].tobytes() for row in range(len(profiles))}) == len(profiles)
     assert got.accounts["flattenings"].any()
 
@@ -101,7 +108,7 @@ def test_every_book_is_that_of_simulate_to_the_last_bit(history, mandate, thread
 def test_clusters_are_made_where_no_groups_are_given(history):
     tight = {"tight": replace(MODERATE, group_cap=0.1)}
     basis = Basis.of(*history, market())
-    free = replace(basis, groups=np.full(basis.groups.shape, -1))
+    free = grouped(basis, np.full(basis.groups.shape, -1))
     free = sweep(free, Terms.of(market(), CAPITAL), tight)
     clustered = swept(history, market(sectors={"S00": "a", "S01": "a"}), tight)
     assert not np.array_equal(free.equity, clustered.equity)
@@ -137,14 +144,14 @@ def test_what_cannot_be_swept_is_refused(history):
 
 
 def test_a_grid_has_every_combination_in_the_order_given():
-    grid = grid_of_limits(MODERATE, {"halve": [0.08, 0.12], "stop_loss": [2, 3, inf]})
+    grid = grid_of_limits(HALVING, {"halve": [0.08, 0.12], "stop_loss": [2, 3, inf]})
     assert list(grid.profiles) == [
         *("halve=0.08 stop_loss=2", "halve=0.08 stop_loss=3", "halve=0.08 stop_loss=inf"),
         *("halve=0.12 stop_loss=2", "halve=0.12 stop_loss=3", "halve=0.12 stop_loss=inf"),
     ]
     assert grid.left_out == {}
-    assert grid.profiles["halve=0.12 stop_loss=3"] == MODERATE
-    expected = with_limits(MODERATE, {"halve": 0.08, "stop_loss": inf})
+    assert grid.profiles["halve=0.12 stop_loss=3"] == HALVING
+    expected = with_limits(HALVING, {"halve": 0.08, "stop_loss": inf})
     assert grid.profiles["halve=0.08 stop_loss=inf"] == expected
 
 
@@ -179,7 +186,7 @@ def test_equal_values_count_once():
 )
 def test_values_that_fit_nowhere_are_refused(limits, complaint):
     with pytest.raises(ValueError, match=complaint):
-        grid_of_limits(MODERATE, limits)
+        grid_of_limits(HALVING, limits)
 
 
 def test_stamps_of_a_sweep_are_those_of_its_rows(history):

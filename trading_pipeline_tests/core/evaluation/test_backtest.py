@@ -73,18 +73,24 @@ def test_predictions_of_other_bars_are_an_error(predictions):
 
 
 def test_the_latency_check_trades_yesterdays_scores(backtest):
-    """One bar late: its first order comes one decision later."""
+    """Its signals are those of the bar before; at the first bar there is none, and no tilt."""
     ours, late = (
-        book.orders("x")["decided_at"].min() for book in (backtest.strategy, backtest.one_bar_late)
+        {(row["bar"], row["symbol"]): row["signal"] for row in book.decisions}
+        for book in (backtest.strategy, backtest.one_bar_late)
     )
-    assert late > ours
+    both = [(bar, n) for bar, n in late if (bar - 1, n) in ours]
+    assert len(both) > 10
+    assert all(late[bar, n] == ours[bar - 1, n] for bar, n in both)
+    first = [signal for (bar, _), signal in late.items() if bar == 0]
+    assert first
+    assert np.isnan(first).all()
 
 
 def test_a_reader_is_warned(backtest):
     warnings = warnings_of(panel(), backtest, MARKET)
     assert warnings[0] == HINDSIGHT
     assert any("4 symbols are too few" in each for each in warnings)
-    assert any("the starting cap (50% of the gross cap" in each for each in warnings)
+    assert any("share of the tilt: 50% of it, for want of 250 days" in each for each in warnings)
     assert any("filled one bar later the Sharpe ratio is" in each for each in warnings)
     adjusted = replace(panel(), total_return_units=True)
     assert any("total-return units" in each for each in warnings_of(adjusted, backtest, MARKET))

@@ -39,7 +39,7 @@ def swept(returns, traded=0.0, halvings=()):
         timestamps=pd.bdate_range("2020-01-01", periods=K, tz="UTC"),
         start=0,
         stop=K,
-        profiles={f"book {r}": replace(PROFILES["moderate"], span=r + 1) for r in range(R)},
+        profiles={f"book {r}": replace(PROFILES["moderate"], stop_loss=r + 1.0) for r in range(R)},
         log=paths,
         accounts=accounts,
     )

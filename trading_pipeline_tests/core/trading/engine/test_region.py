@@ -1,4 +1,4 @@
-"""What is worth trading for: regions around the aims, and what is bought is paid by what is sold."""
+"""What is worth its cost: regions around the aims, and purchases that sales pay for."""
 
 from dataclasses import replace
 from math import expm1, inf, log, nan, sqrt
