@@ -298,6 +298,15 @@ def test_a_scaler_that_divides_by_nothing_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("slope", float("nan")), ("slope", -1.0), ("market", "0"), ("half_life", 0.0)],
+)
+def test_a_calibration_out_of_range_is_refused(name, value):
+    said = refused(lambda checkpoint: checkpoint["calibration"].update({name: value}))
+    assert said == "holds a calibration with a number that is none, or out of range"
+
+
+@pytest.mark.parametrize(
     "change",
     [
         lambda checkpoint: checkpoint["model"].pop("dropout"),

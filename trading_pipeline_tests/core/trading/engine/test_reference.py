@@ -82,7 +82,9 @@ def check(seed, costs, profile, inputs, T=T, N=4):
     }
     book = simulated(panel, **terms, **known)
     known["beta"] = market_beta(panel)
-    assert_agrees(book, run_signals(panel, known=known, **terms))
+    # Both find λ by halving, and an order is a small difference of weights.
+    result = run_signals(panel, known=known, **terms)
+    assert_agrees(book, result, tolerance=1e-8, rounding=1e-5)
     return book
 
 
