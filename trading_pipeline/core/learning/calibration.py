@@ -65,9 +65,9 @@ def fit_slope(blend: Array, target: Array, horizon: int) -> tuple[float, float]:
     One regression through the origin over all dates and symbols, both demeaned at each date. Its
     error allows for symbols that move together, by summing a date's moments first, and for targets
     that overlap, by the covariances of 2 h lags with fixed-b critical values; it is never below
-    that of independent dates, since moments that sum to 0 have little left at many lags. The slope is
-    multiplied by 1 - (error / slope)², or by 0 where the error is larger (positive-part James and
-    Stein, 1961).
+    that of independent dates, since moments that sum to 0 have little left at many lags. The slope
+    is multiplied by 1 - (error / slope)², or by 0 where the error is larger (positive-part James
+    and Stein, 1961).
 
     A negative slope gives 0: a model that is wrong on validation is not traded the other way, for
     nothing that it learned says that its opposite would be right.
