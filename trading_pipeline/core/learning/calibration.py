@@ -21,9 +21,9 @@ from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.trading.engine.parameters import LONG_RUN_SHARPE
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the price head, that are tried
-LONG_RUN_SHARPE = 0.3  # a year, of a market of shares
 # A Sharpe ratio measured over Y years is off by 1 / sqrt(Y); the long-run one may be off by 0.2.
 PRIOR_YEARS = 25
 _LEAST_DATES = 20  # that show a slope: of fewer, an error cannot be told
