@@ -77,9 +77,10 @@ lock: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@$(PIP) freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' >> $(VENV)/constraints.txt
 	@mv $(VENV)/constraints.txt constraints.txt && touch $(STAMP)
 
-docs: $(STAMP) ## write docs/features.md anew from the catalog of features
+docs: $(STAMP) ## write docs/features.md and the picture of docs/trading.md anew
 	@$(BIN)/trading-pipeline features --markdown > docs/features.md.draft
 	@mv docs/features.md.draft docs/features.md
+	@$(BIN)/python benchmarks/path.py
 
 clean: ## remove .venv and caches; data and reports stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

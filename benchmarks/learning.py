@@ -12,9 +12,10 @@ price head, the mean correlation across symbols.
 The walk asks the same of all that a market goes through: bars, the sixty features of the catalog,
 windows of sixty bars, `train_fold`, `predict_rows`. Volume is traded so that `volume_surprise_20`
 is what the next return correlates with. The preset is `tiny`, with whole cross-sections. Measured:
-0.036 here, and 0.038, 0.035 and 0.040 on three other such markets, where a ridge regression on the
-newest bar's features finds 0.047, 0.051 and 0.050. With the preset's own cap of 16 symbols a block
-it was 0.027, 0.035 and 0.031: that is what the cap costs a market of 60.
+0.035 here, and 0.026 on the next such market, which gives 0.039 with the position state. With it
+markets of before gave 0.036, 0.038, 0.035 and 0.040, where a ridge regression on the newest bar's
+features finds 0.047, 0.051 and 0.050; with the preset's own cap of 16 symbols a block it was 0.027,
+0.035 and 0.031: that is what the cap costs a market of 60.
 
 `--position-state` measures what the position state is worth: the blended score out of sample, with
 it and without, on the same planted markets. Measured on 16: +0.0403 ± 0.0015 with it, +0.0416 ±

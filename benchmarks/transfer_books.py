@@ -30,6 +30,7 @@ from trading_pipeline.core.evaluation.metrics import (
     sharpe,
     turnover,
 )
+from trading_pipeline.core.learning.calibration import calibrated_scores
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.market import Costs, Market, usual_terms
 from trading_pipeline.core.market.panel import Panel
@@ -39,6 +40,7 @@ from trading_pipeline.steps.panel_file import read_panel_file
 CAPITAL = 1_000_000.0
 WARMUP = 252  # bars before the first score
 BLOCK = 63  # bars of a surrogate
+VALIDATION = 190  # bars: 15 % of five years
 YEAR = 252  # days, of planted markets
 COSTS = Costs(fee=0.0010, slippage=0.0005)
 CHEAP = Costs(fee=0.0005, slippage=0.0005)
@@ -255,12 +257,20 @@ def outcome(truth: Planted) -> np.ndarray:
 
 
 def calibration_figures(planting: Planting, seed: int) -> Figures:
-    """Slope of what came about on the scores that were handed over, and their spread."""
+    """Slope of what came about on calibrated scores, and their spread.
+
+    What is calibrated are answers in no unit: the signal seen through noise, or noise alone where
+    no skill is planted, on nine months of validation; the years after them are what came about.
+    """
     case, truth = planted_case(planting, seed)
-    score = case.score[WARMUP:-HORIZON]
-    score = score - score.mean(axis=1, keepdims=True)
-    slope = (score * outcome(truth)[WARMUP:]).sum() / (score**2).sum()
-    return _floats({"slope": slope, "spread": score.std()})
+    target = np.full(truth.signal.shape, np.nan)
+    target[:-HORIZON] = outcome(truth)
+    fitted = slice(WARMUP, WARMUP + VALIDATION - HORIZON)
+    scores = calibrated_scores(7.0 * case.score / (planting.ic or 0.03), target, HORIZON, fitted)
+    later = slice(WARMUP + VALIDATION, -HORIZON)
+    score, came = scores[later], target[later]
+    products, squares = (score * came).sum(), (score**2).sum()
+    return _floats({"products": products, "squares": squares, "spread": score.std()})
 
 
 # Any book ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from math import copysign, exp, inf, isnan, log, sqrt
 
 from trading_pipeline_tests.reference.tilt import least_ratio
 
+NOTHING = 1e-9  # a weight below is none
 REACHED = 0.7  # of the region's half-width, where a trade from beyond it ends
 
 
@@ -71,7 +72,8 @@ def balance(weights, aims, widths, shares, caps, total):
     jump = sum(most.values()) - sum(least.values())
     way = (sum(most.values()) - total) / jump if jump > 0 else 0.0
     way = min(max(way, 0.0), 1.0)  # the caps may leave no room for the total
-    return {s: most[s] - way * (most[s] - least[s]) for s in weights}
+    ends = {s: most[s] - way * (most[s] - least[s]) for s in weights}
+    return {s: 0.0 if end < NOTHING and end != weights[s] else end for s, end in ends.items()}
 
 
 def settle_long_only(plan, held, widths_of, *, exposure, stuck, band, cost, gamma):

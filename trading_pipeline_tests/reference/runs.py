@@ -67,7 +67,7 @@ def run_signals(panel, *, mandate, shortable, profile, known, **terms):
     return walk(panel, decide=decisions.decide, profile=profile, **terms)
 
 
-def assert_agrees(book, outcome, tolerance=1e-10):
+def assert_agrees(book, outcome, tolerance=1e-10, rounding=1e-9):
     """Fail unless the result says what the reference run does, event for event."""
     names = book.symbols
     fills = {}
@@ -79,7 +79,7 @@ def assert_agrees(book, outcome, tolerance=1e-10):
         assert kind_of(fills[key]["reasons"]) == expected["why"], key
         for name in ("quantity", "price", "fee", "slippage"):
             np.testing.assert_allclose(
-                fills[key][name], expected[name], rtol=1e-9, atol=1e-9, err_msg=f"{name} {key}"
+                fills[key][name], expected[name], rtol=rounding, atol=1e-9, err_msg=f"{name} {key}"
             )
     np.testing.assert_allclose(book.equity, outcome.equity, rtol=tolerance, atol=1e-6)
     ordered = book.orders("s")
@@ -91,7 +91,7 @@ def assert_agrees(book, outcome, tolerance=1e-10):
     for key, quantity, kind, price in zip(keys, signed, ordered["type"], level, strict=True):
         expected = outcome.orders[key]
         assert kind == expected[1], key
-        np.testing.assert_allclose(quantity, expected[0], rtol=1e-9, err_msg=str(key))
+        np.testing.assert_allclose(quantity, expected[0], rtol=rounding, err_msg=str(key))
         np.testing.assert_allclose(price, np.nan if expected[2] is None else expected[2], rtol=1e-9)
     vetoes = book.vetoes()
     rows = book.timestamps.get_indexer(vetoes["decided_at"]).tolist()
@@ -106,4 +106,4 @@ def assert_agrees(book, outcome, tolerance=1e-10):
     )
     for key in paid.keys() | outcome.flows.keys():
         money = paid.get(key, 0.0), outcome.flows.get(key, 0.0)
-        np.testing.assert_allclose(*money, rtol=1e-9, atol=1e-8, err_msg=str(key))
+        np.testing.assert_allclose(*money, rtol=rounding, atol=1e-8, err_msg=str(key))

@@ -205,10 +205,10 @@ def _target_step(run: Rerun, k: int, n: int) -> SizingStep:
     aim, band, weight = (float(here[name]) for name in ("aim", "band", "weight"))
     text = f"of an equity of {account['equity']:,.2f}; held is {weight:+.2%}"
     if band > 0:
-        near = "within" if abs(aim - weight) <= band else "outside of"
+        far = "not worth its cost" if here["target"] == here["weight"] else "worth trading for"
         text += (
-            f", {near} the {band:.2%} around the aim that are not worth their cost (aversion to "
-            f"risk {account['aversion']:.0f})"
+            f", which is {far}: the no-trade region reaches {band:.2%} from the aim before that is "
+            f"cut at 0 (aversion to risk {account['aversion']:.0f})"
         )
     return SizingStep(
         name="target",

@@ -21,11 +21,12 @@ from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.trading.engine.parameters import LONG_RUN_SHARPE
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the price head, that are tried
-LONG_RUN_SHARPE = 0.3  # a year, of a market of shares
 # A Sharpe ratio measured over Y years is off by 1 / sqrt(Y); the long-run one may be off by 0.2.
 PRIOR_YEARS = 25
+_LEAST_DATES = 20  # that show a slope: of fewer, an error cannot be told
 _LAGS_PER_HORIZON = 2  # the overlap, and as much again for scores that persist
 
 Array = NDArray[np.float64]
@@ -63,9 +64,10 @@ def fit_slope(blend: Array, target: Array, horizon: int) -> tuple[float, float]:
 
     One regression through the origin over all dates and symbols, both demeaned at each date. Its
     error allows for symbols that move together, by summing a date's moments first, and for targets
-    that overlap, by the covariances of 2 h lags with fixed-b critical values. The slope is
-    multiplied by 1 - (error / slope)², or by 0 where the error is larger (positive-part James and
-    Stein, 1961).
+    that overlap, by the covariances of 2 h lags with fixed-b critical values; it is never below
+    that of independent dates, since moments that sum to 0 have little left at many lags. The slope
+    is multiplied by 1 - (error / slope)², or by 0 where the error is larger (positive-part James
+    and Stein, 1961).
 
     A negative slope gives 0: a model that is wrong on validation is not traded the other way, for
     nothing that it learned says that its opposite would be right.
@@ -74,21 +76,23 @@ def fit_slope(blend: Array, target: Array, horizon: int) -> tuple[float, float]:
         blend, target: (L, N), NaN where unknown.
 
     Returns:
-        (0.0, 0.0) where there is nothing to fit: no date of 8 symbols, or all blends are equal.
+        (0.0, 0.0) where there is nothing to fit: fewer than 20 dates of 8 symbols, or all blends
+        are equal.
     """
     known = np.isfinite(blend) & np.isfinite(target)
     wide = known.sum(axis=1) >= MIN_CROSS_SECTION
     blend, target, known = blend[wide], target[wide], known[wide]
     x, y = demeaned(blend, known), demeaned(target, known)
     # A spread of less than rounding is none.
-    if not known.any() or np.abs(x).max() <= 1e-6 * np.abs(blend[known]).max():
+    if len(x) < _LEAST_DATES or np.abs(x).max() <= 1e-6 * np.abs(blend[known]).max():
         return 0.0, 0.0
     squares = float((x * x).sum())
     slope = float((x * y).sum()) / squares
     moments = (x * (y - slope * x)).sum(axis=1)
     lags = min(_LAGS_PER_HORIZON * horizon, len(moments) - 1)
     wider = critical_value(lags / len(moments)) / critical_value(0.0)
-    error = wider * sqrt(len(moments) * long_run_variance(moments, lags)) / squares
+    variance = max(long_run_variance(moments, lags), long_run_variance(moments, 0))
+    error = wider * sqrt(len(moments) * variance) / squares
     return (slope * (1 - (error / slope) ** 2) if slope > error else 0.0), error
 
 

@@ -242,8 +242,9 @@ def check_schema(checkpoint: Mapping[str, Any]) -> None:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"holds settings that cannot be read ({error})") from error
     _check_scaler(scaler, config.n_features)
-    if not all(isinstance(each, float) and isfinite(each) for each in calibration):
-        raise CheckpointError("holds a calibration with a number that is none")
+    plain = [each for each in calibration if isinstance(each, float) and isfinite(each)]
+    if len(plain) < len(calibration) or min(plain) < 0 or not calibration.half_life > 0:
+        raise CheckpointError("holds a calibration with a number that is none, or out of range")
     states = checkpoint["states"]
     if not states or len(states) != len(seeds):
         raise CheckpointError(f"holds {len(states)} networks for {len(seeds)} seeds")

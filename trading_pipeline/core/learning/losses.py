@@ -92,6 +92,7 @@ def net_sharpe_loss(
     log_return: Tensor,
     sigma: Tensor,
     cost: float,
+    before: Tensor | None = None,
 ) -> Tensor:
     """Negative Sharpe ratio of the block's book over its dates, after the cost of turning it over.
 
@@ -105,6 +106,7 @@ def net_sharpe_loss(
             that symbol, and pays for leaving and entering like for any trade.
         sigma: (dates, symbols), > 0; NaN where missing, treated alike.
         cost: fraction of the traded notional paid per trade: 0.0015 is 15 basis points.
+        before: (symbols,), position held when the block begins; None: none.
 
     Returns:
         Scalar, per bar (not annualised), standard deviation over dates with n in the denominator.
@@ -116,7 +118,10 @@ def net_sharpe_loss(
     known = torch.isfinite(log_return) & (sigma > 0)
     simple = torch.expm1(log_return.where(known, torch.zeros_like(log_return)))
     weight = position.where(known, torch.zeros_like(position)) / sigma.where(known, _one(sigma))
-    change = weight - torch.cat([torch.zeros_like(weight[:1]), weight[:-1]])
+    start = torch.zeros_like(weight[:1])
+    if before is not None:
+        start = torch.where(known[:1], before / sigma[:1], start)
+    change = weight - torch.cat([start, weight[:-1]])
     profit = (weight * simple - cost * change.abs()).sum(dim=1)
     dates = known.any(dim=1)
     book = (profit / known.sum(dim=1).clamp(min=1))[dates]  # (known dates)
@@ -155,7 +160,11 @@ def risk_loss(logit: Tensor, happened: Tensor) -> Tensor:
 
 
 def block_loss(
-    outputs: Outputs, target: Callable[[str], Tensor], training: TrainingConfig, cost: float
+    outputs: Outputs,
+    target: Callable[[str], Tensor],
+    training: TrainingConfig,
+    cost: float,
+    before: Tensor | None = None,
 ) -> Tensor:
     """The weighted sum of all tasks on a block, scalar.
 
@@ -163,6 +172,7 @@ def block_loss(
         outputs: (dates, symbols) each, what the network says.
         target: gives what came true, by its name in `Samples`.
         cost: fraction of traded notional.
+        before: (symbols,), position held when the block begins; None: none.
     """
     price, smoothing = target("price"), training.label_smoothing
     position, earned, sigma = outputs.position, target("next_return"), target("sigma")
@@ -170,7 +180,7 @@ def block_loss(
         "price": huber_loss(outputs.price, price),
         "information": information_loss(outputs.price, price),
         "direction": direction_loss(outputs.direction_logits, target("direction"), smoothing),
-        "position": net_sharpe_loss(position, earned, sigma, cost),
+        "position": net_sharpe_loss(position, earned, sigma, cost, before),
         "volatility": volatility_loss(outputs.volatility, target("volatility")),
         "risk": risk_loss(outputs.risk_logit, target("risk")),
     }

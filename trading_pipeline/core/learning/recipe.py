@@ -68,7 +68,8 @@ class Recipe:
     def config_hash(self, catalog_hash: str) -> str:
         """Of all that a backtest depends on beside the data and the code."""
         plain = _named_at_first(self.to_dict())
-        plain["market"]["benchmark"] = "equal_weight"  # which nothing ever read
+        # An equal-weight one was once stored under that name, and read by nothing.
+        plain["market"]["benchmark"] = dict(self.market.benchmark) or "equal_weight"
         return fingerprint(plain, catalog_hash)
 
 
@@ -90,7 +91,9 @@ def training_part(plain: dict[str, Any]) -> dict[str, Any]:
 
 def _named_today(market: dict[str, Any]) -> dict[str, Any]:
     """A plain market, also one that was stored when its mandate was called its book."""
-    given = {name: value for name, value in market.items() if name not in ("book", "benchmark")}
+    given = {name: value for name, value in market.items() if name != "book"}
+    if not isinstance(market.get("benchmark"), dict):
+        given.pop("benchmark", None)
     return given | {"mandate": market["book"]} if "book" in market else given
 
 

@@ -222,7 +222,9 @@ def _take_step(
             run.network, samples, block, run.training.precision, book.to(total.device)
         )
         target = partial(samples.of_block, block=block)
-        loss = block_loss(outputs, target, run.training, cost) / run.training.blocks
+        # A network that cannot see what is held must not pay for leaving it.
+        before = book.weight.to(total.device) if run.network.config.position_state else None
+        loss = block_loss(outputs, target, run.training, cost, before) / run.training.blocks
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
         if not isfinite(loss.item()):

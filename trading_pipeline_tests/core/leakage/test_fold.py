@@ -26,13 +26,18 @@ from trading_pipeline.core.leakage.fold import (
 )
 from trading_pipeline.core.leakage.training import examine_fit, examine_training
 from trading_pipeline.core.learning import dataset as dataset_module
-from trading_pipeline.core.learning.dataset import Dataset, features_of
+from trading_pipeline.core.learning import targets as targets_module
+from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.scaling import Scaler
-from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.core.learning.walkforward import Rows, fold_rows
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline_tests.core.learning.checkpoints import untrained
-from trading_pipeline_tests.core.learning.random_market import random_market
+from trading_pipeline_tests.core.learning.random_market import (
+    on_weekdays,
+    random_market,
+    recipe_for,
+)
 from trading_pipeline_tests.core.learning.sample_market import (
     MARKET,
     dataset,
@@ -370,6 +375,22 @@ def test_targets_that_reach_a_bar_further_are_caught(monkeypatch):
 
     monkeypatch.setattr(training_leakage, "training_arrays", longer)
     assert ("training", "targets") in found(examine_training(panel(), fold(), recipe()))
+
+
+def test_a_beta_of_the_whole_history_is_caught(monkeypatch):
+    """It takes eight symbols to have a market that targets are rid of."""
+    bars = on_weekdays(random_panel(1, T=560, N=9, missing=0.0))
+    made = recipe_for(bars, seed=0)
+    its_fold = fold_rows("f", burn_in(made.model.n_steps), 500, 559, made.market.horizon)
+    assert not found(examine_training(bars, its_fold, made))
+
+    def of_all_bars(whole):
+        moves = np.diff(np.log(whole.adjusted_close), axis=0)
+        risk = np.nanstd(moves, axis=0) / np.nanmean(np.nanstd(moves, axis=0))
+        return np.tile(risk, (len(whole.timestamps), 1))
+
+    monkeypatch.setattr(targets_module, "market_beta", of_all_bars)
+    assert ("training", "targets") in found(examine_training(bars, its_fold, made))
 
 
 def test_a_target_used_as_a_feature_is_caught(monkeypatch):

@@ -108,15 +108,31 @@ def test_what_all_symbols_share_at_a_date_changes_nothing(seed, height):
 
 
 def test_the_slope_of_a_small_market_by_hand():
-    """Two dates of eight: the blend is ±1, the target ±2 and then ±1; slope 1.5, moments ±4."""
+    """Eight symbols: the blend is ±1, the target ±2 for ten dates and ±1 for ten; slope 1.5."""
     sign = np.tile([1.0, -1.0], 4)
-    blend, target = np.array([sign, sign]), np.array([2 * sign, sign])
+    blend, target = np.tile(sign, (20, 1)), np.outer([2.0] * 10 + [1.0] * 10, sign)
     slope, error = fit_slope(blend, target, horizon=1)
-    share = 1 / 2  # of lags: one of the two dates
+    share = 2 / 20  # of lags: two of the twenty dates
     wider = (1.96 + 2.9694 * share + 0.416 * share**2 - 0.5324 * share**3) / 1.96
-    # Moments 4 and -4: variance 16, minus half of the covariance of neighbours, twice: 16 - 8.
-    assert error == pytest.approx(wider * np.sqrt(2 * (16 - 8)) / 16)
+    # Moments 4 and then -4: covariances 16, 16 × 17 / 20, 16 × 14 / 20; weights 1, 4/3, 2/3.
+    variance = 16 + 4 / 3 * 13.6 + 2 / 3 * 11.2
+    assert error == pytest.approx(wider * np.sqrt(20 * variance) / 160)
     assert slope == pytest.approx(1.5 * (1 - (error / 1.5) ** 2))
+
+
+def test_few_dates_show_no_slope():
+    """Their moments sum to 0, which many lags would take for certainty."""
+    sign = np.tile([1.0, -1.0], 4)
+    assert fit_slope(sign[None], 2 * sign[None], horizon=5) == (0.0, 0.0)
+    blend, target = np.random.default_rng(0).normal(size=(2, 19, 9))
+    assert fit_slope(blend, blend + target, horizon=21) == (0.0, 0.0)
+
+
+def test_an_error_is_never_below_that_of_independent_dates():
+    """By hand: moments 4, -4, 4, ... would cancel."""
+    sign = np.tile([1.0, -1.0], 4)
+    blend, target = np.tile(sign, (20, 1)), np.outer([2.0, 1.0] * 10, sign)
+    assert fit_slope(blend, target, horizon=1)[1] > np.sqrt(20 * 16) / 160
 
 
 def test_below_eight_symbols_there_is_only_the_market():

@@ -166,7 +166,10 @@ def test_predictions_follow_the_contract(trained):
     assert rows["position"].between(-1, 1).all()
     assert (rows["volatility"] > 0).all()
     assert rows["risk"].between(0, 1).all()
-    assert rows["score"].notna().all()
+    calibration = trained["calibration"]
+    assert (rows["score"] == calibration["market"]).all()  # four symbols have no more than that
+    assert (rows["half_life"] == calibration["half_life"]).all()
+    assert calibration["half_life"] == MARKET.horizon  # nothing to measure among four
     assert list(rows["symbol"][:4]) == sorted(MARKET.symbols)
 
 
@@ -263,6 +266,13 @@ def test_weights_that_are_no_numbers_are_refused(value):
     assert said == f"holds numbers that are none, in {HEAD} of the network of seed 0"
 
 
+def test_a_calibration_that_is_none_is_refused():
+    said = refused(lambda checkpoint: checkpoint["calibration"].update(slope=float("nan")))
+    assert said == "holds a calibration with a number that is none"
+    said = refused(lambda checkpoint: checkpoint["calibration"].pop("half_life"))
+    assert "holds settings that cannot be read" in said
+
+
 def test_weights_of_another_network_are_refused():
     said = refused(lambda checkpoint: checkpoint["states"][0].update({HEAD: torch.zeros(1, 7)}))
     assert f"{HEAD} of the network of seed 0 is (1, 7), and should be (1, 32)" in said
@@ -285,6 +295,15 @@ def test_a_scaler_that_divides_by_nothing_is_refused():
     assert "scaler of (59,) for 60 features" in refused(
         lambda checkpoint: checkpoint["scaler"]["center"].pop()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("slope", float("nan")), ("slope", -1.0), ("market", "0"), ("half_life", 0.0)],
+)
+def test_a_calibration_out_of_range_is_refused(name, value):
+    said = refused(lambda checkpoint: checkpoint["calibration"].update({name: value}))
+    assert said == "holds a calibration with a number that is none, or out of range"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,16 @@ def test_net_sharpe_by_hand():
     assert loss.item() == pytest.approx(-mean / spread, rel=1e-5)
 
 
+def test_a_position_that_is_held_already_costs_nothing_to_keep():
+    """By hand: from 0.5 to 1 of the first symbol, σ 0.1, only the half is bought; it is 5 units."""
+    position, sigma = table([1.0, 1.0], [1.0, 1.0]), table([0.1, 0.2]).expand(2, 2)
+    simple = table([0.02, 0.02], [-0.01, 0.03])
+    held = torch.tensor([0.5, 1.0], dtype=torch.float64)
+    loss = losses.net_sharpe_loss(position, simple.log1p(), sigma, 0.01, held)
+    book = torch.tensor([(0.2 + 0.1 - 0.01 * 5) / 2, (-0.1 + 0.15) / 2], dtype=torch.float64)
+    assert loss.item() == pytest.approx((-book.mean() / book.std(unbiased=False)).item(), rel=1e-4)
+
+
 def test_a_missing_return_is_no_zero_return():
     """The symbol leaves the book: as if it had been alone with the others, exit and entry paid."""
     position = torch.full((4, 2), 0.5, dtype=torch.float64)

@@ -11,6 +11,7 @@ from trading_pipeline.core.learning.recipe import Recipe, training_part
 from trading_pipeline.core.market.market import Costs, Market
 
 PLAIN = Market(name="m", source="sample", symbols=("X", "Y"), start=date(2020, 1, 1))
+WEIGHTED = replace(PLAIN, benchmark={"X": 3.0, "Y": 1.0})
 NEUTRAL = replace(
     PLAIN,
     mandate="neutral",
@@ -20,7 +21,9 @@ NEUTRAL = replace(
 )
 
 
-@pytest.mark.parametrize("market", [PLAIN, NEUTRAL], ids=["plain", "neutral"])
+@pytest.mark.parametrize(
+    "market", [PLAIN, NEUTRAL, WEIGHTED], ids=["plain", "neutral", "configured benchmark"]
+)
 def test_a_recipe_reads_back_equal(market):
     recipe = Recipe.preset(market, "tiny", 60)
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
@@ -50,3 +53,10 @@ def test_hashes_are_what_they_were_under_old_names(market, training, config):
     recipe = Recipe.preset(market, "tiny", 60)
     assert recipe.training_hash("cat").startswith(training)
     assert recipe.config_hash("cat").startswith(config)
+
+
+def test_another_benchmark_is_another_backtest_of_the_same_model():
+    """Else a report of the old benchmark would count as current."""
+    one, other = (Recipe.preset(market, "tiny", 60) for market in (PLAIN, WEIGHTED))
+    assert one.config_hash("cat") != other.config_hash("cat")
+    assert one.training_hash("cat") == other.training_hash("cat")

@@ -240,7 +240,11 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
             outputs = block_outputs(network, samples, block, book=book)
         alone.append(
             block_loss(
-                outputs, partial(samples.of_block, block=block), recipe().training, 0.001
+                outputs,
+                partial(samples.of_block, block=block),
+                recipe().training,
+                0.001,
+                book.weight if MODEL.position_state else None,
             ).item()
         )
     assert seen == pytest.approx([alone[0], np.mean(alone)], rel=1e-6)

@@ -18,7 +18,7 @@ from trading_pipeline.core.trading.trader import Trader
 
 FREE = Costs(fee=0, slippage=0, borrow=0, debit=0, min_notional=0, participation=inf)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
-NAMES = (*SYMBOLS, "GGG", "HHH", "III", "JJJ")  # for a cross-section
+NAMES = (*SYMBOLS, *(3 * letter for letter in "GHIJKLMNOPQRSTUVWXYZ"))  # for a cross-section
 
 
 def stamps(T: int, start: str = "2024-01-01", step: str = "1D") -> pd.DatetimeIndex:

@@ -23,7 +23,7 @@ _UNMANAGED = (  # limits that are off without a profile; the others are not look
 )
 SMOOTHED = 0.25  # of the horizon, over which scores are smoothed
 ENOUGH = 0.5  # information ratio a year that deserves the whole tracking error
-LONG_RUN = 0.3  # Sharpe ratio a year that markets may be expected to have
+LONG_RUN_SHARPE = 0.3  # a year, of a market of shares
 
 
 def parameters_of(terms: Terms, *, scored: bool) -> Array[Parameters]:
@@ -88,7 +88,7 @@ def _limits(terms: Terms) -> dict[str, float]:
         "enough": ENOUGH / sqrt(year),
         "ageing": 1 / year,
         # Whose best exposure has the target's volatility; without one, a fifth a year.
-        "market_aversion": LONG_RUN / (0.2 if isinf(target) else target),
+        "market_aversion": LONG_RUN_SHARPE / (0.2 if isinf(target) else target),
         "alpha": min(1.0, 2 / (SMOOTHED * terms.horizon + 1)),
         **{name: getattr(profile, name) * sqrt(terms.horizon) for name in _STOPS},
     }

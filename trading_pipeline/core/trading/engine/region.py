@@ -15,6 +15,7 @@ from trading_pipeline.core.trading.engine.dtypes import Account, Array, Decision
 _INWARD = 0.7  # of the half-width from the aim is where a trade ends: fewer orders than at the edge
 _STEPS = 60  # of the bisection
 _CLOSE = 1e-10  # of the whole account: no more than a rounding of it
+_NOTHING = 1e-9  # a weight below is none
 
 
 @kernel
@@ -141,7 +142,8 @@ def place_all(
             best = factor * wanted[n]
             fewer = _cut(held[n], best - high * precision[n], widths[n], factor * cap[n])
             more = _cut(held[n], best - low * precision[n], widths[n], factor * cap[n])
-            rows[n].target = fewer if share == 0 else fewer + share * (more - fewer)
+            target = fewer + share * (more - fewer)
+            rows[n].target = target if target > _NOTHING or target == held[n] else 0.0
             aim = best - (high + share * (low - high)) * precision[n]
             rows[n].aim = min(max(aim, 0.0), factor * cap[n])
             rows[n].band = widths[n]

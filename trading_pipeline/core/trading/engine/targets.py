@@ -200,7 +200,7 @@ def _to_targets(
     total = max(account.exposure * whole - (waiting if long else 0.0), 0.0)
     account.exposure_band = exposure_band(rules, gross)
     near = abs(gross - total) <= account.exposure_band
-    if total == 0:
+    if whole == 0 or (total == 0 and not (long and near)):
         return
     if gross > 0 and not near and (long or gross > total):
         for n in range(len(rows)):

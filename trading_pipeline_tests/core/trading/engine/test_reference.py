@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import inf
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.beta import market_beta
+from trading_pipeline.core.market.market import Costs
+from trading_pipeline.core.trading import kelly
+from trading_pipeline.core.trading.inputs import Inputs, prepare
 from trading_pipeline.core.trading.profiles import PROFILES
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline_tests.core.trading.markets import random_scores, rough_panel, simulated
+from trading_pipeline_tests.reference import evidence as evidence_reference
+from trading_pipeline_tests.reference.evidence import active_returns, shares
 from trading_pipeline_tests.reference.runs import assert_agrees, run_signals
 from trading_pipeline_tests.strategies import COSTS, LOOSE, STOPS
 
@@ -82,7 +89,9 @@ def check(seed, costs, profile, inputs, T=T, N=4):
     }
     book = simulated(panel, **terms, **known)
     known["beta"] = market_beta(panel)
-    assert_agrees(book, run_signals(panel, known=known, **terms))
+    # Both find λ by halving, and an order is a small difference of weights.
+    result = run_signals(panel, known=known, **terms)
+    assert_agrees(book, result, tolerance=1e-8, rounding=1e-5)
     return book
 
 
@@ -116,3 +125,35 @@ def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs)
     """The same, for longer, and through more than a year."""
     check(seed, costs, profile, inputs)
     check(seed, costs, profile, inputs, T=YEAR, N=10)
+
+
+@pytest.mark.parametrize("mandate", ["long_only", "neutral"])
+def test_the_evidence_is_the_reference_s(mandate, monkeypatch):
+    """Active returns of a book without an account, and the shares of the tilt that they allow."""
+    monkeypatch.setattr(kelly, "MINIMUM_SYMBOLS", 8)  # for most of these vanish
+    monkeypatch.setattr(evidence_reference, "SYMBOLS", 8)
+    bars = rough_panel(4, YEAR, 22)
+    rng = np.random.default_rng(5)
+    shape = bars.close.shape
+    inputs = {
+        "score": random_scores(4, bars, missing=0.2),
+        "volatility": rng.uniform(0.005, 0.05, shape),
+        "eligible": bars.traded & (rng.random(shape) < 0.98),
+        "groups": rng.integers(-1, 3, shape),
+        "half_life": rng.choice([np.nan, 2.0, 30.0], YEAR),
+        "weights": benchmark(rng, shape),
+    }
+    costs = Costs(fee=0.0002, slippage=0.0003, leverage=1.5)
+    years = {"horizon": 5, "bars_per_year": 252, "costs": costs}
+    profile = replace(PROFILES["moderate"], kelly_fraction=0.01)
+    terms = Terms(capital=1.0, mandate=mandate, shortable=True, profile=profile, **years)
+    evidence = kelly.kelly_evidence(bars, prepare(bars), Inputs(**inputs), terms)
+    known = inputs | {"beta": market_beta(bars)}
+    sound = SimpleNamespace(profile=profile, long_only=mandate == "long_only", **years)
+    active = active_returns(bars, known, sound)
+    rows = list(active)
+    np.testing.assert_allclose(evidence.active[rows], list(active.values()), rtol=1e-6, atol=1e-9)
+    assert np.isnan(np.delete(evidence.active, rows)).all()
+    wanted = shares(bars, known, sound)
+    np.testing.assert_allclose(evidence.share, wanted, rtol=1e-6)
+    assert np.isfinite(wanted).sum() > 20

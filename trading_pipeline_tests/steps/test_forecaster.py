@@ -1,0 +1,23 @@
+"""What a session forecasts itself is what the predictions table would say."""
+
+import numpy as np
+
+from trading_pipeline.core.backtest.run import half_lives, score_grid
+from trading_pipeline.core.learning.inference import Predictor, predict_rows
+from trading_pipeline.core.learning.walkforward import Rows
+from trading_pipeline.steps.paper import Forecaster
+from trading_pipeline_tests.core.learning.random_market import random_market
+
+
+def test_scores_and_how_long_they_last_are_those_of_the_table():
+    """Also at rows before the one asked for, and where nothing may be traded."""
+    data, fold, recipe, checkpoint = random_market(0)
+    first, last = fold.test.first, fold.test.first + 6
+    table = predict_rows(Predictor(checkpoint), data, Rows(first, last), fold.key)
+    forecaster = Forecaster(data.panel, recipe.market, [fold], lambda key: checkpoint)
+    forecaster.scores(first)
+    forecaster.scores(last)
+    np.testing.assert_array_equal(forecaster.history, score_grid(data.panel, table))
+    np.testing.assert_array_equal(forecaster.half_life, half_lives(data.panel, table))
+    assert forecaster.half_life[first] == checkpoint["calibration"]["half_life"]
+    assert np.isnan(forecaster.half_life[:first]).all()
