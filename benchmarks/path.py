@@ -77,7 +77,13 @@ def draw_exposure(axis: plt.Axes, at, log) -> None:  # type: ignore[no-untyped-d
 def draw_region(axis: plt.Axes, at, decided) -> None:  # type: ignore[no-untyped-def]
     aim, band = decided["aim"], decided["band"]
     low, high = np.maximum(aim - band, 0), aim + band
-    axis.fill_between(at, 100 * low, 100 * high, alpha=0.2, label="no-trade region (lower where the aim is cut at 0)")
+    axis.fill_between(
+        at,
+        100 * low,
+        100 * high,
+        alpha=0.2,
+        label="no-trade region (lower where the aim is cut at 0)",
+    )
     axis.plot(at, 100 * aim, lw=0.8, ls=":", label="aim")
     axis.step(at, 100 * decided["weight"], lw=1.3, where="post", color="k", label="held")
     for side, colour, name in ((1, "tab:green", "buy"), (-1, "tab:red", "sell")):
