@@ -20,8 +20,9 @@ from trading_pipeline.steps.sweep import OWN, sweep_predictions
 from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel, random_scores
 
 MARKET = Market(
-    name="small", source="parquet", symbols=SYMBOLS[:4], start=date(2024, 1, 1), calendar="24/7"
-)
+    name="small", source="parquet", symbols=SYMBOLS[:4], start=date(2024, 1, 1), calendar="24/7",
+    limits={"stop_loss": 3.0, "take_profit": 5.0},
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
