@@ -52,7 +52,7 @@ _OF_SOURCE = {  # settings that only some sources read
     "delay": ("alpaca",),
     "per_minute": ("alpaca",),
 }
-_OF_TRAINING = ("preset", "processes", "device", "precision")
+_OF_TRAINING = ("preset", "processes", "device", "precision", "position_state")
 _SECRETS = ("alpaca_key", "alpaca_secret")
 ENV_FILE = ".env"
 
@@ -130,6 +130,7 @@ class MarketSettings(_Section):
     processes: int = Field(default=1, ge=1)  # that share one training, a GPU each if there are any
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")  # to train on
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoders' matrix products
+    position_state: bool = False  # whether the network sees its own notional book
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()

@@ -19,6 +19,7 @@ class Plan:
     processes: int = 1  # that share one training
     device: str = "cpu"  # to train on: cpu, cuda, cuda:1
     precision: str = "float32"  # of the encoders' matrix products, or bfloat16
+    position_state: bool = False  # whether the network sees its own notional book
 
     @property
     def recipe(self) -> "Recipe":
@@ -30,4 +31,5 @@ class Plan:
         # A process takes whole blocks of a step, so there is one for each of them at least.
         blocks = max(made.training.blocks, self.processes)
         training = replace(made.training, blocks=blocks, precision=self.precision)
-        return replace(made, training=training)
+        model = replace(made.model, position_state=self.position_state)
+        return replace(made, model=model, training=training)
