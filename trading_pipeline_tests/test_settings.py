@@ -319,7 +319,8 @@ def test_what_is_not_said_is_usual_for_the_source(text, calendar, horizon, first
 
 def test_what_a_training_runs_on_reaches_the_plan():
     """Processes take whole blocks of a step, so there are as many; the recipe says so."""
-    line = 'preset = "small"\nprocesses = 3\ndevice = "cuda"\nprecision = "bfloat16"\nposition_state = true'
+    line = 'preset = "small"\nprocesses = 3\ndevice = "cuda"\nprecision = "bfloat16"\n'
+    line += "position_state = true"
     plan = plan_of(read(MARKET + line), "mine")
     assert (plan.processes, plan.device) == (3, "cuda")
     assert plan.recipe.training.blocks == 3
