@@ -68,11 +68,11 @@ def test_the_own_profile_is_the_first_row_where_it_is_not(home, stored):
 
 def test_every_variant_is_a_trial_and_the_same_one_counts_once(home, stored):
     with home.ledger() as ledger:
-        first = swept(ledger, stored, stop_loss=[1, 2])
+        first = swept(ledger, stored, stop_loss=[1, 0.7])
         assert (first.new_trials, first.luck.trials) == (3, 3)
-        again = swept(ledger, stored, stop_loss=[2, 1])
+        again = swept(ledger, stored, stop_loss=[0.7, 1])
         assert (again.new_trials, again.luck.trials) == (0, 3)
-        more = swept(ledger, stored, stop_loss=[1, 2, 0.5], take_profit=[5])
+        more = swept(ledger, stored, stop_loss=[1, 0.7, 0.5], take_profit=[5])
         assert (more.new_trials, more.luck.trials) == (1, 4)
         kinds = {each.kind for each in distinct_trials(ledger)}
         sharpes = [each.sharpe for each in distinct_trials(ledger)]
@@ -82,7 +82,7 @@ def test_every_variant_is_a_trial_and_the_same_one_counts_once(home, stored):
 
 def test_the_own_row_is_the_trial_of_the_report(home, stored):
     """And a variant is that of a market whose pipeline.toml says so."""
-    told = replace(MARKET, limits={"stop_loss": 1.0})
+    told = replace(MARKET, limits=MARKET.limits | {"stop_loss": 1.0})
     now = datetime(2024, 6, 1, tzinfo=UTC)
     with home.ledger() as ledger:
         first = swept(ledger, stored, stop_loss=[1, 3])
