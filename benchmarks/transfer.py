@@ -38,6 +38,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from transfer_books import (
+    VALIDATION,
     WARMUP,
     YEAR,
     Figures,
@@ -66,7 +67,7 @@ class Effort:
     shorter: int = 1  # × fewer bars of a simulated universe
 
 
-QUICK = Effort(surrogates=3, seeds=2, rivals=2, bars=WARMUP + 63, symbols=20, shorter=5)
+QUICK = Effort(surrogates=3, seeds=2, rivals=2, bars=WARMUP + 2 * VALIDATION, symbols=20, shorter=5)
 
 
 class Ask(NamedTuple):

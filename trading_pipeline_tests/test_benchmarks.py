@@ -134,7 +134,7 @@ def test_the_benchmark_of_transfer_answers_every_question():
         "planted 0.06 noisy",
         "neutral: β to the market",
         "net Sharpe ratio less 0.8 × that",
-        "slope of truth on score",
+        "slope of truth on calibrated score",
         "cvxportfolio",
     ):
         assert line in out

@@ -76,7 +76,7 @@ def test_old_names_are_read_on_and_said_once(caplog):
     assert Settings.read().market("mine").mandate == "neutral"
     assert caplog.messages == [
         "pipeline.toml: `book` of mine is called `mandate` now",
-        "pipeline.toml: `benchmark` of mine is not read any more",
+        "pipeline.toml: `benchmark` of mine can be left out: equal weights are the default",
     ]
 
 

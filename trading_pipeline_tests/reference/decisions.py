@@ -18,7 +18,6 @@ from trading_pipeline_tests.reference.regions import (
     tilting,
 )
 from trading_pipeline_tests.reference.tilt import (
-    LONG,
     SHORT,
     Close,
     plan_of_scores,
@@ -258,12 +257,4 @@ class Decisions:
             return limit if self.scored else min(limit, 1.0)
         target = profile.volatility_target / bars_per_year**0.5
         lately = close.deviation(plan.invested, SHORT)
-        asked = target / lately if lately > 0 else inf
-        if len(self.past(close)) >= LONG:
-            usual = close.deviation(plan.invested, LONG)
-            asked = max(asked, 0.5 * target / usual) if usual > 0 else inf
-        return min(limit, asked)
-
-    def past(self, close):
-        """The returns of any one symbol, for their number."""
-        return next(iter(close.returns.values()))
+        return min(limit, target / lately if lately > 0 else inf)

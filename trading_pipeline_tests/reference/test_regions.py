@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading_pipeline_tests.reference.optimum import optimum
 from trading_pipeline_tests.reference.regions import (
     aversion,
     balance,
@@ -19,7 +20,6 @@ from trading_pipeline_tests.reference.regions import (
     settle_neutral,
     tilting,
 )
-from trading_pipeline_tests.reference.test_tilt import optimum
 from trading_pipeline_tests.reference.tilt import Plan
 
 SEEDS = st.integers(0, 10**6)

@@ -3,12 +3,12 @@
 from math import inf, nan, sqrt
 from types import SimpleNamespace
 
-import cvxpy
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading_pipeline_tests.reference.optimum import optimum
 from trading_pipeline_tests.reference.tilt import (
     Close,
     benchmark_of,
@@ -46,17 +46,6 @@ def profile_of(**changes):
 
 def signals_of(seed, N):
     return dict(enumerate(np.random.default_rng(seed + 1).normal(0, 0.2, N).tolist()))
-
-
-def optimum(aims, sigma, caps, total):
-    """What cvxpy finds for the mean-variance problem with these limits."""
-    weights = cvxpy.Variable(len(aims))
-    distance = cvxpy.sum_squares(cvxpy.multiply(weights - aims, sigma / sigma.min()))
-    limits = [cvxpy.sum(weights) == total, weights >= 0, weights <= caps]
-    cvxpy.Problem(cvxpy.Minimize(distance), limits).solve(
-        solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12
-    )
-    return weights.value
 
 
 @given(SEEDS, st.integers(4, 30), st.integers(1, 3), st.booleans())

@@ -17,7 +17,7 @@ from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
 from trading_pipeline.core.evaluation.portfolio.risk_events import risk_events
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.panel import Panel, volatility
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel, volatility
 from trading_pipeline.core.market.quality.report import held_out
 from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
 from trading_pipeline.core.trading.profiles import profile_of
@@ -101,9 +101,12 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         )
     warnings += shortened(held_out(panel))
     if len(panel.symbols) < 20:
-        warnings.append(
-            f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
-        )
+        few = f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
+        if len(panel.symbols) < MIN_CROSS_SECTION:
+            few += (
+                ": below 8 the network's scores are the market's alone, and the benchmark is held"
+            )
+        warnings.append(few)
     warnings.append(_sizing(backtest, market))
     warnings += [
         f"risk rule {rule} tripped {count} times"

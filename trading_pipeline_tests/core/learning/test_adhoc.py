@@ -25,7 +25,9 @@ from trading_pipeline_tests.synthetic import panel
 STEPS = 60
 # Limits that would end the experiment.
 OFF = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "halve", "flat"), 0.99)
-OFF |= dict.fromkeys(("stop_loss", "take_profit", "breaker"), np.inf) | {"symbol_cap": 1.0}
+OFF |= dict.fromkeys(("stop_loss", "take_profit", "breaker", "drawdown_limit"), np.inf) | {
+    "symbol_cap": 1.0
+}
 TEMPLATE = Market(
     name="template",
     source="sample",
@@ -107,7 +109,7 @@ def test_extended_hours_reach_the_volatility_that_was_asked_for():
     assert market.bars_per_year == pytest.approx(15 * 252, rel=0.01)
     assert "as counted in the bars (XNYS has 1,764 and 252)" in notes[0]
     prices = Panel.of(bars, None)
-    profile = replace(PROFILES["moderate"], volatility_target=0.12, starting_cap=1.0, **OFF)
+    profile = replace(PROFILES["moderate"], volatility_target=0.12, **OFF)
     terms = replace(Terms.of(market, 1e5), profile=profile)
     inputs = Inputs(weights=np.full(prices.close.shape, 0.5))
     book = simulate(prices, terms, inputs, start=64, stop=len(stamps))

@@ -268,7 +268,7 @@ def test_weights_that_are_no_numbers_are_refused(value):
 
 def test_a_calibration_that_is_none_is_refused():
     said = refused(lambda checkpoint: checkpoint["calibration"].update(slope=float("nan")))
-    assert said == "holds a calibration with a number that is none"
+    assert said == "holds a calibration with a number that is none, or out of range"
     said = refused(lambda checkpoint: checkpoint["calibration"].pop("half_life"))
     assert "holds settings that cannot be read" in said
 

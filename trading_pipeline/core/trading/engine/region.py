@@ -56,7 +56,7 @@ def exposure_band(rules: Parameters, gross: float) -> float:
 
 @kernel
 def _cube_root(value: float) -> float:
-    return float(value ** (1 / 3))
+    return float(np.cbrt(value))
 
 
 @kernel

@@ -25,7 +25,6 @@ from trading_pipeline.core.trading.engine.reasons import (
 )
 
 YEAR_WINDOW = 252  # bars of returns that a year's deviation is made of
-_CALM = 0.5  # share of the exposure at a year's deviation that remains, however wild the market
 _TINY = 1e-12  # below rounding
 
 
@@ -266,9 +265,4 @@ def _asked_exposure(
     moved = deviation(invested, recent, span, VOLATILITY_WINDOW, volatility)
     if moved <= 1e-9 * gross:
         return cap
-    asked = rules.volatility_target / moved
-    if span[1] - span[0] >= YEAR_WINDOW:
-        usual = deviation(invested, recent, span, YEAR_WINDOW, volatility)
-        if usual > 1e-9 * gross:
-            asked = max(asked, _CALM * rules.volatility_target / usual)
-    return asked
+    return rules.volatility_target / moved

@@ -116,20 +116,6 @@ def test_the_exposure_is_the_volatility_target_over_that_of_63_bars():
     assert {names_of(bits) for bits in got.rows["reasons"]} == {"volatility_target"}
 
 
-def test_a_wild_quarter_leaves_half_of_what_a_year_would_allow():
-    """So that a fall that is over is not sold: only with all 252 bars of the year."""
-    calm, wild = returns_of(4, 0.001, T=190), returns_of(4, 0.10, T=63, seed=2)
-    recent = np.concatenate([calm, wild * np.linspace(0.5, 1, 63)[:, None]])[1:]
-    recent[63:] -= recent[63:].mean(axis=0)
-    got, earned = exposed(recent)
-    target = 0.12 / sqrt(YEAR)
-    floor = 0.5 * target / np.std(earned, ddof=1)
-    assert floor > target / np.std(earned[-63:], ddof=1), "the returns are made for this"
-    assert got.account["exposure"] == pytest.approx(floor, rel=1e-12)
-    shorter, earned = exposed(recent[1:])
-    assert shorter.account["exposure"] == pytest.approx(target / np.std(earned[-63:], ddof=1))
-
-
 def test_a_short_history_assumes_that_all_moves_together():
     """Below 63 bars: Σ |w| σ is the target."""
     got, _ = exposed(np.zeros((62, 4)))
