@@ -51,8 +51,8 @@ def config_hash(market):
 
 def test_the_own_profile_is_marked_where_it_is_among_the_variants(home, stored):
     with home.ledger() as ledger:
-        got = swept(ledger, stored, stop_loss=[1, 5, inf])
-    assert list(got.table["stop_loss"]) == [1, 5, inf]
+        got = swept(ledger, stored, stop_loss=[1, 3, inf])
+    assert list(got.table["stop_loss"]) == [1, 3, inf]
     assert list(got.table["own"]) == [False, True, False]
     assert (got.new_trials, got.luck.trials, got.days) == (3, 3, 199)
     assert next(iter(got.table.columns)) == "stop_loss"
@@ -62,17 +62,17 @@ def test_the_own_profile_is_the_first_row_where_it_is_not(home, stored):
     with home.ledger() as ledger:
         got = swept(ledger, stored, stop_loss=[1, 2])
     assert list(got.table.index) == [OWN, "stop_loss=1", "stop_loss=2"]
-    assert list(got.table["stop_loss"]) == [5, 1, 2]
+    assert list(got.table["stop_loss"]) == [3, 1, 2]
     assert list(got.table["own"]) == [True, False, False]
 
 
 def test_every_variant_is_a_trial_and_the_same_one_counts_once(home, stored):
     with home.ledger() as ledger:
-        first = swept(ledger, stored, stop_loss=[0.5, 1])
+        first = swept(ledger, stored, stop_loss=[1, 0.7])
         assert (first.new_trials, first.luck.trials) == (3, 3)
-        again = swept(ledger, stored, stop_loss=[1, 0.5])
+        again = swept(ledger, stored, stop_loss=[0.7, 1])
         assert (again.new_trials, again.luck.trials) == (0, 3)
-        more = swept(ledger, stored, stop_loss=[0.5, 1, 0.25], take_profit=[10])
+        more = swept(ledger, stored, stop_loss=[1, 0.7, 0.5], take_profit=[5])
         assert (more.new_trials, more.luck.trials) == (1, 4)
         kinds = {each.kind for each in distinct_trials(ledger)}
         sharpes = [each.sharpe for each in distinct_trials(ledger)]
@@ -82,17 +82,17 @@ def test_every_variant_is_a_trial_and_the_same_one_counts_once(home, stored):
 
 def test_the_own_row_is_the_trial_of_the_report(home, stored):
     """And a variant is that of a market whose pipeline.toml says so."""
-    told = replace(MARKET, limits={"stop_loss": 1.0})
+    told = replace(MARKET, limits=MARKET.limits | {"stop_loss": 1.0})
     now = datetime(2024, 6, 1, tzinfo=UTC)
     with home.ledger() as ledger:
-        first = swept(ledger, stored, stop_loss=[1, 5])
+        first = swept(ledger, stored, stop_loss=[1, 3])
         hashes = {each.config_hash: each for each in distinct_trials(ledger)}
         assert set(hashes) == {config_hash(MARKET), config_hash(told)}
         panel = hashes[config_hash(told)].panel
         trial = Trial(config_hash(told), panel, "walk_forward", 0.5)
         record_trials(ledger, [trial], at=now, recorded_at=now)
         assert len(distinct_trials(ledger)) == 2
-        assert swept(ledger, stored, told, stop_loss=[1, 5]).new_trials == 0
+        assert swept(ledger, stored, told, stop_loss=[1, 3]).new_trials == 0
     assert first.new_trials == 2
 
 
