@@ -242,8 +242,8 @@ def total_exposure(
     if asked < cap:
         own = rules.neutral and rules.scored  # is at its volatility target already
         account.exposure_rule = 0 if own or asked == 1 else VOLATILITY_TARGET
-    elif asked == cap:
-        account.exposure_rule = 0
+    elif cap == 1:
+        account.exposure_rule = 0  # and changes nothing
     return min(asked, cap)
 
 
