@@ -48,7 +48,7 @@ def main() -> None:
 
 def draw_scores(axis: plt.Axes, at, score, decided, trace) -> None:  # type: ignore[no-untyped-def]
     axis.plot(at, score, lw=0.7, color="0.7", label="score")
-    axis.plot(at, decided["signal"], lw=1.2, label="signal, smoothed over h/4")
+    axis.plot(at, decided["signal"], lw=1.2, label="signal, smoothed over h/5")
     axis.plot(at, trace["tilt"], lw=1.2, label="tilt: less mean, β and σ")
     axis.axhline(0, lw=0.5, color="0.5")
     axis.set_ylabel("σ√h")

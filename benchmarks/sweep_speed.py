@@ -26,12 +26,11 @@ from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.kelly import kelly_caps
 from trading_pipeline.core.trading.profiles import PROFILES, Profile
 from trading_pipeline.core.trading.terms import Terms
 
 CAPITAL = 1_000_000.0
-LIMITS = {"stop_loss": (1.5, 2.0, 2.5, 3.0), "halve": (0.06, 0.08, 0.1, 0.12)}
+LIMITS = {"stop_loss": (1.5, 2.0, 2.5, 3.0), "drawdown_limit": (0.15, 0.2, 0.25, 0.3)}
 
 
 def main() -> None:
@@ -121,19 +120,13 @@ def swept(
 def looped(
     basis: Basis, terms: Terms, profiles: dict[str, Profile]
 ) -> Callable[[], list[np.ndarray]]:
-    """The same books, one after the other; caps are made once for each fraction of Kelly."""
-    panel, score, able, sigma = basis.panel, basis.score, basis.eligible, basis.prepared.volatility
+    """The same books, one after the other; all are sized alike, and share their evidence."""
 
     def run() -> list[np.ndarray]:
-        caps: dict[float, np.ndarray] = {}
-        equity = []
-        for each in profiles.values():
-            under = replace(terms, profile=each)
-            if each.kelly_fraction not in caps:
-                evidence = kelly_caps(panel, score, sigma, able, under)
-                caps[each.kelly_fraction] = evidence.cap
-            equity.append(basis.trade(under, kelly=caps[each.kelly_fraction]).equity)
-        return equity
+        return [
+            basis.trade(replace(terms, profile=each), kelly=basis.evidence.share_under(each)).equity
+            for each in profiles.values()
+        ]
 
     return run
 

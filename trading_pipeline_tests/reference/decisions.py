@@ -79,8 +79,8 @@ class Knowledge:
 
 
 def smoothed(signal, score, horizon):
-    """The signal after one more score: smoothed over a quarter of the horizon."""
-    return score if signal is None else signal + min(1, 2 / (horizon / 4 + 1)) * (score - signal)
+    """The signal after one more score: smoothed over a fifth of the horizon."""
+    return score if signal is None else signal + min(1, 2 / (horizon / 5 + 1)) * (score - signal)
 
 
 class Decisions:

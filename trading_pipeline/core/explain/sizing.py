@@ -46,7 +46,7 @@ def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
         text = "the first score of the symbol is its first signal"
     else:
         text = (
-            f"smoothed over a quarter of the horizon: {before:+.3f} + {alpha:.3f} × ({score:+.3f} "
+            f"smoothed over a fifth of the horizon: {before:+.3f} + {alpha:.3f} × ({score:+.3f} "
             f"- {before:+.3f})"
         )
     says = "what the network says at this close"

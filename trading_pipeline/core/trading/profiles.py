@@ -140,7 +140,7 @@ PROFILES: dict[str, Profile] = {
     ),
 }
 _GONE = {
-    "span": "scores are smoothed over a quarter of the horizon",
+    "span": "scores are smoothed over a fifth of the horizon",
     "band_floor": "the no-trade region follows from costs and risk, and `band` scales it",
 }
 _CRYPTO_SYMBOL_CAP = {"conservative": 0.15, "moderate": 0.20, "aggressive": 0.30}

@@ -102,7 +102,7 @@ def test_the_steps_end_at_the_target_that_was_decided_on(run, explained):
 
 
 def test_a_signal_is_the_one_before_and_a_part_of_what_is_new(run, explained):
-    alpha, before = min(1.0, 2 / (5 / 4 + 1)), dict.fromkeys(range(len(SYMBOLS)), np.nan)
+    alpha, before = min(1.0, 2 / (5 / 5 + 1)), dict.fromkeys(range(len(SYMBOLS)), np.nan)
     for _, n, why in explained:
         score, signal = why.steps[0].value, why.steps[1].value
         news = score if np.isnan(before[n]) else before[n] + alpha * (score - before[n])

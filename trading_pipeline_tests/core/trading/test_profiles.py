@@ -91,7 +91,7 @@ def test_absurd_limits_are_refused(limits, complaint):
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("span", "smoothed over a quarter of the horizon"), ("band_floor", "`band` scales it")],
+    [("span", "smoothed over a fifth of the horizon"), ("band_floor", "`band` scales it")],
 )
 def test_a_limit_that_is_gone_says_what_holds_instead(name, instead):
     complaint = f"there is no limit {name} any more: .*{instead}; take it out"

@@ -21,7 +21,7 @@ _UNMANAGED = (  # limits that are off without a profile; the others are not look
     *("daily_loss", "weekly_loss", "monthly_loss", "drawdown_limit", "halve", "flat"),
     *("net_cap", "gross_cap", *_STOPS, "group_cap", "breaker"),
 )
-SMOOTHED = 0.25  # of the horizon, over which scores are smoothed
+SMOOTHED = 0.2  # of the horizon, over which scores are smoothed
 ENOUGH = 0.5  # information ratio a year that deserves the whole tracking error
 LONG_RUN_SHARPE = 0.3  # a year, of a market of shares
 

@@ -13,6 +13,7 @@ from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.dtypes import Account, Array, Decision, Parameters
 
 _INWARD = 0.7  # of the half-width from the aim is where a trade ends: fewer orders than at the edge
+_NARROWER = 0.75  # than the expansion's first term, which is too wide where costs are not tiny
 _STEPS = 60  # of the bisection
 _CLOSE = 1e-10  # of the whole account: no more than a rounding of it
 _NOTHING = 1e-9  # a weight below is none
@@ -42,9 +43,8 @@ def half_widths(
         moved = held[n] * held[n] / rules.market_aversion  # movement / σ², over aversion
         if sigma > 0:
             # E times the tilt that is best at γ is what is best at γ / E.
-            moved += (
-                2 * theta * (spread / (sigma * sigma)) ** 2 * account.exposure / account.aversion
-            )
+            tilted = 2 * theta * (spread / (sigma * sigma)) ** 2
+            moved += _NARROWER**3 * tilted * account.exposure / account.aversion
         widths[n] = rules.band * _cube_root(1.5 * rules.cost * moved)
 
 

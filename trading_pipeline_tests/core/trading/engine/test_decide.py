@@ -36,9 +36,9 @@ def decide(trader, score=None, *, sigma=SIGMA, eligible=True, weights=None):
     return trader.decide(Signals(score=score, weights=weights, **known))
 
 
-@pytest.mark.parametrize(("horizon", "alpha"), [(10, 4 / 7), (4, 1.0), (120, 2 / 31), (1, 1.0)])
-def test_scores_are_smoothed_over_a_quarter_of_the_horizon(horizon, alpha):
-    """α = min(1, 2 / (h/4 + 1)); a missing score leaves the signal where it is."""
+@pytest.mark.parametrize(("horizon", "alpha"), [(10, 2 / 3), (5, 1.0), (120, 2 / 25), (1, 1.0)])
+def test_scores_are_smoothed_over_a_fifth_of_the_horizon(horizon, alpha):
+    """α = min(1, 2 / (h/5 + 1)); a missing score leaves the signal where it is."""
     trader = trader_of(horizon=horizon)
     for day, score in enumerate([1.0, 0.0, np.nan, 0.0]):
         live(trader, day)

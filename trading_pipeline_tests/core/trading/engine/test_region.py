@@ -66,7 +66,7 @@ def test_a_band_of_zero_trades_to_the_aim():
 
 @given(SEEDS, st.sampled_from([nan, 5.0, 60.0]))
 def test_the_half_width_follows_from_costs_risk_and_how_fast_scores_fade(seed, half_life):
-    """D³ = band³ 1.5 c (2θρ²E³ / (γσ⁴) + w² / γₘ)."""
+    """D³ = band³ 1.5 c (0.75³ 2θρ²E³ / (γσ⁴) + w² / γₘ)."""
     known = scored(seed)
     profile = replace(BANDED, band=0.8, gross_cap=0.9)
     got = close_of(10, profile, costs=DEAR, half_life=half_life, **known)
@@ -77,7 +77,7 @@ def test_the_half_width_follows_from_costs_risk_and_how_fast_scores_fade(seed, h
     sigma = known["sigma"]
     rho = sqrt(np.mean((got.stages["active"] * sigma) ** 2))
     held = known["held"] * 0.9  # the exposure comes first: the account may hold no more
-    fading = 2 * theta * rho**2 * got.account["exposure"] ** 3 / (aversion * sigma**4)
+    fading = 0.75**3 * 2 * theta * rho**2 * got.account["exposure"] ** 3 / (aversion * sigma**4)
     width = 0.8 * np.cbrt(1.5 * 0.001 * (fading + held**2 / 1.5))
     assert got.account["aversion"] == pytest.approx(aversion, rel=1e-9)
     np.testing.assert_allclose(got.rows["band"], width, rtol=1e-9)
