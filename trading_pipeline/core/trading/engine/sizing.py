@@ -115,7 +115,7 @@ def deviation(
 
 
 @kernel
-def benchmark_weights(weight: np.ndarray, able: np.ndarray, benchmark: np.ndarray) -> None:
+def hold_benchmark(weight: np.ndarray, able: np.ndarray, benchmark: np.ndarray) -> None:
     """What is held without a tilt: the weights given, or equal ones, over those that may be held.
 
     weight: (N,), NaN or 0: none of it. Where no weight is left, equal ones are taken.
@@ -218,14 +218,12 @@ def invest(
 
 @kernel
 def total_exposure(
-    rules: Parameters,
-    account: Account,
-    invested: np.ndarray,
-    volatility: np.ndarray,
-    recent: np.ndarray,
-    span: tuple[int, int],
+    rules: Parameters, account: Account, invested: np.ndarray, moved: float
 ) -> float:
-    """What the invested weights are multiplied by, before drawdowns; why, into the account."""
+    """What the invested weights are multiplied by, before drawdowns; why, into the account.
+
+    moved: deviation of the invested weights, per bar.
+    """
     gross, net = 0.0, 0.0
     for n in range(len(invested)):
         gross += abs(invested[n])
@@ -238,7 +236,7 @@ def total_exposure(
         cap, account.exposure_rule = rules.leverage / gross, LEVERAGE_CAP
     if rules.net_cap < cap * abs(net):
         cap, account.exposure_rule = rules.net_cap / abs(net), NET_CAP
-    asked = _asked_exposure(rules, invested, gross, cap, volatility, recent, span)
+    asked = _asked_exposure(rules, gross, cap, moved)
     if asked < cap:
         own = rules.neutral and rules.scored  # is at its volatility target already
         account.exposure_rule = 0 if own or asked == 1 else VOLATILITY_TARGET
@@ -248,21 +246,10 @@ def total_exposure(
 
 
 @kernel
-def _asked_exposure(
-    rules: Parameters,
-    invested: np.ndarray,
-    gross: float,
-    cap: float,
-    volatility: np.ndarray,
-    recent: np.ndarray,
-    span: tuple[int, int],
-) -> float:
+def _asked_exposure(rules: Parameters, gross: float, cap: float, moved: float) -> float:
     """What the volatility target asks for; `cap` where nothing moves, or there is no target."""
     if rules.neutral and rules.scored:
         return 1.0
     if math.isinf(rules.volatility_target):
         return cap if rules.scored else 1.0
-    moved = deviation(invested, recent, span, VOLATILITY_WINDOW, volatility)
-    if moved <= 1e-9 * gross:
-        return cap
-    return rules.volatility_target / moved
+    return cap if moved <= 1e-9 * gross else rules.volatility_target / moved

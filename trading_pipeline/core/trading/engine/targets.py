@@ -39,9 +39,9 @@ from trading_pipeline.core.trading.engine.risk import (
     allowed_size,
 )
 from trading_pipeline.core.trading.engine.sizing import (
-    benchmark_weights,
     cap_symbols,
     deviation,
+    hold_benchmark,
     invest,
     may_hold,
     precisions,
@@ -54,7 +54,7 @@ from trading_pipeline.core.trading.engine.tilt import (
     unit_tilt,
 )
 
-_WORK = 8  # rows of working space that a decision takes
+_WORK = 9  # rows of working space that a decision takes
 
 
 @kernel
@@ -79,7 +79,7 @@ def managed_targets(
     N = len(rows)
     work, able = np.zeros((_WORK, N)), np.zeros(N, np.int64)
     tilt, active, benchmark, precision = work[0], work[1], work[2], work[3]
-    wanted, cap, invested, held = work[4], work[5], work[6], work[7]
+    wanted, cap, invested, held, widths = work[4], work[5], work[6], work[7], work[8]
     account.eligible = 0
     for n in range(N):
         smooth(rules, positions[n], score[n], weight[n])
@@ -101,24 +101,22 @@ def managed_targets(
         cap_symbols(rules, account, active, cap, rows)
         wanted[:] = active
     else:
-        benchmark_weights(weight, able, benchmark)
+        hold_benchmark(weight, able, benchmark)
         invest(rules, account, active, benchmark, precision, wanted, cap, rows)
-    long = not (rules.neutral and rules.shorts)
     for n in range(N):
-        invested[n] = min(max(wanted[n], 0.0), cap[n]) if long else wanted[n]
+        invested[n] = wanted[n] if rules.neutral else min(max(wanted[n], 0.0), cap[n])
         if active[n] != 0 and account.kelly < 1:
             rows[n].reasons |= KELLY_CAP
     keep(trace, BENCHMARK, benchmark)
     keep(trace, INVESTED, invested)
     keep(trace, BETA, beta)
-    account.exposure = total_exposure(rules, account, invested, volatility, recent, span)
-    account.forecast = account.exposure * deviation(
-        invested, recent, span, VOLATILITY_WINDOW, volatility
-    )
+    moved = deviation(invested, recent, span, VOLATILITY_WINDOW, volatility)
+    account.exposure = total_exposure(rules, account, invested, moved)
     _resize(account, invested, rows)
+    account.forecast = account.exposure * moved
     _to_targets(
         rules, account, close, volatility, able, theta, wanted, invested, precision, cap, held,
-        tilt, long, rows,
+        widths, rows,
     )  # fmt: skip
 
 
@@ -178,7 +176,6 @@ def _to_targets(
     cap: np.ndarray,
     held: np.ndarray,
     widths: np.ndarray,
-    long: bool,
     rows: Array[Decision],
 ) -> None:
     """From what is held towards the aims, as far as it is worth its cost.
@@ -197,42 +194,23 @@ def _to_targets(
             held[n] = rows[n].weight
             gross += abs(held[n])
         whole += abs(invested[n])
-    total = max(account.exposure * whole - (waiting if long else 0.0), 0.0)
+    total = max(account.exposure * whole - (0.0 if rules.neutral else waiting), 0.0)
     account.exposure_band = exposure_band(rules, gross)
-    near = abs(gross - total) <= account.exposure_band
-    if whole == 0 or (total == 0 and not (long and near)):
+    if abs(gross - total) <= account.exposure_band and not rules.neutral:
+        total = gross
+    if whole == 0 or total == 0:
         return
-    if gross > 0 and not near and (long or gross > total):
+    if gross > total + account.exposure_band or (gross != total and not rules.neutral):
         for n in range(len(rows)):
-            held[n] *= total / gross
-        gross = total
+            held[n] *= total / gross if gross > 0 else 1.0
     half_widths(rules, account, theta, held, volatility, widths)
-    if long:
-        _place_long(held, wanted, invested, precision, widths, cap, gross if near else total, rows)
-    else:
+    if rules.neutral:
         _place_each(rules, account, held, wanted, widths, able, rows)
+    else:
+        place_all(held, wanted, precision, widths, cap, total / whole, total, rows)
     for n in range(len(rows)):
         if rows[n].target == rows[n].weight and rows[n].aim != rows[n].weight and able[n]:
             rows[n].reasons |= NO_TRADE_BAND
-
-
-@kernel
-def _place_long(
-    held: np.ndarray,
-    wanted: np.ndarray,
-    invested: np.ndarray,
-    precision: np.ndarray,
-    widths: np.ndarray,
-    cap: np.ndarray,
-    total: float,
-    rows: Array[Decision],
-) -> None:
-    """Targets of a long account, which sum to `total`."""
-    whole = 0.0
-    for n in range(len(rows)):
-        whole += invested[n]
-    if whole > 0:
-        place_all(held, wanted, precision, widths, cap, total / whole, total, rows)
 
 
 @kernel
