@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from trading_pipeline.core.backtest.run import Basis
+from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel

@@ -22,8 +22,8 @@ from markets import (
 )
 
 from trading_pipeline.core.backtest.baselines import RULE_BASELINES, Span
+from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import Basis
 from trading_pipeline.core.evaluation.metrics import (
     annual_volatility,
     max_drawdown,

@@ -32,7 +32,7 @@ from transfer_books import (
     simple_returns,
 )
 
-from trading_pipeline.core.backtest.run import Basis
+from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.evaluation.metrics import sharpe, turnover
 from trading_pipeline.core.market.beta import equal_weight_returns, market_beta
 from trading_pipeline.core.trading.terms import Terms

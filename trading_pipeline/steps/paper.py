@@ -17,11 +17,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.run import (
-    half_lives,
-    inputs_of,
-    score_grid,
-)
+from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid
 from trading_pipeline.core.learning.checkpoint import check_checkpoint
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor

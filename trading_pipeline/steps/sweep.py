@@ -19,7 +19,7 @@ from trading_pipeline.adapters.store.trials import (
     panel_identity,
     record_trials,
 )
-from trading_pipeline.core.backtest.run import Basis, half_lives, score_grid
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
 from trading_pipeline.core.backtest.sweep import Grid, market_under, sweep
 from trading_pipeline.core.evaluation.performance import day_closes
 from trading_pipeline.core.evaluation.sweep import Luck, luck_of, sweep_table

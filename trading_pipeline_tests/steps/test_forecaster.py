@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trading_pipeline.core.backtest.run import half_lives, score_grid
+from trading_pipeline.core.backtest.basis import half_lives, score_grid
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.steps.paper import Forecaster

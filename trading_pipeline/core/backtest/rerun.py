@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.run import Basis, half_lives, score_grid
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import Array, Decision

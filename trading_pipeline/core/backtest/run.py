@@ -3,27 +3,21 @@
 Every account starts at the first row that has a prediction, on the same bars, with the same costs.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES, Span
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.backtest.sweep import sweep
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.benchmark import benchmark_weights
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
-from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
+from trading_pipeline.core.trading.kelly import KellyEvidence
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.core.trading.rules import without_each_rule
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.errors import TradingError
 
 RANDOM_PORTFOLIOS = 1000
 
@@ -41,80 +35,6 @@ class Backtest:
     random_equity: np.ndarray  # (R, K), quote currency
     score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
     evidence: KellyEvidence  # that sized the managed ones
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Basis:
-    """What every account of a backtest is decided on, over rows [start, stop) of the panel."""
-
-    panel: Panel
-    start: int
-    stop: int
-    prepared: Prepared
-    inputs: Inputs  # of the strategy
-    evidence: KellyEvidence
-
-    @classmethod
-    def of(
-        cls,
-        panel: Panel,
-        score: np.ndarray,
-        eligible: np.ndarray,
-        market: Market,
-        half_life: np.ndarray | None = None,
-    ) -> Self:
-        """The basis of scores (T, N) that were predicted out of sample, and last `half_life` (T,).
-
-        Raises:
-            TradingError: no prediction is of a bar of the panel.
-        """
-        start, stop = scored_rows(score, len(panel.timestamps))
-        prepared, groups = prepare(panel), groups_of(panel, market)
-        inputs, evidence = inputs_of(panel, prepared, score, half_life, eligible, groups, market)
-        return cls(
-            panel=panel, start=start, stop=stop, prepared=prepared, inputs=inputs, evidence=evidence
-        )
-
-    @property
-    def score(self) -> np.ndarray:
-        """(T, N), NaN where nothing was predicted."""
-        return cast(np.ndarray, self.inputs.score)
-
-    @property
-    def eligible(self) -> np.ndarray:
-        """(T, N) bool."""
-        return cast(np.ndarray, self.inputs.eligible)
-
-    @property
-    def groups(self) -> np.ndarray:
-        """(T, N) int."""
-        return cast(np.ndarray, self.inputs.groups)
-
-    def trade(self, terms: Terms, everything: bool = False, **changed: Any) -> BacktestResult:
-        """The strategy under these terms, or with some of its inputs changed; see `simulate`."""
-        return simulate(
-            self.panel,
-            terms,
-            replace(self.inputs, **changed),
-            start=self.start,
-            stop=self.stop,
-            everything=everything,
-            prepared=self.prepared,
-        )
-
-    def trade_baselines(self, terms: Terms) -> dict[str, BacktestResult]:
-        """Every rule baseline with no more than its costs, and some under the profile as well."""
-        span = Span(self.start, self.stop, terms.bars_per_year)
-        weights = {
-            name: rule(self.panel, self.eligible, span) for name, rule in RULE_BASELINES.items()
-        }
-        plain = replace(terms, profile=None)
-        return {
-            name: self.trade(plain, score=None, weights=path) for name, path in weights.items()
-        } | {
-            f"{name}_managed": self.trade(terms, score=None, weights=weights[name])
-            for name in MANAGED
-        }
 
 
 def run_backtest(
@@ -161,51 +81,3 @@ def run_backtest(
         score=score,
         evidence=basis.evidence,
     )
-
-
-def inputs_of(
-    panel: Panel,
-    prepared: Prepared,
-    score: np.ndarray,
-    half_life: np.ndarray | None,
-    eligible: np.ndarray,
-    groups: np.ndarray,
-    market: Market,
-) -> tuple[Inputs, KellyEvidence]:
-    """What scores are traded by, in a backtest and on paper, and the evidence that sizes them."""
-    inputs = Inputs(
-        score=score,
-        half_life=half_life,
-        weights=benchmark_weights(panel, eligible, market),
-        eligible=eligible,
-        groups=groups,
-    )
-    evidence = kelly_evidence(panel, prepared, inputs, Terms.of(market, capital=1.0))
-    return replace(inputs, kelly=evidence.share), evidence
-
-
-def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
-    """(T,) bars that the scores of each row last; NaN where the table does not say."""
-    row = np.full(len(panel.timestamps), np.nan)
-    if "half_life" in predictions:
-        t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
-        row[t[t >= 0]] = predictions["half_life"].to_numpy(float)[t >= 0]
-    return row
-
-
-def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
-    """(T, N) scores of the predictions table, NaN where there is none."""
-    grid = np.full(panel.close.shape, np.nan)
-    t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
-    n = pd.Index(panel.symbols).get_indexer(predictions["symbol"])
-    known = (t >= 0) & (n >= 0)
-    grid[t[known], n[known]] = predictions["score"].to_numpy(float)[known]
-    return grid
-
-
-def scored_rows(score: np.ndarray, rows: int) -> tuple[int, int]:
-    """First row with a score, and the row after the last one that is decided on."""
-    scored = np.flatnonzero(np.isfinite(score).any(axis=1))
-    if not len(scored):
-        raise TradingError("no prediction belongs to a bar of the panel; predict its folds first")
-    return int(scored[0]), min(rows, int(scored[-1]) + 2)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.result import Curves
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
@@ -22,9 +23,6 @@ from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
-
-if TYPE_CHECKING:  # a backtest sweeps too
-    from trading_pipeline.core.backtest.run import Basis
 
 _BLOCK = 4  # accounts that a thread runs before it says so
 _OF_EVIDENCE = ("long_only", "tracking_error", "symbol_cap", "group_cap", "band")  # what it is of
@@ -108,7 +106,7 @@ def market_under(market: Market, profile: Profile) -> Market:
 
 
 def sweep(
-    basis: "Basis",
+    basis: Basis,
     terms: Terms,
     profiles: Mapping[str, Profile],
     *,
@@ -174,7 +172,7 @@ def sweep(
 
 
 def _shares(
-    basis: "Basis", terms: Terms, profiles: Iterable[Profile], own_evidence: bool
+    basis: Basis, terms: Terms, profiles: Iterable[Profile], own_evidence: bool
 ) -> list[np.ndarray]:
     """R shares (T,) of the tilt; profiles that are sized alike share the evidence."""
     known: dict[tuple[float, ...], KellyEvidence] = {}

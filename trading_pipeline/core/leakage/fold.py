@@ -13,11 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from trading_pipeline.core.backtest.run import (
-    half_lives,
-    inputs_of,
-    score_grid,
-)
+from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import LOOKBACK, NAMES
 from trading_pipeline.core.leakage.bars import (

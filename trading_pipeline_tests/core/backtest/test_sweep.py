@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.run import Basis, run_backtest
+from trading_pipeline.core.backtest.basis import Basis
+from trading_pipeline.core.backtest.run import run_backtest
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.backtest.sweep import (
     grid_of_limits,

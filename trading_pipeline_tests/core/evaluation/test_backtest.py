@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from trading_pipeline.core.backtest.run import run_backtest, score_grid, scored_rows
+from trading_pipeline.core.backtest.basis import score_grid, scored_rows
+from trading_pipeline.core.backtest.run import run_backtest
 from trading_pipeline.core.evaluation.backtest import (
     HINDSIGHT,
     annual_sharpe,
