@@ -387,8 +387,7 @@ def _reworded(name: str, entry: Any) -> Any:
         place, value = _place_of(("markets", name, "benchmark")), entry.pop("benchmark")
         if value != "equal_weight":
             raise SettingsError(
-                f"{place}: markets.{name}: benchmark must be a table of weights by symbol, or left "
-                f"out for equal ones; was {value!r}"
+                f"{place}: markets.{name}: benchmark is a table of weights by symbol, not {value!r}"
             )
         _say_once(f"{place}: `benchmark` of {name} can be left out: equal weights are the default")
     return entry

@@ -111,7 +111,7 @@ def test_spans_are_months(span, expected):
     [
         ("a = [", r"pipeline\.toml is not TOML"),
         ("colour = 1", "colour: Extra inputs"),
-        (MARKET + 'benchmark = "SPY"', r"pipeline\.toml: markets\.mine: benchmark must be"),
+        (MARKET + 'benchmark = "SPY"', r"pipeline\.toml: markets\.mine: benchmark is a table"),
         (MARKET + 'book = "long_only"\nmandate = "neutral"', r"markets\.mine\.book: Extra"),
         (MARKET + "[markets.mine.costs]\nfees = 1", r"markets\.mine\.costs\.fees: Extra"),
         ("markets = 3", "markets: Input should be a valid dictionary"),

@@ -12,25 +12,20 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid
 from trading_pipeline.core.learning.checkpoint import check_checkpoint
-from trading_pipeline.core.learning.dataset import Dataset, features_of
-from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.core.trading.groups import groups_of
-from trading_pipeline.core.trading.inputs import prepare
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.to_dict import json_number, to_json
-from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Signals, Trader
+from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Trader
 from trading_pipeline.errors import LedgerError, TradingError
+from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
@@ -60,79 +55,6 @@ class SessionBar:
     filled: Filled
     decided: Decided
     equity: float
-
-
-class Forecaster:
-    """Features and predictions of one bar at a time, from the bars up to it and no others."""
-
-    def __init__(
-        self,
-        panel: Panel,
-        market: Market,
-        folds: list[Fold],
-        load: Callable[[str], Any],
-        history: pd.DataFrame | None = None,
-    ) -> None:
-        """`load` gives the checkpoint of a fold's key; `history` are the predictions of bars before
-        the session, if there are any: they are evidence to size by."""
-        self.panel, self.market, self.folds, self.load = panel, market, folds, load
-        past = _no_predictions() if history is None else history
-        self.history, self.half_life = score_grid(panel, past), half_lives(panel, past)
-        self.groups = groups_of(panel, market)  # of each month by what came before it
-        self.fold: Fold | None = None
-        self.predictor: Predictor | None = None
-        self.next_row = 0
-
-    def scores(self, row: int) -> tuple[np.ndarray, Dataset]:
-        """(N,) scores at the close of `row`, and the dataset cut there.
-
-        The model's notional book starts at its fold's first decision: after a restart within a
-        fold, the rows before are predicted again, which gives the same answers.
-        """
-        fold = next(each for each in self.folds if each.test.first <= row <= each.test.last)
-        if fold is not self.fold:
-            self.predictor, self.fold = Predictor(self.load(fold.key)), fold
-            self.predictor.restart(len(self.panel.symbols))
-            self.next_row = fold.test.first
-        assert self.predictor is not None
-        data = self._dataset(row)
-        for earlier in range(self.next_row, row + 1):
-            self.history[earlier] = self.predictor.step(data, earlier).score
-            if data.eligible[earlier].any():  # else the table has no row that would say it
-                self.half_life[earlier] = self.predictor.calibration.half_life
-        self.next_row = row + 1
-        return self.history[row], data
-
-    def signals(self, row: int) -> Signals:
-        """All that is decided on at the close of `row`, from the bars up to there."""
-        score, data = self.scores(row)
-        panel, known = data.panel, slice(None, row + 1)
-        inputs, evidence = inputs_of(
-            panel,
-            prepare(panel),
-            self.history[known],
-            self.half_life[known],
-            data.eligible,
-            self.groups[known],
-            self.market,
-        )
-        return Signals.of(
-            panel,
-            row,
-            eligible=data.eligible[row],
-            volatility=data.sigma[row],
-            score=score,
-            weights=None if inputs.weights is None else inputs.weights[row],
-            groups=self.groups[row],
-            kelly=float(evidence.share[row]),
-            half_life=float(self.half_life[row]),
-        )
-
-    def _dataset(self, row: int) -> Dataset:
-        assert self.predictor is not None
-        known = self.panel.until(row + 1)
-        features = features_of(known, self.market.calendar)
-        return Dataset.of(known, features, self.predictor.config.n_steps)
 
 
 class ReplaySession:
@@ -323,17 +245,13 @@ def replay(
         yield _summary(account, account.resumed_at, 0, 0, 0)
 
 
-def _past_predictions(home: Home, plan: Plan, panel: Panel, first: int) -> pd.DataFrame:
+def _past_predictions(home: Home, plan: Plan, panel: Panel, first: int) -> pd.DataFrame | None:
     """Predictions stored of bars before row `first`: the evidence that a session starts with."""
     store = home.predictions(plan.market)
     if not (folds := store.folds()):
-        return _no_predictions()
+        return None
     stored = store.read(folds)
     return stored[stored["timestamp"] < panel.timestamps[first]]
-
-
-def _no_predictions() -> pd.DataFrame:
-    return pd.DataFrame({"timestamp": pd.DatetimeIndex([], tz="UTC"), "symbol": [], "score": []})
 
 
 def _summary(

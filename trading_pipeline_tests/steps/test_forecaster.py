@@ -5,7 +5,7 @@ import numpy as np
 from trading_pipeline.core.backtest.basis import half_lives, score_grid
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Rows
-from trading_pipeline.steps.paper import Forecaster
+from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline_tests.core.learning.random_market import random_market
 
 

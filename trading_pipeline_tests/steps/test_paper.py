@@ -18,7 +18,8 @@ from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import folds
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import LedgerError, TradingError
-from trading_pipeline.steps.paper import Forecaster, ReplaySession, journalled_orders
+from trading_pipeline.steps.forecaster import Forecaster
+from trading_pipeline.steps.paper import ReplaySession, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel

@@ -6,7 +6,8 @@ import numpy as np
 
 from trading_pipeline.core.backtest.baselines import month_starts
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.loop import new_scratch, run_portfolios
+from trading_pipeline.core.trading.engine.loop import new_scratch
+from trading_pipeline.core.trading.engine.many import run_portfolios
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids, prepare
 from trading_pipeline.core.trading.terms import Terms

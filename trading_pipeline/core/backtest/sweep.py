@@ -17,7 +17,8 @@ from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.result import Curves
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
-from trading_pipeline.core.trading.engine.loop import Path, new_scratch, run_accounts
+from trading_pipeline.core.trading.engine.loop import new_scratch
+from trading_pipeline.core.trading.engine.many import Path, run_accounts
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence

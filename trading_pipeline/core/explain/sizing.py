@@ -204,11 +204,14 @@ def _target_step(run: Rerun, k: int, n: int) -> SizingStep:
     here, account = run.decided(k)[n], run.result.log[k]
     aim, band, weight = (float(here[name]) for name in ("aim", "band", "weight"))
     text = f"of an equity of {account['equity']:,.2f}; held is {weight:+.2%}"
+    lasting = run.basis.inputs.half_life
+    bars = math.nan if lasting is None else float(lasting[run.row(k)])
+    bars = run.market.horizon if math.isnan(bars) else bars
     if band > 0:
         far = "not worth its cost" if here["target"] == here["weight"] else "worth trading for"
         text += (
             f", which is {far}: the no-trade region reaches {band:.2%} from the aim before that is "
-            f"cut at 0 (aversion to risk {account['aversion']:.0f})"
+            f"cut at 0 (aversion to risk {account['aversion']:.0f}; scores last {bars:.0f} bars)"
         )
     return SizingStep(
         name="target",

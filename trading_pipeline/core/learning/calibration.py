@@ -18,10 +18,9 @@ from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.long_run import critical_value, long_run_variance
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.market import LONG_RUN_SHARPE, Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
-from trading_pipeline.core.trading.engine.parameters import LONG_RUN_SHARPE
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the price head, that are tried
 # A Sharpe ratio measured over Y years is off by 1 / sqrt(Y); the long-run one may be off by 0.2.

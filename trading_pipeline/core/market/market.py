@@ -25,6 +25,7 @@ _ALIASES = {
 }
 TIMEFRAMES = {name: name for name in _ALIASES} | {alias: name for name, alias in _ALIASES.items()}
 MANDATES = ("long_only", "neutral")
+LONG_RUN_SHARPE = 0.3  # ratio a year that a market of shares has over the long run
 
 
 @dataclass(frozen=True, kw_only=True)

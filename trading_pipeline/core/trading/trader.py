@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
@@ -35,7 +34,7 @@ from trading_pipeline.core.trading.engine.parameters import (
     parameters_of,
     parameters_to_dict,
 )
-from trading_pipeline.core.trading.inputs import market_returns, recent_returns, recent_rows
+from trading_pipeline.core.trading.inputs import Inputs, Prepared, recent_rows
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
     fills_of,
@@ -93,31 +92,25 @@ class Signals:
     weights: np.ndarray | None = None  # (N,) asked for (NaN: hold), or the benchmark's
 
     @classmethod
-    def of(
-        cls,
-        panel: Panel,
-        row: int,
-        *,
-        eligible: np.ndarray,
-        volatility: np.ndarray,
-        score: np.ndarray | None = None,
-        weights: np.ndarray | None = None,
-        groups: np.ndarray | None = None,
-        kelly: float = nan,
-        half_life: float = nan,
-    ) -> Self:
-        """Signals (N,) at the close of one row of a panel, with the returns up to there."""
+    def of(cls, prepared: Prepared, inputs: Inputs, row: int) -> Self:
+        """Those of one row of what a backtest is given, with the returns up to there."""
+
+        def at(values: np.ndarray | None) -> Any:
+            return None if values is None else values[row]
+
+        rows = recent_rows(row)
+        own, able = inputs.volatility is None, inputs.eligible is None
         return cls(
-            eligible=eligible,
-            volatility=volatility,
-            beta=market_beta(panel)[row],
-            recent=(returns := recent_returns(panel))[recent_rows(row)],
-            market=market_returns(panel, returns)[recent_rows(row)],
-            score=score,
-            weights=weights,
-            groups=groups,
-            kelly=kelly,
-            half_life=half_life,
+            eligible=at(prepared.traded if able else inputs.eligible),
+            volatility=at(prepared.volatility if own else inputs.volatility),
+            recent=prepared.recent[:, rows].T,
+            beta=prepared.beta[row],
+            market=prepared.market[rows],
+            groups=at(inputs.groups),
+            kelly=nan if inputs.kelly is None else float(inputs.kelly[row]),
+            half_life=nan if inputs.half_life is None else float(inputs.half_life[row]),
+            score=at(inputs.score),
+            weights=at(inputs.weights),
         )
 
 

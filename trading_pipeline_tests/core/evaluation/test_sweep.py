@@ -17,7 +17,7 @@ from trading_pipeline.core.evaluation.sweep import luck_of, sweep_table
 from trading_pipeline.core.evaluation.verdict import active_returns
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.engine.dtypes import Account
-from trading_pipeline.core.trading.engine.loop import Path
+from trading_pipeline.core.trading.engine.many import Path
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.errors import EvaluationError
 

@@ -2,6 +2,7 @@
 
 import json
 
+from trading_pipeline.core.trading.inputs import Inputs, prepare
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 
 
@@ -13,9 +14,9 @@ def walk(panel, trader, *, start, stop, restart, **inputs):
         trader = through_json(trader) if restart else trader
         if row == stop - 1:
             break
-        now = {name: None if grid is None else grid[row] for name, grid in inputs.items()}
-        seen = panel.until(row + 1)
-        decided.append(trader.decide(Signals.of(seen, row, eligible=seen.traded[row], **now)))
+        now = {name: None if grid is None else grid[: row + 1] for name, grid in inputs.items()}
+        seen = prepare(panel.until(row + 1))
+        decided.append(trader.decide(Signals.of(seen, Inputs(**now), row)))
         trader = through_json(trader) if restart else trader
     return trader, filled, decided
 

@@ -9,6 +9,7 @@ import pytest
 
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline.core.market.panel import volatility
+from trading_pipeline.core.trading.inputs import Inputs, prepare
 from trading_pipeline.core.trading.profiles import PROFILES
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 from trading_pipeline.errors import TradingError
@@ -95,8 +96,7 @@ def test_a_bar_cannot_be_lived_twice():
 def test_a_close_is_decided_on_once():
     panel = random_panel(1)
     trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
-    known = {"eligible": panel.traded[5], "volatility": volatility(panel)[5]}
-    signals = Signals.of(panel, 5, score=panel.close[5], **known)
+    signals = Signals.of(prepare(panel), Inputs(score=panel.close), 5)
     with pytest.raises(TradingError, match="needs a new bar"):
         trader.decide(signals)
     trader.fill(Bar.of(panel, 5))
@@ -108,15 +108,15 @@ def test_a_close_is_decided_on_once():
 def test_the_kill_switch_closes_everything_and_stays():
     panel = random_panel(1)
     trader = new_trader(panel.symbols, session="s", profile=PROFILES["moderate"], **TERMS)
-    sigma = np.full(4, 0.02)
+    sigma = np.full(panel.close.shape, 0.02)
     for row in range(80, 90):
         trader.fill(Bar.of(panel, row))
         if row == 84:
             assert len(trader.holdings())
             trader.kill()
             trader = through_json(trader)
-        score = np.array([1.0, -1.0, 0.5, 0.7])
-        signals = Signals.of(panel, row, eligible=panel.traded[row], volatility=sigma, score=score)
+        score = np.tile([1.0, -1.0, 0.5, 0.7], (len(panel.timestamps), 1))
+        signals = Signals.of(prepare(panel), Inputs(score=score, volatility=sigma), row)
         decided = trader.decide(signals)
         if row == 84:
             assert "kill_switch" in set(decided.vetoes["rule"])

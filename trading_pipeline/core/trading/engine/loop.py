@@ -25,7 +25,6 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Order,
     Parameters,
     Position,
-    Record,
     Trace,
     paid_in,
 )
@@ -74,15 +73,6 @@ class Records(NamedTuple):
     flows: Array[CashFlow]
     counts: np.ndarray  # (3,) int64, how many events of each there are
     trace: np.ndarray  # (K, N, S) columns of `Trace`; (K, 0, S): none is kept
-
-
-class Path(Record):
-    """What remains of each bar where a whole account would be too much to keep for many."""
-
-    equity: float
-    gross: float
-    traded: float
-    fees: float
 
 
 class Scratch(NamedTuple):
@@ -179,81 +169,6 @@ def run_orders(
     return stop
 
 
-@entry_point
-def run_accounts(
-    rules: Array[Parameters],
-    fresh_account: Array[Account],
-    fresh_positions: Array[Position],
-    periods: np.ndarray,
-    prices: Prices,
-    known: Known,
-    kelly: np.ndarray,
-    rows: tuple[int, int],
-    scratch: Scratch,
-    paths: Array[Path],
-    accounts: Array[Account],
-) -> None:
-    """Many managed accounts over the same rows, one for each of `rules` (R,).
-
-    Args:
-        kelly: (R, T) the cap of each, in place of that of `known`.
-        paths: (R, K), written to. accounts: (R,) as the last bar left them, as well.
-    """
-    positions = fresh_positions.copy()
-    start, stop = rows
-    for r in range(len(rules)):
-        account = accounts[r : r + 1]
-        account[:] = fresh_account
-        positions[:] = fresh_positions
-        for t in range(start, stop):
-            _live_unseen(rules[r : r + 1], account, positions, periods, prices, t, scratch)
-            if t < stop - 1:
-                decide_bar(
-                    rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
-                    known.score[t], known.weight[t], known.volatility[t], known.beta[t],
-                    known.recent, span_of(t), known.market, known.groups[t], kelly[r, t],
-                    known.half_life[t], scratch.decisions, scratch.untraced,
-                )  # fmt: skip
-            _keep(account[0], paths[r, t - start])
-
-
-@entry_point
-def run_portfolios(
-    rules: Array[Parameters],
-    fresh_account: Array[Account],
-    fresh_positions: Array[Position],
-    periods: np.ndarray,
-    prices: Prices,
-    known: Known,
-    weights: np.ndarray,
-    asked: np.ndarray,
-    start: int,
-    scratch: Scratch,
-    equity: np.ndarray,
-) -> None:
-    """Many unmanaged accounts over the same rows, keeping only their equity (R, K).
-
-    `weights` (R, M, N) are asked for at the rows where `asked` (K,) names one of M; elsewhere, at
-    -1, it is held.
-    """
-    account, positions = fresh_account.copy(), fresh_positions.copy()
-    nothing = np.full((1, len(positions)), np.nan)
-    for r in range(len(weights)):
-        account[:] = fresh_account
-        positions[:] = fresh_positions
-        for k in range(len(asked)):
-            t = start + k
-            _live_unseen(rules, account, positions, periods, prices, t, scratch)
-            equity[r, k] = account[0].equity
-            if asked[k] >= 0:
-                decide_bar(
-                    rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
-                    weights[r, asked[k]], known.volatility[t], known.beta[t], known.recent,
-                    span_of(t), known.market, known.groups[0], np.nan, np.nan, scratch.decisions,
-                    scratch.untraced,
-                )  # fmt: skip
-
-
 @kernel
 def span_of(t: int) -> tuple[int, int]:
     """The rows of returns that a decision at the close of row `t` looks at."""
@@ -289,7 +204,7 @@ def _live(
                 fills[n, slot].bar, fills[n, slot].symbol, fills[n, slot].slot = k, n, slot
                 records.fills[records.counts[1]] = fills[n, slot]
                 records.counts[1] += 1
-                _clear_fill(fills[n, slot])
+                clear_fill(fills[n, slot])
         if flows[n].dividend != 0 or flows[n].borrow != 0 or flows[n].funding != 0:
             flows[n].bar, flows[n].symbol = k, n
             records.flows[records.counts[2]] = flows[n]
@@ -298,38 +213,7 @@ def _live(
 
 
 @kernel
-def _live_unseen(
-    rules: Array[Parameters],
-    account: Array[Account],
-    positions: Array[Position],
-    periods: np.ndarray,
-    prices: Prices,
-    t: int,
-    scratch: Scratch,
-) -> None:
-    """One bar of which only the account remains."""
-    fills, flows = scratch.fills, scratch.flows
-    count = fill_bar(
-        rules, account, positions, periods[t], prices.open[t], prices.high[t], prices.low[t],
-        prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], fills, flows,
-        scratch.active,
-    )  # fmt: skip
-    for n in scratch.active[:count]:
-        if not positions[n].noted:
-            continue
-        for slot in SLOTS:
-            _clear_fill(fills[n, slot])
-        flows[n].dividend, flows[n].borrow, flows[n].funding = 0.0, 0.0, 0.0
-
-
-@kernel
-def _keep(account: Account, path: Path) -> None:
-    path.equity, path.gross = account.equity, account.gross
-    path.traded, path.fees = account.traded, account.fees
-
-
-@kernel
-def _clear_fill(row: Fill) -> None:
+def clear_fill(row: Fill) -> None:
     row.quantity, row.price, row.fee, row.slippage = 0.0, 0.0, 0.0, 0.0
     row.age, row.reasons = 0, 0
 

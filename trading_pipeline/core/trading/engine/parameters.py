@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from trading_pipeline.core.market.market import LONG_RUN_SHARPE
 from trading_pipeline.core.trading.engine.dtypes import Array, Parameters
 from trading_pipeline.core.trading.engine.loop import VERSION
 from trading_pipeline.core.trading.terms import Terms
@@ -23,7 +24,6 @@ _UNMANAGED = (  # limits that are off without a profile; the others are not look
 )
 SMOOTHED = 0.2  # of the horizon, over which scores are smoothed
 ENOUGH = 0.5  # information ratio a year that deserves the whole tracking error
-LONG_RUN_SHARPE = 0.3  # a year, of a market of shares
 
 
 def parameters_of(terms: Terms, *, scored: bool) -> Array[Parameters]:

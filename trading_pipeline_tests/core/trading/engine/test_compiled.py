@@ -1,6 +1,6 @@
 """Compiled code is kept on disk, and is never older than its source."""
 
-from trading_pipeline.core.trading.engine import compiled, loop
+from trading_pipeline.core.trading.engine import compiled, loop, many
 from trading_pipeline.core.trading.engine.compiled import fingerprint, kernel
 from trading_pipeline.core.trading.engine.parameters import PARAMETERS
 
@@ -33,12 +33,12 @@ def test_the_fingerprint_follows_code_constants_and_globals(monkeypatch):
 
 
 def test_entry_points_are_cached_on_disk():
-    for entry in (loop.run_history, loop.run_portfolios, loop.decide_bar, loop.fill_bar):
+    for entry in (loop.run_history, many.run_portfolios, loop.decide_bar, loop.fill_bar):
         assert entry._cache.cache_path
 
 
 def test_only_kernels_that_make_arrays_count_references():
-    assert _counts(loop.run_portfolios)
+    assert _counts(many.run_portfolios)
     assert not _counts(loop.run_history)
     assert not _counts(loop.run_orders)
     assert not _counts(loop.fill_bar)
