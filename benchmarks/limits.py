@@ -38,7 +38,9 @@ from sound_book import (
     trade,
 )
 
-TARGETS = {"conservative": 0.08, "moderate": 0.12, "aggressive": 0.20}  # volatility, a year
+from trading_pipeline.core.trading.profiles import PROFILES, Profile
+
+TARGETS = {name: each.volatility_target for name, each in PROFILES.items()}  # a year
 HORIZON = 21  # bars
 A_YEAR = {"daily": 1 / 3, "weekly": 1 / 2, "monthly": 1 / 2}  # how often a limit may trip
 SELDOM = 0.2  # share of years
@@ -60,7 +62,10 @@ def main() -> None:
     main_book = books[WORLDS[0]]
     multiples = multiples_of(main_book, TARGETS["moderate"]).values()
     found = {name: limits_of(main_book, target, multiples) for name, target in TARGETS.items()}
-    print_defaults(main_book, found)
+    print("## The tightest limits that do, and how often the book trips them\n")
+    print_limits(main_book, found)
+    print("## Those that the profiles have\n")
+    print_limits(main_book, {name: limits_in(PROFILES[name]) for name in TARGETS})
     print_multiples(books)
     print_elsewhere(books, found["moderate"])
     print_drawdowns(main_book)
@@ -138,7 +143,15 @@ def trips(book: Book, traded: Traded) -> np.ndarray:
     return traded.tripped / (book.market.shape[1] / book.days[2])
 
 
-def print_defaults(book: Book, found: dict[str, Limits]) -> None:
+def limits_in(profile: Profile) -> Limits:
+    return Limits(
+        *(profile.daily_loss, profile.weekly_loss, profile.monthly_loss),
+        *(profile.drawdown_limit, profile.breaker),
+    )
+
+
+def print_limits(book: Book, found: dict[str, Limits]) -> None:
+    """Times a year, or shares of years."""
     rows = []
     for (name, limits), target in zip(found.items(), TARGETS.values(), strict=True):
         # One limit alone: what another has sold can lose no more.
@@ -154,7 +167,6 @@ def print_defaults(book: Book, found: dict[str, Limits]) -> None:
                 f"{limits.breaker:.1f} ×: {mean_of(breaks(book, limits.breaker))}",
             ]
         )
-    print("## Limits, and how often the book trips them: times a year, or share of years\n")
     heads = ["profile, target", "day", "week", "month", "drawdown: years ever below half"]
     print_table([*heads, "days below half", "breaker: years"], rows)
 
