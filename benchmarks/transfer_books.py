@@ -30,7 +30,7 @@ from trading_pipeline.core.evaluation.metrics import (
     sharpe,
     turnover,
 )
-from trading_pipeline.core.learning.calibration import calibrated_scores
+from trading_pipeline.core.learning.calibration import demeaned, fit_slope
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.market import Costs, Market, usual_terms
 from trading_pipeline.core.market.panel import Panel
@@ -266,9 +266,10 @@ def calibration_figures(planting: Planting, seed: int) -> Figures:
     target = np.full(truth.signal.shape, np.nan)
     target[:-HORIZON] = outcome(truth)
     fitted = slice(WARMUP, WARMUP + VALIDATION - HORIZON)
-    scores = calibrated_scores(7.0 * case.score / (planting.ic or 0.03), target, HORIZON, fitted)
+    answers = 7.0 * case.score / (planting.ic or 0.03)
+    slope, _ = fit_slope(answers[fitted], target[fitted], HORIZON)
     later = slice(WARMUP + VALIDATION, -HORIZON)
-    score, came = scores[later], target[later]
+    score, came = slope * demeaned(answers[later], np.isfinite(answers[later])), target[later]
     products, squares = (score * came).sum(), (score**2).sum()
     return _floats({"products": products, "squares": squares, "spread": score.std()})
 

@@ -68,6 +68,8 @@ def coefficient_table(
     )
     table.insert(0, "date", panel.timestamps[rows])
     known = table[list(scores)].notna().any(axis=1)
+    if (said := table["ic"].notna()).any():
+        known = said  # all of them on the dates at which the scores said anything
     return table[known].reset_index(drop=True) if known.any() else None
 
 
@@ -109,7 +111,7 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         warnings.append(few)
     warnings.append(_sizing(backtest, market))
     warnings += [
-        f"risk rule {rule} tripped {count} times"
+        f"risk rule {rule} tripped {'once' if count == 1 else f'{count} times'}"
         for rule, count in _rules_tripped(backtest.strategy)
     ]
     late = annual_sharpe(backtest.one_bar_late, market)
@@ -134,7 +136,9 @@ def _sizing(backtest: Backtest, market: Market) -> str:
     }
     shares = {text: float((held == name).mean()) for name, text in words.items()}
     parts = [f"{text} on {share:.0%}" for text, share in shares.items() if share > 0]
-    return f"Kelly, the share of the tilt: {', '.join(parts)} of the bars" if parts else "no bar"
+    if not parts:
+        return "Kelly: no bar was decided on"
+    return f"Kelly, the share of the tilt: {', '.join(parts)} of the bars"
 
 
 def never_delisted(panel: Panel) -> bool:

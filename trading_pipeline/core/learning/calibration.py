@@ -42,13 +42,15 @@ class Calibration(NamedTuple):
     market: float  # the market's expected return in units of a symbol's σ√h, >= 0
     half_life: float  # bars after which half of a score's say is gone
 
-    def blend(self, price: Array, position: Array) -> Array:
-        """The two heads as one, in no unit yet."""
-        return self.weight * price + (1 - self.weight) * self.position_scale * position
-
     def score(self, price: Array, position: Array, eligible: Mask) -> Array:
         """Expected return in units of σ√h, all (..., N); the market's alone below 8 eligible."""
-        return self.slope * demeaned(self.blend(price, position), eligible) + self.market
+        blend = blended(price, position, self.weight, self.position_scale)
+        return self.slope * demeaned(blend, eligible) + self.market
+
+
+def blended(price: Array, position: Array, weight: float, position_scale: float) -> Array:
+    """The two heads as one, in no unit yet."""
+    return weight * price + (1 - weight) * position_scale * position
 
 
 def demeaned(values: Array, known: Mask) -> Array:
@@ -93,18 +95,6 @@ def fit_slope(blend: Array, target: Array, horizon: int) -> tuple[float, float]:
     variance = max(long_run_variance(moments, lags), long_run_variance(moments, 0))
     error = wider * sqrt(len(moments) * variance) / squares
     return (slope * (1 - (error / slope) ** 2) if slope > error else 0.0), error
-
-
-def calibrated_scores(blend: Array, target: Array, horizon: int, validation: slice) -> Array:
-    """Scores without the market's part, (T, N): the slope of `validation`, for all rows.
-
-    Args:
-        blend: (T, N), any unit, NaN where a symbol is not eligible.
-        target: (T, N), NaN where unknown; only rows of `validation` are looked at.
-    """
-    slope, _ = fit_slope(blend[validation], target[validation], horizon)
-    known = np.isfinite(blend)
-    return np.where(known, slope * demeaned(blend, known), np.nan)
 
 
 def half_life(blend: Array, known: Mask, horizon: int) -> float:
@@ -162,7 +152,7 @@ def calibrate(
     known = samples.usable[rows]
     target = np.where(known, targets.price[rows], np.nan)
     weight, scale, information = best_blend(price, position, target)
-    blend = Calibration(weight, scale, 1, 0, 0, 1).blend(price, position)
+    blend = blended(price, position, weight, scale)
     slope, error = fit_slope(blend, target, market.horizon)
     seen = slice(fold.train.first, fold.validation.last + 1)
     sigma = np.where(samples.usable, samples.sigma.double().cpu().numpy(), np.nan)
@@ -185,8 +175,10 @@ def best_blend(price: Array, position: Array, target: Array) -> tuple[float, flo
     known = np.isfinite(target)
     spread = float(position[known].std()) if known.any() else 0.0
     scale = float(price[known].std()) / spread if spread > 1e-9 else 0.0
-    blends = [Calibration(w, scale, 1, 0, 0, 1).blend(price, position) for w in WEIGHTS]
-    scored = [pearson_information_coefficient(each, target) for each in blends]
+    scored = [
+        pearson_information_coefficient(blended(price, position, weight, scale), target)
+        for weight in WEIGHTS
+    ]
     best = int(np.argmax(scored))
     return WEIGHTS[best], scale, scored[best]
 

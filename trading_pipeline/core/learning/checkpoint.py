@@ -36,16 +36,8 @@ from trading_pipeline.errors import CheckpointError, TrainingError
 
 ENTRIES = (
     *("model", "recipe", "fingerprint", "data_hash", "features", "catalog_hash", "symbols"),
-    *(
-        "scaler",
-        "calibration",
-        "train_start",
-        "train_end",
-        "last_target",
-        "metrics",
-        "curves",
-        "states",
-    ),
+    *("scaler", "calibration", "train_start", "train_end", "last_target"),
+    *("metrics", "curves", "states"),
 )
 
 

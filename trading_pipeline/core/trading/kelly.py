@@ -20,7 +20,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     new_positions,
     periods_of,
 )
-from trading_pipeline.core.trading.engine.evidence import Book, run_book
+from trading_pipeline.core.trading.engine.evidence import Shadow, run_shadow
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids
 from trading_pipeline.core.trading.profiles import Profile
@@ -101,13 +101,13 @@ def _earned(
             profile, volatility_target=inf, gross_cap=1.0, net_cap=1.0, drawdown_limit=inf
         )
         terms = replace(terms, profile=whole, costs=replace(terms.costs, leverage=1.0))
-    book = Book(
+    shadow = Shadow(
         new_account(1.0), new_positions(N), Decision.zeros(N), np.zeros(N), Trace.columns(0)
     )
     earned = np.zeros(len(panel.timestamps))
-    run_book(
+    run_shadow(
         parameters_of(terms, scored=True),
-        book,
+        shadow,
         prepared.prices,
         known_grids(panel, prepared, inputs),
         (start, len(earned)),

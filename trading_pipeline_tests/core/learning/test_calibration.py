@@ -9,16 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.learning.calibration import (
-    LONG_RUN_SHARPE,
     PRIOR_YEARS,
     Calibration,
-    calibrated_scores,
     demeaned,
     fit_slope,
     half_life,
     market_score,
 )
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.market import LONG_RUN_SHARPE, Market
 
 HORIZON, VALIDATION, SYMBOLS, HALF_LIFE = 5, 250, 60, 21
 SHARES = Market(name="m", source="sample", symbols=("X",), start=date(2020, 1, 1), horizon=21)
@@ -48,9 +46,10 @@ def planted(seed, strength, unit=1.0, dates=VALIDATION + 800):
 
 def out_of_sample(blend, target):
     """Demeaned score and target after validation, both known."""
-    scores = calibrated_scores(blend, target, HORIZON, slice(0, VALIDATION))
+    slope, _ = fit_slope(blend[:VALIDATION], target[:VALIDATION], HORIZON)
     rows = slice(VALIDATION + HORIZON, len(target) - HORIZON)
-    return scores[rows], target[rows] - target[rows].mean(axis=1, keepdims=True)
+    scores = slope * demeaned(blend[rows], np.isfinite(blend[rows]))
+    return scores, target[rows] - target[rows].mean(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 40.0])

@@ -17,7 +17,7 @@ from trading_pipeline.core.trading.engine.loop import Known, Prices, span_of
 from trading_pipeline.core.trading.engine.targets import managed_targets
 
 
-class Book(NamedTuple):
+class Shadow(NamedTuple):
     """Records of a book that never trades for money: only their sizing fields are used."""
 
     account: Array[Account]  # (1,)
@@ -28,9 +28,9 @@ class Book(NamedTuple):
 
 
 @entry_point
-def run_book(
+def run_shadow(
     rules: Array[Parameters],
-    book: Book,
+    shadow: Shadow,
     prices: Prices,
     known: Known,
     rows: tuple[int, int],
@@ -41,25 +41,25 @@ def run_book(
     Targets decided at a close are traded at the next open, in weights, whatever the lots and the
     volume: old weights earn the night and new ones the day.
     """
-    account = book.account[0]
+    account = shadow.account[0]
     account.kelly, account.drawdown_share = 1.0, 1.0
     start, stop = rows
     for t in range(start, stop):
         if t > start:
-            earned[t] = _live(rules[0], book, prices.open[t], prices.close[t], known.recent, t)
-        for n in range(len(book.weights)):
-            book.rows[n].weight = book.weights[n]
+            earned[t] = _live(rules[0], shadow, prices.open[t], prices.close[t], known.recent, t)
+        for n in range(len(shadow.weights)):
+            shadow.rows[n].weight = shadow.weights[n]
         managed_targets(
-            rules[0], account, book.positions, prices.close[t], known.eligible[t],
+            rules[0], account, shadow.positions, prices.close[t], known.eligible[t],
             known.score[t], known.weight[t], known.volatility[t], known.beta[t], known.recent,
-            span_of(t), known.groups[t], known.half_life[t], book.rows, book.untraced,
+            span_of(t), known.groups[t], known.half_life[t], shadow.rows, shadow.untraced,
         )  # fmt: skip
 
 
 @kernel
 def _live(
     rules: Parameters,
-    book: Book,
+    shadow: Shadow,
     open_: np.ndarray,
     close: np.ndarray,
     recent: np.ndarray,
@@ -67,18 +67,18 @@ def _live(
 ) -> float:
     """The return of one bar; weights drift with prices, and become the targets at its open."""
     night, day, traded = 0.0, 0.0, 0.0
-    for n in range(len(book.weights)):
+    for n in range(len(shadow.weights)):
         inside = _inside(open_[n], close[n])
-        night += book.weights[n] * ((1 + recent[n, t]) / (1 + inside) - 1)
-    for n in range(len(book.weights)):
+        night += shadow.weights[n] * ((1 + recent[n, t]) / (1 + inside) - 1)
+    for n in range(len(shadow.weights)):
         inside = _inside(open_[n], close[n])
-        drifted = book.weights[n] * (1 + recent[n, t]) / (1 + inside) / (1 + night)
-        target = drifted if math.isnan(close[n]) else book.rows[n].target
+        drifted = shadow.weights[n] * (1 + recent[n, t]) / (1 + inside) / (1 + night)
+        target = drifted if math.isnan(close[n]) else shadow.rows[n].target
         traded += abs(target - drifted)
         day += target * inside
-        book.weights[n] = target * (1 + inside)
-    for n in range(len(book.weights)):
-        book.weights[n] /= 1 + day
+        shadow.weights[n] = target * (1 + inside)
+    for n in range(len(shadow.weights)):
+        shadow.weights[n] /= 1 + day
     return (1 + night) * (1 + day) - 1 - rules.cost * traded
 
 
