@@ -70,8 +70,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "What the scores knew",
             "Mean rank correlation across symbols between a score and the return that followed, "
             "without the market's part of it, on the dates at which the scores say anything, and "
-            "below it the 95 % interval. Minus the volatility, momentum and reversal need no model; "
-            "the last line is what the scores know beyond these three.",
+            "below it the 95 % interval. Minus the volatility, momentum and reversal need no "
+            "model; the last line is what the scores know beyond these three.",
             _coefficients(summary),
         ),
         section(

@@ -1,12 +1,12 @@
 """Beta: how much of the market each symbol carries, as known at every close."""
 
 import numpy as np
-import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.trailing import hold_over_gaps
+from trading_pipeline.core.market.trailing import hold_over_gaps, trailing_sum
 
 WINDOW = 252  # bars of returns
+ROUNDING = 1e-9  # of squares, that a market which does not move may leave
 SHRINKAGE = 0.5  # of the way to 1, which is where betas drift to
 
 
@@ -25,13 +25,20 @@ def market_beta(panel: Panel) -> np.ndarray:
     for n in range(len(panel.symbols)):
         rows = np.flatnonzero(~np.isnan(close[:, n]))
         for part in np.split(rows, np.flatnonzero(panel.discontinuities[rows, n])):
-            own, common = (pd.Series(path[part]).diff() for path in (close[:, n], market))
-            window = common.rolling(WINDOW)
-            moved = window.var().where(window.max() != window.min())
-            slope = own.rolling(WINDOW).cov(common) / moved
-            beta[part, n] = slope.fillna(1.0)
+            beta[part, n] = _slopes(np.diff(close[part, n]), np.diff(market[part]))
     held = hold_over_gaps(beta, panel.discontinuities)
     return 1.0 + (1 - SHRINKAGE) * (np.where(np.isfinite(held), held, 1.0) - 1.0)
+
+
+def _slopes(own: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """(K + 1,) slope of the last 252 of (K,) returns on the common ones; 1 where there is none."""
+    slopes = np.ones(len(own) + 1)
+    moments = (own * common, own, common**2, common)
+    both, mine, squares, theirs = (trailing_sum(each, WINDOW)[WINDOW - 1 :] for each in moments)
+    spread = squares - theirs**2 / WINDOW
+    moved = spread > ROUNDING * squares
+    slopes[WINDOW:][moved] = ((both - mine * theirs / WINDOW)[moved]) / spread[moved]
+    return slopes
 
 
 def equal_weight_returns(panel: Panel) -> np.ndarray:

@@ -135,17 +135,15 @@ def hold_benchmark(weight: np.ndarray, able: np.ndarray, benchmark: np.ndarray) 
 
 
 @kernel
-def precisions(volatility: np.ndarray, able: np.ndarray, precision: np.ndarray) -> None:
-    """1/σ² as shares of their sum, into `precision`; 0 where nothing may be held or known."""
+def precisions(inverse: np.ndarray, precision: np.ndarray) -> None:
+    """1/σ² as shares of their sum, of (N,) 1/σ; 0 where nothing may be held."""
     total = 0.0
-    for n in range(len(able)):
-        precision[n] = 0.0
-        if able[n] and volatility[n] > 0:
-            precision[n] = 1 / (volatility[n] * volatility[n])
-            total += precision[n]
-    for n in range(len(able)):
-        if total > 0:
-            precision[n] /= total
+    for n in range(len(inverse)):
+        precision[n] = inverse[n] * inverse[n]
+        total += precision[n]
+    share = 1 / total if total > 0 else 0.0
+    for n in range(len(inverse)):
+        precision[n] *= share
 
 
 @kernel

@@ -54,7 +54,7 @@ from trading_pipeline.core.trading.engine.tilt import (
     unit_tilt,
 )
 
-_WORK = 9  # rows of working space that a decision takes
+_WORK = 10  # rows of working space that a decision takes
 
 
 @kernel
@@ -80,21 +80,24 @@ def managed_targets(
     work, able = np.zeros((_WORK, N)), np.zeros(N, np.int64)
     tilt, active, benchmark, precision = work[0], work[1], work[2], work[3]
     wanted, cap, invested, held, widths = work[4], work[5], work[6], work[7], work[8]
+    inverse = work[9]  # 1/σ of symbols that may be held, else 0
     account.eligible = 0
     for n in range(N):
         smooth(rules, positions[n], score[n], weight[n])
         rows[n].signal = positions[n].signal
         able[n] = may_hold(rules, positions[n], close[n], volatility[n], eligible[n], rows[n])
-        account.eligible += able[n]
+        if able[n]:
+            inverse[n] = 1 / volatility[n]
+            account.eligible += 1
     theta, gain = fading(rules.horizon if math.isnan(half_life) else half_life, rules.horizon)
-    count = unit_tilt(rules, positions, volatility, beta, able, tilt, rows) if rules.scored else 0
-    scale_to_tracking_error(rules, account, tilt, active, able, count, volatility, recent, span)
+    count = unit_tilt(rules, positions, inverse, beta, able, tilt, rows) if rules.scored else 0
+    scale_to_tracking_error(rules, account, tilt, active, count, inverse, volatility, recent, span)
     account.aversion *= gain
     keep(trace, TILT, tilt)
     keep(trace, ACTIVE, active)
     cap_groups(rules, account, active, groups, able, rows)
     keep(trace, CAPPED, active)
-    precisions(volatility, able, precision)
+    precisions(inverse, precision)
     if not rules.scored:
         _asked(rules, positions, able, wanted, cap, rows)
     elif rules.neutral:

@@ -29,7 +29,7 @@ _TINY = 1e-12  # of a sum of squares: below rounding
 def unit_tilt(
     rules: Parameters,
     positions: Array[Position],
-    volatility: np.ndarray,
+    inverse: np.ndarray,
     beta: np.ndarray,
     able: np.ndarray,
     tilt: np.ndarray,
@@ -37,7 +37,7 @@ def unit_tilt(
 ) -> int:
     """What the signals say beyond their mean, β and σ, into `tilt`, and for how many symbols.
 
-    Symbols without a signal get 0, and no part in the regression.
+    Symbols without a signal get 0, and no part in the regression. inverse: (N,) 1/σ.
     """
     count, total = 0, 0.0
     for n in range(len(tilt)):
@@ -57,14 +57,14 @@ def unit_tilt(
         if able[n] == 2:
             tilt[n] = tilt[n] - total / count if count > 1 else 0.0
     if count >= MIN_CROSS_SECTION:
-        _leave_out_market(rules, volatility, beta, able, count, tilt)
+        _leave_out_market(rules, inverse, beta, able, count, tilt)
     return count
 
 
 @kernel
 def _leave_out_market(
     rules: Parameters,
-    volatility: np.ndarray,
+    inverse: np.ndarray,
     beta: np.ndarray,
     able: np.ndarray,
     count: int,
@@ -74,33 +74,34 @@ def _leave_out_market(
 
     Gram and Schmidt: both less their mean, then β/σ less what 1/σ explains of it.
     """
-    inverse, loading = 0.0, 0.0  # means
+    level, loading = 0.0, 0.0  # means
     for n in range(len(tilt)):
         if able[n] == 2:
-            inverse += 1 / volatility[n] / count
-            loading += beta[n] / volatility[n] / count
+            level += inverse[n]
+            loading += beta[n] * inverse[n]
+    level, loading = level / count, loading / count
     squares, products, along = 0.0, 0.0, 0.0
     for n in range(len(tilt)):
         if able[n] == 2 and not rules.neutral:
-            x = 1 / volatility[n] - inverse
+            x = inverse[n] - level
             squares += x * x
-            products += x * (beta[n] / volatility[n] - loading)
+            products += x * (beta[n] * inverse[n] - loading)
             along += x * tilt[n]
-    slope = products / squares if squares > _TINY * inverse * inverse else 0.0
-    first = along / squares if squares > _TINY * inverse * inverse else 0.0
+    slope = products / squares if squares > _TINY * level * level else 0.0
+    first = along / squares if squares > _TINY * level * level else 0.0
     rest, left = 0.0, 0.0
     for n in range(len(tilt)):
         if able[n] == 2:
-            x = 1 / volatility[n] - inverse
-            y = beta[n] / volatility[n] - loading - slope * x
+            x = inverse[n] - level
+            y = beta[n] * inverse[n] - loading - slope * x
             tilt[n] -= first * x
             rest += y * y
             left += y * tilt[n]
     second = left / rest if rest > _TINY * loading * loading else 0.0
     for n in range(len(tilt)):
         if able[n] == 2:
-            x = 1 / volatility[n] - inverse
-            tilt[n] -= second * (beta[n] / volatility[n] - loading - slope * x)
+            x = inverse[n] - level
+            tilt[n] -= second * (beta[n] * inverse[n] - loading - slope * x)
 
 
 @kernel
@@ -109,8 +110,8 @@ def scale_to_tracking_error(
     account: Account,
     tilt: np.ndarray,
     active: np.ndarray,
-    able: np.ndarray,
     count: int,
+    inverse: np.ndarray,
     volatility: np.ndarray,
     recent: np.ndarray,
     span: tuple[int, int],
@@ -118,7 +119,7 @@ def scale_to_tracking_error(
     """Weights tilt / σ at the tracking error that the scores deserve, into `active`."""
     gross, squares = 0.0, 0.0
     for n in range(len(tilt)):
-        active[n] = tilt[n] / volatility[n] if able[n] == 2 else 0.0
+        active[n] = tilt[n] * inverse[n]
         gross += abs(active[n])
         squares += tilt[n] * tilt[n]
     error = deviation(active, recent, span, YEAR_WINDOW, volatility)
@@ -132,13 +133,10 @@ def scale_to_tracking_error(
         factor = account.kelly * deserved * budget / error
     elif math.isinf(budget):
         budget = rules.gross_cap  # there is no tilt to scale
-    total = 0.0
     for n in range(len(tilt)):
         active[n] *= factor
-        if able[n] == 2:
-            total += (active[n] * volatility[n]) ** 2
     account.tracking = error * factor
-    account.spread = math.sqrt(total / max(count, 1))
+    account.spread = factor * math.sqrt(squares / max(count, 1))
     account.aversion = max(account.information, rules.enough) / budget
 
 
