@@ -122,6 +122,7 @@ def test_the_benchmark_of_limits_runs():
         assert line in out
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_transfer_answers_every_question():
     command = [sys.executable, str(FOLDER / "transfer.py"), "--quick", "--processes", "1"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
