@@ -59,7 +59,7 @@ def train_production(home: Home, plan: Plan, host: Host) -> Trained:
     """
     data, recipe = read_dataset(home, plan), plan.recipe
     first = burn_in(recipe.model.n_steps)
-    fold = production_fold(data.panel.timestamps, recipe.market, first, recipe.training.windows)
+    fold = production_fold(data.panel.timestamps, recipe.market, first, recipe.training.min_dates)
     kept = stored_model(home, plan, data.panel, fold, PRODUCTION)
     if kept is not None:
         return Trained(kept, home.checkpoints(plan.market).verify(PRODUCTION), is_new=False)

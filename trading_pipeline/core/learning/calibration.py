@@ -15,7 +15,7 @@ from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.targets import Targets
 from trading_pipeline.core.learning.validation import pearson_information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, Rows
-from trading_pipeline.core.learning.windows import Block
+from trading_pipeline.core.learning.windows import Block, stretches_of
 from trading_pipeline.core.long_run import critical_value, long_run_variance
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS
 from trading_pipeline.core.market.market import LONG_RUN_SHARPE, Market
@@ -164,6 +164,38 @@ def calibrate(
         market=market_score(targets.market[seen], sigma[seen], market),
         half_life=half_life(blend, known, market.horizon),
     ), information
+
+
+def believe(networks: list[TradingNetwork], samples: Samples, rows: Rows, horizon: int) -> float:
+    """Scale what the encoders add to the price by what validation says of it; the factor, [0, 1].
+
+    The terms are the few of many that stand out by far; what thousands of weights add to them may
+    be noise, and a slope that is shrunk by its own error tells. Averaged over the networks, which
+    all get the factor.
+    """
+    price, _ = heads_on(networks, samples, rows)
+    target = np.where(
+        samples.usable[rows.first : rows.last + 1],
+        samples.price[rows.first : rows.last + 1].double().cpu().numpy(),
+        np.nan,
+    )
+    path = np.mean([_terms_on(network, samples, rows) for network in networks], axis=0)
+    gain = min(fit_slope(price - path, target - path, horizon)[0], 1.0)
+    for network in networks:
+        network.answers.gain.fill_(gain)
+    return gain
+
+
+def _terms_on(network: TradingNetwork, samples: Samples, rows: Rows) -> Array:
+    """What the price takes of the terms on consecutive dates, (L, N)."""
+    every = np.arange(samples.usable.shape[1])
+    bars = stretches_of(
+        samples.grid, Block(slice(rows.first, rows.last + 1), every), network.config.n_steps
+    )
+    with torch.inference_mode():
+        told = [network.terms(each[None], len(rows))[0] for each in bars]
+        path = torch.stack(told, dim=1) * network.answers.takes[0]
+    return path.double().cpu().numpy()
 
 
 def best_blend(price: Array, position: Array, target: Array) -> tuple[float, float, float]:

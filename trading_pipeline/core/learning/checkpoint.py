@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
-from trading_pipeline.core.learning.calibration import Calibration, calibrate
+from trading_pipeline.core.learning.calibration import Calibration, believe, calibrate
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
 from trading_pipeline.core.learning.samples import Samples
@@ -22,6 +22,7 @@ from trading_pipeline.core.learning.training import (
     Ranks,
     Record,
     Saved,
+    Start,
     sampler_of,
     train_network,
     unrecorded,
@@ -64,9 +65,11 @@ def train_fold(
         record: called after every step of every seed, for curves.
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
+    start = Start.of(samples, fold, recipe.model, recipe.market.horizon)
     samples = samples.to(_usable_device(device))
-    trained = _train_seeds(samples, fold, recipe, on_step, saved or {}, save, ranks, record)
+    trained = _train_seeds(samples, fold, recipe, start, on_step, saved or {}, save, ranks, record)
     networks = [network for network, _ in trained]
+    believe(networks, samples, fold.validation, recipe.market.horizon)
     calibration, information = calibrate(networks, samples, targets, fold, recipe.market)
     stamps = data.panel.timestamps
     return {
@@ -108,6 +111,7 @@ def _train_seeds(
     samples: Samples,
     fold: Fold,
     recipe: Recipe,
+    start: Start,
     on_step: Advance,
     saved: dict[int, Saved],
     save: Callable[[dict[int, Saved]], None],
@@ -129,6 +133,7 @@ def _train_seeds(
             recipe.training,
             costs.fee + costs.slippage,
             seed,
+            start,
             on_step,
             saved=runs.get(seed),
             save=keep,

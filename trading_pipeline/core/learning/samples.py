@@ -16,7 +16,7 @@ from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import Targets
-from trading_pipeline.core.learning.windows import Block, windows_of
+from trading_pipeline.core.learning.windows import Block, stretches_of, windows_of
 from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.model.position import NotionalBook, advance
@@ -97,25 +97,25 @@ def block_outputs(
     `precision` is that of the matrix products of the encoders; memories, heads and losses are
     always float32.
     """
-    windows = windows_of(samples.grid, block.dates, block.symbols, network.config.n_steps)
-    length, width = windows.shape[:2]
+    stretches = stretches_of(samples.grid, block, network.config.n_steps)
     half = precision == "bfloat16"
-    with torch.autocast(windows.device.type, torch.bfloat16, enabled=half):
-        encoded = _encode(network, windows.flatten(0, 1)).view(length, width, -1)
-    return walk(network, samples, block, encoded.float(), book)
+    with torch.autocast(stretches.device.type, torch.bfloat16, enabled=half):
+        encoded = _encode(network, stretches, block.dates.stop - block.dates.start)
+    return walk(network, samples, block, encoded.transpose(0, 1).float(), book)
 
 
-def _encode(network: TradingNetwork, windows: Tensor) -> Tensor:
-    """Encodings of (B, S, F) windows, with gradients, in memory for `ENCODED_AT_ONCE` of them.
+def _encode(network: TradingNetwork, stretches: Tensor, last: int) -> Tensor:
+    """Encodings of the `last` bars of stretches (K, S - 1 + L, F), with gradients.
 
-    A large block keeps nothing of its parts but their encodings; the backward pass encodes each
-    part once more, with the same dropout.
+    A large block keeps nothing of its parts but their encodings, in memory for the bars of
+    `ENCODED_AT_ONCE` windows; the backward pass encodes each part once more, with the same dropout.
     """
-    if len(windows) <= ENCODED_AT_ONCE:
-        return network.encode(windows)
+    at_once = max(1, ENCODED_AT_ONCE * network.config.n_steps // stretches.shape[1])
+    if len(stretches) <= at_once:
+        return network.encode_each(stretches, last)
     parts = [
-        checkpoint(network.encode, part, use_reentrant=False)
-        for part in torch.split(windows, ENCODED_AT_ONCE)
+        checkpoint(network.encode_each, part, last, use_reentrant=False)
+        for part in torch.split(stretches, at_once)
     ]
     return torch.cat(parts)
 
@@ -131,6 +131,9 @@ def walk(
 
     `book` is that of the first date; None: flat.
     """
+    if not network.config.position_state:  # no date's answers depend on those of another
+        whole = network.heads(encoded.flatten(0, 1), encoded.new_empty(0))
+        return Outputs(*(each.view(*encoded.shape[:2], *each.shape[1:]) for each in whole))
     overnight, intraday, sigma = (
         samples.of_block(name, block) for name in ("overnight", "intraday", "sigma")
     )

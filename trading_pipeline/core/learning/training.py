@@ -10,7 +10,7 @@ That is the same up to the order in which floating-point numbers are added.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import cos, isfinite, pi
+from math import cos, isfinite, log, pi
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from trading_pipeline.core.learning.losses import block_loss
 from trading_pipeline.core.learning.samples import Samples, block_outputs
+from trading_pipeline.core.learning.screening import Found, find_terms
 from trading_pipeline.core.learning.validation import validation_information
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.learning.windows import Block, BlockSampler
@@ -80,14 +81,59 @@ class Look:
     information: float  # validation information coefficient of the price head
 
 
+class Start(NamedTuple):
+    """Where a training begins, rather than at random: what closed form knows."""
+
+    found: Found
+    direction: tuple[float, float, float]  # how often down, flat and up came true in training
+    risk: float  # how often an adverse excursion did
+    volatility: float  # root mean square of realised volatility, as a multiple of σ
+
+    @classmethod
+    def of(cls, samples: Samples, fold: Fold, config: ModelConfig, horizon: int) -> "Start":
+        """From the rows that may be trained on; `samples` are on the CPU."""
+        rows = slice(fold.train.first, fold.train.last + 1)
+        usable = torch.from_numpy(samples.usable[rows])
+        happened = samples.risk[rows][usable].nanmean().nan_to_num(nan=0.5)
+        realised = samples.volatility[rows][usable].square().nanmean().sqrt()
+        classes = samples.direction[rows][usable]
+        counts = torch.bincount(classes[classes >= 0], minlength=3) + 1.0  # none has no logarithm
+        down, flat, up = (counts / counts.sum()).tolist()
+        with threads_for(config):
+            found = find_terms(samples, fold.train, config.n_steps, horizon, config.terms)
+        return cls(
+            found,
+            (down, flat, up),
+            float(happened.clamp(1e-4, 1 - 1e-4)),
+            float(realised.nan_to_num(nan=1.0).clamp(0.1, 10.0)),
+        )
+
+    def put(self, network: TradingNetwork) -> None:
+        """Let an untrained network say this."""
+        heads = network.answers
+        network.terms.put(self.found.terms, self.found.weights)
+        with torch.no_grad():
+            heads.direction.bias.copy_(torch.tensor(self.direction).log())
+            heads.risk.bias.copy_(torch.logit(torch.tensor([self.risk])))
+            heads.volatility.bias.fill_(log(self.volatility))
+
+
 class Run:
     """One seed's training: all that its next step depends on, so that it can stop and go on."""
 
     def __init__(
-        self, model: ModelConfig, training: TrainingConfig, seed: int, device: torch.device
+        self,
+        model: ModelConfig,
+        training: TrainingConfig,
+        seed: int,
+        device: torch.device,
+        start: Start | None = None,
     ) -> None:
         self.training, self.seed = training, seed
-        self.network = TradingNetwork(model, seed=seed).to(device)
+        self.network = TradingNetwork(model, seed=seed)
+        if start:
+            start.put(self.network)
+        self.network.to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
@@ -95,27 +141,20 @@ class Run:
         self.step = 0  # steps taken
         self.looks: list[Look] = []
         self.recent: list[float] = []  # losses since the last look
-        self.best: dict[str, Tensor] = {}  # weights of the best look
-        self.worse = 0  # looks since then
         self.rate = 0.0  # learning rate of the last step
 
     @property
     def information(self) -> float:
-        """The best validation information coefficient so far."""
-        return max((look.information for look in self.looks), default=-np.inf)
+        """The newest validation information coefficient."""
+        return self.looks[-1].information if self.looks else -np.inf
 
     @property
     def is_over(self) -> bool:
-        """Whether the budget or the patience is used up."""
-        return self.step >= self.training.steps or self.worse >= self.training.patience
+        """Whether the budget is used up."""
+        return self.step >= self.training.steps
 
     def look(self, information: float) -> None:
-        """Note what validation says, and keep the weights if it never said better."""
-        if information > self.information or not self.best:
-            self.worse = 0
-            self.best = {name: each.clone() for name, each in self.network.state_dict().items()}
-        else:
-            self.worse += 1
+        """Note what validation says; nothing is chosen by it, for its error is as large as it."""
         self.looks.append(Look(self.step, float(np.mean(self.recent)), information))
         self.recent = []
 
@@ -128,13 +167,11 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": {"last_epoch": self.schedule.last_epoch},
             "looks": [asdict(look) for look in self.looks],
-            "best": self.best,
-            "worse": self.worse,
         }
 
     def restore(self, saved: Saved) -> None:
         """Go on from what `to_dict` said, at a look."""
-        self.step, self.best, self.worse = saved["step"], saved["best"], saved["worse"]
+        self.step = saved["step"]
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.last_epoch = saved["schedule"]["last_epoch"]
@@ -148,17 +185,19 @@ def train_network(
     training: TrainingConfig,
     cost: float,
     seed: int,
+    start: Start | None = None,
     on_step: Advance = lambda done, total, note: None,
     saved: Saved | None = None,
     save: Callable[[Saved], None] = lambda saved: None,
     ranks: Ranks = ALONE,
     record: Record = unrecorded,
 ) -> tuple[TradingNetwork, list[Look]]:
-    """Train one network and keep the weights that did best on validation.
+    """Train one network for its budget of steps.
 
     Args:
         samples: on the device to train on.
         cost: fraction of traded notional, for the position loss.
+        start: where to begin; None: at random, for a look at what the encoders find alone.
         on_step: called with (steps done, steps at most, note) after every step.
         saved: a run of this seed that was interrupted; its weights at the end are those of a run
             that was not.
@@ -170,7 +209,7 @@ def train_network(
         TrainingError: the loss or a gradient is not finite, or there is nothing to learn from.
     """
     device = samples.grid.device
-    run = Run(model, training, seed, device)
+    run = Run(model, training, seed, device, start)
     if saved:
         run.restore(saved)
     if ranks.count > training.blocks:
@@ -195,7 +234,6 @@ def train_network(
             record(Moment(seed, run.step, loss, run.rate, information))
             on_step(run.step, training.steps, note)
     on_step(training.steps, training.steps, f"validation IC {run.information:+.3f}")
-    run.network.load_state_dict(run.best)
     return run.network.eval(), run.looks
 
 
@@ -224,7 +262,8 @@ def _take_step(
         target = partial(samples.of_block, block=block)
         # A network that cannot see what is held must not pay for leaving it.
         before = book.weight.to(total.device) if run.network.config.position_state else None
-        loss = block_loss(outputs, target, run.training, cost, before) / run.training.blocks
+        loss = block_loss(outputs, target, run.training, cost, before)
+        loss = (loss + _feature_penalty(run)) / run.training.blocks
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
         if not isfinite(loss.item()):
@@ -238,6 +277,17 @@ def _take_step(
     run.optimizer.step()
     run.schedule.step()
     run.recent.append(total.item())
+
+
+def _feature_penalty(run: Run) -> Tensor:
+    """Group lasso on what each encoder takes of each feature, scalar.
+
+    Of sixty features few matter to a product; without it the others' noise is learned with it.
+    Source: Scardapane et al. (2017), Group Sparse Regularization for Deep Neural Networks.
+    """
+    inputs = (run.network.xlstm.input.weight, run.network.transformer.input.weight)
+    norms = torch.stack([weight.norm(dim=0).sum() for weight in inputs])
+    return run.training.feature_penalty * norms.sum()
 
 
 def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:

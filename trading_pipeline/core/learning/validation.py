@@ -12,14 +12,14 @@ from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.model.position import NotionalBook, advance
 from trading_pipeline.errors import TrainingError
 
-VALIDATION_WINDOWS = 4096  # looked at each time; the blend is chosen on all of them
+VALIDATION_WINDOWS = 2048  # looked at each time, for the curve; calibration looks at all
 
 
 def validation_information(network: TradingNetwork, samples: Samples, rows: Rows) -> float:
     """Information coefficient of the price head on evenly spread dates, with books as they come.
 
     Between two of these dates the notional book goes on through every bar with what was asked last,
-    so that early stopping looks at books as old as those that predictions are made with.
+    so that what is seen is of books as old as those that predictions are made with.
 
     Raises:
         TrainingError: the network answers with something that is no number.

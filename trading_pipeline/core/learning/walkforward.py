@@ -110,19 +110,19 @@ def folds(
     return found
 
 
-def production_fold(clock: pd.DatetimeIndex, market: Market, burn_in: int, windows: int) -> Fold:
+def production_fold(clock: pd.DatetimeIndex, market: Market, burn_in: int, dates: int) -> Fold:
     """The fold of a model for tomorrow: it trains on all rows whose targets are known today.
 
     Args:
         clock: (T,), the market's timestamps. burn_in: rows before the first decision.
-        windows: of a training block; decisions that there have to be beside the horizon.
+        dates: of a training block at least; so many there have to be beside the horizon.
 
     Raises:
         HistoryTooShort: there are fewer.
     """
     window = clock[-1] - np.timedelta64(int(market.walk_forward.window * _DAYS_A_MONTH), "D")
     earliest = max(burn_in, int(clock.searchsorted(window)))
-    if len(clock) - earliest < 2 * (market.horizon + 2) + windows:
+    if len(clock) - earliest < 2 * (market.horizon + 2) + dates:
         raise HistoryTooShort(
             f"{len(clock)} bars are too few to train a production model: {earliest} go into the "
             "first window of features. Give more history."

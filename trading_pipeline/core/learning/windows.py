@@ -13,6 +13,15 @@ from torch import Tensor
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.errors import TrainingError
 
+MOST_DATES = 60  # of a block: as many bars again as the window of its first date has
+
+
+def stretches_of(grid: Tensor, block: "Block", steps: int) -> Tensor:
+    """The bars that the windows of a block are made of: (K, S - 1 + L, F), contiguous."""
+    rows = grid[block.dates.start - steps + 1 : block.dates.stop]
+    chosen = torch.from_numpy(block.symbols).to(rows.device)
+    return rows.index_select(1, chosen).transpose(0, 1).contiguous()
+
 
 def windows_of(grid: Tensor, dates: slice, symbols: NDArray[np.int64] | None, steps: int) -> Tensor:
     """Windows that end on each of `dates`, for each of `symbols`.
@@ -46,7 +55,8 @@ class BlockSampler:
     The book's loss is about a book: its dates are consecutive, and its symbols are the whole
     cross-section. What a step costs grows with the market then, which a GPU bears; on a CPU,
     markets of more than `symbols` symbols give a random part of that size, drawn anew for every
-    block, so that a step costs no more than `symbols` × `min_dates` windows anywhere.
+    block. Blocks are long where symbols are few, for a stretch of dates is encoded at once: 60
+    dates cost twice what one does.
     """
 
     def __init__(
@@ -64,7 +74,7 @@ class BlockSampler:
         inside = usable[rows.first : rows.last + 1]
         present = max(1, int(inside.any(axis=0).sum()))
         self.width = min(present, symbols) if symbols else present
-        self.length = min(max(min_dates, windows // self.width), len(rows))
+        self.length = min(max(min_dates, min(windows // self.width, MOST_DATES)), len(rows))
         starts = np.arange(rows.first, rows.last + 2 - self.length)
         # A block needs symbols at its first and its last date; holes between are masked.
         ready = usable[starts].any(axis=1) & usable[starts + self.length - 1].any(axis=1)

@@ -25,16 +25,18 @@ class ModelConfig:
     transformer_layers: int = 2
     transformer_heads: int = 4  # divides transformer_width
     fusion_width: int = 64  # D: channels of the fused branches, and of the vector that heads read
+    fusion_heads: int = 8  # ages that the newest bar looks at to begin with; divides fusion_width
+    terms: int = 64  # products and features of earlier bars, found in closed form, at most
     position_width: int = 16  # channels of the embedded position state
     position_state: bool = False  # whether heads see the notional book: no better with it
-    dropout: float = 0.1  # probability, [0, 1)
+    dropout: float = 0.3  # probability, [0, 1)
 
     def __post_init__(self) -> None:
         if not isinstance(self.position_state, bool):
             raise ValueError(f"position_state must be true or false, was {self.position_state!r}")
         for name in _SIZE_NAMES:
-            _check_whole(name, getattr(self, name), 0 if name == "conv_kernel" else 1)
-        for branch in ("xlstm", "transformer"):
+            _check_whole(name, getattr(self, name), 0 if name in ("conv_kernel", "terms") else 1)
+        for branch in ("xlstm", "transformer", "fusion"):
             width, heads = getattr(self, f"{branch}_width"), getattr(self, f"{branch}_heads")
             if width % heads:
                 raise ValueError(f"{branch}_width {width} is not divisible by {heads} heads")
@@ -72,10 +74,10 @@ class LossWeights:
 
     price: float = 0.5  # Huber, target in units of σ√h
     information: float = 1.0  # 1 - the per-date information coefficient of the price head
-    direction: float = 0.3  # cross-entropy of down / flat / up
-    position: float = 1.0  # negative net Sharpe ratio of the book
-    volatility: float = 0.3  # QLIKE
-    risk: float = 0.2  # binary cross-entropy
+    direction: float = 0.1  # cross-entropy of down / flat / up
+    position: float = 0.1  # negative net Sharpe ratio of the book
+    volatility: float = 0.1  # QLIKE
+    risk: float = 0.1  # binary cross-entropy
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -89,18 +91,18 @@ class LossWeights:
 class TrainingConfig:
     """The budget and the recipe of one training; spans are counted in optimizer steps."""
 
-    steps: int = 1500  # per seed
-    windows: int = 64  # in a block of consecutive dates × their symbols at least
+    steps: int = 600  # per seed
+    windows: int = 960  # in a block of consecutive dates × their symbols, about
     symbols: int = 0  # of a date in a block at most, drawn anew for each; 0: all there are
     blocks: int = 1  # in one step, whose loss is their mean; several processes share them
     min_dates: int = 8  # consecutive dates in a block at least; the Sharpe ratio is over them
-    learning_rate: float = 1e-3  # peak, AdamW
-    weight_decay: float = 1e-2
+    learning_rate: float = 2e-3  # peak, AdamW
+    weight_decay: float = 0.3
+    feature_penalty: float = 1e-2  # group lasso on what the encoders take of each feature
     clip: float = 1.0  # largest gradient norm
     warmup: int = 100  # steps of linear rise to the peak rate
     seeds: tuple[int, ...] = (0,)  # one network each; their predictions are averaged
     evaluate_every: int = 100  # steps between looks at validation
-    patience: int = 5  # looks without improvement before a seed stops
     direction_band: float = 0.43  # |target| below it is flat; 0.43 makes terciles of a normal
     label_smoothing: float = 0.1  # of the direction classes, [0, 1)
     precision: str = "float32"  # of the encoders' matrix products; or "bfloat16", for a GPU
@@ -114,8 +116,9 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
         if not 2 <= self.min_dates <= self.windows:
             raise ValueError(f"min_dates must be in [2, windows], was {self.min_dates}")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"weight_decay must be finite and >= 0, was {self.weight_decay}")
+        for name in ("weight_decay", "feature_penalty"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be finite and >= 0, was {getattr(self, name)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, was {self.precision!r}")
         if not 0 <= self.label_smoothing < 1:
@@ -151,7 +154,6 @@ _COUNTS = {  # and the least of each
     "min_dates": 2,
     "warmup": 0,
     "evaluate_every": 1,
-    "patience": 1,
 }
 
 
@@ -180,11 +182,11 @@ _SIZES: dict[str, dict[str, Any]] = {
     "full": _sizes(xlstm=(512, 2), transformer=(256, 3, 8)),
 }
 _BUDGETS: dict[str, dict[str, Any]] = {
-    "tiny": {"steps": 300, "symbols": 16, "warmup": 30, "evaluate_every": 50},
-    "small": {"steps": 1500, "symbols": 24, "warmup": 100, "evaluate_every": 100},
+    "tiny": {"steps": 200, "symbols": 16, "warmup": 20, "evaluate_every": 100},
+    "small": {"steps": 600, "symbols": 16, "warmup": 60, "evaluate_every": 200},
     "full": {
         "steps": 5000,
-        "windows": 256,
+        "windows": 3200,
         "blocks": 4,
         "learning_rate": 3e-4,
         "warmup": 250,

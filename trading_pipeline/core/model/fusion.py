@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.transformer import age_bias
 
 
 class BranchFusion(nn.Module):
@@ -44,27 +45,46 @@ class BranchFusion(nn.Module):
 
 
 class TemporalFusion(nn.Module):
-    """The newest bar asks all bars of the window: (B, T, D) -> (B, D)."""
+    """The newest bar asks all bars of its window: (B, T, D) -> (B, L, D), L newest bars.
+
+    Heads begin by looking at different ages. All ages alike, each bar would be a sixtieth of what
+    is seen, and of what is learned from it: a pattern in one bar was then never found.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.fusion_width
+        self.heads = config.fusion_heads
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width, bias=False)  # one would shift all scores alike
         self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
+        self.age = nn.Parameter(_spread_ages(self.heads, config.n_steps))
 
-    def forward(self, bars: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool the window.
+    def forward(self, bars: Tensor, last: int = 1) -> tuple[Tensor, Tensor]:
+        """Pool the windows of the `last` newest bars.
 
         Args:
             bars: (B, T, D), oldest first.
 
         Returns:
-            The window as one vector (B, D), and the weights of its bars (B, T), sum 1.
+            A vector for each of them (B, L, D), and the weights of its bars by head (B, N, L, T),
+            sum 1.
         """
-        newest = bars[:, -1]
-        asked = self.key(bars) @ self.query(newest).unsqueeze(2)  # (B, T, 1)
-        weights = (asked.squeeze(2) / math.sqrt(bars.shape[2])).softmax(dim=1)
-        pooled = torch.bmm(weights.unsqueeze(1), self.value(bars)).squeeze(1)
+        newest = bars[:, -last:]
+        query, key, value = (  # each (B, N, L or T, d)
+            each.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for each in (self.query(newest), self.key(bars), self.value(bars))
+        )
+        asked = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
+        weights = (asked + age_bias(self.age, bars.shape[1], last)).softmax(dim=3)
+        pooled = self.output((weights @ value).transpose(1, 2).flatten(2))
         return self.norm(newest + pooled), weights
+
+
+def _spread_ages(heads: int, n_steps: int) -> Tensor:
+    """(N, n_steps): a hill for each head, all as wide as they are apart."""
+    apart = n_steps / heads
+    centre = apart * (torch.arange(heads).unsqueeze(1) + 0.5) - 0.5
+    return -0.5 * ((torch.arange(n_steps) - centre) / (0.5 * apart)) ** 2

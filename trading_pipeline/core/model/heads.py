@@ -15,6 +15,12 @@ from trading_pipeline.core.model.position import PositionState
 LOG_VOLATILITY = 3.0  # the volatility head answers between exp(-3) and exp(3) times σ
 
 
+# What each answer takes of the terms' sum to begin with, an expected return in units of σ√h: the
+# three directions as the log odds of a normal's terciles move with its mean, the risk as those of
+# its tail beyond 2 do. A position is as large as its return promises; the volatility takes nothing.
+TAKES = (1.0, -1.1, 0.0, 1.1, 3.0, 0.0, -2.4)
+
+
 class Outputs(NamedTuple):
     """What the network says; h is the horizon, σ the volatility of a bar known at the decision."""
 
@@ -26,7 +32,12 @@ class Outputs(NamedTuple):
 
 
 class Heads(nn.Module):
-    """From the encoded window, and the book, to the answers."""
+    """From the encoded window with the sum of its terms, and the book, to the answers.
+
+    The price head's own weights are 0 at first, so that training begins at what the terms say.
+    """
+
+    gain: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -40,23 +51,29 @@ class Heads(nn.Module):
         self.position = nn.Linear(width, 1)
         self.volatility = nn.Linear(width, 1)
         self.risk = nn.Linear(width, 1)
+        self.takes = nn.Parameter(torch.tensor(TAKES))
+        nn.init.zeros_(self.price.weight)
+        nn.init.zeros_(self.price.bias)
+        # How much of what the encoders add to the price is believed, [0, 1]; set after training.
+        self.register_buffer("gain", torch.ones(()))
 
     def forward(self, z: Tensor, book: Tensor) -> Outputs:
         """Answer.
 
         Args:
-            z: (B, D), from `TradingNetwork.encode`.
+            z: (B, D + 1), from `TradingNetwork.encode`.
             book: (B, S), from `NotionalBook.features`; not looked at when the config leaves the
                 position state out.
         """
+        z, path = z[:, :-1], z[:, -1:] * self.takes  # (B, 7)
         if self.state is not None:
             z = torch.cat([z, self.state(book)], dim=1)
         shared = self.dropout(F.gelu(self.trunk(z)))
-        log_volatility = LOG_VOLATILITY * (self.volatility(shared) / LOG_VOLATILITY).tanh()
+        log_volatility = self.volatility(shared).squeeze(1) + path[:, 5]
         return Outputs(
-            price=self.price(shared).squeeze(1),
-            direction_logits=self.direction(shared),
-            position=self.position(shared).tanh().squeeze(1),
-            volatility=log_volatility.exp().squeeze(1),
-            risk_logit=self.risk(shared).squeeze(1),
+            price=path[:, 0] + self.gain * self.price(shared).squeeze(1),
+            direction_logits=path[:, 1:4] + self.direction(shared),
+            position=(path[:, 4] + self.position(shared).squeeze(1)).tanh(),
+            volatility=(LOG_VOLATILITY * (log_volatility / LOG_VOLATILITY).tanh()).exp(),
+            risk_logit=path[:, 6] + self.risk(shared).squeeze(1),
         )

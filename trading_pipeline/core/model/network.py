@@ -1,13 +1,16 @@
 """The network: read this first.
 
-    window (B, T, F) ─┬─ xLSTM encoder ───────┬─ branch fusion ── temporal fusion ── z (B, D)
-                      └─ Transformer encoder ─┘   (which view)      (which bars)        │
-    notional book (B, S) ── position state ─────────────────────────────────────────────┴─ heads
+    window (B, T, F) ─┬─ xLSTM encoder ───────┬─ branch fusion ── temporal fusion ─┐
+                      ├─ Transformer encoder ─┘   (which view)      (which bars)   ├─ z (B, D + 1)
+                      └─ terms: what closed form finds ────────────────────────────┘   │
+    notional book (B, S) ── position state ────────────────────────────────────────────┴─ heads
 
 B windows, T bars in a window, F features of a bar, D channels, S columns of the book.
 Presets leave the book out (`position_state` false): with it the answers are no better.
 Everything before the book is `encode`, which runs once over a block of dates; `heads` then runs
-date by date, because each date's book follows from the answers of the date before.
+date by date, because each date's book follows from the answers of the date before. Training encodes
+a stretch of bars once and answers for each of its last ones (`encode_each`): 60 windows that
+overlap in 59 bars then cost two.
 """
 
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ from torch import Tensor, nn
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.fusion import BranchFusion, TemporalFusion
 from trading_pipeline.core.model.heads import Heads, Outputs
+from trading_pipeline.core.model.terms import Terms
 from trading_pipeline.core.model.transformer import TransformerEncoder
 from trading_pipeline.core.model.xlstm import XLSTMEncoder
 
@@ -38,6 +42,7 @@ class TradingNetwork(nn.Module):
             self.transformer = TransformerEncoder(config)
             self.branch_fusion = BranchFusion(config)
             self.temporal_fusion = TemporalFusion(config)
+            self.terms = Terms(config)
             self.answers = Heads(config)
 
     def forward(self, x: Tensor, book: Tensor) -> Outputs:
@@ -51,7 +56,8 @@ class TradingNetwork(nn.Module):
             x: (B, T, F), scaled features, finite, oldest bar first; T at most `n_steps`.
 
         Returns:
-            (B, D). A window's encoding does not depend on the other windows of the batch.
+            (B, D + 1), the sum of the terms last. A window's encoding does not depend on the other
+            windows of the batch.
 
         Raises:
             ValueError: the window has another number of features, or too many bars.
@@ -61,12 +67,22 @@ class TradingNetwork(nn.Module):
             raise ValueError(
                 f"windows must be (B, 1 to {most} bars, {features} features), were {tuple(x.shape)}"
             )
+        return self.encode_each(x, last=1)[:, 0]
+
+    def encode_each(self, x: Tensor, last: int) -> Tensor:
+        """As `encode`, each of the `last` newest bars as the newest of a window: (B, last, D + 1).
+
+        Args:
+            x: (B, S, F), a stretch of S >= `last` bars. The first of the bars answered for sees
+                what a window of n_steps shows it when S is n_steps + last - 1; later ones see older
+                bars too, by the memory of the xLSTM and through the layers of the Transformer.
+        """
         fused, _ = self.branch_fusion(self.xlstm(x), self.transformer(x))
-        z: Tensor = self.temporal_fusion(fused)[0]
-        return z
+        z, _ = self.temporal_fusion(fused, last)
+        return torch.cat([z, self.terms(x, last).unsqueeze(2)], dim=2)
 
     def heads(self, z: Tensor, book: Tensor) -> Outputs:
-        """The answers, from encoded windows (B, D) and the book's features (B, S)."""
+        """The answers, from encoded windows (B, D + 1) and the book's features (B, S)."""
         answers: Outputs = self.answers(z, book)
         return answers
 

@@ -26,6 +26,7 @@ _BOXES = (
     ("transformer.blocks", "attention block", 1),
     ("branch_fusion", "fusion: attention over branches", 0),
     ("temporal_fusion", "temporal fusion: attention over bars", 0),
+    ("terms", "terms: closed form", 0),
     ("answers", "multi-task heads", 0),
     ("answers.state", "position state", 1),
     ("answers.trunk", "shared trunk", 1),

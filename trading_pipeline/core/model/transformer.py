@@ -1,7 +1,9 @@
-"""Transformer encoder: pre-norm blocks with causal self-attention and fixed positions.
+"""Transformer encoder: pre-norm blocks with causal self-attention and learned ages.
 
 Vaswani et al., Attention Is All You Need (2017), arXiv:1706.03762; norm before each sublayer as in
-Xiong et al. (2020), arXiv:2002.04745.
+Xiong et al. (2020), arXiv:2002.04745. What a bar is to another depends on how many bars lie
+between them, by a bias learned for each head and age (Raffel et al. 2020, arXiv:1910.10683, without
+their buckets). So a stretch of bars can be encoded at once, each bar as the newest of its window.
 
 Letters: B batch, T time, D channels, N heads, d = D / N channels of a head, F features.
 """
@@ -10,7 +12,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.dropout import WindowDropout
@@ -18,29 +19,41 @@ from trading_pipeline.core.model.dropout import WindowDropout
 FEED_FORWARD_FACTOR = 4
 
 
-def sinusoids(n_steps: int, width: int) -> Tensor:
-    """Positions as waves of geometrically growing length: (n_steps, width), in [-1, 1]."""
-    pairs = (width + 1) // 2
-    rate = torch.exp(-math.log(10_000.0) * torch.arange(pairs) / pairs)
-    angle = torch.arange(n_steps).unsqueeze(1) * rate  # (n_steps, pairs)
-    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width]
-
-
 class CausalAttention(nn.Module):
-    """Multi-head self-attention, each bar on itself and the bars before: (B, T, D) -> (B, T, D)."""
+    """Multi-head attention of each bar to itself and those before: (B, T, D) -> (B, T, D)."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, n_steps: int) -> None:
+        """No bar looks back further than a window of `n_steps`."""
         super().__init__()
         self.heads = heads
         self.project = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
+        # Added to scores; 0 is the bar itself. It begins as the slopes of Press et al. (2022),
+        # arXiv:2108.12409: some heads see the newest bars alone, others nearly all alike.
+        slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+        self.age = nn.Parameter(-slopes.unsqueeze(1) * torch.arange(n_steps))
 
     def forward(self, x: Tensor) -> Tensor:
         projected = self.project(x).view(*x.shape[:2], 3, self.heads, -1)  # (B, T, 3, N, d)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, N, T, d)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        bias = age_bias(self.age, x.shape[1], x.shape[1])
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3]) + bias
+        mixed = scores.softmax(dim=3).to(value.dtype) @ value
         joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return joined
+
+
+def age_bias(age: Tensor, steps: int, last: int) -> Tensor:
+    """What is added to the scores of the `last` newest bars on all of `steps`: (N, last, steps).
+
+    `age` (N, n_steps) holds a bias for each head and age; later bars, and those older than a
+    window, get minus infinity.
+    """
+    place = torch.arange(steps, device=age.device)
+    ages = place[steps - last :].unsqueeze(1) - place  # (last, steps)
+    inside = (ages >= 0) & (ages < age.shape[1])
+    bias: Tensor = age[:, ages.clamp(0, age.shape[1] - 1)].masked_fill(~inside, -torch.inf)
+    return bias
 
 
 class TransformerBlock(nn.Module):
@@ -50,7 +63,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         width = config.transformer_width
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = CausalAttention(width, config.transformer_heads)
+        self.attention = CausalAttention(width, config.transformer_heads, config.n_steps)
         self.feed_norm = nn.LayerNorm(width)
         self.feed = nn.Sequential(
             nn.Linear(width, FEED_FORWARD_FACTOR * width),
@@ -68,18 +81,13 @@ class TransformerBlock(nn.Module):
 class TransformerEncoder(nn.Module):
     """Features to channels through causal Transformer blocks: (B, T, F) -> (B, T, D)."""
 
-    positions: Tensor
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.input = nn.Linear(config.n_features, config.transformer_width)
-        positions = sinusoids(config.n_steps, config.transformer_width)
-        self.register_buffer("positions", positions, persistent=False)  # follows from the config
         blocks = (TransformerBlock(config) for _ in range(config.transformer_layers))
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(config.transformer_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        placed = self.input(x) + self.positions[: x.shape[1]]
-        encoded: Tensor = self.norm(self.blocks(placed))
+        encoded: Tensor = self.norm(self.blocks(self.input(x)))
         return encoded

@@ -208,8 +208,8 @@ def test_the_fingerprint_changes_with_what_a_model_depends_on():
 
 def test_a_production_model_uses_every_known_target():
     ours = recipe()
-    first, windows = burn_in(ours.model.n_steps), ours.training.windows
-    made = production_fold(dataset().panel.timestamps, ours.market, first, windows)
+    first, dates = burn_in(ours.model.n_steps), ours.training.min_dates
+    made = production_fold(dataset().panel.timestamps, ours.market, first, dates)
     assert made.validation.last + MARKET.horizon + 1 == len(dataset().panel.timestamps) - 1
 
 

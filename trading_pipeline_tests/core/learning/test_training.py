@@ -10,14 +10,16 @@ from trading_pipeline.core.learning.calibration import heads_on
 from trading_pipeline.core.learning.losses import block_loss
 from trading_pipeline.core.learning.samples import Samples, block_outputs, encode_dates
 from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.screening import Found
 from trading_pipeline.core.learning.targets import make_targets
-from trading_pipeline.core.learning.training import _seed_of, train_network
+from trading_pipeline.core.learning.training import Run, Start, _seed_of, train_network
 from trading_pipeline.core.learning.validation import _prices, pearson_information_coefficient
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.learning.windows import Block, BlockSampler
-from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.config import LossWeights, ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
-from trading_pipeline.core.model.position import NotionalBook, advance
+from trading_pipeline.core.model.position import N_BOOK, NotionalBook, advance
+from trading_pipeline.core.model.terms import Term
 from trading_pipeline.errors import TrainingError
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 
@@ -40,14 +42,12 @@ def test_a_network_can_learn_one_block_by_heart(samples, block):
     """All five losses together fall, so every head has a gradient that helps."""
     network = TradingNetwork(MODEL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    losses = []
+    losses, alike = [], replace(recipe().training, loss=LossWeights(position=1.0, direction=1.0))
     with threads_for(network.config):
         for _ in range(25):
             network.eval()  # without dropout the loss is a function of the weights alone
             outputs = block_outputs(network, samples, block)
-            loss = block_loss(
-                outputs, partial(samples.of_block, block=block), recipe().training, 0.001
-            )
+            loss = block_loss(outputs, partial(samples.of_block, block=block), alike, 0.001)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -138,18 +138,58 @@ def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
 
-def test_patience_ends_a_training_that_does_not_improve(samples, monkeypatch):
-    """A tie is no improvement, and two looks without any are enough."""
-    calls = []
-    said = iter([0.1, 0.3, *[0.2, 0.3] * 20])
+def test_nothing_is_chosen_by_what_validation_says(samples, monkeypatch):
+    """Its error is as large as what it could choose by: the budget alone ends a training."""
+    said = iter([0.3, *[0.2, 0.1] * 20])
     place = "trading_pipeline.core.learning.validation.pearson_information_coefficient"
+    budget = recipe(steps=6, evaluate_every=1).training
+    whole, _ = train_network(samples, fold(), MODEL, budget, 0.001, 0)
     monkeypatch.setattr(place, lambda *_: next(said))
-    budget = recipe(steps=40, evaluate_every=1, patience=2).training
-    _, looks = train_network(
-        samples, fold(), MODEL, budget, 0.001, 0, lambda *call: calls.append(call)
+    same, looks = train_network(samples, fold(), MODEL, budget, 0.001, 0)
+    assert [look.information for look in looks] == [0.3, 0.2, 0.1, 0.2, 0.1, 0.2]
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.parameters(), same.parameters(), strict=True)
     )
-    assert [look.information for look in looks] == [0.1, 0.3, 0.2, 0.3]
-    assert calls[-1][:2] == (40, 40)
+
+
+def test_a_training_starts_at_what_is_known(samples):
+    """Terms, and how often things came true: before the first step the heads say no more."""
+    found = Found([Term(0, 3), Term(2, 1, 5, 4)], torch.tensor([0.5, -0.25]), [5.0, 7.0])
+    start = Start(found, direction=(0.2, 0.5, 0.3), risk=0.02, volatility=0.9)
+    network = Run(MODEL, recipe().training, 0, torch.device("cpu"), start).network.eval()
+    with torch.no_grad():
+        for head in ("direction", "risk", "volatility"):
+            getattr(network.answers, head).weight.zero_()
+        x = torch.zeros(1, 60, 60)
+        x[0, -1, 3], x[0, -3, 1], x[0, -6, 4] = 2.0, 1.5, -1.0
+        silent = network(torch.zeros(1, 60, 60), torch.zeros(1, N_BOOK))
+        told = network(x, torch.zeros(1, N_BOOK))
+    assert told.price.item() == pytest.approx(0.5 * 2 + 0.25 * 1.5)
+    assert silent.price.item() == 0
+    assert silent.direction_logits.softmax(dim=1)[0].tolist() == pytest.approx([0.2, 0.5, 0.3])
+    assert silent.risk_logit.sigmoid().item() == pytest.approx(0.02, rel=1e-4)
+    assert silent.volatility.item() == pytest.approx(0.9, rel=0.01)
+
+
+def test_the_start_is_taken_from_the_training_rows_alone(samples):
+    later = Samples(**{**vars(samples), "price": samples.price.clone()})
+    later.price[fold().train.last + 1 :] = 3.0
+    one, other = (Start.of(each, fold(), MODEL, 21) for each in (samples, later))
+    assert one[1:] == other[1:]
+    assert torch.equal(one.found.weights, other.found.weights)
+
+
+def test_every_feature_is_penalised_as_one_group(samples):
+    """In the loss of a step, once whatever its blocks: the sum of the norms of what each takes."""
+    seen = []
+    for penalty in (0.0, 0.5):
+        budget = recipe(steps=1, blocks=2, evaluate_every=1, feature_penalty=penalty).training
+        _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+        seen.append(looks[0].loss)
+    network = TradingNetwork(MODEL, seed=0)
+    inputs = network.xlstm.input.weight, network.transformer.input.weight
+    norms = sum(float(weight.detach()[:, k].norm()) for weight in inputs for k in range(60))
+    assert seen[1] - seen[0] == pytest.approx(0.5 * norms, rel=1e-4)
 
 
 def test_information_is_per_date_across_eight_symbols_and_pooled_below():
@@ -229,8 +269,10 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
         budget = recipe(steps=1, blocks=blocks, evaluate_every=1).training
         _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
         seen.append(looks[0].loss)
-    sampler = BlockSampler(samples.usable, fold().train, 64, 8)
+    sampler = BlockSampler(samples.usable, fold().train, 960, 8)
     network = TradingNetwork(MODEL, seed=0).train()
+    inputs = network.xlstm.input.weight, network.transformer.input.weight
+    penalty = 0.01 * sum(float(weight.detach().norm(dim=0).sum()) for weight in inputs)
     alone = []
     for place in (0, 1):
         key, block = _seed_of(0, 1, place), sampler.block(0, 1, place)
@@ -246,6 +288,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
                 0.001,
                 book.weight if MODEL.position_state else None,
             ).item()
+            + penalty
         )
     assert seen == pytest.approx([alone[0], np.mean(alone)], rel=1e-6)
 
@@ -288,7 +331,7 @@ def test_half_precision_stays_near_the_whole_one(samples, block):
     assert half.price.dtype == torch.float32
     for one, other in zip(whole, half, strict=True):
         torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
-    assert not torch.equal(whole.price, half.price)
+    assert not torch.equal(whole.volatility, half.volatility)
 
 
 def test_a_large_block_has_the_gradient_of_a_small_one(samples, block, monkeypatch):

@@ -3,7 +3,13 @@ import pytest
 import torch
 
 from trading_pipeline.core.learning.walkforward import Rows
-from trading_pipeline.core.learning.windows import BlockSampler, windows_of
+from trading_pipeline.core.learning.windows import (
+    MOST_DATES,
+    Block,
+    BlockSampler,
+    stretches_of,
+    windows_of,
+)
 from trading_pipeline.errors import TrainingError
 
 
@@ -67,6 +73,20 @@ def test_a_key_has_one_block_whatever_was_drawn_before():
         assert (again.symbols == drawn[step].symbols).all()
     assert len({block.dates.start for block in drawn}) > 10
     assert one.block(4, 7).dates != drawn[7].dates
+
+
+def test_few_symbols_make_no_endless_stretches():
+    blocks = BlockSampler(np.ones((900, 4), bool), Rows(50, 890), 1920)
+    assert blocks.length == MOST_DATES
+
+
+def test_a_stretch_holds_the_bars_of_every_window_of_its_block():
+    grid = torch.arange(80.0).reshape(20, 2, 2)
+    block = Block(slice(8, 12), np.array([1]))
+    stretch, windows = stretches_of(grid, block, 5), windows_of(grid, block.dates, block.symbols, 5)
+    assert stretch.shape == (1, 8, 2)
+    for date in range(4):
+        assert torch.equal(stretch[0, date : date + 5], windows[date, 0])
 
 
 def test_nothing_to_learn_from_is_an_error():

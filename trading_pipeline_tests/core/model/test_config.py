@@ -26,9 +26,9 @@ def test_presets_carry_the_sizes_and_budgets_that_were_asked_for():
     assert (tiny.xlstm_width, tiny.xlstm_layers) == (32, 1)
     assert (tiny.transformer_width, tiny.transformer_layers) == (32, 1)
     assert all((config.n_features, config.n_steps) == (60, 60) for config in (full, small, tiny))
-    assert TrainingConfig.preset("tiny").steps == 300
+    assert TrainingConfig.preset("tiny").steps == 200
     small_budget = TrainingConfig.preset("small")
-    assert (small_budget.steps, small_budget.windows, small_budget.seeds) == (1500, 64, (0,))
+    assert (small_budget.steps, small_budget.windows, small_budget.seeds) == (600, 960, (0,))
 
 
 def test_a_changed_preset_keeps_the_rest():
@@ -54,6 +54,8 @@ def test_configs_are_frozen():
         ({"dropout": 1.5}, r"dropout must be in \[0, 1\), was 1.5"),
         ({"dropout": float("nan")}, r"dropout must be in \[0, 1\), was nan"),
         ({"xlstm_heads": 7}, "xlstm_width 64 is not divisible by 7 heads"),
+        ({"fusion_heads": 7}, "fusion_width 64 is not divisible by 7 heads"),
+        ({"terms": -1}, "terms must be at least 0, was -1"),
         ({"xlstm_heads": 0}, "xlstm_heads must be at least 1, was 0"),
         ({"xlstm_width": False}, "xlstm_width must be a whole number, was False"),
         ({"n_steps": 60.0}, "n_steps must be a whole number, was 60.0"),
@@ -72,11 +74,12 @@ def test_model_config_names_the_bad_size(changes, message):
         ({"learning_rate": float("nan")}, "learning_rate must be positive"),
         ({"steps": 1.5}, "steps must be a whole number, was 1.5"),
         ({"min_dates": 1}, "min_dates must be at least 2, was 1"),
-        ({"min_dates": 65}, "min_dates must be in"),
+        ({"min_dates": 961}, "min_dates must be in"),
         ({"symbols": -1}, "symbols must be at least 0, was -1"),
         ({"warmup": -1}, "warmup must be at least 0, was -1"),
         ({"weight_decay": -1.0}, "weight_decay must be finite and >= 0, was -1.0"),
         ({"weight_decay": float("nan")}, "weight_decay must be finite and >= 0, was nan"),
+        ({"feature_penalty": -1.0}, "feature_penalty must be finite and >= 0, was -1.0"),
         ({"seeds": (0, -1)}, "each of seeds must be at least 0, was -1"),
         ({"seeds": ("0",)}, "each of seeds must be a whole number, was '0'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be in"),

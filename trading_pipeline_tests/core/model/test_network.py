@@ -28,7 +28,7 @@ def test_every_preset_answers_in_shape_and_range(preset):
     with torch.no_grad():
         z = network.encode(windows(config, batch=3))
         out = network.heads(z, books(3))
-    assert z.shape == (3, config.fusion_width)
+    assert z.shape == (3, config.fusion_width + 1)
     assert out.price.shape == out.position.shape == out.volatility.shape == (3,)
     assert out.direction_logits.shape == (3, 3)
     assert out.risk_logit.shape == (3,)
@@ -57,6 +57,8 @@ def test_every_weight_learns():
     network = TradingNetwork(TINY)
     with torch.no_grad():  # mixing starts at zero, as published: without it no gradient to hide
         network.xlstm.blocks[0].layer.recurrent.normal_(std=0.1)
+        network.answers.price.weight.normal_(std=0.1)  # zero, so that training begins at the terms
+    network.terms.weight.normal_(std=0.1)
     sum(answer.square().sum() for answer in network(windows(TINY), books(5))).backward()
     still = [name for name, each in network.named_parameters() if not each.grad.abs().sum() > 0]
     assert still == []
@@ -78,7 +80,7 @@ def test_fusion_weights_sum_to_one_and_can_be_inspected():
     fused, branches = network.branch_fusion(network.xlstm(x), network.transformer(x))
     _, bars = network.temporal_fusion(fused)
     assert branches.shape == (5, 20, 2)
-    assert bars.shape == (5, 20)
+    assert bars.shape == (5, 8, 1, 20)
     for weights in (branches, bars):
         assert (weights >= 0).all()
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
@@ -152,7 +154,9 @@ def test_the_position_state_reaches_the_answers_and_its_ablation_does_not():
             ModelConfig.preset("tiny", n_features=7, n_steps=20, position_state=state)
         ).eval()
         pairs = zip(network(x, books(5)), network(x, books(5, seed=2)), strict=True)
-        assert [not torch.equal(one, other) for one, other in pairs] == [differs] * 5
+        # The price head alone begins at 0, whatever it reads.
+        expected = [False, *[differs] * 4]
+        assert [not torch.equal(one, other) for one, other in pairs] == expected
 
 
 def test_a_seed_makes_the_same_network_and_leaves_the_global_state_alone():
@@ -184,3 +188,43 @@ def test_the_book_walks_through_a_block_of_dates():
 def test_a_window_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"windows must be \(B, 1 to 20 bars, 7 features\)"):
         TradingNetwork(TINY).encode(torch.zeros(shape))
+
+
+def test_a_stretch_encodes_its_first_answer_as_its_window_alone():
+    """Training encodes 24 bars and answers for five of them; prediction reads one window of 20."""
+    network = TradingNetwork(TINY).eval()
+    network.terms.weight.normal_()
+    stretch = torch.randn(3, 24, 7, generator=torch.Generator().manual_seed(0))
+    each = network.encode_each(stretch, last=5)
+    assert each.shape == (3, 5, TINY.fusion_width + 1)
+    torch.testing.assert_close(each[:, 0], network.encode(stretch[:, :20]), rtol=0, atol=1e-5)
+
+
+def test_no_answer_of_a_stretch_reads_a_later_bar():
+    network = TradingNetwork(TINY).eval()
+    stretch = torch.randn(1, 24, 7).requires_grad_()
+    network.encode_each(stretch, last=5)[:, 1].square().sum().backward()
+    touched = stretch.grad.abs().sum(dim=(0, 2))
+    assert (touched[:21] > 0).all()
+    assert (touched[21:] == 0).all()
+
+
+def test_heads_of_the_temporal_fusion_begin_at_ages_of_their_own():
+    """Eight hills over twenty bars, from the newest to the oldest."""
+    highest = TradingNetwork(TINY).temporal_fusion.age.argmax(dim=1)
+    assert (highest.diff() > 0).all()
+    assert highest[0] <= 1
+    assert highest[-1] >= 18
+
+
+def test_what_the_encoders_add_to_the_price_is_scaled_by_the_gain():
+    network = TradingNetwork(TINY).eval()
+    with torch.no_grad():
+        network.answers.price.weight.normal_()
+    network.terms.weight[0] = 0.5
+    x, book = windows(TINY), books(5)
+    whole, terms = network(x, book).price, network.terms(x).squeeze(1)
+    network.answers.gain.fill_(0.25)
+    torch.testing.assert_close(network(x, book).price - terms, 0.25 * (whole - terms))
+    network.answers.gain.fill_(0.0)
+    torch.testing.assert_close(network(x, book).price, 0.5 * x[:, -1, 0])
