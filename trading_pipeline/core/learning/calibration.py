@@ -5,7 +5,7 @@ T of any span, N symbols; h is the horizon in bars, σ the volatility of a bar.
 """
 
 from math import log, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.targets import Targets
-from trading_pipeline.core.learning.validation import pearson_information_coefficient
+from trading_pipeline.core.learning.validation import (
+    coefficients_by_date,
+    pearson_information_coefficient,
+)
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.long_run import critical_value, long_run_variance
@@ -140,19 +143,28 @@ def market_score(returns: Array, sigma: Array, market: Market) -> float:
 
 
 def calibrate(
-    networks: list[TradingNetwork], samples: Samples, targets: Targets, fold: Fold, market: Market
-) -> tuple[Calibration, float]:
+    price: Array,
+    position: Array | None,
+    samples: Samples,
+    targets: Targets,
+    fold: Fold,
+    market: Market,
+) -> tuple[Calibration, dict[str, Any]]:
     """The blend of price and position head that does best on validation, calibrated there.
 
+    Args:
+        price, position: on the dates of validation, (L, N); None: there is no position head.
+
     Returns:
-        The calibration, and the blend's information coefficient.
+        The calibration, and the blend's information coefficients, of all dates and of each.
     """
-    price, position = heads_on(networks, samples, fold.validation)
     rows = slice(fold.validation.first, fold.validation.last + 1)
     known = samples.usable[rows]
     target = np.where(known, targets.price[rows], np.nan)
-    weight, scale, information = best_blend(price, position, target)
-    blend = blended(price, position, weight, scale)
+    weight, scale = 1.0, 0.0
+    if position is not None:
+        weight, scale, _ = best_blend(price, position, target)
+    blend = price if position is None else blended(price, position, weight, scale)
     slope, error = fit_slope(blend, target, market.horizon)
     seen = slice(fold.train.first, fold.validation.last + 1)
     sigma = np.where(samples.usable, samples.sigma.double().cpu().numpy(), np.nan)
@@ -163,7 +175,10 @@ def calibrate(
         slope_error=error,
         market=market_score(targets.market[seen], sigma[seen], market),
         half_life=half_life(blend, known, market.horizon),
-    ), information
+    ), {
+        "validation_information": pearson_information_coefficient(blend, target),
+        "validation_coefficients": coefficients_by_date(blend, target).tolist(),
+    }
 
 
 def best_blend(price: Array, position: Array, target: Array) -> tuple[float, float, float]:
