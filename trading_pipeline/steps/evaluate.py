@@ -28,13 +28,14 @@ from trading_pipeline.core.evaluation.backtest import (
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
+from trading_pipeline.core.evaluation.verdict import spelled
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.targets import Targets, make_targets
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
-from trading_pipeline.steps.freshness import leaks_of, predicted, report_hashes
+from trading_pipeline.steps.freshness import leaks_of, predicted, report_hashes, rivals_with
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of
 from trading_pipeline.steps.plan import Plan
@@ -61,7 +62,8 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
     data, folds = predicted(home, plan, leaking=True)
     market, panel = plan.market, data.panel
     predictions, aside = home.predictions(market).read(folds), home.bars(market).set_aside()
-    backtest = run_backtest(panel, predictions, data.eligible, market, capital)
+    learned = rivals_of(home, plan, data, folds)
+    backtest = run_backtest(panel, predictions, data.eligible, market, capital, learned=learned)
     check_days(market, backtest.strategy.timestamps)
     targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
     hashes = report_hashes(home, plan, data, folds, capital)
@@ -81,6 +83,8 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             warnings=[*lines_of(aside), *warnings_of(panel, backtest, market)],
             hashes=hashes,
             leaks=leaks_of(home, plan, folds),
+            model=plan.model,
+            choices=choices_of(home, plan, folds),
             holdings=holdings,
             without_rules=backtest.without_rules,
         )
@@ -91,6 +95,22 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
     diagnostics = diagnose(history, CATALOG)
     files = write_report(home.report(market), summary, series, diagnostics, aside)
     return Evaluated(summary, series, diagnostics, aside, files)
+
+
+def rivals_of(home: Home, plan: Plan, data: Dataset, folds: list[str]) -> dict[str, pd.DataFrame]:
+    """Predictions of the rivals that have predicted all of these folds, by name."""
+    return {
+        model: home.beside(model).predictions(plan.market).read(folds)
+        for model in rivals_with(home, plan, data.panel, folds)
+    }
+
+
+def choices_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, str]:
+    """By fold, which model validation chose and why; {} where there was nothing to choose."""
+    if plan.model != "best":
+        return {}
+    choices = {key: home.checkpoints(plan.market).read(key)["choice"] for key in folds}
+    return {key: f"{spelled(each['name'])}: {each['reason']}" for key, each in choices.items()}
 
 
 def _journal(

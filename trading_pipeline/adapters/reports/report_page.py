@@ -28,6 +28,7 @@ from trading_pipeline.adapters.reports.text import (
     Summary,
     between,
     edge_sentence,
+    heading,
     is_beyond_chance,
     ordinal,
     paired_sentence,
@@ -43,6 +44,7 @@ from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.verdict import titled
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
@@ -71,7 +73,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "Mean rank correlation across symbols between a score and the return that followed, "
             "without the market's part of it, on the dates at which the scores say anything, and "
             "below it the 95 % interval. Minus the volatility, momentum and reversal need no "
-            "model; the last line is what the scores know beyond these three.",
+            "model; the line after them is what the scores know beyond these three. Below are the "
+            "learned baselines, on the same symbols and dates.",
             _coefficients(summary),
         ),
         section(
@@ -81,6 +84,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "the same run against their promise.",
             _scoreboard(summary),
         ),
+        *_choices(summary),
         section("Warnings", "", bullets(summary["warnings"]) or "<p>None.</p>"),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
@@ -180,7 +184,7 @@ def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
 def _paired_table(summary: Summary) -> str:
     rows = [
         [
-            escape(titled(name).capitalize()),
+            escape(heading(name)),
             *(_number(metric, paired[f"{metric}_difference"], "+") for metric in PAIRED),
         ]
         for name, paired in summary["paired"].items()
@@ -194,16 +198,17 @@ def _metrics_table(summary: Summary) -> str:
         [metric.label, *(_number(name, numbers[name]) for numbers in books.values())]
         for name, metric in METRICS.items()
     ]
-    heads = (escape(titled(name).capitalize()) for name in books)
+    heads = (escape(heading(name)) for name in books)
     return table(["", *heads], rows, "metrics")
 
 
 _KNOWING = {
-    "ic": "The network's scores",
+    "ic": "The scores that were traded",
     "minus_sigma": "Minus the volatility",
     "momentum": "Momentum, 12 months but the last",
     "reversal": "Reversal of the last month",
     "beyond": "The scores beyond these three",
+    **{name: heading(name) for name in LEARNED_BASELINES},
 }
 
 
@@ -217,6 +222,15 @@ def _coefficients(summary: Summary) -> str:
         if name in found
     ]
     return table(["", METRICS["information_coefficient"].label], rows)
+
+
+def _choices(summary: Summary) -> list[str]:
+    """Which model traded each fold, where validation chose it."""
+    if not summary["choices"]:
+        return []
+    said = "Chosen before the fold, on the validation rows: the simplest within one standard error."
+    rows = [[escape(fold), escape(choice)] for fold, choice in summary["choices"].items()]
+    return [section("The model of each fold", said, table(["Fold", "Model"], rows))]
 
 
 def _scoreboard(summary: Summary) -> str:

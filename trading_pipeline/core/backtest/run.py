@@ -3,7 +3,9 @@
 Every account starts at the first row that has a prediction, on the same bars, with the same costs.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -34,6 +36,7 @@ class Backtest:
     without_rules: dict[str, np.ndarray]  # (K,) equity of the strategy with one rule off, by rule
     random_equity: np.ndarray  # (R, K), quote currency
     score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
+    learned: dict[str, np.ndarray]  # (T, N) scores of the learned baselines, by name
     evidence: KellyEvidence  # that sized the managed ones
 
 
@@ -44,6 +47,7 @@ def run_backtest(
     market: Market,
     capital: float,
     seed: int = 0,
+    learned: Mapping[str, pd.DataFrame] = MappingProxyType({}),
 ) -> Backtest:
     """Trade the predictions, also with each rule off, the baselines and random portfolios.
 
@@ -52,6 +56,7 @@ def run_backtest(
         predictions: the predictions table; `score` is traded.
         eligible: (T, N) bool, who may be bought at each close.
         capital: quote currency, of every account.
+        learned: predictions of the learned baselines, traded by the same rules on the same bars.
 
     Raises:
         TradingError: no prediction is of a bar of the panel.
@@ -66,7 +71,8 @@ def run_backtest(
         stop=basis.stop,
         strategy=basis.trade(terms),
         one_bar_late=basis.trade(terms, score=late),
-        baselines=basis.trade_baselines(terms),
+        baselines=basis.trade_baselines(terms)
+        | {name: _traded_alike(basis, table, market, terms) for name, table in learned.items()},
         without_rules=dict(zip(bare.names, bare.equity, strict=True)),
         random_equity=random_portfolios(
             panel,
@@ -79,5 +85,15 @@ def run_backtest(
             prepared=basis.prepared,
         ),
         score=score,
+        learned={name: score_grid(panel, table) for name, table in learned.items()},
         evidence=basis.evidence,
     )
+
+
+def _traded_alike(
+    basis: Basis, predictions: pd.DataFrame, market: Market, terms: Terms
+) -> BacktestResult:
+    """Other predictions, traded as those of the basis are: with evidence of their own."""
+    score, lasting = score_grid(basis.panel, predictions), half_lives(basis.panel, predictions)
+    own = Basis.of(basis.panel, score, basis.eligible, market, lasting)
+    return replace(own, start=basis.start, stop=basis.stop).trade(terms)

@@ -61,6 +61,8 @@ class EvaluationInputs:
     hashes: Mapping[str, str] = field(default_factory=dict)
     leaks: Sequence[str] = ()  # findings of the leakage checks
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
+    model: str = "network"  # that made the scores, of `MODELS`
+    choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
     replications: int = 1000
     seed: int = 0
@@ -130,6 +132,8 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     return {
         "market": inputs.market.name,
         "period": _period(inputs, days),
+        "model": inputs.model,
+        "choices": dict(inputs.choices),
         "verdict": reach_verdict(_verdict_inputs(inputs, daily, paired)).to_dict(),
         "benchmark": inputs.benchmark,
         "paired": {name: _to_dicts(differences) for name, differences in paired.items()},
@@ -227,6 +231,7 @@ def _verdict_inputs(
         trials=inputs.trials,
         trial_sharpes=np.asarray(inputs.trial_sharpes or [], dtype=np.float64) / per_day,
         leaks=inputs.leaks,
+        model=inputs.model,
     )
 
 
