@@ -119,8 +119,8 @@ class SmallMarket:
         )
 
     def reason(self, result: dg.ExecuteInProcessResult) -> str:
-        """Why a run failed."""
-        (failure,) = [each for each in result.all_events if each.is_step_failure]
+        """Why a run failed; the first of its steps that did."""
+        failure, *_ = [each for each in result.all_events if each.is_step_failure]
         error: Any = failure.event_specific_data.error
         return str((error.cause or error).message)
 
