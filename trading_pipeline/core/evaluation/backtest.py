@@ -113,9 +113,7 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
     if len(panel.symbols) < 20:
         few = f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
         if len(panel.symbols) < MIN_CROSS_SECTION:
-            few += (
-                ": below 8 the network's scores are the market's alone, and the benchmark is held"
-            )
+            few += ": below 8 every score is the market's alone, and the benchmark is held"
         warnings.append(few)
     warnings.append(_sizing(backtest, market))
     warnings += [

@@ -16,13 +16,13 @@ from trading_pipeline.core.learning.rivals.cross_section import targets_by_date
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 
+# Chosen on planted markets: a feature fraction of 0.5 finds half as much of a product of two.
 ROUNDS, PATIENCE = 500, 50  # trees at most, and trees without a gain on validation
 PARAMETERS = {
     "objective": "regression",
     "learning_rate": 0.03,
     "num_leaves": 15,
     "min_data_in_leaf": 200,  # rows of a date are hardly independent
-    "feature_fraction": 0.5,
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
     "lambda_l2": 1.0,

@@ -45,8 +45,8 @@ def choose(metrics: Mapping[str, Mapping[str, Any]], horizon: int) -> Choice:
     errors = {name: standard_error(by_date[best] - by_date[name], horizon) for name in names}
     chosen = next(name for name in names if said[best] - said[name] <= errors[name])
     if chosen == best:
-        why = "the highest validation information coefficient, and no simpler model's is close"
-        return Choice(chosen, f"{said[best]:+.3f} is {why}")
+        why = f"its validation information coefficient of {said[best]:+.3f} is the highest"
+        return Choice(chosen, f"{why}, and no simpler model's is within one standard error of it")
     return Choice(
         chosen,
         f"its validation information coefficient of {said[chosen]:+.3f} is within one standard "

@@ -22,7 +22,7 @@ def test_a_better_model_is_taken_over_simpler_ones():
     """Paired: the shared noise of 0.1 a date hides nothing."""
     chosen = choose(metrics(network=0.05, ridge=0.03, lstm=0.04), horizon=1)
     assert chosen.name == "network"
-    assert chosen.reason.startswith("+0.050 is the highest validation information coefficient")
+    assert chosen.reason.startswith("its validation information coefficient of +0.050 is the")
 
 
 def test_the_simplest_within_one_standard_error_is_taken():
