@@ -9,7 +9,7 @@ from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.steps.freshness import predictions_fingerprint
+from trading_pipeline.steps.freshness import predicted_by, predictions_fingerprint
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import checkpoint_of, fold_of, read_dataset
 from trading_pipeline.steps.plan import Plan
@@ -43,11 +43,10 @@ def predict_rivals(
     for model in models:
         trained = train_beside(home, plan, model, data, fold, key, host)
         place, like = home.beside(model), replace(plan, model=model)
-        store = place.predictions(plan.market)
-        if store.fingerprint(key) == predictions_fingerprint(data.panel, fold, trained.digest):
-            yield model, trained, store.read([key])
-            continue
-        yield model, trained, _predict(place, like, data, fold, _unwatched)[0]
+        if predicted_by(home, plan, model, data.panel, fold):
+            yield model, trained, place.predictions(plan.market).read([key])
+        else:
+            yield model, trained, _predict(place, like, data, fold, _unwatched)[0]
 
 
 def _unwatched(done: int, total: int, note: str) -> None:

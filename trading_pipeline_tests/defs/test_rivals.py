@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 
 from trading_pipeline.core.learning.rivals import boosting, lstm
+from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import runs
+from trading_pipeline.defs.assets.rivals import rival_predictions
 from trading_pipeline.defs.jobs import asset_jobs
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
@@ -90,6 +92,30 @@ def test_training_brings_rivals_to_a_home_that_has_none(small):
     assert small.trained == []
     assert set(digests(small)) == set(CHEAP)
     assert runs.without_rivals(small.home, small.plan, runs.read_panel(small.home, MARKET)) == []
+
+
+def test_a_rival_is_fitted_alone_where_it_is_asked_for(small):
+    """As the web UI materializes the LSTM of a market whose network is as cheap."""
+    key = dg.AssetKey(["small", "lstm_predictions"])
+    done = dg.materialize(
+        [rival_predictions(small.plan)],
+        selection=[key],
+        partition_key=FIRST,
+        instance=small.instance,
+        resources={"home": small.home, "progress": Progress()},
+    )
+    assert [each.asset_key for each in done.get_asset_materialization_events()] == [key]
+    assert set(small.home.beside("lstm").predictions(MARKET).read([FIRST])["model"]) == {"lstm"}
+
+
+def test_damaged_predictions_of_a_rival_are_made_again(small):
+    """A file that cannot be read is none."""
+    assert small.run("train", FIRST).success
+    file = small.home.beside("ridge").predictions(MARKET).folder / f"{FIRST}.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 4] + b"?" * 64 + whole[len(whole) // 4 + 64 :])
+    assert small.run("rivals", FIRST).success
+    assert len(small.home.beside("ridge").predictions(MARKET).read([FIRST]))
 
 
 def test_a_rival_that_is_out_of_date_is_left_out_of_the_report(small):

@@ -1,17 +1,24 @@
 """What a session forecasts itself is what the predictions table would say."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from trading_pipeline.core.backtest.basis import half_lives, score_grid
+from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline_tests.core.learning.random_market import random_market
 
 
-def test_scores_and_how_long_they_last_are_those_of_the_table():
+@pytest.mark.parametrize("model", ["network", "ridge_lags", "lightgbm"])
+def test_scores_and_how_long_they_last_are_those_of_the_table(model):
     """Also at rows before the one asked for, and where nothing may be traded."""
     data, fold, recipe, checkpoint = random_market(0)
+    if model != "network":
+        checkpoint = train_fold(data, fold, replace(recipe, learner=model))
     first, last = fold.test.first, fold.test.first + 6
     table = predict_rows(Predictor(checkpoint), data, Rows(first, last), fold.key)
     forecaster = Forecaster(data.panel, recipe.market, [fold], lambda key: checkpoint)

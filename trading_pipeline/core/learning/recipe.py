@@ -8,7 +8,12 @@ from math import inf
 from typing import Any
 
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
-from trading_pipeline.core.model.config import LEARNED_BASELINES, ModelConfig, TrainingConfig
+from trading_pipeline.core.model.config import (
+    LEARNED_BASELINES,
+    MODELS,
+    ModelConfig,
+    TrainingConfig,
+)
 
 METHOD = 2  # of targets, training and calibration: another makes another model of the same recipe
 
@@ -21,6 +26,10 @@ class Recipe:
     model: ModelConfig
     training: TrainingConfig
     learner: str = "network"  # of `MODELS`
+
+    def __post_init__(self) -> None:
+        if self.learner not in MODELS:
+            raise ValueError(f"model must be one of {MODELS}, was {self.learner!r}")
 
     @classmethod
     def preset(cls, market: Market, name: str, n_features: int) -> "Recipe":
