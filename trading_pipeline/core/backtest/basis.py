@@ -125,11 +125,16 @@ def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
     """(T, N) scores of the predictions table, NaN where there is none."""
+    return predicted_grid(panel, predictions, "score")
+
+
+def predicted_grid(panel: Panel, predictions: pd.DataFrame, column: str) -> np.ndarray:
+    """(T, N) of one column of the predictions table, NaN where there is none."""
     grid = np.full(panel.close.shape, np.nan)
     t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
     n = pd.Index(panel.symbols).get_indexer(predictions["symbol"])
     known = (t >= 0) & (n >= 0)
-    grid[t[known], n[known]] = predictions["score"].to_numpy(float)[known]
+    grid[t[known], n[known]] = predictions[column].to_numpy(float)[known]
     return grid
 
 
