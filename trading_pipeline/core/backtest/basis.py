@@ -58,14 +58,14 @@ class Basis:
 
     @property
     def score(self) -> np.ndarray:
-        """(T, N) in units of the volatility traded by; NaN where nothing was predicted."""
+        """(T, N) in units of the volatility sized by; NaN where nothing was predicted."""
         return cast(np.ndarray, self.inputs.score)
 
     @property
     def volatility(self) -> np.ndarray:
-        """(T, N) of a bar that the strategy trades by: σ, unless another one was forecast."""
-        own = self.inputs.volatility
-        return self.prepared.volatility if own is None else own
+        """(T, N) of a bar that the strategy is sized by: σ, unless another one was forecast."""
+        own, forecast = self.prepared.volatility, self.inputs.forecast
+        return own if forecast is None else np.where(np.isnan(forecast), own, forecast)
 
     @property
     def eligible(self) -> np.ndarray:
@@ -99,7 +99,7 @@ class Basis:
             name: rule(self.panel, self.eligible, span) for name, rule in RULE_BASELINES.items()
         }
         plain = replace(terms, profile=None)
-        bare = replace(self, inputs=replace(self.inputs, score=None, volatility=None))
+        bare = replace(self, inputs=replace(self.inputs, score=None, forecast=None))
         return {name: bare.trade(plain, weights=path) for name, path in weights.items()} | {
             f"{name}_managed": bare.trade(terms, weights=weights[name]) for name in MANAGED
         }
@@ -117,17 +117,18 @@ def inputs_of(
 ) -> tuple[Inputs, KellyEvidence]:
     """What scores are traded by, in a backtest and on paper, and the evidence that sizes them.
 
-    Where a volatility is forecast, it takes the place of σ wherever the account asks for one:
-    weights, no-trade regions, impact and stops.
+    A forecast volatility sizes in place of σ; where it is σ, none was forecast. Impact and stops
+    are in σ always.
     """
+    sigma = prepared.volatility
     if volatility is not None:
-        sigma = prepared.volatility
-        volatility = np.where(np.isfinite(volatility), volatility, sigma)
+        new = (volatility > 0) & (volatility < np.inf) & (volatility != sigma)
+        volatility = np.where(new, volatility, np.nan)
         score = in_units_of(volatility, score, sigma)
     inputs = Inputs(
         score=score,
         half_life=half_life,
-        volatility=volatility,
+        forecast=volatility,
         weights=benchmark_weights(panel, eligible, market),
         eligible=eligible,
         groups=groups,
@@ -143,12 +144,12 @@ def in_units_of(volatility: np.ndarray, score: np.ndarray, sigma: np.ndarray) ->
     how its risk is measured; divided by the better forecast of it, and once more when it becomes a
     weight, it gives the mean-variance answer, expected return / variance. The mean of a date's
     scores is the market's and is no reason to prefer a symbol, in whatever unit: it stays. So does
-    every bit of a score whose volatility is σ.
+    every bit of a score without a forecast, which is NaN.
     """
     known = np.isfinite(score)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     mean = np.where(known, score, 0.0).sum(axis=1, keepdims=True) / count
-    both = (sigma > 0) & (volatility > 0)
+    both = (sigma > 0) & (volatility > 0)  # not where it is NaN: none was forecast
     ratio = np.divide(sigma, volatility, out=np.ones_like(score), where=both)
     converted: np.ndarray = score + (score - mean) * (ratio - 1)
     return converted

@@ -63,7 +63,7 @@ def _said(run: Rerun, k: int, n: int) -> str:
         return text
     return (
         f"{text}, in units of the volatility that it forecasts, {forecast:.2%} a bar, where the "
-        f"last 63 bars had {sigma:.2%}; that is the σ below"
+        f"last 63 bars had {sigma:.2%}; the forecast is the σ of what follows"
     )
 
 

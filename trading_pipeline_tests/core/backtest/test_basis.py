@@ -80,12 +80,13 @@ def test_a_forecast_moves_the_strategy_and_no_baseline(history):
 
 
 def test_where_nothing_was_forecast_sigma_holds(history):
-    """A symbol that is held after its last prediction still has stops and pays for impact."""
+    """A symbol that is held after its last prediction has a risk still; stops are in σ always."""
     panel, score, forecast = history
     sigma, known = volatility(panel), np.isfinite(score)
     got = basis(history, forecast)
     np.testing.assert_array_equal(got.volatility[known], forecast[known])
     np.testing.assert_array_equal(got.volatility[~known], sigma[~known])
+    assert got.inputs.volatility is None
 
 
 def test_a_table_without_a_volatility_forecasts_none(history):
