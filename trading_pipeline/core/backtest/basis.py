@@ -151,8 +151,8 @@ def in_units_of(volatility: np.ndarray, score: np.ndarray, sigma: np.ndarray) ->
     mean = np.where(known, score, 0.0).sum(axis=1, keepdims=True) / count
     both = (sigma > 0) & (volatility > 0)  # not where it is NaN: none was forecast
     ratio = np.divide(sigma, volatility, out=np.ones_like(score), where=both)
-    converted: np.ndarray = score + (score - mean) * (ratio - 1)
-    return converted
+    converted: np.ndarray = score + np.where(known, score - mean, 0.0) * (ratio - 1)
+    return converted  # what is infinite stays so, and is refused
 
 
 def volatilities(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:

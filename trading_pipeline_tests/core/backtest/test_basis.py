@@ -57,8 +57,10 @@ def test_what_is_expected_of_the_market_alone_prefers_no_symbol():
 
 
 def test_a_symbol_that_never_moved_keeps_its_score():
-    score = np.array([[1.0, np.nan, 3.0]])
-    got = in_units_of(np.array([[0.0, 0.01, np.nan]]), score, np.array([[0.0, 0.01, 0.01]]))
+    """And one without a score, or a forecast; infinity is left for those who refuse it."""
+    score = np.array([[1.0, np.nan, 3.0, np.inf]])
+    forecast, sigma = np.array([[0.0, 0.02, np.nan, 0.02]]), np.array([[0.0, 0.01, 0.01, 0.01]])
+    got = in_units_of(forecast, score, sigma)
     np.testing.assert_array_equal(got, score)
 
 
