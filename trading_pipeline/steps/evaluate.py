@@ -26,12 +26,14 @@ from trading_pipeline.core.evaluation.backtest import (
     warnings_of,
 )
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
+from trading_pipeline.core.evaluation.heads import Outcomes, compare_heads
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
 from trading_pipeline.core.evaluation.verdict import spelled
 from trading_pipeline.core.features.catalog import CATALOG
+from trading_pipeline.core.learning.checkpoint import targets_of
 from trading_pipeline.core.learning.dataset import Dataset
-from trading_pipeline.core.learning.targets import Targets, make_targets
+from trading_pipeline.core.learning.targets import Targets
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
@@ -65,10 +67,12 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
     learned = rivals_of(home, plan, data, folds)
     backtest = run_backtest(panel, predictions, data.eligible, market, capital, learned=learned)
     check_days(market, backtest.strategy.timestamps)
-    targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
+    targets = targets_of(data, plan.recipe)
     hashes = report_hashes(home, plan, data, folds, capital)
     trials, sharpes = _journal(home, market, backtest, hashes["config_hash"])
     holdings = holdings_of(backtest.strategy)
+    possible = folds_of(panel, plan.recipe)
+    history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
     summary = evaluate(
         EvaluationInputs(
             market=market,
@@ -87,10 +91,11 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             choices=choices_of(home, plan, folds),
             holdings=holdings,
             without_rules=backtest.without_rules,
+            heads=compare_heads(
+                panel, predictions, outcomes_of(data, targets), history.folds, market
+            ),
         )
     )
-    possible = folds_of(panel, plan.recipe)
-    history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
     series = report_series(backtest, predictions, holdings, market)
     diagnostics = diagnose(history, CATALOG)
     files = write_report(home.report(market), summary, series, diagnostics, aside)
@@ -151,6 +156,18 @@ def report_series(
         turnover=result.turnover,
         earnings=holdings.earnings,
         days_per_year=market.days_per_year,
+    )
+
+
+def outcomes_of(data: Dataset, targets: Targets) -> Outcomes:
+    """What came true, as the comparison of the heads takes it."""
+    return Outcomes(
+        price=targets.price,
+        direction=targets.direction,
+        next_return=targets.next_return,
+        volatility=targets.volatility,
+        risk=targets.risk,
+        sigma=data.sigma,
     )
 
 

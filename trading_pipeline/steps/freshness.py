@@ -42,6 +42,8 @@ DAY = "%Y-%m-%d"
 NO_LOOK_AHEAD = "predictions_do_not_look_ahead"  # the check that clears predictions
 BASIS = "basis"  # the part that says which symbols, calendar and span the features are of
 INPUTS = "inputs_hash"  # in report.json: of everything that the report was made from
+# What the columns of predictions mean: since 2 the volatility is one that validation stands by.
+_PREDICTED = 2
 Days = tuple[str, str]  # the first and the last one, YYYY-MM-DD
 
 
@@ -220,7 +222,7 @@ def predictions_fingerprint(panel: Panel, fold: Fold, digest: str) -> str:
     """Equal fingerprints mean equal predictions: checkpoint and all bars up to the fold's last."""
     from trading_pipeline.core.learning.recipe import fingerprint
 
-    return fingerprint(digest, panel.data_hash(fold.test.last + 1))
+    return fingerprint(_PREDICTED, digest, panel.data_hash(fold.test.last + 1))
 
 
 def predicted_by(home: Home, plan: Plan, model: str, panel: Panel, fold: Fold) -> bool:

@@ -140,6 +140,23 @@ def is_beyond_chance(difference: Numbers) -> bool:
     return low is not None and high is not None and not low <= 0 <= high
 
 
+_COMPARED = {
+    "better": "did better than the",
+    "worse": "did worse than the",
+    "no difference shown": "could not be told from the",
+    "not measured": "was not measured against the",
+}
+
+
+def head_sentences(summary: Summary) -> list[str]:
+    """A sentence for each head of the network: what it did better, and worse, than its rivals."""
+    said: dict[str, list[str]] = {}
+    for row in summary["heads"]:
+        words = f"{_COMPARED[row['verdict']]} {row['rival']} ({row['measure']})"
+        said.setdefault(row["head"], []).append(words)
+    return [f"The {head} head {', '.join(each)}." for head, each in said.items()]
+
+
 def summary_text(summary: Summary) -> str:
     """The report in a terminal's words: plain text, lines of at most 96 columns."""
     paired = summary["paired"][summary["benchmark"]]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
 from trading_pipeline.core.backtest.random_portfolios import random_portfolios
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.sweep import sweep
@@ -35,7 +35,7 @@ class Backtest:
     baselines: dict[str, BacktestResult]
     without_rules: dict[str, np.ndarray]  # (K,) equity of the strategy with one rule off, by rule
     random_equity: np.ndarray  # (R, K), quote currency
-    score: np.ndarray  # (T, N) as traded, NaN where nothing was predicted
+    score: np.ndarray  # (T, N) as predicted, NaN where nothing was
     learned: dict[str, np.ndarray]  # (T, N) scores of the learned baselines, by name
     evidence: KellyEvidence  # that sized the managed ones
 
@@ -53,7 +53,7 @@ def run_backtest(
 
     Args:
         panel: T rows, N symbols.
-        predictions: the predictions table; `score` is traded.
+        predictions: the predictions table; `score` is traded, at the risk that `volatility` says.
         eligible: (T, N) bool, who may be bought at each close.
         capital: quote currency, of every account.
         learned: predictions of the learned baselines, traded by the same rules on the same bars.
@@ -62,9 +62,10 @@ def run_backtest(
         TradingError: no prediction is of a bar of the panel.
     """
     score = score_grid(panel, predictions)
-    basis = Basis.of(panel, score, eligible, market, half_lives(panel, predictions))
+    lasting, forecast = half_lives(panel, predictions), volatilities(panel, predictions)
+    basis = Basis.of(panel, score, eligible, market, lasting, forecast)
     terms = Terms.of(market, capital)
-    late = np.vstack([np.full((1, score.shape[1]), np.nan), score[:-1]])
+    late = np.vstack([np.full((1, score.shape[1]), np.nan), basis.score[:-1]])
     bare = sweep(basis, terms, without_each_rule(profile_of(market)), own_evidence=False)
     return Backtest(
         start=basis.start,

@@ -14,6 +14,7 @@ from trading_pipeline.core.evaluation.confidence import (
     interval,
     resampled_dates,
 )
+from trading_pipeline.core.evaluation.heads import Comparison
 from trading_pipeline.core.evaluation.information_coefficient import mean_information_coefficient
 from trading_pipeline.core.evaluation.metrics import PAIRED, Floats, annual_return, sharpe
 from trading_pipeline.core.evaluation.performance import (
@@ -63,6 +64,7 @@ class EvaluationInputs:
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
     model: str = "network"  # that made the scores, of `MODELS`
     choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
+    heads: Sequence[Comparison] = ()  # of the network, each beside its rivals
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
     replications: int = 1000
     seed: int = 0
@@ -141,6 +143,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "strategy": _to_dicts(strategy),
         "baselines": {name: _to_dicts(estimates(sampled[name], resampling)) for name in baselines},
         "information_coefficients": _to_dicts(coefficients),
+        "heads": [each.to_dict() for each in inputs.heads],
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
         **portfolio(
             inputs.timestamps,

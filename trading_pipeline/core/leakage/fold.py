@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid
+from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid, volatilities
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import LOOKBACK, NAMES
 from trading_pipeline.core.leakage.bars import (
@@ -177,8 +177,8 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
     score = score_grid(panel, predictions)
     able = np.vstack([data.eligible[: rows.last + 1], np.zeros((1, score.shape[1]), dtype=bool)])
     prepared, lasting = prepare(panel), half_lives(panel, predictions)
-    groups = groups_of(panel, market)
-    inputs, _ = inputs_of(panel, prepared, score, lasting, able, groups, market)
+    groups, forecast = groups_of(panel, market), volatilities(panel, predictions)
+    inputs, _ = inputs_of(panel, prepared, score, lasting, forecast, able, groups, market)
     result = simulate(
         panel,
         Terms.of(market, CAPITAL),

@@ -116,8 +116,8 @@ def _of_networks(
 ) -> dict[str, Any]:
     """Entries of a checkpoint of networks."""
     networks = [network for network, _ in trained]
-    price, position = heads_on(networks, samples, fold.validation)
-    calibration, metrics = calibrate(price, position, samples, targets, fold, recipe.market)
+    heads = heads_on(networks, samples, fold.validation)
+    calibration, metrics = calibrate(*heads, samples, targets, fold, recipe.market)
     return {
         "calibration": calibration._asdict(),
         "metrics": metrics,
@@ -133,7 +133,7 @@ def _fit_rival(samples: Samples, targets: Targets, fold: Fold, recipe: Recipe) -
     """Entries of a checkpoint of a rival of the network."""
     rival = fit(recipe.learner, samples, fold, recipe.model.n_steps)
     price = scores_on(rival, samples, fold.validation, recipe.model.n_steps)
-    calibration, metrics = calibrate(price, None, samples, targets, fold, recipe.market)
+    calibration, metrics = calibrate(price, None, None, samples, targets, fold, recipe.market)
     return {
         "calibration": calibration._asdict(),
         "metrics": metrics,
@@ -202,21 +202,26 @@ def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, 
     """
     seen = _before(data, fold.test.first)
     scaler = Scaler.fit(seen.grid[fold.train.first : fold.train.last + 1])
-    costs = recipe.market.costs
-    targets = make_targets(
-        seen.panel,
-        seen.sigma,
-        seen.eligible,
-        recipe.market.horizon,
-        band=recipe.training.direction_band,
-        round_trip=2 * (costs.fee + costs.slippage),
-    )
+    targets = targets_of(seen, recipe)
     samples = Samples.of(seen, targets, scaler)
     try:
         sampler_of(samples, fold, recipe.training)
     except TrainingError as error:
         raise TrainingError(f"{error}: {_why_nothing(seen, targets, fold, recipe)}") from error
     return scaler, targets, samples
+
+
+def targets_of(data: Dataset, recipe: Recipe) -> Targets:
+    """What a recipe's heads learn of a dataset."""
+    costs = recipe.market.costs
+    return make_targets(
+        data.panel,
+        data.sigma,
+        data.eligible,
+        recipe.market.horizon,
+        band=recipe.training.direction_band,
+        round_trip=2 * (costs.fee + costs.slippage),
+    )
 
 
 def _why_nothing(data: Dataset, targets: Targets, fold: Fold, recipe: Recipe) -> str:

@@ -35,7 +35,7 @@ class Prediction(NamedTuple):
     p_flat: Array
     p_up: Array
     position: Array  # what the model asks for, in [-1, 1]
-    volatility: Array  # forecast, per bar
+    volatility: Array  # forecast, per bar; sigma itself where validation kept it
     risk: Array  # probability of an adverse excursion
     half_life: Array  # bars after which half of the score's say is gone; the same for all
 
@@ -251,7 +251,7 @@ def _prediction(
         flat,
         up,
         values.position,
-        values.volatility * sigma,
+        calibration.volatility(values.volatility, sigma),
         values.risk,
         calibration.half_life,
     )
