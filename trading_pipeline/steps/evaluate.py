@@ -26,16 +26,18 @@ from trading_pipeline.core.evaluation.backtest import (
     warnings_of,
 )
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
-from trading_pipeline.core.evaluation.heads import Outcomes, compare_heads
+from trading_pipeline.core.evaluation.heads import Comparison, Outcomes, Windows, compare_heads
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
 from trading_pipeline.core.evaluation.verdict import spelled
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.learning.checkpoint import targets_of
 from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.learning.inference import MODEL
 from trading_pipeline.core.learning.targets import Targets
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.steps.freshness import leaks_of, predicted, report_hashes, rivals_with
 from trading_pipeline.steps.home import Home
@@ -91,9 +93,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             choices=choices_of(home, plan, folds),
             holdings=holdings,
             without_rules=backtest.without_rules,
-            heads=compare_heads(
-                panel, predictions, outcomes_of(data, targets), history.folds, market
-            ),
+            heads=heads_of(panel, predictions, outcomes_of(data, targets), history.folds, market),
         )
     )
     series = report_series(backtest, predictions, holdings, market)
@@ -108,6 +108,17 @@ def rivals_of(home: Home, plan: Plan, data: Dataset, folds: list[str]) -> dict[s
         model: home.beside(model).predictions(plan.market).read(folds)
         for model in rivals_with(home, plan, data.panel, folds)
     }
+
+
+def heads_of(
+    panel: Panel, predictions: pd.DataFrame, outcomes: Outcomes, windows: Windows, market: Market
+) -> list[Comparison]:
+    """Every head of the network where it predicted: a rival's are the obvious answers themselves.
+
+    Arguments as of `compare_heads`; none where the network predicted nothing.
+    """
+    own = predictions[predictions["model"] == MODEL]
+    return compare_heads(panel, own, outcomes, windows, market) if len(own) else []
 
 
 def choices_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, str]:

@@ -61,6 +61,7 @@ def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     assert all("sharpe_difference" in made["paired"][model] for model in CHEAP)
     # Two symbols are no cross-section: all hold the benchmark, so that none is better.
     assert made["verdict"]["network"].startswith("does not earn its place against ridge, ")
+    assert {row["head"] for row in made["heads"]} == {"direction", "position", "volatility", "risk"}
     page = (small.home.report(MARKET) / "report.html").read_text()
     assert "LightGBM" in page
     assert "Ridge with lags" in page
@@ -134,6 +135,7 @@ def test_a_rival_trades_in_the_place_of_the_network(small):
     assert small.trained == []
     assert set(small.home.predictions(MARKET).read([FIRST])["model"]) == {"ridge"}
     assert "ridge" not in report(small)["baselines"]
+    assert report(small)["heads"] == []
     assert report(small)["verdict"]["network"] == (
         "not asked: the scores that were traded are those of ridge"
     )

@@ -84,7 +84,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "symbols and dates. Better by: the mean over dates, and below it the 95 % interval, "
             "which allows for overlapping outcomes; coloured where it leaves out 0, as that of one "
             "row in twenty does by chance. Not measured: fewer than 20 dates, a book that never "
-            "moved, or a volatility for which validation kept the 63-bar deviation.",
+            "moved, a volatility for which validation kept the 63-bar deviation, or a fold that "
+            "another model traded.",
             bullets(head_sentences(summary)) or "<p>Not measured.</p>",
             _heads(summary),
         ),
