@@ -39,7 +39,13 @@ from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.set_aside import lines_of
-from trading_pipeline.steps.freshness import leaks_of, predicted, report_hashes, rivals_with
+from trading_pipeline.steps.freshness import (
+    leaks_of,
+    predicted,
+    report_hashes,
+    rivals_with,
+    stale_rivals,
+)
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of
 from trading_pipeline.steps.plan import Plan
@@ -91,6 +97,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             leaks=leaks_of(home, plan, folds),
             model=plan.model,
             choices=choices_of(home, plan, folds),
+            stale=stale_rivals(home, plan, learned),
             holdings=holdings,
             without_rules=backtest.without_rules,
             heads=heads_of(panel, predictions, outcomes_of(data, targets), history.folds, market),

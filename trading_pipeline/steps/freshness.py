@@ -7,7 +7,7 @@ the same whoever made them, in whatever order, and with whatever events on recor
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -241,6 +241,12 @@ def rivals_with(home: Home, plan: Plan, panel: Panel, folds: Iterable[str]) -> l
     ]
 
 
+def stale_rivals(home: Home, plan: Plan, current: Collection[str]) -> list[str]:
+    """The learned baselines with predictions that are not among the `current` ones."""
+    others = (model for model in LEARNED_BASELINES if model not in (plan.model, *current))
+    return [model for model in others if home.beside(model).predictions(plan.market).folds()]
+
+
 def without_rivals(home: Home, plan: Plan, panel: Panel) -> list[str]:
     """Folds, by key, that not all rivals of the plan have predicted.
 
@@ -385,5 +391,6 @@ def report_hashes(
         model: [home.beside(model).predictions(plan.market).fingerprint(key) for key in folds]
         for model in rivals_with(home, plan, data.panel, folds)
     }
-    beside = [fingerprint(rivals)] if rivals else []
+    stale = stale_rivals(home, plan, rivals)  # the verdict names them
+    beside = [fingerprint(rivals, *stale)] if rivals or stale else []
     return {**hashes, INPUTS: fingerprint(hashes, capital, *named, *leaks, *beside)}

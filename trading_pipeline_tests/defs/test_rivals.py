@@ -10,7 +10,9 @@ from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import runs
 from trading_pipeline.defs.assets.rivals import rival_predictions
 from trading_pipeline.defs.jobs import asset_jobs
+from trading_pipeline.steps.freshness import report_is_current, rivals_with, stale_rivals
 from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
@@ -60,7 +62,7 @@ def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     assert "lstm" not in made["baselines"]
     assert all("sharpe_difference" in made["paired"][model] for model in CHEAP)
     # Two symbols are no cross-section: all hold the benchmark, so that none is better.
-    assert made["verdict"]["network"].startswith("does not earn its place against ridge, ")
+    assert made["verdict"]["network"].startswith("not asked: with fewer than 8 symbols ")
     assert {row["head"] for row in made["heads"]} == {"direction", "position", "volatility", "risk"}
     page = (small.home.report(MARKET) / "report.html").read_text()
     assert "LightGBM" in page
@@ -120,12 +122,18 @@ def test_damaged_predictions_of_a_rival_are_made_again(small):
 
 
 def test_a_rival_that_is_out_of_date_is_left_out_of_the_report(small):
-    """It would be compared on other bars than those of now."""
+    """It would be compared on other bars than those of now; the verdict is told of it."""
     assert small.run("retrain", FIRST).success
-    (small.home.beside("ridge").predictions(MARKET).folder / f"{FIRST}.parquet").unlink()
+    store = small.home.beside("ridge").predictions(MARKET)
+    store.write(FIRST, store.read([FIRST]), "of other bars")
+    (small.home.beside("ridge_lags").predictions(MARKET).folder / f"{FIRST}.parquet").unlink()
+    assert not report_is_current(small.home, small.plan, 100_000.0)
     assert small.run("backtest").success
-    assert "ridge" not in report(small)["baselines"]
+    assert {"ridge", "ridge_lags"}.isdisjoint(report(small)["baselines"])
     assert "lightgbm" in report(small)["baselines"]
+    current = rivals_with(small.home, small.plan, read_panel(small.home, MARKET), [FIRST])
+    assert current == ["lightgbm"]
+    assert stale_rivals(small.home, small.plan, current) == ["ridge"]
 
 
 def test_a_rival_trades_in_the_place_of_the_network(small):

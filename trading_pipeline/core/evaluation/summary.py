@@ -64,6 +64,7 @@ class EvaluationInputs:
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
     model: str = "network"  # that made the scores, of `MODELS`
     choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
+    stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
     heads: Sequence[Comparison] = ()  # of the network, each beside its rivals
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
     replications: int = 1000
@@ -235,6 +236,8 @@ def _verdict_inputs(
         trial_sharpes=np.asarray(inputs.trial_sharpes or [], dtype=np.float64) / per_day,
         leaks=inputs.leaks,
         model=inputs.model,
+        symbols=len(inputs.market.symbols),
+        stale=inputs.stale,
     )
 
 

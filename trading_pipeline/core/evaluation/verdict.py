@@ -20,6 +20,7 @@ from trading_pipeline.core.evaluation.significance import (
     probabilistic_sharpe,
     trial_variance,
 )
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 
 MINIMUM_DAYS = 250
@@ -38,6 +39,8 @@ class VerdictInputs:
     trial_sharpes: Floats  # per day, of the trials that are known
     leaks: Sequence[str]  # what the leakage checks found
     model: str = "network"  # whose scores the strategy trades
+    symbols: int = MIN_CROSS_SECTION  # of the market
+    stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,17 +202,22 @@ def _needs_days(
 
 def _network(given: VerdictInputs) -> str:
     """Whether the network's book beats that of every learned baseline; why that is not asked."""
+    stale = f"the predictions of {', '.join(map(spelled, given.stale))} are not up to date"
     if given.model != "network":
         return f"not asked: the scores that were traded are those of {spelled(given.model)}"
+    if given.symbols < MIN_CROSS_SECTION:
+        few = f"fewer than {MIN_CROSS_SECTION} symbols"
+        return f"not asked: with {few} no skill at choosing among them can be shown"
     differences = given.differences
     learned = {name: differences[name] for name in LEARNED_BASELINES if name in differences}
     if not learned:
-        return "not asked: no learned baselines have been trained"
+        return f"not asked: {stale if given.stale else 'no learned baselines have been trained'}"
     as_good = [spelled(name) for name, each in learned.items() if not _bound(each) > 0]
     if as_good:
         does = "is simpler and does" if len(as_good) == 1 else "are simpler and do"
         return f"does not earn its place against {', '.join(as_good)}, which {does} as well"
     missing = [spelled(name) for name in LEARNED_BASELINES if name not in learned]
     if missing:
-        return f"not decided: better than those trained, not yet compared with {', '.join(missing)}"
+        why = f", for {stale}" if given.stale else ""
+        return f"not decided: better than the others, not compared with {', '.join(missing)}{why}"
     return "earns its place: better than every learned baseline"

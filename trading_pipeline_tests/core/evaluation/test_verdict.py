@@ -127,6 +127,30 @@ def test_the_network_is_not_asked_about_where_another_model_trades():
     assert said == "not asked: the scores that were traded are those of LightGBM"
 
 
+def test_the_network_is_not_asked_about_where_no_skill_can_be_shown():
+    """Of seven symbols every score is the market's: equal books say nothing of the models."""
+    books = dict.fromkeys(LEARNED_BASELINES, CLOSE)
+    said = reach_verdict(replace(evidence(**books), symbols=7)).network
+    assert said == (
+        "not asked: with fewer than 8 symbols no skill at choosing among them can be shown"
+    )
+    said = reach_verdict(replace(evidence(**books), symbols=8)).network
+    assert said.startswith("does not earn its place against ridge, ")
+
+
+def test_learned_baselines_that_are_out_of_date_are_named():
+    """They were trained, and what they say is of other bars than those traded."""
+    given = replace(evidence(), stale=("ridge", "lightgbm"))
+    assert reach_verdict(given).network == (
+        "not asked: the predictions of ridge, LightGBM are not up to date"
+    )
+    given = replace(evidence(ridge=CLEAR, ridge_lags=CLEAR, lstm=CLEAR), stale=("lightgbm",))
+    assert reach_verdict(given).network == (
+        "not decided: better than the others, not compared with LightGBM, "
+        "for the predictions of LightGBM are not up to date"
+    )
+
+
 @pytest.mark.parametrize(
     ("bounds", "says"),
     [
@@ -141,7 +165,7 @@ def test_the_network_is_not_asked_about_where_another_model_trades():
         ),
         (
             {"ridge": CLEAR, "ridge_lags": CLEAR},
-            "not decided: better than those trained, not yet compared with LightGBM, LSTM",
+            "not decided: better than the others, not compared with LightGBM, LSTM",
         ),
     ],
 )
