@@ -61,7 +61,7 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster de
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
 bench: $(STAMP) ## time what has to be fast
-	@set -e; for script in $(filter-out benchmarks/learning.py benchmarks/engine_speed.py benchmarks/transfer.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out benchmarks/learning.py benchmarks/engine_speed.py benchmarks/transfer.py benchmarks/volatility_sizing.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 bench-engine: $(STAMP) $(RIVALS_STAMP) ## time the backtest engine beside vectorbt, backtesting.py, backtrader
 	@$(BIN)/python benchmarks/engine_speed.py

@@ -105,7 +105,7 @@ def samples_of(features: NDArray[np.float64], target: NDArray[np.float64]) -> Sa
 def out_of_sample(samples: Samples, seed: int) -> float:
     """Train on the days before the fold; the information coefficient on those of the fold."""
     network, _ = train_network(samples, FOLD, MODEL, TRAINING, cost=0.001, seed=seed)
-    price, _ = heads_on([network], samples, FOLD.test)
+    price, *_ = heads_on([network], samples, FOLD.test)
     return pearson_information_coefficient(price, targets_on(samples, FOLD.test))
 
 
@@ -115,9 +115,9 @@ def with_and_without(seed: int) -> tuple[float, float]:
     for position_state in (True, False):
         model = replace(MODEL, position_state=position_state)
         network, _ = train_network(samples, FOLD, model, TRAINING, cost=0.001, seed=seed)
-        price, position = heads_on([network], samples, FOLD.validation)
+        price, position, _ = heads_on([network], samples, FOLD.validation)
         weight, scale, _ = best_blend(price, position, targets_on(samples, FOLD.validation))
-        price, position = heads_on([network], samples, FOLD.test)
+        price, position, _ = heads_on([network], samples, FOLD.test)
         blend = weight * price + (1 - weight) * scale * position
         found.append(pearson_information_coefficient(blend, targets_on(samples, FOLD.test)))
     return found[0], found[1]

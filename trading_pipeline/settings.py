@@ -12,7 +12,7 @@ from dataclasses import asdict, fields, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -52,7 +52,7 @@ _OF_SOURCE = {  # settings that only some sources read
     "delay": ("alpaca",),
     "per_minute": ("alpaca",),
 }
-_OF_TRAINING = ("preset", "processes", "device", "precision", "position_state")
+_OF_TRAINING = ("model", "preset", "processes", "device", "precision", "position_state")
 _SECRETS = ("alpaca_key", "alpaca_secret")
 ENV_FILE = ".env"
 
@@ -67,8 +67,6 @@ def months(span: Any) -> Any:
 
 
 Months = Annotated[int, BeforeValidator(months)]
-
-
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
 Calendar = Annotated[str, AfterValidator(canonical_calendar)]
 Url = Annotated[str, AfterValidator(secure_address)]
@@ -126,6 +124,7 @@ class MarketSettings(_Section):
     shortable: bool = False
     horizon: int | None = None  # bars; if not given, usual for calendar and timeframe
     profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
+    model: Literal["network", "ridge", "ridge_lags", "lightgbm", "lstm", "best"] = "network"
     preset: Literal["tiny", "small", "full"] = "small"
     processes: int = Field(default=1, ge=1)  # that share one training, a GPU each if there are any
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")  # to train on
@@ -139,13 +138,14 @@ class MarketSettings(_Section):
     sectors: dict[str, str] = Field(default_factory=dict)  # symbol -> name; else clusters are found
 
     @classmethod
-    def of(cls, market: Market, *, path: Path, preset: str) -> "MarketSettings":
+    def of(cls, market: Market, *, path: Path, preset: str, model: str = "network") -> Self:
         """The entry of a market that was made from a panel."""
         return cls.model_validate(
             {
                 **{name: value for name, value in asdict(market).items() if name != "name"},
                 "path": path,
                 "preset": preset,
+                "model": model,
             }
         )
 

@@ -134,6 +134,10 @@ def test_spans_are_months(span, expected):
         (ALPACA + "per_minute = 0", r"markets\.mine\.per_minute: .* greater than 0"),
         (MARKET + "delay = 0", "`delay` is for alpaca"),
         (ALPACA + 'timeframe = "2d"', r"markets\.mine: timeframe must be one of 1d, 4h"),
+        (
+            MARKET + 'model = "forest"',
+            r"markets\.mine\.model: .*'network', 'ridge', 'ridge_lags', .* or 'best'",
+        ),
         (MARKET + 'preset = "huge"', r"markets\.mine\.preset: .*'tiny', 'small' or 'full'"),
         (MARKET + "processes = 0", r"markets\.mine\.processes: .* greater than or equal to 1"),
         (MARKET + 'device = "gpu"', r"markets\.mine\.device: .* pattern"),
@@ -326,6 +330,8 @@ def test_what_a_training_runs_on_reaches_the_plan():
     assert plan.recipe.training.blocks == 3
     assert plan.recipe.training.precision == "bfloat16"
     assert plan.recipe.model.position_state
+    assert plan.recipe.learner == "network"
+    assert plan_of(read(MARKET + 'model = "best"'), "mine").recipe.learner == "best"
     assert replace(plan, preset="full").recipe.training.blocks == 4
 
 

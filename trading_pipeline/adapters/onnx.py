@@ -51,8 +51,12 @@ def export_onnx(checkpoint: dict[str, Any], folder: Path, name: str) -> list[Pat
     in the files' metadata.
 
     Raises:
-        CheckpointError: the packages of the extra `onnx` are not installed.
+        CheckpointError: the packages of the extra `onnx` are not installed, or it has no networks.
     """
+    if not checkpoint["states"]:
+        raise CheckpointError(
+            "ONNX is for networks, and this is the checkpoint of a rival of theirs"
+        )
     try:
         import onnxscript  # noqa: F401  (torch's exporter needs it, and says so less clearly)
     except ImportError as error:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.cli.options import Capital, MarketName, Preset
+from trading_pipeline.cli.options import Capital, MarketName, Model, Preset
 from trading_pipeline.core.trading.to_dict import to_json
 from trading_pipeline.errors import SettingsError
 
@@ -25,6 +25,7 @@ def explain(
     ] = None,
     market: MarketName = "sample",
     preset: Preset = None,
+    model: Model = None,
     capital: Capital = 100_000.0,
     all_features: Annotated[
         bool, typer.Option("--all-features", help="All features, not the most unusual ones alone.")
@@ -53,7 +54,7 @@ def explain(
     from trading_pipeline.core.learning.dataset import burn_in
 
     stamp, day = _instant(at)
-    run, data, window = _rerun(market, preset, capital)
+    run, data, window = _rerun(market, preset, model, capital)
     k = run.bar(stamp, day)
     found: Any
     if symbol is None:
@@ -88,14 +89,16 @@ def _instant(text: str) -> tuple[Any, bool]:
     return (stamp.tz_localize("UTC") if naive else stamp.tz_convert("UTC")), day
 
 
-def _rerun(name: str, preset: str | None, capital: float) -> tuple[Any, Any, int]:
+def _rerun(
+    name: str, preset: str | None, model: str | None, capital: float
+) -> tuple[Any, Any, int]:
     """The strategy run again, the dataset it was decided on, and the bars of a window."""
     from trading_pipeline.adapters.terminal import working
     from trading_pipeline.core.backtest.rerun import Rerun
     from trading_pipeline.definitions import home_of, plan_of
     from trading_pipeline.steps.freshness import predicted
 
-    settings = settings_of(name, preset)
+    settings = settings_of(name, preset, model)
     plan = plan_of(settings, name)
     home = home_of(settings)
     with working(f"{name}: the strategy once more"):

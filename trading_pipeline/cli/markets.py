@@ -5,16 +5,20 @@ from typing import Any
 from trading_pipeline.errors import SettingsError
 
 
-def settings_of(market: str | None = None, preset: str | None = None) -> Any:
-    """All settings; of the market, if one is named, with the preset that is asked for."""
+def settings_of(
+    market: str | None = None, preset: str | None = None, model: str | None = None
+) -> Any:
+    """All settings; of the market, if one is named, with the preset and model asked for."""
     from trading_pipeline.settings import Settings
 
     settings = Settings.read()
     if market is not None:
         settings.market(market)
-    if market is None or preset is None:
+    asked = {"preset": preset, "model": model}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if market is None or not asked:
         return settings
-    entry = settings.markets[market].model_copy(update={"preset": preset})
+    entry = settings.markets[market].model_copy(update=asked)
     return settings.model_copy(update={"markets": {**settings.markets, market: entry}})
 
 

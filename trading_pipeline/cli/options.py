@@ -30,6 +30,14 @@ def known_preset(preset: str | None) -> str | None:
     return preset
 
 
+def _known_model(model: str | None) -> str | None:
+    from trading_pipeline.core.model.config import MODELS
+
+    if model not in (None, *MODELS):
+        raise SettingsError(f"--model must be one of {', '.join(MODELS)}, was {model!r}")
+    return model
+
+
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
 DataPath = Annotated[
     Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
@@ -48,6 +56,13 @@ Preset = Annotated[
     typer.Option(
         callback=known_preset,
         help="Size of the network and its budget: tiny (minutes), small (CPU), full (GPU).",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        callback=_known_model,
+        help="What trades: network, ridge, ridge_lags, lightgbm, lstm, or best on validation.",
     ),
 ]
 Capital = Annotated[

@@ -23,6 +23,7 @@ def panel_settings(
     out: Path | None,
     market: str | None,
     preset: str | None,
+    model: str | None,
     calendar: str | None,
     strict: bool,
 ) -> tuple[Any, str]:
@@ -35,7 +36,9 @@ def panel_settings(
     template = settings.market(market) if market else None
     bars = read_panel(data_path, strict, calendar, template).bars
     name = market_name(data_path.resolve().stem)
-    size = preset or (settings.markets[market].preset if market else "small")
+    known = settings.markets[market] if market else None
+    size = preset or (known.preset if known else "small")
+    trader = model or (known.model if known else "network")
     made, notes = market_of_panel(
         bars,
         name,
@@ -45,7 +48,7 @@ def panel_settings(
         where=str(data_path),
     )
     home = (out or Path("walk-forward") / name).absolute()
-    entry = MarketSettings.of(made, path=data_path.absolute(), preset=size)
+    entry = MarketSettings.of(made, path=data_path.absolute(), model=trader, preset=size)
     for note in notes:
         say(f"note: {note}")
     config = settings.for_panel(home, name, entry)

@@ -13,6 +13,7 @@ from trading_pipeline.cli.options import (
     Capital,
     DataPath,
     MarketName,
+    Model,
     Preset,
     Strict,
 )
@@ -20,21 +21,21 @@ from trading_pipeline.cli.panel import panel_settings
 from trading_pipeline.cli.runner import running
 
 
-def demo(preset: Preset = None, capital: Capital = 100_000.0) -> None:
+def demo(preset: Preset = None, model: Model = None, capital: Capital = 100_000.0) -> None:
     """Run the whole chain on four real US shares, and say honestly what came out.
 
     Downloads nothing: the bars come with a Python package. Bars, features, a model for every year,
     predictions, backtest, report. A second run does only what is not up to date.
     """
-    _chain(settings_of("sample", preset), "sample", capital, next_steps=True)
+    _chain(settings_of("sample", preset, model), "sample", capital, next_steps=True)
 
 
-def train(market: MarketName = "sample", preset: Preset = None) -> None:
+def train(market: MarketName = "sample", preset: Preset = None, model: Model = None) -> None:
     """Train a model for every walk-forward fold that lacks one, and predict the fold with it.
 
     A model sees nothing of the fold it is asked about, nor of what comes after.
     """
-    with running(settings_of(market, preset), market) as (run, plan):
+    with running(settings_of(market, preset, model), market) as (run, plan):
         from trading_pipeline.defs import runs
 
         done = runs.train(run, plan)
@@ -49,10 +50,13 @@ def _brought(jobs: list[str]) -> str:
 
 
 def backtest(
-    market: MarketName = "sample", preset: Preset = None, capital: Capital = 100_000.0
+    market: MarketName = "sample",
+    preset: Preset = None,
+    model: Model = None,
+    capital: Capital = 100_000.0,
 ) -> None:
     """Trade the out-of-sample predictions with costs and risk rules, and write the report."""
-    with running(settings_of(market, preset), market) as (run, plan):
+    with running(settings_of(market, preset, model), market) as (run, plan):
         from trading_pipeline.defs import runs
 
         with working(f"{market}: backtest"):
@@ -70,6 +74,7 @@ def walk_forward(
     ] = None,
     calendar: CalendarName = None,
     preset: Preset = None,
+    model: Model = None,
     capital: Capital = 100_000.0,
     strict: Strict = False,
 ) -> None:
@@ -80,7 +85,7 @@ def walk_forward(
     slippage, and a short history shrinks the spans (and says so). The calendar is the one that
     fits the days of the bars, unless --calendar or --market names it.
     """
-    settings, name = panel_settings(data_path, out, market, preset, calendar, strict)
+    settings, name = panel_settings(data_path, out, market, preset, model, calendar, strict)
     os.environ.pop("DAGSTER_HOME", None)  # a panel of one's own has an instance of its own
     _chain(settings, name, capital)
 

@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+LAGS_PER_HORIZON = 4  # of a mean: twice the overlap and twice again; shorter windows cover less
+LEAST_DATES = 20  # of fewer, an error cannot be told
+
 
 def long_run_variance(series: NDArray[np.float64], lags: int) -> float:
     """Variance of sqrt(T) times the mean of a dependent series (T,), >= 0.
@@ -23,3 +26,24 @@ def critical_value(share: float) -> float:
     Vogelsang, Econometric Theory 21 (2005), table 1, Bartlett, 97.5 %.
     """
     return 1.96 + 2.9694 * share + 0.4160 * share**2 - 0.5324 * share**3
+
+
+def mean_and_reach(dates: NDArray[np.float64], horizon: int) -> tuple[float, float]:
+    """Mean of what is known of dates (T,), and half the width of its 95 % interval.
+
+    Mean - reach is a one-sided bound at 97.5 %. Newey-West variance with 4 h lags, and the critical
+    values of such a lag window.
+
+    Args:
+        dates: one number a date, oldest first, of outcomes that reach over `horizon` bars; NaN
+            dates are left out.
+
+    Returns:
+        NaN both where fewer than 20 dates are known.
+    """
+    known = dates[np.isfinite(dates)]
+    if len(known) < LEAST_DATES:
+        return float("nan"), float("nan")
+    lags = min(LAGS_PER_HORIZON * horizon, len(known) - 1)
+    error = np.sqrt(long_run_variance(known, lags) / len(known))
+    return float(known.mean()), float(critical_value(lags / len(known)) * error)

@@ -9,10 +9,13 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.assets.rivals import rival_asset
 from trading_pipeline.defs.partitions import days, folds
+from trading_pipeline.steps.plan import Plan
 
 BY_DAY = ("raw_bars", "corporate_actions", "features")
 BY_FOLD = ("model_checkpoint", "predictions")
+RIVALS = "rivals"  # stands for the predictions of all rivals of a plan
 
 
 # name: (what it makes, by what it is partitioned, what it is for)
@@ -23,34 +26,48 @@ _JOBS = {
         days,
         "A night: bars, checks, features, and a production model retrained on all of it.",
     ),
-    "train": (BY_FOLD, folds, "One fold: its checkpoint and what that predicts out of sample."),
+    "train": (
+        (*BY_FOLD, RIVALS),
+        folds,
+        "One fold: its checkpoint and what that predicts out of sample.",
+    ),
     "retrain": (
-        (*BY_FOLD, "backtest_report"),
+        (*BY_FOLD, RIVALS, "backtest_report"),
         folds,
         "A fold that has become possible: checkpoint, predictions, report.",
     ),
-    "predict": (("predictions",), folds, "A fold whose bars were changed, with the model it has."),
+    "predict": (
+        ("predictions", RIVALS),
+        folds,
+        "A fold whose bars were changed, with the model it has.",
+    ),
     "refresh": (
-        ("predictions", "backtest_report"),
+        ("predictions", RIVALS, "backtest_report"),
         folds,
         "The running fold has new bars: predictions and report.",
     ),
+    "rivals": ((RIVALS,), folds, "One fold: what the rivals of its model predict."),
     "backtest": (("backtest_report",), None, "The report, from the predictions that there are."),
     "production": (("production_model",), None, "A model of all data so far, for live trading."),
 }
 
 
 def job_name(market: Market, job: str) -> str:
-    """`job` is one of download, nightly, train, retrain, predict, refresh, backtest, production."""
+    """`job` is one of download, nightly, train, retrain, predict, refresh, rivals, backtest,
+    production."""
     return f"{market.name}_{job}"
 
 
-def asset_jobs(market: Market) -> dict[str, UnresolvedAssetJobDefinition]:
+def asset_jobs(plan: Plan) -> dict[str, UnresolvedAssetJobDefinition]:
     """All asset jobs of a market, by what they are for."""
+    market, rivals = plan.market, tuple(map(rival_asset, plan.rivals))
     return {
         job: dg.define_asset_job(
             job_name(market, job),
-            selection=dg.AssetSelection.assets(*([market.name, asset] for asset in assets)),
+            selection=dg.AssetSelection.assets(
+                *([market.name, asset] for asset in assets if asset != RIVALS),
+                *([market.name, asset] for asset in rivals if RIVALS in assets),
+            ),
             partitions_def=partitions(market) if partitions else None,
             description=description,
         )

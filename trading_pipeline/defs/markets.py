@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from trading_pipeline.defs.assets import features, market, models, report
+from trading_pipeline.defs.assets import features, market, models, report, rivals
 from trading_pipeline.defs.checks import features as feature_checks
 from trading_pipeline.defs.checks import market as market_checks
 from trading_pipeline.defs.checks import models as model_checks
@@ -16,7 +16,7 @@ from trading_pipeline.steps.plan import Plan
 
 def market_definitions(plan: Plan) -> dg.Definitions:
     """Everything that Dagster knows of a market, under its own key prefix and group."""
-    jobs, quality = asset_jobs(plan.market), quality_job(plan.market, market_checks.CHECKS)
+    jobs, quality = asset_jobs(plan), quality_job(plan.market, market_checks.CHECKS)
     return dg.Definitions(
         assets=[
             market.raw_bars(plan.market),
@@ -26,6 +26,7 @@ def market_definitions(plan: Plan) -> dg.Definitions:
             models.model_checkpoint(plan),
             models.predictions(plan),
             models.production_model(plan),
+            rivals.rival_predictions(plan),
             report.backtest_report(plan),
             paper_account(plan.market),
         ],

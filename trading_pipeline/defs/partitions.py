@@ -95,6 +95,22 @@ def training_days(market: Market) -> dg.PartitionMapping:
     )
 
 
+def window_and_fold(market: Market) -> dg.PartitionMapping:
+    """From a fold to its own days and those that its model may have learned from."""
+    spans = market.walk_forward
+    back = -(-spans.window // spans.test)
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-back, allow_nonexistent_upstream_partitions=True
+    )
+
+
+def window_before_and_fold() -> dg.PartitionMapping:
+    """From a fold to its own window and the one that ends where the fold begins."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+
+
 def fold_days() -> dg.PartitionMapping:
     """From a fold to its own days."""
     return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)

@@ -30,6 +30,7 @@ from trading_pipeline.steps.freshness import (
     lacking,
     missing_days,
     report_is_current,
+    without_rivals,
 )
 from trading_pipeline.steps.home import Home, Sources
 from trading_pipeline.steps.inputs import read_panel
@@ -247,6 +248,8 @@ def train(run: Runner, plan: Plan) -> dict[str, str]:
     lacks = lacking(run.home, plan, read_panel(run.home, plan.market))
     for key, lack in lacks.items():
         run.run(job_name(plan.market, lack.job), partition_key=key)
+    for key in without_rivals(run.home, plan, read_panel(run.home, plan.market)):
+        run.run(job_name(plan.market, "rivals"), partition_key=key)
     return {key: lack.job for key, lack in lacks.items()}
 
 

@@ -26,15 +26,26 @@ from trading_pipeline.core.evaluation.backtest import (
     warnings_of,
 )
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
+from trading_pipeline.core.evaluation.heads import Comparison, Outcomes, Windows, compare_heads
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
+from trading_pipeline.core.evaluation.verdict import spelled
 from trading_pipeline.core.features.catalog import CATALOG
+from trading_pipeline.core.learning.checkpoint import targets_of
 from trading_pipeline.core.learning.dataset import Dataset
-from trading_pipeline.core.learning.targets import Targets, make_targets
+from trading_pipeline.core.learning.inference import MODEL
+from trading_pipeline.core.learning.targets import Targets
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.set_aside import lines_of
-from trading_pipeline.steps.freshness import leaks_of, predicted, report_hashes
+from trading_pipeline.steps.freshness import (
+    leaks_of,
+    predicted,
+    report_hashes,
+    rivals_with,
+    stale_rivals,
+)
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of
 from trading_pipeline.steps.plan import Plan
@@ -61,12 +72,15 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
     data, folds = predicted(home, plan, leaking=True)
     market, panel = plan.market, data.panel
     predictions, aside = home.predictions(market).read(folds), home.bars(market).set_aside()
-    backtest = run_backtest(panel, predictions, data.eligible, market, capital)
+    learned = rivals_of(home, plan, data, folds)
+    backtest = run_backtest(panel, predictions, data.eligible, market, capital, learned=learned)
     check_days(market, backtest.strategy.timestamps)
-    targets = make_targets(panel, data.sigma, data.eligible, market.horizon)
+    targets = targets_of(data, plan.recipe)
     hashes = report_hashes(home, plan, data, folds, capital)
     trials, sharpes = _journal(home, market, backtest, hashes["config_hash"])
     holdings = holdings_of(backtest.strategy)
+    possible = folds_of(panel, plan.recipe)
+    history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
     summary = evaluate(
         EvaluationInputs(
             market=market,
@@ -81,16 +95,45 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             warnings=[*lines_of(aside), *warnings_of(panel, backtest, market)],
             hashes=hashes,
             leaks=leaks_of(home, plan, folds),
+            model=plan.model,
+            choices=choices_of(home, plan, folds),
+            stale=stale_rivals(home, plan, learned),
             holdings=holdings,
             without_rules=backtest.without_rules,
+            heads=heads_of(panel, predictions, outcomes_of(data, targets), history.folds, market),
         )
     )
-    possible = folds_of(panel, plan.recipe)
-    history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
     series = report_series(backtest, predictions, holdings, market)
     diagnostics = diagnose(history, CATALOG)
     files = write_report(home.report(market), summary, series, diagnostics, aside)
     return Evaluated(summary, series, diagnostics, aside, files)
+
+
+def rivals_of(home: Home, plan: Plan, data: Dataset, folds: list[str]) -> dict[str, pd.DataFrame]:
+    """Predictions of the rivals that have predicted all of these folds, by name."""
+    return {
+        model: home.beside(model).predictions(plan.market).read(folds)
+        for model in rivals_with(home, plan, data.panel, folds)
+    }
+
+
+def heads_of(
+    panel: Panel, predictions: pd.DataFrame, outcomes: Outcomes, windows: Windows, market: Market
+) -> list[Comparison]:
+    """Every head of the network where it predicted: a rival's are the obvious answers themselves.
+
+    Arguments as of `compare_heads`; none where the network predicted nothing.
+    """
+    own = predictions[predictions["model"] == MODEL]
+    return compare_heads(panel, own, outcomes, windows, market) if len(own) else []
+
+
+def choices_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, str]:
+    """By fold, which model validation chose and why; {} where there was nothing to choose."""
+    if plan.model != "best":
+        return {}
+    choices = {key: home.checkpoints(plan.market).read(key)["choice"] for key in folds}
+    return {key: f"{spelled(each['name'])}: {each['reason']}" for key, each in choices.items()}
 
 
 def _journal(
@@ -131,6 +174,18 @@ def report_series(
         turnover=result.turnover,
         earnings=holdings.earnings,
         days_per_year=market.days_per_year,
+    )
+
+
+def outcomes_of(data: Dataset, targets: Targets) -> Outcomes:
+    """What came true, as the comparison of the heads takes it."""
+    return Outcomes(
+        price=targets.price,
+        direction=targets.direction,
+        next_return=targets.next_return,
+        volatility=targets.volatility,
+        risk=targets.risk,
+        sigma=data.sigma,
     )
 
 

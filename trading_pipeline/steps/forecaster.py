@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid
+from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid, volatilities
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold
@@ -32,9 +32,11 @@ class Forecaster:
         the session, if there are any: they are evidence to size by."""
         self.panel, self.market, self.folds, self.load = panel, market, folds, load
         self.history = np.full(panel.close.shape, np.nan)  # (T, N) scores
+        self.volatility = self.history.copy()  # that was forecast
         self.half_life = np.full(len(panel.timestamps), np.nan)
         if history is not None:
             self.history, self.half_life = score_grid(panel, history), half_lives(panel, history)
+            self.volatility = volatilities(panel, history)
         self.groups = groups_of(panel, market)  # of each month by what came before it
         self.fold: Fold | None = None
         self.predictor: Predictor | None = None
@@ -54,7 +56,8 @@ class Forecaster:
         assert self.predictor is not None
         data = self._dataset(row)
         for earlier in range(self.next_row, row + 1):
-            self.history[earlier] = self.predictor.step(data, earlier).score
+            said = self.predictor.step(data, earlier)
+            self.history[earlier], self.volatility[earlier] = said.score, said.volatility
             if data.eligible[earlier].any():  # else the table has no row that would say it
                 self.half_life[earlier] = self.predictor.calibration.half_life
         self.next_row = row + 1
@@ -70,6 +73,7 @@ class Forecaster:
             prepared,
             self.history[known],
             self.half_life[known],
+            self.volatility[known],
             data.eligible,
             self.groups[known],
             self.market,

@@ -7,7 +7,8 @@ the same whoever made them, in whatever order, and with whatever events on recor
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ from trading_pipeline.core.market.exchanges import (
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import written
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.errors import CheckpointError, EvaluationError, StoreError
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import checkpoint_of, folds_of, read_dataset, span_of
@@ -40,6 +42,8 @@ DAY = "%Y-%m-%d"
 NO_LOOK_AHEAD = "predictions_do_not_look_ahead"  # the check that clears predictions
 BASIS = "basis"  # the part that says which symbols, calendar and span the features are of
 INPUTS = "inputs_hash"  # in report.json: of everything that the report was made from
+# What the columns of predictions mean: since 2 the volatility is one that validation stands by.
+_PREDICTED = 2
 Days = tuple[str, str]  # the first and the last one, YYYY-MM-DD
 
 
@@ -218,26 +222,73 @@ def predictions_fingerprint(panel: Panel, fold: Fold, digest: str) -> str:
     """Equal fingerprints mean equal predictions: checkpoint and all bars up to the fold's last."""
     from trading_pipeline.core.learning.recipe import fingerprint
 
-    return fingerprint(digest, panel.data_hash(fold.test.last + 1))
+    return fingerprint(_PREDICTED, digest, panel.data_hash(fold.test.last + 1))
 
 
-def _lack_of(home: Home, plan: Plan, panel: Panel, fold: Fold) -> Lack | None:
-    key, name, store = fold.key, plan.market.name, home.predictions(plan.market)
-    again = (
-        f"run `trading-pipeline train --market {name}`, or materialize predictions for {key} in "
-        "the web UI"
+def predicted_by(home: Home, plan: Plan, model: str, panel: Panel, fold: Fold) -> bool:
+    """Whether a rival of the plan's model has predicted a fold, and from what is stored now."""
+    return _unpredicted(home.beside(model), replace(plan, model=model), panel, fold) is None
+
+
+def rivals_with(home: Home, plan: Plan, panel: Panel, folds: Iterable[str]) -> list[str]:
+    """The learned baselines, other than the plan's own model, that have predicted these folds."""
+    possible = folds_of(panel, plan.recipe)
+    return [
+        model
+        for model in LEARNED_BASELINES
+        if model != plan.model
+        and all(predicted_by(home, plan, model, panel, possible[key]) for key in folds)
+    ]
+
+
+def stale_rivals(home: Home, plan: Plan, current: Collection[str]) -> list[str]:
+    """The learned baselines with predictions that are not among the `current` ones."""
+    others = (model for model in LEARNED_BASELINES if model not in (plan.model, *current))
+    return [model for model in others if home.beside(model).predictions(plan.market).folds()]
+
+
+def without_rivals(home: Home, plan: Plan, panel: Panel) -> list[str]:
+    """Folds, by key, that not all rivals of the plan have predicted.
+
+    Raises:
+        HistoryTooShort: the bars allow no fold yet.
+    """
+    return [
+        key
+        for key, fold in folds_of(panel, plan.recipe).items()
+        if not all(predicted_by(home, plan, model, panel, fold) for model in plan.rivals)
+    ]
+
+
+def _again(plan: Plan, key: str) -> str:
+    return (
+        f"run `trading-pipeline train --market {plan.market.name}`, or materialize predictions "
+        f"for {key} in the web UI"
     )
+
+
+def _unpredicted(home: Home, plan: Plan, panel: Panel, fold: Fold) -> Lack | None:
+    key, store = fold.key, home.predictions(plan.market)
     try:
         checkpoint_of(home, plan, panel, fold)
     except CheckpointError as error:
         return Lack("train", str(error))
     made_from = predictions_fingerprint(panel, fold, home.checkpoints(plan.market).verify(key))
     if store.fingerprint(key) != made_from:
-        return Lack("predict", f"predictions of fold {key} are missing or out of date; {again}")
+        why = f"predictions of fold {key} are missing or out of date; {_again(plan, key)}"
+        return Lack("predict", why)
     try:
         store.read([key])
     except StoreError as error:  # its rows are damaged, though what it was made from can be read
         return Lack("predict", str(error))
+    return None
+
+
+def _lack_of(home: Home, plan: Plan, panel: Panel, fold: Fold) -> Lack | None:
+    if lack := _unpredicted(home, plan, panel, fold):
+        return lack
+    key, name, store = fold.key, plan.market.name, home.predictions(plan.market)
+    again = _again(plan, key)
     uncleared = f"predictions of {name}, fold {key}, are not cleared: check {NO_LOOK_AHEAD}"
     passed = store.passed(key)
     if passed is None:
@@ -336,4 +387,10 @@ def report_hashes(
     aside = home.bars(plan.market).set_aside()  # the report names them, and what leaks
     named = [content_hash(aside)] if len(aside) else []
     leaks = leaks_of(home, plan, folds)
-    return {**hashes, INPUTS: fingerprint(hashes, capital, *named, *leaks)}
+    rivals = {
+        model: [home.beside(model).predictions(plan.market).fingerprint(key) for key in folds]
+        for model in rivals_with(home, plan, data.panel, folds)
+    }
+    stale = stale_rivals(home, plan, rivals)  # the verdict names them
+    beside = [fingerprint(rivals, *stale)] if rivals or stale else []
+    return {**hashes, INPUTS: fingerprint(hashes, capital, *named, *leaks, *beside)}

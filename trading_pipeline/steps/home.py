@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.sources.source import BarSource
@@ -25,6 +26,12 @@ class Home:
 
     root: str
     ledger_url: str | None = field(default=None, repr=False)
+    model: str = ""  # whose checkpoints and predictions are meant; the market's own, if empty
+
+    def beside(self, model: str) -> Self:
+        """The same home, where checkpoints and predictions are those of a rival of the market's
+        own model: `models/MARKET/MODEL/FOLD.pt`."""
+        return replace(self, model=model)
 
     @property
     def path(self) -> Path:
@@ -42,18 +49,18 @@ class Home:
         return FeatureStore(self.path / "features.duckdb", market.name)
 
     def checkpoints(self, market: Market) -> CheckpointStore:
-        return CheckpointStore(self.path / "models" / market.name)
+        return CheckpointStore(self.path / "models" / market.name / self.model)
 
     def predictions(self, market: Market) -> PredictionStore:
-        return PredictionStore(self.path / "predictions" / market.name)
+        return PredictionStore(self.path / "predictions" / market.name / self.model)
 
     def training_job(self, market: Market, name: str) -> Path:
         """What the processes of a training share, until it is done."""
-        return self.path / "models" / market.name / "unfinished" / name
+        return self.checkpoints(market).folder / "unfinished" / name
 
     def curves(self, market: Market, name: str) -> Path:
         """Where TensorBoard finds the curves of a training."""
-        return self.path / "tensorboard" / market.name / name
+        return self.path / "tensorboard" / market.name / self.model / name
 
     def report(self, market: Market) -> Path:
         return self.path / "reports" / market.name

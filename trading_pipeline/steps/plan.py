@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 
 if TYPE_CHECKING:  # it loads torch, which the code location must not
     from trading_pipeline.core.learning.recipe import Recipe
@@ -14,6 +15,7 @@ class Plan:
     """Whatever is here beside the market is an entry of that name in the market's settings."""
 
     market: Market
+    model: str = "network"  # or a rival of it, or "best": whichever validation chooses
     preset: str = "small"
     nightly: bool = False  # schedule and sensor start by themselves
     processes: int = 1  # that share one training
@@ -32,4 +34,13 @@ class Plan:
         blocks = max(made.training.blocks, self.processes)
         training = replace(made.training, blocks=blocks, precision=self.precision)
         model = replace(made.model, position_state=self.position_state)
-        return replace(made, model=model, training=training)
+        return replace(made, model=model, training=training, learner=self.model)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """What is fitted beside the model of every fold, for the report to compare it with.
+
+        The LSTM costs as much as the whole network of the preset `tiny`, and a tenth of `small`.
+        """
+        dear = ("lstm",) if self.preset == "tiny" and self.model != "best" else ()
+        return tuple(each for each in LEARNED_BASELINES if each not in (self.model, *dear))

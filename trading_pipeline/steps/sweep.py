@@ -19,7 +19,7 @@ from trading_pipeline.adapters.store.trials import (
     panel_identity,
     record_trials,
 )
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
 from trading_pipeline.core.backtest.sweep import Grid, market_under, sweep
 from trading_pipeline.core.evaluation.performance import day_closes
 from trading_pipeline.core.evaluation.sweep import Luck, luck_of, sweep_table
@@ -95,7 +95,8 @@ def sweep_predictions(
     market, own = plan.market, profile_of(plan.market)
     profiles = _with_own(grid.profiles, own)
     score, lasting = score_grid(panel, predictions), half_lives(panel, predictions)
-    basis = Basis.of(panel, score, eligible, market, lasting)
+    forecast = volatilities(panel, predictions)
+    basis = Basis.of(panel, score, eligible, market, lasting, forecast)
     terms = Terms.of(market, capital)
     watch = watching("books")
     swept = sweep(basis, terms, profiles, threads=threads, watch=watch)

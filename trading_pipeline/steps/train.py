@@ -1,7 +1,7 @@
 """Train the model of a fold, or of production: in this process, or in several that share it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shutil import rmtree
 from typing import Any
 
@@ -11,6 +11,7 @@ from trading_pipeline.core.learning import checkpoint as learning
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.walkforward import Fold, production_fold
+from trading_pipeline.core.model.config import CANDIDATES
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import CheckpointError
 from trading_pipeline.steps.freshness import stored_model
@@ -77,13 +78,27 @@ def train_fold(
     watch = host.watching(f"{plan.market.name} {label}: training")
     busy = f"another process trains {plan.market.name} {name}; waiting until it ends"
     with store.one_training(name, lambda: host.warn(busy)):
-        if plan.processes > 1:
+        if plan.model == "best":
+            checkpoint = _best(home, plan, data, fold, name, host)
+        elif plan.processes > 1 and plan.model == "network":
             checkpoint = _in_processes(home, plan, data, fold, name, host)
         else:
             checkpoint = _here(home, plan, data, fold, name, watch)
         digest = store.write(name, checkpoint)
         rmtree(home.training_job(plan.market, name), ignore_errors=True)
     return Trained(checkpoint, digest)
+
+
+def train_beside(
+    home: Home, plan: Plan, model: str, data: Dataset, fold: Fold, name: str, host: Host
+) -> Trained:
+    """The checkpoint of another model than the plan's; the one that there is, if it is of this
+    recipe and these bars."""
+    home, plan = home.beside(model), replace(plan, model=model)
+    kept = stored_model(home, plan, data.panel, fold, name)
+    if kept is not None:
+        return Trained(kept, home.checkpoints(plan.market).verify(name), is_new=False)
+    return train_fold(home, plan, data, fold, name, host, f"{model} of {name}")
 
 
 def checkpoint_faults(home: Home, plan: Plan, names: list[str]) -> list[str]:
@@ -97,6 +112,17 @@ def checkpoint_faults(home: Home, plan: Plan, names: list[str]) -> list[str]:
         except CheckpointError as error:
             faults.append(f"{name}: {error}")
     return faults
+
+
+def _best(
+    home: Home, plan: Plan, data: Dataset, fold: Fold, name: str, host: Host
+) -> dict[str, Any]:
+    """All candidates, each beside the market's own model, and of them the one that is chosen."""
+    candidates = {
+        model: train_beside(home, plan, model, data, fold, name, host).checkpoint
+        for model in CANDIDATES
+    }
+    return learning.best_of(candidates, data, fold, plan.recipe)
 
 
 def _here(

@@ -174,6 +174,10 @@ def test_an_empty_home_says_what_to_run_first(run, folder, command):
         (["download", "--market=nope"], "no market 'nope': "),
         (["walk-forward", "--data-path=panel.parquet", "--market=nope"], "no market 'nope': "),
         (["walk-forward", "--data-path=panel.parquet", "--preset=huge"], "tiny, small or full"),
+        (
+            ["train", "--model=forest"],
+            "--model must be one of network, ridge, ridge_lags, lightgbm",
+        ),
         (["demo", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
         (["train", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
         (["backtest", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),

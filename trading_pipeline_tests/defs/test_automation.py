@@ -8,6 +8,8 @@ import pytest
 
 from trading_pipeline.core.learning.walkforward import fold_starts
 from trading_pipeline.core.market.market import Market, WalkForward
+from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.defs.assets.rivals import rival_asset
 from trading_pipeline.defs.jobs import asset_jobs
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import days, folds, known_days, range_tags
@@ -198,8 +200,15 @@ def _days_of(market, asset, fold):
     return sorted(result.partitions_subset.get_partition_keys())
 
 
+def test_rivals_depend_on_the_days_of_their_window_and_of_their_fold():
+    """Learned from and predicted in one step: what a checkpoint and its predictions need."""
+    fold = folds(LIVE).get_first_partition_key()
+    both = {*_days_of(LIVE, "model_checkpoint", fold), *_days_of(LIVE, "predictions", fold)}
+    assert both == set(_days_of(LIVE, "ridge_predictions", fold))
+
+
 def test_every_asset_is_in_a_job():
-    covered = {name for job in asset_jobs(LIVE).values() for name in _assets_of(job)}
+    covered = {name for job in asset_jobs(Plan(LIVE)).values() for name in _assets_of(job)}
     assert covered >= {
         "raw_bars",
         "corporate_actions",
@@ -208,6 +217,7 @@ def test_every_asset_is_in_a_job():
         "predictions",
         "production_model",
         "backtest_report",
+        *(rival_asset(model) for model in LEARNED_BASELINES),
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
@@ -310,9 +310,10 @@ def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch)
     t, n = np.nonzero(np.isfinite(score))
     history = pd.DataFrame(
         {"timestamp": wide.timestamps[t], "symbol": np.array(wide.symbols)[n], "score": score[t, n],
-         "half_life": 3.0 + t % 7}
+         "half_life": 3.0 + t % 7, "volatility": rng.uniform(0.01, 0.04, len(t))}
     )  # fmt: skip
-    basis = Basis.of(wide, score, able, market, half_lives(wide, history))
+    lasting, forecast = half_lives(wide, history), volatilities(wide, history)
+    basis = Basis.of(wide, score, able, market, lasting, forecast)
     assert 0.25 < basis.evidence.share[-1] < 1, "the panel is made for this"
     forecaster = Forecaster(wide, market, [], {}.__getitem__, history)
     monkeypatch.setattr(

@@ -118,6 +118,17 @@ def rules_sentence(summary: Summary) -> str:
     return f"Rules that moved the Sharpe ratio by more than chance explains: {', '.join(found)}."
 
 
+def heading(name: str) -> str:
+    """A name at the head of a row or a column: 'Buy-and-hold', 'LightGBM'."""
+    text = titled(name)
+    return text[:1].upper() + text[1:]
+
+
+def choice_lines(summary: Summary) -> list[str]:
+    """Which model traded each fold and why, where validation chose it."""
+    return [f"Fold {fold}: {choice}." for fold, choice in summary["choices"].items()]
+
+
 def rule_name(rule: str) -> str:
     """'stop loss', 'Kelly cap'."""
     return titled(rule).replace("kelly", "Kelly")
@@ -127,6 +138,23 @@ def is_beyond_chance(difference: Numbers) -> bool:
     """Whether the interval of a difference leaves out zero."""
     low, high = difference["low"], difference["high"]
     return low is not None and high is not None and not low <= 0 <= high
+
+
+_COMPARED = {
+    "better": "did better than the",
+    "worse": "did worse than the",
+    "no difference shown": "could not be told from the",
+    "not measured": "was not measured against the",
+}
+
+
+def head_sentences(summary: Summary) -> list[str]:
+    """A sentence for each head of the network: what it did better, and worse, than its rivals."""
+    said: dict[str, list[str]] = {}
+    for row in summary["heads"]:
+        words = f"{_COMPARED[row['verdict']]} {row['rival']} ({row['measure']})"
+        said.setdefault(row["head"], []).append(words)
+    return [f"The {head} head {', '.join(each)}." for head, each in said.items()]
 
 
 def summary_text(summary: Summary) -> str:
@@ -143,6 +171,7 @@ def summary_text(summary: Summary) -> str:
         edge_sentence(summary),
         *(line for reason in reasons if reason for line in _wrapped(reason, "  - ")),
         *_wrapped(f"The network: {summary['verdict']['network']}.", ""),
+        *(line for text in choice_lines(summary) for line in _wrapped(text, "  - ")),
         "",
         *_wrapped(percentile_sentence(summary), ""),
         *_wrapped(rules_sentence(summary), ""),
@@ -179,7 +208,7 @@ def _metrics(summary: Summary, names: Sequence[str], baselines: Sequence[str]) -
         others = (summary["baselines"][each][name]["value"] for each in baselines)
         values = [written(name, value) for value in (own["value"], *others)]
         rows.append([METRICS[name].label, values[0], between(name, own), *values[1:]])
-    titles = (titled(name).capitalize() for name in baselines)
+    titles = (heading(name) for name in baselines)
     return _markdown(["", "Strategy", "95 % interval", *titles], rows)
 
 

@@ -38,23 +38,34 @@ class Basis:
         eligible: np.ndarray,
         market: Market,
         half_life: np.ndarray | None = None,
+        volatility: np.ndarray | None = None,
     ) -> Self:
         """The basis of scores (T, N) that were predicted out of sample, and last `half_life` (T,).
+
+        `volatility`: (T, N) that was forecast; NaN, or None for all: σ.
 
         Raises:
             TradingError: no prediction is of a bar of the panel.
         """
         start, stop = scored_rows(score, len(panel.timestamps))
         prepared, groups = prepare(panel), groups_of(panel, market)
-        inputs, evidence = inputs_of(panel, prepared, score, half_life, eligible, groups, market)
+        inputs, evidence = inputs_of(
+            panel, prepared, score, half_life, volatility, eligible, groups, market
+        )
         return cls(
             panel=panel, start=start, stop=stop, prepared=prepared, inputs=inputs, evidence=evidence
         )
 
     @property
     def score(self) -> np.ndarray:
-        """(T, N), NaN where nothing was predicted."""
+        """(T, N) in units of the volatility sized by; NaN where nothing was predicted."""
         return cast(np.ndarray, self.inputs.score)
+
+    @property
+    def volatility(self) -> np.ndarray:
+        """(T, N) of a bar that the strategy is sized by: σ, unless another one was forecast."""
+        own, forecast = self.prepared.volatility, self.inputs.forecast
+        return own if forecast is None else np.where(np.isnan(forecast), own, forecast)
 
     @property
     def eligible(self) -> np.ndarray:
@@ -79,17 +90,18 @@ class Basis:
         )
 
     def trade_baselines(self, terms: Terms) -> dict[str, BacktestResult]:
-        """Every rule baseline with no more than its costs, and some under the profile as well."""
+        """Every rule baseline with no more than its costs, and some under the profile as well.
+
+        None of them knows what a network forecasts.
+        """
         span = Span(self.start, self.stop, terms.bars_per_year)
         weights = {
             name: rule(self.panel, self.eligible, span) for name, rule in RULE_BASELINES.items()
         }
         plain = replace(terms, profile=None)
-        return {
-            name: self.trade(plain, score=None, weights=path) for name, path in weights.items()
-        } | {
-            f"{name}_managed": self.trade(terms, score=None, weights=weights[name])
-            for name in MANAGED
+        bare = replace(self, inputs=replace(self.inputs, score=None, forecast=None))
+        return {name: bare.trade(plain, weights=path) for name, path in weights.items()} | {
+            f"{name}_managed": bare.trade(terms, weights=weights[name]) for name in MANAGED
         }
 
 
@@ -98,20 +110,56 @@ def inputs_of(
     prepared: Prepared,
     score: np.ndarray,
     half_life: np.ndarray | None,
+    volatility: np.ndarray | None,
     eligible: np.ndarray,
     groups: np.ndarray,
     market: Market,
 ) -> tuple[Inputs, KellyEvidence]:
-    """What scores are traded by, in a backtest and on paper, and the evidence that sizes them."""
+    """What scores are traded by, in a backtest and on paper, and the evidence that sizes them.
+
+    A forecast volatility sizes in place of σ; where it is σ, none was forecast. Impact and stops
+    are in σ always.
+    """
+    sigma = prepared.volatility
+    if volatility is not None:
+        new = (volatility > 0) & (volatility < np.inf) & (volatility != sigma)
+        volatility = np.where(new, volatility, np.nan)
+        score = in_units_of(volatility, score, sigma)
     inputs = Inputs(
         score=score,
         half_life=half_life,
+        forecast=volatility,
         weights=benchmark_weights(panel, eligible, market),
         eligible=eligible,
         groups=groups,
     )
     evidence = kelly_evidence(panel, prepared, inputs, Terms.of(market, capital=1.0))
     return replace(inputs, kelly=evidence.share), evidence
+
+
+def in_units_of(volatility: np.ndarray, score: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Scores (T, N) that are expected returns in units of σ√h, in units of another volatility.
+
+    What a symbol is expected to return beyond the others, (score - mean) × σ√h, does not depend on
+    how its risk is measured; divided by the better forecast of it, and once more when it becomes a
+    weight, it gives the mean-variance answer, expected return / variance. The mean of a date's
+    scores is the market's and is no reason to prefer a symbol, in whatever unit: it stays. So does
+    every bit of a score without a forecast, which is NaN.
+    """
+    known = np.isfinite(score)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    mean = np.where(known, score, 0.0).sum(axis=1, keepdims=True) / count
+    both = (sigma > 0) & (volatility > 0)  # not where it is NaN: none was forecast
+    ratio = np.divide(sigma, volatility, out=np.ones_like(score), where=both)
+    converted: np.ndarray = score + np.where(known, score - mean, 0.0) * (ratio - 1)
+    return converted  # what is infinite stays so, and is refused
+
+
+def volatilities(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
+    """(T, N) volatility of a bar that was forecast; NaN where the table does not say."""
+    if "volatility" not in predictions:
+        return np.full(panel.close.shape, np.nan)
+    return predicted_grid(panel, predictions, "volatility")
 
 
 def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
@@ -125,11 +173,16 @@ def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
     """(T, N) scores of the predictions table, NaN where there is none."""
+    return predicted_grid(panel, predictions, "score")
+
+
+def predicted_grid(panel: Panel, predictions: pd.DataFrame, column: str) -> np.ndarray:
+    """(T, N) of one column of the predictions table, NaN where there is none."""
     grid = np.full(panel.close.shape, np.nan)
     t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
     n = pd.Index(panel.symbols).get_indexer(predictions["symbol"])
     known = (t >= 0) & (n >= 0)
-    grid[t[known], n[known]] = predictions["score"].to_numpy(float)[known]
+    grid[t[known], n[known]] = predictions[column].to_numpy(float)[known]
     return grid
 
 

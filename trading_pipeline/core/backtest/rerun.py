@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid
+from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -44,7 +44,8 @@ class Rerun:
     ) -> Self:
         """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
         score, lasting = score_grid(panel, predictions), half_lives(panel, predictions)
-        basis = Basis.of(panel, score, eligible, market, lasting)
+        forecast = volatilities(panel, predictions)
+        basis = Basis.of(panel, score, eligible, market, lasting, forecast)
         result = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,

@@ -1,5 +1,7 @@
 """From the results of a backtest to the inputs of its evaluation."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -51,18 +53,24 @@ def coefficient_table(
     """Information coefficients of each scored date; None if there is none.
 
     Columns: date; ic, of the scores; minus_sigma, momentum, reversal, of what needs no model, on
-    the same symbols; beyond, of the scores without what the three explain of them.
+    the same symbols; beyond, of the scores without what the three explain of them; and those of the
+    learned baselines that were traded, by their names.
 
     Args:
         target: (T, N), what came true, in units of sigma sqrt(h); NaN where it is not known yet.
     """
     rows = slice(backtest.start, backtest.stop)
     score, truth = backtest.score[rows], target[rows]
-    simple = {
-        name: np.where(np.isfinite(score), values[rows], np.nan)
-        for name, values in simple_scores(panel, market).items()
-    }
-    scores = {"ic": score, **simple, "beyond": without(score, list(simple.values()))}
+
+    def on_the_same(others: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        return {
+            name: np.where(np.isfinite(score), values[rows], np.nan)
+            for name, values in others.items()
+        }
+
+    simple = on_the_same(simple_scores(panel, market))
+    beyond = without(score, list(simple.values()))
+    scores = {"ic": score, **simple, "beyond": beyond, **on_the_same(backtest.learned)}
     table = pd.DataFrame(
         {name: information_coefficients(each, truth) for name, each in scores.items()}
     )
@@ -105,9 +113,7 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
     if len(panel.symbols) < 20:
         few = f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
         if len(panel.symbols) < MIN_CROSS_SECTION:
-            few += (
-                ": below 8 the network's scores are the market's alone, and the benchmark is held"
-            )
+            few += ": below 8 every score is the market's alone, and the benchmark is held"
         warnings.append(few)
     warnings.append(_sizing(backtest, market))
     warnings += [

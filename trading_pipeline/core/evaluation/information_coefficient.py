@@ -12,10 +12,8 @@ from scipy.special import ndtri
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.metrics import Floats
-from trading_pipeline.core.long_run import critical_value, long_run_variance
+from trading_pipeline.core.long_run import mean_and_reach
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
-
-_LAGS_PER_HORIZON = 4  # twice the overlap and twice again: shorter windows cover less
 
 
 def information_coefficients(score: Floats, target: Floats) -> Floats:
@@ -75,12 +73,7 @@ def mean_information_coefficient(coefficients: Floats, horizon: int) -> Estimate
     Returns:
         NaN throughout when fewer than 20 dates have a coefficient ('not available').
 
-    Newey-West variance with 4 h lags, and the critical values of such a lag window.
+    The interval is that of `mean_and_reach`.
     """
-    known = coefficients[np.isfinite(coefficients)]
-    if len(known) < 20:
-        return Estimate(float("nan"))
-    lags = min(_LAGS_PER_HORIZON * horizon, len(known) - 1)
-    reach = critical_value(lags / len(known)) * np.sqrt(long_run_variance(known, lags) / len(known))
-    mean = float(known.mean())
-    return Estimate(mean, max(mean - reach, -1.0), min(mean + reach, 1.0))
+    mean, reach = mean_and_reach(coefficients, horizon)
+    return Estimate(mean, *np.clip([mean - reach, mean + reach], -1.0, 1.0).tolist())

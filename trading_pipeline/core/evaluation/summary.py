@@ -14,6 +14,7 @@ from trading_pipeline.core.evaluation.confidence import (
     interval,
     resampled_dates,
 )
+from trading_pipeline.core.evaluation.heads import Comparison
 from trading_pipeline.core.evaluation.information_coefficient import mean_information_coefficient
 from trading_pipeline.core.evaluation.metrics import PAIRED, Floats, annual_return, sharpe
 from trading_pipeline.core.evaluation.performance import (
@@ -61,6 +62,10 @@ class EvaluationInputs:
     hashes: Mapping[str, str] = field(default_factory=dict)
     leaks: Sequence[str] = ()  # findings of the leakage checks
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
+    model: str = "network"  # that made the scores, of `MODELS`
+    choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
+    stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
+    heads: Sequence[Comparison] = ()  # of the network, each beside its rivals
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
     replications: int = 1000
     seed: int = 0
@@ -130,6 +135,8 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     return {
         "market": inputs.market.name,
         "period": _period(inputs, days),
+        "model": inputs.model,
+        "choices": dict(inputs.choices),
         "verdict": reach_verdict(_verdict_inputs(inputs, daily, paired)).to_dict(),
         "benchmark": inputs.benchmark,
         "paired": {name: _to_dicts(differences) for name, differences in paired.items()},
@@ -137,6 +144,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "strategy": _to_dicts(strategy),
         "baselines": {name: _to_dicts(estimates(sampled[name], resampling)) for name in baselines},
         "information_coefficients": _to_dicts(coefficients),
+        "heads": [each.to_dict() for each in inputs.heads],
         "scoreboard": scoreboard(strategy, inputs.market.profile, days),
         **portfolio(
             inputs.timestamps,
@@ -227,6 +235,9 @@ def _verdict_inputs(
         trials=inputs.trials,
         trial_sharpes=np.asarray(inputs.trial_sharpes or [], dtype=np.float64) / per_day,
         leaks=inputs.leaks,
+        model=inputs.model,
+        symbols=len(inputs.market.symbols),
+        stale=inputs.stale,
     )
 
 

@@ -20,8 +20,9 @@ from trading_pipeline.core.evaluation.significance import (
     probabilistic_sharpe,
     trial_variance,
 )
+from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 
-LEARNED_BASELINES = ("ridge", "lightgbm", "lstm")
 MINIMUM_DAYS = 250
 MINIMUM_DEFLATED_SHARPE = 0.95
 _FOREVER = 36_500  # days; beyond a hundred years 'needs N more days' is not advice
@@ -37,6 +38,9 @@ class VerdictInputs:
     trials: int | None  # distinct (configuration, panel) ones; None is unknown
     trial_sharpes: Floats  # per day, of the trials that are known
     leaks: Sequence[str]  # what the leakage checks found
+    model: str = "network"  # whose scores the strategy trades
+    symbols: int = MIN_CROSS_SECTION  # of the market
+    stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +59,24 @@ class Verdict:
         return asdict(self) | {"reasons": list(self.reasons)}
 
 
+_SPELLED = {
+    "ridge": "ridge",
+    "ridge_lags": "ridge with lags",
+    "lightgbm": "LightGBM",
+    "lstm": "LSTM",
+    "best": "the best on validation",
+}
+
+
+def spelled(model: str) -> str:
+    """A model as a sentence says it: LightGBM, ridge with lags."""
+    return _SPELLED.get(model, model)
+
+
 def titled(name: str) -> str:
-    """A name as a sentence says it: buy-and-hold, equal weight (managed)."""
+    """A name as a sentence says it: buy-and-hold, equal weight (managed), LightGBM."""
+    if name in _SPELLED:
+        return _SPELLED[name]
     bare = name.removesuffix("_managed")
     return bare.replace("_and_", "-and-").replace("_", " ") + " (managed)" * (bare != name)
 
@@ -89,7 +109,7 @@ def reach_verdict(given: VerdictInputs) -> Verdict:
     ]
     return Verdict(
         edge="not proven" if reasons else "proven",
-        network=_network(given.differences),
+        network=_network(given),
         reasons=tuple(reasons),
         needs_days=_needs_days(given, rules, active) if reasons else None,
         hardest_baseline=hardest,
@@ -180,14 +200,24 @@ def _needs_days(
     return int(more) if 0 < more < _FOREVER else None
 
 
-def _network(differences: Mapping[str, Estimate]) -> str:
+def _network(given: VerdictInputs) -> str:
+    """Whether the network's book beats that of every learned baseline; why that is not asked."""
+    stale = f"the predictions of {', '.join(map(spelled, given.stale))} are not up to date"
+    if given.model != "network":
+        return f"not asked: the scores that were traded are those of {spelled(given.model)}"
+    if given.symbols < MIN_CROSS_SECTION:
+        few = f"fewer than {MIN_CROSS_SECTION} symbols"
+        return f"not asked: with {few} no skill at choosing among them can be shown"
+    differences = given.differences
     learned = {name: differences[name] for name in LEARNED_BASELINES if name in differences}
     if not learned:
-        return "not evaluated: learned baselines are not part of this report"
-    as_good = [name for name, difference in learned.items() if not _bound(difference) > 0]
+        return f"not asked: {stale if given.stale else 'no learned baselines have been trained'}"
+    as_good = [spelled(name) for name, each in learned.items() if not _bound(each) > 0]
     if as_good:
-        return f"does not earn its place: {', '.join(as_good)} does as well"
-    missing = [name for name in LEARNED_BASELINES if name not in learned]
+        does = "is simpler and does" if len(as_good) == 1 else "are simpler and do"
+        return f"does not earn its place against {', '.join(as_good)}, which {does} as well"
+    missing = [spelled(name) for name in LEARNED_BASELINES if name not in learned]
     if missing:
-        return f"not evaluated: not yet compared with {', '.join(missing)}"
+        why = f", for {stale}" if given.stale else ""
+        return f"not decided: better than the others, not compared with {', '.join(missing)}{why}"
     return "earns its place: better than every learned baseline"

@@ -49,11 +49,22 @@ def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
             f"smoothed over a fifth of the horizon: {before:+.3f} + {alpha:.3f} × ({score:+.3f} "
             f"- {before:+.3f})"
         )
-    says = "what the network says at this close"
     return [
-        SizingStep(name="score", value=score, unit="σ√h", changed=False, text=says),
+        SizingStep(name="score", value=score, unit="σ√h", changed=False, text=_said(run, k, n)),
         SizingStep(name="signal", value=signal, unit="σ√h", changed=signal != score, text=text),
     ]
+
+
+def _said(run: Rerun, k: int, n: int) -> str:
+    """In which unit the score is: σ's, or that of the volatility that the network forecasts."""
+    row, text = run.row(k), "what the network says at this close"
+    forecast, sigma = run.basis.volatility[row, n], run.basis.prepared.volatility[row, n]
+    if forecast == sigma or not math.isfinite(forecast):
+        return text
+    return (
+        f"{text}, in units of the volatility that it forecasts, {forecast:.2%} a bar, where the "
+        f"last 63 bars had {sigma:.2%}; the forecast is the σ of what follows"
+    )
 
 
 def _tilt_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:

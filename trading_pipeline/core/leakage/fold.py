@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid
+from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid, volatilities
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.features.catalog import LOOKBACK, NAMES
 from trading_pipeline.core.leakage.bars import (
@@ -30,7 +30,7 @@ from trading_pipeline.core.leakage.bars import (
 from trading_pipeline.core.leakage.experiment import Examined, Tables, compare, examine, far_apart
 from trading_pipeline.core.leakage.training import examine_fit, examine_training
 from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
-from trading_pipeline.core.learning.inference import Ensemble, HeadValues, Predictor, predict_rows
+from trading_pipeline.core.learning.inference import Heads, HeadValues, Predictor, predict_rows
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.market.market import Market
@@ -120,7 +120,7 @@ class FoldStages:
 
     def __call__(self, bars: pd.DataFrame) -> Tables:
         predictor = Predictor(dict(self.checkpoint))
-        predictor.ensemble = recorder = Recorder(predictor.ensemble)
+        predictor.heads = recorder = Recorder(predictor.heads)
         panel = panel_of(bars, self.symbols)
         features = features_of(panel, self.market.calendar)
         data = Dataset.of(panel, features, predictor.config.n_steps)
@@ -137,12 +137,16 @@ class FoldStages:
         }
 
 
-class Recorder(Ensemble):
-    """An ensemble that records its inputs, as the networks got them."""
+class Recorder:
+    """Heads that record their inputs, as the model got them."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
-        super().__init__(ensemble.networks)
+    def __init__(self, heads: Heads) -> None:
+        self.heads = heads
         self.inputs: list[Array] = []
+
+    def restart(self, n_symbols: int) -> None:
+        """As the heads do."""
+        self.heads.restart(n_symbols)
 
     def step(
         self,
@@ -155,7 +159,7 @@ class Recorder(Ensemble):
         """The same answers; keeps one number a feature: float64 sums of float32 miss no bit."""
         sums = windows.double().sum(dim=1).numpy()
         self.inputs.append(np.column_stack([sums, overnight, intraday, sigma, tradable]))
-        return super().step(windows, overnight, intraday, sigma, tradable)
+        return self.heads.step(windows, overnight, intraday, sigma, tradable)
 
     def table(self, data: Dataset, rows: Rows) -> pd.DataFrame:
         """A row for every date predicted and every symbol."""
@@ -173,8 +177,8 @@ def decisions(data: Dataset, predictions: pd.DataFrame, rows: Rows, market: Mark
     score = score_grid(panel, predictions)
     able = np.vstack([data.eligible[: rows.last + 1], np.zeros((1, score.shape[1]), dtype=bool)])
     prepared, lasting = prepare(panel), half_lives(panel, predictions)
-    groups = groups_of(panel, market)
-    inputs, _ = inputs_of(panel, prepared, score, lasting, able, groups, market)
+    groups, forecast = groups_of(panel, market), volatilities(panel, predictions)
+    inputs, _ = inputs_of(panel, prepared, score, lasting, forecast, able, groups, market)
     result = simulate(
         panel,
         Terms.of(market, CAPITAL),

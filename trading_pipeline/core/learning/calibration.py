@@ -5,7 +5,7 @@ T of any span, N symbols; h is the horizon in bars, σ the volatility of a bar.
 """
 
 from math import log, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.samples import Samples, encode_dates, walk
 from trading_pipeline.core.learning.targets import Targets
-from trading_pipeline.core.learning.validation import pearson_information_coefficient
+from trading_pipeline.core.learning.validation import (
+    coefficients_by_date,
+    pearson_information_coefficient,
+)
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block, stretches_of
-from trading_pipeline.core.long_run import critical_value, long_run_variance
+from trading_pipeline.core.long_run import critical_value, long_run_variance, mean_and_reach
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS
 from trading_pipeline.core.market.market import LONG_RUN_SHARPE, Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
+from trading_pipeline.core.proper_scores import VOLATILITY_FLOOR, qlike
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the price head, that are tried
 # A Sharpe ratio measured over Y years is off by 1 / sqrt(Y); the long-run one may be off by 0.2.
@@ -33,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 
 class Calibration(NamedTuple):
-    """How the price and the position head become one score; plain numbers."""
+    """How the price and the position head become one score, and which volatility is forecast."""
 
     weight: float  # of the price head, in [0, 1]
     position_scale: float  # brings a position to the price head's unit
@@ -41,11 +45,16 @@ class Calibration(NamedTuple):
     slope_error: float  # standard error of the slope before it was shrunk
     market: float  # the market's expected return in units of a symbol's σ√h, >= 0
     half_life: float  # bars after which half of a score's say is gone
+    volatility_weight: float = 0.0  # of the volatility head: 1 where it is surely better, or 0
 
     def score(self, price: Array, position: Array, eligible: Mask) -> Array:
         """Expected return in units of σ√h, all (..., N); the market's alone below 8 eligible."""
         blend = blended(price, position, self.weight, self.position_scale)
         return self.slope * demeaned(blend, eligible) + self.market
+
+    def volatility(self, multiple: Array, sigma: Array) -> Array:
+        """Forecast volatility of a bar: the head's multiple of σ, or σ itself, to the last bit."""
+        return multiple * sigma if self.volatility_weight else sigma
 
 
 def blended(price: Array, position: Array, weight: float, position_scale: float) -> Array:
@@ -140,19 +149,31 @@ def market_score(returns: Array, sigma: Array, market: Market) -> float:
 
 
 def calibrate(
-    networks: list[TradingNetwork], samples: Samples, targets: Targets, fold: Fold, market: Market
-) -> tuple[Calibration, float]:
+    price: Array,
+    position: Array | None,
+    multiple: Array | None,
+    samples: Samples,
+    targets: Targets,
+    fold: Fold,
+    market: Market,
+) -> tuple[Calibration, dict[str, Any]]:
     """The blend of price and position head that does best on validation, calibrated there.
 
+    Args:
+        price, position, multiple: what the heads say on the dates of validation, (L, N), the last
+            of a volatility in units of σ; None: there is no such head.
+
     Returns:
-        The calibration, and the blend's information coefficient.
+        The calibration, and the blend's information coefficients, of all dates and of each.
     """
-    price, position = heads_on(networks, samples, fold.validation)
     rows = slice(fold.validation.first, fold.validation.last + 1)
     known = samples.usable[rows]
     target = np.where(known, targets.price[rows], np.nan)
-    weight, scale, information = best_blend(price, position, target)
-    blend = blended(price, position, weight, scale)
+    realised = np.where(known, targets.volatility[rows], np.nan)
+    weight, scale = 1.0, 0.0
+    if position is not None:
+        weight, scale, _ = best_blend(price, position, target)
+    blend = price if position is None else blended(price, position, weight, scale)
     slope, error = fit_slope(blend, target, market.horizon)
     seen = slice(fold.train.first, fold.validation.last + 1)
     sigma = np.where(samples.usable, samples.sigma.double().cpu().numpy(), np.nan)
@@ -163,27 +184,59 @@ def calibrate(
         slope_error=error,
         market=market_score(targets.market[seen], sigma[seen], market),
         half_life=half_life(blend, known, market.horizon),
-    ), information
+        volatility_weight=float(
+            multiple is not None and forecasts_better(multiple, realised, market.horizon)
+        ),
+    ), {
+        "validation_information": pearson_information_coefficient(blend, target),
+        "validation_coefficients": coefficients_by_date(blend, target).tolist(),
+    }
 
 
-def believe(networks: list[TradingNetwork], samples: Samples, rows: Rows, horizon: int) -> float:
-    """Scale what the encoders add to the price by what validation says of it; the factor, [0, 1].
+def forecasts_better(multiple: Array, realised: Array, horizon: int) -> bool:
+    """Whether a forecast of volatility surely beats σ: the mean gain of its QLIKE, by dates.
 
-    The terms are the few of many that stand out by far; what thousands of weights add to them may
-    be noise, and a slope that is shrunk by its own error tells. Averaged over the networks, which
-    all get the factor.
+    Beaten has to be the best multiple of σ in hindsight, which is no worse than σ itself: a level
+    that is off is no reason to trade by another volatility, for the tilt is scaled to its tracking
+    error as a whole. At a one-sided 97.5 %, with an error that allows for targets that overlap and
+    symbols that move together.
+
+    Args:
+        multiple, realised: (L, N), forecast and what came true as multiples of σ, > 0; NaN where
+            unknown.
     """
-    price, _ = heads_on(networks, samples, rows)
-    target = np.where(
-        samples.usable[rows.first : rows.last + 1],
-        samples.price[rows.first : rows.last + 1].double().cpu().numpy(),
-        np.nan,
-    )
+    realised = np.maximum(realised, VOLATILITY_FLOOR)
+    known = np.isfinite(realised) & np.isfinite(multiple)
+    if not known.any():
+        return False
+    level = np.sqrt(np.mean(realised[known] ** 2))
+    gain = np.where(known, qlike(level, realised) - qlike(multiple, realised), 0.0)
+    count = np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+    mean, reach = mean_and_reach(gain.sum(axis=1) / count, horizon)
+    return mean > reach
+
+
+def believe(
+    networks: list[TradingNetwork], samples: Samples, rows: Rows, horizon: int, price: Array
+) -> Array:
+    """Scale what the encoders add to the price by what validation says of it; the price then.
+
+    Terms stand out by far among many; what thousands of weights add to them may be noise, and a
+    slope that is shrunk by its own error tells. All networks get the factor, in [0, 1].
+
+    Args:
+        rows: of validation.
+        price: (L, N), mean of what the networks say on these rows.
+    """
+    dates = slice(rows.first, rows.last + 1)
+    target = samples.price[dates].double().cpu().numpy()
+    target = np.where(samples.usable[dates], target, np.nan)
     path = np.mean([_terms_on(network, samples, rows) for network in networks], axis=0)
     gain = min(fit_slope(price - path, target - path, horizon)[0], 1.0)
     for network in networks:
         network.answers.gain.fill_(gain)
-    return gain
+    believed: Array = path + gain * (price - path)
+    return believed
 
 
 def _terms_on(network: TradingNetwork, samples: Samples, rows: Rows) -> Array:
@@ -215,14 +268,18 @@ def best_blend(price: Array, position: Array, target: Array) -> tuple[float, flo
     return WEIGHTS[best], scale, scored[best]
 
 
-def heads_on(networks: list[TradingNetwork], samples: Samples, rows: Rows) -> tuple[Array, Array]:
-    """Price and position on consecutive dates, (L, N) each, as predicted: from a flat book on."""
+def heads_on(
+    networks: list[TradingNetwork], samples: Samples, rows: Rows
+) -> tuple[Array, Array, Array]:
+    """Price, position and volatility on consecutive dates, (L, N) each, as predicted: from a flat
+    book on."""
     dates = np.arange(rows.first, rows.last + 1)
     block = Block(slice(rows.first, rows.last + 1), np.arange(samples.usable.shape[1]))
-    price, position = [], []
+    price, position, volatility = [], [], []
     with torch.inference_mode(), threads_for(networks[0].config):
         for network in networks:
             answers = walk(network, samples, block, encode_dates(network, samples, dates))
             price.append(answers.price.double().cpu().numpy())
             position.append(answers.position.double().cpu().numpy())
-    return np.mean(price, axis=0), np.mean(position, axis=0)
+            volatility.append(answers.volatility.double().cpu().numpy())
+    return np.mean(price, axis=0), np.mean(position, axis=0), np.mean(volatility, axis=0)

@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
-from trading_pipeline.core.learning.calibration import Calibration, believe, calibrate
+from trading_pipeline.core.learning.calibration import (
+    Calibration,
+    believe,
+    calibrate,
+    heads_on,
+)
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
-from trading_pipeline.core.learning.recipe import Recipe, fingerprint, training_part
+from trading_pipeline.core.learning.recipe import Recipe, fingerprint, learner_of, training_part
+from trading_pipeline.core.learning.rivals.choice import choose
+from trading_pipeline.core.learning.rivals.rival import Frequencies, fit, from_dict, scores_on
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import Targets, make_targets
@@ -30,7 +37,7 @@ from trading_pipeline.core.learning.training import (
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.config import LEARNED_BASELINES, ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import CheckpointError, TrainingError
@@ -53,7 +60,7 @@ def train_fold(
     ranks: Ranks = ALONE,
     record: Record = unrecorded,
 ) -> dict[str, Any]:
-    """Train a fold's networks on the rows before it; the checkpoint, as plain types and tensors.
+    """Train a fold's model on the rows before it; the checkpoint, as plain types and tensors.
 
     Nothing at or after `fold.test.first` is read: the dataset is cut there first.
 
@@ -63,14 +70,19 @@ def train_fold(
         device: "cpu", "cuda", "cuda:1", ...; the checkpoint is of the CPU all the same.
         ranks: the processes that share the work.
         record: called after every step of every seed, for curves.
+
+    A rival of the network is fitted in a moment, and on the CPU: these arguments are not for it.
     """
     scaler, targets, samples = training_arrays(data, fold, recipe)
-    start = Start.of(samples, fold, recipe.model, recipe.market.horizon)
-    samples = samples.to(_usable_device(device))
-    trained = _train_seeds(samples, fold, recipe, start, on_step, saved or {}, save, ranks, record)
-    networks = [network for network, _ in trained]
-    believe(networks, samples, fold.validation, recipe.market.horizon)
-    calibration, information = calibrate(networks, samples, targets, fold, recipe.market)
+    if recipe.learner in LEARNED_BASELINES:
+        learned = _fit_rival(samples, targets, fold, recipe)
+    else:
+        start = Start.of(samples, fold, recipe.model, recipe.market.horizon)
+        samples = samples.to(_usable_device(device))
+        trained = _train_seeds(
+            samples, fold, recipe, start, on_step, saved or {}, save, ranks, record
+        )
+        learned = _of_networks(trained, samples, targets, fold, recipe)
     stamps = data.panel.timestamps
     return {
         "model": recipe.model.to_dict(),
@@ -81,17 +93,67 @@ def train_fold(
         "catalog_hash": catalog_hash(),
         "symbols": list(data.panel.symbols),
         "scaler": scaler.to_dict(),
-        "calibration": calibration._asdict(),
         "train_start": stamps[fold.train.first].isoformat(),
         "train_end": stamps[fold.validation.last].isoformat(),
         # The last bar that any target touched: the checkpoint is refused for it and all before.
         "last_target": stamps[fold.validation.last + recipe.market.horizon + 1].isoformat(),
-        "metrics": {"validation_information": information},
+        **learned,
+    }
+
+
+def best_of(
+    candidates: Mapping[str, dict[str, Any]], data: Dataset, fold: Fold, recipe: Recipe
+) -> dict[str, Any]:
+    """The checkpoint of the candidate that validation chooses, as one of a recipe of "best"."""
+    metrics = {name: each["metrics"] for name, each in candidates.items()}
+    choice = choose(metrics, recipe.market.horizon)
+    said = {name: each["validation_information"] for name, each in metrics.items()}
+    return {
+        **candidates[choice.name],
+        "recipe": recipe.to_dict(),
+        "fingerprint": model_fingerprint(data.panel, fold, recipe),
+        "choice": {**choice._asdict(), "validation_information": said},
+    }
+
+
+def _of_networks(
+    trained: list[tuple[TradingNetwork, list[Look]]],
+    samples: Samples,
+    targets: Targets,
+    fold: Fold,
+    recipe: Recipe,
+) -> dict[str, Any]:
+    """Entries of a checkpoint of networks."""
+    networks, market = [network for network, _ in trained], recipe.market
+    price, position, multiple = heads_on(networks, samples, fold.validation)
+    price = believe(networks, samples, fold.validation, market.horizon, price)
+    calibration, metrics = calibrate(price, position, multiple, samples, targets, fold, market)
+    return {
+        "calibration": calibration._asdict(),
+        "metrics": metrics,
         "curves": [[asdict(look) for look in looks] for _, looks in trained],
         "states": [
             {name: each.cpu() for name, each in network.state_dict().items()}
             for network in networks
         ],
+    }
+
+
+def _fit_rival(samples: Samples, targets: Targets, fold: Fold, recipe: Recipe) -> dict[str, Any]:
+    """Entries of a checkpoint of a rival of the network."""
+    rival = fit(recipe.learner, samples, fold, recipe.model.n_steps)
+    price = scores_on(rival, samples, fold.validation, recipe.model.n_steps)
+    calibration, metrics = calibrate(price, None, None, samples, targets, fold, recipe.market)
+    return {
+        "calibration": calibration._asdict(),
+        "metrics": metrics,
+        "curves": [],
+        "states": [],
+        "rival": {
+            "name": recipe.learner,
+            "fitted": rival.to_dict(),
+            **Frequencies.of(samples, fold.train)._asdict(),
+        },
     }
 
 
@@ -152,21 +214,26 @@ def training_arrays(data: Dataset, fold: Fold, recipe: Recipe) -> tuple[Scaler, 
     """
     seen = _before(data, fold.test.first)
     scaler = Scaler.fit(seen.grid[fold.train.first : fold.train.last + 1])
-    costs = recipe.market.costs
-    targets = make_targets(
-        seen.panel,
-        seen.sigma,
-        seen.eligible,
-        recipe.market.horizon,
-        band=recipe.training.direction_band,
-        round_trip=2 * (costs.fee + costs.slippage),
-    )
+    targets = targets_of(seen, recipe)
     samples = Samples.of(seen, targets, scaler)
     try:
         sampler_of(samples, fold, recipe.training)
     except TrainingError as error:
         raise TrainingError(f"{error}: {_why_nothing(seen, targets, fold, recipe)}") from error
     return scaler, targets, samples
+
+
+def targets_of(data: Dataset, recipe: Recipe) -> Targets:
+    """What a recipe's heads learn of a dataset."""
+    costs = recipe.market.costs
+    return make_targets(
+        data.panel,
+        data.sigma,
+        data.eligible,
+        recipe.market.horizon,
+        band=recipe.training.direction_band,
+        round_trip=2 * (costs.fee + costs.slippage),
+    )
 
 
 def _why_nothing(data: Dataset, targets: Targets, fold: Fold, recipe: Recipe) -> str:
@@ -199,6 +266,10 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
             "the checkpoint was trained on another feature catalog "
             f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}; "
             "none on either side: another computation of the same names); train it again"
+        )
+    if (trained := learner_of(checkpoint["recipe"])) != recipe.learner:
+        raise CheckpointError(
+            f"the checkpoint's model was {trained} and is {recipe.learner}; train it again"
         )
     ours, theirs = training_part(recipe.to_dict()), training_part(checkpoint["recipe"])
     for section in ("model", "training"):
@@ -242,11 +313,26 @@ def check_schema(checkpoint: Mapping[str, Any]) -> None:
     plain = [each for each in calibration if isinstance(each, float) and isfinite(each)]
     if len(plain) < len(calibration) or min(plain) < 0 or not calibration.half_life > 0:
         raise CheckpointError("holds a calibration with a number that is none, or out of range")
+    if "rival" in checkpoint:
+        _check_rival(checkpoint["rival"])
+        return
     states = checkpoint["states"]
     if not states or len(states) != len(seeds):
         raise CheckpointError(f"holds {len(states)} networks for {len(seeds)} seeds")
     for seed, state in zip(seeds, states, strict=True):
         check_weights(state, config, f"network of seed {seed}")
+
+
+def _check_rival(rival: Mapping[str, Any]) -> None:
+    try:
+        from_dict(rival["name"], rival["fitted"])
+        frequencies = Frequencies(tuple(rival["direction"]), rival["risk"])
+        plain = [*frequencies.direction, frequencies.risk]
+        sound = len(plain) == 4 and all(0 <= each <= 1 for each in plain)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"holds a rival that cannot be read ({error})") from error
+    if not sound:
+        raise CheckpointError("holds frequencies of a rival that are none")
 
 
 def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) -> None:
@@ -291,7 +377,9 @@ def _before(data: Dataset, rows: int) -> Dataset:
     )
 
 
-def seeds_text(checkpoint: dict[str, Any]) -> str:
-    """How large the trained networks are, for people."""
+def size_text(checkpoint: dict[str, Any]) -> str:
+    """How large the trained networks are, or which rival of theirs it is, for people."""
+    if "rival" in checkpoint:
+        return str(checkpoint["rival"]["name"])
     states: list[dict[str, torch.Tensor]] = checkpoint["states"]
     return f"{len(states)} × {sum(value.numel() for value in states[0].values()):,} parameters"

@@ -5,7 +5,7 @@ at a time: a batch of another shape may differ in the last bits, and then in an 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trading_pipeline.core.learning.calibration import Calibration
 from trading_pipeline.core.learning.dataset import Dataset
+from trading_pipeline.core.learning.rivals.rival import Frequencies, Rival, from_dict
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.model.config import ModelConfig
@@ -33,8 +34,8 @@ class Prediction(NamedTuple):
     p_down: Array
     p_flat: Array
     p_up: Array
-    position: Array  # what the network asks for, in [-1, 1]
-    volatility: Array  # forecast, per bar
+    position: Array  # what the model asks for, in [-1, 1]
+    volatility: Array  # forecast, per bar; sigma itself where validation kept it
     risk: Array  # probability of an adverse excursion
     half_life: Array  # bars after which half of the score's say is gone; the same for all
 
@@ -47,6 +48,25 @@ class HeadValues(NamedTuple):
     position: Array
     volatility: Array  # multiple of sigma
     risk: Array
+
+
+class Heads(Protocol):
+    """What answers date after date: an ensemble of networks, or a rival of theirs."""
+
+    def restart(self, n_symbols: int) -> None:
+        """The state at a fold's first decision."""
+        ...
+
+    def step(
+        self,
+        windows: torch.Tensor,
+        overnight: Array,
+        intraday: Array,
+        sigma: Array,
+        tradable: NDArray[np.bool_],
+    ) -> HeadValues:
+        """The next date; see `Ensemble.step`."""
+        ...
 
 
 class Ensemble:
@@ -91,6 +111,37 @@ class Ensemble:
         return _average(outputs)
 
 
+class RivalHeads:
+    """A rival's price, and the obvious answer where it has no opinion.
+
+    Position: the sign of the price. Volatility: σ. Direction and risk: how often in training.
+    """
+
+    def __init__(self, rival: Rival, frequencies: Frequencies) -> None:
+        self.rival, self.frequencies = rival, frequencies
+
+    def restart(self, n_symbols: int) -> None:
+        """Nothing is remembered."""
+
+    def step(
+        self,
+        windows: torch.Tensor,
+        overnight: Array,
+        intraday: Array,
+        sigma: Array,
+        tradable: NDArray[np.bool_],
+    ) -> HeadValues:
+        """The next date; all but the windows, (N, S, F), means nothing to it."""
+        price = self.rival.score(windows)
+        return HeadValues(
+            price=price,
+            probabilities=np.tile(self.frequencies.direction, (len(price), 1)),
+            position=np.sign(price),
+            volatility=np.ones(len(price)),
+            risk=np.full(len(price), self.frequencies.risk),
+        )
+
+
 class Predictor:
     """A checkpoint, ready to predict date after date from its fold's first decision on."""
 
@@ -100,11 +151,13 @@ class Predictor:
         self.scaler = Scaler.from_dict(checkpoint["scaler"])
         self.calibration = Calibration(**checkpoint["calibration"])
         self.last_target = pd.Timestamp(checkpoint["last_target"])
-        self.ensemble = Ensemble([_network(self.config, state) for state in checkpoint["states"]])
+        self.name, self.heads = MODEL, _heads(checkpoint, self.config)
+        if "rival" in checkpoint:
+            self.name = checkpoint["rival"]["name"]
 
     def restart(self, n_symbols: int) -> None:
         """Forget the notional book."""
-        self.ensemble.restart(n_symbols)
+        self.heads.restart(n_symbols)
 
     def step(self, data: Dataset, row: int) -> Prediction:
         """What the model says at the close of `row`; rows must follow one another.
@@ -116,7 +169,7 @@ class Predictor:
         window = data.grid[row - self.config.n_steps + 1 : row + 1]
         scaled = torch.from_numpy(self.scaler.apply(window)).permute(1, 0, 2).contiguous()
         tradable = data.eligible[row]
-        values = self.ensemble.step(
+        values = self.heads.step(
             scaled, data.overnight[row], data.intraday[row], data.sigma[row - 1], tradable
         )
         return _prediction(values, self.calibration, data.sigma[row], tradable)
@@ -142,22 +195,30 @@ def predict_rows(
     predictor.restart(len(data.panel.symbols))
     parts = []
     for row in range(rows.first, rows.last + 1):
-        parts.append(_table(predictor.step(data, row), data, row, fold))
+        prediction = predictor.step(data, row)
+        parts.append(_table(prediction, data, row, {"model": predictor.name, "fold": fold}))
         on_date(row + 1 - rows.first, len(rows))
     return pd.concat(parts, ignore_index=True)
 
 
-def _table(prediction: Prediction, data: Dataset, row: int, fold: str) -> pd.DataFrame:
+def _table(prediction: Prediction, data: Dataset, row: int, named: dict[str, str]) -> pd.DataFrame:
     chosen = np.flatnonzero(data.eligible[row])
     order = chosen[np.argsort(np.array(data.panel.symbols)[chosen], kind="stable")]
     columns = {name: values[order] for name, values in prediction._asdict().items()}
     keys = {
         "timestamp": data.panel.timestamps[row],
         "symbol": np.array(data.panel.symbols, dtype=object)[order],
-        "model": MODEL,
-        "fold": fold,
+        **named,
     }
     return pd.DataFrame(keys | columns)
+
+
+def _heads(checkpoint: dict[str, Any], config: ModelConfig) -> Heads:
+    if "rival" not in checkpoint:
+        return Ensemble([_network(config, state) for state in checkpoint["states"]])
+    rival = checkpoint["rival"]
+    frequencies = Frequencies(tuple(rival["direction"]), rival["risk"])
+    return RivalHeads(from_dict(rival["name"], rival["fitted"]), frequencies)
 
 
 def _network(config: ModelConfig, state: dict[str, torch.Tensor]) -> TradingNetwork:
@@ -190,7 +251,7 @@ def _prediction(
         flat,
         up,
         values.position,
-        values.volatility * sigma,
+        calibration.volatility(values.volatility, sigma),
         values.risk,
         calibration.half_life,
     )

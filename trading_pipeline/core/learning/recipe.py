@@ -8,9 +8,14 @@ from math import inf
 from typing import Any
 
 from trading_pipeline.core.market.market import Costs, Market, WalkForward
-from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
+from trading_pipeline.core.model.config import (
+    LEARNED_BASELINES,
+    MODELS,
+    ModelConfig,
+    TrainingConfig,
+)
 
-METHOD = 2  # of targets, training and calibration: another makes another model of the same recipe
+METHOD = 3  # of targets, training and calibration: another makes another model of the same recipe
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class Recipe:
     market: Market
     model: ModelConfig
     training: TrainingConfig
+    learner: str = "network"  # of `MODELS`
+
+    def __post_init__(self) -> None:
+        if self.learner not in MODELS:
+            raise ValueError(f"model must be one of {MODELS}, was {self.learner!r}")
 
     @classmethod
     def preset(cls, market: Market, name: str, n_features: int) -> "Recipe":
@@ -38,10 +48,13 @@ class Recipe:
         for name in ("measured_bars_per_year", "measured_days_per_year"):
             if market[name] is None:
                 del market[name]  # so that a recipe is the same as before there were any
+        # The network's recipe is the same as before it had rivals.
+        rival = {} if self.learner == "network" else {"learner": self.learner}
         return {
             "market": {**market, "symbols": list(self.market.symbols)},
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
+            **rival,
         }
 
     @classmethod
@@ -59,6 +72,7 @@ class Recipe:
             Market(**{**market, **parts}),
             ModelConfig.from_dict(plain["model"]),
             TrainingConfig.from_dict(plain["training"]),
+            learner_of(plain),
         )
 
     def training_hash(self, catalog_hash: str) -> str:
@@ -79,14 +93,26 @@ _OF_A_BACKTEST = (
 )
 
 
+_OF_A_RIVAL = {"model": ("n_features", "n_steps"), "training": ("direction_band",)}
+
+
+def learner_of(plain: dict[str, Any]) -> str:
+    """What a plain recipe trains: one of `MODELS`."""
+    return str(plain.get("learner", "network"))
+
+
 def training_part(plain: dict[str, Any]) -> dict[str, Any]:
     """Of a plain recipe, what shapes a checkpoint: a round trip's cost does, for it is part of the
-    losses, and risk does not."""
+    losses, and risk does not; nor do the network's sizes and budget shape one of its rivals."""
     market = _named_today(plain["market"])
     for name in _OF_A_BACKTEST:
         market.pop(name, None)
     market["costs"] = {name: market["costs"].get(name) for name in ("fee", "slippage")}
-    return {**plain, "market": market}
+    part = {**plain, "market": market}
+    if learner_of(plain) in LEARNED_BASELINES:
+        for section, names in _OF_A_RIVAL.items():
+            part[section] = {name: plain[section][name] for name in names}
+    return part
 
 
 def _named_today(market: dict[str, Any]) -> dict[str, Any]:

@@ -64,14 +64,25 @@ def pearson_information_coefficient(
 
     Both (L, N), NaN where unknown. 0.0 where nothing can be correlated.
     """
+    by_date = coefficients_by_date(score, target)
+    if np.isfinite(by_date).any():
+        return float(np.mean(by_date[np.isfinite(by_date)]))
     known = np.isfinite(score) & np.isfinite(target)
-    wide = known.sum(axis=1) >= MIN_CROSS_SECTION
-    if wide.any():
-        dates = [
-            _correlation(score[t][known[t]], target[t][known[t]]) for t in np.flatnonzero(wide)
-        ]
-        return float(np.mean(dates))
     return _correlation(score[known], target[known])
+
+
+def coefficients_by_date(
+    score: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The correlation across symbols at each date, (L,); NaN below eight symbols.
+
+    Both (L, N), NaN where unknown. 0.0 where nothing can be correlated.
+    """
+    known = np.isfinite(score) & np.isfinite(target)
+    found = np.full(len(score), np.nan)
+    for t in np.flatnonzero(known.sum(axis=1) >= MIN_CROSS_SECTION):
+        found[t] = _correlation(score[t][known[t]], target[t][known[t]])
+    return found
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

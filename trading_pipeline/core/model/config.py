@@ -9,6 +9,9 @@ from typing import Any, Self
 
 PRESETS = ("tiny", "small", "full")
 PRECISIONS = ("float32", "bfloat16")
+LEARNED_BASELINES = ("ridge", "ridge_lags", "lightgbm", "lstm")  # the simplest first
+CANDIDATES = (*LEARNED_BASELINES, "network")  # of "best"
+MODELS = ("network", *LEARNED_BASELINES, "best")  # what a market may be traded by
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,8 @@ class Inputs:
     weights: np.ndarray | None = None  # (T, N)
     half_life: np.ndarray | None = None  # (T,) of the scores, bars > 0; NaN: the horizon
     volatility: np.ndarray | None = None  # (T, N) σ per bar; None: the panel's own 63-bar one
+    # (T, N) volatility of a bar to size by, and the unit of the scores, in place of σ; NaN: σ.
+    forecast: np.ndarray | None = None
     eligible: np.ndarray | None = None  # (T, N) bool, who may be bought; None: all with a bar
     groups: np.ndarray | None = None  # (T, N) int in [-1, N), sharing the cap per group; -1: none
     kelly: np.ndarray | None = None  # (T,) share of the tilt that evidence allows; NaN: none yet
@@ -113,6 +115,7 @@ def known_grids(panel: Panel, prepared: Prepared, inputs: Inputs) -> Known:
         score=numbers(panel, inputs.score, "score"),
         weight=numbers(panel, inputs.weights, "weights"),
         volatility=numbers(panel, sigma, "volatility"),
+        forecast=numbers(panel, inputs.forecast, "forecast"),
         beta=prepared.beta,
         recent=prepared.recent,
         market=prepared.market,

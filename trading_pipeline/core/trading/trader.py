@@ -83,6 +83,7 @@ class Signals:
     eligible: np.ndarray  # (N,) bool
     volatility: np.ndarray  # (N,) σ per bar
     recent: np.ndarray  # (K, N) simple returns of the last bars, K <= 252: `recent_rows`
+    forecast: np.ndarray | None = None  # (N,) volatility to size by; NaN, or None: σ
     beta: np.ndarray | None = None  # (N,) `market_beta`; None: all 1
     market: np.ndarray | None = None  # (K,) mean return of the symbols that had those bars
     groups: np.ndarray | None = None  # (N,) int in [-1, N), symbols that share a cap; -1: none
@@ -103,6 +104,7 @@ class Signals:
         return cls(
             eligible=at(prepared.traded if able else inputs.eligible),
             volatility=at(prepared.volatility if own else inputs.volatility),
+            forecast=at(inputs.forecast),
             recent=prepared.recent[:, rows].T,
             beta=prepared.beta[row],
             market=prepared.market[rows],
@@ -188,8 +190,8 @@ class Trader:
         N = len(self.symbols)
         rows, nothing = Decision.zeros(N), np.full(N, np.nan)
         rows["symbol"] = np.arange(N)
-        known = (signals.score, signals.weights, signals.volatility)
-        score, weights, volatility = (
+        known = (signals.score, signals.weights, signals.volatility, signals.forecast)
+        score, weights, volatility, forecast = (
             nothing if row is None else np.ascontiguousarray(row, dtype=float) for row in known
         )
         eligible = np.ascontiguousarray(signals.eligible, dtype=bool)
@@ -200,8 +202,8 @@ class Trader:
         groups = np.ascontiguousarray(shared, dtype=np.int64)
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
-            volatility, beta, recent, (0, recent.shape[1]), market, groups, float(signals.kelly),
-            float(signals.half_life), rows, Trace.columns(0),
+            volatility, forecast, beta, recent, (0, recent.shape[1]), market, groups,
+            float(signals.kelly), float(signals.half_life), rows, Trace.columns(0),
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])

@@ -42,7 +42,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Targets end before the fold's first decision; later bars are cut off first."""
         from trading_pipeline.adapters.reports.charts.pictures import loss_curve
-        from trading_pipeline.core.learning.checkpoint import seeds_text
+        from trading_pipeline.core.learning.checkpoint import size_text
         from trading_pipeline.steps.train import train
 
         fold = context.partition_key
@@ -50,7 +50,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **metadata.of_checkpoint(done.checkpoint),
-                "size": seeds_text(done.checkpoint),
+                "size": size_text(done.checkpoint),
                 "loss_curve": dg.MetadataValue.md(loss_curve(done.checkpoint["curves"])),
                 "sha256": metadata.short(done.digest),
                 "file": dg.MetadataValue.path(str(home.checkpoints(market).path(fold))),

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.defs.assets import metadata
+from trading_pipeline.defs.assets.rivals import rival_asset
 from trading_pipeline.defs.resources import DUCKDB_POOL
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
@@ -21,7 +23,8 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
     @dg.asset(
         key=[market.name, "backtest_report"],
         deps=[
-            dg.AssetDep([market.name, "predictions"], partition_mapping=dg.AllPartitionMapping())
+            dg.AssetDep([market.name, asset], partition_mapping=dg.AllPartitionMapping())
+            for asset in ("predictions", *map(rival_asset, LEARNED_BASELINES))
         ],
         pool=DUCKDB_POOL,
         group_name=market.name,

@@ -46,7 +46,7 @@ def test_every_section_is_linked_and_every_link_leads_somewhere(html):
     links = re.findall(r'href="#([a-z-]+)"', html)
     sections = re.findall(r'<section id="([a-z-]+)"', html)
     assert set(sections) == set(links)
-    assert len(sections) == len(set(sections)) == 19
+    assert len(sections) == len(set(sections)) == 20
 
 
 def test_tables_state_what_the_summary_holds(html, summary):

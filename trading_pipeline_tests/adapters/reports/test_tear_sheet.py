@@ -233,3 +233,13 @@ def test_importing_the_report_imports_neither_plotly_nor_matplotlib():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_the_page_says_what_each_head_knew(given, summary):
+    text = page(summary, series(given))
+    heads = text.split('<section id="what-the-heads-knew">')[1].split("</section>")[0]
+    assert "The direction head did better than the class frequencies" in heads
+    assert '<span class="saved">+0.0020</span><small>[+0.0010, +0.0030]</small>' in heads
+    assert "normal &lt;tail&gt;" in heads
+    without = page(evaluate(replace(given, heads=())), series(given))
+    assert "Not measured.</p>" in without

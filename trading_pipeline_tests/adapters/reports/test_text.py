@@ -6,6 +6,7 @@ from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
 from trading_pipeline.adapters.reports.text import (
     WIDTH,
     between,
+    head_sentences,
     markdown_brief,
     markdown_table,
     ordinal,
@@ -162,3 +163,13 @@ def test_rules_that_moved_the_sharpe_ratio_are_named(summary, rows, says):
     assert says in sentence
     assert bool(sentence) == bool(says)
     assert sentence in " ".join(summary_text({**summary, "rules": rows}).split())
+
+
+def test_each_head_has_a_sentence_on_all_its_rivals(summary):
+    direction, risk, volatility = head_sentences(summary)
+    assert direction == "The direction head did better than the class frequencies (log score)."
+    assert risk == (
+        "The risk head did worse than the normal <tail> (log score), "
+        "could not be told from the frequency (log score)."
+    )
+    assert volatility.startswith("The volatility head was not measured against the deviation")

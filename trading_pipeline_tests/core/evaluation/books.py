@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.baselines import BASELINE_NAMES
+from trading_pipeline.core.evaluation.confidence import Estimate
+from trading_pipeline.core.evaluation.heads import Comparison
 from trading_pipeline.core.evaluation.performance import AccountView
 from trading_pipeline.core.evaluation.summary import EvaluationInputs
 from trading_pipeline.core.market.market import Market
@@ -22,6 +24,11 @@ def book(rng, n_bars=400, mean=0.0003, deviation=0.01, trades=60):
         turnover=np.zeros(n_bars) if still else rng.uniform(0, 0.05, n_bars),
         exposure=np.zeros(n_bars) if still else rng.uniform(0.5, 1, n_bars),
     )
+
+
+def compared(head, gain, measure="log score", rival="class frequencies"):
+    """A head that is better by `gain`, (value, low, high), than its rival."""
+    return Comparison(head, measure, rival, 1.0, 1.0 + gain[0], Estimate(*gain), 500)
 
 
 def inputs(n_bars=400, mean=0.0003, seed=0, **changes):
@@ -44,6 +51,12 @@ def inputs(n_bars=400, mean=0.0003, seed=0, **changes):
         "trial_sharpes": [0.2, 0.5, 0.9],
         "capital": 100_000.0,
         "warnings": ["survivorship-biased"],
+        "heads": [
+            compared("direction", (0.002, 0.001, 0.003)),
+            compared("risk", (-0.01, -0.02, -0.001), rival="normal <tail>"),
+            compared("risk", (0.0, -0.001, 0.001), rival="frequency"),
+            compared("volatility", (float("nan"),), "QLIKE", "deviation"),
+        ],
         "hashes": {"data_hash": "d1", "code_version": "c1", "config_hash": "k1", "folds": "3"},
         "replications": 200,
     }

@@ -128,6 +128,17 @@ def test_four_symbols_have_no_information_coefficient(backtest):
     assert len(view_of(backtest.strategy).trades) == len(backtest.strategy.trades())
 
 
+def test_a_learned_baseline_is_traded_as_the_strategy_is(backtest, predictions):
+    """The same predictions make the same account; other ones leave the strategy as it is."""
+    other = predictions.assign(score=-predictions["score"])
+    learned = {"ridge": predictions, "lstm": other}
+    both = run_backtest(panel(), predictions, dataset().eligible, MARKET, 50_000.0, learned=learned)
+    np.testing.assert_array_equal(both.strategy.equity, backtest.strategy.equity)
+    np.testing.assert_array_equal(both.baselines["ridge"].equity, backtest.strategy.equity)
+    assert list(both.baselines) == [*backtest.baselines, "ridge", "lstm"]
+    assert both.baselines["lstm"].equity.shape == backtest.strategy.equity.shape
+
+
 def test_scores_stand_beside_those_that_need_no_model(backtest):
     """Scores that are minus the volatility, in another unit, know nothing beyond it."""
     bars = random_panel(0, T=600, N=10, missing=0.0)
@@ -145,5 +156,8 @@ def test_scores_stand_beside_those_that_need_no_model(backtest):
         expected = stats.spearmanr(score[known], truth[t][known]).statistic
         at = found["date"] == bars.timestamps[t]
         assert found.loc[at, name].item() == pytest.approx(expected)
+    rival = replace(copied, learned={"ridge": -copied.score})
+    found = coefficient_table(bars, rival, truth, MARKET)
+    np.testing.assert_array_equal(found["ridge"], -found["ic"])
     alone = replace(copied, score=truth)
     assert coefficient_table(bars, alone, truth, MARKET)["beyond"].mean() > 0.5

@@ -13,8 +13,11 @@ from trading_pipeline.core.evaluation.verdict import (
     reach_verdict,
     titled,
 )
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 
 CLEAR = Estimate(1.5, 0.8, 2.2)
+CLOSE = Estimate(0.1, -0.3, 0.5)
+ALL_CLEAR = dict.fromkeys(LEARNED_BASELINES, CLEAR)
 
 
 def evidence(n_days=1500, mean=0.0015, **differences):
@@ -112,19 +115,58 @@ def test_no_history_helps_a_book_that_is_behind():
     assert reach_verdict(evidence(momentum=Estimate(-0.1, -0.9, 0.7))).needs_days is None
 
 
-def test_the_network_is_not_evaluated_without_learned_baselines():
-    assert reach_verdict(evidence()).network.startswith("not evaluated: learned baselines")
+def test_the_network_is_not_asked_about_without_learned_baselines():
+    said = reach_verdict(evidence()).network
+    assert said == "not asked: no learned baselines have been trained"
+
+
+def test_the_network_is_not_asked_about_where_another_model_trades():
+    """Its own book is not the strategy, whatever the strategy's bounds are."""
+    given = replace(evidence(**ALL_CLEAR), model="lightgbm")
+    said = reach_verdict(given).network
+    assert said == "not asked: the scores that were traded are those of LightGBM"
+
+
+def test_the_network_is_not_asked_about_where_no_skill_can_be_shown():
+    """Of seven symbols every score is the market's: equal books say nothing of the models."""
+    books = dict.fromkeys(LEARNED_BASELINES, CLOSE)
+    said = reach_verdict(replace(evidence(**books), symbols=7)).network
+    assert said == (
+        "not asked: with fewer than 8 symbols no skill at choosing among them can be shown"
+    )
+    said = reach_verdict(replace(evidence(**books), symbols=8)).network
+    assert said.startswith("does not earn its place against ridge, ")
+
+
+def test_learned_baselines_that_are_out_of_date_are_named():
+    """They were trained, and what they say is of other bars than those traded."""
+    given = replace(evidence(), stale=("ridge", "lightgbm"))
+    assert reach_verdict(given).network == (
+        "not asked: the predictions of ridge, LightGBM are not up to date"
+    )
+    given = replace(evidence(ridge=CLEAR, ridge_lags=CLEAR, lstm=CLEAR), stale=("lightgbm",))
+    assert reach_verdict(given).network == (
+        "not decided: better than the others, not compared with LightGBM, "
+        "for the predictions of LightGBM are not up to date"
+    )
 
 
 @pytest.mark.parametrize(
     ("bounds", "says"),
     [
-        ({"ridge": CLEAR, "lightgbm": CLEAR, "lstm": CLEAR}, "earns its place"),
+        (ALL_CLEAR, "earns its place"),
         (
-            {"ridge": Estimate(0.1, -0.3, 0.5), "lightgbm": CLEAR, "lstm": CLEAR},
-            "does not earn its place: ridge does as well",
+            ALL_CLEAR | {"lstm": CLOSE},
+            "does not earn its place against LSTM, which is simpler and does as well",
         ),
-        ({"ridge": CLEAR}, "not evaluated: not yet compared with lightgbm, lstm"),
+        (
+            {"ridge_lags": CLOSE, "ridge": CLOSE},
+            "does not earn its place against ridge, ridge with lags, which are simpler and do",
+        ),
+        (
+            {"ridge": CLEAR, "ridge_lags": CLEAR},
+            "not decided: better than the others, not compared with LightGBM, LSTM",
+        ),
     ],
 )
 def test_the_network_is_held_against_learned_baselines_only(bounds, says):
@@ -135,6 +177,7 @@ def test_the_network_is_held_against_learned_baselines_only(bounds, says):
 
 def test_names_are_said_as_people_say_them():
     assert titled("buy_and_hold") == "buy-and-hold"
+    assert titled("ridge_lags") == "ridge with lags"
     assert titled("equal_weight_managed") == "equal weight (managed)"
 
 

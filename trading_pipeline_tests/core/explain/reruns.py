@@ -32,8 +32,11 @@ NEUTRAL = replace(
 )  # fmt: skip
 
 
-def rerun_of(market, seed=3, T=130, level=1.0):
-    """A strategy on random scores; `level` scales all prices, and volumes inversely."""
+def rerun_of(market, seed=3, T=130, level=1.0, **said):
+    """A strategy on random scores; `level` scales all prices, and volumes inversely.
+
+    `said`: more columns of the predictions.
+    """
     panel = random_panel(seed, T=T, N=len(SYMBOLS))
     prices = {name: level * getattr(panel, name) for name in ("open", "high", "low", "close")}
     panel = replace(panel, **prices, dividend=level * panel.dividend, volume=panel.volume / level)
@@ -42,4 +45,4 @@ def rerun_of(market, seed=3, T=130, level=1.0):
     names = np.array(SYMBOLS, dtype=object)[n]
     table = pd.DataFrame({"timestamp": panel.timestamps[t], "symbol": names})
     able = panel.traded & (np.random.default_rng(1).random(panel.close.shape) < 0.97)
-    return Rerun.of(panel, table.assign(score=scores[t, n]), able, market, 1e5)
+    return Rerun.of(panel, table.assign(score=scores[t, n], **said), able, market, 1e5)

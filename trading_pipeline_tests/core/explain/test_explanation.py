@@ -111,6 +111,20 @@ def test_a_signal_is_the_one_before_and_a_part_of_what_is_new(run, explained):
         before[n] = signal
 
 
+def test_a_score_is_told_in_the_unit_of_a_volatility_that_was_forecast():
+    """What the table says where it is σ; else the step says which volatility it is in."""
+    features = np.zeros((130, len(SYMBOLS), len(NAMES)), dtype=np.float32)
+    plain, run = rerun_of(LONG_ONLY), rerun_of(LONG_ONLY, volatility=0.05)
+    n = int(np.flatnonzero(np.isfinite(plain.basis.score[plain.row(20)]))[0])
+    score, *_ = explain(plain, 20, n, features, 1, 1).steps
+    assert score.text == "what the network says at this close"
+    converted, *_ = explain(run, 20, n, features, 1, 1).steps
+    sigma = run.basis.prepared.volatility[run.row(20), n]
+    assert f"5.00% a bar, where the last 63 bars had {sigma:.2%}" in converted.text
+    mean = np.nanmean(plain.basis.score[plain.row(20)])
+    assert converted.value - mean == pytest.approx((score.value - mean) * sigma / 0.05)
+
+
 @pytest.fixture(scope="module")
 def closes(run, explained):
     """Of every bar: the steps, their values over the symbols, and the returns until it."""

@@ -43,7 +43,7 @@ def made_up(made: Recipe | None = None) -> dict[str, Any]:
         "train_start": "2001-01-02T00:00:00+00:00",
         "train_end": "2005-11-28T00:00:00+00:00",
         "last_target": "2005-12-30T00:00:00+00:00",
-        "metrics": {"validation_information": 0.02},
+        "metrics": {"validation_information": 0.02, "validation_coefficients": []},
         "curves": [[{"step": 3, "loss": 2.0, "information": 0.02}]],
         "states": [
             dict(TradingNetwork(made.model, seed=seed).state_dict()) for seed in made.training.seeds

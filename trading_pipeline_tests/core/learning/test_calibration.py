@@ -13,6 +13,7 @@ from trading_pipeline.core.learning.calibration import (
     Calibration,
     demeaned,
     fit_slope,
+    forecasts_better,
     half_life,
     market_score,
 )
@@ -179,3 +180,52 @@ def test_the_market_is_never_expected_to_fall():
     falling = np.random.default_rng(0).normal(-0.1, 0.05, 5000)
     assert market_score(falling, np.full((5000, 1), 0.02), SHARES) == 0
     assert market_score(np.full(9, np.nan), np.full((9, 1), 0.02), SHARES) == 0
+
+
+def clustered(seed, dates=250, symbols=40, horizon=10):
+    """A market whose volatility comes in spells: realised volatility and its best forecast, both as
+    multiples of what the last 63 bars had. GARCH(1, 1), 0.08 and 0.9, of variance 1."""
+    rng = np.random.default_rng(seed)
+    warm, total = 200, 200 + dates + horizon
+    variance, returns = np.ones((total + 1, symbols)), np.empty((total, symbols))
+    for t in range(total):
+        returns[t] = np.sqrt(variance[t]) * rng.normal(size=symbols)
+        variance[t + 1] = 0.02 + 0.08 * returns[t] ** 2 + 0.9 * variance[t]
+    windows = np.lib.stride_tricks.sliding_window_view
+    rows = np.arange(warm, warm + dates)
+    sigma = windows(returns, 63, axis=0).std(axis=-1, ddof=1)[rows - 62]
+    realised = np.sqrt((windows(returns, horizon, axis=0) ** 2).mean(axis=-1))[rows + 1]
+    kept = (1 - 0.98**horizon) / (horizon * 0.02)  # of what the next variance is above 1
+    return np.sqrt(1 + kept * (variance[rows + 1] - 1)) / sigma, realised / sigma
+
+
+def test_a_forecast_of_volatility_is_taken_where_it_is_surely_better():
+    """Also one that errs by a tenth; not one that errs by more than σ does, or knows nothing."""
+    for seed in range(5):
+        forecast, realised = clustered(seed)
+        errors = np.random.default_rng(seed).normal(size=forecast.shape)
+        assert forecasts_better(forecast, realised, 10)
+        assert forecasts_better(forecast * np.exp(0.1 * errors), realised, 10)
+        assert not forecasts_better(forecast * np.exp(0.4 * errors), realised, 10)
+        assert not forecasts_better(np.exp(0.1 * errors), realised, 10)
+
+
+def test_a_level_that_is_off_is_no_reason_to_forecast():
+    """Of σ a tenth too low, the head that says so alone knows nothing of one symbol or date."""
+    realised = 1.1 * np.exp(0.1 * np.random.default_rng(0).normal(size=(250, 40)))
+    assert not forecasts_better(np.full(realised.shape, 1.1), realised, 1)
+    told = realised.mean(axis=1, keepdims=True) * np.ones_like(realised)
+    assert forecasts_better(told, realised, 1)
+
+
+def test_a_volatility_without_outcomes_is_not_taken():
+    nothing = np.full((50, 4), np.nan)
+    assert not forecasts_better(np.ones((50, 4)), nothing, 5)
+    assert not forecasts_better(np.ones((10, 4)), np.ones((10, 4)), 5)
+
+
+def test_the_volatility_is_that_of_the_head_or_sigma_itself():
+    multiple, sigma = np.array([2.0, 0.5]), np.array([0.01, 0.03])
+    assert CALIBRATION.volatility(multiple, sigma) is sigma, "an older calibration says nothing"
+    chosen = CALIBRATION._replace(volatility_weight=1.0)
+    np.testing.assert_allclose(chosen.volatility(multiple, sigma), [0.02, 0.015])

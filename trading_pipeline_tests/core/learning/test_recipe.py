@@ -43,8 +43,8 @@ def test_a_recipe_that_was_stored_under_old_names_is_the_same(market):
 @pytest.mark.parametrize(
     ("market", "training", "config"),
     [
-        (PLAIN, "aedcb0c66d34f157c8818fb1c4477521", "24dfd58364388fc831285f3626a2413e"),
-        (NEUTRAL, "23c963709a3e3c4652f16785ddf8ddd5", "212fb686bc5c4f49b4b826c6fca7783c"),
+        (PLAIN, "9abf9e99890c6001dd65102d662a08f3", "cf7bea49d71b7b674834f66f22a9c257"),
+        (NEUTRAL, "b09c898800a3dd90366fc90f030bc0f4", "4fdc8b0910c859337fb925fbf31fe7c1"),
     ],
     ids=["plain", "neutral"],
 )

@@ -240,7 +240,7 @@ def test_validation_looks_at_books_as_they_are_when_predictions_are_made(samples
     network = TradingNetwork(MODEL).eval()
     dates = np.arange(900, 940)
     with torch.inference_mode(), threads_for(network.config):
-        price, _ = heads_on([network], samples, Rows(900, 939))
+        price, *_ = heads_on([network], samples, Rows(900, 939))
         np.testing.assert_array_equal(_prices(network, samples, dates).double().numpy(), price)
         sparse = _prices(network, samples, np.array([900, 939]))
         encoded = encode_dates(network, samples, np.array([900, 939]))

@@ -38,6 +38,7 @@ class Close(NamedTuple):
     rows: Any
     stages: dict[str, np.ndarray]
     account: Any
+    order_sigma: np.ndarray  # (N,) that stops of an order would be in
 
     @property
     def target(self) -> np.ndarray:
@@ -64,6 +65,7 @@ def close_of(
     scored: bool = True,
     held: Any = 0.0,
     sigma: Any = 0.02,
+    forecast: Any = nan,
     beta: Any = 1.0,
     recent: np.ndarray | None = None,
     eligible: Any = True,
@@ -87,11 +89,12 @@ def close_of(
     trace = Trace.columns(N)
     decide_bar(
         parameters_of(Terms(**given), scored=scored), account, positions, row(close),
-        row(eligible, bool), row(score), row(weights), row(sigma), row(beta),
+        row(eligible, bool), row(score), row(weights), row(sigma), row(forecast), row(beta),
         np.ascontiguousarray(past.T), (0, len(past)), past.mean(axis=1), row(groups, np.int64),
         kelly, half_life, rows, trace,
     )  # fmt: skip
-    return Close(rows, dict(zip(Trace.dtype.names, trace.T, strict=True)), account[0])
+    stages = dict(zip(Trace.dtype.names, trace.T, strict=True))
+    return Close(rows, stages, account[0], positions["order_sigma"])
 
 
 def neutral(N: int, profile: Profile = NEUTRAL, **options: Any) -> Close:

@@ -49,6 +49,7 @@ def decide_bar(
     score: np.ndarray,
     weight: np.ndarray,
     volatility: np.ndarray,
+    forecast: np.ndarray,
     beta: np.ndarray,
     recent: np.ndarray,
     span: tuple[int, int],
@@ -68,8 +69,10 @@ def decide_bar(
         eligible: (N,) bool. score: (N,) expected return in units of σ√h; NaN: none.
         weight: (N,) with scores the benchmark's weights, NaN: equal ones; without them the target
             weights asked for, NaN: hold.
-        volatility: (N,) σ per bar. beta: (N,). recent: (N, T) simple returns, of which
-            [span[0], span[1]) are those of the last bars, 252 at most.
+        volatility: (N,) σ per bar. forecast: (N,) volatility of a bar to size by, and the unit of
+            the scores, in place of σ; NaN: σ.
+        beta: (N,). recent: (N, T) simple returns, of which [span[0], span[1]) are those of the last
+            bars, 252 at most.
         market: (T,) mean return of the symbols that had these bars.
         groups: (N,) int64 in [-1, N), symbols that share a cap; -1: none.
         kelly: share of the tilt that past evidence allows; NaN: none yet, the starting cap holds.
@@ -85,8 +88,8 @@ def decide_bar(
         for n in range(len(rows)):
             describe(account, positions[n], close[n], rows[n])
         managed_targets(
-            rules[0], account, positions, close, eligible, score, weight, volatility, beta, recent,
-            span, groups, half_life, rows, trace,
+            rules[0], account, positions, close, eligible, score, weight, volatility, forecast,
+            beta, recent, span, groups, half_life, rows, trace,
         )  # fmt: skip
     closing = account.acting & CLOSING
     for n in range(len(rows)):

@@ -51,8 +51,9 @@ def run_shadow(
             shadow.rows[n].weight = shadow.weights[n]
         managed_targets(
             rules[0], account, shadow.positions, prices.close[t], known.eligible[t],
-            known.score[t], known.weight[t], known.volatility[t], known.beta[t], known.recent,
-            span_of(t), known.groups[t], known.half_life[t], shadow.rows, shadow.untraced,
+            known.score[t], known.weight[t], known.volatility[t], known.forecast[t], known.beta[t],
+            known.recent, span_of(t), known.groups[t], known.half_life[t], shadow.rows,
+            shadow.untraced,
         )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class Known(NamedTuple):
     score: np.ndarray
     weight: np.ndarray
     volatility: np.ndarray
+    forecast: np.ndarray
     beta: np.ndarray
     recent: np.ndarray  # (N, T) returns
     market: np.ndarray  # (T,) mean return of the symbols with a bar
@@ -115,9 +116,9 @@ def run_history(
         if t < stop - 1:
             decide_bar(
                 rules, account, positions, prices.close[t], known.eligible[t], known.score[t],
-                known.weight[t], known.volatility[t], known.beta[t], known.recent, span_of(t),
-                known.market, known.groups[t], known.kelly[t], known.half_life[t],
-                scratch.decisions, records.trace[t - start],
+                known.weight[t], known.volatility[t], known.forecast[t], known.beta[t],
+                known.recent, span_of(t), known.market, known.groups[t], known.kelly[t],
+                known.half_life[t], scratch.decisions, records.trace[t - start],
             )  # fmt: skip
         else:
             for n in range(len(positions)):

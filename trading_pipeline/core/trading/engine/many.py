@@ -56,9 +56,9 @@ def run_accounts(
             if t < stop - 1:
                 decide_bar(
                     rules[r : r + 1], account, positions, prices.close[t], known.eligible[t],
-                    known.score[t], known.weight[t], known.volatility[t], known.beta[t],
-                    known.recent, span_of(t), known.market, known.groups[t], kelly[r, t],
-                    known.half_life[t], scratch.decisions, scratch.untraced,
+                    known.score[t], known.weight[t], known.volatility[t], known.forecast[t],
+                    known.beta[t], known.recent, span_of(t), known.market, known.groups[t],
+                    kelly[r, t], known.half_life[t], scratch.decisions, scratch.untraced,
                 )  # fmt: skip
             _keep(account[0], paths[r, t - start])
 
@@ -94,9 +94,9 @@ def run_portfolios(
             if asked[k] >= 0:
                 decide_bar(
                     rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
-                    weights[r, asked[k]], known.volatility[t], known.beta[t], known.recent,
-                    span_of(t), known.market, known.groups[0], np.nan, np.nan, scratch.decisions,
-                    scratch.untraced,
+                    weights[r, asked[k]], known.volatility[t], nothing[0], known.beta[t],
+                    known.recent, span_of(t), known.market, known.groups[0], np.nan, np.nan,
+                    scratch.decisions, scratch.untraced,
                 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ from trading_pipeline.core.trading.engine.tilt import (
     unit_tilt,
 )
 
-_WORK = 10  # rows of working space that a decision takes
+_WORK = 11  # rows of working space that a decision takes
 
 
 @kernel
@@ -67,6 +67,7 @@ def managed_targets(
     score: np.ndarray,
     weight: np.ndarray,
     volatility: np.ndarray,
+    forecast: np.ndarray,
     beta: np.ndarray,
     recent: np.ndarray,
     span: tuple[int, int],
@@ -81,17 +82,21 @@ def managed_targets(
     tilt, active, benchmark, precision = work[0], work[1], work[2], work[3]
     wanted, cap, invested, held, widths = work[4], work[5], work[6], work[7], work[8]
     inverse = work[9]  # 1/σ of symbols that may be held, else 0
+    sigma = work[10]  # what is sized by
     account.eligible = 0
     for n in range(N):
         smooth(rules, positions[n], score[n], weight[n])
         rows[n].signal = positions[n].signal
+        sigma[n] = volatility[n] if math.isnan(forecast[n]) else forecast[n]
         able[n] = may_hold(rules, positions[n], close[n], volatility[n], eligible[n], rows[n])
         if able[n]:
-            inverse[n] = 1 / volatility[n]
+            inverse[n] = 1 / sigma[n]
             account.eligible += 1
     theta, gain = fading(rules.horizon if math.isnan(half_life) else half_life, rules.horizon)
     count = unit_tilt(rules, positions, inverse, beta, able, tilt, rows) if rules.scored else 0
-    scale_to_tracking_error(rules, account, tilt, active, count, inverse, volatility, recent, span)
+    scale_to_tracking_error(
+        rules, account, tilt, active, count, inverse, sigma, forecast, recent, span
+    )
     account.aversion *= gain
     keep(trace, TILT, tilt)
     keep(trace, ACTIVE, active)
@@ -118,7 +123,7 @@ def managed_targets(
     _resize(account, invested, rows)
     account.forecast = account.exposure * moved
     _to_targets(
-        rules, account, close, volatility, able, theta, wanted, invested, precision, cap, held,
+        rules, account, close, sigma, able, theta, wanted, invested, precision, cap, held,
         widths, rows,
     )  # fmt: skip
 

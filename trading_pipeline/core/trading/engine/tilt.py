@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
+from trading_pipeline.core.market.trailing import VOLATILITY_WINDOW
 from trading_pipeline.core.trading.engine.compiled import kernel
 from trading_pipeline.core.trading.engine.dtypes import (
     Account,
@@ -113,16 +114,28 @@ def scale_to_tracking_error(
     count: int,
     inverse: np.ndarray,
     volatility: np.ndarray,
+    forecast: np.ndarray,
     recent: np.ndarray,
     span: tuple[int, int],
 ) -> None:
-    """Weights tilt / σ at the tracking error that the scores deserve, into `active`."""
+    """Weights tilt / σ at the tracking error that the scores deserve, into `active`.
+
+    Where a volatility is forecast, a symbol's past returns count as if they had had it: the error
+    is of correlations that were and volatilities to come (Hull and White, Incorporating Volatility
+    Updating into the Historical Simulation Method for Value-at-Risk, 1998). As they were, they
+    would have the error of a tilt to symbols that are calm now too large, for they were not always.
+    """
     gross, squares = 0.0, 0.0
     for n in range(len(tilt)):
         active[n] = tilt[n] * inverse[n]
         gross += abs(active[n])
         squares += tilt[n] * tilt[n]
-    error = deviation(active, recent, span, YEAR_WINDOW, volatility)
+    scaled = np.zeros(len(active))
+    for n in range(len(active)):
+        scaled[n] = active[n]
+        if active[n] != 0 and not math.isnan(forecast[n]):
+            scaled[n] *= _stretch(forecast[n], recent[n], span)
+    error = deviation(scaled, recent, span, YEAR_WINDOW, volatility)
     budget = rules.volatility_target if rules.neutral else rules.tracking_error
     factor, account.information = 0.0, 0.0
     if error > 1e-9 * gross:  # only above rounding: a constant return has no volatility
@@ -138,6 +151,16 @@ def scale_to_tracking_error(
     account.tracking = error * factor
     account.spread = factor * math.sqrt(squares / max(count, 1))
     account.aversion = max(account.information, rules.enough) / budget
+
+
+@kernel
+def _stretch(forecast: float, recent: np.ndarray, span: tuple[int, int]) -> float:
+    """A forecast over the deviation of a symbol's own returns; 1 where `deviation` takes σ."""
+    first = max(span[0], span[1] - YEAR_WINDOW)
+    if span[1] - first < VOLATILITY_WINDOW:
+        return 1.0
+    own = float(np.std(recent[first : span[1]]))
+    return forecast / own if own > 0 else 1.0
 
 
 @kernel

@@ -206,3 +206,44 @@ def test_few_groups_may_have_one_and_a_half_equal_shares():
 def test_symbols_of_no_group_are_never_cut():
     before, after, _ = capped(-1, share=0.01)
     np.testing.assert_array_equal(after, before)
+
+
+def test_twice_the_volatility_ahead_halves_every_active_weight():
+    """All that is expected in units of it is the same, and so is the tracking error meant."""
+    known = cross_section(5) | {"beta": 1.0}
+    usual = returns_of(N, known["sigma"]).std(axis=0)
+    calm = close_of(N, **known, forecast=usual)
+    wild = close_of(N, **known, forecast=2 * usual)
+    np.testing.assert_allclose(wild.stages["active"], calm.stages["active"] / 2, rtol=1e-9)
+    assert wild.account["tracking"] == pytest.approx(calm.account["tracking"])
+    assert wild.account["information"] == pytest.approx(calm.account["information"])
+
+
+@given(SEEDS)
+def test_the_tracking_error_is_of_past_correlations_and_forecast_volatilities(seed):
+    """Tilt over forecast, whatever σ is; where none is forecast, σ and the past as it was."""
+    known = cross_section(seed)
+    forecast = np.random.default_rng(seed).uniform(0.005, 0.05, N)
+    forecast[:3] = nan
+    recent = returns_of(N, known["sigma"])
+    got = close_of(N, **known, forecast=forecast)
+    usual = np.where(np.isnan(forecast), known["sigma"], forecast)
+    tilt, active = got.stages["tilt"], got.stages["active"]
+    np.testing.assert_allclose(active * usual / tilt, (active * usual / tilt)[0], rtol=1e-6)
+    scale = np.where(np.isnan(forecast), 1.0, forecast / recent.std(axis=0))
+    assert (recent * scale @ active).std(ddof=1) == pytest.approx(got.account["tracking"])
+
+
+def test_few_bars_take_the_forecast_for_what_any_correlation_allows():
+    known = cross_section(5)
+    got = close_of(N, **known, forecast=2 * known["sigma"], recent=returns_of(N, 0.01, T=40))
+    bound = np.abs(got.stages["active"]) @ (2 * known["sigma"])
+    assert got.account["tracking"] == pytest.approx(bound)
+
+
+def test_a_stop_is_in_sigma_whatever_is_forecast():
+    known = cross_section(5)
+    got = [close_of(N, **known, forecast=each) for each in (nan, 0.5 * known["sigma"])]
+    assert not np.allclose(got[0].stages["active"], got[1].stages["active"])
+    for each in got:
+        np.testing.assert_array_equal(each.order_sigma, known["sigma"])

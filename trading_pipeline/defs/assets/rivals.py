@@ -1,0 +1,79 @@
+"""The network's rivals: what simpler models say of every fold, for the report to compare."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.assets import metadata
+from trading_pipeline.defs.assets.models import host_of
+from trading_pipeline.defs.partitions import folds, window_and_fold, window_before_and_fold
+from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.plan import Plan
+
+_WORDS = {
+    "ridge": "A ridge regression on the newest bar.",
+    "ridge_lags": "A ridge regression on the newest bar and six older ones.",
+    "lightgbm": "LightGBM's trees on the newest bar.",
+    "lstm": "One LSTM layer on the windows that the network reads.",
+}
+
+
+def rival_asset(model: str) -> str:
+    """The asset of a rival's predictions, without its market."""
+    return f"{model}_predictions"
+
+
+def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
+    """What each rival says about a fold's own bars, fitted on the bars before it."""
+    market = plan.market
+    keys = {model: dg.AssetKey([market.name, rival_asset(model)]) for model in LEARNED_BASELINES}
+
+    @dg.multi_asset(
+        name=f"{market.name}__rival_predictions",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[
+                    dg.AssetDep(
+                        [market.name, "features"], partition_mapping=window_and_fold(market)
+                    ),
+                    dg.AssetDep(
+                        [market.name, "revised_bars"], partition_mapping=window_before_and_fold()
+                    ),
+                ],
+                group_name=market.name,
+                kinds={"parquet"},
+                description=f"{_WORDS[model]} On the network's samples, targets and folds.",
+            )
+            for model, key in keys.items()
+        ],
+        partitions_def=folds(market),
+        pool=DUCKDB_POOL,
+        can_subset=True,
+    )
+    def predictions_of_rivals(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        progress: dg.ResourceParam[Progress],
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """What is stored is kept, where the same bars and settings would give it again."""
+        from trading_pipeline.steps.predict import predict_rivals
+
+        wanted = [model for model, key in keys.items() if key in context.selected_asset_keys]
+        host = host_of(context, progress)
+        done = predict_rivals(home, plan, context.partition_key, wanted, host)
+        for model, trained, rows in done:
+            yield dg.MaterializeResult(
+                asset_key=keys[model],
+                metadata={
+                    **metadata.of_checkpoint(trained.checkpoint),
+                    "trained": "yes" if trained.is_new else "no: it is the one that was stored",
+                    "rows": len(rows),
+                    "mean_score": float(rows["score"].mean()),
+                },
+            )
+
+    return predictions_of_rivals
