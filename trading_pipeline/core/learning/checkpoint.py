@@ -77,6 +77,7 @@ def train_fold(
     if recipe.learner in LEARNED_BASELINES:
         learned = _fit_rival(samples, targets, fold, recipe)
     else:
+        on_step(0, recipe.training.steps, "looking for what stands out")
         start = Start.of(samples, fold, recipe.model, recipe.market.horizon)
         samples = samples.to(_usable_device(device))
         trained = _train_seeds(
