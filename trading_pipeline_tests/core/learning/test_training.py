@@ -336,7 +336,7 @@ class SecondOfTwo:
 def test_every_rank_starts_as_the_first_one_does(samples):
     """Closed form may end in other bits on another processor, and terms share no gradients."""
     found = [Found([Term(2, 1)], torch.tensor([weight]), [5.0]) for weight in (0.3, 0.3001)]
-    ours, others = (Start(each, (0.3, 0.4, 0.3), 0.1, 1.0) for each in found)
+    ours, others = (Start(each, Frequencies((0.3, 0.4, 0.3), 0.1), 1.0) for each in found)
     first = Run(MODEL, recipe().training, 0, samples.grid.device, ours).network
     budget = recipe(steps=1, blocks=2, evaluate_every=1).training
     network, _ = train_network(
