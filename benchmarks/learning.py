@@ -43,7 +43,7 @@ from trading_pipeline.core.model.config import LEARNED_BASELINES, ModelConfig, T
 from trading_pipeline.core.model.network import TradingNetwork
 
 MODELS = (*LEARNED_BASELINES, "terms", "tiny", "small", "alone")
-EVERY = 3  # of the dates out of sample are asked about
+EVERY = 4  # of the dates out of sample are asked about
 COST = 0.001
 FOUND = 0.035  # on the market of the walk, where the return correlates 0.05 with what is planted
 

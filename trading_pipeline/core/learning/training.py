@@ -289,14 +289,15 @@ def _take_step(
 
 
 def _feature_penalty(run: Run) -> Tensor:
-    """Group lasso on what each encoder takes of each feature, scalar.
+    """Group lasso on what each encoder takes of each feature, scalar; it rises with the steps.
 
-    Of sixty features few matter to a product; without it the others' noise is learned with it.
+    Of sixty features few matter to a product; without it the others' noise is learned with it. From
+    the first step on it would take the few away before it is known which they are.
     Source: Scardapane et al. (2017), Group Sparse Regularization for Deep Neural Networks.
     """
     inputs = (run.network.xlstm.input.weight, run.network.transformer.input.weight)
     norms = torch.stack([weight.norm(dim=0).sum() for weight in inputs])
-    return run.training.feature_penalty * norms.sum()
+    return run.step / run.training.steps * run.training.feature_penalty * norms.sum()
 
 
 def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:

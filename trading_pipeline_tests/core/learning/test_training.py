@@ -273,7 +273,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
     sampler = BlockSampler(samples.usable, fold().train, 960, 8)
     network = TradingNetwork(MODEL, seed=0).train()
     inputs = network.xlstm.input.weight, network.transformer.input.weight
-    penalty = 0.01 * sum(float(weight.detach().norm(dim=0).sum()) for weight in inputs)
+    penalty = 0.02 * sum(float(weight.detach().norm(dim=0).sum()) for weight in inputs)
     alone = []
     for place in (0, 1):
         key, block = _seed_of(0, 1, place), sampler.block(0, 1, place)
