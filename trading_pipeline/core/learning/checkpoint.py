@@ -22,6 +22,7 @@ from trading_pipeline.core.learning.rivals.choice import choose
 from trading_pipeline.core.learning.rivals.rival import Frequencies, fit, from_dict, scores_on
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.scaling import Scaler
+from trading_pipeline.core.learning.screening import Found
 from trading_pipeline.core.learning.targets import Targets, make_targets
 from trading_pipeline.core.learning.training import (
     ALONE,
@@ -45,7 +46,7 @@ from trading_pipeline.errors import CheckpointError, TrainingError
 ENTRIES = (
     *("model", "recipe", "fingerprint", "data_hash", "features", "catalog_hash", "symbols"),
     *("scaler", "calibration", "train_start", "train_end", "last_target"),
-    *("metrics", "curves", "states"),
+    *("metrics", "curves", "start", "states"),
 )
 
 
@@ -83,7 +84,7 @@ def train_fold(
         trained = _train_seeds(
             samples, fold, recipe, start, on_step, saved or {}, save, ranks, record
         )
-        learned = _of_networks(trained, samples, targets, fold, recipe)
+        learned = _of_networks(trained, start.found, samples, targets, fold, recipe)
     stamps = data.panel.timestamps
     return {
         "model": recipe.model.to_dict(),
@@ -119,6 +120,7 @@ def best_of(
 
 def _of_networks(
     trained: list[tuple[TradingNetwork, list[Look]]],
+    found: Found,
     samples: Samples,
     targets: Targets,
     fold: Fold,
@@ -133,6 +135,7 @@ def _of_networks(
         "calibration": calibration._asdict(),
         "metrics": metrics,
         "curves": [[asdict(look) for look in looks] for _, looks in trained],
+        "start": {"terms": found.in_words(NAMES), "gain": float(networks[0].answers.gain)},
         "states": [
             {name: each.cpu() for name, each in network.state_dict().items()}
             for network in networks
@@ -149,6 +152,7 @@ def _fit_rival(samples: Samples, targets: Targets, fold: Fold, recipe: Recipe) -
         "calibration": calibration._asdict(),
         "metrics": metrics,
         "curves": [],
+        "start": {},
         "states": [],
         "rival": {
             "name": recipe.learner,
@@ -317,6 +321,7 @@ def check_schema(checkpoint: Mapping[str, Any]) -> None:
     if "rival" in checkpoint:
         _check_rival(checkpoint["rival"])
         return
+    _check_start(checkpoint["start"])
     states = checkpoint["states"]
     if not states or len(states) != len(seeds):
         raise CheckpointError(f"holds {len(states)} networks for {len(seeds)} seeds")
@@ -334,6 +339,16 @@ def _check_rival(rival: Mapping[str, Any]) -> None:
         raise CheckpointError(f"holds a rival that cannot be read ({error})") from error
     if not sound:
         raise CheckpointError("holds frequencies of a rival that are none")
+
+
+def _check_start(start: Mapping[str, Any]) -> None:
+    try:
+        rows = [(str(each["term"]), each["weight"], each["t"]) for each in start["terms"]]
+        sound = all(map(isfinite, (start["gain"], *(n for row in rows for n in row[1:]))))
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"holds a start that cannot be read ({error})") from error
+    if not sound:
+        raise CheckpointError("holds a start with a number that is none")
 
 
 def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) -> None:

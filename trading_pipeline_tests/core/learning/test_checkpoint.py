@@ -251,6 +251,8 @@ def test_what_a_training_makes_is_sound_and_complete():
     made = train_fold(dataset(), fold(), recipe(steps=1, evaluate_every=1))
     check_schema(made)
     assert set(made) == set(ENTRIES)
+    assert made["start"]["terms"] == []  # four symbols are no cross-section to find any in
+    assert made["start"]["gain"] == float(made["states"][0]["answers.gain"])
     assert made["data_hash"] == panel().data_hash(fold().test.first)
     check_schema(made_up())
 
@@ -304,6 +306,21 @@ def test_a_scaler_that_divides_by_nothing_is_refused():
 def test_a_calibration_out_of_range_is_refused(name, value):
     said = refused(lambda checkpoint: checkpoint["calibration"].update({name: value}))
     assert said == "holds a calibration with a number that is none, or out of range"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda start: start.pop("gain"),
+        lambda start: start.update(gain=float("nan")),
+        lambda start: start.update(terms=None),
+        lambda start: start["terms"][0].pop("term"),
+        lambda start: start["terms"][0].update(t="large"),
+        lambda start: start["terms"][0].update(weight=float("inf")),
+    ],
+)
+def test_a_start_that_people_cannot_be_shown_is_refused(change):
+    assert refused(lambda checkpoint: change(checkpoint["start"])).startswith("holds a start ")
 
 
 @pytest.mark.parametrize(
