@@ -7,17 +7,11 @@ import pytest
 import torch
 
 from trading_pipeline.core.features.catalog import NAMES
-from trading_pipeline.core.learning import checkpoint as module
-from trading_pipeline.core.learning.checkpoint import (
-    ENTRIES,
-    check_checkpoint,
-    check_schema,
-    model_fingerprint,
-    train_fold,
-    training_arrays,
-)
+from trading_pipeline.core.learning import soundness
+from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold, training_arrays
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
+from trading_pipeline.core.learning.soundness import ENTRIES, check_checkpoint, check_schema
 from trading_pipeline.core.learning.walkforward import Rows, production_fold
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import CheckpointError, LookAheadError, TrainingError
@@ -114,7 +108,7 @@ def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
     with pytest.raises(KeyboardInterrupt):
         train_fold(dataset(), fold(), both, save=save)
     again = train_fold(dataset(), fold(), both, lambda done, *_: steps.append(done), saved=kept)
-    assert steps == [6, 4, 5, 6, 6]  # the first seed is done, the second goes on after step 3
+    assert steps == [0, 6, 4, 5, 6, 6]  # one seed is done, the other goes on after step 3
     whole = train_fold(dataset(), fold(), both)
     assert same_weights(again, whole)
     assert again["curves"] == whole["curves"]
@@ -180,7 +174,7 @@ def test_another_catalog_or_recipe_is_named(trained, monkeypatch):
     fewer = replace(recipe(), market=replace(MARKET, symbols=("AAPL",)))
     with pytest.raises(CheckpointError, match="other symbols"):
         check_checkpoint(trained, fewer)
-    monkeypatch.setattr(module, "catalog_hash", lambda: "another")
+    monkeypatch.setattr(soundness, "catalog_hash", lambda: "another")
     with pytest.raises(CheckpointError, match="another feature catalog"):
         check_checkpoint(trained, recipe())
 
