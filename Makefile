@@ -66,8 +66,8 @@ bench: $(STAMP) ## time what has to be fast
 bench-engine: $(STAMP) $(RIVALS_STAMP) ## time the backtest engine beside vectorbt, backtesting.py, backtrader
 	@$(BIN)/python benchmarks/engine_speed.py
 
-learning: $(STAMP) ## ask the network to find a planted signal, and nothing in noise; five minutes
-	@$(BIN)/python benchmarks/learning.py
+learning: $(STAMP) ## what the network learns on planted markets, beside its rivals; four hours, goes on where it was
+	@$(BIN)/python benchmarks/learning.py --results $(VENV)/learning.jsonl --figure docs/images/learning.png
 
 transfer: $(STAMP) $(RIVALS_STAMP) ## ask what scores of known worth become in a book; ten minutes
 	@$(BIN)/python benchmarks/transfer.py

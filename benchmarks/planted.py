@@ -22,6 +22,7 @@ symbols, clipped at ±4. `ideal` is its expectation when all features up to t ar
 """
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -29,9 +30,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trading_pipeline.core.features.catalog import NAMES
+from trading_pipeline.core.learning.checkpoint import train_fold
+from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
+from trading_pipeline.core.learning.inference import Predictor, predict_rows
+from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.samples import Samples
-from trading_pipeline.core.learning.targets import CLIP
+from trading_pipeline.core.learning.targets import CLIP, make_targets
+from trading_pipeline.core.learning.validation import pearson_information_coefficient
 from trading_pipeline.core.learning.walkforward import Fold, fold_rows
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.panel import Panel
 
 SYMBOLS, FEATURES, BARS = 100, 60, 60
 LEARNED, TESTED = 1260, 500  # dates: five years before the fold, two years in it
@@ -164,3 +173,59 @@ def _mean_square(returns: Array, horizon: int) -> Array:
     result = np.full_like(returns, np.nan)
     result[: DAYS - horizon + 1] = (padded[horizon:] - padded[:-horizon]) / horizon
     return result
+
+
+_NAMES, _SPAN, _TOLD, _PERSISTS = 60, 1500, 0.05, 0.9  # of the market of bars
+
+
+def panel_of_bars(seed: int) -> Panel:
+    """1,500 days behind the burn-in, whose next returns correlate with how volume surprises."""
+    rng = np.random.default_rng(seed)
+    days = burn_in(BARS) + _SPAN
+    surprise = rng.normal(size=(days, _NAMES))
+    for day in range(1, days):
+        surprise[day] *= np.sqrt(1 - _PERSISTS**2)
+        surprise[day] += _PERSISTS * surprise[day - 1]
+    noise = np.sqrt(1 - _TOLD**2) * rng.normal(size=(days, _NAMES))
+    moves = np.zeros((days, _NAMES))  # from the open of a day to that of the next
+    moves[1:] = SIGMA * (_TOLD * surprise + noise)[:-1]  # decided at the close of the day before
+    volume = np.full((days, _NAMES), 1e6)
+    for day in range(20, days):
+        volume[day] = volume[day - 20 : day].mean(axis=0) * np.exp(0.2 * surprise[day])
+    opens = 100 * np.exp(np.cumsum(moves, axis=0) - moves)
+    closes = opens * np.exp(moves)
+    wicks = np.exp(np.abs(rng.normal(0, 0.2 * SIGMA, (2, days, _NAMES))))
+    stamps = pd.bdate_range("2015-01-05", periods=days, tz="UTC").as_unit("us")
+    keys = pd.MultiIndex.from_product([stamps, [f"S{n:02}" for n in range(_NAMES)]])
+    columns = {
+        "open": opens,
+        "high": np.maximum(opens, closes) * wicks[0],
+        "low": np.minimum(opens, closes) / wicks[1],
+        "close": closes,
+        "volume": volume,
+    }
+    table = keys.to_frame(index=False, name=["timestamp", "symbol"])
+    table["symbol"] = table["symbol"].astype("str")
+    return Panel.of(table.assign(**{name: each.ravel() for name, each in columns.items()}), None)
+
+
+def walk(seed: int) -> float:
+    """The information coefficient of the score on a fold of 750 days, by the code of the assets."""
+    panel = panel_of_bars(seed)
+    market = Market(
+        name="planted",
+        source="parquet",
+        symbols=panel.symbols,
+        start=date(2015, 1, 5),
+        horizon=1,
+    )
+    recipe = Recipe.preset(market, "tiny", len(NAMES))
+    data = Dataset.of(panel, features_of(panel, market.calendar), BARS)
+    first, rows = burn_in(BARS), len(panel.timestamps)
+    fold = fold_rows("planted", first, first + _SPAN // 2, rows - 1, 1)
+    predicted = predict_rows(Predictor(train_fold(data, fold, recipe)), data, fold.test, fold.key)
+    score = predicted.pivot_table(index="timestamp", columns="symbol", values="score")
+    score = score.reindex(index=panel.timestamps, columns=list(panel.symbols)).to_numpy()
+    target = make_targets(panel, data.sigma, data.eligible, 1).price
+    tested = slice(fold.test.first, rows)
+    return pearson_information_coefficient(score[tested], target[tested])

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trading_pipeline.core.learning.losses import block_loss
+from trading_pipeline.core.learning.rivals.rival import Frequencies
 from trading_pipeline.core.learning.samples import Samples, block_outputs
 from trading_pipeline.core.learning.screening import Found, find_terms
 from trading_pipeline.core.learning.validation import validation_information
@@ -29,6 +30,7 @@ from trading_pipeline.core.model.position import NotionalBook
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import TrainingError
 
+_RARE = 1e-4  # what never happened may: log odds are finite
 Saved = dict[str, Any]  # a run so far: plain types and tensors
 
 
@@ -85,8 +87,7 @@ class Start(NamedTuple):
     """Where a training begins, rather than at random: what closed form knows."""
 
     found: Found
-    direction: tuple[float, float, float]  # how often down, flat and up came true in training
-    risk: float  # how often an adverse excursion did
+    frequencies: Frequencies  # of directions and adverse excursions in training
     volatility: float  # root mean square of realised volatility, as a multiple of σ
 
     @classmethod
@@ -94,17 +95,12 @@ class Start(NamedTuple):
         """From the rows that may be trained on; `samples` are on the CPU."""
         rows = slice(fold.train.first, fold.train.last + 1)
         usable = torch.from_numpy(samples.usable[rows])
-        happened = samples.risk[rows][usable].nanmean().nan_to_num(nan=0.5)
         realised = samples.volatility[rows][usable].square().nanmean().sqrt()
-        classes = samples.direction[rows][usable]
-        counts = torch.bincount(classes[classes >= 0], minlength=3) + 1.0  # none has no logarithm
-        down, flat, up = (counts / counts.sum()).tolist()
         with threads_for(config):
             found = find_terms(samples, fold.train, config.n_steps, horizon, config.terms)
         return cls(
             found,
-            (down, flat, up),
-            float(happened.clamp(1e-4, 1 - 1e-4)),
+            Frequencies.of(samples, fold.train),
             float(realised.nan_to_num(nan=1.0).clamp(0.1, 10.0)),
         )
 
@@ -113,8 +109,9 @@ class Start(NamedTuple):
         heads = network.answers
         network.terms.put(self.found.terms, self.found.weights)
         with torch.no_grad():
-            heads.direction.bias.copy_(torch.tensor(self.direction).log())
-            heads.risk.bias.copy_(torch.logit(torch.tensor([self.risk])))
+            directions, risk = torch.tensor(self.frequencies.direction), self.frequencies.risk
+            heads.direction.bias.copy_(directions.clamp(min=_RARE).log())
+            heads.risk.bias.copy_(torch.logit(torch.tensor([risk]), eps=_RARE))
             heads.volatility.bias.fill_(log(self.volatility))
 
 
@@ -283,14 +280,15 @@ def _take_step(
 
 
 def _feature_penalty(run: Run) -> Tensor:
-    """Group lasso on what each encoder takes of each feature, scalar.
+    """Group lasso on what each encoder takes of each feature, scalar; it rises with the steps.
 
-    Of sixty features few matter to a product; without it the others' noise is learned with it.
+    Of sixty features few matter to a product; without it the others' noise is learned with it. From
+    the first step on it would take the few away before it is known which they are.
     Source: Scardapane et al. (2017), Group Sparse Regularization for Deep Neural Networks.
     """
     inputs = (run.network.xlstm.input.weight, run.network.transformer.input.weight)
     norms = torch.stack([weight.norm(dim=0).sum() for weight in inputs])
-    return run.training.feature_penalty * norms.sum()
+    return run.step / run.training.steps * run.training.feature_penalty * norms.sum()
 
 
 def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:

@@ -28,7 +28,7 @@ class ModelConfig:
     transformer_layers: int = 2
     transformer_heads: int = 4  # divides transformer_width
     fusion_width: int = 64  # D: channels of the fused branches, and of the vector that heads read
-    fusion_heads: int = 8  # ages that the newest bar looks at to begin with; divides fusion_width
+    fusion_heads: int = 16  # ages that the newest bar first looks at; divides fusion_width
     terms: int = 64  # products and features of earlier bars, found in closed form, at most
     position_width: int = 16  # channels of the embedded position state
     position_state: bool = False  # whether heads see the notional book: no better with it
@@ -101,7 +101,7 @@ class TrainingConfig:
     min_dates: int = 8  # consecutive dates in a block at least; the Sharpe ratio is over them
     learning_rate: float = 2e-3  # peak, AdamW
     weight_decay: float = 0.3
-    feature_penalty: float = 1e-2  # group lasso on what the encoders take of each feature
+    feature_penalty: float = 2e-2  # at the last step; group lasso on what encoders take of features
     clip: float = 1.0  # largest gradient norm
     warmup: int = 100  # steps of linear rise to the peak rate
     seeds: tuple[int, ...] = (0,)  # one network each; their predictions are averaged

@@ -43,8 +43,8 @@ def test_a_recipe_that_was_stored_under_old_names_is_the_same(market):
 @pytest.mark.parametrize(
     ("market", "training", "config"),
     [
-        (PLAIN, "9abf9e99890c6001dd65102d662a08f3", "cf7bea49d71b7b674834f66f22a9c257"),
-        (NEUTRAL, "b09c898800a3dd90366fc90f030bc0f4", "4fdc8b0910c859337fb925fbf31fe7c1"),
+        (PLAIN, "2851043e35ac5bd558b15221c3d577e5", "2c002dfda45a82f43658ecb246bc6875"),
+        (NEUTRAL, "102ce9a97d0bb64e96927b3ac1844484", "bb521d38252020938c514170f17ffac1"),
     ],
     ids=["plain", "neutral"],
 )

@@ -8,6 +8,7 @@ import torch
 
 from trading_pipeline.core.learning.calibration import heads_on
 from trading_pipeline.core.learning.losses import block_loss
+from trading_pipeline.core.learning.rivals.rival import Frequencies
 from trading_pipeline.core.learning.samples import Samples, block_outputs, encode_dates
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.screening import Found
@@ -155,7 +156,7 @@ def test_nothing_is_chosen_by_what_validation_says(samples, monkeypatch):
 def test_a_training_starts_at_what_is_known(samples):
     """Terms, and how often things came true: before the first step the heads say no more."""
     found = Found([Term(0, 3), Term(2, 1, 5, 4)], torch.tensor([0.5, -0.25]), [5.0, 7.0])
-    start = Start(found, direction=(0.2, 0.5, 0.3), risk=0.02, volatility=0.9)
+    start = Start(found, Frequencies((0.2, 0.5, 0.3), 0.02), volatility=0.9)
     network = Run(MODEL, recipe().training, 0, torch.device("cpu"), start).network.eval()
     with torch.no_grad():
         for head in ("direction", "risk", "volatility"):
@@ -272,7 +273,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
     sampler = BlockSampler(samples.usable, fold().train, 960, 8)
     network = TradingNetwork(MODEL, seed=0).train()
     inputs = network.xlstm.input.weight, network.transformer.input.weight
-    penalty = 0.01 * sum(float(weight.detach().norm(dim=0).sum()) for weight in inputs)
+    penalty = 0.02 * sum(float(weight.detach().norm(dim=0).sum()) for weight in inputs)
     alone = []
     for place in (0, 1):
         key, block = _seed_of(0, 1, place), sampler.block(0, 1, place)

@@ -21,7 +21,7 @@ def test_the_full_network_is_the_one_that_was_asked_for():
     assert boxes["Transformer encoder"].gives == ((2, 60, 256),)
     assert {f"attention block {n}" for n in (1, 2, 3)} <= boxes.keys()
     assert boxes["fusion: attention over branches"].takes == ((2, 60, 512), (2, 60, 256))
-    assert boxes["temporal fusion: attention over bars"].gives == ((2, 1, 256), (2, 8, 1, 60))
+    assert boxes["temporal fusion: attention over bars"].gives == ((2, 1, 256), (2, 16, 1, 60))
     answers = ((2,), (2, 3), (2,), (2,), (2,))
     assert boxes["multi-task heads"].gives == answers
 
