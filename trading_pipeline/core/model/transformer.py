@@ -8,12 +8,10 @@ their buckets). So a stretch of bars can be encoded at once, each bar as the new
 Letters: B batch, T time, D channels, N heads, d = D / N channels of a head, F features.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from trading_pipeline.core.model.attention import attention_weights, matmul
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.dropout import WindowDropout
 
@@ -37,34 +35,9 @@ class CausalAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         projected = self.project(x).view(*x.shape[:2], 3, self.heads, -1)  # (B, T, 3, N, d)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, N, T, d)
-        mixed = attention_weights(query, key, self.age).to(value.dtype) @ value
+        mixed = matmul(attention_weights(query, key, self.age).to(value.dtype), value)
         joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return joined
-
-
-def attention_weights(query: Tensor, key: Tensor, age: Tensor) -> Tensor:
-    """How much each of the newest bars takes of every bar: (B, N, L, T), sums over T are 1.
-
-    Args:
-        query: (B, N, L, d), of the L newest bars.
-        key: (B, N, T, d).
-        age: (N, n_steps), added to the scores of a bar that is so much older; bars that are later
-            than the one that asks, and those older than a window, get nothing.
-    """
-    # A scaled query costs a pass over L × d numbers; scaled scores cost one over L × T.
-    scores = (query / math.sqrt(query.shape[3])) @ key.transpose(2, 3)
-    bias = age_bias(age, key.shape[2], query.shape[2])
-    return scores.to(bias.dtype).add_(bias).softmax(dim=3)
-
-
-def age_bias(age: Tensor, steps: int, last: int) -> Tensor:
-    """What is added to the scores of the `last` newest bars on all of `steps`: (N, last, steps).
-
-    Each bar reads the same line of biases, the oldest first between infinities, from a place
-    further left than the bar before.
-    """
-    line = F.pad(age.flip(1), (steps - age.shape[1], last - 1), value=-torch.inf)
-    return line.unfold(1, steps, 1).flip(1)
 
 
 class TransformerBlock(nn.Module):
