@@ -39,6 +39,7 @@ from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.set_aside import lines_of
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.steps.freshness import (
     leaks_of,
     predicted,
@@ -97,6 +98,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             leaks=leaks_of(home, plan, folds),
             model=plan.model,
             choices=choices_of(home, plan, folds),
+            starts=starts_of(home, plan, folds),
             stale=stale_rivals(home, plan, learned),
             holdings=holdings,
             without_rules=backtest.without_rules,
@@ -134,6 +136,15 @@ def choices_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, str]:
         return {}
     choices = {key: home.checkpoints(plan.market).read(key)["choice"] for key in folds}
     return {key: f"{spelled(each['name'])}: {each['reason']}" for key, each in choices.items()}
+
+
+def starts_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, Mapping[str, Any]]:
+    """By fold, the terms that its network began with and how much the encoders count; without
+    folds that a rival trades."""
+    if plan.model in LEARNED_BASELINES:
+        return {}
+    read = {key: home.checkpoints(plan.market).read(key)["start"] for key in folds}
+    return {key: start for key, start in read.items() if start}
 
 
 def _journal(

@@ -93,7 +93,8 @@ def checkpoint_of(
     Raises:
         CheckpointError: it is missing, damaged, or of other settings or bars.
     """
-    from trading_pipeline.core.learning.checkpoint import check_checkpoint, model_fingerprint
+    from trading_pipeline.core.learning.checkpoint import model_fingerprint
+    from trading_pipeline.core.learning.soundness import check_checkpoint
 
     checkpoint, recipe = home.checkpoints(plan.market).read(name or fold.key), plan.recipe
     check_checkpoint(checkpoint, recipe)

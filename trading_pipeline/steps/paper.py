@@ -16,7 +16,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.kill_switch import is_halted
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.learning.checkpoint import check_checkpoint
+from trading_pipeline.core.learning.soundness import check_checkpoint
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel

@@ -10,6 +10,7 @@ from trading_pipeline.adapters.tensorboard import curves
 from trading_pipeline.core.learning import checkpoint as learning
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Predictor
+from trading_pipeline.core.learning.soundness import check_checkpoint
 from trading_pipeline.core.learning.walkforward import Fold, production_fold
 from trading_pipeline.core.model.config import CANDIDATES
 from trading_pipeline.core.progress import Advance
@@ -107,7 +108,7 @@ def checkpoint_faults(home: Home, plan: Plan, names: list[str]) -> list[str]:
     for name in names:
         try:
             checkpoint = store.read(name)
-            learning.check_checkpoint(checkpoint, recipe)
+            check_checkpoint(checkpoint, recipe)
             Predictor(checkpoint)
         except CheckpointError as error:
             faults.append(f"{name}: {error}")

@@ -12,6 +12,7 @@ from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.model.position import N_BOOK
+from trading_pipeline_tests.core.learning.checkpoints import speaking
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def checkpoint():
     return {
         "model": CONFIG.to_dict(),
         "recipe": {"training": {"seeds": list(SEEDS)}},
-        "states": [TradingNetwork(CONFIG, seed=seed).state_dict() for seed in SEEDS],
+        "states": [speaking(CONFIG, seed).state_dict() for seed in SEEDS],
         "scaler": scaler.to_dict(),
         "fingerprint": "f" * 64,
         "catalog_hash": "c" * 64,

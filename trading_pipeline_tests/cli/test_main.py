@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.store.checkpoints import CheckpointStore
 from trading_pipeline.cli import download, pipeline
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.runs import Landed
+from trading_pipeline_tests.core.learning.checkpoints import made_up
 from trading_pipeline_tests.core.market.planted import clean_bars
 from trading_pipeline_tests.synthetic import panel
 
@@ -324,7 +326,22 @@ def test_the_network_of_a_preset_can_be_seen(run):
     code, said = run("model", "--preset", "tiny")
     assert code == 0
     assert "sLSTM block 1 (B, 60, 32) (B, 60, 32)" in said
-    assert "parameters. Trained for 300 steps of 64 windows, 1 seed averaged" in said
+    assert "parameters. Trained for 200 steps of about 960 windows, 1 seed averaged" in said
+
+
+def test_a_trained_network_says_where_it_started(run, folder):
+    """The terms that closed form found, and how much of what training added is believed."""
+    store = CheckpointStore(folder / "home" / "models" / "sample")
+    store.write("2006-01-01", made_up())
+    code, said = run("model", "--fold", "2006-01-01")
+    assert code == 0
+    assert "the network, sample 2006-01-01" in said
+    assert "Trained for 6 steps" in said
+    assert "rsi_14 +0.1000 +6.0 What the encoders add counts 0.35." in said
+    silent = {"start": {"terms": [], "gain": 0.0}}
+    store.write("2007-01-01", made_up() | silent)
+    _, said = run("model", "--fold", "2007-01-01")
+    assert "No term stood out before training. What the encoders add counts 0.00." in said
 
 
 def test_a_model_that_was_not_trained_cannot_be_exported(run):

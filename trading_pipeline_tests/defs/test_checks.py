@@ -4,6 +4,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from trading_pipeline.defs.assets.metadata import start_text
 from trading_pipeline.defs.checks.models import checkpoints_load_and_agree
 from trading_pipeline.defs.checks.report import accounts_balance
 from trading_pipeline.steps.plan import Plan
@@ -42,6 +43,21 @@ def check(home):
         )
         (evaluation,) = result.get_asset_check_evaluations()
         return evaluation
+
+
+def test_the_page_of_a_checkpoint_shows_where_it_started(checkpoint):
+    """As a table; where nothing stood out, and for a rival, in words."""
+    term = {"term": "return_1, 20 bars ago × return_1, 40 bars ago", "weight": -0.0712, "t": -7.26}
+    told = start_text({"terms": [*checkpoint["start"]["terms"], term], "gain": 0.35})
+    assert [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines()[2:4]
+    ] == [
+        ["rsi_14", "+0.1000", "+6.0"],
+        [term["term"], "-0.0712", "-7.3"],
+    ]
+    assert told.endswith("what the encoders add counts 0.35")
+    assert start_text({"terms": [], "gain": 0.0}).startswith("no term stood out")
+    assert start_text({}) == "none: this model is no network"
 
 
 def test_a_whole_checkpoint_of_the_recipe_passes(stored):

@@ -36,6 +36,7 @@ from trading_pipeline.adapters.reports.text import (
     period,
     rule_name,
     rules_sentence,
+    start_sentence,
     trials_sentence,
     waiting_sentence,
     written,
@@ -77,6 +78,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
             "model; the line after them is what the scores know beyond these three. Below are the "
             "learned baselines, on the same symbols and dates.",
             _coefficients(summary),
+            f"<p>{escape(start_sentence(summary))}</p>" if summary["starts"] else "",
         ),
         section(
             "What the heads knew",

@@ -4,6 +4,7 @@ The paired difference comes first, then the verdict and why, then everything els
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ Summary = Mapping[str, Any]  # the content of report.json
 Numbers = Mapping[str, float | None]  # {value, low, high}
 
 WIDTH = 96  # columns of the terminal text
+_MOST_TERMS = 5  # that a sentence names
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -127,6 +129,23 @@ def heading(name: str) -> str:
 def choice_lines(summary: Summary) -> list[str]:
     """Which model traded each fold and why, where validation chose it."""
     return [f"Fold {fold}: {choice}." for fold, choice in summary["choices"].items()]
+
+
+def start_sentence(summary: Summary) -> str:
+    """Which terms the networks of the folds began with; empty where no network trades."""
+    starts = list(summary["starts"].values())
+    if not starts:
+        return ""
+    counts = Counter(each["term"] for start in starts for each in start["terms"])
+    named = [f"{term} in {count}" for term, count in counts.most_common(_MOST_TERMS)]
+    more = f", and {len(counts) - _MOST_TERMS:,} others" if len(counts) > _MOST_TERMS else ""
+    found = sum(bool(start["terms"]) for start in starts)
+    which = f" ({'; '.join(named)}{more})" if named else ""
+    gains = ", ".join(f"{start['gain']:.2f}" for start in starts)
+    return (
+        f"Before training, closed form found terms in {found:,} of {len(starts):,} folds{which}; "
+        f"what the encoders add to them counts, fold after fold, {gains}."
+    )
 
 
 def rule_name(rule: str) -> str:

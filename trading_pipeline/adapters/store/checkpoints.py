@@ -53,7 +53,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: it is missing, truncated, altered, of another format, or not sound.
         """
-        from trading_pipeline.core.learning.checkpoint import check_schema
+        from trading_pipeline.core.learning.soundness import check_schema
 
         path = self.path(name)
         self.verify(name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,7 @@ class EvaluationInputs:
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
     model: str = "network"  # that made the scores, of `MODELS`
     choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
+    starts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of networks, by fold
     stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
     heads: Sequence[Comparison] = ()  # of the network, each beside its rivals
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
@@ -137,6 +139,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "period": _period(inputs, days),
         "model": inputs.model,
         "choices": dict(inputs.choices),
+        "starts": dict(inputs.starts),
         "verdict": reach_verdict(_verdict_inputs(inputs, daily, paired)).to_dict(),
         "benchmark": inputs.benchmark,
         "paired": {name: _to_dicts(differences) for name, differences in paired.items()},

@@ -24,9 +24,9 @@ Sparse Signals.
 Letters: T dates that are learned from, N symbols, F features, S bars of a window, C columns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +52,17 @@ class Found(NamedTuple):
     terms: list[Term]
     weights: Tensor  # (P,)
     t: list[float]  # of the terms that were picked out, which come first
+
+    def in_words(self, features: Sequence[str]) -> list[dict[str, Any]]:
+        """Term, weight and t of those that were picked out, as plain types, the first one first.
+
+        A weight is what a term adds to the expected return, in units of σ√h, when it is 1: for a
+        feature, when it is one standard deviation above its mean.
+        """
+        return [
+            {"term": term.named(features), "weight": weight, "t": t}
+            for term, weight, t in zip(self.terms, self.weights.tolist(), self.t, strict=False)
+        ]
 
 
 class _Window:

@@ -210,13 +210,15 @@ def train_network(
     """
     device = samples.grid.device
     run = Run(model, training, seed, device, start)
-    if saved:
-        run.restore(saved)
     if ranks.count > training.blocks:
         raise TrainingError(
             f"{ranks.count} processes cannot share {training.blocks} blocks of a step: a rank "
             "takes whole ones. Start fewer processes, or choose a preset with more blocks"
         )
+    if start:
+        _begin_alike(run.network, ranks)
+    if saved:
+        run.restore(saved)
     sampler = sampler_of(samples, fold, training)
     forked = [device] if device.type == "cuda" else []
     # Dropout draws from the global generators, which are given back as they were.
@@ -235,6 +237,16 @@ def train_network(
             on_step(run.step, training.steps, note)
     on_step(training.steps, training.steps, f"validation IC {run.information:+.3f}")
     return run.network.eval(), run.looks
+
+
+def _begin_alike(network: TradingNetwork, ranks: Ranks) -> None:
+    """All ranks begin as the first does: on another processor the closed form may end in other
+    bits, and only gradients are shared from here on."""
+    state = list(network.state_dict().values())
+    if ranks.rank > 0:
+        for each in state:
+            each.zero_()
+    ranks.sum(state)
 
 
 def sampler_of(samples: Samples, fold: Fold, training: TrainingConfig) -> BlockSampler:

@@ -22,7 +22,7 @@ _BOXES = (
     ("xlstm.input", "input projection", 1),
     ("xlstm.blocks", "sLSTM block", 1),
     ("transformer", "Transformer encoder", 0),
-    ("transformer.input", "input projection, + positions", 1),
+    ("transformer.input", "input projection", 1),
     ("transformer.blocks", "attention block", 1),
     ("branch_fusion", "fusion: attention over branches", 0),
     ("temporal_fusion", "temporal fusion: attention over bars", 0),

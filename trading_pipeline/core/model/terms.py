@@ -27,6 +27,17 @@ class Term(NamedTuple):
     other_age: int = 0
     other: int | None = None  # a second feature that the first is multiplied by
 
+    def named(self, features: Sequence[str]) -> str:
+        """In words: `return_1, 20 bars ago × rsi_14`."""
+        one = _aged(features[self.feature], self.age)
+        if self.other is None:
+            return one
+        return f"{one} × {_aged(features[self.other], self.other_age)}"
+
+
+def _aged(feature: str, age: int) -> str:
+    return f"{feature}, {age} bar{'s'[: age != 1]} ago" if age else feature
+
 
 class Terms(nn.Module):
     """The weighted sum of terms: (B, S, F) -> (B, L)."""

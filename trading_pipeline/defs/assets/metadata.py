@@ -122,6 +122,17 @@ def of_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def start_text(start: dict[str, Any]) -> str:
+    """Markdown of the terms that a network began with, and how much its encoders count."""
+    if not start:
+        return "none: this model is no network"
+    counts = f"what the encoders add counts {start['gain']:.2f}"
+    if not start["terms"]:
+        return f"no term stood out: it began with the newest bar's features; {counts}"
+    terms = pd.DataFrame(start["terms"]).to_markdown(index=False, floatfmt=("", "+.4f", "+.1f"))
+    return f"{terms}\n\n{counts}"
+
+
 def of_report(done: "Evaluated") -> dict[str, Any]:
     """The report in short."""
     from trading_pipeline.adapters.reports.charts.pictures import as_markdown

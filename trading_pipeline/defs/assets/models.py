@@ -51,6 +51,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
             metadata={
                 **metadata.of_checkpoint(done.checkpoint),
                 "size": size_text(done.checkpoint),
+                "start": dg.MetadataValue.md(metadata.start_text(done.checkpoint["start"])),
                 "loss_curve": dg.MetadataValue.md(loss_curve(done.checkpoint["curves"])),
                 "sha256": metadata.short(done.digest),
                 "file": dg.MetadataValue.path(str(home.checkpoints(market).path(fold))),
@@ -127,6 +128,7 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **metadata.of_checkpoint(done.checkpoint),
+                "start": dg.MetadataValue.md(metadata.start_text(done.checkpoint["start"])),
                 "trained": "yes" if done.is_new else _KEPT,
                 "sha256": metadata.short(done.digest),
             }

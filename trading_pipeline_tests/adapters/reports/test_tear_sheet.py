@@ -235,6 +235,14 @@ def test_importing_the_report_imports_neither_plotly_nor_matplotlib():
     assert found.stdout.strip() == "[]"
 
 
+def test_the_page_says_where_networks_started(given):
+    """Beside what the scores knew, and escaped."""
+    start = {"terms": [{"term": "<b>", "weight": 0.1, "t": 6.0}], "gain": 0.35}
+    text = page(evaluate(replace(given, starts={"2006-01-01": start})), series(given))
+    scores = text.split('<section id="what-the-scores-knew">')[1].split("</section>")[0]
+    assert "closed form found terms in 1 of 1 folds (&lt;b&gt; in 1); what" in scores
+
+
 def test_the_page_says_what_each_head_knew(given, summary):
     text = page(summary, series(given))
     heads = text.split('<section id="what-the-heads-knew">')[1].split("</section>")[0]

@@ -12,6 +12,7 @@ from trading_pipeline.adapters.reports.text import (
     ordinal,
     paired_sentence,
     rules_sentence,
+    start_sentence,
     summary_text,
     written,
 )
@@ -40,6 +41,29 @@ def summary():
 )
 def test_numbers_are_written_in_their_unit(metric, value, sign, text):
     assert written(metric, value, sign) == text
+
+
+def started(gain, *terms):
+    return {"terms": [{"term": term, "weight": 0.1, "t": 6.0} for term in terms], "gain": gain}
+
+
+def test_where_networks_started_is_said_in_a_sentence():
+    """Of every fold how much its encoders count; the terms of most folds are named."""
+    assert start_sentence(evaluate(inputs())) == ""
+    starts = {
+        "2006-01-01": started(0.35, "rsi_14", "return_1, 20 bars ago × return_1, 40 bars ago"),
+        "2007-01-01": started(0.0, "rsi_14"),
+        "2008-01-01": started(1.0),
+    }
+    assert start_sentence(evaluate(inputs(starts=starts))) == (
+        "Before training, closed form found terms in 2 of 3 folds (rsi_14 in 2; return_1, 20 bars "
+        "ago × return_1, 40 bars ago in 1); what the encoders add to them counts, fold after fold, "
+        "0.35, 0.00, 1.00."
+    )
+    nothing = start_sentence(evaluate(inputs(starts={"2006-01-01": started(0.2)})))
+    assert nothing.startswith("Before training, closed form found terms in 0 of 1 folds; what")
+    many = evaluate(inputs(starts={"2006-01-01": started(0.2, *"abcdefg")}))
+    assert "e in 1, and 2 others)" in start_sentence(many)
 
 
 def test_an_undefined_interval_is_not_written():

@@ -1,7 +1,8 @@
 """Checkpoints that were never trained: sound, and the same on every machine.
 
 A training ends on other bits where a processor adds in another order, and a test of what is
-traded must not hang on them. These have the weights that a network begins with.
+traded must not hang on them. These have the weights that a network begins with, but those that are
+0 then: a network that says nothing could see the whole future, and no test would know.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.learning.windows import Block
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.network import TradingNetwork
+from trading_pipeline.core.model.terms import Term
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 
 
@@ -45,10 +47,22 @@ def made_up(made: Recipe | None = None) -> dict[str, Any]:
         "last_target": "2005-12-30T00:00:00+00:00",
         "metrics": {"validation_information": 0.02, "validation_coefficients": []},
         "curves": [[{"step": 3, "loss": 2.0, "information": 0.02}]],
-        "states": [
-            dict(TradingNetwork(made.model, seed=seed).state_dict()) for seed in made.training.seeds
-        ],
+        "start": {"terms": [{"term": "rsi_14", "weight": 0.1, "t": 6.0}], "gain": 0.35},
+        "states": [dict(speaking(made.model, seed).state_dict()) for seed in made.training.seeds],
     }
+
+
+def speaking(config: ModelConfig, seed: int) -> TradingNetwork:
+    """An untrained network whose price head and terms answer to what is in the window."""
+    network = TradingNetwork(config, seed=seed).eval()
+    network.terms.put([Term(0, 0), Term(1, 1), Term(0, 2, 2, 3)], torch.tensor([0.1, -0.2, 0.1]))
+    reach = config.fusion_width**-0.5
+    with torch.no_grad():
+        network.answers.price.weight.uniform_(
+            -reach, reach, generator=torch.Generator().manual_seed(seed)
+        )
+        network.answers.gain.fill_(0.5)
+    return network
 
 
 def untrained(

@@ -7,17 +7,11 @@ import pytest
 import torch
 
 from trading_pipeline.core.features.catalog import NAMES
-from trading_pipeline.core.learning import checkpoint as module
-from trading_pipeline.core.learning.checkpoint import (
-    ENTRIES,
-    check_checkpoint,
-    check_schema,
-    model_fingerprint,
-    train_fold,
-    training_arrays,
-)
+from trading_pipeline.core.learning import soundness
+from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold, training_arrays
 from trading_pipeline.core.learning.dataset import Dataset, burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
+from trading_pipeline.core.learning.soundness import ENTRIES, check_checkpoint, check_schema
 from trading_pipeline.core.learning.walkforward import Rows, production_fold
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import CheckpointError, LookAheadError, TrainingError
@@ -114,7 +108,7 @@ def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
     with pytest.raises(KeyboardInterrupt):
         train_fold(dataset(), fold(), both, save=save)
     again = train_fold(dataset(), fold(), both, lambda done, *_: steps.append(done), saved=kept)
-    assert steps == [6, 4, 5, 6, 6]  # the first seed is done, the second goes on after step 3
+    assert steps == [0, 6, 4, 5, 6, 6]  # one seed is done, the other goes on after step 3
     whole = train_fold(dataset(), fold(), both)
     assert same_weights(again, whole)
     assert again["curves"] == whole["curves"]
@@ -180,7 +174,7 @@ def test_another_catalog_or_recipe_is_named(trained, monkeypatch):
     fewer = replace(recipe(), market=replace(MARKET, symbols=("AAPL",)))
     with pytest.raises(CheckpointError, match="other symbols"):
         check_checkpoint(trained, fewer)
-    monkeypatch.setattr(module, "catalog_hash", lambda: "another")
+    monkeypatch.setattr(soundness, "catalog_hash", lambda: "another")
     with pytest.raises(CheckpointError, match="another feature catalog"):
         check_checkpoint(trained, recipe())
 
@@ -251,6 +245,8 @@ def test_what_a_training_makes_is_sound_and_complete():
     made = train_fold(dataset(), fold(), recipe(steps=1, evaluate_every=1))
     check_schema(made)
     assert set(made) == set(ENTRIES)
+    assert made["start"]["terms"] == []  # four symbols are no cross-section to find any in
+    assert made["start"]["gain"] == float(made["states"][0]["answers.gain"])
     assert made["data_hash"] == panel().data_hash(fold().test.first)
     check_schema(made_up())
 
@@ -304,6 +300,21 @@ def test_a_scaler_that_divides_by_nothing_is_refused():
 def test_a_calibration_out_of_range_is_refused(name, value):
     said = refused(lambda checkpoint: checkpoint["calibration"].update({name: value}))
     assert said == "holds a calibration with a number that is none, or out of range"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda start: start.pop("gain"),
+        lambda start: start.update(gain=float("nan")),
+        lambda start: start.update(terms=None),
+        lambda start: start["terms"][0].pop("term"),
+        lambda start: start["terms"][0].update(t="large"),
+        lambda start: start["terms"][0].update(weight=float("inf")),
+    ],
+)
+def test_a_start_that_people_cannot_be_shown_is_refused(change):
+    assert refused(lambda checkpoint: change(checkpoint["start"])).startswith("holds a start ")
 
 
 @pytest.mark.parametrize(

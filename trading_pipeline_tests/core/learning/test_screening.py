@@ -58,6 +58,14 @@ def test_a_linear_a_lagged_and_a_product_term_are_found():
     )
     picked = [Term(5, 4), Term(0, 2), Term(2, 1, 6, 3)]
     assert told.terms[:3] == picked
+    words = told.in_words([f"f{n}" for n in range(FEATURES)])
+    assert [each["term"] for each in words] == [
+        "f4, 5 bars ago",
+        "f2",
+        "f1, 2 bars ago × f3, 6 bars ago",
+    ]
+    assert [each["t"] for each in words] == told.t
+    assert [each["weight"] for each in words] == told.weights[:3].tolist()
     assert len(told.t) == 3
     assert told.weights[:3].tolist() == pytest.approx([-0.2, 0.12, 0.1], abs=0.03)
     assert told.weights[3:].abs().max() < 0.02

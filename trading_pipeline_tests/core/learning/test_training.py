@@ -319,6 +319,32 @@ def test_ranks_share_whole_blocks_and_their_sum_is_the_step_of_one(samples):
         torch.testing.assert_close(one + other, both, rtol=1e-5, atol=1e-7)
 
 
+class SecondOfTwo:
+    """A rank that hears of the first one's network, and of nothing else."""
+
+    rank, count = 1, 2
+
+    def __init__(self, first):
+        self.first = list(first.state_dict().values())
+
+    def sum(self, tensors):
+        for each, other in zip(tensors, self.first, strict=False):
+            each += other
+        self.first = []
+
+
+def test_every_rank_starts_as_the_first_one_does(samples):
+    """Closed form may end in other bits on another processor, and terms share no gradients."""
+    found = [Found([Term(2, 1)], torch.tensor([weight]), [5.0]) for weight in (0.3, 0.3001)]
+    ours, others = (Start(each, Frequencies((0.3, 0.4, 0.3), 0.1), 1.0) for each in found)
+    first = Run(MODEL, recipe().training, 0, samples.grid.device, ours).network
+    budget = recipe(steps=1, blocks=2, evaluate_every=1).training
+    network, _ = train_network(
+        samples, fold(), MODEL, budget, 0.001, 0, others, ranks=SecondOfTwo(first)
+    )
+    assert torch.equal(network.terms.weight, first.terms.weight)
+
+
 def test_more_ranks_than_blocks_are_refused(samples):
     with pytest.raises(TrainingError, match="2 processes cannot share 1 blocks"):
         train_network(samples, fold(), MODEL, recipe().training, 0.001, 0, ranks=OneOfTwo(0))

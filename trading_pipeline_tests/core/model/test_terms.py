@@ -26,6 +26,19 @@ def test_terms_are_features_of_bars_and_products_of_two():
     assert [term for term, _ in terms.listed()] == [listed[2], listed[1], listed[0]]
 
 
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [
+        (Term(0, 1), "rsi_14"),
+        (Term(1, 0), "return_1, 1 bar ago"),
+        (Term(20, 0, 40, 0), "return_1, 20 bars ago × return_1, 40 bars ago"),
+        (Term(0, 1, 5, 0), "rsi_14 × return_1, 5 bars ago"),
+    ],
+)
+def test_a_term_has_a_name_that_people_read(term, words):
+    assert term.named(["return_1", "rsi_14"]) == words
+
+
 def test_a_stretch_is_answered_as_each_window_of_it():
     terms, x = Terms(CONFIG), some_bars(steps=9)
     terms.put([Term(5, 0), Term(0, 1, 2, 1)], torch.tensor([1.0, 1.0]))

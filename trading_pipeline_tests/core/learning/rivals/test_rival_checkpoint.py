@@ -9,16 +9,10 @@ import pytest
 
 from trading_pipeline.core.leakage.fold import examine_fold, examine_stored_predictions
 from trading_pipeline.core.learning.calibration import demeaned
-from trading_pipeline.core.learning.checkpoint import (
-    ENTRIES,
-    best_of,
-    check_checkpoint,
-    check_schema,
-    model_fingerprint,
-    train_fold,
-)
+from trading_pipeline.core.learning.checkpoint import best_of, model_fingerprint, train_fold
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.recipe import Recipe
+from trading_pipeline.core.learning.soundness import ENTRIES, check_checkpoint, check_schema
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.errors import CheckpointError, LookAheadError
 from trading_pipeline_tests.core.learning.checkpoints import made_up
