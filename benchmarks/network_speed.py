@@ -5,8 +5,9 @@
 recurrence  two sLSTM layers of 512 channels beside torch's `nn.LSTM` of the same size, with four
             heads and with one, and beside NX-AI's own `xlstm` (its `vanilla` backend, where it is
             installed): 64 windows of 60 bars, forward and backward
-network     a training step of each preset: windows and GFLOP a second, beside a matrix product
-presets     `tiny` and `small` beside an `nn.LSTM` of the same width
+network     a training step of each preset on a block of 60 dates: where its time goes, the windows
+            and GFLOP a second beside a matrix product's, beside an `nn.LSTM` of the same width on
+            the same bars, and beside the same windows encoded one by one
 memory      what training `small` on 500 symbols of 1,260 bars takes, beside the data
 compile     only when asked for: the Transformer encoder of each preset beside itself under
             `torch.compile`, and how long that takes to compile. Measured on one thread of a CPU:
@@ -21,7 +22,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,19 +32,25 @@ import torch
 from torch import Tensor, nn
 
 from trading_pipeline.core.features.catalog import NAMES
-from trading_pipeline.core.learning.samples import Samples
-from trading_pipeline.core.learning.training import train_network
+from trading_pipeline.core.learning.losses import block_loss
+from trading_pipeline.core.learning.samples import Samples, block_outputs, walk
+from trading_pipeline.core.learning.training import Run, train_network
 from trading_pipeline.core.learning.walkforward import fold_rows
+from trading_pipeline.core.learning.windows import Block, stretches_of, windows_of
 from trading_pipeline.core.model.config import ModelConfig, TrainingConfig
-from trading_pipeline.core.model.network import TradingNetwork
-from trading_pipeline.core.model.position import NotionalBook
+from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.transformer import TransformerEncoder
 from trading_pipeline.core.model.xlstm import SLSTMLayer
 
 WINDOWS, BARS, HIDDEN, LAYERS, KERNEL = 64, 60, 512, 2, 4
-PARTS = ("recurrence", "network", "presets", "memory")
+PARTS = ("recurrence", "network", "memory")
 ON_REQUEST = ("compile",)
 SYMBOLS, DAYS = 500, 1260
+CROSS_SECTIONS = {
+    "tiny": 16,
+    "small": 16,
+    "full": 4,
+}  # symbols of a block; a CPU bears few of `full`
 
 Step = Callable[[], None]
 
@@ -117,20 +126,115 @@ def recurrence(laps: int) -> None:
         print(f"  NX-AI vanilla   {theirs:7.2f} s   ours, 4 heads: {theirs / four:.1f} x as fast")
 
 
+class Part(NamedTuple):
+    """A box of the network, or what follows it, and what it reads."""
+
+    name: str
+    call: Callable[..., Tensor | None]
+    inputs: tuple[Tensor, ...]
+
+
+class Learner:
+    """A preset's training on a block of noise: `symbols` of 60 dates."""
+
+    def __init__(self, preset: str, symbols: int) -> None:
+        self.preset, self.training = preset, TrainingConfig.preset(preset, blocks=1)
+        self.run = Run(ModelConfig.preset(preset), self.training, 0, torch.device("cpu"))
+        self.samples = noise_samples(symbols, 2 * BARS)
+        self.block = Block(slice(BARS, 2 * BARS), np.arange(symbols))
+        self.bars = stretches_of(self.samples.grid, self.block, BARS)
+        self.windows = BARS * symbols
+
+    def step(self) -> None:
+        """What training does on a block."""
+        self.learn(block_outputs(self.run.network, self.samples, self.block))
+
+    def step_of_windows(self) -> None:
+        """The same, but each window is encoded by itself."""
+        windows = windows_of(self.samples.grid, self.block.dates, self.block.symbols, BARS)
+        encoded = self.run.network.encode(windows.flatten(0, 1)).unflatten(0, (BARS, -1))
+        self.learn(walk(self.run.network, self.samples, self.block, encoded))
+
+    def learn(self, outputs: Outputs) -> None:
+        self.run.optimizer.zero_grad()
+        self.loss(outputs).backward()
+        self.optimize()
+
+    def loss(self, outputs: Outputs) -> Tensor:
+        target = partial(self.samples.of_block, block=self.block)
+        return block_loss(outputs, target, self.training, cost=0.001)
+
+    def optimize(self) -> None:
+        nn.utils.clip_grad_norm_(self.run.network.parameters(), self.training.clip)
+        self.run.optimizer.step()
+
+    def lstm(self) -> Step:
+        """An `nn.LSTM` as wide and as deep as the xLSTM, on the same bars."""
+        config = self.run.network.config
+        lstm = nn.LSTM(config.n_features, config.xlstm_width, config.xlstm_layers, batch_first=True)
+        return step_of(lstm, *self.bars.shape)
+
+    def parts(self) -> list[Part]:
+        """The boxes of a step, each with what the boxes before it say."""
+        network, bars = self.run.network, self.bars
+        views = network.xlstm(bars), network.transformer(bars)
+        fused, encoded = network.branch_fusion(*views)[0], network.encode_each(bars, BARS)
+
+        def answers(encoded: Tensor) -> Tensor:
+            by_date = encoded.transpose(0, 1)
+            return self.loss(walk(network, self.samples, self.block, by_date))
+
+        return [
+            Part("xLSTM", network.xlstm, (bars,)),
+            Part("Transformer", network.transformer, (bars,)),
+            Part("branch fusion", lambda *views: network.branch_fusion(*views)[0], views),
+            Part("temporal fusion", lambda x: network.temporal_fusion(x, BARS)[0], (fused,)),
+            Part("terms", lambda x: network.terms(x, BARS), (bars,)),
+            Part("heads, losses", answers, (encoded,)),
+            Part("clip, optimizer", self.optimize, ()),
+        ]
+
+
+def halves(part: Part) -> tuple[float, float]:
+    """CPU seconds of a part forward, and backward where it learns."""
+    inputs = [each.detach().requires_grad_(each.requires_grad) for each in part.inputs]
+    began = time.process_time()
+    out = part.call(*inputs)
+    forward = time.process_time() - began
+    if out is None or not out.requires_grad:
+        return forward, 0.0
+    upstream = torch.ones_like(out)
+    return forward, lap(lambda: out.backward(upstream))
+
+
 def network(laps: int) -> None:
     size = 1024
     a, b = torch.randn(size, size), torch.randn(size, size)
-    presets = ("tiny", "small", "full")
-    steps = [network_step(ModelConfig.preset(preset)) for preset in presets]
-    product, *times = best_of(laps, lambda: [a @ b for _ in range(8)] and None, *steps)
+    [product] = best_of(laps, lambda: [a @ b for _ in range(8)] and None)
     peak = 8 * 2 * size**3 / product / 1e9
     print(f"Matrix products of {size} x {size}: {peak:.1f} GFLOP/s")
-    for preset, step, seconds in zip(presets, steps, times, strict=True):
-        work = flops(step) / 1e9
-        print(
-            f"  {preset:6} {WINDOWS / seconds:7.1f} windows/s   {work / WINDOWS:6.3f} GFLOP each   "
-            f"{work / seconds:5.1f} GFLOP/s = {work / seconds / peak:4.0%} of the matrix product's"
-        )
+    for preset, symbols in CROSS_SECTIONS.items():
+        profile(Learner(preset, symbols), laps if preset == "full" else 5 * laps, peak)
+
+
+def profile(learner: Learner, laps: int, peak: float) -> None:
+    """Print where a step's time goes, and what it is beside what everyone knows."""
+    rounds = [[halves(part) for part in learner.parts()] for _ in range(laps + 1)][1:]
+    best = np.array(rounds).min(axis=0)  # (parts, 2)
+    step, lstm = best_of(laps, learner.step, learner.lstm())
+    [single] = best_of(1, learner.step_of_windows)
+    work = flops(learner.step) / 1e9
+    print(f"{learner.preset}: {learner.windows} windows, {1e3 * step:.0f} ms a step")
+    names = [part.name for part in learner.parts()]
+    for name, (forward, backward) in zip(names, best, strict=True):
+        share = (forward + backward) / step
+        print(f"  {name:16} {1e3 * forward:7.1f} + {1e3 * backward:7.1f} ms {share:5.0%}")
+    print(f"  {'all else':16} {1e3 * (step - best.sum()):17.1f} ms {1 - best.sum() / step:5.0%}")
+    print(
+        f"  {learner.windows / step:.0f} windows/s, {work / step:.1f} GFLOP/s = "
+        f"{work / step / peak:.0%} of the matrix product's, {step / lstm:.1f} x an nn.LSTM alone, "
+        f"{single / step:.1f} x as fast as windows one by one"
+    )
 
 
 def flops(step: Step) -> int:
@@ -142,31 +246,6 @@ def flops(step: Step) -> int:
     return counter.get_total_flops()
 
 
-def network_step(config: ModelConfig) -> Step:
-    """One training step without the optimizer: every answer has its own upstream gradient."""
-    model, book = TradingNetwork(config), NotionalBook.empty(WINDOWS).features()
-    x = torch.randn(WINDOWS, BARS, config.n_features)
-
-    def step() -> None:
-        model.zero_grad()
-        out = model(x, book)
-        torch.autograd.backward(out, [torch.ones_like(answer) / WINDOWS for answer in out])
-
-    return step
-
-
-def presets(laps: int) -> None:
-    for preset in ("tiny", "small"):
-        config = ModelConfig.preset(preset)
-        lstm = nn.LSTM(config.n_features, config.xlstm_width, config.xlstm_layers, batch_first=True)
-        shape = WINDOWS, BARS, config.n_features
-        ours, torchs = best_of(5 * laps, network_step(config), step_of(lstm, *shape))
-        print(
-            f"{preset:6} {1e3 * ours:8.1f} ms a step, {WINDOWS / ours:6.0f} windows a second, "
-            f"{ours / torchs:5.1f} x an nn.LSTM alone ({1e3 * torchs:.1f} ms)"
-        )
-
-
 def memory(laps: int) -> None:
     """In a process of its own, whose peak is not that of the other parts."""
     subprocess.run([sys.executable, __file__, "--training", str(laps)], check=True)
@@ -174,7 +253,7 @@ def memory(laps: int) -> None:
 
 def training(steps: int) -> None:
     """Train on noise of that size, through the real training loop, and say what it took."""
-    samples = noise_samples()
+    samples = noise_samples(SYMBOLS, DAYS)
     before = peak_bytes()
     budget = TrainingConfig.preset("small", steps=steps, warmup=1, evaluate_every=steps)
     fold = fold_rows("f", BARS - 1, DAYS - 1, DAYS - 1, horizon=21)
@@ -186,13 +265,13 @@ def training(steps: int) -> None:
     )
 
 
-def noise_samples() -> Samples:
+def noise_samples(symbols: int, days: int) -> Samples:
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
-    table = DAYS, SYMBOLS
+    table = days, symbols
     returns = 0.02 * normal(*table)
     return Samples(
         grid=normal(*table, len(NAMES)),
@@ -205,8 +284,8 @@ def noise_samples() -> Samples:
         overnight=torch.zeros(table),
         intraday=returns,
         sigma=torch.full(table, 0.02),
-        timestamps=pd.bdate_range("2015-01-01", periods=DAYS, tz="UTC"),
-        symbols=tuple(f"S{n}" for n in range(SYMBOLS)),
+        timestamps=pd.bdate_range("2015-01-01", periods=days, tz="UTC"),
+        symbols=tuple(f"S{n}" for n in range(symbols)),
         features=NAMES,
     )
 
@@ -236,7 +315,6 @@ def compiled(laps: int) -> None:
 MEASURES = {
     "recurrence": recurrence,
     "network": network,
-    "presets": presets,
     "memory": memory,
     "compile": compiled,
 }

@@ -132,7 +132,10 @@ class Run:
             start.put(self.network)
         self.network.to(device)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+            self.network.parameters(),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=True,  # one call instead of a dozen for every weight
         )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _rate(training))
         self.step = 0  # steps taken

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from trading_pipeline.core.model.attention import attention_weights, matmul
 from trading_pipeline.core.model.config import ModelConfig
-from trading_pipeline.core.model.transformer import age_bias
 
 
 class BranchFusion(nn.Module):
@@ -77,9 +77,9 @@ class TemporalFusion(nn.Module):
             each.unflatten(2, (self.heads, -1)).transpose(1, 2)
             for each in (self.query(newest), self.key(bars), self.value(bars))
         )
-        asked = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
-        weights = (asked + age_bias(self.age, bars.shape[1], last)).softmax(dim=3)
-        pooled = self.output((weights @ value).transpose(1, 2).flatten(2))
+        weights = attention_weights(query, key, self.age)
+        mixed = matmul(weights.to(value.dtype), value)
+        pooled = self.output(mixed.transpose(1, 2).flatten(2))
         return self.norm(newest + pooled), weights
 
 

@@ -22,12 +22,15 @@ Letters: T time, N heads, d channels of a head, B batch. The batch is last: what
 multiplied at each bar is then one long run of memory, whatever the size of a head.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+BARS_AT_ONCE = 16  # whose derivatives are computed together
 
 
 class SLSTMState(NamedTuple):
@@ -81,6 +84,11 @@ def _plain_scan(inputs: Tensor, recurrent: Tensor, state: SLSTMState) -> tuple[T
 
 
 class _Recurrence(torch.autograd.Function):
+    """In a small network a bar costs what calling its operations and slicing their arguments does.
+
+    So what need not go from bar to bar is done for several at once, and slices are made in one go.
+    """
+
     @staticmethod
     def forward(ctx: Any, *args: Tensor) -> tuple[Tensor, ...]:
         inputs, recurrent, hidden, cell, norm, peak = args
@@ -88,13 +96,17 @@ class _Recurrence(torch.autograd.Function):
         results = inputs.new_empty(steps, 5, heads, width, batch)
         memory = inputs.new_empty(steps + 1, 3, heads, width, batch)  # hidden, cell, norm
         torch.stack((hidden, cell, norm), out=memory[0])
-        gates = inputs.new_empty(heads, 4 * width, batch)
-        by_gate = gates.view(heads, 4, width, batch).unbind(1)
-        peak, before = peak.clone(), memory[0]
-        for bar, after, result in zip(inputs, memory[1:], results, strict=True):
-            torch.baddbmm(bar, recurrent, before[0], out=gates)
-            _step(by_gate, before.unbind(0), after.unbind(0), peak, result.unbind(0))
-            before = after
+        mixed = inputs.new_empty(heads, 4 * width, batch)
+        gates = inputs.new_empty(4, heads, width, batch)
+        by_gate, parts, peak = _by_gate(mixed, width), (gates[:2], *gates), peak.clone()
+        befores, afters = memory[:-1], memory[1:]
+        for bar, hidden, kept, after, pair, *each in _bars(
+            *(inputs, befores[:, 0], befores[:, 1:], afters[:, 1:], results[:, :2]),
+            *(*afters.unbind(1), *results.unbind(1)),
+        ):
+            torch.baddbmm(bar, recurrent, hidden, out=mixed)
+            gates.copy_(by_gate)
+            _step(parts, peak, kept, after, pair, each)
         ctx.save_for_backward(recurrent, memory, results)
         ctx.mark_non_differentiable(peak)
         return memory[1:, 0], memory[-1, 1], memory[-1, 2], peak
@@ -106,18 +118,34 @@ class _Recurrence(torch.autograd.Function):
         steps, _, heads, width, batch = results.shape
         upstream, mixing = grads[0].contiguous(), recurrent.transpose(1, 2).contiguous()
         d_inputs = recurrent.new_empty(steps, heads, 4 * width, batch)
-        d_hidden, d_cell, d_norm = upstream[-1].clone(), grads[1].clone(), grads[2].clone()
-        for t in range(steps - 1, -1, -1):
-            by_gate = d_inputs[t].view(heads, 4, width, batch).unbind(1)
-            before, after = memory[t].unbind(0), memory[t + 1].unbind(0)
-            _step_back((d_hidden, d_cell, d_norm), before, after, results[t].unbind(0), by_gate)
-            earlier = upstream[t - 1] if t else torch.zeros_like(d_hidden)
-            torch.baddbmm(earlier, mixing, d_inputs[t], out=d_hidden)
+        by_gate = d_inputs.view(steps, heads, 4, width, batch).transpose(1, 2)
+        d_gates = recurrent.new_empty(4, heads, width, batch)
+        d_parts = d_gates[:3], d_gates[:2], d_gates[3]
+        d_hidden, d_memory = torch.zeros_like(upstream[0]), torch.stack((grads[1], -grads[2]))
+        d_carried = d_memory, *d_memory
+        for stop in range(steps, 0, -BARS_AT_ONCE):
+            bars = slice(max(0, stop - BARS_AT_ONCE), stop)
+            slopes = _slopes(memory[bars.start : stop + 1], results[bars])
+            every = _bars(upstream[bars], d_inputs[bars], by_gate[bars], *slopes)
+            for above, d_bar, d_bar_by_gate, *each in reversed(list(every)):
+                _step_back(d_hidden.add_(above), d_carried, each, d_parts)
+                d_bar_by_gate.copy_(d_gates)
+                torch.bmm(mixing, d_bar, out=d_hidden)
         # One long product instead of one a bar, in the layout that the gates were made in.
         flat = _time_last(d_inputs)
         d_recurrent = flat @ _time_last(memory[:-1, 0]).transpose(1, 2)
         d_inputs = flat.view(heads, 4 * width, steps, batch).permute(2, 0, 1, 3)
-        return d_inputs, d_recurrent, d_hidden, d_cell, d_norm, None
+        return d_inputs, d_recurrent, d_hidden, d_memory[0], -d_memory[1], None
+
+
+def _bars(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """What each of the tensors (T, ...) has of a bar, bar by bar."""
+    return zip(*(each.unbind(0) for each in tensors), strict=True)
+
+
+def _by_gate(gates: Tensor, width: int) -> Tensor:
+    """(N, 4 * d, B) -> (4, N, d, B), a view."""
+    return gates.view(len(gates), 4, width, -1).transpose(0, 1)
 
 
 def _time_last(each: Tensor) -> Tensor:
@@ -126,53 +154,76 @@ def _time_last(each: Tensor) -> Tensor:
 
 
 def _step(
-    gates: tuple[Tensor, ...],
-    before: tuple[Tensor, ...],
-    after: tuple[Tensor, ...],
+    gates: Sequence[Tensor],
     peak: Tensor,
-    results: tuple[Tensor, ...],
+    before: Tensor,
+    after: Tensor,
+    pair: Tensor,
+    each: Sequence[Tensor],
 ) -> None:
-    """One bar forward. Fills `after` (hidden, cell, norm) and `results`, and updates `peak`."""
-    i, f, z, o = gates
-    _, cell_before, norm_before = before
-    hidden, cell, norm = after
-    keep, write, drawn, shown, slope = results
-    log_forget = F.logsigmoid(f)
-    torch.expm1(log_forget, out=slope)  # -σ(-f): minus the derivative of log σ(f)
-    carried = log_forget.add_(peak)
-    torch.maximum(carried, i, out=peak)
-    torch.sub(carried, peak, out=keep).exp_()
-    torch.sub(i, peak, out=write).exp_()
+    """One bar forward. Updates `peak` and fills all that comes after it, from `before`.
+
+    Args:
+        gates: i and f together, then i, f, z, o; f is overwritten.
+        before, after: cell and norm, (2, N, d, B).
+        pair: write and keep together.
+        each: hidden, cell, norm; write, keep, tanh(z), σ(o), log σ(f).
+    """
+    both, i, f, z, o = gates
+    hidden, cell, norm, write, keep, drawn, shown, log_forget = each
+    F.logsigmoid(f, out=log_forget)  # type: ignore[call-arg]  # typed without
+    torch.add(log_forget, peak, out=f)  # log-scale of what is carried on
+    torch.maximum(f, i, out=peak)
+    torch.sub(both, peak, out=pair).exp_()
     torch.tanh(z, out=drawn)
     torch.sigmoid(o, out=shown)
-    torch.mul(write, drawn, out=cell).addcmul_(keep, cell_before)
-    torch.addcmul(write, keep, norm_before, out=norm)
+    torch.mul(before, keep, out=after)
+    cell.addcmul_(write, drawn)
+    norm.add_(write)
     torch.mul(shown, cell, out=hidden).div_(norm)
 
 
+def _slopes(memory: Tensor, results: Tensor) -> tuple[Tensor, ...]:
+    """What gradients are multiplied by at some bars, all (T, ...): of hidden, to cell and to minus
+    norm; of cell, to i, f, z; of norm, to i, f; of hidden, to o; of cell and norm, to the ones
+    before."""
+    write, keep, drawn, shown, log_forget = results.unbind(1)
+    hidden, _, norm = memory[1:].unbind(1)
+    every = results.new_empty(len(results), 8, *results.shape[2:])
+    of_hidden, of_cell, of_norm = every[:, :2], every[:, 2:5], every[:, 5:7]
+    to_o = every[:, 7]
+    torch.div(shown, norm, out=of_hidden[:, 0])
+    torch.div(hidden, norm, out=of_hidden[:, 1])
+    forget = torch.expm1(log_forget).neg_().mul_(keep)  # σ(-f) is the derivative of log σ(f)
+    written = torch.mul(write, drawn, out=of_cell[:, 0])
+    torch.mul(forget, memory[:-1, 1], out=of_cell[:, 1])
+    torch.addcmul(write, written, drawn, value=-1, out=of_cell[:, 2])  # tanh' = 1 - tanh²
+    of_norm[:, 0] = write
+    torch.mul(forget, memory[:-1, 2], out=of_norm[:, 1])
+    torch.addcmul(hidden, hidden, shown, value=-1, out=to_o)  # σ' / σ = 1 - σ
+    return of_hidden, of_cell, of_norm, to_o, keep
+
+
 def _step_back(
-    d_after: tuple[Tensor, ...],
-    before: tuple[Tensor, ...],
-    after: tuple[Tensor, ...],
-    results: tuple[Tensor, ...],
-    d_gates: tuple[Tensor, ...],
+    d_hidden: Tensor,
+    d_memory: Sequence[Tensor],
+    slopes: Sequence[Tensor],
+    d_gates: Sequence[Tensor],
 ) -> None:
-    """One bar backward. Fills `d_gates`, and turns the gradients of cell and norm after the bar,
-    the second and third of `d_after`, into those before it."""
-    d_hidden, d_cell, d_norm = d_after
-    _, cell_before, norm_before = before
-    hidden, _, norm = after
-    keep, write, drawn, shown, slope = results
-    d_i, d_f, d_z, d_o = d_gates
-    scaled = d_hidden / norm
-    d_cell.addcmul_(scaled, shown)
-    d_norm.addcmul_(scaled, hidden, value=-1)
-    torch.mul(d_hidden, hidden, out=d_o).addcmul_(d_o, shown, value=-1)  # σ' / σ = 1 - σ
-    torch.mul(d_cell, write, out=d_z)
-    drawn_part = d_z * drawn
-    torch.addcmul(drawn_part, d_norm, write, out=d_i)
-    d_z.addcmul_(drawn_part, drawn, value=-1)  # tanh' = 1 - tanh²
-    d_cell.mul_(keep)
-    d_norm.mul_(keep)
-    torch.mul(d_cell, cell_before, out=d_f).addcmul_(d_norm, norm_before)
-    d_f.mul_(slope).neg_()
+    """One bar backward.
+
+    Args:
+        d_hidden: gradient of the hidden channels.
+        d_memory: of cell and minus norm together, then each; those after the bar become those
+            before it.
+        slopes: of the bar.
+        d_gates: filled; those of i, f, z, of i, f, and of o.
+    """
+    both, d_cell, minus_d_norm = d_memory
+    of_hidden, of_cell, of_norm, to_o, keep = slopes
+    three, two, d_o = d_gates
+    both.addcmul_(d_hidden, of_hidden)
+    torch.mul(d_cell, of_cell, out=three)
+    two.addcmul_(minus_d_norm, of_norm, value=-1)
+    torch.mul(d_hidden, to_o, out=d_o)
+    both.mul_(keep)

@@ -8,11 +8,10 @@ their buckets). So a stretch of bars can be encoded at once, each bar as the new
 Letters: B batch, T time, D channels, N heads, d = D / N channels of a head, F features.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from trading_pipeline.core.model.attention import attention_weights, matmul
 from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.core.model.dropout import WindowDropout
 
@@ -36,24 +35,9 @@ class CausalAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         projected = self.project(x).view(*x.shape[:2], 3, self.heads, -1)  # (B, T, 3, N, d)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, N, T, d)
-        bias = age_bias(self.age, x.shape[1], x.shape[1])
-        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3]) + bias
-        mixed = scores.softmax(dim=3).to(value.dtype) @ value
+        mixed = matmul(attention_weights(query, key, self.age).to(value.dtype), value)
         joined: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return joined
-
-
-def age_bias(age: Tensor, steps: int, last: int) -> Tensor:
-    """What is added to the scores of the `last` newest bars on all of `steps`: (N, last, steps).
-
-    `age` (N, n_steps) holds a bias for each head and age; later bars, and those older than a
-    window, get minus infinity.
-    """
-    place = torch.arange(steps, device=age.device)
-    ages = place[steps - last :].unsqueeze(1) - place  # (last, steps)
-    inside = (ages >= 0) & (ages < age.shape[1])
-    bias: Tensor = age[:, ages.clamp(0, age.shape[1] - 1)].masked_fill(~inside, -torch.inf)
-    return bias
 
 
 class TransformerBlock(nn.Module):
