@@ -44,6 +44,7 @@ _PAIR_CANDIDATES = 192  # that are looked at on all windows; many are one pair a
 _PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)  # × squares of a column
 _PARTS = 5  # of the training window, of consecutive dates, for cross-validation
 _CHUNK = 8  # dates at once
+_ALIKE = 1e-3  # spread across symbols, in standard deviations, below which there is but rounding
 
 
 class Found(NamedTuple):
@@ -103,6 +104,10 @@ class _Window:
         """The values of a term as a regressor, (T, N)."""
         return self.demeaned(self.values(term))
 
+    def tells_apart(self, term: Term) -> bool:
+        """Whether symbols of a date differ in a term at all, which those in the market's do not."""
+        return float(self.column(term).square().sum()) > _ALIKE**2 * int(self.known.sum())
+
     def errors(self) -> Tensor:
         """Standard errors of Σ target × feature if nothing is told, by age and feature: (S, F)."""
         return torch.stack(
@@ -125,6 +130,10 @@ class _Window:
         centred = moments - moments.mean(dim=0)
         variance: Tensor = centred.square().sum(dim=0) / self.horizon
         return variance.sqrt()
+
+    def t(self, moved: Tensor, error: Tensor) -> Tensor:
+        """t statistics; 0 of what is the same for all symbols of a date: its error is rounding."""
+        return torch.where(error > _ALIKE * self.bar.norm(), moved / error, 0.0)
 
     def threshold(self, count: int) -> float:
         """The |t| that the largest of `count` without any say exceeds with `FALSE_ALARM`."""
@@ -160,7 +169,7 @@ def find_terms(samples: Samples, rows: Rows, n_steps: int, horizon: int, room: i
 
     def features(residual: Tensor) -> Tensor:
         moved = [torch.einsum("tn,tnf->f", residual, window.bars(age)) for age in range(n_steps)]
-        return _ratio(torch.cat(moved), error)
+        return window.t(torch.cat(moved), error)
 
     anywhere = [Term(age, f) for age in range(n_steps) for f in range(n_features)]
     pursuit.extend(anywhere, features, len(anywhere), room - room // 2)
@@ -169,16 +178,13 @@ def find_terms(samples: Samples, rows: Rows, n_steps: int, horizon: int, room: i
     pair_error = torch.stack([window.error_of(term) for term in candidates])
 
     def products(residual: Tensor) -> Tensor:
-        return _ratio(torch.einsum("tn,tnc->c", residual, columns), pair_error)
+        return window.t(torch.einsum("tn,tnc->c", residual, columns), pair_error)
 
     pursuit.extend(candidates, products, (n_steps * n_features) ** 2 // 2, room // 2)
     picked = pursuit.terms
-    rest = [Term(0, f) for f in range(n_features) if Term(0, f) not in picked]
+    newest = (Term(0, f) for f in range(n_features))
+    rest = [term for term in newest if term not in picked and window.tells_apart(term)]
     return Found(picked + rest, _weights(window, picked, rest), pursuit.t)
-
-
-def _ratio(moved: Tensor, error: Tensor) -> Tensor:
-    return torch.where(error > 0, moved / error, 0.0)
 
 
 class _Pursuit:
@@ -268,6 +274,8 @@ def _spread_of_pairs(window: _Window, every: int) -> Tensor:
 
 def _weights(window: _Window, picked: list[Term], rest: list[Term]) -> Tensor:
     """Coefficients of the terms, (P,), those of `rest` shrunk by a cross-validated penalty."""
+    if not picked + rest:
+        return torch.zeros(0)
     x = torch.stack([window.column(term).flatten() for term in picked + rest], dim=1).double()
     target = window.target.flatten().double()
     edges = np.linspace(0, len(window.target), _PARTS + 1).astype(int) * window.target.shape[1]

@@ -1,6 +1,7 @@
 """Screening finds what was planted, where it was planted, and nothing in noise."""
 
 from types import SimpleNamespace
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -133,3 +134,21 @@ def test_a_market_without_a_cross_section_starts_at_nothing():
 def test_room_bounds_what_is_picked():
     told = found(market(lambda x: 0.2 * (x[:, :, 2] + x[:, :, 4] + lagged(x[:, :, 1], 3))), room=4)
     assert len(told.t) == 2
+
+
+def test_what_is_the_same_for_all_symbols_tells_nothing():
+    """Such as the market's volatility: without its mean only rounding is left of it."""
+    samples = market(lambda x: 0.2 * x[:, :, 2])
+    samples.grid[:, :, 3] = samples.grid[:, :1, 3] + 1.7
+    samples.grid[:, :, 4] = 0.0
+    told = found(samples)
+    assert told.terms[0] == Term(0, 2)
+    assert len(told.t) == 1
+    assert {term.feature for term in told.terms} == {0, 1, 2, 5}
+    assert told.weights.abs().max() < 0.3
+
+
+def test_where_nothing_tells_symbols_apart_there_are_no_terms():
+    samples = market()
+    samples.grid[:] = samples.grid[:, :1, :1]
+    assert found(samples) == Found([], ANY, [])
