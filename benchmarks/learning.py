@@ -35,7 +35,13 @@ from numpy.typing import NDArray
 from planted import BARS, PATTERNS, Planted, planted, walk
 from scipy.stats import rankdata
 
-from trading_pipeline.core.learning.calibration import believe, best_blend, fit_slope, heads_on
+from trading_pipeline.core.learning.calibration import (
+    believe,
+    best_blend,
+    blended,
+    fit_slope,
+    heads_on,
+)
 from trading_pipeline.core.learning.rivals.rival import fit
 from trading_pipeline.core.learning.samples import Samples, encode_dates
 from trading_pipeline.core.learning.training import Start, train_network
@@ -75,8 +81,11 @@ def measure(name: str, market: Planted, seed: int, horizon: int) -> Row:
 def fitted(
     name: str, market: Planted, seed: int, horizon: int
 ) -> tuple[Callable[[NDArray[np.int64]], Array], float]:
-    """A model that scores dates, (L, N), and the spread of its calibrated scores on validation."""
+    """What scores dates, (L, N), as it would be traded but for its unit, and the spread of its
+    calibrated scores on validation."""
     samples, validation = market.samples, market.fold.validation
+    dates = np.arange(validation.first, validation.last + 1)
+    target = targets(samples, dates)
     if name in LEARNED_BASELINES:
         rival = fit(name, samples, market.fold)
 
@@ -84,19 +93,19 @@ def fitted(
             windows = [samples.grid[day - BARS + 1 : day + 1].transpose(0, 1) for day in dates]
             return np.stack([rival.score(each) for each in windows])
 
-        price = score(np.arange(validation.first, validation.last + 1))
+        said = score(dates)
     else:
         network = trained(name, market, seed, horizon)
+        price, position, _ = heads_on([network], samples, validation)
+        price = believe([network], samples, validation, horizon, price)
+        weight, scale = best_blend(price, position, target, horizon)
+        said = blended(price, position, weight, scale)
 
         def score(dates: NDArray[np.int64]) -> Array:
-            return prices(network, samples, dates)
+            return blended(*price_and_position(network, samples, dates), weight, scale)
 
-        price, *_ = heads_on([network], samples, validation)
-        if name in ("tiny", "small"):
-            price = believe([network], samples, validation, horizon, price)
-    dates = np.arange(validation.first, validation.last + 1)
-    slope, _ = fit_slope(price, targets(samples, dates), horizon)
-    return score, float(slope * (price - price.mean(axis=1, keepdims=True)).std())
+    slope, _ = fit_slope(said, target, horizon)
+    return score, float(slope * (said - said.mean(axis=1, keepdims=True)).std())
 
 
 def trained(name: str, market: Planted, seed: int, horizon: int) -> TradingNetwork:
@@ -113,12 +122,15 @@ def trained(name: str, market: Planted, seed: int, horizon: int) -> TradingNetwo
     return network
 
 
-def prices(network: TradingNetwork, samples: Samples, dates: NDArray[np.int64]) -> Array:
-    """The price head on dates, (L, N)."""
+def price_and_position(
+    network: TradingNetwork, samples: Samples, dates: NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """What two heads say on dates, (L, N) each."""
     with torch.inference_mode():
         encoded = encode_dates(network, samples, dates)
         answers = network.heads(encoded.flatten(0, 1), encoded.new_empty(0))
-    return answers.price.view(encoded.shape[:2]).double().numpy()
+    price, position = (each.view(encoded.shape[:2]).double().numpy() for each in answers[:3:2])
+    return price, position
 
 
 def targets(samples: Samples, dates: NDArray[np.int64]) -> Array:
@@ -141,7 +153,8 @@ def _ranks(*values: Array) -> list[Array]:
 def collect(given: argparse.Namespace) -> list[Row]:
     """Every figure that is asked for, measured where the file of results does not hold it."""
     path = Path(given.results) if given.results else None
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path_is(path) else []
+    held = path.read_text().splitlines() if path and path.exists() else []
+    rows = [json.loads(line) for line in held]
     for seed in range(given.seeds):
         for horizon in given.horizons:
             for pattern in given.patterns:
@@ -157,10 +170,6 @@ def collect(given: argparse.Namespace) -> list[Row]:
                         with path.open("a") as file:
                             file.write(json.dumps(rows[-1]) + "\n")
     return rows
-
-
-def path_is(path: Path | None) -> bool:
-    return path is not None and path.exists()
 
 
 def figures(name: str, market: Planted, seed: int, horizon: int) -> Row:
@@ -318,7 +327,7 @@ def blended_ic(seed: int, position_state: bool) -> float:
         scores.append(
             (price, position, targets(market.samples, np.arange(rows.first, rows.last + 1)))
         )
-    weight, scale, _ = best_blend(*scores[0])
+    weight, scale = best_blend(*scores[0], horizon=1)
     price, position, target = scores[1]
     blend = weight * price + (1 - weight) * scale * position
     print(f"seed {seed}, position state {position_state}: ", end="")

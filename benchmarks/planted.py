@@ -157,6 +157,7 @@ def _samples(x: Array, returns: Array, horizon: int) -> Samples:
             np.where(np.isfinite(price), 1 + (price > 0.43).astype(int) - (price < -0.43), -1)
         ),
         next_return=tensor(SIGMA * returns),
+        next_residual=tensor(returns - returns.mean(axis=1, keepdims=True)),
         volatility=tensor(np.sqrt(_mean_square(returns, horizon))),
         risk=tensor(target < -2),
         overnight=tensor(np.zeros_like(returns)),

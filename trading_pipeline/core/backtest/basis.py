@@ -122,8 +122,7 @@ def inputs_of(
     """
     sigma = prepared.volatility
     if volatility is not None:
-        new = (volatility > 0) & (volatility < np.inf) & (volatility != sigma)
-        volatility = np.where(new, volatility, np.nan)
+        volatility = forecast_of(volatility, sigma)
         score = in_units_of(volatility, score, sigma)
     inputs = Inputs(
         score=score,
@@ -135,6 +134,17 @@ def inputs_of(
     )
     evidence = kelly_evidence(panel, prepared, inputs, Terms.of(market, capital=1.0))
     return replace(inputs, kelly=evidence.share), evidence
+
+
+def forecast_of(volatility: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """The `volatility` of predictions where it is a forecast, NaN where it is σ, or no number.
+
+    To a millionth: σ that was stored may differ in its last bits from one that another processor
+    computes, and is no forecast for that.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        new = np.abs(volatility / sigma - 1) > 1e-6
+    return np.where(new & (volatility > 0) & (volatility < np.inf), volatility, np.nan)
 
 
 def in_units_of(volatility: np.ndarray, score: np.ndarray, sigma: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from trading_pipeline.core.backtest.basis import predicted_grid
+from trading_pipeline.core.backtest.basis import forecast_of, predicted_grid
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.information_coefficient import information_coefficients
 from trading_pipeline.core.evaluation.metrics import Floats
@@ -154,7 +154,7 @@ def _volatility(
 ) -> Iterator[Comparison]:
     """Where the table holds σ itself, validation kept it, and the head forecast nothing."""
     sigma = outcomes.sigma
-    forecast = np.where(said["volatility"] == sigma, np.nan, said["volatility"])
+    forecast = forecast_of(said["volatility"], sigma)
     realised = _realised(outcomes) * sigma
     own = qlike(forecast, realised)
     for rival, other in (

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trading_pipeline.core.backtest.basis import forecast_of
 from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.trading.engine.reasons import REASONS, reasons_in
 from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
@@ -58,8 +59,9 @@ def _signal_steps(run: Rerun, k: int, n: int) -> list[SizingStep]:
 def _said(run: Rerun, k: int, n: int) -> str:
     """In which unit the score is: σ's, or that of the volatility that the network forecasts."""
     row, text = run.row(k), "what the network says at this close"
-    forecast, sigma = run.basis.volatility[row, n], run.basis.prepared.volatility[row, n]
-    if forecast == sigma or not math.isfinite(forecast):
+    sigma = run.basis.prepared.volatility[row, n]
+    forecast = float(forecast_of(run.basis.volatility[row, n], sigma))
+    if not math.isfinite(forecast):
         return text
     return (
         f"{text}, in units of the volatility that it forecasts, {forecast:.2%} a bar, where the "

@@ -33,6 +33,7 @@ class Samples:
     price: Tensor  # (T, N) each, NaN where unknown
     direction: Tensor
     next_return: Tensor
+    next_residual: Tensor
     volatility: Tensor
     risk: Tensor
     overnight: Tensor
@@ -55,6 +56,7 @@ class Samples:
             price=tensor(targets.price),
             direction=torch.from_numpy(targets.direction),
             next_return=tensor(targets.next_return),
+            next_residual=tensor(targets.next_residual),
             volatility=tensor(targets.volatility),
             risk=tensor(targets.risk),
             overnight=tensor(data.overnight),

@@ -74,8 +74,8 @@ class _Window:
         self.first, self.stop = rows.first, rows.last + 1
         self.known = torch.from_numpy(samples.usable[self.first : self.stop])
         self.target = self.demeaned(samples.price[self.first : self.stop])
-        bar = samples.next_return[self.first : self.stop] / samples.sigma[self.first : self.stop]
-        self.bar = self.demeaned(bar.nan_to_num(nan=0.0).clamp(-CLIP, CLIP))
+        bar = samples.next_residual[self.first : self.stop]
+        self.bar = self.demeaned(bar.nan_to_num(nan=0.0))
         self.summed = _moving_sum(self.grid, horizon)
 
     def demeaned(self, values: Tensor) -> Tensor:
@@ -278,8 +278,16 @@ def _weights(window: _Window, picked: list[Term], rest: list[Term]) -> Tensor:
         return torch.zeros(0)
     x = torch.stack([window.column(term).flatten() for term in picked + rest], dim=1).double()
     target = window.target.flatten().double()
-    edges = np.linspace(0, len(window.target), _PARTS + 1).astype(int) * window.target.shape[1]
-    parts = [(x[a:b].T @ x[a:b], x[a:b].T @ target[a:b]) for a, b in pairwise(edges.tolist())]
+    edges = np.linspace(0, len(window.target), _PARTS + 1).astype(int).tolist()
+
+    def sums(first: int, stop: int) -> tuple[Tensor, Tensor]:
+        rows = slice(first * window.target.shape[1], stop * window.target.shape[1])
+        return x[rows].T @ x[rows], x[rows].T @ target[rows]
+
+    parts = [sums(first, stop) for first, stop in pairwise(edges)]
+    # Targets of the dates beside another part share returns with those of that part.
+    h = window.horizon if window.horizon < (edges[1] - edges[0]) // 3 else 0
+    inside = [sums(first + h, stop - h) for first, stop in pairwise(edges)]
     squares = torch.stack([each for each, _ in parts]).sum(dim=0)
     moments = torch.stack([each for _, each in parts]).sum(dim=0)
 
@@ -297,9 +305,9 @@ def _weights(window: _Window, picked: list[Term], rest: list[Term]) -> Tensor:
     def error(penalty: float) -> float:
         """Squared error on parts that the coefficients were not fitted on, but for a constant."""
         total = 0.0
-        for left_out, told in parts:
+        for (left_out, told), (inner, inner_told) in zip(parts, inside, strict=True):
             beta = solved(squares - left_out, moments - told, penalty)
-            total += float(beta @ left_out @ beta - 2 * beta @ told)
+            total += float(beta @ inner @ beta - 2 * beta @ inner_told)
         return total
 
     return solved(squares, moments, min(_PENALTIES, key=error)).float()

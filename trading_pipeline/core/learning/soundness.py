@@ -125,6 +125,17 @@ def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) 
         )
     if broken := [name for name, each in state.items() if not torch.isfinite(each).all()]:
         raise CheckpointError(f"holds numbers that are none, in {broken[0]} of the {whose}")
+    _check_terms(state["terms.index"], config, whose)
+
+
+def _check_terms(index: Tensor, config: ModelConfig, whose: str) -> None:
+    """Raise CheckpointError for a term of a bar or a feature that no window has."""
+    ages, features = index[:, 0::2], index[:, 1::2]
+    if not (
+        0 <= int(ages.min()) <= int(ages.max()) < config.n_steps
+        and 0 <= int(features.min()) <= int(features.max()) <= config.n_features
+    ):
+        raise CheckpointError(f"holds a {whose} with terms of bars or features that there are not")
 
 
 def _check_scaler(scaler: Scaler, features: int) -> None:

@@ -29,6 +29,7 @@ class Targets:
     price: Array  # h-bar open-to-open log return without the market, / (sigma sqrt h), in [-4, 4]
     direction: NDArray[np.int64]  # 0 down, 1 flat, 2 up, -1 unknown
     next_return: Array  # log return from one next open to the following one
+    next_residual: Array  # the same without beta times the market's, / sigma, in [-4, 4]
     volatility: Array  # realised volatility of the next h bars / sigma, > 0
     risk: Array  # 1 where the low falls more than 2 sigma sqrt h below the entry open, else 0
     market: Array  # (T,) h-bar open-to-open log return, mean over eligible symbols
@@ -63,12 +64,15 @@ def make_targets(
     whole = eligible & ~crosses(panel.discontinuities, horizon + 1)
     unit = np.where(whole & (sigma > 0), sigma, np.nan) * np.sqrt(horizon)
     moves = np.where(np.isfinite(unit), forward_returns(panel.adjusted_open, horizon), np.nan)
-    price = np.clip(residuals(moves, market_beta(panel)) / unit, -CLIP, CLIP)
+    beta, next_return = market_beta(panel), _next_return(panel, eligible)
+    price = np.clip(residuals(moves, beta) / unit, -CLIP, CLIP)
+    one_bar = np.where(sigma > 0, residuals(next_return, beta), np.nan) / sigma
     width = np.maximum(band, round_trip / unit)
     return Targets(
         price=price,
         direction=direction_classes(torch.from_numpy(price), torch.from_numpy(width)).numpy(),
-        next_return=_next_return(panel, eligible),
+        next_return=next_return,
+        next_residual=np.clip(one_bar, -CLIP, CLIP),
         volatility=future_volatility(panel.adjusted_close, horizon) * np.sqrt(horizon) / unit,
         risk=adverse_excursion(panel.adjusted_open, panel.adjusted_low, horizon, unit),
         market=_row_mean(moves),

@@ -131,12 +131,7 @@ class Run:
         if start:
             start.put(self.network)
         self.network.to(device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=training.learning_rate,
-            weight_decay=training.weight_decay,
-            fused=True,  # one call instead of a dozen for every weight
-        )
+        self.optimizer = _optimizer(self.network, training)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _rate(training))
         self.step = 0  # steps taken
         self.looks: list[Look] = []
@@ -289,6 +284,22 @@ def _take_step(
     run.optimizer.step()
     run.schedule.step()
     run.recent.append(total.item())
+
+
+def _optimizer(network: TradingNetwork, training: TrainingConfig) -> torch.optim.AdamW:
+    """Matrices decay towards 0. Biases, norms and ages do not: 0 is no simpler for them, and those
+    that the training starts from would be forgotten."""
+    matrices, others = list[nn.Parameter](), list[nn.Parameter]()
+    for name, each in network.named_parameters():
+        (matrices if each.dim() > 1 and not name.endswith("age") else others).append(each)
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": training.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=training.learning_rate,
+        fused=True,  # one call instead of a dozen for every weight
+    )
 
 
 def _feature_penalty(run: Run) -> Tensor:

@@ -15,10 +15,11 @@ from trading_pipeline.core.model.position import PositionState
 LOG_VOLATILITY = 3.0  # the volatility head answers between exp(-3) and exp(3) times σ
 
 
-# What each answer takes of the terms' sum to begin with, an expected return in units of σ√h: the
-# three directions as the log odds of a normal's terciles move with its mean, the risk as those of
-# its tail beyond 2 do. A position is as large as its return promises; the volatility takes nothing.
-TAKES = (1.0, -1.1, 0.0, 1.1, 3.0, 0.0, -2.4)
+# What each answer begins to take of the terms' sum, an expected return in units of σ√h, which the
+# price takes whole: the three directions as the log odds of a normal's terciles move with its mean,
+# the risk as those of its tail beyond 2 do. A position is as large as its return promises; the
+# volatility takes nothing.
+TAKES = (-1.1, 0.0, 1.1, 3.0, 0.0, -2.4)
 
 
 class Outputs(NamedTuple):
@@ -65,15 +66,16 @@ class Heads(nn.Module):
             book: (B, S), from `NotionalBook.features`; not looked at when the config leaves the
                 position state out.
         """
-        z, path = z[:, :-1], z[:, -1:] * self.takes  # (B, 7)
+        z, terms = z[:, :-1], z[:, -1]
+        path = terms.unsqueeze(1) * self.takes  # (B, 6)
         if self.state is not None:
             z = torch.cat([z, self.state(book)], dim=1)
         shared = self.dropout(F.gelu(self.trunk(z)))
-        log_volatility = self.volatility(shared).squeeze(1) + path[:, 5]
+        log_volatility = self.volatility(shared).squeeze(1) + path[:, 4]
         return Outputs(
-            price=path[:, 0] + self.gain * self.price(shared).squeeze(1),
-            direction_logits=path[:, 1:4] + self.direction(shared),
-            position=(path[:, 4] + self.position(shared).squeeze(1)).tanh(),
+            price=terms + self.gain * self.price(shared).squeeze(1),
+            direction_logits=path[:, :3] + self.direction(shared),
+            position=(path[:, 3] + self.position(shared).squeeze(1)).tanh(),
             volatility=(LOG_VOLATILITY * (log_volatility / LOG_VOLATILITY).tanh()).exp(),
-            risk_logit=path[:, 6] + self.risk(shared).squeeze(1),
+            risk_logit=path[:, 5] + self.risk(shared).squeeze(1),
         )

@@ -66,10 +66,11 @@ def test_a_symbol_that_never_moved_keeps_its_score():
 
 def test_sigma_as_the_forecast_changes_no_bit(history):
     panel, score, _ = history
-    plain, same = basis(history, None), basis(history, volatility(panel))
-    np.testing.assert_array_equal(same.score, score)
-    terms = Terms.of(MARKET, 100_000.0)
-    np.testing.assert_array_equal(plain.trade(terms).equity, same.trade(terms).equity)
+    plain, terms = basis(history, None), Terms.of(MARKET, 100_000.0)
+    for sigma in (volatility(panel), np.nextafter(volatility(panel), np.inf)):  # another processor
+        same = basis(history, sigma)
+        np.testing.assert_array_equal(same.score, score)
+        np.testing.assert_array_equal(plain.trade(terms).equity, same.trade(terms).equity)
 
 
 def test_a_forecast_moves_the_strategy_and_no_baseline(history):

@@ -33,8 +33,7 @@ def market(signal=lambda x: 0.0 * x[:, :, 0], seed=0, horizon=1, persistence=0.0
         grid=tensor(x),
         usable=np.isfinite(price),
         price=tensor(price),
-        next_return=tensor(0.02 * returns),
-        sigma=torch.full((DAYS, SYMBOLS), 0.02),
+        next_residual=tensor(returns),
     )
 
 
@@ -111,7 +110,7 @@ def test_nothing_after_the_rows_is_read():
     samples, told = market(lambda x: 0.2 * x[:, :, 2]), []
     for _ in range(2):
         told.append(found(samples))
-        for each in (samples.grid, samples.price, samples.next_return):
+        for each in (samples.grid, samples.price, samples.next_residual):
             each[ROWS.last + 1 :] = 7.0
     assert told[0].terms == told[1].terms
     assert torch.equal(told[0].weights, told[1].weights)

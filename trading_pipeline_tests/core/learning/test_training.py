@@ -22,6 +22,7 @@ from trading_pipeline.core.model.network import TradingNetwork, threads_for
 from trading_pipeline.core.model.position import N_BOOK, NotionalBook, advance
 from trading_pipeline.core.model.terms import Term
 from trading_pipeline.errors import TrainingError
+from trading_pipeline_tests.core.learning.rivals import planted
 from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
 
 MODEL = replace(recipe().model, position_state=True)  # so that what is done to books is seen
@@ -172,12 +173,37 @@ def test_a_training_starts_at_what_is_known(samples):
     assert silent.volatility.item() == pytest.approx(0.9, rel=0.01)
 
 
-def test_the_start_is_taken_from_the_training_rows_alone(samples):
-    later = Samples(**{**vars(samples), "price": samples.price.clone()})
-    later.price[fold().train.last + 1 :] = 3.0
-    one, other = (Start.of(each, fold(), MODEL, 21) for each in (samples, later))
+def test_the_start_is_taken_from_the_training_rows_alone():
+    """Nothing that validation or later bars hold moves any of it."""
+    config = replace(MODEL, n_features=3, n_steps=45)
+    starts = []
+    for later in (False, True):
+        known = planted.samples()
+        if later:
+            for name in ("grid", "price", "direction", "next_residual", "volatility", "risk"):
+                getattr(known, name)[planted.FOLD.train.last + 1 :] = 1
+        starts.append(Start.of(known, planted.FOLD, config, horizon=1))
+    one, other = starts
+    assert one.found.terms[0] == Term(0, 0)
+    assert len(one.found.t) == 1
     assert one[1:] == other[1:]
+    assert one.found.terms == other.found.terms
     assert torch.equal(one.found.weights, other.found.weights)
+
+
+def test_what_a_training_starts_from_does_not_decay():
+    """Without a gradient biases, norms and ages stay as they are, and matrices shrink."""
+    run = Run(replace(MODEL, position_state=False), recipe().training, 0, torch.device("cpu"))
+    before = {name: each.clone() for name, each in run.network.named_parameters()}
+    for each in run.network.parameters():
+        each.grad = torch.zeros_like(each)
+    run.optimizer.step()
+    moved = {
+        name for name, each in run.network.named_parameters() if not torch.equal(each, before[name])
+    }
+    assert {"answers.trunk.weight", "xlstm.input.weight"} <= moved
+    kept = {"answers.risk.bias", "answers.takes", "temporal_fusion.age", "xlstm.norm.weight"}
+    assert not kept & moved
 
 
 def test_every_feature_is_penalised_as_one_group(samples):

@@ -31,6 +31,7 @@ def samples(seed: int = 0, lag: int = 0, strength: float = 0.3, gaps: float = 0.
         price=tensor(price),
         direction=torch.from_numpy(np.where(usable, 1 + (price > 0) - (price < -1), -1)),
         next_return=tensor(price),
+        next_residual=tensor(price),
         volatility=tensor(np.abs(price)),
         risk=tensor((price < -2).astype(float)),
         overnight=tensor(0 * price),
