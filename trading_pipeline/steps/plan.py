@@ -40,7 +40,7 @@ class Plan:
     def rivals(self) -> tuple[str, ...]:
         """What is fitted beside the model of every fold, for the report to compare it with.
 
-        The LSTM costs as much as the whole network of the preset `tiny`, and a tenth of `small`.
+        The LSTM costs as much as the whole network of the preset `tiny`, a quarter of `small`.
         """
         dear = ("lstm",) if self.preset == "tiny" and self.model != "best" else ()
         return tuple(each for each in LEARNED_BASELINES if each not in (self.model, *dear))

@@ -19,7 +19,12 @@ from trading_pipeline.core.learning.validation import (
 )
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.learning.windows import Block, stretches_of
-from trading_pipeline.core.long_run import critical_value, long_run_variance, mean_and_reach
+from trading_pipeline.core.long_run import (
+    LEAST_DATES,
+    critical_value,
+    long_run_variance,
+    mean_and_reach,
+)
 from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS
 from trading_pipeline.core.market.market import LONG_RUN_SHARPE, Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
@@ -29,7 +34,6 @@ from trading_pipeline.core.proper_scores import VOLATILITY_FLOOR, qlike
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the price head, that are tried
 # A Sharpe ratio measured over Y years is off by 1 / sqrt(Y); the long-run one may be off by 0.2.
 PRIOR_YEARS = 25
-_LEAST_DATES = 20  # that show a slope: of fewer, an error cannot be told
 _LAGS_PER_HORIZON = 2  # the overlap, and as much again for scores that persist
 
 Array = NDArray[np.float64]
@@ -94,7 +98,7 @@ def fit_slope(blend: Array, target: Array, horizon: int) -> tuple[float, float]:
     blend, target, known = blend[wide], target[wide], known[wide]
     x, y = demeaned(blend, known), demeaned(target, known)
     # A spread of less than rounding is none.
-    if len(x) < _LEAST_DATES or np.abs(x).max() <= 1e-6 * np.abs(blend[known]).max():
+    if len(x) < LEAST_DATES or np.abs(x).max() <= 1e-6 * np.abs(blend[known]).max():
         return 0.0, 0.0
     squares = float((x * x).sum())
     slope = float((x * y).sum()) / squares

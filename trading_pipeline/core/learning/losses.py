@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.config import LossWeights, TrainingConfig
 from trading_pipeline.core.model.heads import Outputs
+from trading_pipeline.core.proper_scores import VOLATILITY_FLOOR
 
 DOWN, FLAT, UP = 0, 1, 2  # direction classes, the order of the network's logits
 MISSING = -1  # direction class of a missing target
-VOLATILITY_FLOOR = 0.01  # realised multiple of σ below which a symbol hardly traded
 SPREAD_FLOOR = 1e-4  # added to spreads of about 0.1 to 1, so that those of 0 can be divided by
 
 

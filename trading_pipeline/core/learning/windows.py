@@ -50,13 +50,13 @@ class Block:
 
 
 class BlockSampler:
-    """Draws blocks of at least `windows` windows from the rows that may be trained on.
+    """Draws blocks of about `windows` windows from the rows that may be trained on.
 
     The book's loss is about a book: its dates are consecutive, and its symbols are the whole
     cross-section. What a step costs grows with the market then, which a GPU bears; on a CPU,
     markets of more than `symbols` symbols give a random part of that size, drawn anew for every
     block. Blocks are long where symbols are few, for a stretch of dates is encoded at once: 60
-    dates cost twice what one does.
+    dates cost twice what one does. They are no longer than that, however few the symbols.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class TrainingConfig:
     """The budget and the recipe of one training; spans are counted in optimizer steps."""
 
     steps: int = 600  # per seed
-    windows: int = 960  # in a block of consecutive dates × their symbols, about
+    windows: int = 960  # in a block of consecutive dates × symbols, about
     symbols: int = 0  # of a date in a block at most, drawn anew for each; 0: all there are
     blocks: int = 1  # in one step, whose loss is their mean; several processes share them
     min_dates: int = 8  # consecutive dates in a block at least; the Sharpe ratio is over them

@@ -71,17 +71,6 @@ class Terms(nn.Module):
         self.weight.zero_()
         self.weight[: len(terms)] = weights
 
-    def listed(self) -> list[tuple[Term, float]]:
-        """The terms whose weight is not 0, and their weights, the largest first."""
-        each = [
-            (Term(age, feature, other_age, None if other == self.one else other), weight)
-            for (age, feature, other_age, other), weight in zip(
-                self.index.tolist(), self.weight.tolist(), strict=True
-            )
-            if weight
-        ]
-        return sorted(each, key=lambda pair: -abs(pair[1]))
-
     def forward(self, x: Tensor, last: int = 1) -> Tensor:
         """The sum at each of the `last` newest bars; a bar before the window counts as 0."""
         bars, steps = nn.functional.pad(x, (0, 1), value=1.0), x.shape[1]

@@ -128,7 +128,7 @@ def start_text(start: dict[str, Any]) -> str:
         return "none: this model is no network"
     counts = f"what the encoders add counts {start['gain']:.2f}"
     if not start["terms"]:
-        return f"no term stood out: it began with the newest bar's features; {counts}"
+        return f"no term stood out; {counts}"
     terms = pd.DataFrame(start["terms"]).to_markdown(index=False, floatfmt=("", "+.4f", "+.1f"))
     return f"{terms}\n\n{counts}"
 

@@ -256,6 +256,14 @@ def test_a_missing_entry_is_named(name):
     assert refused(lambda checkpoint: checkpoint.pop(name)) == f"lacks {name}"
 
 
+@pytest.mark.parametrize(("column", "value"), [(0, 60), (0, -1), (1, 61), (3, -1)])
+def test_terms_of_what_no_window_has_are_refused(column, value):
+    def change(checkpoint):
+        checkpoint["states"][0]["terms.index"][5, column] = value
+
+    assert "terms of bars or features that there are not" in refused(change)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(value):
     said = refused(lambda checkpoint: checkpoint["states"][0][HEAD].fill_(value))

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_pipeline.core.long_run import long_run_variance
+from trading_pipeline.core.long_run import LEAST_DATES, long_run_variance
 from trading_pipeline.core.model.config import CANDIDATES
 
-_LEAST_DATES = 20  # that a standard error can be told from
 _LAGS_PER_HORIZON = 2  # the overlap, and as much again, as the calibration has it
 
 
@@ -37,7 +36,7 @@ def choose(metrics: Mapping[str, Mapping[str, Any]], horizon: int) -> Choice:
     by_date = {
         name: np.asarray(metrics[name]["validation_coefficients"], np.float64) for name in names
     }
-    if min(np.isfinite(each).sum() for each in by_date.values()) < _LEAST_DATES:
+    if min(np.isfinite(each).sum() for each in by_date.values()) < LEAST_DATES:
         why = "validation has too few dates of eight symbols to compare models, and it is simplest"
         return Choice(names[0], why)
     said = {name: float(metrics[name]["validation_information"]) for name in names}
