@@ -154,7 +154,7 @@ def test_on_the_sample_market_the_figures_are_those_of_the_report(
         runs.backtest(runner, plan_of(settings, "sample"), 100_000.0)
     monkeypatch.setattr(command, "settings_of", lambda *_: settings)
     before = {path: path.stat().st_mtime_ns for path in settings.home.rglob("*")}
-    again, data, window = command._rerun("sample", None, 100_000.0)
+    again, data, window = command._rerun("sample", None, None, 100_000.0)
     stored = settings.home / "reports" / "sample"
     orders, fills, vetoes = (
         pd.read_csv(stored / f"{name}.csv") for name in ("orders", "fills", "vetoes")
