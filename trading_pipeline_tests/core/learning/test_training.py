@@ -185,7 +185,7 @@ def test_the_start_is_taken_from_the_training_rows_alone():
         starts.append(Start.of(known, planted.FOLD, config, horizon=1))
     one, other = starts
     assert one.found.terms[0] == Term(0, 0)
-    assert len(one.found.t) == 1
+    assert one.found.t[0] > 10
     assert one[1:] == other[1:]
     assert one.found.terms == other.found.terms
     assert torch.equal(one.found.weights, other.found.weights)
