@@ -25,7 +25,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ from trading_pipeline.core.learning.training import Start, train_network
 from trading_pipeline.core.model.config import LEARNED_BASELINES, ModelConfig, TrainingConfig
 from trading_pipeline.core.model.network import TradingNetwork
 
-MODELS = (*LEARNED_BASELINES, "terms", "tiny", "small", "alone")
+STARTED = ("terms", "tiny", "small")  # networks that begin where closed form ends
+MODELS = (*LEARNED_BASELINES, *STARTED, "alone")
 EVERY = 4  # of the dates out of sample are asked about
 COST = 0.001
 FOUND = 0.035  # on the market of the walk, where the return correlates 0.05 with what is planted
@@ -57,17 +59,34 @@ Array = NDArray[np.float64]
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Case:
+    """A market of a seed, and where networks start on it: found once, and counted for each."""
+
+    market: Planted
+    seed: int
+    horizon: int
+
+    @cached_property
+    def start(self) -> tuple[Start, float]:
+        """Where a training begins, and the CPU seconds that finding it takes."""
+        began, model = time.process_time(), ModelConfig.preset("tiny")
+        start = Start.of(self.market.samples, self.market.fold, model, self.horizon)
+        return start, time.process_time() - began
+
+
 def asked(market: Planted) -> NDArray[np.int64]:
     """The dates out of sample that are asked about."""
     rows = market.fold.test
     return np.arange(rows.first, rows.last + 1, EVERY)
 
 
-def measure(name: str, market: Planted, seed: int, horizon: int) -> Row:
+def measure(name: str, case: Case) -> Row:
     """A model's figures on a market."""
-    began = time.process_time()
-    score_on, spread = fitted(name, market, seed, horizon)
-    seconds = time.process_time() - began
+    before = case.start[1] if name in STARTED else 0.0
+    began, market = time.process_time(), case.market
+    score_on, spread = fitted(name, case)
+    seconds = before + time.process_time() - began
     dates = asked(market)
     score = score_on(dates)
     return {
@@ -78,11 +97,10 @@ def measure(name: str, market: Planted, seed: int, horizon: int) -> Row:
     }
 
 
-def fitted(
-    name: str, market: Planted, seed: int, horizon: int
-) -> tuple[Callable[[NDArray[np.int64]], Array], float]:
+def fitted(name: str, case: Case) -> tuple[Callable[[NDArray[np.int64]], Array], float]:
     """What scores dates, (L, N), as it would be traded but for its unit, and the spread of its
     calibrated scores on validation."""
+    market, horizon = case.market, case.horizon
     samples, validation = market.samples, market.fold.validation
     dates = np.arange(validation.first, validation.last + 1)
     target = targets(samples, dates)
@@ -95,7 +113,7 @@ def fitted(
 
         said = score(dates)
     else:
-        network = trained(name, market, seed, horizon)
+        network = trained(name, case)
         price, position, _ = heads_on([network], samples, validation)
         price = believe([network], samples, validation, horizon, price)
         weight, scale = best_blend(price, position, target, horizon)
@@ -108,17 +126,17 @@ def fitted(
     return score, float(slope * (said - said.mean(axis=1, keepdims=True)).std())
 
 
-def trained(name: str, market: Planted, seed: int, horizon: int) -> TradingNetwork:
+def trained(name: str, case: Case) -> TradingNetwork:
     """The network of a preset; what it starts from alone; or its encoders alone."""
     preset = "small" if name == "alone" else "tiny" if name == "terms" else name
     model = ModelConfig.preset(preset, **({"terms": 0} if name == "alone" else {}))
-    start = None if name == "alone" else Start.of(market.samples, market.fold, model, horizon)
     if name == "terms":
         network = TradingNetwork(model).eval()
-        start.put(network)
+        case.start[0].put(network)
         return network
-    budget = TrainingConfig.preset(preset)
-    network, _ = train_network(market.samples, market.fold, model, budget, COST, seed, start)
+    start = None if name == "alone" else case.start[0]
+    budget, market = TrainingConfig.preset(preset), case.market
+    network, _ = train_network(market.samples, market.fold, model, budget, COST, case.seed, start)
     return network
 
 
@@ -158,13 +176,13 @@ def collect(given: argparse.Namespace) -> list[Row]:
     for seed in range(given.seeds):
         for horizon in given.horizons:
             for pattern in given.patterns:
-                market = None
+                case = None
                 for name in ("ideal", *given.models):
                     key = {"pattern": pattern, "horizon": horizon, "seed": seed, "model": name}
                     if given.table or any(key.items() <= row.items() for row in rows):
                         continue
-                    market = market or planted(pattern, seed, horizon)
-                    rows.append(key | figures(name, market, seed, horizon))
+                    case = case or Case(planted(pattern, seed, horizon), seed, horizon)
+                    rows.append(key | figures(name, case))
                     print(told(rows[-1]), flush=True)
                     if path:
                         with path.open("a") as file:
@@ -172,11 +190,11 @@ def collect(given: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def figures(name: str, market: Planted, seed: int, horizon: int) -> Row:
+def figures(name: str, case: Case) -> Row:
     """Of a model, or of all that could be known."""
     if name != "ideal":
-        return measure(name, market, seed, horizon)
-    dates = asked(market)
+        return measure(name, case)
+    market, dates = case.market, asked(case.market)
     known = rank_correlation(market.ideal[dates], targets(market.samples, dates))
     return {"rank_ic": float(np.nanmean(known)), "of_ideal": 1.0, "seconds": 0.0, "spread": 0.0}
 
@@ -224,14 +242,15 @@ class Figures:
 def table(figures: Figures, models: tuple[str, ...]) -> str:
     """Rank information coefficients with standard errors, and CPU seconds, as Markdown."""
     lines = [" | ".join(["| planted", *models]) + " |", "|---" * (len(models) + 1) + "|"]
-    for pattern in PATTERNS:
+    measured = [pattern for pattern in PATTERNS if np.isfinite(figures.mean(pattern, "ideal"))]
+    for pattern in measured:
         cells = [
             f"{figures.mean(pattern, model):.3f} ± {figures.error(pattern, model):.3f}"
             for model in models
         ]
         lines.append(" | ".join([f"| {pattern}", *cells]) + " |")
     seconds = [
-        np.nanmean([figures.mean(pattern, model, "seconds") for pattern in PATTERNS])
+        np.nanmean([figures.mean(pattern, model, "seconds") for pattern in measured])
         for model in models
     ]
     lines.append(" | ".join(["| CPU seconds of a fold", *(f"{s:.0f}" for s in seconds)]) + " |")
