@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from trading_pipeline.core.backtest.basis import half_lives, inputs_of, score_grid, volatilities
@@ -30,7 +29,13 @@ from trading_pipeline.core.leakage.bars import (
 from trading_pipeline.core.leakage.experiment import Examined, Tables, compare, examine, far_apart
 from trading_pipeline.core.leakage.training import examine_fit, examine_training
 from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
-from trading_pipeline.core.learning.inference import Heads, HeadValues, Predictor, predict_rows
+from trading_pipeline.core.learning.inference import (
+    Close,
+    Heads,
+    HeadValues,
+    Predictor,
+    predict_rows,
+)
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.market.market import Market
@@ -148,18 +153,11 @@ class Recorder:
         """As the heads do."""
         self.heads.restart(n_symbols)
 
-    def step(
-        self,
-        windows: torch.Tensor,
-        overnight: Array,
-        intraday: Array,
-        sigma: Array,
-        tradable: NDArray[np.bool_],
-    ) -> HeadValues:
+    def step(self, close: Close) -> HeadValues:
         """The same answers; keeps one number a feature: float64 sums of float32 miss no bit."""
-        sums = windows.double().sum(dim=1).numpy()
-        self.inputs.append(np.column_stack([sums, overnight, intraday, sigma, tradable]))
-        return self.heads.step(windows, overnight, intraday, sigma, tradable)
+        sums = close.windows.double().sum(dim=1).numpy()
+        self.inputs.append(np.column_stack([sums, *close[1:]]))
+        return self.heads.step(close)
 
     def table(self, data: Dataset, rows: Rows) -> pd.DataFrame:
         """A row for every date predicted and every symbol."""

@@ -50,6 +50,16 @@ class HeadValues(NamedTuple):
     risk: Array
 
 
+class Close(NamedTuple):
+    """What heads are told at a close."""
+
+    windows: torch.Tensor  # (N, S, F), scaled
+    overnight: Array  # (N,) the bar that has just closed, as `advance` wants it
+    intraday: Array
+    sigma: Array  # (N,) volatility known at the decision before
+    tradable: NDArray[np.bool_]  # (N,)
+
+
 class Heads(Protocol):
     """What answers date after date: an ensemble of networks, or a rival of theirs."""
 
@@ -57,15 +67,8 @@ class Heads(Protocol):
         """The state at a fold's first decision."""
         ...
 
-    def step(
-        self,
-        windows: torch.Tensor,
-        overnight: Array,
-        intraday: Array,
-        sigma: Array,
-        tradable: NDArray[np.bool_],
-    ) -> HeadValues:
-        """The next date; see `Ensemble.step`."""
+    def step(self, close: Close) -> HeadValues:
+        """The answers at the next date's close."""
         ...
 
 
@@ -83,30 +86,20 @@ class Ensemble:
         self._asked = []
 
     @torch.inference_mode()
-    def step(
-        self,
-        windows: torch.Tensor,
-        overnight: Array,
-        intraday: Array,
-        sigma: Array,
-        tradable: NDArray[np.bool_],
-    ) -> HeadValues:
-        """The next date: (N, S, F) scaled windows, and the bar that has just closed, (N,) each.
-
-        `sigma` is the volatility known at the decision before, as `advance` wants it.
-        """
+    def step(self, close: Close) -> HeadValues:
+        """The mean of what the networks say."""
         if self._asked:
-            moves = [torch.from_numpy(each).float() for each in (overnight, intraday, sigma)]
+            moves = [torch.from_numpy(each).float() for each in close[1:4]]
             self.books = [
                 advance(book, asked, *moves)
                 for book, asked in zip(self.books, self._asked, strict=True)
             ]
         with threads_for(self.networks[0].config):
             outputs = [
-                network.heads(network.encode(windows), book.features())
+                network.heads(network.encode(close.windows), book.features())
                 for network, book in zip(self.networks, self.books, strict=True)
             ]
-        keep = torch.from_numpy(tradable)
+        keep = torch.from_numpy(close.tradable)
         self._asked = [torch.where(keep, each.position, 0.0) for each in outputs]
         return _average(outputs)
 
@@ -123,16 +116,9 @@ class RivalHeads:
     def restart(self, n_symbols: int) -> None:
         """Nothing is remembered."""
 
-    def step(
-        self,
-        windows: torch.Tensor,
-        overnight: Array,
-        intraday: Array,
-        sigma: Array,
-        tradable: NDArray[np.bool_],
-    ) -> HeadValues:
-        """The next date; all but the windows, (N, S, F), means nothing to it."""
-        price = self.rival.score(windows)
+    def step(self, close: Close) -> HeadValues:
+        """What the windows say; nothing else means anything to it."""
+        price = self.rival.score(close.windows)
         return HeadValues(
             price=price,
             probabilities=np.tile(self.frequencies.direction, (len(price), 1)),
@@ -169,9 +155,8 @@ class Predictor:
         window = data.grid[row - self.config.n_steps + 1 : row + 1]
         scaled = torch.from_numpy(self.scaler.apply(window)).permute(1, 0, 2).contiguous()
         tradable = data.eligible[row]
-        values = self.heads.step(
-            scaled, data.overnight[row], data.intraday[row], data.sigma[row - 1], tradable
-        )
+        bar = data.overnight[row], data.intraday[row], data.sigma[row - 1]
+        values = self.heads.step(Close(scaled, *bar, tradable))
         return _prediction(values, self.calibration, data.sigma[row], tradable)
 
     def refuse_seen(self, stamp: pd.Timestamp) -> None:
