@@ -177,6 +177,24 @@ def span_of(t: int) -> tuple[int, int]:
 
 
 @kernel
+def fill_row(
+    rules: Array[Parameters],
+    account: Array[Account],
+    positions: Array[Position],
+    periods: np.ndarray,
+    prices: Prices,
+    t: int,
+    scratch: Scratch,
+) -> int:
+    """`fill_bar` on row `t`: how many positions it touched, which `scratch` names."""
+    return fill_bar(
+        rules, account, positions, periods[t], prices.open[t], prices.high[t], prices.low[t],
+        prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], scratch.fills,
+        scratch.flows, scratch.active,
+    )  # fmt: skip
+
+
+@kernel
 def _live(
     rules: Array[Parameters],
     account: Array[Account],
@@ -190,11 +208,7 @@ def _live(
 ) -> None:
     """One bar; what happened in it becomes events."""
     fills, flows = scratch.fills, scratch.flows
-    count = fill_bar(
-        rules, account, positions, periods[t], prices.open[t], prices.high[t], prices.low[t],
-        prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], fills, flows,
-        scratch.active,
-    )  # fmt: skip
+    count = fill_row(rules, account, positions, periods, prices, t, scratch)
     records.held[k] = 0.0
     for n in scratch.active[:count]:
         records.held[k, n] = positions[n].quantity

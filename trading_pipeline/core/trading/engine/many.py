@@ -12,8 +12,14 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Position,
     Record,
 )
-from trading_pipeline.core.trading.engine.fills import fill_bar
-from trading_pipeline.core.trading.engine.loop import Known, Prices, Scratch, clear_fill, span_of
+from trading_pipeline.core.trading.engine.loop import (
+    Known,
+    Prices,
+    Scratch,
+    clear_fill,
+    fill_row,
+    span_of,
+)
 
 
 class Path(Record):
@@ -112,11 +118,7 @@ def _live(
 ) -> None:
     """One bar of which only the account remains."""
     fills, flows = scratch.fills, scratch.flows
-    count = fill_bar(
-        rules, account, positions, periods[t], prices.open[t], prices.high[t], prices.low[t],
-        prices.close[t], prices.volume[t], prices.split[t], prices.dividend[t], fills, flows,
-        scratch.active,
-    )  # fmt: skip
+    count = fill_row(rules, account, positions, periods, prices, t, scratch)
     for n in scratch.active[:count]:
         if not positions[n].noted:
             continue
