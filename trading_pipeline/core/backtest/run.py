@@ -65,13 +65,16 @@ def run_backtest(
     lasting, forecast = half_lives(panel, predictions), volatilities(panel, predictions)
     basis = Basis.of(panel, score, eligible, market, lasting, forecast)
     terms = Terms.of(market, capital)
-    late = np.vstack([np.full((1, score.shape[1]), np.nan), basis.score[:-1]])
     bare = sweep(basis, terms, without_each_rule(profile_of(market)), own_evidence=False)
     return Backtest(
         start=basis.start,
         stop=basis.stop,
         strategy=basis.trade(terms),
-        one_bar_late=basis.trade(terms, score=late),
+        one_bar_late=basis.trade(
+            terms,
+            score=_a_bar_late(basis.score),
+            forecast=None if (known := basis.inputs.forecast) is None else _a_bar_late(known),
+        ),
         baselines=basis.trade_baselines(terms)
         | {name: _traded_alike(basis, table, market, terms) for name, table in learned.items()},
         without_rules=dict(zip(bare.names, bare.equity, strict=True)),
@@ -89,6 +92,11 @@ def run_backtest(
         learned={name: score_grid(panel, table) for name, table in learned.items()},
         evidence=basis.evidence,
     )
+
+
+def _a_bar_late(values: np.ndarray) -> np.ndarray:
+    """(T, N), each row a bar later."""
+    return np.vstack([np.full((1, values.shape[1]), np.nan), values[:-1]])
 
 
 def _traded_alike(
