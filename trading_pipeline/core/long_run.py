@@ -1,5 +1,7 @@
 """The mean of a dependent series, such as one of returns that overlap: how far off may it be?"""
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,11 @@ def critical_value(share: float) -> float:
     return 1.96 + 2.9694 * share + 0.4160 * share**2 - 0.5324 * share**3
 
 
+def standard_error(known: NDArray[np.float64], lags: int) -> float:
+    """Of the mean of a dependent series (T,)."""
+    return sqrt(long_run_variance(known, lags) / len(known))
+
+
 def mean_and_reach(dates: NDArray[np.float64], horizon: int) -> tuple[float, float]:
     """Mean of what is known of dates (T,), and half the width of its 95 % interval.
 
@@ -45,5 +52,5 @@ def mean_and_reach(dates: NDArray[np.float64], horizon: int) -> tuple[float, flo
     if len(known) < LEAST_DATES:
         return float("nan"), float("nan")
     lags = min(LAGS_PER_HORIZON * horizon, len(known) - 1)
-    error = np.sqrt(long_run_variance(known, lags) / len(known))
-    return float(known.mean()), float(critical_value(lags / len(known)) * error)
+    reach = critical_value(lags / len(known)) * standard_error(known, lags)
+    return float(known.mean()), reach

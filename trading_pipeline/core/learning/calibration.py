@@ -232,9 +232,7 @@ def believe(
         rows: of validation.
         price: (L, N), mean of what the networks say on these rows.
     """
-    dates = slice(rows.first, rows.last + 1)
-    target = samples.price[dates].double().cpu().numpy()
-    target = np.where(samples.usable[dates], target, np.nan)
+    target = samples.targets_on(rows)
     path = np.mean([_terms_on(network, samples, rows) for network in networks], axis=0)
     gain = min(fit_slope(price - path, target - path, horizon)[0], 1.0)
     for network in networks:

@@ -16,6 +16,7 @@ from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.targets import Targets
+from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.learning.windows import Block, stretches_of, windows_of
 from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.network import TradingNetwork
@@ -71,6 +72,12 @@ class Samples:
         """The same on another device; `usable` stays, since blocks are drawn on the CPU."""
         moved = {name: each.to(device) for name, each in vars(self).items() if _is_tensor(each)}
         return replace(self, **moved)
+
+    def targets_on(self, rows: Rows) -> NDArray[np.float64]:
+        """The price target on consecutive dates, (L, N); NaN where it may not be learned from."""
+        dates = slice(rows.first, rows.last + 1)
+        target = self.price[dates].double().cpu().numpy()
+        return np.where(self.usable[dates], target, np.nan)
 
     def of_block(self, name: str, block: Block) -> Tensor:
         """One of the (T, N) tensors on a block: (L, K), unknown where the symbol is not usable."""

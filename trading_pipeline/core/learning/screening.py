@@ -174,7 +174,9 @@ def find_terms(samples: Samples, rows: Rows, n_steps: int, horizon: int, room: i
     anywhere = [Term(age, f) for age in range(n_steps) for f in range(n_features)]
     pursuit.extend(anywhere, features, len(anywhere), room - room // 2)
     candidates = _pair_candidates(window, pursuit.residual)
-    columns = torch.stack([window.column(term) for term in candidates], dim=2)
+    columns = torch.empty(*window.target.shape, len(candidates))  # large: filled, not stacked
+    for place, term in enumerate(candidates):
+        columns[:, :, place] = window.column(term)
     pair_error = torch.stack([window.error_of(term) for term in candidates])
 
     def products(residual: Tensor) -> Tensor:
@@ -295,6 +297,7 @@ def _weights(window: _Window, picked: list[Term], rest: list[Term]) -> Tensor:
     shrunk[: len(picked)] = 0.0
 
     def solved(squares: Tensor, moments: Tensor, penalty: float) -> Tensor:
+        """Coefficients under a penalty; an infinite one leaves those it falls on at 0."""
         held = len(picked) if penalty == np.inf else len(moments)
         diagonal = 0.0 if penalty == np.inf else torch.diag(penalty * shrunk)[:held, :held]
         kept = (squares + _little(squares))[:held, :held] + diagonal

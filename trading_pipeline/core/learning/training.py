@@ -269,9 +269,9 @@ def _take_step(
         target = partial(samples.of_block, block=block)
         # A network that cannot see what is held must not pay for leaving it.
         before = book.weight.to(total.device) if run.network.config.position_state else None
-        loss = block_loss(outputs, target, run.training, cost, before)
-        loss = (loss + _feature_penalty(run)) / run.training.blocks
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = block_loss(outputs, target, run.training, cost, before) / run.training.blocks
+        penalised = loss + _feature_penalty(run) / run.training.blocks
+        penalised.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
         if not isfinite(loss.item()):
             raise TrainingError(_diverged(run, samples, block, f"the loss became {loss.item()}"))

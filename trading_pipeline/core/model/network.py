@@ -14,7 +14,7 @@ overlap in 59 bars then cost two.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -88,17 +88,22 @@ class TradingNetwork(nn.Module):
 
 
 @contextmanager
-def threads_for(config: ModelConfig) -> Iterator[None]:
-    """One thread for a small network, torch's own choice for a large one.
+def one_thread() -> Iterator[None]:
+    """One thread for torch, and as many as there were afterwards.
 
     Small multiplications spend their time waiting for each other, and the waiting threads spin: on
     a busy machine a training step of the `tiny` preset took ten times as long with two threads as
     with one. A fixed count also makes the sums the same in training, backtest and paper trading.
     """
     before = torch.get_num_threads()
-    if max(config.xlstm_width, config.transformer_width) < WORTH_SHARING:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_for(config: ModelConfig) -> AbstractContextManager[None]:
+    """One thread for a small network, torch's own choice for a large one."""
+    wide = max(config.xlstm_width, config.transformer_width) >= WORTH_SHARING
+    return nullcontext() if wide else one_thread()

@@ -13,7 +13,13 @@ from trading_pipeline.core.learning.samples import Samples, block_outputs, encod
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.screening import Found
 from trading_pipeline.core.learning.targets import make_targets
-from trading_pipeline.core.learning.training import Run, Start, _seed_of, train_network
+from trading_pipeline.core.learning.training import (
+    Run,
+    Start,
+    _feature_penalty,
+    _seed_of,
+    train_network,
+)
 from trading_pipeline.core.learning.validation import _prices, pearson_information_coefficient
 from trading_pipeline.core.learning.walkforward import Rows
 from trading_pipeline.core.learning.windows import Block, BlockSampler
@@ -206,17 +212,28 @@ def test_what_a_training_starts_from_does_not_decay():
     assert not kept & moved
 
 
-def test_every_feature_is_penalised_as_one_group(samples):
-    """In the loss of a step, once whatever its blocks: the sum of the norms of what each takes."""
-    seen = []
-    for penalty in (0.0, 0.5):
-        budget = recipe(steps=1, blocks=2, evaluate_every=1, feature_penalty=penalty).training
-        _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
-        seen.append(looks[0].loss)
-    network = TradingNetwork(MODEL, seed=0)
-    inputs = network.xlstm.input.weight, network.transformer.input.weight
+def test_every_feature_is_penalised_as_one_group():
+    """By the sum of the norms of what each encoder takes of it, more with every step."""
+    run = Run(MODEL, recipe(steps=4, feature_penalty=0.5).training, 0, torch.device("cpu"))
+    inputs = run.network.xlstm.input.weight, run.network.transformer.input.weight
     norms = sum(float(weight.detach()[:, k].norm()) for weight in inputs for k in range(60))
-    assert seen[1] - seen[0] == pytest.approx(0.5 * norms, rel=1e-4)
+    for step in (1, 4):
+        run.step = step
+        penalty = float(_feature_penalty(run).detach())
+        assert penalty == pytest.approx(step / 4 * 0.5 * norms, rel=1e-5)
+
+
+def test_the_penalty_shrinks_what_encoders_take_and_is_no_part_of_the_loss_of_a_step(samples):
+    """Once for a step, however many blocks it has."""
+    taken, losses = [], []
+    for penalty, blocks in ((0.0, 1), (50.0, 1), (50.0, 2)):
+        budget = recipe(steps=1, warmup=0, blocks=blocks, feature_penalty=penalty).training
+        network, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+        taken.append(float(network.xlstm.input.weight.detach().norm()))
+        losses.append(looks[0].loss)
+    assert taken[1] < taken[0]
+    assert taken[2] == pytest.approx(taken[1], rel=1e-4)
+    assert losses[0] == losses[1]
 
 
 def test_information_is_per_date_across_eight_symbols_and_pooled_below():
@@ -298,8 +315,6 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
         seen.append(looks[0].loss)
     sampler = BlockSampler(samples.usable, fold().train, 960, 8)
     network = TradingNetwork(MODEL, seed=0).train()
-    inputs = network.xlstm.input.weight, network.transformer.input.weight
-    penalty = 0.02 * sum(float(weight.detach().norm(dim=0).sum()) for weight in inputs)
     alone = []
     for place in (0, 1):
         key, block = _seed_of(0, 1, place), sampler.block(0, 1, place)
@@ -315,7 +330,6 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
                 0.001,
                 book.weight if MODEL.position_state else None,
             ).item()
-            + penalty
         )
     assert seen == pytest.approx([alone[0], np.mean(alone)], rel=1e-6)
 

@@ -71,10 +71,12 @@ class Boosting:
             raise ValueError(f"the text is no model of LightGBM ({error})") from error
 
     def to_dict(self) -> dict[str, Any]:
+        """The text alone."""
         return {"text": self.text}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError for a text that is no model."""
         made = cls(plain["text"])
         _ = made._booster  # ValueError now, and not in the middle of a night
         return made

@@ -1,16 +1,13 @@
 """Which model a fold trades with, where `model` is "best": what validation says, taken soberly."""
 
 from collections.abc import Mapping
-from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_pipeline.core.long_run import LEAST_DATES, long_run_variance
+from trading_pipeline.core.long_run import LAGS_PER_HORIZON, LEAST_DATES, standard_error
 from trading_pipeline.core.model.config import CANDIDATES
-
-_LAGS_PER_HORIZON = 2  # the overlap, and as much again, as the calibration has it
 
 
 class Choice(NamedTuple):
@@ -41,7 +38,7 @@ def choose(metrics: Mapping[str, Mapping[str, Any]], horizon: int) -> Choice:
         return Choice(names[0], why)
     said = {name: float(metrics[name]["validation_information"]) for name in names}
     best = max(names, key=lambda name: said[name])
-    errors = {name: standard_error(by_date[best] - by_date[name], horizon) for name in names}
+    errors = {name: _error(by_date[best] - by_date[name], horizon) for name in names}
     chosen = next(name for name in names if said[best] - said[name] <= errors[name])
     if chosen == best:
         why = f"its validation information coefficient of {said[best]:+.3f} is the highest"
@@ -54,9 +51,7 @@ def choose(metrics: Mapping[str, Mapping[str, Any]], horizon: int) -> Choice:
     )
 
 
-def standard_error(series: NDArray[np.float64], horizon: int) -> float:
+def _error(series: NDArray[np.float64], horizon: int) -> float:
     """Of the mean of a series by date whose targets overlap, (L,); NaN dates are left out."""
     known = series[np.isfinite(series)]
-    lags = min(_LAGS_PER_HORIZON * horizon, len(known) - 1)
-    variance = max(long_run_variance(known, lags), long_run_variance(known, 0))
-    return sqrt(variance / len(known))
+    return standard_error(known, min(LAGS_PER_HORIZON * horizon, len(known) - 1))

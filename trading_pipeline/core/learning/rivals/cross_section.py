@@ -26,9 +26,3 @@ def targets_by_date(samples: Samples, rows: Rows) -> Iterator[tuple[int, NDArray
 def centred(values: Array) -> Array:
     """Minus the mean over the symbols of a date, the first axis."""
     return values - values.mean(axis=0) if len(values) >= MIN_CROSS_SECTION else values
-
-
-def targets_on(samples: Samples, rows: Rows) -> Array:
-    """The price target on consecutive dates, (L, N); NaN where it is not known."""
-    here = slice(rows.first, rows.last + 1)
-    return np.where(samples.usable[here], samples.price[here].double().numpy(), np.nan)

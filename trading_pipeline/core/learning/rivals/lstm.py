@@ -3,8 +3,7 @@
 Letters: N symbols, S steps of a window, F features; blocks of L dates × K symbols.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from trading_pipeline.core.learning.losses import huber_loss, information_loss
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.learning.windows import BlockSampler, windows_of
+from trading_pipeline.core.model.network import one_thread
 
 WIDTH = 64
 STEPS, DATES, SYMBOLS = 300, 16, 16  # a fixed budget: optimizer steps, on blocks of this size
@@ -42,7 +42,7 @@ class LSTM(nn.Module):
     def fit(cls, samples: Samples, fold: Fold, steps: int) -> Self:
         """AdamW on Huber's loss and the information coefficient of the price target."""
         drawn = BlockSampler(samples.usable, fold.train, DATES * SYMBOLS, DATES, SYMBOLS)
-        with _one_thread(), torch.random.fork_rng(devices=[]):
+        with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             model = cls(samples.grid.shape[2])
             optimizer = torch.optim.AdamW(
@@ -64,15 +64,17 @@ class LSTM(nn.Module):
 
     def score(self, windows: Tensor) -> Array:
         """(N, S, F) -> (N,)."""
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), one_thread():
             scores: Array = self(windows).double().numpy()
         return scores
 
     def to_dict(self) -> dict[str, Any]:
+        """The weights, by name."""
         return dict(self.state_dict())
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError for weights that are not its own."""
         model = cls(plain["lstm.weight_ih_l0"].shape[1])
         try:
             model.load_state_dict(dict(plain))
@@ -81,14 +83,3 @@ class LSTM(nn.Module):
         if not all(torch.isfinite(each).all() for each in plain.values()):
             raise ValueError("a weight is not finite")
         return model.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """So small a network is slower on two threads; and its sums are the same everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,7 +17,6 @@ from torch import Tensor
 from trading_pipeline.core.learning.rivals.cross_section import (
     centred,
     targets_by_date,
-    targets_on,
 )
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.validation import pearson_information_coefficient
@@ -46,7 +45,7 @@ class Ridge:
         fitted = [cls(lags, _solution(products, moments, each * size), each) for each in PENALTIES]
         dates = range(fold.validation.first, fold.validation.last + 1)
         seen = torch.stack([_inputs(samples.grid, date, lags) for date in dates]).double().numpy()
-        target = targets_on(samples, fold.validation)
+        target = samples.targets_on(fold.validation)
         said = [pearson_information_coefficient(seen @ each.weights, target) for each in fitted]
         return fitted[int(np.argmax(said))]
 
@@ -57,6 +56,7 @@ class Ridge:
         return scores
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain types and a tensor."""
         return {
             "lags": list(self.lags),
             "weights": torch.from_numpy(self.weights),
@@ -65,6 +65,7 @@ class Ridge:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError for weights that do not fit."""
         lags, weights = tuple(plain["lags"]), plain["weights"]
         if weights.dim() != 1 or not len(lags) or len(weights) % len(lags):
             raise ValueError(f"{tuple(weights.shape)} weights do not fit {len(lags)} lags")

@@ -1,9 +1,8 @@
 """The simplest model that does about as well as the best one."""
 
 import numpy as np
-import pytest
 
-from trading_pipeline.core.learning.rivals.choice import choose, standard_error
+from trading_pipeline.core.learning.rivals.choice import choose
 
 
 def metrics(**means):
@@ -44,14 +43,3 @@ def test_without_a_cross_section_the_simplest_is_taken():
     chosen = choose({"network": narrow, "ridge": {**narrow, "validation_information": 0.1}}, 5)
     assert chosen.name == "ridge"
     assert "too few dates" in chosen.reason
-
-
-def test_the_standard_error_knows_of_the_overlap():
-    """Blocks of ten equal numbers are a tenth as many."""
-    independent = np.random.default_rng(0).normal(size=40)
-    assert standard_error(np.append(independent, np.nan), 0) == pytest.approx(
-        independent.std() / np.sqrt(40)
-    )
-    assert standard_error(np.repeat(independent, 10), 10) > 2 * standard_error(
-        np.repeat(independent, 10), 0
-    )

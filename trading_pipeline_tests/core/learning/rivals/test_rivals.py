@@ -9,7 +9,6 @@ import torch
 from sklearn.linear_model import Ridge as Reference
 
 from trading_pipeline.core.learning.rivals import boosting, lstm
-from trading_pipeline.core.learning.rivals.cross_section import targets_on
 from trading_pipeline.core.learning.rivals.ridge import Ridge
 from trading_pipeline.core.learning.rivals.rival import Frequencies, fit, from_dict, scores_on
 from trading_pipeline.core.learning.validation import pearson_information_coefficient
@@ -29,7 +28,7 @@ def small_budgets(monkeypatch):
 def information(rival, of) -> float:
     """Out of sample."""
     return pearson_information_coefficient(
-        scores_on(rival, of, FOLD.test, STEPS), targets_on(of, FOLD.test)
+        scores_on(rival, of, FOLD.test, STEPS), of.targets_on(FOLD.test)
     )
 
 
@@ -78,7 +77,7 @@ def test_an_lstm_learns_at_all(monkeypatch):
     monkeypatch.setattr(lstm, "STEPS", 60)
     of = samples(strength=0.7)
     score = scores_on(fit("lstm", of, FOLD, 3), of, FOLD.test, 3)
-    assert pearson_information_coefficient(score, targets_on(of, FOLD.test)) > 0.3
+    assert pearson_information_coefficient(score, of.targets_on(FOLD.test)) > 0.3
 
 
 @pytest.mark.parametrize("name", LEARNED_BASELINES)
