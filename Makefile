@@ -27,15 +27,19 @@ RIVALS := backtesting==0.6.6 backtrader==1.9.78.123 bokeh==3.9.2 tornado==6.6.1 
 	cvxportfolio==1.5.1 osqp==1.1.3
 RIVALS_STAMP := $(VENV)/rivals/.installed
 
+# Not among what `make bench` runs: they take long, or measure no time.
+ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_positives refit_agreement \
+	verdict_power whole_chain
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer lock docs clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' Makefile
 
-demo: $(STAMP) ## run everything on the embedded sample market, down to the report
+demo: $(STAMP) ## run everything on real and on made-up bars, down to the reports
 	@$(BIN)/trading-pipeline demo
 
 ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon; PORT=... moves it
@@ -61,7 +65,7 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster de
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 
 bench: $(STAMP) ## time what has to be fast
-	@set -e; for script in $(filter-out benchmarks/learning.py benchmarks/engine_speed.py benchmarks/transfer.py benchmarks/volatility_sizing.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(filter-out $(ASKED_FOR:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 bench-engine: $(STAMP) $(RIVALS_STAMP) ## time the backtest engine beside vectorbt, backtesting.py, backtrader
 	@$(BIN)/python benchmarks/engine_speed.py
@@ -71,6 +75,18 @@ learning: $(STAMP) ## what the network learns on planted markets, beside its riv
 
 transfer: $(STAMP) $(RIVALS_STAMP) ## ask what scores of known worth become in a book; ten minutes
 	@$(BIN)/python benchmarks/transfer.py
+
+false-positives: $(STAMP) ## count how often 'proven' is false, and how often a skill is found; hours, goes on where it was
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/false_positives.py --results $(VENV)/false_positives --figure docs/images/power.png
+
+kill-test: $(STAMP) ## kill a paper session at every named point, ten times each
+	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.kills --seeds 10
+
+kill-test-short: $(STAMP) ## the same, once each; also among the slow tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.kills --seeds 1
+
+soak: $(STAMP) ## a year of hourly bars through a paper session, with its CPU and memory; DATA=FILE.parquet BARS=8760
+	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.soak --bars $(or $(BARS),8760) $(if $(DATA),--data $(DATA))
 
 lock: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@grep '^#' constraints.txt > $(VENV)/constraints.txt

@@ -1,4 +1,4 @@
-"""Markets whose truth is known: skill that was planted, histories with nothing to find, and scores.
+"""Markets whose truth is known: skill that was planted, none at all, and scores of known worth.
 
 Nothing here looks at a clock or at global random state: a seed gives the same market everywhere.
 Letters: T bars, N symbols.
@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.signal import lfilter
 
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.synthetic import (
+    DAYS_PER_YEAR,
+    MARKET_SHARPE,
+    MARKET_SIGMA,
+    autoregression,
+    panel_without_actions,
+)
 
 HORIZON = 21  # bars that a score looks ahead, and after which half of it is gone
-MARKET_SIGMA = 0.01  # a bar
-MARKET_SHARPE = 0.5  # a year
-DAYS_PER_YEAR = 252
 FREEDOM = 5  # of Student's t, as daily returns have
 LEVEL = 0.06  # the market's expected return in σ√h, a part of every score; no book should mind it
 
@@ -74,17 +77,6 @@ def _reach(horizon: int) -> float:
     return reach
 
 
-def autoregression(
-    rng: np.random.Generator, bars: int, symbols: int, half_life: float
-) -> np.ndarray:
-    """(T, N) stationary AR(1) of variance 1."""
-    persistence = 2 ** (-1 / half_life)
-    shocks = rng.normal(size=(bars, symbols))
-    shocks[1:] *= np.sqrt(1 - persistence**2)
-    path: np.ndarray = lfilter([1.0], [1.0, -persistence], shocks, axis=0)
-    return path
-
-
 def persistent_scores(
     seed: int, bars: int, symbols: int, half_life: float, spread: float = 0.03
 ) -> np.ndarray:
@@ -118,7 +110,7 @@ def panel_of_returns(returns: np.ndarray, rng: np.random.Generator) -> Panel:
     close = 100 * np.exp(np.cumsum(returns, axis=0))
     open_ = np.vstack([close[:1], close[:-1]])
     wicks = np.exp(np.abs(rng.normal(size=(2, *close.shape))) * 0.5 * returns.std(axis=0))
-    return _panel(
+    return panel_without_actions(
         pd.bdate_range("2008-01-01", periods=len(close), tz="UTC").as_unit("us"),
         tuple(f"S{n:03d}" for n in range(close.shape[1])),
         open=open_,
@@ -126,48 +118,4 @@ def panel_of_returns(returns: np.ndarray, rng: np.random.Generator) -> Panel:
         low=np.minimum(open_, close) / wicks[1],
         close=close,
         volume=np.full(close.shape, 1e7),
-    )
-
-
-def surrogate(panel: Panel, seed: int, block: int) -> Panel:
-    """A history that keeps how symbols move together, and has nothing to find.
-
-    Blocks of whole dates are resampled with replacement from those dates at which every symbol has
-    a bar, the one before, and no break; with symbols listed late those are the dates after the
-    last listing. Before that every symbol gets the same mean log return: theirs on average. The
-    rest of a bar keeps its ratio to the close, and its traded value.
-
-    Raises:
-        ValueError: fewer than 252 such dates.
-    """
-    close = np.log(panel.adjusted_close)
-    moves = np.diff(close, axis=0, prepend=np.nan)
-    dates = np.flatnonzero(np.isfinite(moves).all(axis=1) & ~panel.discontinuities.any(axis=1))
-    if len(dates) < DAYS_PER_YEAR:
-        raise ValueError(f"{len(dates)} dates have all symbols; 252 are needed to resample")
-    moves = moves[dates] - moves[dates].mean(axis=0) + moves[dates].mean()
-    T = len(panel.timestamps)
-    starts = np.random.default_rng(seed).integers(len(dates), size=-(-T // block))
-    drawn = ((starts[:, None] + np.arange(block)) % len(dates)).ravel()[:T]
-    path = 100 * np.exp(np.cumsum(moves[drawn], axis=0))
-    old = panel.adjusted_close[dates][drawn]
-    prices = {
-        name: path * getattr(panel, f"adjusted_{name}")[dates][drawn] / old
-        for name in ("open", "high", "low")
-    }
-    volume = panel.adjusted_volume[dates][drawn] * old / path
-    return _panel(panel.timestamps, panel.symbols, **prices, close=path, volume=volume)
-
-
-def _panel(timestamps: pd.DatetimeIndex, symbols: tuple[str, ...], **bars: np.ndarray) -> Panel:
-    """Bars without corporate actions."""
-    ones = np.ones_like(bars["close"])
-    return Panel(
-        timestamps=timestamps,
-        symbols=symbols,
-        **bars,
-        split=ones,
-        dividend=0 * ones,
-        factor=ones,
-        total_return_units=True,
     )

@@ -17,7 +17,6 @@ from markets import (
     Planted,
     persistent_scores,
     planted,
-    surrogate,
     turbulent,
 )
 
@@ -34,6 +33,7 @@ from trading_pipeline.core.learning.calibration import demeaned, fit_slope
 from trading_pipeline.core.market.eligibility import eligible
 from trading_pipeline.core.market.market import Costs, Market, usual_terms
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.synthetic import surrogate
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.steps.panel_file import read_panel_file
 

@@ -15,13 +15,14 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
-from markets import DAYS_PER_YEAR, FREEDOM, HORIZON, autoregression, panel_of_returns
+from markets import FREEDOM, HORIZON, panel_of_returns
 
 from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.learning.calibration import forecasts_better
 from trading_pipeline.core.learning.targets import future_volatility
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel, volatility
+from trading_pipeline.core.market.synthetic import DAYS_PER_YEAR, autoregression
 from trading_pipeline.core.trading.terms import Terms
 
 SYMBOLS, BARS, WARMUP = 60, 7 * DAYS_PER_YEAR, 260

@@ -4,17 +4,22 @@ Run from the folder of pipeline.toml, or set TP_CONFIG.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from trading_pipeline.adapters.alerts import Alerts, addresses_of
+from trading_pipeline.adapters.brokers.factory import BrokerFactory
 from trading_pipeline.adapters.sources.factory import SourceFactory
+from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
+from trading_pipeline.defs.alerts import alerts_sensor
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import resources
 from trading_pipeline.settings import Settings
-from trading_pipeline.steps.home import ConfiguredSources, Home
+from trading_pipeline.steps.home import ConfiguredSources, Home, Sources
 from trading_pipeline.steps.plan import Plan
 
 # backfill_policy and pools are what this product stands on; that they may change is our worry.
@@ -30,20 +35,43 @@ def build(
         progress: watches long work.
         hurried: a venue that is down is given up after a minute; nobody sits before a night.
     """
+    plans = [plan_of(settings, name) for name in settings.markets]
+    sources = sources_of(settings, hurried=hurried)
+    executor = dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor
+    alerts, home = alerts_of(settings), home_of(settings)
+    brokers = brokers_of(settings)
+    return assemble(plans, home, sources, progress or Progress(), executor, alerts, brokers)
+
+
+def assemble(
+    plans: Sequence[Plan],
+    home: Home,
+    sources: Sources,
+    progress: Progress,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+    alerts: Alerts | None = None,
+    brokers: Mapping[str, BrokerFactory] | None = None,
+) -> dg.Definitions:
+    """The definitions of markets that are planned already, whatever the settings say; a market
+    without a broker is traded in the simulation."""
     shared = dg.Definitions(
-        resources=resources(
-            home_of(settings), sources_of(settings, hurried=hurried), progress or Progress()
-        ),
-        executor=dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor,
+        resources=resources(home, sources, progress, alerts or home.alerts(), brokers or {}),
+        sensors=[alerts_sensor(lambda: datetime.now(UTC))],
+        executor=executor,
     )
-    markets = [market_definitions(plan_of(settings, name)) for name in settings.markets]
-    return dg.Definitions.merge(shared, *markets)
+    return dg.Definitions.merge(shared, *map(market_definitions, plans))
 
 
 def home_of(settings: Settings) -> Home:
     """Where the settings keep everything."""
     url = settings.ledger_url.get_secret_value() if settings.ledger_url else None
     return Home(root=str(settings.home.absolute()), ledger_url=url)
+
+
+def alerts_of(settings: Settings) -> Alerts:
+    """What tells that something went wrong, and where."""
+    urls = settings.alert_urls
+    return home_of(settings).alerts(addresses_of(urls.get_secret_value()) if urls else ())
 
 
 def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSources:
@@ -67,10 +95,28 @@ def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSource
     return ConfiguredSources(origins)
 
 
+def brokers_of(settings: Settings) -> dict[str, BrokerFactory]:
+    """Where the orders of each market go; opened only when something is traded."""
+    keys = {
+        "alpaca": (settings.alpaca_key, settings.alpaca_secret),
+        "binance_testnet": (settings.binance_key, settings.binance_secret),
+    }
+    return {
+        name: BrokerFactory(
+            each.broker,
+            each.broker_url,
+            each.per_minute or BrokerFactory.per_minute,
+            *keys.get(each.broker, (None, None)),
+        )
+        for name, each in settings.markets.items()
+    }
+
+
 def plan_of(settings: Settings, name: str) -> Plan:
     """What the settings say about one market."""
     entry = settings.markets[name]
     asked = {each.name: getattr(entry, each.name) for each in fields(Plan) if each.name != "market"}
+    asked["divergence"] = Tolerance(**entry.divergence.model_dump())
     return Plan(settings.market(name), **asked)
 
 

@@ -14,11 +14,21 @@ TradingPipelineError
 ├── TrainingError         the loss became NaN or infinite, or there is nothing to learn from
 ├── CheckpointError       a checkpoint does not fit the code or the bars that use it
 │   └── LookAheadError    a checkpoint has seen the bars it is asked to predict
+├── BrokerError           a broker did not do what an order asked for
+│   ├── OutcomeUnknown    nobody knows whether an order arrived: ask before it is sent again
+│   ├── TooEarly          the broker takes such orders later; nothing was sent
+│   └── Rejected          the broker refused the order
 ├── TradingError          an order, a book or a risk setting that cannot be simulated
-├── LedgerError           the journal is broken, or another session is writing to it
+├── LedgerError           the journal cannot be used, or another session is writing to it
+│   ├── BrokenChain       events were changed, removed or put in between
+│   ├── Overtaken         another writer was faster; nothing was written
+│   ├── LeaseHeld         another session trades the market
+│   └── LeaseLost         the lease on a market has expired, or is another session's
 ├── EvaluationError       there is nothing to evaluate
 └── ProgramFault          something of ours broke; says what, and where in the code
 """
+
+from datetime import datetime
 
 
 class TradingPipelineError(Exception):
@@ -77,12 +87,48 @@ class LookAheadError(CheckpointError):
     """A checkpoint has seen the bars that it is asked to predict."""
 
 
+class BrokerError(TradingPipelineError):
+    """A broker did not do what an order asked for."""
+
+
+class OutcomeUnknown(BrokerError):
+    """Nobody knows whether an order arrived: ask by its client order id before it is sent again."""
+
+
+class TooEarly(BrokerError):
+    """The broker takes such orders later, from `until` on; nothing was sent."""
+
+    def __init__(self, text: str, until: datetime) -> None:
+        super().__init__(text)
+        self.until = until
+
+
+class Rejected(BrokerError):
+    """The broker refused the order; nothing will come of it."""
+
+
 class TradingError(TradingPipelineError):
     """An order, a book or a risk setting that cannot be simulated."""
 
 
 class LedgerError(TradingPipelineError):
-    """The journal is broken, or another session is writing to it."""
+    """The journal cannot be used, or another session is writing to it."""
+
+
+class BrokenChain(LedgerError):
+    """Events of the journal were changed, removed or put in between; says where."""
+
+
+class Overtaken(LedgerError):
+    """Another writer was faster than this one, of which nothing was written."""
+
+
+class LeaseHeld(LedgerError):
+    """Another session trades the market; says which, since when, and what to do."""
+
+
+class LeaseLost(LedgerError):
+    """A lease has expired, or is another session's by now: send no more orders."""
 
 
 class EvaluationError(TradingPipelineError):

@@ -33,8 +33,10 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SettingsParsingError
 
+from trading_pipeline.adapters.brokers.factory import BINANCE_TESTNET, BROKERS, SIMULATED
 from trading_pipeline.adapters.sources.address import secure_address
 from trading_pipeline.adapters.store.settings_file import write_settings
+from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
 from trading_pipeline.core.trading.profiles import profile_of
@@ -43,17 +45,19 @@ from trading_pipeline.errors import SettingsError
 _say_once = cache(logging.getLogger(__name__).warning)
 _NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
 COIN_SOURCES = ("binance", "ccxt")
+LIVE_SOURCES = ("alpaca", *COIN_SOURCES)  # venues over the network
 _OF_SOURCE = {  # settings that only some sources read
     "path": ("parquet",),
     "exchange": ("ccxt",),
     "feed": ("alpaca",),
-    "url": ("alpaca", *COIN_SOURCES),
+    "url": LIVE_SOURCES,
     "trading_url": ("alpaca",),
     "delay": ("alpaca",),
     "per_minute": ("alpaca",),
 }
+_OF_RUNNING = ("nightly", "divergence", "broker", "broker_url")
 _OF_TRAINING = ("model", "preset", "processes", "device", "precision", "position_state")
-_SECRETS = ("alpaca_key", "alpaca_secret")
+_SECRETS = ("alpaca_key", "alpaca_secret", "binance_key", "binance_secret", "alert_urls")
 ENV_FILE = ".env"
 
 
@@ -87,6 +91,13 @@ else:
     )
 
 
+class DivergenceSettings(_Section):
+    """`[markets.NAME.divergence]`: what `Tolerance` says; beyond it, somebody is told."""
+
+    day: float = Field(default=Tolerance.day, gt=0)
+    total: float = Field(default=Tolerance.total, gt=0)
+
+
 class WalkForwardSettings(_Section):
     """`[markets.NAME.walk_forward]`: spans such as '5y' or '6mo'; embargo in bars.
 
@@ -102,7 +113,7 @@ class WalkForwardSettings(_Section):
 class MarketSettings(_Section):
     """`[markets.NAME]`: one market; the same assets, jobs and schedules are made for each."""
 
-    source: Literal["sample", "parquet", "alpaca", "binance", "ccxt"]
+    source: Literal["sample", "synthetic", "parquet", "alpaca", "binance", "ccxt"]
     path: Path | None = None  # of a parquet source: a file or a folder
     exchange: str | None = None  # of a ccxt source, as ccxt spells it: "kraken"
     feed: Literal["iex", "sip"] | None = None  # of Alpaca; iex, the free one, if not given
@@ -111,6 +122,8 @@ class MarketSettings(_Section):
     # Of Alpaca: minutes after a bar's close, and requests a minute, that a paid plan has otherwise.
     delay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    broker: Literal[*(SIMULATED, *BROKERS)] = SIMULATED  # type: ignore[valid-type]  # of paper trading
+    broker_url: Url | None = None  # in place of the broker's own address
     symbols: tuple[str, ...]
     start: date
     end: date | None = None
@@ -133,6 +146,7 @@ class MarketSettings(_Section):
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
+    divergence: DivergenceSettings = DivergenceSettings()
     limits: dict[str, float] = Field(default_factory=dict)  # that differ from the profile's
     benchmark: dict[str, float] = Field(default_factory=dict)  # symbol -> weight; else equal ones
     sectors: dict[str, str] = Field(default_factory=dict)  # symbol -> name; else clusters are found
@@ -156,6 +170,7 @@ class MarketSettings(_Section):
                 f"markets.{name!r}: a market's name is made of letters, digits and underscores"
             )
         self._check_source(name)
+        self._check_broker(name)
         try:
             market = Market(name=name, **self._terms())
             profile_of(market)  # its limits are checked now, and not in the middle of a night
@@ -175,9 +190,29 @@ class MarketSettings(_Section):
                     f"{self.source}; remove it"
                 )
 
+    def _check_broker(self, name: str) -> None:
+        """Refuse a broker that does not trade what the source tells of."""
+        if self.broker == SIMULATED:
+            if self.broker_url is not None:
+                raise SettingsError(
+                    f"markets.{name}: `broker_url` is for a broker, and fills are simulated; "
+                    "remove it, or set `broker`"
+                )
+            return
+        if self.source not in BROKERS[self.broker]:
+            raise SettingsError(
+                f"markets.{name}: `broker = {self.broker!r}` needs live bars of the source "
+                f"{' or '.join(BROKERS[self.broker])}, and the source is {self.source}; set "
+                '`broker = "simulated"`, or remove it'
+            )
+        if self.broker == BINANCE_TESTNET and self.shortable:
+            raise SettingsError(
+                f"markets.{name}: nothing is sold short at a spot exchange; remove `shortable`"
+            )
+
     def _terms(self) -> dict[str, Any]:
         """All of a market but its name, with what is usual where nothing is said."""
-        plain = self.model_dump(exclude={*_OF_SOURCE, *_OF_TRAINING, "nightly"})
+        plain = self.model_dump(exclude={*_OF_SOURCE, *_OF_TRAINING, *_OF_RUNNING})
         calendar = self.calendar or ("24/7" if self.source in COIN_SOURCES else "XNYS")
         horizon, spans = usual_terms(calendar, self.timeframe)
         given = {name: each for name, each in plain["walk_forward"].items() if each is not None}
@@ -265,6 +300,11 @@ class Settings(BaseSettings):
     multiprocess: bool = Field(default=False, description="a process for each step of a run")
     alpaca_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
     alpaca_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
+    # Of its spot testnet; https://testnet.binance.vision gives them for nothing.
+    binance_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
+    binance_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
+    # Of apprise, separated by blanks: `tgram://TOKEN/CHAT mailtos://...`; passwords are in them.
+    alert_urls: SecretStr | None = Field(default=None, description="beside the log")
     markets: dict[str, MarketSettings] = Field(default_factory=dict)
 
     @classmethod

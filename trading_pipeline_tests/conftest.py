@@ -11,7 +11,7 @@ CASES = pytest.StashKey[Counter[str]]()
 
 # A few new examples at every run find more in a month than many of the same.
 settings.register_profile("default", deadline=None, max_examples=20)
-settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True, print_blob=True)
 # A shell that starts the tests in the background has them, and all that they start, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -46,3 +46,11 @@ def instance():
 def cases(request):
     """How many cases each test has, as `file::name`; those that do not run included."""
     return request.config.stash[CASES]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    from trading_pipeline_tests.postgres import throw_away_postgres
+
+    with throw_away_postgres() as server:
+        yield server

@@ -12,7 +12,7 @@ from trading_pipeline.definitions import build
 from trading_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "vectorbt", "ccxt", "alpaca", "lightgbm", "sklearn", "numba", "plotly")
+HEAVY = ("torch", "vectorbt", "ccxt", "alpaca", "lightgbm", "sklearn", "numba", "plotly", "apprise")
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,7 @@ def test_whatever_opens_duckdb_takes_its_pool(definitions):
         "predictions",
         "production_model",
         "backtest_report",
+        "refit_comparison",
     ):
         assert graph.get(dg.AssetKey(["sample", asset])).pools == {"duckdb"}
 

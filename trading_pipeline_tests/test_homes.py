@@ -7,13 +7,13 @@ import subprocess
 import sys
 import zlib
 from contextlib import closing, suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from trading_pipeline.adapters.store.ledger import Ledger
-from trading_pipeline.definitions import build, home_of, plan_of, sources_of
+from trading_pipeline.definitions import alerts_of, build, home_of, plan_of, sources_of
 from trading_pipeline.defs import runs
 from trading_pipeline.defs.instance import local_instance, prepare_home
 from trading_pipeline.errors import StoreError, TradingPipelineError
@@ -63,6 +63,9 @@ def _settings(home: Path) -> Settings:
         ledger_url="postgresql://trader:canary@127.0.0.1:9/book?sslpassword=canary",
         alpaca_key="canary",
         alpaca_secret="canary",
+        binance_key="canary",
+        binance_secret="canary",
+        alert_urls="json://canary:canary@127.0.0.1:9/canary canary",
     )
     entry = read.markets["sample"].model_copy(update={"end": date(2000, 6, 1)})
     return read.model_copy(update={"markets": {"sample": entry}})
@@ -90,6 +93,7 @@ def test_no_file_of_a_home_holds_a_secret(tmp_path, capfd, name):
     """Not Dagster's records, not the stores; nor is one said, when the ledger cannot be reached."""
     settings = _settings(tmp_path / name)
     home, plan = home_of(settings), plan_of(settings, "sample")
+    alerts = alerts_of(settings)
     with runs.runner(build(settings), home, sources_of(settings)) as run:
         runs.download(run, plan)
         with pytest.raises(TradingPipelineError) as refused:
@@ -98,6 +102,10 @@ def test_no_file_of_a_home_holds_a_secret(tmp_path, capfd, name):
     with pytest.raises(TradingPipelineError, match=r"ledger postgresql.*127") as refused:
         home.ledger()
     assert "canary" not in str(refused.value)
+    alerts.tell("run_failed", "sample", "no ledger, and no address that answers", datetime.now(UTC))
+    home_of(settings.model_copy(update={"ledger_url": None})).alerts(alerts.addresses).tell(
+        "run_failed", "sample", "no address that answers", datetime.now(UTC)
+    )
     gc.collect()
     files = {path: _said_in(path) for path in tmp_path.rglob("*") if path.is_file()}
     assert len(files) > 10
@@ -124,6 +132,9 @@ def test_no_answer_of_the_web_server_holds_a_secret(tmp_path):
         "TP_LEDGER_URL": "postgresql://trader:canary@127.0.0.1:9/book?sslpassword=canary",
         "TP_ALPACA_KEY": "canary",
         "TP_ALPACA_SECRET": "canary",
+        "TP_BINANCE_KEY": "canary",
+        "TP_BINANCE_SECRET": "canary",
+        "TP_ALERT_URLS": "tgram://canary/canary",
         "DAGSTER_HOME": str(prepare_home(tmp_path)),
     }
     ask = "from dagster_graphql.cli import main; main()"

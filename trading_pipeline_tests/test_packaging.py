@@ -13,9 +13,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.defs.instance import BATCH_SIZE, BATCH_VARIABLE, prepare_home
 from trading_pipeline.settings import Settings
-from trading_pipeline_tests.postgres import throw_away_postgres
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -298,7 +298,7 @@ def test_the_classes_that_compose_names_exist(section):
 
 
 @pytest.mark.slow
-def test_dagster_starts_on_postgresql_with_the_file_of_compose(tmp_path, monkeypatch):
+def test_dagster_starts_on_postgresql_with_the_file_of_compose(tmp_path, monkeypatch, postgres):
     """A new database gets its tables, and a run with a pool is kept in it."""
     import dagster as dg
 
@@ -307,18 +307,20 @@ def test_dagster_starts_on_postgresql_with_the_file_of_compose(tmp_path, monkeyp
         return 1
 
     text = (ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8")
-    with throw_away_postgres() as port:
-        local = text.replace("port: 5432", f"port: {port}").replace("/data/", f"{tmp_path}/")
-        (tmp_path / "dagster.yaml").write_text(local, encoding="utf-8")
-        server = {"HOST": "127.0.0.1", "USER": "postgres", "PASSWORD": "none", "DB": "postgres"}
-        for name, value in server.items():
-            monkeypatch.setenv(f"POSTGRES_{name}", value)
-        for _ in range(2):
-            with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-                assert dg.materialize([one], instance=instance).success
+    local = text.replace("port: 5432", f"port: {postgres.port}").replace("/data/", f"{tmp_path}/")
+    (tmp_path / "dagster.yaml").write_text(local, encoding="utf-8")
+    url = postgres.empty_database()
+    server = {"HOST": "127.0.0.1", "USER": "postgres", "PASSWORD": "none", "DB": "postgres"}
+    for name, value in server.items():
+        monkeypatch.setenv(f"POSTGRES_{name}", value)
+    for _ in range(2):
         with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-            assert len(instance.get_runs()) == 2
-            assert instance.event_log_storage.get_pool_limits() is not None
+            assert dg.materialize([one], instance=instance).success
+    with Ledger(url) as ledger:  # in compose the two share a database
+        assert ledger.streams() == []
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert len(instance.get_runs()) == 2
+        assert instance.event_log_storage.get_pool_limits() is not None
 
 
 # --- documents ------------------------------------------------------------------------------------

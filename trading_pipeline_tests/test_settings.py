@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.market import Costs, Market
-from trading_pipeline.definitions import build, home_of, plan_of
-from trading_pipeline.errors import SettingsError, StoreError
+from trading_pipeline.definitions import alerts_of, brokers_of, build, home_of, plan_of
+from trading_pipeline.errors import CredentialsError, SettingsError, StoreError
 from trading_pipeline.settings import (
     CostSettings,
     MarketSettings,
@@ -343,22 +343,83 @@ def test_a_mirror_may_be_this_machine_or_speak_https(url):
 
 
 def test_keys_come_from_the_environment_and_never_show(monkeypatch):
-    Path(".env").write_text("TP_ALPACA_KEY=canary-key\n")
+    Path(".env").write_text(
+        "TP_ALPACA_KEY=canary-key\nTP_ALERT_URLS=json://canary tgram://canary\n"
+    )
     monkeypatch.setenv("TP_ALPACA_SECRET", "canary-secret")
     settings = read(ALPACA)
+    assert settings.alert_urls.get_secret_value() == "json://canary tgram://canary"
     assert settings.alpaca_key.get_secret_value() == "canary-key"
     assert settings.alpaca_secret.get_secret_value() == "canary-secret"
-    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+    addresses = alerts_of(settings).addresses
+    assert [str(each) for each in addresses] == ["address 1 (json)", "address 2 (tgram)"]
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(addresses)):
         assert "canary" not in shown
+
+
+def test_addresses_of_alerts_in_the_committed_file_are_refused():
+    with pytest.raises(SettingsError, match=r"holds alert_urls.*Set TP_ALERT_URLS in") as refused:
+        read('alert_urls = "json://canary"\n' + ALPACA)
+    assert "canary" not in str(refused.value)
 
 
 def test_keys_that_are_empty_are_not_set(monkeypatch):
     """Compose hands on a variable that nobody set as an empty one."""
     monkeypatch.setenv("TP_ALPACA_KEY", "")
+    monkeypatch.setenv("TP_ALERT_URLS", "")
     assert read(ALPACA).alpaca_key is None
+    assert Settings.read().alert_urls is None
 
 
-@pytest.mark.parametrize("name", ["alpaca_key", "alpaca_secret"])
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        (ALPACA + 'broker = "binance_testnet"\n', "needs live bars of the source binance or ccxt"),
+        (
+            MARKET + 'broker = "alpaca"\n',
+            "needs live bars of the source alpaca, and the source is s",
+        ),
+        (
+            ALPACA + 'broker_url = "https://x.org"\n',
+            "fills are simulated; remove it, or set `broker`",
+        ),
+        (BINANCE + 'broker = "binance_testnet"\nshortable = true\n', "nothing is sold short"),
+    ],
+)
+def test_a_broker_trades_what_the_source_tells_of(entry, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        read(entry).market("mine")
+
+
+def test_a_broker_gets_the_keys_and_the_address_of_its_own(monkeypatch):
+    """And a market that names none is simulated, whatever keys there are."""
+    for name in ("ALPACA_KEY", "ALPACA_SECRET", "BINANCE_KEY", "BINANCE_SECRET"):
+        monkeypatch.setenv(f"TP_{name}", f"canary-{name}")
+    factory = brokers_of(
+        read(BINANCE + 'broker = "binance_testnet"\nbroker_url = "http://localhost:1"\n')
+    )["mine"]
+    assert factory.key.get_secret_value() == "canary-BINANCE_KEY"
+    assert factory.secret.get_secret_value() == "canary-BINANCE_SECRET"
+    assert factory.url == "http://localhost:1"
+    assert "canary" not in repr(factory)
+    settings = read(ALPACA + 'broker = "alpaca"\n')
+    assert brokers_of(settings)["mine"].key.get_secret_value() == "canary-ALPACA_KEY"
+    assert settings.market("mine").source == "alpaca"
+    simulated = read(ALPACA)
+    assert brokers_of(simulated)["mine"].key is None
+    assert brokers_of(simulated)["mine"].open(simulated.market("mine"), None) is None
+
+
+def test_a_broker_without_keys_says_which_to_set():
+    settings = read(BINANCE + 'broker = "binance_testnet"\n')
+    with pytest.raises(CredentialsError, match="set TP_BINANCE_KEY and TP_BINANCE_SECRET"):
+        brokers_of(settings)["mine"].open(settings.market("mine"), None)
+    settings = read(ALPACA + 'broker = "alpaca"\n')
+    with pytest.raises(CredentialsError, match="set TP_ALPACA_KEY and TP_ALPACA_SECRET"):
+        brokers_of(settings)["mine"].open(settings.market("mine"), None).cash()
+
+
+@pytest.mark.parametrize("name", ["alpaca_key", "alpaca_secret", "binance_key", "binance_secret"])
 def test_keys_in_the_committed_file_are_refused(name):
     with pytest.raises(
         SettingsError, match=f"pipeline.toml holds {name}.*TP_{name.upper()} in"
@@ -418,7 +479,9 @@ def test_a_settings_file_with_a_byte_order_mark_is_read():
     assert Settings.read().market("mine").horizon == 5
 
 
-@pytest.mark.parametrize("line", ["TP_ALPACA_KEYS=canary", "TP_MARKETS__MINE__KEY=canary"])
+@pytest.mark.parametrize(
+    "line", ["TP_ALPACA_KEYS=canary", "TP_MARKETS__MINE__KEY=canary", "TP_ALERT_KEYS=canary"]
+)
 def test_a_key_under_a_wrong_name_is_not_repeated(line):
     """Neither in our words nor in those of the error underneath, which a traceback prints."""
     Path(".env").write_text(line + "\n")
@@ -438,6 +501,7 @@ def test_no_secret_is_in_what_dagster_records_of_a_job(monkeypatch):
     """It keeps a snapshot of every job, defaults of its configuration included, and shows it."""
     for name in ("ALPACA_KEY", "ALPACA_SECRET"):
         monkeypatch.setenv(f"TP_{name}", "canary")
+    monkeypatch.setenv("TP_ALERT_URLS", "json://canary")
     url = "postgresql://trader:canary@localhost/book?sslpassword=canary"
     monkeypatch.setenv("TP_LEDGER_URL", url)
     settings = read(ALPACA)

@@ -37,7 +37,7 @@ def read_orders(path: Path, bars: pd.DatetimeIndex) -> pd.DataFrame:
     for name in set(_DEFAULTS) & set(table):
         table[name] = table[name].where(table[name].notna(), _DEFAULTS[name])
     if "decided_at" in table:
-        table["decided_at"] = _instants(table["decided_at"], bars)
+        table["decided_at"] = instants_of(table["decided_at"], bars)
     return table
 
 
@@ -81,8 +81,12 @@ def _lines(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def _instants(stamps: pd.Series, bars: pd.DatetimeIndex) -> pd.Series:
-    """Stamps in UTC; a day is its last bar, or its midnight where it has none."""
+def instants_of(stamps: pd.Series, bars: pd.DatetimeIndex) -> pd.Series:
+    """Stamps in UTC; a day is its last bar, or its midnight where it has none.
+
+    Raises:
+        TradingError: one is no date; the message names the column, and its row by the index.
+    """
     if pd.api.types.is_datetime64_any_dtype(stamps):
         return pd.to_datetime(stamps, utc=True)
     text = stamps.map(str, na_action="ignore").fillna("")
@@ -91,7 +95,7 @@ def _instants(stamps: pd.Series, bars: pd.DatetimeIndex) -> pd.Series:
     if instants.isna().any():
         at = instants.isna().idxmax()
         raise TradingError(
-            f"{stamps.index.name} {at}: decided_at {text[at]!r} is no date; write it like "
+            f"{stamps.index.name} {at}: {stamps.name} {text[at]!r} is no date; write it like "
             "2011-08-08 or 2024-01-02T15:00"
         )
     last = pd.Series(bars, index=bars.normalize()).groupby(level=0).last()

@@ -12,14 +12,21 @@ from typing import TypeVar
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+_WATCH = 5.0  # seconds between two calls of `meanwhile`
 
 
 def in_threads(
-    ask: Callable[[Question], Answer], questions: Sequence[Question], workers: int
+    ask: Callable[[Question], Answer],
+    questions: Sequence[Question],
+    workers: int,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Question, Future[Answer]]]:
     """Each question with its answer or error, in the order in which they come.
 
     When the caller stops early, what has not begun is dropped, and what has is left behind.
+
+    Args:
+        meanwhile: called in the caller's thread every few seconds while there is no answer.
     """
     todo: SimpleQueue[Question] = SimpleQueue()
     done: SimpleQueue[tuple[Question, Future[Answer]]] = SimpleQueue()
@@ -31,9 +38,17 @@ def in_threads(
         Thread(target=_work, args=args, name=name, daemon=True).start()
     try:
         for _ in questions:
-            yield done.get()
+            yield _next(done, meanwhile)
     finally:
         stopped.set()
+
+
+def _next(done: SimpleQueue[Answer], meanwhile: Callable[[], None]) -> Answer:
+    while True:
+        try:
+            return done.get(timeout=_WATCH)
+        except Empty:
+            meanwhile()
 
 
 def _work(

@@ -28,8 +28,9 @@ class NotAsked(SourceUnavailable):
 class VenueCalls:
     """Calls to the venue that is called `where` in errors."""
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self, where: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """`meanwhile` is called every few seconds while there is no answer."""
+        self._where, self._meanwhile = where, meanwhile
         self._unanswered = 0  # in a row
         self._lock = Lock()
 
@@ -46,7 +47,8 @@ class VenueCalls:
         Raises:
             CredentialsError: the keys are missing or refused, and so for every question.
         """
-        for question, called in in_threads(partial(self._call, ask), questions, WORKERS):
+        call = partial(self._call, ask)
+        for question, called in in_threads(call, questions, WORKERS, self._meanwhile):
             yield question, called.result()
 
     def _call(

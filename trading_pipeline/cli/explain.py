@@ -24,6 +24,9 @@ def explain(
         str | None, typer.Option(help="One symbol in full; without it, one line for each.")
     ] = None,
     market: MarketName = "sample",
+    session: Annotated[
+        str, typer.Option(help="A paper session, explained from what it recorded.")
+    ] = "",
     preset: Preset = None,
     model: Model = None,
     capital: Capital = 100_000.0,
@@ -38,11 +41,13 @@ def explain(
 
     The strategy of the backtest is run again on the stored predictions, which takes a moment, and
     its records are read; nothing is written. Numbers are those of orders.csv, fills.csv and
-    vetoes.csv beside the report, for the capital that the report was made with.
+    vetoes.csv beside the report, for the capital that the report was made with. A paper session
+    (`--session`) is run again on its recording, with its own capital and fills.
 
     - `trading-pipeline explain --at 2011-08-08 --symbol AAPL` why AAPL was, or was not, traded
     - `trading-pipeline explain --at 2011-08-08` the whole decision of that close
     - `trading-pipeline explain --at 2011-08-08 --symbol AAPL --json | jq .steps`
+    - `trading-pipeline explain --at 2011-08-08 --symbol AAPL --session paper` why a session did so
 
     How to read it: *From score to target* goes step by step from the network's score to the weight
     asked for. A step marked `cuts` is a limit that bound, beside its figure and the limit. What a
@@ -54,7 +59,11 @@ def explain(
     from trading_pipeline.core.learning.dataset import burn_in
 
     stamp, day = _instant(at)
-    run, data, window = _rerun(market, preset, model, capital)
+    run, grid, window = (
+        _session(market, preset, model, session)
+        if session
+        else _rerun(market, preset, model, capital)
+    )
     k = run.bar(stamp, day)
     found: Any
     if symbol is None:
@@ -63,13 +72,13 @@ def explain(
         found = {"market": run.market.name, "bar": bar, "symbols": lines}
         sections = [overview_section(run, k, lines)]
     else:
-        found = why(run, k, run.column(symbol), data.grid, burn_in(window), window)
+        found = why(run, k, run.column(symbol), grid, burn_in(window), window)
         sections = list(sections_of(found, all_features))
     if as_json:
         text = json.dumps(to_json(found), indent=2, ensure_ascii=False, allow_nan=False)
         typer.echo(text)
     else:
-        _print(sections)
+        print_sections(sections)
 
 
 def _instant(text: str) -> tuple[Any, bool]:
@@ -92,7 +101,7 @@ def _instant(text: str) -> tuple[Any, bool]:
 def _rerun(
     name: str, preset: str | None, model: str | None, capital: float
 ) -> tuple[Any, Any, int]:
-    """The strategy run again, the dataset it was decided on, and the bars of a window."""
+    """The strategy run again, the features it was decided on, and the bars of a window."""
     from trading_pipeline.adapters.terminal import working
     from trading_pipeline.core.backtest.rerun import Rerun
     from trading_pipeline.definitions import home_of, plan_of
@@ -105,10 +114,32 @@ def _rerun(
         data, folds = predicted(home, plan)
         predictions = home.predictions(plan.market).read(folds)
         run = Rerun.of(data.panel, predictions, data.eligible, plan.market, capital)
-    return run, data, plan.recipe.model.n_steps
+    return run, data.grid, plan.recipe.model.n_steps
 
 
-def _print(sections: list[Any]) -> None:
+def _session(
+    name: str, preset: str | None, model: str | None, session: str
+) -> tuple[Any, Any, int]:
+    """The same of a paper session: its account, and the features of the bars that it saw."""
+    from trading_pipeline.adapters.terminal import working
+    from trading_pipeline.core.features.grid import feature_grid
+    from trading_pipeline.core.learning.dataset import features_of
+    from trading_pipeline.definitions import home_of, plan_of
+    from trading_pipeline.steps.past_session import PastSession, eligibility_of
+
+    settings = settings_of(name, preset, model)
+    plan, home = plan_of(settings, name), home_of(settings)
+    market, window = plan.market, plan.recipe.model.n_steps
+    with working(f"{name}: the session {session} once more"), home.ledger() as ledger:
+        able = eligibility_of(window)
+        past = PastSession.read(ledger, market, home.recordings(market), session, able)
+        run = past.rerun(market)
+        features = features_of(run.panel, market.calendar)
+        grid = feature_grid(features, run.panel.timestamps, run.panel.symbols)
+    return run, grid, window
+
+
+def print_sections(sections: list[Any]) -> None:
     """Tables in a terminal, aligned text elsewhere."""
     from rich.console import Console
 

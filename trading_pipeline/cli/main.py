@@ -12,17 +12,26 @@ from typer.core import TyperGroup
 
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli import (
+    alerts,
     bars,
+    dashboard,
+    divergence,
     download,
     explain,
     features,
+    judge,
     leakage,
+    ledger,
     model,
     paper,
     pipeline,
+    production,
     quality,
+    rebuild,
+    refits,
     simulate,
     sweep,
+    trace,
 )
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.errors import TradingPipelineError
@@ -67,20 +76,33 @@ app.command()(bars.bars)
 app.command()(pipeline.train)
 app.command()(pipeline.backtest)
 app.command(epilog=sweep.lesson())(sweep.sweep)
+app.command()(refits.refits)
 app.command("walk-forward")(pipeline.walk_forward)
+app.command()(judge.judge)
 app.command()(simulate.simulate)
 app.command("paper-trade")(paper.paper_trade)
+app.command()(paper.replay)
+app.command()(divergence.divergence)
+app.command()(paper.status)
+app.command()(dashboard.dashboard)
+app.command()(paper.stop)
+app.command()(paper.pause)
 app.command()(paper.halt)
 app.command()(paper.resume)
 app.command()(explain.explain)
+app.add_typer(production.app, name="production")
 app.command("check-leakage")(leakage.check_leakage)
 app.command()(features.features)
 app.command()(model.model)
+app.command()(trace.trace)
+app.command()(rebuild.rebuild)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(alerts.app, name="alerts")
 
 
 @app.command()
 def home() -> None:
-    """Create DAGSTER_HOME below TP_HOME, with its dagster.yaml, and print its path."""
+    """Create the home of Dagster below TP_HOME, with its dagster.yaml, and print its path."""
     from trading_pipeline.defs.instance import prepare_home
 
     typer.echo(str(prepare_home(settings_of().home)))

@@ -1,8 +1,12 @@
 """The settings that a command works by, and the markets that it is meant for."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from trading_pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from trading_pipeline.core.trading.broker import OrderState
 
 
 def settings_of(
@@ -69,3 +73,12 @@ def _entry(source: str, timeframe: str | None) -> str:
         f'[markets.{name}]\nsource = "{source}"{more}\nsymbols = [{symbols}]\n'
         f'timeframe = "{timeframe or "1d"}"\nstart = 2019-01-01'
     )
+
+
+def cancel_at_broker(settings: Any, market: str) -> "list[OrderState]":
+    """Cancel all open orders of a market's account at its broker, if it has one."""
+    from trading_pipeline.definitions import brokers_of
+    from trading_pipeline.steps.order_routing import cancel_all
+
+    broker = brokers_of(settings)[market].open(settings.market(market), lambda: datetime.now(UTC))
+    return cancel_all(broker) if broker else []

@@ -69,6 +69,13 @@ Capital = Annotated[
     float,
     typer.Option(min=1.0, callback=_finite, help="Starting capital, in quote currency."),
 ]
+Report = Annotated[
+    Path,
+    typer.Argument(
+        help="report.json of a backtest, where it was written: HOME/reports/MARKET/report.json.",
+        show_default=False,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse the first impossible row, instead of setting it aside."),

@@ -1,45 +1,63 @@
 """Commands about paper trading."""
 
+import getpass
+import platform
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trading_pipeline.adapters.terminal import say
-from trading_pipeline.cli.markets import markets_of, settings_of
+from trading_pipeline.cli.markets import cancel_at_broker, markets_of, settings_of
 from trading_pipeline.cli.options import Capital
 from trading_pipeline.cli.runner import running
 
+if TYPE_CHECKING:
+    from trading_pipeline.steps.status import Status
+
+_SHOWN = 20  # differences
+
 
 def paper_trade(
-    source: Annotated[str, typer.Option(help="The market to replay, or its source.")] = "sample",
+    source: Annotated[str, typer.Option(help="The market to trade, or its source.")] = "sample",
     capital: Capital = 100_000.0,
     session: Annotated[
         str, typer.Option(help="Name of the session; the same name resumes where it stopped.")
     ] = "paper",
+    replayed: Annotated[
+        bool, typer.Option("--replay", help="Stored bars, also of a venue that tells new ones.")
+    ] = False,
     start: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day to decide on.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Of a replay, the first day to decide on."),
     ] = None,
     end: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to replay.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Of a replay, its last day.")
     ] = None,
-    bars_per_second: Annotated[
-        float, typer.Option(min=0.0, help="Speed of the replay; 0 is as fast as possible.")
-    ] = 0.0,
+    speed: Annotated[
+        str, typer.Option(help="Of a replay: max, real (a bar in a bar's time), or 60x that.")
+    ] = "max",
 ) -> None:
-    """Replay stored bars one by one through the same kernels as the backtest, journalled.
+    """Trade on paper, bar by bar, through the same kernels as the backtest, journalled.
 
-    A replay of the past, whatever the source: bars that `download` stored, fills that are
-    simulated, each bar with the model of its own fold. It does not wait for new bars of a venue,
-    and sends no order to anyone. Every decision is in the ledger before it is acted on. Ctrl-C
-    stops cleanly; the same command resumes. The orders are those of the backtest of the same
-    period and checkpoints.
+    A market of a venue (binance, alpaca, ccxt) trades live: its bars as they close there, with the
+    production model. Any other one, or any with --replay, is a replay of bars that `download`
+    stored, each with the model of its own fold: the orders are those of the backtest of the same
+    period and checkpoints. Fills are simulated, unless the market names a `broker` and trades live:
+    then orders go to its paper account. Every decision is in the ledger before it is acted on.
+    Ctrl-C stops cleanly; the same command resumes, and of bars that closed meanwhile only the
+    newest is decided on.
     """
+    from trading_pipeline.settings import LIVE_SOURCES
+
     settings = settings_of()
     name = markets_of(settings, source, None if source in settings.markets else source)[0]
+    live = settings.markets[name].source in LIVE_SOURCES and not replayed
     say(
-        f"note: a replay of the bars of {name} that are stored, with simulated fills: new bars are "
-        "not waited for, and no order is sent to a venue"
+        f"note: bars of {name} as they close; broker: {settings.markets[name].broker}"
+        if live
+        else f"note: a replay of the bars of {name} that are stored, with simulated fills: new "
+        "bars are not waited for, and no order is sent to a venue"
     )
     with running(settings, name, alone=False) as (run, plan):
         from trading_pipeline.defs.paper import run_session
@@ -50,36 +68,176 @@ def paper_trade(
             {
                 "session": session,
                 "capital": capital,
+                "replay": replayed,
                 "start": f"{start:%Y-%m-%d}" if start else "",
                 "end": f"{end:%Y-%m-%d}" if end else "",
-                "bars_per_second": bars_per_second,
+                "speed": speed,
             },
         )
     typer.echo(summary)
+
+
+def replay(
+    session: Annotated[str, typer.Argument(help="Name of the paper session.")],
+    market: Annotated[str, typer.Option(help="The market that it traded.")] = "sample",
+) -> None:
+    """Is a paper session what the backtest would have done? Its recording, run through it.
+
+    A session records the bars that it saw, the predictions that it had, and what it ordered. They
+    are run through the backtest, and all orders (symbol, side, quantity, type, prices, decision
+    time), fills and the equity are compared. Each difference is shown, with the cause of the first
+    one, from which others may follow. An event that was changed since is refused.
+
+    Exit codes: 0 the same, 1 not the same, 2 the recording is damaged, or there is none.
+    """
+    from trading_pipeline.definitions import home_of, plan_of
+    from trading_pipeline.steps.identity import compare
+    from trading_pipeline.steps.past_session import eligibility_of
+
+    settings = settings_of(market)
+    home, plan = home_of(settings), plan_of(settings, market)
+    able = eligibility_of(plan.recipe.model.n_steps)
+    with home.ledger() as ledger:
+        found = compare(ledger, plan.market, home.recordings(plan.market), session, able)
+    counted = f"{found.bars} bars, {found.orders} orders, {found.fills} fills"
+    if found.same:
+        typer.echo(f"the same: {counted}, on paper and in the backtest")
+        return
+    typer.echo(f"NOT the same, of {counted}: {len(found.differences)} differences")
+    for each in found.differences[:_SHOWN]:
+        typer.echo(f"  {each.at:%Y-%m-%d %H:%M}  {each.what}")
+        typer.echo(f"      on paper         {each.recorded}")
+        typer.echo(f"      in the backtest  {each.replayed}")
+    typer.echo(f"the first one: {found.cause}")
+    raise typer.Exit(1)
 
 
 Name = Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the order.")]
 
 
-def halt(market: Name, reason: Reason = "") -> None:
-    """The kill switch: close every position of a market's paper sessions, and open none.
+def halt(
+    market: Name,
+    reason: Reason = "",
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Close every position as well, at the next open.")
+    ] = False,
+) -> None:
+    """The kill switch: a market's paper sessions order nothing, and what is open is cancelled.
 
-    It holds from the next decision on, of sessions that run and of those that start later, until
-    `trading-pipeline resume`.
+    At a broker, all open orders of the account are cancelled at once; at Binance those that a
+    session sent, others are only listed. Positions stay as they are; with --flatten the session
+    closes them with its next decision, so it has to run. It holds for sessions that run and for
+    those that start later, until `trading-pipeline resume`.
     """
-    _tell(market, "halted", reason)
+    _tell(market, "halted", reason, flatten)
+    for state in cancel_at_broker(settings_of(market), market):
+        typer.echo(f"{state.client_order_id}: {state.status}")
 
 
 def resume(market: Name, reason: Reason = "") -> None:
-    """Undo `halt`: from the next decision on, a market's paper sessions trade again."""
+    """Undo `halt` or `pause`: from the next decision on, a market's paper sessions trade again."""
     _tell(market, "trading", reason)
 
 
-def _tell(market: str, intent: str, reason: str) -> None:
+def pause(market: Name, reason: Reason = "") -> None:
+    """Let a market's paper sessions do nothing, and keep what they hold, until `resume`.
+
+    A session that runs waits before its next bar; a replay that is started waits after its first.
+    """
+    _tell(market, "paused", reason)
+
+
+def stop(market: Name, reason: Reason = "") -> None:
+    """End a market's paper session, and let the watchdog start it no more; it keeps what it holds.
+
+    One that runs ends within half a minute; `paper-trade` goes on from there.
+    """
+    from trading_pipeline.definitions import home_of
+    from trading_pipeline.steps.watchdog import stop_session
+
+    with home_of(settings_of(market)).ledger() as ledger:
+        session = stop_session(ledger, market, _who(), reason, datetime.now(UTC))
+    typer.echo(f"{market}: session {session} is stopped")
+
+
+def status(
+    market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")] = "sample",
+    session: Annotated[str, typer.Option(help="Its session; the newest, if not given.")] = "",
+    watch: Annotated[
+        float, typer.Option(min=0.0, help="Show it anew every so many seconds; 0 shows it once.")
+    ] = 0.0,
+) -> None:
+    """How a paper session stands: account, positions, orders and their reasons, heartbeat."""
+    import time
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from trading_pipeline.definitions import home_of
+    from trading_pipeline.steps.status import status_of
+
+    settings = settings_of(market)
+    with home_of(settings).ledger() as ledger:
+
+        def table() -> Any:
+            return _table(status_of(ledger, settings.market(market), session, datetime.now(UTC)))
+
+        if not watch:
+            Console(highlight=False).print(table())
+            return
+        with Live(table(), auto_refresh=False) as live:
+            while True:
+                time.sleep(watch)
+                live.update(table(), refresh=True)
+
+
+def _table(known: "Status") -> Any:
+    """The status as a table of two columns."""
+    from rich.table import Table
+
+    made = Table(title=known.stream, show_header=False, title_justify="left")
+    rows = {
+        "session": known.wanted,
+        "operator": f"{known.intent} {known.intent_said}".rstrip(),
+        "runs": known.holder or "no: nobody holds the lease",
+        "heartbeat": "none" if known.heartbeat is None else f"{known.heartbeat} ago",
+        "last bar": _at(known.last_bar),
+        "next bar": _at(known.next_bar),
+        "equity": f"{known.equity:,.2f}",
+        "drawdown": "" if known.drawdown is None else f"{known.drawdown:.2%}",
+        "risk state": known.risk,
+        "limits": "\n".join(f"{name}: {text}" for name, text in known.limits.items()),
+        "cash": f"{known.cash:,.2f}",
+        "positions": "\n".join(
+            f"{name} {held:g}"
+            + (f", worth {known.values[name]:,.2f}" if name in known.values else "")
+            for name, held in known.positions.items()
+        ),
+        "open orders": "\n".join(
+            f"{each['side']} {each['quantity']:g} {each['symbol']} ({each['reasons'] or 'aim'})"
+            for each in known.orders
+        ),
+        "refused": "\n".join(sorted({f"{each['rule']} {each['symbol']}" for each in known.vetoes})),
+    }
+    for name, value in rows.items():
+        made.add_row(name, value or "none")
+    return made
+
+
+def _at(stamp: datetime | None) -> str:
+    return "none" if stamp is None else f"{stamp:%Y-%m-%d %H:%M} UTC"
+
+
+def _tell(market: str, intent: str, reason: str, flatten: bool = False) -> None:
     from trading_pipeline.adapters.kill_switch import record_intent
     from trading_pipeline.definitions import home_of
 
     with home_of(settings_of(market)).ledger() as ledger:
-        record_intent(ledger, market, intent, reason, datetime.now(UTC))
-    typer.echo(f"{market}: {intent} from the next decision on")
+        record_intent(ledger, market, intent, reason, datetime.now(UTC), _who(), flatten=flatten)
+    closed = ", and everything is closed" if flatten else ""
+    typer.echo(f"{market}: {intent} from the next decision on{closed}")
+
+
+def _who() -> str:
+    return f"{getpass.getuser()} on {platform.node()}"

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import StoreError
 
+_HOME = "DAGSTER_HOME"  # where a deployment says which instance it is
 PROCESS_TAG = "trading_pipeline/process"
 # Dagster hands events over in batches of this size, if the variable is set.
 BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "1000"
@@ -115,14 +116,27 @@ def prepare_home(root: Path) -> Path:
     return home
 
 
+def leave_deployment() -> None:
+    """From now on the instance is that below the root, whatever a deployment sets."""
+    os.environ.pop(_HOME, None)
+
+
+def has_records(root: Path) -> bool:
+    """Whether `local_instance` would find any: those below `root` go before a deployment's."""
+    if (root / "dagster").exists():
+        leave_deployment()
+        return True
+    return _HOME in os.environ
+
+
 @contextmanager
 def local_instance(root: Path) -> Iterator[DagsterInstance]:
     """The instance below `root`, or of DAGSTER_HOME where a deployment sets it.
 
     What processes that were killed left behind is cleaned away first.
     """
-    if "DAGSTER_HOME" not in os.environ:
-        os.environ["DAGSTER_HOME"] = str(prepare_home(root))
+    if _HOME not in os.environ:
+        os.environ[_HOME] = str(prepare_home(root))
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     with DagsterInstance.get() as instance:
         close_abandoned_runs(instance)

@@ -49,12 +49,18 @@ _JOBS = {
     "rivals": ((RIVALS,), folds, "One fold: what the rivals of its model predict."),
     "backtest": (("backtest_report",), None, "The report, from the predictions that there are."),
     "production": (("production_model",), None, "A model of all data so far, for live trading."),
+    "paper_divergence": (
+        ("paper_divergence",),
+        None,
+        "What a paper session earned beside the backtest of its days, and why.",
+    ),
+    "refits": (("refit_comparison",), None, "Does refitting pay? Up to 84 fits, on demand."),
 }
 
 
 def job_name(market: Market, job: str) -> str:
     """`job` is one of download, nightly, train, retrain, predict, refresh, rivals, backtest,
-    production."""
+    production, paper_divergence, refits."""
     return f"{market.name}_{job}"
 
 

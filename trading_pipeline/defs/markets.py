@@ -1,21 +1,34 @@
 """One market's assets, checks, jobs, schedule and sensor, made by the same factories for each."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
-from trading_pipeline.defs.assets import features, market, models, report, rivals
+from trading_pipeline.defs.assets import (
+    divergence,
+    features,
+    market,
+    models,
+    refits,
+    report,
+    rivals,
+)
+from trading_pipeline.defs.assets.paper_account import paper_account
 from trading_pipeline.defs.checks import features as feature_checks
 from trading_pipeline.defs.checks import market as market_checks
 from trading_pipeline.defs.checks import models as model_checks
 from trading_pipeline.defs.checks import report as report_checks
 from trading_pipeline.defs.jobs import asset_jobs, quality_job
-from trading_pipeline.defs.paper import paper_account, paper_job
-from trading_pipeline.defs.schedules import nightly, weekly_quality
+from trading_pipeline.defs.paper import paper_job
+from trading_pipeline.defs.schedules import nightly, nightly_divergence, weekly_quality
 from trading_pipeline.defs.sensors import new_bars
+from trading_pipeline.defs.watchdog import watchdog
 from trading_pipeline.steps.plan import Plan
 
 
 def market_definitions(plan: Plan) -> dg.Definitions:
     """Everything that Dagster knows of a market, under its own key prefix and group."""
+    paper = paper_job(plan)
     jobs, quality = asset_jobs(plan), quality_job(plan.market, market_checks.CHECKS)
     return dg.Definitions(
         assets=[
@@ -28,19 +41,23 @@ def market_definitions(plan: Plan) -> dg.Definitions:
             models.production_model(plan),
             rivals.rival_predictions(plan),
             report.backtest_report(plan),
+            refits.refit_comparison(plan),
             paper_account(plan.market),
+            divergence.paper_divergence(plan),
         ],
         asset_checks=[
             *market_checks.market_checks(plan.market),
             feature_checks.features_do_not_look_ahead(plan.market),
             model_checks.checkpoints_load_and_agree(plan),
             model_checks.predictions_do_not_look_ahead(plan),
+            model_checks.candidate_is_accepted(plan),
             report_checks.accounts_balance(plan.market),
         ],
-        jobs=[*jobs.values(), quality, paper_job(plan)],
+        jobs=[*jobs.values(), quality, paper],
         schedules=[
             nightly(plan.market, jobs["nightly"], plan.nightly),
+            nightly_divergence(plan.market, jobs["paper_divergence"], plan.nightly),
             weekly_quality(plan.market, quality, plan.nightly),
         ],
-        sensors=[new_bars(plan, jobs)],
+        sensors=[new_bars(plan, jobs), watchdog(plan, paper, lambda: datetime.now(UTC))],
     )

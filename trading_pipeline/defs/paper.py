@@ -1,16 +1,32 @@
 """Paper trading: a long-running job, one session per market, that reports to `paper_account`."""
 
-from typing import TYPE_CHECKING, Any
+import getpass
+import platform
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 
+from trading_pipeline.adapters.brokers.factory import BrokerFactory
+from trading_pipeline.adapters.sources.source import LiveSource
+from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
-from trading_pipeline.steps.home import Home
+from trading_pipeline.defs.assets.paper_account import AccountReports
+from trading_pipeline.defs.instance import PROCESS_TAG
+from trading_pipeline.errors import TradingError
+from trading_pipeline.steps.home import Home, Sources
 from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.watchdog import Attendance
 
 if TYPE_CHECKING:
     from trading_pipeline.defs.runs import Runner
+
+
+REASON_TAG = "trading_pipeline/reason"  # why a run was started
+INSTEAD_TAG = "trading_pipeline/instead_of"  # the run that died, and that it follows
 
 
 class PaperConfig(dg.Config):
@@ -18,56 +34,83 @@ class PaperConfig(dg.Config):
 
     session: str = "paper"
     capital: float = 100_000.0
-    start: str = ""  # first day to decide on; empty: the first that a fold predicts
-    end: str = ""  # last day to replay; empty: the newest stored bar
-    bars_per_second: float = 0.0  # 0: as fast as possible
+    replay: bool = False  # stored bars, also of a market whose venue could be waited for
+    start: str = ""  # of a replay, first day to decide on; empty: the first that a fold predicts
+    end: str = ""  # of a replay, its last day; empty: that of the newest stored bar
+    speed: str = "max"  # of a replay: max, real, or times real time such as 60x
+
+    @property
+    def span(self) -> dict[str, Any]:
+        """What a replay alone is told."""
+        return {"start": self.start, "end": self.end, "speed": self.speed}
 
 
-def paper_account(market: Market) -> dg.AssetSpec:
-    """The account that the paper job trades; its state is the ledger's."""
-    return dg.AssetSpec(
-        [market.name, "paper_account"],
-        deps=[[market.name, "model_checkpoint"], [market.name, "raw_bars"]],
-        group_name=market.name,
-        kinds={"sqlite"},
-        description="A paper account, journalled event by event.",
-    )
+REPLAY = {"start": "", "end": "", "speed": "max"}  # where nothing is said of it
 
 
 def paper_job_name(market: Market) -> str:
     return f"{market.name}_paper_trading"
 
 
+def paper_op_name(market: Market) -> str:
+    return f"{market.name}_paper_session"
+
+
 def paper_job(plan: Plan) -> dg.JobDefinition:
-    """Replays stored bars through the kernels of the backtest until they end or it is stopped."""
+    """Trades the bars of a venue as they close, or replays stored ones, until it is stopped."""
     market = plan.market
 
-    @dg.op(name=f"{market.name}_paper_session")
+    @dg.op(name=paper_op_name(market))
     def paper_session(
         context: dg.OpExecutionContext,
         home: dg.ResourceParam[Home],
+        sources: dg.ResourceParam[Sources],
         progress: dg.ResourceParam[Progress],
+        brokers: dg.ResourceParam[Mapping[str, BrokerFactory]],
         config: PaperConfig,
     ) -> dict[str, Any]:
         """Every bar is journalled before the next; a kill at any moment loses nothing."""
+        from trading_pipeline.steps.live import trade
         from trading_pipeline.steps.paper import replay
 
+        source = sources.open(market)
+        live = source.live and not config.replay
+        if live and config.span != REPLAY:
+            raise TradingError(
+                f"{market.name} trades the bars of a venue as they close: --start, --end and "
+                "--speed are those of a --replay"
+            )
         watch = progress.start(f"{market.name} paper {config.session}", context.log.info)
         account: dict[str, Any] = {"session": config.session, "bars": 0}
+        reports = AccountReports(context, home, market, config.session)
         try:
-            with home.ledger() as ledger:
-                for after_bar in replay(ledger, home, plan, watch, **config.model_dump()):
+            with (
+                home.ledger() as ledger,
+                attendance(context, ledger, market, config.session, config) as wanted,
+            ):
+                terms: dict[str, Any] = {
+                    "session": config.session,
+                    "capital": config.capital,
+                    "running": wanted,
+                }
+                if live:
+                    broker = brokers[market.name].open(market, _now) if brokers else None
+                    venue = cast(LiveSource, source)
+                    bars = trade(ledger, home, plan, venue, watch, broker=broker, **terms)
+                else:
+                    bars = replay(ledger, home, plan, watch, **terms, **config.span)
+                for after_bar in bars:
                     account = after_bar
+                    reports.after_bar(account)
         finally:  # also when terminated: what was journalled is reported, then the stop goes on
-            context.log_event(
-                dg.AssetMaterialization([market.name, "paper_account"], metadata=account)
-            )
+            reports.now(account)
         return account
 
     @dg.job(
         name=paper_job_name(market),
         tags={"trading_pipeline/paper_session": market.name},
-        description="Paper trading: replays stored bars bar by bar, journalled and resumable.",
+        description="Paper trading, journalled and resumable: bars of a venue as they close, or a "
+        "replay of stored ones.",
         executor_def=dg.in_process_executor,
     )
     def paper_trading() -> None:
@@ -76,10 +119,50 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
     return paper_trading
 
 
+def attendance(
+    context: dg.OpExecutionContext,
+    ledger: Ledger,
+    market: Market,
+    session: str,
+    config: PaperConfig,
+) -> Attendance:
+    """What notes who started a session, and how it ended: see `watchdog`."""
+    run, who, reason = context.run, f"{getpass.getuser()} on {platform.node()}", ""
+    if PROCESS_TAG not in run.tags:
+        who, reason = run.tags.get(SENSOR_NAME_TAG, "the web UI"), run.tags.get(REASON_TAG, "")
+    return Attendance(
+        ledger,
+        market.name,
+        session,
+        run.run_id,
+        config.model_dump(),
+        who,
+        reason,
+        clock=_now,
+        goes_on=running(context.instance, run.run_id),
+        instead_of=run.tags.get(INSTEAD_TAG, ""),
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def running(instance: dg.DagsterInstance, run_id: str) -> Callable[[], bool]:
+    """Whether a run goes on: force-cancelled, or failed by the daemon because its server died, it
+    leaves its process alive, which has to stop by itself."""
+
+    def goes_on() -> bool:
+        run = instance.get_run_by_id(run_id)
+        return run is not None and not run.is_finished
+
+    return goes_on
+
+
 def run_session(run: "Runner", plan: Plan, config: dict[str, Any]) -> str:
     """Run the job from this process; what became of the session, for a person."""
     result = run.run(
-        paper_job_name(plan.market), ops={f"{plan.market.name}_paper_session": {"config": config}}
+        paper_job_name(plan.market), ops={paper_op_name(plan.market): {"config": config}}
     )
-    account = result.output_for_node(f"{plan.market.name}_paper_session")
+    account = result.output_for_node(paper_op_name(plan.market))
     return "\n".join(f"{name.replace('_', ' '):>14}  {value}" for name, value in account.items())

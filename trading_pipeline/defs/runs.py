@@ -29,11 +29,11 @@ from trading_pipeline.steps.freshness import (
     features_are_current,
     lacking,
     missing_days,
-    report_is_current,
     without_rivals,
 )
 from trading_pipeline.steps.home import Home, Sources
 from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.lineage import report_is_current
 from trading_pipeline.steps.plan import Plan
 
 _LOG = logging.getLogger(__name__)
@@ -244,13 +244,14 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
 
 
 def train(run: Runner, plan: Plan) -> dict[str, str]:
-    """Whatever the folds lack, models or predictions alone; by key, the job that brought it."""
+    """Whatever the folds lack, models, predictions or rivals; by key, the job that brought it."""
     lacks = lacking(run.home, plan, read_panel(run.home, plan.market))
     for key, lack in lacks.items():
         run.run(job_name(plan.market, lack.job), partition_key=key)
-    for key in without_rivals(run.home, plan, read_panel(run.home, plan.market)):
+    alone = without_rivals(run.home, plan, read_panel(run.home, plan.market))
+    for key in alone:
         run.run(job_name(plan.market, "rivals"), partition_key=key)
-    return {key: lack.job for key, lack in lacks.items()}
+    return dict.fromkeys(alone, "rivals") | {key: lack.job for key, lack in lacks.items()}
 
 
 def backtest(run: Runner, plan: Plan, capital: float) -> bool:
@@ -260,6 +261,12 @@ def backtest(run: Runner, plan: Plan, capital: float) -> bool:
     step = {f"{plan.market.name}__backtest_report": {"config": {"capital": capital}}}
     run.run(job_name(plan.market, "backtest"), ops=step)
     return True
+
+
+def refits(run: Runner, plan: Plan, capital: float) -> None:
+    """Compare how often a model is fitted; what was fitted before is kept."""
+    step = {f"{plan.market.name}__refit_comparison": {"config": {"capital": capital}}}
+    run.run(job_name(plan.market, "refits"), ops=step)
 
 
 def _features_are_right(run: Runner, market: Market) -> bool:

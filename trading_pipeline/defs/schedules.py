@@ -1,4 +1,4 @@
-"""Schedules: one night per market, after the market's own close."""
+"""Schedules: one night per market, after the market's own close, and what follows it."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -12,9 +12,12 @@ from trading_pipeline.core.market.exchanges import (
 )
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.partitions import known_days, range_tags
+from trading_pipeline.steps.divergence import is_reported, newest_session
 from trading_pipeline.steps.freshness import last_closed_day, missing_days, sessions_among
+from trading_pipeline.steps.home import Home
 
 _AFTER_CLOSE = 30  # minutes
+_AFTER_NIGHT = 2  # hours, in which predictions follow the bars
 
 
 def hour_of_night(calendar: str) -> tuple[str, str]:
@@ -61,6 +64,40 @@ def nightly(
         return dg.RunRequest(run_key=f"{market.name} {wanted[1]}", tags=range_tags(*wanted))
 
     return night
+
+
+def nightly_divergence(
+    market: Market, job: UnresolvedAssetJobDefinition, running: bool
+) -> dg.ScheduleDefinition:
+    """Every night, when the predictions are there: the newest paper session beside the backtest."""
+    night, timezone = hour_of_night(market.calendar)
+    minute, hour, *days = night.split()
+
+    @dg.schedule(
+        name=f"{market.name}_paper_divergence",
+        job=job,
+        cron_schedule=" ".join([minute, str(min(int(hour) + _AFTER_NIGHT, 23)), *days]),
+        execution_timezone=timezone,
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="Where a paper session has lived through new bars: what it earned beside the "
+        "backtest of its days, and why.",
+    )
+    def after_the_night(
+        context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]
+    ) -> dg.RunRequest | dg.SkipReason:
+        if not home.has_ledger:
+            return dg.SkipReason("there is no ledger, so no session")
+        with home.ledger() as ledger:
+            newest = newest_session(ledger, market)
+        if newest is None:
+            return dg.SkipReason(f"{market.name} has no paper session")
+        if is_reported(home, market, newest):
+            return dg.SkipReason(f"{newest.stream} has lived through nothing new")
+        return dg.RunRequest(run_key=f"{newest.stream} {context.scheduled_execution_time:%Y-%m-%d}")
+
+    return after_the_night
 
 
 def weekly_quality(

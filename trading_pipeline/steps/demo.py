@@ -9,10 +9,10 @@ import pandas as pd
 from trading_pipeline.core.features.catalog import CATALOG, compute_features
 from trading_pipeline.core.leakage.experiment import find_leaks
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.steps.freshness import INPUTS
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import read_panel
-from trading_pipeline.steps.paper import journalled_orders
+from trading_pipeline.steps.lineage import INPUTS
+from trading_pipeline.steps.session import journalled_orders
 
 BARS = 40  # replayed on paper; about a second for every six
 

@@ -1,34 +1,35 @@
 """What the out-of-sample predictions would have earned, honestly: simulate, evaluate, report."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.series import ReportSeries
 from trading_pipeline.adapters.reports.tear_sheet import write_report
-from trading_pipeline.adapters.store.trials import (
-    Trial,
-    distinct_trials,
-    panel_identity,
-    record_trials,
-)
 from trading_pipeline.core.backtest.run import Backtest, run_backtest
 from trading_pipeline.core.evaluation.backtest import (
-    annual_sharpe,
-    coefficient_table,
+    coefficient_tables,
     holdings_of,
+    median_turnover,
     view_of,
     warnings_of,
 )
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
 from trading_pipeline.core.evaluation.heads import Comparison, Outcomes, Windows, compare_heads
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
-from trading_pipeline.core.evaluation.summary import EvaluationInputs, check_days, evaluate
+from trading_pipeline.core.evaluation.summary import (
+    FOREIGN,
+    WALK_FORWARD,
+    EvaluationInputs,
+    check_days,
+    evaluate,
+)
 from trading_pipeline.core.evaluation.verdict import spelled
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.learning.checkpoint import targets_of
@@ -43,13 +44,40 @@ from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.steps.freshness import (
     leaks_of,
     predicted,
-    report_hashes,
     rivals_with,
     stale_rivals,
 )
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of
+from trading_pipeline.steps.lineage import SEED, lineage_of
 from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.trials import (
+    Counted,
+    Evaluation,
+    journal,
+    name_of,
+)
+
+_KINDS = {WALK_FORWARD: "walk_forward", FOREIGN: "judge"}  # of trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Predictions to evaluate, the bars that they are of, and what is known of their origin."""
+
+    market: Market
+    panel: Panel  # T rows, N symbols
+    eligible: NDArray[np.bool_]  # (T, N), who may be bought at each close
+    predictions: pd.DataFrame  # columns timestamp, symbol, score, and others of the contract
+    targets: Targets  # what came true
+    name: str  # of what made them, in a few words
+    hashes: Mapping[str, Any]  # as of `EvaluationInputs`
+    aside: pd.DataFrame  # rows that came and are no bars
+    origin: str = WALK_FORWARD
+    learned: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # rivals' predictions
+    diagnostics: Diagnostics | None = None  # of the features behind them; None: not known
+    notes: Sequence[str] = ()  # to warn of, before all else
+    known: Mapping[str, Any] = field(default_factory=dict)  # further `EvaluationInputs`
 
 
 @dataclass(frozen=True)
@@ -58,7 +86,7 @@ class Evaluated:
 
     summary: dict[str, Any]  # the content of report.json
     series: ReportSeries
-    diagnostics: Diagnostics
+    diagnostics: Diagnostics | None
     aside: pd.DataFrame  # rows that came and are no bars
     files: Mapping[str, Path]  # by what they show
 
@@ -72,51 +100,85 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
     """
     data, folds = predicted(home, plan, leaking=True)
     market, panel = plan.market, data.panel
-    predictions, aside = home.predictions(market).read(folds), home.bars(market).set_aside()
-    learned = rivals_of(home, plan, data, folds)
-    backtest = run_backtest(panel, predictions, data.eligible, market, capital, learned=learned)
-    check_days(market, backtest.strategy.timestamps)
-    targets = targets_of(data, plan.recipe)
-    hashes = report_hashes(home, plan, data, folds, capital)
-    trials, sharpes = _journal(home, market, backtest, hashes["config_hash"])
-    holdings = holdings_of(backtest.strategy)
-    possible = folds_of(panel, plan.recipe)
+    predictions, targets = home.predictions(market).read(folds), targets_of(data, plan.recipe)
+    rivals, possible = rivals_with(home, plan, panel, folds), folds_of(panel, plan.recipe)
     history = history_of(data, targets, {key: possible[key] for key in folds}, market.horizon)
+    candidate = Candidate(
+        market=market,
+        panel=panel,
+        eligible=data.eligible,
+        predictions=predictions,
+        targets=targets,
+        learned={name: home.beside(name).predictions(market).read(folds) for name in rivals},
+        aside=home.bars(market).set_aside(),
+        name=name_of(plan),
+        hashes=lineage_of(home, plan, data, folds, rivals, capital, datetime.now(UTC)),
+        diagnostics=diagnose(history, CATALOG),
+        known={
+            "leaks": leaks_of(home, plan, folds),
+            "model": plan.model,
+            "choices": choices_of(home, plan, folds),
+            "starts": starts_of(home, plan, folds),
+            "stale": stale_rivals(home, plan, rivals),
+            "heads": heads_of(
+                panel, predictions, outcomes_of(data, targets), history.folds, market
+            ),
+        },
+    )
+    return evaluate_candidate(home, candidate, home.report(market), capital)
+
+
+def evaluate_candidate(home: Home, candidate: Candidate, folder: Path, capital: float) -> Evaluated:
+    """Simulate predictions, whoever made them, journal the trial, evaluate, and write the report.
+
+    Raises:
+        EvaluationError: the history is too short.
+        TradingError: no prediction is of a bar of the panel.
+    """
+    market, panel, predictions = candidate.market, candidate.panel, candidate.predictions
+    backtest = run_backtest(
+        panel,
+        predictions,
+        candidate.eligible,
+        market,
+        capital,
+        seed=SEED,
+        learned=candidate.learned,
+    )
+    check_days(market, backtest.strategy.timestamps)
+    counted = _journal(home, candidate, backtest)
+    holdings = holdings_of(backtest.strategy)
     summary = evaluate(
         EvaluationInputs(
             market=market,
             timestamps=backtest.strategy.timestamps,
             strategy=view_of(backtest.strategy),
             baselines={name: view_of(result) for name, result in backtest.baselines.items()},
-            random_equity=backtest.random_equity,
-            ic=coefficient_table(panel, backtest, targets.price, market),
-            trials=trials,
-            trial_sharpes=sharpes,
+            random_equity=backtest.random.equity,
+            random_turnover=median_turnover(backtest, market),
+            profiles={name: view_of(each) for name, each in backtest.profiles.items()},
+            variants=backtest.variants,
+            seeds=backtest.seeds,
+            ic=coefficient_tables(panel, backtest, candidate.targets.price, market),
+            trials=counted.trials,
             capital=capital,
-            warnings=[*lines_of(aside), *warnings_of(panel, backtest, market)],
-            hashes=hashes,
-            leaks=leaks_of(home, plan, folds),
-            model=plan.model,
-            choices=choices_of(home, plan, folds),
-            starts=starts_of(home, plan, folds),
-            stale=stale_rivals(home, plan, learned),
+            warnings=[
+                *candidate.notes,
+                *lines_of(candidate.aside),
+                *counted.warnings,
+                *warnings_of(panel, backtest, market),
+            ],
+            hashes={**candidate.hashes, "trial": counted.event},
             holdings=holdings,
             without_rules=backtest.without_rules,
-            heads=heads_of(panel, predictions, outcomes_of(data, targets), history.folds, market),
+            seed=SEED,
+            origin=candidate.origin,
+            **candidate.known,
         )
     )
     series = report_series(backtest, predictions, holdings, market)
-    diagnostics = diagnose(history, CATALOG)
-    files = write_report(home.report(market), summary, series, diagnostics, aside)
-    return Evaluated(summary, series, diagnostics, aside, files)
-
-
-def rivals_of(home: Home, plan: Plan, data: Dataset, folds: list[str]) -> dict[str, pd.DataFrame]:
-    """Predictions of the rivals that have predicted all of these folds, by name."""
-    return {
-        model: home.beside(model).predictions(plan.market).read(folds)
-        for model in rivals_with(home, plan, data.panel, folds)
-    }
+    files = write_report(folder, summary, series, candidate.diagnostics, candidate.aside)
+    return Evaluated(summary, series, candidate.diagnostics, candidate.aside, files)
 
 
 def heads_of(
@@ -147,18 +209,11 @@ def starts_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, Mapping[str
     return {key: start for key, start in read.items() if start}
 
 
-def _journal(
-    home: Home, market: Market, backtest: Backtest, config_hash: str
-) -> tuple[int, list[float]]:
-    """Append this evaluation to the trials; how many there are, and their Sharpe ratios."""
-    value = annual_sharpe(backtest.strategy, market)
-    panel = panel_identity(market.source, market.symbols, market.timeframe)
-    trial = Trial(config_hash, panel, "walk_forward", value if isfinite(value) else None)
-    with home.ledger() as ledger:
-        at = backtest.strategy.timestamps[-1].to_pydatetime()
-        record_trials(ledger, [trial], at=at, recorded_at=datetime.now(UTC))
-        trials = distinct_trials(ledger)
-    return len(trials), [each.sharpe for each in trials if each.sharpe is not None]
+def _journal(home: Home, candidate: Candidate, backtest: Backtest) -> Counted:
+    """Append this evaluation to the trials, and count them."""
+    strategy, kind = backtest.strategy, _KINDS[candidate.origin]
+    own = Evaluation(candidate.hashes["config_hash"], candidate.name, strategy.equity, kind)
+    return journal(home, candidate.market, strategy.timestamps, [own])
 
 
 def report_series(
@@ -170,7 +225,7 @@ def report_series(
         timestamps=result.timestamps,
         equity=result.equity,
         baselines={name: each.equity for name, each in backtest.baselines.items()},
-        random_equity=backtest.random_equity,
+        random_equity=backtest.random.equity,
         weights=result.weight,
         symbols=result.symbols,
         orders=result.orders("backtest"),

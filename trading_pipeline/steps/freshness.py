@@ -41,7 +41,6 @@ if TYPE_CHECKING:  # it loads torch, which the code location must not
 DAY = "%Y-%m-%d"
 NO_LOOK_AHEAD = "predictions_do_not_look_ahead"  # the check that clears predictions
 BASIS = "basis"  # the part that says which symbols, calendar and span the features are of
-INPUTS = "inputs_hash"  # in report.json: of everything that the report was made from
 # What the columns of predictions mean: since 2 the volatility is one that validation stands by.
 _PREDICTED = 2
 Days = tuple[str, str]  # the first and the last one, YYYY-MM-DD
@@ -348,49 +347,3 @@ def leaks_of(home: Home, plan: Plan, folds: Iterable[str]) -> list[str]:
         for key in folds
         if store.passed(key) is False
     ]
-
-
-def report_is_current(home: Home, plan: Plan, capital: float) -> bool:
-    """Whether the stored report is whole, and the one that would be made now.
-
-    Raises as `predicted`.
-    """
-    from trading_pipeline.adapters.reports.tear_sheet import is_whole
-
-    folder = home.report(plan.market)
-    if not is_whole(folder):
-        return False
-    try:
-        stored = json.loads((folder / "report.json").read_text(encoding="utf-8"))["lineage"][INPUTS]
-    except (FileNotFoundError, ValueError, LookupError, TypeError):  # damaged: made anew
-        return False
-    data, folds = predicted(home, plan, leaking=True)
-    return bool(stored == report_hashes(home, plan, data, folds, capital)[INPUTS])
-
-
-def report_hashes(
-    home: Home, plan: Plan, data: "Dataset", folds: list[str], capital: float
-) -> dict[str, str]:
-    """What the numbers of a report trace to."""
-    from trading_pipeline.adapters.code_version import code_version
-    from trading_pipeline.core.features.catalog import catalog_hash
-    from trading_pipeline.core.learning.recipe import fingerprint
-
-    made_from = {fold: home.predictions(plan.market).fingerprint(fold) for fold in folds}
-    hashes = {
-        "data_hash": data.panel.data_hash(len(data.panel.timestamps)),
-        "code_version": code_version(),
-        "config_hash": plan.recipe.config_hash(catalog_hash()),
-        "catalog_hash": catalog_hash(),
-        "predictions_hash": fingerprint(made_from),
-    }
-    aside = home.bars(plan.market).set_aside()  # the report names them, and what leaks
-    named = [content_hash(aside)] if len(aside) else []
-    leaks = leaks_of(home, plan, folds)
-    rivals = {
-        model: [home.beside(model).predictions(plan.market).fingerprint(key) for key in folds]
-        for model in rivals_with(home, plan, data.panel, folds)
-    }
-    stale = stale_rivals(home, plan, rivals)  # the verdict names them
-    beside = [fingerprint(rivals, *stale)] if rivals or stale else []
-    return {**hashes, INPUTS: fingerprint(hashes, capital, *named, *leaks, *beside)}

@@ -1,11 +1,13 @@
 """What a step works with: where everything is kept, and where bars come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from trading_pipeline.adapters.alerts import Address, Alerts
 from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
@@ -13,6 +15,8 @@ from trading_pipeline.adapters.store.checkpoints import CheckpointStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.adapters.store.predictions import PredictionStore
+from trading_pipeline.adapters.store.recordings import RecordingStore
+from trading_pipeline.adapters.store.trials import TrialLedger
 from trading_pipeline.core.market.market import Market
 
 
@@ -40,7 +44,7 @@ class Home:
     @property
     def folders(self) -> list[Path]:
         """Where files of ours alone are, by market."""
-        return [self.path / name for name in ("raw", "models", "predictions", "reports")]
+        return [self.path / name for name in ("raw", "models", "predictions", "reports", "paper")]
 
     def bars(self, market: Market) -> BarStore:
         return BarStore(self.path / "raw" / market.name)
@@ -53,6 +57,10 @@ class Home:
 
     def predictions(self, market: Market) -> PredictionStore:
         return PredictionStore(self.path / "predictions" / market.name / self.model)
+
+    def recordings(self, market: Market) -> RecordingStore:
+        """What the paper sessions of a market knew when they began."""
+        return RecordingStore(self.path / "paper" / market.name)
 
     def training_job(self, market: Market, name: str) -> Path:
         """What the processes of a training share, until it is done."""
@@ -67,7 +75,26 @@ class Home:
 
     def ledger(self) -> Ledger:
         self.path.mkdir(parents=True, exist_ok=True)
-        return Ledger(self.ledger_url or self.path.absolute() / "ledger.sqlite")
+        return Ledger(self.ledger_url or self._ledger_file)
+
+    def alerts(self, addresses: Sequence[Address] = ()) -> Alerts:
+        """What tells that something went wrong, and keeps in the ledger what it told."""
+        return Alerts(self.ledger, self.path / "alerts", addresses)
+
+    @contextmanager
+    def trials(self) -> Iterator[TrialLedger]:
+        """The trials of the ledger, and their returns in a folder beside it."""
+        with self.ledger() as ledger:
+            yield TrialLedger(ledger, self.path / "trials", shared=self.ledger_url is not None)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether there is one; to open it would make it."""
+        return self.ledger_url is not None or self._ledger_file.exists()
+
+    @property
+    def _ledger_file(self) -> Path:
+        return self.path.absolute() / "ledger.sqlite"
 
 
 class Sources(ABC):

@@ -1,200 +1,36 @@
-"""A paper session that replays stored bars, one at a time, through the kernels of the backtest.
+"""Paper trading on stored bars: a session that replays them, one at a time. See also `live.py`.
 
 Each bar is lived through, then decided on: features from the bars up to here, the prediction of
-the checkpoint of the fold it belongs to, the decision. The decision is in the ledger before
-anything follows from it, together with the whole state of the account; so a session that is
-killed anywhere goes on from its last event and makes the same orders.
+the checkpoint of the fold it belongs to, the decision.
 """
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
-from trading_pipeline.adapters.kill_switch import is_halted
-from trading_pipeline.adapters.store.ledger import Entry, Ledger
+from trading_pipeline.adapters.kill_switch import is_paused
+from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.soundness import check_checkpoint
 from trading_pipeline.core.learning.walkforward import Fold
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.exchanges import STEPS
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
-from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.core.trading.to_dict import json_number, to_json
-from trading_pipeline.core.trading.trader import Bar, Decided, Filled, Trader
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.forecaster import Forecaster
+from trading_pipeline.steps.guard import Guard, guarded
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.recording import Recording
+from trading_pipeline.steps.session import Session, SessionBar, stream_of
 
-ORDER_COLUMNS = (
-    "client_order_id",
-    "decided_at",
-    "symbol",
-    "side",
-    "quantity",
-    "type",
-    "limit_price",
-    "stop_price",
-    "reasons",
-)
-
-
-# Brings the orders that wait to the market of a bar, and says what became of them.
-Execute = Callable[[Trader, Bar], Filled]
-
-
-@dataclass(frozen=True)
-class SessionBar:
-    """One bar of a session, lived through and decided on."""
-
-    at: pd.Timestamp
-    filled: Filled
-    decided: Decided
-    equity: float
-
-
-class ReplaySession:
-    """One journalled account over rows of a panel."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        market: Market,
-        forecaster: Forecaster,
-        *,
-        session: str,
-        capital: float,
-        clock: Callable[[], datetime],
-        execute: Execute = Trader.fill,
-    ) -> None:
-        """Open the session of that name, or go on where it stopped.
-
-        Args:
-            execute: simulated, unless a broker does it.
-
-        Raises:
-            LedgerError: the ledger knows the session with another market or capital, or it was
-                opened by a version with other trading rules.
-            TradingError: its state was written by such a version.
-        """
-        self.ledger, self.forecaster = ledger, forecaster
-        self.clock, self.execute = clock, execute
-        self.panel, self.stream = forecaster.panel, f"paper/{market.name}/{session}"
-        self.terms = {
-            "market": market.name,
-            "capital": capital,
-            "profile": market.profile,
-            "symbols": list(market.symbols),
-            "calendar": market.calendar,
-            "timeframe": market.timeframe,
-            "horizon": market.horizon,
-            "mandate": market.mandate,
-            "shortable": market.shortable,
-            "costs": _numbers(asdict(market.costs)),
-            "limits": _numbers(market.limits),
-            "sectors": dict(market.sectors),
-            "benchmark": dict(market.benchmark),
-        }
-        newest = ledger.last(self.stream)
-        self.seq = newest.seq if newest else 0
-        self._agree_on_terms()
-        state = ledger.last(self.stream, "decision")
-        self.trader = (
-            Trader.from_dict(state.payload["state"])
-            if state
-            else Trader(self.panel.symbols, Terms.of(market, capital), session=session)
-        )
-
-    @property
-    def resumed_at(self) -> pd.Timestamp | None:
-        """The last bar that was decided on; None for a new session."""
-        return self.trader.decided_at
-
-    def run(self, first: int, last: int) -> Iterator[SessionBar]:
-        """Rows `first` to `last`, those already decided on left out.
-
-        The first row is decided on like any other; its fill step only marks the account.
-
-        Raises:
-            LedgerError: another process writes to the same session, or bars would be jumped over.
-        """
-        if self.resumed_at is not None:
-            following = int(self.panel.timestamps.searchsorted(self.resumed_at)) + 1
-            if first > following:
-                raise LedgerError(
-                    f"{self.stream} has lived through bars up to {self.resumed_at:%Y-%m-%d %H:%M}; "
-                    f"it cannot go on at {self.panel.timestamps[first]:%Y-%m-%d %H:%M} without the "
-                    "bars between. Start earlier, or give another --session."
-                )
-        for row in range(first, last + 1):
-            stamp = self.panel.timestamps[row]
-            if self.resumed_at is None or stamp > self.resumed_at:
-                yield self._step(row)
-
-    def _step(self, row: int) -> SessionBar:
-        filled = self.execute(self.trader, Bar.of(self.panel, row))
-        if is_halted(self.ledger, self.forecaster.market.name):
-            self.trader.kill()
-        else:
-            self.trader.revive()
-        decided = self.trader.decide(self.forecaster.signals(row))
-        stamp, equity = self.panel.timestamps[row], self.trader.equity
-        at = stamp.to_pydatetime()
-        decision = {
-            "orders": _rows(decided.orders),
-            "vetoes": _rows(decided.vetoes),
-            "equity": equity,
-            "state": self.trader.to_dict(),
-        }
-        self._journal(
-            [
-                *(Entry("fill", at, each) for each in _rows(filled.fills)),
-                *(Entry("cash_flow", at, each) for each in _rows(filled.cash_flows)),
-                Entry("decision", at, decision),
-            ]
-        )
-        return SessionBar(stamp, filled, decided, equity)
-
-    def _journal(self, entries: list[Entry]) -> None:
-        self.ledger.append_many(self.stream, entries, self.clock(), after=self.seq)
-        self.seq += len(entries)
-
-    def _agree_on_terms(self) -> None:
-        opened = next(iter(self.ledger.read(self.stream, kind="opened")), None)
-        if opened is None:
-            at = self.panel.timestamps[0].to_pydatetime()
-            self._journal([Entry("opened", at, self.terms)])
-            return
-        if opened.payload.keys() != self.terms.keys():
-            raise LedgerError(
-                f"{self.stream} was opened by a version with other trading rules, and cannot go on "
-                "under these; give another --session to start anew"
-            )
-        if opened.payload != self.terms:
-            raise LedgerError(
-                f"{self.stream} was opened with {opened.payload}, not with {self.terms}; give the "
-                "same options to resume it, or another --session to start anew"
-            )
-
-
-def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:
-    """All orders that a session decided on, oldest first; columns of `BacktestResult.orders`."""
-    rows = [
-        order for event in ledger.read(stream, kind="decision") for order in event.payload["orders"]
-    ]
-    return pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [to_json(row) for row in table.to_dict("records")]
-
-
-def _numbers(terms: Mapping[str, float | None]) -> dict[str, Any]:
-    return {name: None if each is None else json_number(each) for name, each in terms.items()}
+PAUSE = 2.0  # seconds between two questions whether the operator still wants a pause
+IN_SERVICE = "production"  # begins the key of the fold of a live session's model
 
 
 def replay(
@@ -207,66 +43,140 @@ def replay(
     capital: float,
     start: str = "",
     end: str = "",
-    bars_per_second: float = 0.0,
+    speed: str = "max",
+    running: Callable[[], bool] = lambda: True,
 ) -> Iterator[dict[str, Any]]:
     """Run a session over its rows; after each bar, the account in a few numbers.
+
+    It holds the market's lease meanwhile: one session trades a market at a time.
 
     Args:
         session: the same name with the same terms goes on where it stopped.
         start, end: first and last day, YYYY-MM-DD; empty: all that checkpoints can trade.
-        bars_per_second: 0 is as fast as possible.
+        speed: see `seconds_a_bar`.
+        running: whether the run that trades goes on; where it does not, nothing more is done.
 
     Raises:
         TradingError: a checkpoint is missing, or there is no such day. LedgerError: other terms.
+        LeaseHeld: another session trades the market. LeaseLost: another one took over, or the run
+            was ended from outside.
     """
+    pause = seconds_a_bar(speed, plan.market.timeframe)
+    with guarded(ledger, plan.market.name, session, now, time.sleep, running=running) as guard:
+        yield from _replayed(
+            ledger, home, plan, watch, guard, session, capital, (start, end), pause
+        )
+
+
+def seconds_a_bar(speed: str, timeframe: str) -> float:
+    """How long a replay takes over a bar: 'max' is no time, 'real' is the bar's own length, and
+    '60x' is a sixtieth of it.
+
+    Raises:
+        TradingError: it is none of these.
+    """
+    if speed == "max":
+        return 0.0
+    times = re.fullmatch(r"(\d+(?:\.\d+)?)x", "1x" if speed == "real" else speed)
+    if times is None or not float(times[1]):
+        raise TradingError(f"--speed is max, real, or times real time such as 60x, was {speed!r}")
+    return float(STEPS[timeframe].total_seconds() / float(times[1]))
+
+
+def _replayed(
+    ledger: Ledger,
+    home: Home,
+    plan: Plan,
+    watch: Advance,
+    guard: Guard,
+    session: str,
+    capital: float,
+    days: tuple[str, str],
+    pause: float,
+) -> Iterator[dict[str, Any]]:
+    recordings, stream = home.recordings(plan.market), stream_of(plan.market, session)
+    refuse_other_kind(ledger, stream, live=False)
+    seen = Recording.read(ledger, stream, recordings)
     panel = read_panel(home, plan.market)
+    panel = seen.continued(panel) if seen else panel
     folds = _trained_folds(home, plan, panel)
-    first, last = _span(panel, folds, start, end)
-    history = _past_predictions(home, plan, panel, first)
-    account = ReplaySession(
+    first, last = _span(panel, folds, *days)
+    known = seen.predictions if seen else past_predictions(home, plan, panel, first)
+    account = Session(
         ledger,
         plan.market,
-        Forecaster(panel, plan.market, folds, lambda key: _load(home, plan, key), history),
+        Forecaster(panel, plan.market, folds, lambda key: _load(home, plan, key), known),
+        recordings,
         session=session,
         capital=capital,
-        clock=lambda: datetime.now(UTC),
-        execute=Trader.fill,  # a broker of adapters/brokers goes here
+        clock=now,
+        guard=guard,
     )
-    done = fills = vetoes = 0
+    tally = Tally(account)
     for bar in account.run(first, last):
-        done, fills = done + 1, fills + len(bar.filled.fills)
-        vetoes += len(bar.decided.vetoes)
         row = int(panel.timestamps.get_loc(bar.at))
         watch(row - first + 1, last - first + 1, f"{bar.at:%Y-%m-%d} equity {bar.equity:,.0f}")
-        yield _summary(account, bar.at, done, fills, vetoes)
-        if bars_per_second:
-            time.sleep(1 / bars_per_second)
-    if not done:
-        yield _summary(account, account.resumed_at, 0, 0, 0)
+        yield tally.after(bar)
+        guard.wait(pause, time.sleep)
+        while is_paused(ledger, plan.market.name):
+            guard.wait(PAUSE, time.sleep)
+    if not tally.bars:
+        yield tally.said(account.resumed_at)
 
 
-def _past_predictions(home: Home, plan: Plan, panel: Panel, first: int) -> pd.DataFrame | None:
-    """Predictions stored of bars before row `first`: the evidence that a session starts with."""
+@dataclass
+class Tally:
+    """What a session came to since it was started, for a person."""
+
+    session: Session
+    bars: int = 0
+    fills: int = 0
+    vetoes: int = 0
+
+    def after(self, bar: SessionBar) -> dict[str, Any]:
+        """The account after one more bar, in a few numbers."""
+        self.bars, self.fills = self.bars + 1, self.fills + len(bar.filled.fills)
+        self.vetoes += 0 if bar.decided is None else len(bar.decided.vetoes)
+        return self.said(bar.at)
+
+    def said(self, at: pd.Timestamp | None) -> dict[str, Any]:
+        """The account as it is, at its last bar."""
+        return {
+            "stream": self.session.stream,
+            "last_bar": str(at),
+            "bars": self.bars,
+            "fills": self.fills,
+            "vetoes": self.vetoes,
+            "equity": round(self.session.trader.equity, 2),
+            "positions": len(self.session.trader.holdings()),
+            "events": self.session.seq,
+        }
+
+
+def now() -> datetime:
+    """By this machine's clock."""
+    return datetime.now(UTC)
+
+
+def refuse_other_kind(ledger: Ledger, stream: str, *, live: bool) -> None:
+    """Raise LedgerError where a session of a venue's bars would go on as a replay, or one of stored
+    bars with those of a venue: each bar is seen once, and models are not the same."""
+    model = ledger.last(stream, "model")
+    if model is not None and model.payload["fold"].startswith(IN_SERVICE) != live:
+        kinds = ("one of the bars of a venue", "a replay of stored bars")
+        raise LedgerError(
+            f"{stream} is {kinds[live]}, and cannot go on as {kinds[not live]}; give another "
+            "--session"
+        )
+
+
+def past_predictions(home: Home, plan: Plan, panel: Panel, first: int) -> pd.DataFrame | None:
+    """Predictions stored of bars before row `first`: the evidence of a new session."""
     store = home.predictions(plan.market)
     if not (folds := store.folds()):
         return None
     stored = store.read(folds)
     return stored[stored["timestamp"] < panel.timestamps[first]]
-
-
-def _summary(
-    session: ReplaySession, at: pd.Timestamp | None, bars: int, fills: int, vetoes: int
-) -> dict[str, Any]:
-    return {
-        "stream": session.stream,
-        "last_bar": str(at),
-        "bars": bars,
-        "fills": fills,
-        "vetoes": vetoes,
-        "equity": round(session.trader.equity, 2),
-        "positions": len(session.trader.holdings()),
-        "events": session.seq,
-    }
 
 
 def _trained_folds(home: Home, plan: Plan, panel: Panel) -> list[Fold]:
@@ -285,9 +195,10 @@ def _trained_folds(home: Home, plan: Plan, panel: Panel) -> list[Fold]:
 
 def _load(home: Home, plan: Plan, key: str) -> dict[str, Any]:
     """The checkpoint of a fold; that of other bars is taken, that of other settings refused."""
-    checkpoint = home.checkpoints(plan.market).read(key)
+    store = home.checkpoints(plan.market)
+    checkpoint = store.read(key)
     check_checkpoint(checkpoint, plan.recipe)
-    return checkpoint
+    return {**checkpoint, "sha256": store.verify(key)}
 
 
 def _span(panel: Panel, folds: list[Fold], start: str, end: str) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """A market and how it is worked on, as the settings say."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 
@@ -22,6 +23,9 @@ class Plan:
     device: str = "cpu"  # to train on: cpu, cuda, cuda:1
     precision: str = "float32"  # of the encoders' matrix products, or bfloat16
     position_state: bool = False  # whether the network sees its own notional book
+    divergence: Tolerance = field(
+        default_factory=Tolerance
+    )  # between a paper session and the backtest
 
     @property
     def recipe(self) -> "Recipe":

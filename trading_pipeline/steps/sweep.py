@@ -4,33 +4,35 @@ Bars and predictions are only read. What is written, once and at the end, are th
 looks at many variants has tried them, and the report must know.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from math import isfinite
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.store.ledger import Ledger
-from trading_pipeline.adapters.store.trials import (
-    Trial,
-    distinct_trials,
-    panel_identity,
-    record_trials,
-)
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
-from trading_pipeline.core.backtest.sweep import Grid, market_under, sweep
+from trading_pipeline.core.backtest.basis import Basis
+from trading_pipeline.core.backtest.sweep import Grid, Sweep, market_under, sweep
 from trading_pipeline.core.evaluation.performance import day_closes
 from trading_pipeline.core.evaluation.sweep import Luck, luck_of, sweep_table
+from trading_pipeline.core.evaluation.trials import Trials
 from trading_pipeline.core.features.catalog import catalog_hash
+from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.core.trading.profiles import Profile, profile_of
 from trading_pipeline.core.trading.terms import Terms
+from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.freshness import predicted
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.trials import (
+    Evaluation,
+    counted,
+    journal,
+    name_of,
+    named_events,
+)
 
 OWN = "the market's own"  # name of the row that stands for pipeline.toml, if no other is it
 
@@ -67,17 +69,17 @@ def sweep_market(
 
     Raises:
         StoreError: predictions are missing or out of date. EvaluationError: too short a history.
+        LedgerError: how many trials there were is unknown; nothing is traded or journalled.
     """
     data, folds = predicted(home, plan)
     table = home.predictions(plan.market).read(folds)
-    with home.ledger() as ledger:
-        return sweep_predictions(
-            ledger, plan, data.panel, table, data.eligible, grid, capital, threads, watching
-        )
+    return sweep_predictions(
+        home, plan, data.panel, table, data.eligible, grid, capital, threads, watching
+    )
 
 
 def sweep_predictions(
-    ledger: Ledger,
+    home: Home,
     plan: Plan,
     panel: Panel,
     predictions: pd.DataFrame,
@@ -93,18 +95,15 @@ def sweep_predictions(
         panel: T rows, N symbols. eligible: (T, N) bool.
     """
     market, own = plan.market, profile_of(plan.market)
+    before = _known_before(home, market)
     profiles = _with_own(grid.profiles, own)
-    score, lasting = score_grid(panel, predictions), half_lives(panel, predictions)
-    forecast = volatilities(panel, predictions)
-    basis = Basis.of(panel, score, eligible, market, lasting, forecast)
+    basis = Basis.of_predictions(panel, predictions, eligible, market)
     terms = Terms.of(market, capital)
     watch = watching("books")
     swept = sweep(basis, terms, profiles, threads=threads, watch=watch)
     baselines = {name: each.equity for name, each in basis.trade_baselines(terms).items()}
     table = sweep_table(swept, market, watch=watching("intervals"))
-    at = swept.timestamps[-1].to_pydatetime()
-    tried, new = _journal(ledger, plan, profiles, list(table["sharpe"]), at)
-    sharpes = [each.sharpe for each in tried if each.sharpe is not None]
+    tried = _journal(home, plan, swept)
     for place, name in enumerate(grid.limits):
         table.insert(place, name, [getattr(each, name) for each in profiles.values()])
     table["own"] = [each == own for each in profiles.values()]
@@ -112,11 +111,11 @@ def sweep_predictions(
         table=table,
         limits=grid.limits,
         left_out=grid.left_out,
-        luck=luck_of(swept, market, baselines, len(tried), sharpes),
-        new_trials=new,
+        luck=luck_of(swept, market, baselines, tried),
+        new_trials=tried.count - before,
         days=len(day_closes(swept.timestamps)),
         first=swept.timestamps[0].to_pydatetime(),
-        last=at,
+        last=swept.timestamps[-1].to_pydatetime(),
     )
 
 
@@ -124,24 +123,37 @@ def _with_own(profiles: Mapping[str, Profile], own: Profile) -> dict[str, Profil
     return dict(profiles) if own in profiles.values() else {OWN: own, **profiles}
 
 
-def _journal(
-    ledger: Ledger,
-    plan: Plan,
-    profiles: Mapping[str, Profile],
-    sharpes: Sequence[float],
-    at: datetime,
-) -> tuple[list[Trial], int]:
-    """Append all variants at once; every distinct trial so far, and how many of them are new."""
-    market, catalog = plan.market, catalog_hash()
-    panel = panel_identity(market.source, market.symbols, market.timeframe)
-    trials = []
-    for profile, sharpe in zip(profiles.values(), sharpes, strict=True):
-        variant = market_under(market, profile)
+def _known_before(home: Home, market: Market) -> int:
+    """How many trials of the panel there were: refused now where none can say, and not when all is
+    done and seen.
+
+    Raises:
+        LedgerError: the ledger is gone, or lacks what a report of this home names.
+    """
+    known = counted(home, market)
+    anew = not home.has_ledger and not any(named_events(home))  # nothing was ever evaluated here
+    if known.trials is None and known.warnings and not anew:
+        raise LedgerError(f"{'; '.join(known.warnings)}. A sweep would deflate by too few")
+    return known.trials.count if known.trials else 0
+
+
+def _journal(home: Home, plan: Plan, swept: Sweep) -> Trials:
+    """Append all variants at once; every distinct trial of the panel so far.
+
+    Raises:
+        LedgerError: how many there were is unknown, and so is what luck would show.
+    """
+    catalog, evaluations = catalog_hash(), []
+    for name, profile, equity in zip(
+        swept.names, swept.profiles.values(), swept.equity, strict=True
+    ):
+        variant = market_under(plan.market, profile)
         config = replace(plan, market=variant).recipe.config_hash(catalog)
         # The market's own is what every report of it evaluates.
-        kind = "walk_forward" if variant is market else "sweep"
-        trials.append(Trial(config, panel, kind, sharpe if isfinite(sharpe) else None))
-    before = len(distinct_trials(ledger))
-    record_trials(ledger, trials, at=at, recorded_at=datetime.now(UTC))
-    tried = distinct_trials(ledger)
-    return tried, len(tried) - before
+        own = variant is plan.market
+        label = name_of(plan) if own else f"{name_of(plan)}, {name}"
+        evaluations.append(Evaluation(config, label, equity, "walk_forward" if own else "sweep"))
+    done = journal(home, plan.market, swept.timestamps, evaluations)
+    if done.trials is None:
+        raise LedgerError("; ".join(done.warnings))
+    return done.trials

@@ -8,10 +8,10 @@ from typing import Any
 from trading_pipeline.adapters.distributed import command, read_result, write_job
 from trading_pipeline.adapters.tensorboard import curves
 from trading_pipeline.core.learning import checkpoint as learning
-from trading_pipeline.core.learning.dataset import Dataset, burn_in
+from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.learning.soundness import check_checkpoint
-from trading_pipeline.core.learning.walkforward import Fold, production_fold
+from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.model.config import CANDIDATES
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import CheckpointError
@@ -19,8 +19,6 @@ from trading_pipeline.steps.freshness import stored_model
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import fold_of, read_dataset
 from trading_pipeline.steps.plan import Plan
-
-PRODUCTION = "best_model"  # file of the model that trades tomorrow's bars
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,6 @@ def train(home: Home, plan: Plan, key: str, host: Host) -> Trained:
     return train_fold(home, plan, data, fold, key, host, f"fold {key}")
 
 
-def train_production(home: Home, plan: Plan, host: Host) -> Trained:
-    """The same recipe on all data so far; where no bar is new or changed, the model that there is.
-
-    Refused for every bar that it has seen, so it cannot be backtested by accident.
-    """
-    data, recipe = read_dataset(home, plan), plan.recipe
-    first = burn_in(recipe.model.n_steps)
-    fold = production_fold(data.panel.timestamps, recipe.market, first, recipe.training.min_dates)
-    kept = stored_model(home, plan, data.panel, fold, PRODUCTION)
-    if kept is not None:
-        return Trained(kept, home.checkpoints(plan.market).verify(PRODUCTION), is_new=False)
-    return train_fold(home, plan, data, fold, PRODUCTION, host, "production model")
-
-
 def train_fold(
     home: Home, plan: Plan, data: Dataset, fold: Fold, name: str, host: Host, label: str
 ) -> Trained:
@@ -85,7 +69,8 @@ def train_fold(
             checkpoint = _in_processes(home, plan, data, fold, name, host)
         else:
             checkpoint = _here(home, plan, data, fold, name, watch)
-        digest = store.write(name, checkpoint)
+        device = "cpu" if "rival" in checkpoint else plan.device
+        digest = store.write(name, checkpoint, trained_on=device)
         rmtree(home.training_job(plan.market, name), ignore_errors=True)
     return Trained(checkpoint, digest)
 

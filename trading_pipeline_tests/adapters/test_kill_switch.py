@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from trading_pipeline.adapters.kill_switch import HALTED, TRADING, is_halted, record_intent
+from trading_pipeline.adapters.kill_switch import (
+    HALTED,
+    PAUSED,
+    TRADING,
+    is_flattened,
+    is_halted,
+    is_paused,
+    record_intent,
+)
 from trading_pipeline.adapters.store.ledger import Ledger
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -22,11 +30,22 @@ def test_without_a_word_a_market_trades(url):
 
 def test_the_last_word_holds_after_a_restart_and_for_its_market_alone(url):
     with Ledger(url) as ledger:
-        record_intent(ledger, "sample", HALTED, "exchange on fire", NOW)
+        record_intent(ledger, "sample", HALTED, "exchange on fire", NOW, "ann")
     with Ledger(url) as ledger:
         assert is_halted(ledger, "sample")
         assert not is_halted(ledger, "crypto")
-        assert ledger.last("operator/sample").payload == {"reason": "exchange on fire"}
+        assert ledger.last("operator/sample").payload == {
+            "reason": "exchange on fire",
+            "who": "ann",
+        }
+        assert not is_flattened(ledger, "sample")
+        record_intent(ledger, "sample", HALTED, "", NOW, flatten=True)
+        assert is_flattened(ledger, "sample")
+        record_intent(ledger, "sample", PAUSED, "", NOW)
+        assert not is_flattened(ledger, "sample")
+        assert is_paused(ledger, "sample")
+        assert not is_halted(ledger, "sample")
         record_intent(ledger, "sample", TRADING, "", NOW)
         assert not is_halted(ledger, "sample")
-        assert ledger.verify("operator/sample") == 2
+        assert not is_paused(ledger, "sample")
+        assert ledger.verify("operator/sample") == 4

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from trading_pipeline.adapters import threads
 from trading_pipeline.adapters.threads import in_threads
 
 STOPPED_EARLY = """
@@ -29,6 +30,21 @@ def test_every_question_is_answered_once_and_an_error_is_its_own():
     with pytest.raises(ValueError, match="7 is odd"):
         answers[7].result()
     assert not list(in_threads(halved, [], 3))
+
+
+def test_something_is_done_while_nothing_is_answered(monkeypatch):
+    """A session keeps its lease while its venue is silent."""
+    monkeypatch.setattr(threads, "_WATCH", 0.01)
+    enough, called = threading.Event(), []
+
+    def meanwhile():
+        called.append(threading.current_thread())
+        if len(called) == 3:
+            enough.set()
+
+    (answer,) = in_threads(lambda _: enough.wait(60), ["a question"], 1, meanwhile)
+    assert answer[1].result()
+    assert set(called) == {threading.current_thread()}
 
 
 def test_what_has_not_begun_is_dropped_when_the_caller_stops():

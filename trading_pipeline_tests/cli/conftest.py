@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.cli import main
+from trading_pipeline.core.model import config
 from trading_pipeline.definitions import plan_of
 from trading_pipeline.defs import runs
 from trading_pipeline.settings import Settings
 from trading_pipeline_tests.cli.running import running
 
 ROOT = Path(__file__).parents[2]
+BUDGET = {"steps": 12, "warmup": 2, "evaluate_every": 6}
 
 
 @pytest.fixture
@@ -46,10 +48,12 @@ def run(folder, monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    """The sample market, ending in 2007: two folds."""
+    """The sample market, ending in 2007: two folds. Few steps, for nobody asks what is learned."""
     read = Settings(_env_file=None, home=tmp_path_factory.mktemp("home"))
     entry = read.markets["sample"].model_copy(update={"end": pd.Timestamp("2008-01-01").date()})
-    return read.model_copy(update={"markets": {"sample": entry}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(config._BUDGETS, "tiny", config._BUDGETS["tiny"] | BUDGET)
+        yield read.model_copy(update={"markets": {"sample": entry}})
 
 
 @pytest.fixture(scope="module")

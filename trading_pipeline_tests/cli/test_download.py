@@ -74,9 +74,10 @@ def test_a_second_download_asks_for_each_coins_newest_bars_and_little_else(venue
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["", "klines"])
 @pytest.mark.parametrize(
-    ("arguments", "least", "most"), [([], 20, 120), (["--wait"], 100, 800)], ids=["hurried", "wait"]
+    ("where", "arguments", "least", "most"),
+    [("", [], 20, 120), ("klines", ["--wait"], 100, 800)],
+    ids=["hurried", "wait"],
 )
 def test_a_venue_that_is_down_is_given_up_after_a_minute_or_waited_for(
     venue, download, clock, where, arguments, least, most

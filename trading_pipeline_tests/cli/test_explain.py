@@ -2,7 +2,6 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ def stored(monkeypatch, rerun):
     """A strategy to explain, without a home to read it from."""
     shape = (*rerun.panel.close.shape, len(NAMES))
     grid = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    monkeypatch.setattr(command, "_rerun", lambda *_: (rerun, SimpleNamespace(grid=grid), 1))
+    monkeypatch.setattr(command, "_rerun", lambda *_: (rerun, grid, 1))
 
 
 def some_order(rerun):
@@ -58,7 +57,7 @@ def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
     """A coin of 0.0000123 was bought, held and sold at 0.0000."""
     coin = rerun_of(LONG_ONLY, level=0.0000123 / 50)
     grid = np.zeros((*coin.panel.close.shape, len(NAMES)), np.float32)
-    monkeypatch.setattr(command, "_rerun", lambda *_: (coin, SimpleNamespace(grid=grid), 1))
+    monkeypatch.setattr(command, "_rerun", lambda *_: (coin, grid, 1))
     day, symbol = some_order(coin)
     k, n = coin.bar(pd.Timestamp(day, tz="UTC"), day=True), coin.column(symbol)
     _, said = run("explain", "--at", day, "--symbol", symbol)
@@ -154,15 +153,13 @@ def test_on_the_sample_market_the_figures_are_those_of_the_report(
         runs.backtest(runner, plan_of(settings, "sample"), 100_000.0)
     monkeypatch.setattr(command, "settings_of", lambda *_: settings)
     before = {path: path.stat().st_mtime_ns for path in settings.home.rglob("*")}
-    again, data, window = command._rerun("sample", None, None, 100_000.0)
+    again, grid, window = command._rerun("sample", None, None, 100_000.0)
     stored = settings.home / "reports" / "sample"
     orders, fills, vetoes = (
         pd.read_csv(stored / f"{name}.csv") for name in ("orders", "fills", "vetoes")
     )
     bars, symbols = range(len(again.result.log) - 1), range(4)
-    all_of_it = [
-        explain(again, k, n, data.grid, burn_in(window), window) for k in bars for n in symbols
-    ]
+    all_of_it = [explain(again, k, n, grid, burn_in(window), window) for k in bars for n in symbols]
     mine = [why.order for why in all_of_it if why.order]
     assert [each.client_order_id for each in mine] == orders["client_order_id"].tolist()
     assert [each.quantity for each in mine] == orders["quantity"].tolist()

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("folder")
 COMMANDS = (
     *("demo", "download", "train", "backtest", "walk-forward", "paper-trade", "check-leakage"),
-    *("quality", "bars", "model", "home"),
+    *("quality", "bars", "model", "home", "refits"),
 )
 
 
@@ -171,7 +171,7 @@ def test_an_empty_home_says_what_to_run_first(run, folder, command):
         (["train", "--market=nope"], "no market 'nope': "),
         (
             ["backtest", "--market=nope"],
-            "has crypto, sample, us_equities. Add a [markets.nope] entry",
+            "has crypto, sample, synthetic, us_equities. Add a [markets.nope] entry",
         ),
         (["download", "--market=nope"], "no market 'nope': "),
         (["walk-forward", "--data-path=panel.parquet", "--market=nope"], "no market 'nope': "),
@@ -180,6 +180,7 @@ def test_an_empty_home_says_what_to_run_first(run, folder, command):
             ["train", "--model=forest"],
             "--model must be one of network, ridge, ridge_lags, lightgbm",
         ),
+        (["demo", "--market=crypto"], "--market must be sample or synthetic, was 'crypto'"),
         (["demo", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
         (["train", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
         (["backtest", "--preset=huge"], "--preset must be tiny, small or full, was 'huge'"),
@@ -194,7 +195,13 @@ def test_an_empty_home_says_what_to_run_first(run, folder, command):
         (["demo", "--capital=nan"], "Invalid value for '--capital'"),
         (["demo", "--capital=inf"], "must be a finite amount of money"),
         (["paper-trade", "--start=soon"], "Invalid value for '--start'"),
-        (["paper-trade", "--bars-per-second=-1"], "Invalid value for '--bars-per-second'"),
+        (["paper-trade", "--speed=fast"], "--speed is max, real, or times real time such as 60x"),
+        (["paper-trade", "--speed=0x"], "--speed is max, real, or times real time such as 60x"),
+        (
+            ["paper-trade", "--source=crypto", "--speed=60x"],
+            "crypto trades the bars of a venue as they close: --start, --end and --speed are those",
+        ),
+        (["paper-trade", "--source=crypto"], "crypto has no bars; run `trading-pipeline download"),
         (["walk-forward"], "Missing option '--data-path'"),
         (["nope"], "No such command 'nope'"),
     ],
@@ -326,7 +333,7 @@ def test_the_network_of_a_preset_can_be_seen(run):
     code, said = run("model", "--preset", "tiny")
     assert code == 0
     assert "sLSTM block 1 (B, 60, 32) (B, 60, 32)" in said
-    assert "parameters. Trained for 200 steps of about 960 windows, 1 seed averaged" in said
+    assert "parameters. Trained for 60 steps of about 960 windows, 1 seed averaged" in said
 
 
 def test_a_trained_network_says_where_it_started(run, folder):
@@ -439,3 +446,16 @@ def test_quality_writes_over_nothing_but_its_own_files(run, folder, name):
     assert [path.read_text() for path in (folder / "found").iterdir()] == ["precious"]
     for _ in range(2):  # what it wrote itself it replaces
         assert run("quality", "--data-path", "panel.parquet", "--out", "own")[0] == 0
+
+
+@pytest.mark.slow
+def test_the_demo_proves_a_planted_edge_and_says_that_it_was_planted(run, folder):
+    """With ridge, which takes a moment; the network finds it too."""
+    code, said = run("demo", "--market", "synthetic", "--model", "ridge")
+    assert code == 0, said
+    assert "made up with a planted edge" in said
+    assert "days out of sample, after costs; synthetic: the edge was planted" in said
+    assert "The planted edge: PROVEN" in said
+    assert "! synthetic: the edge was planted." in said
+    page = (folder / "home" / "reports" / "synthetic" / "report.html").read_text(encoding="utf-8")
+    assert "synthetic: the edge was planted" in page

@@ -117,9 +117,14 @@ def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_in
         again = run_session(run, plan, config)
         orders = pd.read_csv(report_folder(settings) / "orders.csv")
         with run.home.ledger() as ledger:
-            from trading_pipeline.steps.paper import journalled_orders
+            from trading_pipeline.steps.identity import compare
+            from trading_pipeline.steps.past_session import eligibility_of
+            from trading_pipeline.steps.session import journalled_orders
 
             journalled = journalled_orders(ledger, "paper/sample/backtest")
+            able = eligibility_of(plan.recipe.model.n_steps)
+            store = run.home.recordings(plan.market)
+            assert compare(ledger, plan.market, store, "backtest", able).same
     assert "2006-01-20" in account
     assert "2006-01-20" in again
     cut = orders[orders["decided_at"] < "2006-01-20"]

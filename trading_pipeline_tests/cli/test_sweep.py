@@ -34,7 +34,7 @@ def asked(monkeypatch):
     def sweep_market(home, plan, grid, capital, threads, watching):
         calls.append((plan.market.name, grid, capital, threads))
         first, last = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
-        luck = Luck(12, 0.61, "variant 1", 0.63, 0.07, "equal_weight")
+        luck = Luck(12, 3, 0.61, "variant 1", 0.63, 0.07, "equal_weight", None, None)
         return sweeping.Swept(sweep_table(), grid.limits, grid.left_out, luck, 4, 252, first, last)
 
     monkeypatch.setattr(sweeping, "sweep_market", sweep_market)

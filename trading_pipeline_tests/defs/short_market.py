@@ -64,6 +64,8 @@ def resources_of(home: Home, source: BarSource) -> dict[str, object]:
     """What the assets of a market need."""
     return {
         "home": home,
+        "alerts": home.alerts(),
+        "brokers": {},
         "sources": sources_of(source),
         "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
     }

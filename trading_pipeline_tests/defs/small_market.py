@@ -79,6 +79,8 @@ class SmallMarket:
     def definitions(self) -> dg.Definitions:
         resources = {
             "home": self.home,
+            "alerts": self.home.alerts(),
+            "brokers": {},
             "sources": dg.ResourceDefinition.hardcoded_resource(self.sources),
             "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
         }

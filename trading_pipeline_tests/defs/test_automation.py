@@ -29,6 +29,8 @@ def definitions(market, running=False):
     shared = dg.Definitions(
         resources={
             "home": Home(root="nowhere"),
+            "alerts": Home(root="nowhere").alerts(),
+            "brokers": {},
             "sources": dg.ResourceDefinition.hardcoded_resource(ConfiguredSources({})),
             "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
         }
@@ -217,6 +219,7 @@ def test_every_asset_is_in_a_job():
         "predictions",
         "production_model",
         "backtest_report",
+        "refit_comparison",
         *(rival_asset(model) for model in LEARNED_BASELINES),
     }
 

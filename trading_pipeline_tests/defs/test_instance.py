@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -15,6 +16,7 @@ from trading_pipeline.defs.instance import (
     PROCESS_TAG,
     BatchedSqliteEventLog,
     close_abandoned_runs,
+    has_records,
     local_instance,
     prepare_home,
     this_process,
@@ -155,3 +157,21 @@ def test_the_run_of_a_process_that_may_live_is_left_alone(instance, kind):
     assert close_abandoned_runs(instance) == []
     assert holders(instance) == {run.run_id}
     assert str(os.getpid()) in this_process()
+
+
+def test_one_place_knows_where_a_deployment_names_its_instance():
+    """Whoever else read or set the variable would see another instance."""
+    package = Path(__file__).parents[2] / "trading_pipeline"
+    spelled = [path for path in package.rglob("*.py") if "DAGSTER_HOME" in path.read_text()]
+    assert spelled == [package / "defs" / "instance.py"]
+
+
+def test_records_of_a_home_go_before_those_of_a_deployment(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert not has_records(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", "of a deployment")
+    assert has_records(tmp_path)
+    prepare_home(tmp_path)
+    assert has_records(tmp_path)
+    assert "DAGSTER_HOME" not in os.environ

@@ -154,7 +154,7 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
     """Of a venue they come night after night, each night a few."""
     _, table, _ = holed
     many = Sifted.of({"venue": table.assign(symbol="MSFT", volume=-1.0)}).aside[::50]
-    download(resources, instance, first=MAY)
+    download(resources, instance, first=MAY, only=[dg.AssetKey(["test", "raw_bars"])])
     home.bars(MARKET).merge(empty_bars(), datetime(2001, 1, 1, tzinfo=UTC), aside=many)
     told = bars_obey_market_invariants(MARKET)(home=home)
     assert not told.passed

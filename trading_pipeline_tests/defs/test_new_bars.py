@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -241,18 +242,25 @@ def test_command_and_sensor_answer_alike(small, daemon, monkeypatch):
     assert small.trained == [*FOLDS, THIRD]
 
 
+def production_night(small, bars):
+    """One that brings a production model: its materialization and its check."""
+    small.store(bars)
+    done = small.run("production")
+    assert done.success
+    (made,) = done.get_asset_materialization_events()
+    (check,) = done.get_asset_check_evaluations()
+    return made.materialization.metadata, check
+
+
 @pytest.mark.slow
 def test_a_production_model_is_trained_when_a_bar_is_new_or_changed(small, monkeypatch):
     """It is part of every night, and a night may bring nothing."""
     without_training(monkeypatch, small.trained)
 
     def trained(bars):
-        small.store(bars)
-        done = small.run("production")
-        assert done.success
-        (made,) = done.get_asset_materialization_events()
+        told, _ = production_night(small, bars)
         before, small.trained[:] = list(small.trained), []
-        assert str(made.materialization.metadata["trained"].value)[:2] == ("ye" if before else "no")
+        assert str(told["trained"].value)[:2] == ("ye" if before else "no")
         return before
 
     bars = bars_until("2002-09-17")
@@ -261,5 +269,42 @@ def test_a_production_model_is_trained_when_a_bar_is_new_or_changed(small, monke
     assert trained(changed(bars, "2001-06-05")) == ["production"]
     assert trained(changed(bars_until("2002-09-18"), "2001-06-05")) == ["production"]
     path = small.home.checkpoints(MARKET).path("best_model")
-    path.write_bytes(path.read_bytes()[:-1])
-    assert trained(changed(bars_until("2002-09-18"), "2001-06-05")) == ["production"]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])  # the one that is kept is put back
+    assert trained(changed(bars_until("2002-09-18"), "2001-06-05")) == []
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_a_refused_candidate_fails_its_check_and_not_the_night(small, monkeypatch):
+    """Yesterday's model goes on, and whoever looks at the asset sees why."""
+    without_training(monkeypatch, small.trained)
+
+    told, check = production_night(small, bars_until("2002-09-17"))
+    assert (check.check_name, check.passed, check.blocking) == (
+        *("candidate_is_accepted", True),
+        False,
+    )
+    assert told["decision"].value == "accepted"
+    before = small.home.checkpoints(MARKET).verify("best_model")
+    monkeypatch.setattr(
+        "trading_pipeline.steps.production.judge", lambda *_: (["it disagrees"], {"agreement": 0.1})
+    )
+    told, check = production_night(small, bars_until("2002-09-18"))
+    assert (check.passed, check.description) == (False, "it disagrees")
+    assert told["decision"].value == "refused"
+    assert "| agreement | 0.1 |" in told["evidence"].value
+    assert small.home.checkpoints(MARKET).verify("best_model") == before
+
+
+@pytest.mark.slow
+def test_refits_are_compared_by_a_job_of_their_own(small):
+    """Nothing that trades is touched, and no night does it."""
+    done = replace(small, model="ridge").run("refits")
+    assert done.success
+    (made,) = done.get_asset_materialization_events()
+    told = {name: each.value for name, each in made.materialization.metadata.items()}
+    assert "| monthly | 3 |" in told["table"]
+    assert told["picture"].startswith("![refits](data:image/png;base64,")
+    assert "better" in told["answer"]
+    assert small.home.checkpoints(MARKET).names() == []

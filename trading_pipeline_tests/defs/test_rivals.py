@@ -10,9 +10,10 @@ from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs import runs
 from trading_pipeline.defs.assets.rivals import rival_predictions
 from trading_pipeline.defs.jobs import asset_jobs
-from trading_pipeline.steps.freshness import report_is_current, rivals_with, stale_rivals
+from trading_pipeline.steps.freshness import rivals_with, stale_rivals
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import read_panel
+from trading_pipeline.steps.lineage import report_is_current
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
@@ -62,7 +63,8 @@ def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     assert "lstm" not in made["baselines"]
     assert all("sharpe_difference" in made["paired"][model] for model in CHEAP)
     # Two symbols are no cross-section: all hold the benchmark, so that none is better.
-    assert made["verdict"]["network"].startswith("not asked: with fewer than 8 symbols ")
+    assert made["verdict"]["network"] == "not asked"
+    assert made["verdict"]["network_reasons"][0].startswith("With fewer than 8 symbols ")
     assert {row["head"] for row in made["heads"]} == {"direction", "position", "volatility", "risk"}
     page = (small.home.report(MARKET) / "report.html").read_text()
     assert "LightGBM" in page
@@ -91,7 +93,7 @@ def test_rivals_that_are_up_to_date_are_kept(small):
 def test_training_brings_rivals_to_a_home_that_has_none(small):
     """Folds that were trained before there were rivals are not trained again for them."""
     small.bring("train", FIRST)
-    assert runs.train(small.runner, small.plan) == {}
+    assert runs.train(small.runner, small.plan) == {FIRST: "rivals"}
     assert small.trained == []
     assert set(digests(small)) == set(CHEAP)
     assert runs.without_rivals(small.home, small.plan, runs.read_panel(small.home, MARKET)) == []
@@ -144,9 +146,9 @@ def test_a_rival_trades_in_the_place_of_the_network(small):
     assert set(small.home.predictions(MARKET).read([FIRST])["model"]) == {"ridge"}
     assert "ridge" not in report(small)["baselines"]
     assert report(small)["heads"] == []
-    assert report(small)["verdict"]["network"] == (
-        "not asked: the scores that were traded are those of ridge"
-    )
+    assert report(small)["verdict"]["network_reasons"] == [
+        "The scores that were traded are those of ridge."
+    ]
     assert small.run("production").success
     assert small.home.checkpoints(MARKET).read("best_model")["rival"]["name"] == "ridge"
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -27,6 +27,7 @@ class TableVenue:
 
     live = True
     at_once = 1
+    delay = timedelta(0)
 
     def __init__(
         self, bars: pd.DataFrame, now: datetime, calendar: str = "24/7", timeframe: str = "1d"
@@ -43,7 +44,7 @@ class TableVenue:
     def identity(self) -> dict[str, str]:
         return {"source": "table", "timeframe": self.calendar.timeframe}
 
-    def clock(self) -> pd.Timestamp:
+    def clock(self, age: float = 60.0) -> pd.Timestamp:
         return in_utc(self.now)
 
     def traded(self, symbols: Sequence[str]) -> set[str]:

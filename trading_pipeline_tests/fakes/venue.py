@@ -61,12 +61,14 @@ class Fault:
     """One way to misbehave: an answer instead of the right one, a broken one, or other rows.
 
     At most one of the fields is set. `cut`: the share of the answer's bytes that is sent before
-    the connection is closed. `half`: a page has at most half of its rows (but one at least).
+    the connection is closed. `silent`: it neither does what it is asked nor says anything; `mute`:
+    it does so, and says nothing. `half`: a page has at most half of its rows (but one at least).
     """
 
     answer: Answer | None = None
     cut: float | None = None
     silent: bool = False
+    mute: bool = False
     half: bool = False
     repeat: bool = False
     rows: Callable[[Rows], Rows] | None = None
@@ -82,6 +84,7 @@ class _Plan:
     times: int
     where: str
     after: int
+    method: str
 
 
 class Venue:
@@ -121,13 +124,16 @@ class Venue:
 
     # What a test says to it
 
-    def misbehave(self, fault: Fault, times: int = 1, where: str = "", after: int = 0) -> None:
+    def misbehave(
+        self, fault: Fault, times: int = 1, where: str = "", after: int = 0, method: str = ""
+    ) -> None:
         """Do so at the next `times` requests whose target contains `where`, after so many others.
 
-        Faults of rows wait for pages of bars. Several faults take their turns in order.
+        `method`: only those, such as POST. Faults of rows wait for pages of bars. Several faults
+        take their turns in order.
         """
         with self.lock:
-            self._plans.append(_Plan(fault, times, where, after))
+            self._plans.append(_Plan(fault, times, where, after, method))
 
     def behave(self) -> None:
         """Forget all misbehaviour that is still to come."""
@@ -163,6 +169,8 @@ class Venue:
             if fault.silent:
                 return None
             answer = fault.answer or self._page_or_answer(request, fault)
+            if fault.mute:
+                return None
             return answer, 1.0 if fault.cut is None else fault.cut
 
     def stay_silent(self) -> None:
@@ -172,7 +180,8 @@ class Venue:
     def _next_fault(self, request: Request) -> Fault:
         is_page = self.is_page(request)
         for plan in self._plans:
-            if plan.where in request.target and (is_page or not plan.fault.is_about_rows):
+            asked = plan.where in request.target and plan.method in ("", request.method)
+            if asked and (is_page or not plan.fault.is_about_rows):
                 # A page cannot be repeated before there was one.
                 if plan.fault.repeat and _series(request) not in self._last_pages:
                     continue

@@ -29,7 +29,9 @@ def write_small_report(folder: Path) -> None:
     """The files that an audit reads."""
     book = small_book()
     backtest = SimpleNamespace(
-        strategy=book, baselines={}, random_equity=np.zeros((0, len(book.equity)))
+        strategy=book,
+        baselines={},
+        random=SimpleNamespace(equity=np.zeros((0, len(book.equity)))),
     )
     series = report_series(backtest, book.orders("backtest"), holdings_of(book), MARKET)
     folder.mkdir(parents=True)

@@ -214,7 +214,7 @@ def test_without_bars_it_says_what_to_do(shop):
     st.integers(0, 2**32 - 1),
     st.lists(st.sampled_from(["day", "week", "revise", "remove", "act"]), min_size=2, max_size=6),
 )
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_day_by_day_equals_a_rebuild(tmp_path_factory, seed, steps):
     shop, noise = Workshop(tmp_path_factory.mktemp("m")), np.random.default_rng(seed)
     bars = with_history(panel(DAYS, SYMBOLS), seed)

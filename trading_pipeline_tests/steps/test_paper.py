@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,8 @@ import pytest
 
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.store.ledger import Entry, Ledger
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
+from trading_pipeline.adapters.store.recordings import RecordingStore
+from trading_pipeline.core.backtest.basis import Basis, score_grid
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
@@ -19,11 +19,13 @@ from trading_pipeline.core.learning.walkforward import folds
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.forecaster import Forecaster
-from trading_pipeline.steps.paper import ReplaySession, journalled_orders
+from trading_pipeline.steps.identity import compare
+from trading_pipeline.steps.paper import seconds_a_bar
+from trading_pipeline.steps.past_session import eligibility_of
+from trading_pipeline.steps.session import Session, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE
 from trading_pipeline_tests.core.learning.sample_market import dataset, panel
-from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 CAPITAL = 100_000.0
 # Trades a lot, and small orders are refused, so that there are vetoes in quiet years too.
@@ -48,6 +50,17 @@ def predicted(checkpoints):
     }
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    return RecordingStore(tmp_path_factory.mktemp("recordings"))
+
+
+@pytest.fixture(autouse=True)
+def _opened(recordings, monkeypatch):
+    """Where the sessions of `paper` keep what they began with."""
+    monkeypatch.setattr(paper, "recordings", recordings, raising=False)
+
+
 @pytest.fixture
 def ledger(tmp_path):
     with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
@@ -56,10 +69,11 @@ def ledger(tmp_path):
 
 def paper(ledger, checkpoints, session="paper", capital=CAPITAL, market=MARKET, **how):
     ticks = count()
-    return ReplaySession(
+    return Session(
         ledger,
         market,
         Forecaster(panel(), market, list(FOLDS.values()), checkpoints.__getitem__),
+        paper.recordings,
         session=session,
         capital=capital,
         clock=lambda: datetime(2030, 1, 1, 0, 0, next(ticks) % 60, tzinfo=UTC),
@@ -113,6 +127,14 @@ def test_two_years_on_paper_make_the_orders_of_the_backtest(ledger, checkpoints,
     assert ledger.verify("paper/sample/paper") > 400
 
 
+@pytest.mark.parametrize(
+    ("speed", "timeframe", "seconds"),
+    [("max", "1d", 0.0), ("real", "1h", 3600.0), ("60x", "1h", 60.0), ("0.5x", "1m", 120.0)],
+)
+def test_a_replay_takes_as_long_over_a_bar_as_it_was_told(speed, timeframe, seconds):
+    assert seconds_a_bar(speed, timeframe) == seconds
+
+
 def test_orders_are_executed_in_one_place(ledger, checkpoints):
     """Where a broker would do it: it is handed every bar, and what it fills is journalled."""
     bars = []
@@ -137,6 +159,7 @@ def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(
     steps = trade(ledger, checkpoints, FIRST, last)
     assert [step.at for step in steps] == list(panel().timestamps[FIRST + 11 : last + 1])
     assert_same_orders(ledger, predicted, last)
+    assert compare(ledger, MARKET, paper.recordings, "paper", eligibility_of(60)).same
 
 
 def test_a_session_killed_between_two_fills_of_a_stop_pays_its_minimum_once(ledger, checkpoints):
@@ -173,7 +196,7 @@ def test_accounts_with_different_histories_get_the_same_predictions(ledger, chec
     for row in (FIRST + 13, FIRST + 14):
         begun = list(new.run(row, row))
         assert len(begun) == 1
-        (theirs, _), (ours, _) = old.forecaster.scores(row), _again(new, row)
+        theirs, ours = old.forecaster.scores(row), _again(new, row)
         assert np.isfinite(theirs).sum() >= 3
         assert theirs.tobytes() == ours.tobytes()
 
@@ -187,16 +210,16 @@ def _again(session, row):
 def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(
     ledger, checkpoints, predicted, monkeypatch
 ):
-    """A bar's fills and its decision are one transaction."""
+    """The bar was not written down: nothing of it is there, and it is lived through again."""
     session = paper(ledger, checkpoints)
     steps = session.run(FIRST, FIRST + 12)
     for _ in range(6):
         next(steps)
     before = len(ledger.read(session.stream))
-    monkeypatch.setattr(ledger, "append_many", _killed)
-    with pytest.raises(SystemExit):
-        next(steps)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "append_many", _killed)
+        with pytest.raises(SystemExit):
+            next(steps)
     assert len(ledger.read(session.stream)) == before
     trade(ledger, checkpoints, FIRST, FIRST + 12)
     assert_same_orders(ledger, predicted, FIRST + 12)
@@ -247,11 +270,11 @@ def test_a_state_of_a_version_with_other_figures_does_not_go_on(ledger, checkpoi
     """Under the same terms: its records lack what is decided on now."""
     trade(ledger, checkpoints, FIRST, FIRST)
     decision = ledger.last("paper/sample/paper", "decision").payload
-    del decision["state"]["rules"]["tracking_error"]
+    decision["state"]["account"] = "00000000:" + decision["state"]["account"].partition(":")[2]
     now, opened = datetime(2030, 1, 1, tzinfo=UTC), trade_terms(ledger, checkpoints)
     entries = [Entry("opened", now, opened), Entry("decision", now, decision)]
     ledger.append_many("paper/sample/old", entries, now, after=0)
-    with pytest.raises(TradingError, match=r"rules .*tracking_error.*; start a new session"):
+    with pytest.raises(TradingError, match=r"account were written .*; start a new session"):
         paper(ledger, checkpoints, session="old")
 
 
@@ -284,7 +307,7 @@ def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledg
     now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)
     list(session.run(FIRST, FIRST + 20))
     assert len(session.trader.holdings())
-    record_intent(ledger, MARKET.name, HALTED, "", now)
+    record_intent(ledger, MARKET.name, HALTED, "", now, flatten=True)
     halted = list(session.run(FIRST + 21, FIRST + 35))
     assert session.trader.holdings().empty
     assert sum(len(step.decided.orders) for step in halted[1:]) == 0
@@ -297,38 +320,17 @@ def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledg
     assert len(resumed.trader.holdings())
 
 
-def test_what_sizes_a_bar_on_paper_is_what_sized_it_in_the_backtest(monkeypatch):
-    """Evidence of past scores and clusters of 24 symbols, bar by bar and as a whole: the same."""
-    rng = np.random.default_rng(7)
-    returns = rng.normal(0, 0.02, (620, 24)) + rng.normal(0, 0.01, (620, 1))
-    wide = panel_of_opens(100 * np.exp(np.cumsum(returns, axis=0)))
-    score, able = rng.normal(size=returns.shape), rng.random(returns.shape) < 0.99
-    score[:-2] += 5 * returns[2:]  # some skill
-    score[:150] = np.nan
-    sigma = np.full(returns.shape, 0.02)
-    market = replace(MARKET, symbols=wide.symbols, horizon=5, limits={"kelly_fraction": 0.005})
-    t, n = np.nonzero(np.isfinite(score))
-    history = pd.DataFrame(
-        {"timestamp": wide.timestamps[t], "symbol": np.array(wide.symbols)[n], "score": score[t, n],
-         "half_life": 3.0 + t % 7, "volatility": rng.uniform(0.01, 0.04, len(t))}
-    )  # fmt: skip
-    lasting, forecast = half_lives(wide, history), volatilities(wide, history)
-    basis = Basis.of(wide, score, able, market, lasting, forecast)
-    assert 0.25 < basis.evidence.share[-1] < 1, "the panel is made for this"
-    forecaster = Forecaster(wide, market, [], {}.__getitem__, history)
-    monkeypatch.setattr(
-        forecaster,
-        "scores",
-        lambda row: (
-            score[row],
-            SimpleNamespace(
-                panel=wide.until(row + 1), sigma=sigma[: row + 1], eligible=able[: row + 1]
-            ),
-        ),
-    )
-    for row in (420, 500, 618, 619):
-        signals = forecaster.signals(row)
-        assert signals.half_life == 3.0 + row % 7
-        assert signals.kelly == basis.evidence.share[row]
-        assert signals.groups.tolist() == basis.groups[row].tolist()
-        assert signals.weights.tobytes() == basis.inputs.weights[row].tobytes()
+def test_a_halted_session_orders_nothing_and_keeps_what_it_holds(ledger, checkpoints):
+    """Stops of the simulation are no orders: they end what they protect."""
+    now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)
+    list(session.run(FIRST, FIRST + 20))
+    record_intent(ledger, MARKET.name, HALTED, "", now)
+    (first, *halted) = session.run(FIRST + 21, FIRST + 30)
+    assert first.decided.orders.empty
+    assert len(session.trader.holdings())
+    for step in halted:
+        assert step.decided.orders.empty
+        assert "order" not in set(step.filled.fills["kind"])
+    record_intent(ledger, MARKET.name, TRADING, "", now)
+    resumed = paper(ledger, checkpoints)
+    assert sum(len(step.decided.orders) for step in resumed.run(FIRST + 31, FIRST + 50))

@@ -1,22 +1,26 @@
 """Sweeping stored predictions: variants are trials, each counted once, and bars are only read."""
 
+import json
+import sqlite3
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from math import inf
+from shutil import copyfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.adapters.store.trials import Trial, distinct_trials, record_trials
 from trading_pipeline.core.backtest.sweep import grid_of_limits
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.errors import LedgerError, TradingError
+from trading_pipeline.errors import BrokenChain, LedgerError, TradingError
+from trading_pipeline.steps import sweep as sweeping
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.sweep import OWN, sweep_predictions
+from trading_pipeline.steps.trials import Evaluation, counted, journal
 from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel, random_scores
 
 MARKET = Market(
@@ -38,20 +42,30 @@ def stored():
     return panel, table, panel.traded
 
 
-def swept(ledger, stored, market=MARKET, **limits):
+def swept(home, stored, market=MARKET, **limits):
     grid = grid_of_limits(profile_of(market), limits)
     watching = lambda label: Progress().start(label, lambda line: None)  # noqa: E731
     panel, table, able = stored
-    return sweep_predictions(ledger, Plan(market), panel, table, able, grid, 1e5, 2, watching)
+    return sweep_predictions(home, Plan(market), panel, table, able, grid, 1e5, 2, watching)
 
 
 def config_hash(market):
     return Plan(market).recipe.config_hash(catalog_hash())
 
 
+def tried(home):
+    with home.trials() as book:
+        return book.distinct()
+
+
+def sql(home, text):
+    """Change the ledger behind its back, in the one file of it."""
+    with sqlite3.connect(home.path / "ledger.sqlite") as connection:
+        assert connection.execute(text).rowcount > 0
+
+
 def test_the_own_profile_is_marked_where_it_is_among_the_variants(home, stored):
-    with home.ledger() as ledger:
-        got = swept(ledger, stored, stop_loss=[1, 3, inf])
+    got = swept(home, stored, stop_loss=[1, 3, inf])
     assert list(got.table["stop_loss"]) == [1, 3, inf]
     assert list(got.table["own"]) == [False, True, False]
     assert (got.new_trials, got.luck.trials, got.days) == (3, 3, 199)
@@ -59,40 +73,45 @@ def test_the_own_profile_is_marked_where_it_is_among_the_variants(home, stored):
 
 
 def test_the_own_profile_is_the_first_row_where_it_is_not(home, stored):
-    with home.ledger() as ledger:
-        got = swept(ledger, stored, stop_loss=[1, 2])
+    got = swept(home, stored, stop_loss=[1, 2])
     assert list(got.table.index) == [OWN, "stop_loss=1", "stop_loss=2"]
     assert list(got.table["stop_loss"]) == [3, 1, 2]
     assert list(got.table["own"]) == [True, False, False]
 
 
 def test_every_variant_is_a_trial_and_the_same_one_counts_once(home, stored):
-    with home.ledger() as ledger:
-        first = swept(ledger, stored, stop_loss=[1, 0.7])
-        assert (first.new_trials, first.luck.trials) == (3, 3)
-        again = swept(ledger, stored, stop_loss=[0.7, 1])
-        assert (again.new_trials, again.luck.trials) == (0, 3)
-        more = swept(ledger, stored, stop_loss=[1, 0.7, 0.5], take_profit=[5])
-        assert (more.new_trials, more.luck.trials) == (1, 4)
-        kinds = {each.kind for each in distinct_trials(ledger)}
-        sharpes = [each.sharpe for each in distinct_trials(ledger)]
-    assert kinds == {"walk_forward", "sweep"}
-    assert len(set(sharpes)) == 4
+    first = swept(home, stored, stop_loss=[1, 0.7])
+    assert (first.new_trials, first.luck.trials) == (3, 3)
+    again = swept(home, stored, stop_loss=[0.7, 1])
+    assert (again.new_trials, again.luck.trials) == (0, 3)
+    more = swept(home, stored, stop_loss=[1, 0.7, 0.5], take_profit=[5])
+    assert (more.new_trials, more.luck.trials) == (1, 4)
+    trials = [each.trial for each in tried(home)]
+    assert {each.kind for each in trials} == {"walk_forward", "sweep"}
+    names = {each.name for each in trials}
+    assert {"network small, moderate", "network small, moderate, stop_loss=1 take_profit=5"} < names
+    assert len(names) == 4
+    assert len({each.sharpe for each in trials}) == 4
+    assert counted(home, MARKET).trials.returns.shape == (199, 4)
+
+
+def test_the_sharpe_ratio_of_a_trial_is_that_of_the_table(home, stored):
+    got = swept(home, stored, stop_loss=[1, 0.7])
+    assert [each.trial.sharpe for each in tried(home)] == list(got.table["sharpe"])
 
 
 def test_the_own_row_is_the_trial_of_the_report(home, stored):
     """And a variant is that of a market whose pipeline.toml says so."""
     told = replace(MARKET, limits=MARKET.limits | {"stop_loss": 1.0})
-    now = datetime(2024, 6, 1, tzinfo=UTC)
-    with home.ledger() as ledger:
-        first = swept(ledger, stored, stop_loss=[1, 3])
-        hashes = {each.config_hash: each for each in distinct_trials(ledger)}
-        assert set(hashes) == {config_hash(MARKET), config_hash(told)}
-        panel = hashes[config_hash(told)].panel
-        trial = Trial(config_hash(told), panel, "walk_forward", 0.5)
-        record_trials(ledger, [trial], at=now, recorded_at=now)
-        assert len(distinct_trials(ledger)) == 2
-        assert swept(ledger, stored, told, stop_loss=[1, 3]).new_trials == 0
+    first = swept(home, stored, stop_loss=[1, 3])
+    assert {each.trial.config_hash for each in tried(home)} == {
+        config_hash(MARKET),
+        config_hash(told),
+    }
+    stamps = stored[0].timestamps
+    report = Evaluation(config_hash(told), "as in pipeline.toml", np.linspace(1, 2, len(stamps)))
+    assert journal(home, told, stamps, [report]).trials.count == 2
+    assert swept(home, stored, told, stop_loss=[1, 3]).new_trials == 0
     assert first.new_trials == 2
 
 
@@ -100,27 +119,53 @@ def test_the_ledger_is_written_at_once_and_at_the_end(home, stored):
     """Where a score is infinite nothing can be traded, and nothing is journalled."""
     panel, table, able = stored
     broken = table.assign(score=table["score"].where(table.index != 5, np.inf))
-    with home.ledger() as ledger:
-        with pytest.raises(TradingError, match="infinite"):
-            swept(ledger, (panel, broken, able), stop_loss=[1])
-        assert distinct_trials(ledger) == []
+    with pytest.raises(TradingError, match="infinite"):
+        swept(home, (panel, broken, able), stop_loss=[1])
+    assert tried(home) == []
 
 
-def test_trials_are_written_all_or_none(home):
-    from trading_pipeline.adapters.store.trials import record_trials
+def test_a_sweep_refuses_a_broken_chain_before_it_trades(home, stored, monkeypatch):
+    swept(home, stored, stop_loss=[1])
+    sql(home, "UPDATE events SET kind = 'walk_forward'")
+    monkeypatch.setattr(sweeping, "sweep", None)
+    with pytest.raises(BrokenChain, match="event 2 was changed"):
+        swept(home, stored, stop_loss=[2])
 
-    now = datetime(2024, 6, 1, tzinfo=UTC)
-    trials = [Trial("a", "p", "sweep", 0.5), Trial("b", "p", "sweep", float("nan"))]
-    with home.ledger() as ledger:
-        with pytest.raises(LedgerError):
-            record_trials(ledger, trials, at=now, recorded_at=now)
-        assert distinct_trials(ledger) == []
-        record_trials(ledger, trials[:1], at=now, recorded_at=now)
-        assert distinct_trials(ledger) == trials[:1]
+
+@pytest.mark.parametrize("harm", ["cut", "emptied", "removed", "no database"])
+def test_a_sweep_whose_trials_are_unknown_is_refused_before_it_trades(
+    home, stored, monkeypatch, harm
+):
+    """A report knows of more trials than are left: luck would be deflated by too few. Nothing is
+    journalled, so that a ledger that is put back goes on where it was."""
+    first = swept(home, stored, stop_loss=[1, 2])
+    stamps = stored[0].timestamps
+    rising = Evaluation("a" * 64, "reported", np.linspace(1, 2, len(stamps)))
+    event = journal(home, MARKET, stamps, [rising]).event
+    home.report(MARKET).mkdir(parents=True)
+    report = {"lineage": {"trial": event}}
+    (home.report(MARKET) / "report.json").write_text(json.dumps(report))
+    path = home.path / "ledger.sqlite"
+    copyfile(path, home.path / "copy")
+    if harm == "removed":
+        path.unlink()
+    elif harm == "no database":
+        path.write_bytes(b"no database at all" * 100)
+    else:
+        sql(home, f"DELETE FROM events WHERE seq > {3 if harm == 'cut' else 0}")
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeping, "sweep", None)
+        with pytest.raises(LedgerError, match="trials are unknown"):
+            swept(home, stored, stop_loss=[1, 0.5])
+    assert path.exists() == (harm != "removed")
+    for file in home.path.glob("ledger.sqlite*"):
+        file.unlink()
+    copyfile(home.path / "copy", path)
+    more = swept(home, stored, stop_loss=[1, 0.5])
+    assert (first.luck.trials, more.new_trials, more.luck.trials) == (3, 1, 5)
 
 
 def test_what_is_left_out_is_reported(home, stored):
-    with home.ledger() as ledger:
-        got = swept(ledger, stored, halve=[0.1, 0.2], flat=[0.15, 0.25])
+    got = swept(home, stored, halve=[0.1, 0.2], flat=[0.15, 0.25])
     assert list(got.left_out) == ["halve=0.2 flat=0.15"]
     assert len(got.table) == 4

@@ -143,3 +143,17 @@ def test_a_gpu_that_is_not_there_is_named(home, instance, shorten):
     shorten(2, 1)
     with pytest.raises(TrainingError, match="none is cuda:7"):
         materialize(home, instance, Plan(MARKET, preset="tiny", device="cuda:7"))
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "named"),
+    [("network", "cpu", "cpu"), ("network", "cpu:0", "cpu:0"), ("ridge", "cuda", "cpu")],
+)
+def test_a_checkpoint_names_the_processor_that_trained_it(
+    home, instance, shorten, monkeypatch, model, device, named
+):
+    """That of the market's device, and for a rival, which is fitted on the CPU, the CPU."""
+    monkeypatch.setattr("trading_pipeline.adapters.store.checkpoints.processor", "as of {}".format)
+    shorten(steps=2, every=2)
+    materialize(home, instance, Plan(MARKET, preset="tiny", model=model, device=device))
+    assert home.checkpoints(MARKET).read(NAME)["processor"] == f"as of {named}"

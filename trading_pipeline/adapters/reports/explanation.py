@@ -29,7 +29,8 @@ class Section(NamedTuple):
 
 def sections_of(why: Explanation, all_features: bool) -> Iterator[Section]:
     """An explanation, from what was known to what became of it."""
-    title = f"{why.symbol} in {why.market}, decided at the close of {instant(why.bar)}"
+    where = f"the session {why.session} of {why.market}" if why.session else why.market
+    title = f"{why.symbol} in {where}, decided at the close of {instant(why.bar)}"
     yield Section(title, [(why.answer,)], ("",))
     yield Section("Bar", _bar(why))
     yield _features(why.features, all_features)
@@ -49,8 +50,9 @@ def sections_of(why: Explanation, all_features: bool) -> Iterator[Section]:
 def overview_section(run: Rerun, k: int, lines: Sequence[Line]) -> Section:
     """The whole decision of bar k: a row for each symbol."""
     account = run.result.log[k]
+    where = f"{run.market.name}, session {run.session}" if run.session else run.market.name
     title = (
-        f"{run.market.name}, decided at the close of {instant(run.result.timestamps[k])}: equity "
+        f"{where}, decided at the close of {instant(run.result.timestamps[k])}: equity "
         f"{account['equity']:,.2f}, drawdown {account['drawdown']:.1%}, "
         f"exposure {account['exposure']:.0%}, {account['kelly']:.0%} of the tilt"
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from trading_pipeline.adapters.reports.charts.figure import Figure
+from trading_pipeline.adapters.reports.text import Numbers, between, written
 
 
 def section(heading: str, explanation: str, *parts: str) -> str:
@@ -69,6 +70,12 @@ def money(amount: float, sign: str = "+") -> str:
 def per_cent(share: float | None, sign: str = "+", digits: int = 1) -> str:
     """'+1.2 %'; undefined is n/a."""
     return "n/a" if share is None else signed(share, f"{sign}.{digits}%")
+
+
+def number_cell(metric: str, numbers: Numbers, sign: str = "-") -> str:
+    """A metric's value, and below it the interval."""
+    interval = minus(between(metric, numbers, sign))
+    return f"{minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

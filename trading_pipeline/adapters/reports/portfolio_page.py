@@ -19,7 +19,8 @@ from trading_pipeline.adapters.reports.html import (
     signed,
     table,
 )
-from trading_pipeline.adapters.reports.text import Numbers, Summary
+from trading_pipeline.adapters.reports.text import Numbers, exposure_sentence
+from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.verdict import titled
 
 _FIRST = 12  # rows of the table of symbols that are shown at once
@@ -69,12 +70,14 @@ def falls(summary: Summary) -> str:
     return table(heads, rows, "falls")
 
 
-def exposure(series: ReportSeries) -> str:
-    """Longs, shorts and net, then every position."""
+def exposure(summary: Summary, series: ReportSeries) -> str:
+    """Longs, shorts and net, what bound, then every position."""
+    said = escape(exposure_sentence(summary))
     return section(
         "Exposure",
         "Value of long and of short positions at each close as a share of equity, and their sum.",
         chart_html(charts.exposure_chart(series), "exposure"),
+        f"<p>{said}</p>" if said else "",
     ) + section(
         "Positions",
         "Share of equity held at each close.",
@@ -91,7 +94,7 @@ def costs(summary: Summary, series: ReportSeries) -> str:
         chart_html(charts.turnover_chart(series), "turnover"),
         chart_html(chart, "costs") if chart else "<p>No costs were paid.</p>",
         "<h3>Where the money went</h3>",
-        _money(summary["costs"]),
+        _money(summary["costs"]["paid"]),
     )
 
 
@@ -233,7 +236,8 @@ def distribution(summary: Summary, series: ReportSeries) -> str:
         "Daily returns",
         "Simple returns of one day. A quantile is the return that so many days fell below; the "
         "expected shortfall is the mean of those days. A normal has neither skew nor excess "
-        "kurtosis.",
+        "kurtosis. Without an interval: too few days lie in the tail, and a kurtosis is always "
+        "the work of one or two.",
         chart_html(chart, "distribution") if chart else "<p>The account never moved.</p>",
         table(["", *_titles(books)], rows),
     )

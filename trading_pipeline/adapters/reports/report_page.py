@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from trading_pipeline.adapters.reports import periods_page as periods
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
@@ -17,6 +18,7 @@ from trading_pipeline.adapters.reports.html import (
     bullets,
     chart_html,
     minus,
+    number_cell,
     section,
     section_links,
     signed,
@@ -25,9 +27,7 @@ from trading_pipeline.adapters.reports.html import (
 from trading_pipeline.adapters.reports.template import PAGE
 from trading_pipeline.adapters.reports.text import (
     Numbers,
-    Summary,
     between,
-    edge_sentence,
     head_sentences,
     heading,
     is_beyond_chance,
@@ -37,23 +37,28 @@ from trading_pipeline.adapters.reports.text import (
     rule_name,
     rules_sentence,
     start_sentence,
-    trials_sentence,
-    waiting_sentence,
     written,
 )
+from trading_pipeline.adapters.reports.variants_page import one_thing_changed
+from trading_pipeline.adapters.reports.verdict_section import significance_section, verdict_section
+from trading_pipeline.adapters.reports.verdicts import Summary
+from trading_pipeline.core.evaluation.information_coefficient import COEFFICIENTS
 from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
+from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+
+_FEATURES = '<a href="features.html">The features: coverage, drift, what they said</a>'
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
     """The whole page, with plotly.js inside; the same inputs give the same text."""
     from plotly.offline import get_plotlyjs
 
-    events = risk_events(series)
+    events, benchmark = risk_events(series), summary["benchmark"]
     sections = [
         section(
             "Against every baseline",
@@ -65,18 +70,42 @@ def page(summary: Summary, series: ReportSeries) -> str:
         *_histories(series, summary),
         _risk(series, events),
         _rules(summary),
+        one_thing_changed(summary),
         section(
             "Metrics",
-            "Value, and below it the 95 % interval. n/a: not defined for this book.",
+            "Value, and below it the 95 % interval; of the maximum drawdown, what another history "
+            "of as many days would have shown. Alpha and beta are to "
+            f"{titled(benchmark)}. n/a: not defined for this book.",
             _metrics_table(summary),
         ),
+        *_of_the_model(summary),
+        significance_section(summary),
+        *_choices(summary),
+        section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
+    ]
+    return Template(PAGE).substitute(
+        title=escape(f"{summary['market']}: backtest report"),
+        market=escape(summary["market"]),
+        period=escape(period(summary)),
+        beside=_FEATURES if summary["origin"] != FOREIGN else "",
+        plotly=get_plotlyjs(),
+        sections="\n".join(
+            [verdict_section(summary), _result(summary), section_links(sections), *sections]
+        ),
+    )
+
+
+def _of_the_model(summary: Summary) -> list[str]:
+    """What scores and heads knew, and what the profiles came to."""
+    return [
         section(
             "What the scores knew",
-            "Mean rank correlation across symbols between a score and the return that followed, "
+            "Mean correlation across symbols between a score and the return that followed, "
             "without the market's part of it, on the dates at which the scores say anything, and "
-            "below it the 95 % interval. Minus the volatility, momentum and reversal need no "
-            "model; the line after them is what the scores know beyond these three. Below are the "
-            "learned baselines, on the same symbols and dates.",
+            "below it the 95 % interval, which knows that returns overlap; the second column is of "
+            "ranks, in which a large move counts no more than a small one. Minus the volatility, "
+            "momentum and reversal need no model; the line after them is what the scores know "
+            "beyond these three. Below are the learned baselines, on the same symbols and dates.",
             _coefficients(summary),
             f"<p>{escape(start_sentence(summary))}</p>" if summary["starts"] else "",
         ),
@@ -93,23 +122,12 @@ def page(summary: Summary, series: ReportSeries) -> str:
         ),
         section(
             "Expected performance",
-            "Promised and measured. Met: the whole interval clears the easier end of the promised "
-            "range. Not met: it wholly misses it. The profile that ran is marked; the others hold "
-            "the same run against their promise.",
+            "Promised to each risk profile, and what its own run came to. Met: the whole interval "
+            "clears the easier end of the promised range. Not met: it wholly misses it. "
+            "Undecidable: it holds that end, so more days are needed.",
             _scoreboard(summary),
         ),
-        *_choices(summary),
-        section("Warnings", "", bullets(summary["warnings"]) or "<p>None.</p>"),
-        section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
-    return Template(PAGE).substitute(
-        title=escape(f"{summary['market']}: backtest report"),
-        market=escape(summary["market"]),
-        period=escape(period(summary)),
-        beside='<a href="features.html">The features: coverage, drift, what they said</a>',
-        plotly=get_plotlyjs(),
-        sections="\n".join([_verdict(summary), section_links(sections), *sections]),
-    )
 
 
 def _histories(series: ReportSeries, summary: Summary) -> list[str]:
@@ -118,8 +136,9 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
     return [
         section(
             "Equity",
-            "Log scale, after costs. Grey: the middle 90 % of random monthly portfolios on the "
-            "same bars.",
+            "Log scale, after costs. Grey: the middle 90 % of portfolios of random scores, sized, "
+            "limited and charged as the strategy is. The baselines drawn are without risk rules; "
+            "the tables have them managed too.",
             chart_html(charts.equity_chart(series), "equity"),
         ),
         portfolio.rolling(series, benchmark),
@@ -134,7 +153,8 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
             "Per cent.",
             chart_html(charts.monthly_chart(series), "monthly"),
         ),
-        portfolio.exposure(series),
+        *periods.parts(summary, series),
+        portfolio.exposure(summary, series),
         portfolio.costs(summary, series),
         portfolio.attribution(summary),
         portfolio.trades(summary, series),
@@ -143,25 +163,13 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
     ]
 
 
-def _verdict(summary: Summary) -> str:
-    """The paired difference first, then the verdict and why, then the rank among random ones."""
+def _result(summary: Summary) -> str:
+    """The paired difference, and the rank among random portfolios."""
     tiles = "".join(_difference(summary, metric) for metric in PAIRED) + _rank(summary)
-    state = "proven" if summary["verdict"]["edge"] == "proven" else "open"
-    waiting = f"<p>{escape(waiting_sentence(summary))}</p>" if waiting_sentence(summary) else ""
     return (
-        f'<section class="verdict {state}"><p class="lead">{escape(paired_sentence(summary))}</p>'
-        f'<div class="tiles">{tiles}</div>'
-        f"<h2>{escape(edge_sentence(summary))}</h2>{bullets(summary['verdict']['reasons'])}{waiting}"
-        f"<p><strong>The network:</strong> {escape(summary['verdict']['network'])}.</p>"
-        f"<p>{escape(trials_sentence(summary))}{_pointer(summary)}</p></section>"
+        f'<section><p class="lead">{escape(paired_sentence(summary))}</p>'
+        f'<div class="tiles">{tiles}</div></section>'
     )
-
-
-def _pointer(summary: Summary) -> str:
-    count = len(summary["warnings"])
-    if not count:
-        return ""
-    return f' <a href="#warnings">{count} warning{"s" if count > 1 else ""} below.</a>'
 
 
 def _tile(heading: str, value: str, below: str) -> str:
@@ -186,20 +194,17 @@ def _rank(summary: Summary) -> str:
     if share is None:
         return ""
     rank = f"{ordinal(round(100 * share))} percentile"
-    return _tile("Among random portfolios", rank, f"by Sharpe ratio, of {count:,} on the same bars")
-
-
-def _number(metric: str, numbers: Numbers, sign: str = "-") -> str:
-    """The value, and below it the interval."""
-    interval = minus(between(metric, numbers, sign))
-    return f"{minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
+    below = f"by Sharpe ratio, of {count:,} on the same bars"
+    if (traded := summary["random"]["turnover"]) is not None:
+        below += f", that trade {written('turnover', traded)} a year"
+    return _tile("Among random portfolios", rank, below)
 
 
 def _paired_table(summary: Summary) -> str:
     rows = [
         [
             escape(heading(name)),
-            *(_number(metric, paired[f"{metric}_difference"], "+") for metric in PAIRED),
+            *(number_cell(metric, paired[f"{metric}_difference"], "+") for metric in PAIRED),
         ]
         for name, paired in summary["paired"].items()
     ]
@@ -209,7 +214,7 @@ def _paired_table(summary: Summary) -> str:
 def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
-        [metric.label, *(_number(name, numbers[name]) for numbers in books.values())]
+        [metric.label, *(number_cell(name, numbers[name]) for numbers in books.values())]
         for name, metric in METRICS.items()
     ]
     heads = (escape(heading(name)) for name in books)
@@ -217,7 +222,7 @@ def _metrics_table(summary: Summary) -> str:
 
 
 _KNOWING = {
-    "ic": "The scores that were traded",
+    "scores": "The scores that were traded",
     "minus_sigma": "Minus the volatility",
     "momentum": "Momentum, 12 months but the last",
     "reversal": "Reversal of the last month",
@@ -231,11 +236,11 @@ def _coefficients(summary: Summary) -> str:
     if not found:
         return "<p>Not available: it takes eight symbols at a date.</p>"
     rows = [
-        [label, _number("information_coefficient", found[name], "+")]
+        [label, *(number_cell(metric, found[name][metric], "+") for metric in COEFFICIENTS)]
         for name, label in _KNOWING.items()
         if name in found
     ]
-    return table(["", METRICS["information_coefficient"].label], rows)
+    return table(["", *(METRICS[metric].label for metric in COEFFICIENTS)], rows)
 
 
 def _choices(summary: Summary) -> list[str]:
@@ -277,24 +282,25 @@ def _gain(gain: Numbers) -> str:
 
 def _scoreboard(summary: Summary) -> str:
     cells = {(cell["metric"], cell["profile"]): cell for cell in summary["scoreboard"]}
-    ran = {cell["profile"] for cell in summary["scoreboard"] if cell["ran"]}
-    heads = [profile.capitalize() + (" (ran)" if profile in ran else "") for profile in PROFILES]
-    rows = []
-    for metric in dict.fromkeys(promise.metric for promise in PROMISES):
-        own = summary["strategy"][metric]
-        judged = (_judged(cells[metric, profile]) for profile in PROFILES)
-        rows.append([METRICS[metric].label, minus(written(metric, own["value"])), *judged])
-    return table(["", "Measured", *heads], rows, "scoreboard")
+    rows = [
+        [METRICS[metric].label, *(_judged(cells[metric, profile]) for profile in PROFILES)]
+        for metric in dict.fromkeys(promise.metric for promise in PROMISES)
+    ]
+    return table(["", *map(str.capitalize, PROFILES)], rows, "scoreboard")
 
 
 def _judged(cell: Summary) -> str:
-    days = cell["needs_days"]
-    waiting = f"<small>needs {days:,} more days</small>" if days else ""
-    kind = cell["status"].lower().replace(" ", "-")
-    return (
-        f'<span class="{kind}">{cell["status"]}</span>'
-        f"<small>{escape(cell['promised'])}</small>{waiting}"
+    """The answer, what was promised, and what was measured."""
+    days, kind = cell["needs_days"], cell["status"].lower().replace(" ", "-")
+    ends = minus(between(cell["metric"], cell))
+    measured = f"{minus(written(cell['metric'], cell['value']))} {ends}" if ends else ""
+    lines = (
+        f"promised {escape(cell['promised'])}",
+        measured,
+        f"needs {days:,} more days" if days else "",
     )
+    said = "".join(f"<small>{line}</small>" for line in lines if line)
+    return f'<span class="{kind}">{cell["status"]}</span>{said}'
 
 
 def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
@@ -350,11 +356,15 @@ def _saved(row: Mapping[str, Any], metric: str) -> str:
 
 
 def _lineage(summary: Summary) -> str:
+    """The hashes; `trading-pipeline trace` tells the rest."""
+    lineage = summary["lineage"]
+    folds = lineage.get("models", {}).get(summary["model"], {})
     named = {
         "data": summary["data_hash"],
         "code": summary["code_version"],
         "configuration": summary["config_hash"],
-        **summary["lineage"],
+        **{name: value for name, value in lineage.items() if isinstance(value, str)},
+        **{f"checkpoint of fold {key}": fold["checkpoint"] for key, fold in folds.items()},
     }
     rows = [
         [escape(titled(name)), f"<code>{escape(str(value or 'unknown'))}</code>"]

@@ -1,5 +1,6 @@
 """The table of a sweep as text, and as a picture where two limits were swept."""
 
+import textwrap
 from collections.abc import Hashable, Mapping
 from math import isfinite
 from pathlib import Path
@@ -10,6 +11,8 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.palette import INK, NEUTRAL
 from trading_pipeline.adapters.reports.charts.pictures import draw_cells, math_off, png_of
+from trading_pipeline.adapters.reports.text import WIDTH
+from trading_pipeline.adapters.reports.verdicts import choice_sentences
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.evaluation.verdict import MINIMUM_DEFLATED_SHARPE, titled
 from trading_pipeline.errors import StoreError
@@ -51,20 +54,21 @@ def _cells(row: Mapping[Hashable, Any], limits: tuple[str, ...]) -> tuple[str, .
 
 def luck_text(variants: int, new: int, luck: Luck) -> str:
     """What has to be said below such a table."""
-    over = "a rule baseline"
-    deflated = "not available"
+    over, deflated = "a rule baseline", "not available"
     if luck.deflated is not None:
         over, deflated = titled(luck.hardest), f"{luck.deflated:.2f}"
-    return (
+    text = [
         f"{variants} variants were tried, {new} of them for the first time; {luck.trials} trials "
-        "are journalled by now.\n"
-        f"The best of {luck.trials} trials without any skill is expected to show a Sharpe ratio of "
-        f"{luck.expected_maximum:.2f} (were they independent;\nvariants of one book are not, so "
-        f"this is a high hurdle). The best row is {luck.best}, with {luck.sharpe:.2f}.\n"
+        f"of this panel are journalled by now. Those that move alike are one: {luck.effective} "
+        "are really different.",
+        f"The best of {luck.effective} without any skill is expected to show a Sharpe ratio of "
+        f"{luck.expected_maximum:.2f}. The best row is {luck.best}, with {luck.sharpe:.2f}.",
         f"Its deflated Sharpe ratio is {deflated}, of the return over {over} at equal volatility; "
-        f"at least {MINIMUM_DEFLATED_SHARPE} is needed.\n"
-        "Choosing by this table is fitting. Reports made from now on count these trials."
-    )
+        f"at least {MINIMUM_DEFLATED_SHARPE} is needed.",
+        *choice_sentences(variants, luck.overfitting, luck.superiority, luck.hardest),
+        "Choosing by this table is fitting. Reports made from now on count these trials.",
+    ]
+    return "\n".join(textwrap.fill(each, WIDTH) for each in text)
 
 
 def write_sweep(path: Path, table: pd.DataFrame) -> None:

@@ -16,7 +16,8 @@ from trading_pipeline.adapters.reports.charts.series import ReportSeries, accoun
 from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.adapters.reports.report_page import page
-from trading_pipeline.adapters.reports.text import Summary
+from trading_pipeline.adapters.reports.text import basis
+from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.adapters.store.files import remove_file
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics
 
@@ -44,7 +45,7 @@ def write_report(
     folder: Path,
     summary: Summary,
     series: ReportSeries,
-    diagnostics: Diagnostics,
+    diagnostics: Diagnostics | None,
     aside: pd.DataFrame | None = None,
 ) -> dict[str, Path]:
     """Write every file of FILES into `folder`, all of them or none; return where each one is.
@@ -55,7 +56,8 @@ def write_report(
         folder: the report's own; an old report in it is replaced.
         summary: from `evaluate`.
         series: what is drawn and tabled.
-        diagnostics: of the features that the predictions were made from.
+        diagnostics: of the features that the predictions were made from; None, where they are not
+            known: no page of them.
         aside: rows that came and are no bars: ASIDE, if there are any.
 
     Raises:
@@ -75,7 +77,9 @@ def write_report(
     replace_folder(folder, fill)
     if aside is None or aside.empty:
         remove_file(folder / ASIDE)  # carried over from the report before
-    return {name: folder / file for name, file in FILES.items()}
+    if diagnostics is None:
+        remove_file(folder / FILES["features"])
+    return {name: folder / file for name, file in FILES.items() if (folder / file).exists()}
 
 
 def is_whole(folder: Path) -> bool:
@@ -84,17 +88,18 @@ def is_whole(folder: Path) -> bool:
 
 
 def _write_pages(
-    draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics
+    draft: Path, summary: Summary, series: ReportSeries, diagnostics: Diagnostics | None
 ) -> None:
     (draft / FILES["json"]).write_text(as_json(summary), encoding="utf-8")
     (draft / FILES["html"]).write_text(page(summary, series), encoding="utf-8")
-    shown = features_page(summary["market"], diagnostics)
-    (draft / FILES["features"]).write_text(shown, encoding="utf-8")
+    if diagnostics is not None:
+        shown = features_page(summary["market"], diagnostics)
+        (draft / FILES["features"]).write_text(shown, encoding="utf-8")
 
 
 def _draw(draft: Path, summary: Summary, series: ReportSeries) -> None:
     market = summary["market"]
-    draw_equity(draft / FILES["png"], series, f"{market}: equity after costs, out of sample")
+    draw_equity(draft / FILES["png"], series, f"{market}: equity, {basis(summary)}")
     draw_drawdown(draft / FILES["drawdown"], series, summary["benchmark"], f"{market}: drawdown")
     draw_months(draft / FILES["months"], series, f"{market}: returns of months, per cent")
 

@@ -22,9 +22,16 @@ p { margin: 8px 0; }
 ul { margin: 8px 0; padding-left: 20px; }
 li { margin: 4px 0; overflow-wrap: anywhere; }
 .quiet { color: var(--quiet); font-size: .875rem; }
-.verdict { border-left: 5px solid var(--amber); }
-.verdict.proven { border-left-color: var(--gain); }
-.verdict h2 { font-size: 1.25rem; margin-top: 16px; }
+.verdicts { display: grid; gap: 12px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+.verdict { border: 1px solid var(--rule); border-top: 5px solid var(--amber); border-radius: 6px;
+  padding: 10px 14px; font-size: .875rem; }
+.verdict.proven { border-top-color: var(--gain); }
+.verdict b { font-size: 1.35rem; line-height: 1.25; color: var(--amber); display: block; }
+.verdict b::first-letter { text-transform: uppercase; }
+.verdict.proven b { color: var(--gain); }
+.warnings { border-left: 5px solid var(--amber); padding-left: 14px; font-size: .875rem; }
+.warnings h3 { margin-top: 0; }
 .lead { font-size: 1.125rem; margin-top: 0; }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px; }
 .tile { flex: 1 1 220px; background: #f7f9fb; border: 1px solid var(--rule); border-radius: 6px;
@@ -63,7 +70,7 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
 .sortable svg { display: block; width: 72px; height: 24px; margin-left: auto; }
 .met, .saved { color: var(--gain); font-weight: 600; }
 .not-met, .cost { color: var(--loss); font-weight: 600; }
-.undecidable { color: var(--quiet); font-weight: 600; }
+.undecidable, .not-run { color: var(--quiet); font-weight: 600; }
 a { color: inherit; }
 @media (max-width: 600px) {
   main { padding: 12px 8px 32px; }
@@ -74,7 +81,6 @@ a { color: inherit; }
   .scoreboard { font-size: .7rem; table-layout: fixed; }
   .scoreboard th:first-child, .scoreboard td:first-child { min-width: 0; width: 66px; }
   .scoreboard th, .scoreboard td { padding: 6px 3px; }
-  .scoreboard td:nth-child(2), .scoreboard th:nth-child(2) { display: none; }
   .scoreboard small, .scoreboard th { white-space: normal; }
 }
 @media print { body { background: #fff; } section { break-inside: avoid; } }

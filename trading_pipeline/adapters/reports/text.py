@@ -1,6 +1,7 @@
 """A summary in words: for the terminal, and as Markdown for the asset's page.
 
-The paired difference comes first, then the verdict and why, then everything else.
+The three verdicts and why come first, then what has to be known before they are believed, then the
+paired difference and everything else.
 """
 
 import textwrap
@@ -8,14 +9,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trading_pipeline.adapters.reports.verdicts import (
+    PREAMBLE,
+    Summary,
+    luck_sentences,
+    spoken_verdicts,
+    trials_sentence,
+)
 from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
+from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.evaluation.verdict import titled
 
-Summary = Mapping[str, Any]  # the content of report.json
 Numbers = Mapping[str, float | None]  # {value, low, high}
 
 WIDTH = 96  # columns of the terminal text
 _MOST_TERMS = 5  # that a sentence names
+
+_BOUND = {"volatility_target": "the target itself", "none": "nothing"}  # other rules by name
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -43,12 +53,17 @@ def between(metric: str, numbers: Numbers, sign: str = "-") -> str:
 
 
 def period(summary: Summary) -> str:
-    """'2006-01-03 to 2013-03-01, 1,801 days out of sample, after costs'."""
+    """'2006-01-03 to 2013-03-01, 1,801 days out of sample, after costs'; and if made up, so."""
     span = summary["period"]
-    return (
-        f"{span['start'][:10]} to {span['end'][:10]}, {span['days']:,} days out of sample, "
-        "after costs"
-    )
+    made_up = "; synthetic: the edge was planted" if summary["synthetic"] else ""
+    days = f"{span['days']:,} days {basis(summary)}{made_up}"
+    return f"{span['start'][:10]} to {span['end'][:10]}, {days}"
+
+
+def basis(summary: Summary) -> str:
+    """'out of sample, after costs', unless nobody knows."""
+    known = "of foreign predictions" if summary["origin"] == FOREIGN else "out of sample"
+    return f"{known}, after costs"
 
 
 def paired_sentence(summary: Summary) -> str:
@@ -71,8 +86,8 @@ def percentile_sentence(summary: Summary) -> str:
         return "No random portfolios were drawn to compare with."
     rank = ordinal(round(100 * share))
     return (
-        f"{rank} percentile by Sharpe ratio among {random['portfolios']:,} random monthly "
-        "portfolios on the same bars."
+        f"{rank} percentile by Sharpe ratio among {random['portfolios']:,} portfolios of random "
+        "scores, sized and limited as the strategy is, on the same bars."
     )
 
 
@@ -80,29 +95,6 @@ def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 11th."""
     suffix = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
-
-
-def edge_sentence(summary: Summary) -> str:
-    """'The edge is not proven.' or 'The edge is proven.'"""
-    return f"The edge is {summary['verdict']['edge']}."
-
-
-def waiting_sentence(summary: Summary) -> str:
-    """How much longer a history would have to be; empty when that is not the obstacle."""
-    days = summary["verdict"]["needs_days"]
-    if days is None:
-        return ""
-    years = days / summary["bootstrap"]["days_per_year"]
-    span = f"{days:,} more days" + (f" (about {years:.0f} years)" if years >= 2 else "")
-    return f"Needs {span}, were everything to stay as measured."
-
-
-def trials_sentence(summary: Summary) -> str:
-    """How many configurations were tried before this one was believed."""
-    trials = summary["trials"]
-    if trials is None:
-        return "Trials unknown: no ledger was there to count them."
-    return f"Trials so far: {trials:,}."
 
 
 def rules_sentence(summary: Summary) -> str:
@@ -118,6 +110,67 @@ def rules_sentence(summary: Summary) -> str:
         for row in moved
     )
     return f"Rules that moved the Sharpe ratio by more than chance explains: {', '.join(found)}."
+
+
+def exposure_sentence(summary: Summary) -> str:
+    """What the volatility target came to, and what bound; empty where that is not known."""
+    found = summary["exposure"]
+    if found["bound"] is None:
+        return ""
+    realised = written("annual_volatility", found["realised"]["value"])
+    target = "no target"
+    if found["target"] is not None:
+        target = f"a target of {written('annual_volatility', found['target'])}"
+    shares = sorted(found["bound"].items(), key=lambda item: -item[1])
+    bound = ", ".join(f"{_BOUND.get(k, rule_name(k))} {v:.0%}" for k, v in shares if v >= 0.005)
+    return (
+        f"The volatility came to {realised} a year, for {target}. What bound, of the decisions: "
+        f"{bound.replace('%', ' %')}."
+    )
+
+
+def costs_sentence(summary: Summary) -> str:
+    """Up to how many times the costs of trading it pays; empty where that was not simulated."""
+    if "break_even" not in summary["costs"]:
+        return ""
+    even = summary["costs"]["break_even"]
+    name = titled(summary["benchmark"])
+    most = f"{even['tested_to']:g} times its costs of trading"
+
+    def until(what: str, multiple: float | None) -> str:
+        if multiple is None:
+            return f"still {what} at {most}"
+        if multiple == 0:
+            return f"not {what} even without costs"
+        return f"{what} up to {multiple:.1f} times its costs of trading"
+
+    ahead = until(f"above that of {name}", even["sharpe_difference"])
+    paid = until("above 0", even["annual_return"])
+    return f"The strategy's Sharpe ratio is {ahead}; its return is {paid}."
+
+
+def capacity_sentence(summary: Summary) -> str:
+    """How much capital it can carry; empty where that was not simulated."""
+    found = summary["capacity"]
+    if found is None:
+        return ""
+    rows = found["capitals"]
+    earned = min(rows[0][name]["value"] or 0.0 for name in ("sharpe", "annual_return"))
+    if earned <= 0:
+        return "It earns nothing that more capital could take away."
+    if found["half_at"] is None:
+        said = f"More than half of what it earns is left with {rounded_money(rows[-1]['capital'])}"
+    else:
+        said = f"Half of what it earns is gone with a capital of {rounded_money(found['half_at'])}"
+    if found["cut_from"] is not None:
+        cut = rounded_money(found["cut_from"])
+        said += f"; the volume of the bars cuts one order in twenty from {cut} on"
+    return f"{said}."
+
+
+def rounded_money(amount: float) -> str:
+    """An amount to two digits: '1,500,000'."""
+    return f"{float(f'{amount:.1e}'):,.0f}"
 
 
 def heading(name: str) -> str:
@@ -179,25 +232,39 @@ def head_sentences(summary: Summary) -> list[str]:
 def summary_text(summary: Summary) -> str:
     """The report in a terminal's words: plain text, lines of at most 96 columns."""
     paired = summary["paired"][summary["benchmark"]]
-    reasons = [*summary["verdict"]["reasons"], waiting_sentence(summary)]
     lines = [
         f"{summary['market']}: {period(summary)}",
+        "",
+        *_verdict_lines(summary),
+        *(["", "Before believing any number"] if summary["warnings"] else []),
+        *(line for text in summary["warnings"] for line in _wrapped(text, "  ! ")),
         "",
         f"Against {titled(summary['benchmark'])}, paired day by day (95 % intervals)",
         *(_difference(name, paired[f"{name}_difference"]) for name in PAIRED),
         *_wrapped(paired_sentence(summary), "  "),
         "",
-        edge_sentence(summary),
-        *(line for reason in reasons if reason for line in _wrapped(reason, "  - ")),
-        *_wrapped(f"The network: {summary['verdict']['network']}.", ""),
-        *(line for text in choice_lines(summary) for line in _wrapped(text, "  - ")),
-        "",
         *_wrapped(percentile_sentence(summary), ""),
         *_wrapped(rules_sentence(summary), ""),
+        *_wrapped(exposure_sentence(summary), ""),
+        *_wrapped(costs_sentence(summary), ""),
+        *_wrapped(capacity_sentence(summary), ""),
         *_wrapped(trials_sentence(summary), ""),
-        *(line for text in summary["warnings"] for line in _wrapped(f"Warning: {text}", "")),
+        *(line for text in luck_sentences(summary) for line in _wrapped(text, "")),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _verdict_lines(summary: Summary) -> list[str]:
+    """Each question with its answer and the reasons for it."""
+    lines = []
+    for number, each in enumerate(spoken_verdicts(summary), 1):
+        lines += [
+            *_wrapped(f"{each.title}: {each.answer.upper()}", f"{number}. "),
+            *_wrapped(each.question, "   "),
+            *(line for text in each.reasons for line in _wrapped(text, "   - ")),
+        ]
+    chosen = (line for text in choice_lines(summary) for line in _wrapped(text, "   - "))
+    return [*lines, *chosen, *_wrapped(PREAMBLE, "")]
 
 
 def _difference(metric: str, numbers: Numbers) -> str:

@@ -30,7 +30,7 @@ from trading_pipeline.adapters.sources.alpaca_api import AlpacaApi, Asset
 from trading_pipeline.adapters.sources.alpaca_bars import NEW_YORK, empty_rows, regular_bars
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.sources.source import listings_of, refuse_unknown
-from trading_pipeline.adapters.sources.venue_clock import VenueClock
+from trading_pipeline.adapters.sources.venue_clock import OLD, VenueClock
 from trading_pipeline.core.market.calendar import TradingCalendar, trading_calendar
 from trading_pipeline.errors import SourceError
 
@@ -50,7 +50,7 @@ _MADE_FROM = {
 _DAWN = pd.Timestamp("2000-01-01", tz="UTC")
 _RECENT_SIP = timedelta(minutes=15)
 _BY_MIDNIGHT = ("1Day", "1Month")
-_OLD = 3600.0  # seconds: lists of symbols and corporate actions are asked for again
+_OLD_LIST = 3600.0  # seconds: lists of symbols and corporate actions are asked for again
 _DAY = pd.Timedelta(days=1)
 
 Answer = TypeVar("Answer")
@@ -103,9 +103,9 @@ class AlpacaSource:
     def __reduce__(self) -> Never:
         raise TypeError("Alpaca's keys are not written anywhere; make the source where it is used")
 
-    def clock(self) -> pd.Timestamp:
+    def clock(self, age: float = OLD) -> pd.Timestamp:
         """See `LiveSource.clock`."""
-        return self._clock()
+        return self._clock(age)
 
     def identity(self) -> dict[str, str]:
         """Bars of another feed or timeframe are never mixed with these."""
@@ -256,7 +256,7 @@ class AlpacaSource:
     def _once_an_hour(self, question: object, ask: Callable[[], Answer]) -> Answer:
         """The answer, kept for as long as a download takes and not much longer."""
         known = self._kept.get(question)
-        if known is None or self._patience.clock() - known[0] > _OLD:
+        if known is None or self._patience.clock() - known[0] > _OLD_LIST:
             known = self._kept[question] = self._patience.clock(), ask()
         answer: Answer = known[1]
         return answer

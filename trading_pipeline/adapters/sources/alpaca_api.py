@@ -120,7 +120,7 @@ class AlpacaApi:
         """
         try:
             answer = self._get("trading", "/clock", {})
-        except _NotFound:
+        except NotFound:
             return self._sessions["trading"].date
         text = answer.get("timestamp") if isinstance(answer, dict) else None
         stamp = pd.to_datetime(text if isinstance(text, str) else None, errors="coerce")
@@ -228,7 +228,7 @@ class AlpacaApi:
             )
 
 
-class _NotFound(SourceError):
+class NotFound(SourceError):
     """There is nothing at this address."""
 
 
@@ -272,7 +272,7 @@ def _refused(client: str, status: int | None, text: str, asked: str) -> SourceEr
             f"{VENUE} refused the keys of {KEY_NAMES} (HTTP {status}): "
             "make new ones at https://app.alpaca.markets, and set both"
         )
-    return _NotFound(said) if status == 404 else SourceError(said)
+    return NotFound(said) if status == 404 else SourceError(said)
 
 
 def _strange(path: str, answer: object, fields: dict[str, Any]) -> SourceError:

@@ -10,7 +10,7 @@ Pages are read with suspicion. What may be wrong with one, and what is done:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ import pandas as pd
 from trading_pipeline.adapters.sources.ccxt_client import DAY, CcxtClient, Row
 from trading_pipeline.adapters.sources.retry import Patience
 from trading_pipeline.adapters.sources.source import listings_of, refuse_unknown
+from trading_pipeline.adapters.sources.venue_clock import OLD
 from trading_pipeline.core.market.bars import in_order, typed_bars
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import SourceError
@@ -39,6 +40,7 @@ class CcxtSource:
 
     live: ClassVar[bool] = True
     at_once: int = 1
+    delay: timedelta = timedelta(0)
 
     def __init__(
         self,
@@ -69,9 +71,9 @@ class CcxtSource:
         """Exchange and timeframe."""
         return {"source": self._client.exchange, "timeframe": self._client.timeframe}
 
-    def clock(self) -> pd.Timestamp:
+    def clock(self, age: float = OLD) -> pd.Timestamp:
         """See `LiveSource.clock`."""
-        return self._client.clock()
+        return self._client.clock(age)
 
     def symbols(self) -> list[str]:
         """All spot pairs that it lists, with those of the past that it still knows."""

@@ -30,7 +30,7 @@ class SourceFactory:
     secret: SecretStr | None = None
 
     def open(self, source: str, timeframe: str) -> BarSource:
-        """The source of that name: sample, parquet, alpaca, or a spot exchange of ccxt.
+        """The source of that name: sample, synthetic, parquet, alpaca, or an exchange of ccxt.
 
         Raises:
             SettingsError: there is no such exchange, or it has no bars of this timeframe.
@@ -40,6 +40,10 @@ class SourceFactory:
                 from trading_pipeline.adapters.sources.sample import SampleSource
 
                 return SampleSource()
+            case "synthetic":
+                from trading_pipeline.adapters.sources.synthetic import SyntheticSource
+
+                return SyntheticSource()
             case "parquet":
                 from trading_pipeline.adapters.sources.parquet import ParquetSource
 

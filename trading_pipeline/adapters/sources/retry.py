@@ -34,9 +34,9 @@ from trading_pipeline.errors import SourceUnavailable, VenueDown
 
 _LOG = logging.getLogger(__name__)
 # Asked too often: all threads must hold. 418 is Binance's ban of those who ignored a 429.
-_TOO_MANY = frozenset({418, 429})
+TOO_MANY = frozenset({418, 429})
 # Fails now, may work in a moment: the server, or Cloudflare in front of it (520 to 524).
-_FAILING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+FAILING = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _BROKEN = (ConnectionError, Timeout, ChunkedEncodingError, ContentDecodingError)
 _SHOWN = 120
 
@@ -235,8 +235,8 @@ class PatientSession(requests.Session):
 def _setback_of(answer: requests.Response) -> _Setback | None:
     """What is wrong with an answer; None if it may be handed to the client."""
     status = answer.status_code
-    if status in _TOO_MANY or status in _FAILING:
-        pause, too_many = _retry_after(answer), status in _TOO_MANY
+    if status in TOO_MANY or status in FAILING:
+        pause, too_many = retry_after(answer), status in TOO_MANY
         return _Setback(f"answered HTTP {status} ({answer.reason})", pause, too_many)
     if not answer.ok:
         return None
@@ -267,7 +267,7 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _retry_after(answer: requests.Response) -> float:
+def retry_after(answer: requests.Response) -> float:
     """Seconds that a Retry-After header asks for (a number or a date); 0 without one."""
     header = answer.headers.get("Retry-After", "")
     try:

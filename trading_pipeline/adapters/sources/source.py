@@ -1,12 +1,13 @@
 """Where bars come from: the protocols that every source, real or fake, fulfils."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import ClassVar, Protocol
 
 import pandas as pd
 
+from trading_pipeline.adapters.sources.venue_clock import OLD
 from trading_pipeline.core.market.calendar import in_utc, on_rest_days
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import SourceError, UnknownSymbol
@@ -78,13 +79,15 @@ class LocalSource(BarSource, Protocol):
 class LiveSource(BarSource, Protocol):
     """A venue over the network. May be asked for different symbols by several threads at once.
 
-    `at_once`: symbols that it answers in one request.
+    `at_once`: symbols that it answers in one request. `delay`: how long after its close a bar is
+    told.
     """
 
     at_once: int
+    delay: timedelta
 
-    def clock(self) -> pd.Timestamp:
-        """What time it is at the venue, UTC, and never later; told at most a minute ago.
+    def clock(self, age: float = OLD) -> pd.Timestamp:
+        """What time it is at the venue, UTC, and never later; told at most `age` seconds ago.
 
         Raises:
             SourceError: it could not answer.

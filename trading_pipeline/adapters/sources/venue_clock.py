@@ -15,22 +15,26 @@ import pandas as pd
 from trading_pipeline.core.market.calendar import in_utc
 from trading_pipeline.errors import SourceError
 
-_OLD = 60.0  # seconds: what it told is asked again
+OLD = 60.0  # seconds: what it told is asked again
 _YEARS = (2010, 2100)  # a clock that says another one is broken, or in another unit
 
 
 class VenueClock:
-    """The venue's time as it last told it, at most a minute ago; threads may share it."""
+    """The venue's time as it last told it; threads may share it."""
 
     def __init__(self, venue: str, ask: Callable[[], datetime], clock: Callable[[], float]) -> None:
         """`ask`: the venue's time; `clock`: seconds that pass here, from any beginning."""
         self._venue, self._ask, self._clock, self._lock = venue, ask, clock, Lock()
         self._told: tuple[float, pd.Timestamp] | None = None
 
-    def __call__(self) -> pd.Timestamp:
-        """UTC; raises what `ask` does, and SourceError if it cannot be that time."""
+    def __call__(self, age: float = OLD) -> pd.Timestamp:
+        """UTC, told at most `age` seconds ago.
+
+        Raises:
+            SourceError: it cannot be that time; or what `ask` raises.
+        """
         with self._lock:
-            if self._told is None or self._clock() - self._told[0] > _OLD:
+            if self._told is None or self._clock() - self._told[0] >= age:
                 told = self._ask()
                 if not _YEARS[0] <= told.year < _YEARS[1]:
                     raise SourceError(f"{self._venue} clock: says that it is the year {told.year}")

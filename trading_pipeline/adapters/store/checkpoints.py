@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 from trading_pipeline.adapters.code_version import code_version
+from trading_pipeline.adapters.machine import processor
 from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
 from trading_pipeline.errors import CheckpointError
 
@@ -31,21 +33,48 @@ class CheckpointStore:
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.pt"
 
-    def write(self, name: str, checkpoint: dict[str, Any]) -> str:
-        """Replace the checkpoint of that name in one step; return its SHA-256."""
+    def write(self, name: str, checkpoint: dict[str, Any], trained_on: str = "cpu") -> str:
+        """Replace the checkpoint of that name in one step; return its SHA-256.
+
+        Args:
+            trained_on: the device, "cpu", "cuda", "cuda:1", ...
+        """
         import torch
 
-        path = self.path(name)
         made_by = {
             "format": FORMAT,
             "code_version": code_version(),
             "torch": str(torch.__version__),
+            "processor": processor(trained_on),
         }
-        save({**made_by, **checkpoint}, path)
-        digest = _sha256(path)
-        replace_file(_digest_path(path), lambda draft: draft.write_text(digest + "\n"))
+        digest = self._replace(name, lambda draft: _save({**made_by, **checkpoint}, draft))
         remove_file(self._unfinished(name))
         return digest
+
+    def copy(self, name: str, source: Path) -> str:
+        """Replace the checkpoint of that name by a copy of a file, in one step; its SHA-256."""
+        return self._replace(name, lambda draft: copyfile(source, draft))
+
+    def remove(self, name: str) -> None:
+        """Remove the checkpoint of that name, if there is one."""
+        remove_file(self.path(name))
+        remove_file(_digest_path(self.path(name)))
+
+    def _replace(self, name: str, write: Callable[[Path], object]) -> str:
+        """Swap file and digest as one: while the file is swapped, beside it are the digests of
+        both, so that whoever reads, also after a kill, finds one of two whole checkpoints."""
+        path, digests = self.path(name), list[str]()
+
+        def announced(draft: Path) -> None:
+            write(draft)
+            digests.append(_sha256(draft))
+            if path.exists() and (before := _sha256(path)) in _digests_beside(path):
+                digests.append(before)
+            text = "".join(f"{digest}\n" for digest in digests)
+            replace_file(_digest_path(path), lambda beside: beside.write_text(text))
+
+        replace_file(path, announced)
+        return digests[0]
 
     def read(self, name: str) -> dict[str, Any]:
         """The checkpoint of that name.
@@ -77,16 +106,15 @@ class CheckpointStore:
         path = self.path(name)
         if not path.exists():
             raise CheckpointError(f"{path} does not exist; {_AGAIN}")
-        beside = _digest_path(path)
         try:
-            digest = _sha256(path)
-            said = beside.read_text(errors="replace").strip() if beside.exists() else ""
+            digest, said = _sha256(path), _digests_beside(path)
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read ({error})") from error
-        if said != digest:
+        if digest not in said:
             raise CheckpointError(
                 f"{path} is not the file that was written (its SHA-256 is {digest[:12]}..., "
-                f"{beside.name} says {said[:12] + '...' if said else 'nothing'}); {_AGAIN}"
+                f"{_digest_path(path).name} says {said[0][:12] + '...' if said else 'nothing'}); "
+                f"{_AGAIN}"
             )
         return digest
 
@@ -148,16 +176,18 @@ def save(content: Any, path: Path) -> None:
     """Replace a file of torch's in one step.
 
     Raises:
-        StoreError: it cannot be written. Given a path, torch would say of a full disk something
-            about a position in a file; given an open file, it passes on what the system says.
+        StoreError: it cannot be written.
     """
+    replace_file(path, lambda draft: _save(content, draft))
+
+
+def _save(content: Any, path: Path) -> None:
+    """Given a path, torch would say of a full disk something about a position in a file; given an
+    open file, it passes on what the system says."""
     import torch
 
-    def write(draft: Path) -> None:
-        with draft.open("wb") as file:
-            torch.save(content, file)
-
-    replace_file(path, write)
+    with path.open("wb") as file:
+        torch.save(content, file)
 
 
 def load(file: Path | BytesIO) -> Any:
@@ -180,6 +210,12 @@ def _digest_of(content: bytes) -> bytes:
 
 def _digest_path(path: Path) -> Path:
     return path.with_suffix(".pt.sha256")
+
+
+def _digests_beside(path: Path) -> list[str]:
+    """The SHA-256 of a checkpoint and, since it was last replaced, of the one before it."""
+    beside = _digest_path(path)
+    return beside.read_text(errors="replace").split() if beside.exists() else []
 
 
 def _sha256(path: Path) -> str:

@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from trading_pipeline.errors import LedgerError
+from trading_pipeline.errors import BrokenChain, LedgerError, Overtaken
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
 GENESIS = "0" * 64  # what the first event of a stream has as the hash before it
+
+_SCALARS = frozenset({float, int, str, bool, type(None)})  # which have no keys
 
 Payload = Mapping[str, Any]  # plain JSON: text keys; text, numbers, true, false, null, lists, maps
 
@@ -53,14 +55,18 @@ class Ledger:
     has to be alone on a stream, as a trading session has, gives `after`, the `seq` of the last
     event it knows: if anybody else has written since, it is refused.
 
+    Args:
+        patience: whole seconds, from 1, that a writer waits for its turn and for a server's answer.
+
     Raises:
-        LedgerError: the database cannot be opened, or holds something else.
+        LedgerError: the database cannot be opened, holds something else, or was migrated by a newer
+            version of this package.
     """
 
-    def __init__(self, place: Path | str) -> None:
+    def __init__(self, place: Path | str, patience: int = 30) -> None:
         from trading_pipeline.adapters.store.event_table import EventTable
 
-        self._table = EventTable(place)
+        self._table = EventTable(place, patience)
 
     def __enter__(self) -> Self:
         return self
@@ -81,9 +87,11 @@ class Ledger:
         recorded_at: datetime,
         *,
         after: int | None = None,
+        alive: datetime | None = None,
     ) -> Event:
         """Add one event to the end of a stream; see `append_many`."""
-        return self.append_many(stream, [Entry(kind, at, payload)], recorded_at, after=after)[0]
+        entries = [Entry(kind, at, payload)]
+        return self.append_many(stream, entries, recorded_at, after=after, alive=alive)[0]
 
     def append_many(
         self,
@@ -92,6 +100,7 @@ class Ledger:
         recorded_at: datetime,
         *,
         after: int | None = None,
+        alive: datetime | None = None,
     ) -> list[Event]:
         """Add events to the end of a stream, all of them or none.
 
@@ -101,24 +110,29 @@ class Ledger:
             recorded_at: the wall clock's now; aware.
             after: `seq` of the last event the writer knows (0: of an empty stream), if it must be
                 the only writer.
+            alive: with `after`, that event's last beat that the writer knows, or its own instant.
 
         Returns:
             The events as `read` gives them.
 
         Raises:
-            LedgerError: another writer was faster, a payload is not plain JSON or holds NaN or
-                infinity, an instant has no time zone, or the database fails.
+            Overtaken: another writer was faster.
+            LedgerError: a payload is not plain JSON or holds NaN or infinity, an instant has no
+                time zone, or the database fails. If it fails in the moment of the commit, all of
+                it may be kept nevertheless: read the stream before writing it again.
         """
-        texts = [(kind, _instant(at), canonical_json(payload)) for kind, at, payload in entries]
+        texts = [
+            (_name(kind), _instant(at), canonical_json(payload)) for kind, at, payload in entries
+        ]
         recorded = _instant(recorded_at)
         with self._table.writing() as connection:
-            head = self._table.newest(stream, connection=connection)
+            head = self._table.newest(_name(stream), connection=connection)
             seq, prev_hash = (head.seq, head.hash) if head else (0, GENESIS)
-            if after is not None and seq != after:
-                raise LedgerError(
-                    f"{stream}: another writer is at event {seq}, this one knows up to {after}; "
-                    "only one session may trade: stop the other, or start this one again"
-                )
+            _check_alone(stream, seq, after)
+            if alive is not None and head is not None:
+                beat = self._table.beat_of(stream, seq, connection) or head.at
+                if beat != _instant(alive):
+                    raise Overtaken(f"{stream}: whoever wrote event {seq} is alive, at {beat}")
             rows = []
             for kind, at, payload in texts:
                 seq += 1
@@ -129,6 +143,30 @@ class Ledger:
                 self._table.insert(connection, rows)
         return [_event(**row) for row in rows]
 
+    def beat(self, stream: str, at: datetime, *, after: int) -> None:
+        """Note that whoever wrote the newest event of a stream is alive, over the note before.
+
+        A sign of life every minute would be half a million events a year, of which only the newest
+        is ever asked for; so it is no event, and no hash covers it.
+
+        Args:
+            after: `seq` of that event.
+
+        Raises:
+            Overtaken: there is a newer event.
+            LedgerError: the instant has no time zone, or the database fails.
+        """
+        text = _instant(at)
+        with self._table.writing() as connection:
+            head = self._table.newest(_name(stream), connection=connection)
+            _check_alone(stream, head.seq if head else 0, after)
+            self._table.beat(connection, stream, after, text)
+
+    def beat_of(self, event: Event) -> datetime | None:
+        """The last sign of life of whoever wrote an event; None: none since."""
+        at = self._table.beat_of(event.stream, event.seq)
+        return datetime.fromisoformat(at) if at else None
+
     def read(self, stream: str, after: int | None = None, kind: str | None = None) -> list[Event]:
         """Events of a stream with `seq` above `after`, of one kind or of all, oldest first."""
         return [_event(**row._mapping) for row in self._table.rows(stream, after, kind)]
@@ -138,16 +176,25 @@ class Ledger:
         row = self._table.newest(stream, kind)
         return _event(**row._mapping) if row else None
 
+    def first(self, stream: str) -> Event | None:
+        """The oldest event of a stream; None if there is none."""
+        row = self._table.oldest(stream)
+        return _event(**row._mapping) if row else None
+
+    def streams(self) -> list[str]:
+        """Names of all streams, in order."""
+        return self._table.streams()
+
     def verify(self, stream: str) -> int:
         """Walk a stream's whole chain; return how many events it has.
 
         Raises:
-            LedgerError: names the first event that is missing, was changed or was put in between.
+            BrokenChain: names the first event that is missing, was changed or was put in between.
         """
         prev_hash, rows = GENESIS, self._table.rows(stream)
         for seq, row in enumerate(rows, start=1):
             if complaint := _break(row, seq, prev_hash):
-                raise LedgerError(f"{stream}: event {seq} {complaint}; trust nothing from it on")
+                raise BrokenChain(f"{stream}: event {seq} {complaint}; trust nothing from it on")
             prev_hash = row.hash
         return len(rows)
 
@@ -184,8 +231,24 @@ def canonical_json(payload: Payload) -> str:
 
 def _has_text_keys(value: object) -> bool:
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _has_text_keys(value[key]) for key in value)
-    return not isinstance(value, list | tuple) or all(map(_has_text_keys, value))
+        return all(isinstance(key, str) for key in value) and _has_text_keys([*value.values()])
+    if not isinstance(value, list | tuple):
+        return True
+    return all(type(each) in _SCALARS or _has_text_keys(each) for each in value)
+
+
+def _check_alone(stream: str, seq: int, after: int | None) -> None:
+    if after is not None and seq != after:
+        raise Overtaken(
+            f"{stream}: another writer is at event {seq}, this one knows up to {after}; "
+            "only one session may trade: stop the other, or start this one again"
+        )
+
+
+def _name(name: str) -> str:
+    if not name.isprintable():  # a NUL, half a surrogate pair: what not every database takes
+        raise LedgerError(f"{name!r} cannot name a stream or a kind: it has unprintable characters")
+    return name
 
 
 def _instant(at: datetime) -> str:
@@ -209,7 +272,7 @@ def _event(**row: Any) -> Event:
 def _break(row: "Row[Any]", seq: int, prev_hash: str) -> str | None:
     link = _Link._make(row[:-1])
     if link.seq != seq:
-        return "is missing"
+        return f"is missing (a gap: the next one is {link.seq})"
     if link.prev_hash != prev_hash:
-        return "does not follow the one before it"
-    return None if link.hash() == row.hash else "was changed"
+        return "does not follow the one before it (another order, or one put in between)"
+    return None if link.hash() == row.hash else "was changed (its hash is not that of its content)"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.core.market.bars import KEY
+from trading_pipeline.core.model.config import SCORE_OF_SEED
 from trading_pipeline.errors import StoreError
 
 COLUMNS = (
@@ -35,11 +36,12 @@ class PredictionStore:
         self.folder = folder
 
     def write(self, fold: str, predictions: pd.DataFrame, fingerprint: str) -> None:
-        """Replace a fold's predictions; columns as in `COLUMNS`."""
+        """Replace a fold's predictions; columns as in `COLUMNS`, and the scores of each seed."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.Table.from_pandas(predictions[list(COLUMNS)], preserve_index=False)
+        kept = [*COLUMNS, *(name for name in predictions if str(name).startswith(SCORE_OF_SEED))]
+        table = pa.Table.from_pandas(predictions[kept], preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _FINGERPRINT: fingerprint.encode()}
         table = table.replace_schema_metadata(metadata)
         replace_file(self.folder / f"{fold}.parquet", lambda draft: pq.write_table(table, draft))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel, volatility
 from trading_pipeline.core.market.trailing import hold_over_gaps
@@ -30,10 +31,15 @@ class Span(NamedTuple):
 Baseline = Callable[[Panel, np.ndarray, Span], np.ndarray]
 
 
-def month_starts(panel: Panel, start: int, stop: int) -> np.ndarray:
-    """(M,) rows in [start, stop): `start`, and the first bar of every month after it."""
-    month = periods_of(panel.timestamps)[start:stop, 2]
-    return start + np.flatnonzero(np.diff(month, prepend=-1))
+def month_starts(timestamps: pd.DatetimeIndex) -> np.ndarray:
+    """(M,) positions of the first bar of all, and of the first of every month after it."""
+    return np.flatnonzero(np.diff(periods_of(timestamps)[:, 2], prepend=-1))
+
+
+def _asked_at(panel: Panel, span: Span) -> list[int]:
+    """Rows of the span at which monthly baselines ask."""
+    starts = span.start + month_starts(panel.timestamps[span.start : span.stop])
+    return [int(t) for t in starts]
 
 
 def cash(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
@@ -87,7 +93,7 @@ def buy_and_hold(panel: Panel, eligible: np.ndarray, span: Span) -> np.ndarray:
     price = np.nan_to_num(hold_over_gaps(panel.adjusted_close))
     weights = np.full(panel.close.shape, np.nan)
     units, paid = np.zeros(len(panel.symbols)), False  # units of adjusted price
-    monthly = set(month_starts(panel, span.start, span.stop).tolist())
+    monthly = set(_asked_at(panel, span))
     for t in range(span.start, span.stop):
         new = eligible[t] & (units == 0)
         paid |= bool((panel.dividend[t] * units).any())
@@ -108,15 +114,21 @@ RULE_BASELINES: dict[str, Baseline] = {
     "reversal": reversal,
     "trend": trend,
 }
-MANAGED = ("buy_and_hold", "equal_weight")  # also under the volatility target and risk rules
-BASELINE_NAMES = (*RULE_BASELINES, *(f"{name}_managed" for name in MANAGED))
+BENCHMARK = "buy_and_hold"  # that reports lead with
+# Equal weight once more, scaled to the profile's volatility target and guarded by no other rule.
+# `equal_weight_managed` is at the same target, and under drawdown control, loss limits, the
+# breaker and stops as well: what lies between the two is what those rules cost or save.
+AT_TARGET_VOLATILITY = "equal_weight_at_target_volatility"
+# Under the volatility target and all risk rules of the strategy; cash is cash under any rule.
+MANAGED = {name: f"{name}_managed" for name in RULE_BASELINES if name != "cash"}
+BASELINE_NAMES = (*RULE_BASELINES, AT_TARGET_VOLATILITY, *MANAGED.values())
 
 
 def _monthly(panel: Panel, span: Span, choose: Callable[[int], np.ndarray]) -> np.ndarray:
     """Weights (T, N) that `choose` gives for each monthly row, NaN between them."""
     weights = np.full(panel.close.shape, np.nan)
-    for t in month_starts(panel, span.start, span.stop):
-        weights[t] = choose(int(t))
+    for t in _asked_at(panel, span):
+        weights[t] = choose(t)
     return weights
 
 

@@ -6,7 +6,12 @@ from typing import Any, Self, cast
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.baselines import MANAGED, RULE_BASELINES, Span
+from trading_pipeline.core.backtest.baselines import (
+    AT_TARGET_VOLATILITY,
+    MANAGED,
+    RULE_BASELINES,
+    Span,
+)
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.simulate import simulate
 from trading_pipeline.core.market.market import Market
@@ -15,6 +20,7 @@ from trading_pipeline.core.trading.benchmark import benchmark_weights
 from trading_pipeline.core.trading.groups import groups_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, prepare
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
+from trading_pipeline.core.trading.rules import without_guards
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 
@@ -56,6 +62,30 @@ class Basis:
             panel=panel, start=start, stop=stop, prepared=prepared, inputs=inputs, evidence=evidence
         )
 
+    @classmethod
+    def of_predictions(
+        cls, panel: Panel, predictions: pd.DataFrame, eligible: np.ndarray, market: Market
+    ) -> Self:
+        """The basis of a predictions table: scores, how long they last, and their volatility.
+
+        Raises:
+            TradingError: no prediction is of a bar of the panel.
+        """
+        score, lasting, forecast = grids_of(panel, predictions)
+        return cls.of(panel, score, eligible, market, lasting, forecast)
+
+    def of_others(self, predictions: pd.DataFrame, market: Market) -> Self:
+        """Other predictions on the same rows, with evidence of their own; the bars are shared.
+
+        Raises:
+            TradingError: no prediction is of a bar of the panel.
+        """
+        grids = grids_of(self.panel, predictions)
+        scored_rows(grids[0], len(grids[0]))  # refused where there are none
+        shared = self.eligible, self.groups, market
+        inputs, evidence = inputs_of(self.panel, self.prepared, *grids, *shared)
+        return replace(self, inputs=inputs, evidence=evidence)
+
     @property
     def score(self) -> np.ndarray:
         """(T, N) in units of the volatility sized by; NaN where nothing was predicted."""
@@ -90,18 +120,24 @@ class Basis:
         )
 
     def trade_baselines(self, terms: Terms) -> dict[str, BacktestResult]:
-        """Every rule baseline with no more than its costs, and some under the profile as well.
+        """Every rule baseline: with no more than its costs, and managed as the strategy is.
 
-        None of them knows what a network forecasts.
+        Managed means the profile's volatility target, caps and risk rules, on the weights that the
+        baseline last asked for. Whatever the strategy's mandate, they hold the market and go long:
+        those of a neutral strategy are the ones that a long-only strategy of the profile has. None
+        of them knows what a network forecasts.
         """
         span = Span(self.start, self.stop, terms.bars_per_year)
-        weights = {
+        bare = replace(self, inputs=replace(self.inputs, score=None, forecast=None))
+        paths = {
             name: rule(self.panel, self.eligible, span) for name, rule in RULE_BASELINES.items()
         }
-        plain = replace(terms, profile=None)
-        bare = replace(self, inputs=replace(self.inputs, score=None, forecast=None))
-        return {name: bare.trade(plain, weights=path) for name, path in weights.items()} | {
-            f"{name}_managed": bare.trade(terms, weights=weights[name]) for name in MANAGED
+        plain, managed = replace(terms, profile=None), replace(terms, mandate="long_only")
+        target = replace(managed, profile=terms.profile and without_guards(terms.profile))
+        return {
+            **{name: bare.trade(plain, weights=path) for name, path in paths.items()},
+            AT_TARGET_VOLATILITY: bare.trade(target, weights=paths["equal_weight"]),
+            **{title: bare.trade(managed, weights=paths[name]) for name, title in MANAGED.items()},
         }
 
 
@@ -120,11 +156,26 @@ def inputs_of(
     A forecast volatility sizes in place of σ; where it is σ, none was forecast. Impact and stops
     are in σ always.
     """
-    sigma = prepared.volatility
+    inputs = scored_inputs(panel, prepared, score, half_life, volatility, eligible, groups, market)
+    evidence = kelly_evidence(panel, prepared, inputs, Terms.of(market, capital=1.0))
+    return replace(inputs, kelly=evidence.share), evidence
+
+
+def scored_inputs(
+    panel: Panel,
+    prepared: Prepared,
+    score: np.ndarray,
+    half_life: np.ndarray | None,
+    volatility: np.ndarray | None,
+    eligible: np.ndarray,
+    groups: np.ndarray,
+    market: Market,
+) -> Inputs:
+    """As `inputs_of`, without the evidence."""
     if volatility is not None:
-        volatility = forecast_of(volatility, sigma)
-        score = in_units_of(volatility, score, sigma)
-    inputs = Inputs(
+        volatility = forecast_of(volatility, prepared.volatility)
+        score = in_units_of(volatility, score, prepared.volatility)
+    return Inputs(
         score=score,
         half_life=half_life,
         forecast=volatility,
@@ -132,8 +183,6 @@ def inputs_of(
         eligible=eligible,
         groups=groups,
     )
-    evidence = kelly_evidence(panel, prepared, inputs, Terms.of(market, capital=1.0))
-    return replace(inputs, kelly=evidence.share), evidence
 
 
 def forecast_of(volatility: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -179,6 +228,12 @@ def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
         row[t[t >= 0]] = predictions["half_life"].to_numpy(float)[t >= 0]
     return row
+
+
+def grids_of(panel: Panel, predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a predictions table says on a panel: `score_grid`, `half_lives`, `volatilities`."""
+    table = panel, predictions
+    return score_grid(*table), half_lives(*table), volatilities(*table)
 
 
 def score_grid(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:

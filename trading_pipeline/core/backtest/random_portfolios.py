@@ -1,61 +1,89 @@
-"""Random portfolios: how well one does on these bars by luck alone."""
+"""Random portfolios: how well one does on these bars by luck alone.
+
+Each follows random scores through the strategy's own sizing, limits and costs. The scores persist,
+for a book that is redrawn every month pays a turnover that nobody has, and beside it whoever trades
+little looks skilled.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 
-from trading_pipeline.core.backtest.baselines import month_starts
-from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.trading.engine.loop import new_scratch
-from trading_pipeline.core.trading.engine.many import run_portfolios
-from trading_pipeline.core.trading.engine.parameters import parameters_of
-from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids, prepare
+from trading_pipeline.core.backtest.basis import Basis
+from trading_pipeline.core.backtest.paths import Paths, live_through
+from trading_pipeline.core.market.synthetic import autoregression
+from trading_pipeline.core.trading.engine.parameters import ENOUGH, parameters_of
+from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.terms import Terms
 
-_BLOCK = 50  # portfolios whose weights are in memory at once
+RANDOM_PORTFOLIOS = 1000
+_WORK = 250_000_000  # symbols × bars of all of them together: about a minute
+_FEWEST = 100  # enough for a percentile
+_ROUNDING = 1e-6  # of the scores: a spread below it is none
 
 
-def random_portfolios(
-    panel: Panel,
-    eligible: np.ndarray,
-    terms: Terms,
-    *,
-    start: int,
-    stop: int,
-    seed: int,
-    count: int = 1000,
-    prepared: Prepared | None = None,
-) -> np.ndarray:
-    """Equity (count, stop - start) of fully invested long-only portfolios, with all costs.
+def portfolios_for(basis: Basis) -> int:
+    """How many random portfolios a history is worth: 1,000, or what about a minute allows."""
+    cells = (basis.stop - basis.start) * len(basis.panel.symbols)
+    return min(RANDOM_PORTFOLIOS, max(_FEWEST, _WORK // cells))
 
-    Every month each one draws new weights from Dirichlet(1) over the symbols eligible then:
-    uniform over all long-only portfolios. The same seed gives the same ones.
+
+def random_portfolios(basis: Basis, terms: Terms, *, seed: int, count: int) -> Paths:
+    """Accounts (count, K) that trade `random_scores` as the strategy trades its own.
+
+    The share of the tilt is the one that the strategy's evidence allowed, so that all of them take
+    as much risk as it did. The same seed gives the same ones, and each does not depend on how many
+    there are.
 
     Args:
-        eligible: (T, N) bool. start, stop: rows of the panel. terms: of which capital and costs
-            play a part, for none may be short or is managed.
-        prepared: `prepare` of the panel, if it is at hand.
+        basis: of the strategy. terms: its terms.
     """
-    rows = month_starts(panel, start, stop)
-    drawn = np.full(stop - start, -1)  # which of the draws is asked for at a row; -1: none
-    drawn[rows - start] = np.arange(len(rows))
-    plain = replace(terms, horizon=1, mandate="long_only", shortable=False, profile=None)
-    rules = parameters_of(plain, scored=False)
-    shared = prepare(panel) if prepared is None else prepared
-    known = known_grids(panel, shared, Inputs(eligible=eligible))
-    opened, scratch = shared.opened(terms.capital), new_scratch(len(panel.symbols))
-    equity = np.zeros((count, stop - start))
-    generator = np.random.default_rng(seed)
-    for first in range(0, count, _BLOCK):
-        part = equity[first : first + _BLOCK]
-        weights = _draw(generator, len(part), eligible[rows])
-        run_portfolios(rules, *opened, known, weights, drawn, start, scratch, part)
-    return equity
+    own = replace(basis.inputs, half_life=None)  # that of `random_scores`: the horizon
+    known = known_grids(basis.panel, basis.prepared, own)
+    rules = parameters_of(terms, scored=True)
+    paths = Paths.opened([terms] * count, basis.stop - basis.start)
+    mean, spread = spread_of(basis, terms)
+
+    said = np.isfinite(basis.score[basis.start : basis.stop])
+    score = np.full(basis.score.shape, np.nan)
+    for r in range(count):
+        generator = np.random.default_rng([seed, r])
+        drawn = random_scores(generator, mean, spread, terms.horizon, said.shape[1])
+        score[basis.start : basis.stop] = np.where(said, drawn, np.nan)
+        luck = known._replace(score=score)
+        live_through(basis, rules, luck, known.kelly[None], paths, slice(r, r + 1))
+    return paths
 
 
-def _draw(generator: np.random.Generator, count: int, eligible: np.ndarray) -> np.ndarray:
-    """(count, M, N) weights, each row Dirichlet(1) over `eligible` (M, N), zero if none is."""
-    draws = generator.standard_exponential((count, *eligible.shape)) * eligible
-    total = draws.sum(axis=2, keepdims=True)
-    weights: np.ndarray = np.divide(draws, total, out=np.zeros_like(draws), where=total > 0)
-    return weights
+def spread_of(basis: Basis, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
+    """(K, 1) mean of the scores across the symbols of each date, and their standard deviation.
+
+    Scores that prefer no symbol at any date, as those of fewer than eight symbols, have no spread
+    that could be drawn at random. Theirs is the one that deserves the whole tracking error: the
+    most that the limits let anyone deviate from the benchmark.
+    """
+    score = basis.score[basis.start : basis.stop]
+    said = np.isfinite(score)
+    count = said.sum(axis=1, keepdims=True)
+    mean = np.where(said, score, 0.0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    squares = (np.where(said, score - mean, 0.0) ** 2).sum(axis=1, keepdims=True)
+    spread = np.sqrt(squares / np.maximum(count - 1, 1))
+    if spread.max() <= _ROUNDING * np.abs(mean).max():
+        year = terms.bars_per_year / terms.horizon  # information ratio: spread × √symbols × √year
+        spread = ENOUGH / np.sqrt(np.maximum(count, 1) * year)
+    return mean, spread
+
+
+def random_scores(
+    generator: np.random.Generator,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    horizon: int,
+    symbols: int,
+) -> np.ndarray:
+    """(K, N) scores of that mean and spread (K, 1) that persist: AR(1), half-life `horizon` bars.
+
+    Symbols are independent of one another.
+    """
+    drawn: np.ndarray = mean + spread * autoregression(generator, len(spread), symbols, horizon)
+    return drawn

@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.basis import Basis, half_lives, score_grid, volatilities
+from trading_pipeline.core.backtest.basis import Basis
+from trading_pipeline.core.backtest.on_paper import OnPaper, on_paper
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -32,6 +33,8 @@ class Rerun:
     predictions: pd.DataFrame
     basis: Basis
     result: BacktestResult  # with the decision on every symbol at every bar
+    undecided: np.ndarray  # (K,) bool: bars without a decision
+    session: str = ""  # on paper; empty: it is a backtest
 
     @classmethod
     def of(
@@ -43,9 +46,7 @@ class Rerun:
         capital: float,
     ) -> Self:
         """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
-        score, lasting = score_grid(panel, predictions), half_lives(panel, predictions)
-        forecast = volatilities(panel, predictions)
-        basis = Basis.of(panel, score, eligible, market, lasting, forecast)
+        basis = Basis.of_predictions(panel, predictions, eligible, market)
         result = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,
@@ -54,6 +55,32 @@ class Rerun:
             predictions=predictions,
             basis=basis,
             result=result,
+            undecided=np.arange(len(result.log)) == len(result.log) - 1,
+        )
+
+    @classmethod
+    def of_paper(cls, paper: OnPaper, predictions: pd.DataFrame, market: Market) -> Self:
+        """The account of a paper session, with its own fills; the newest bar is decided on, too.
+
+        Args:
+            predictions: those that it recorded.
+
+        Raises:
+            TradingError: it has decided nothing yet.
+        """
+        basis, terms = paper.recorded.basis(market), Terms.of(market, paper.capital)
+        if paper.recorded.missed.all():
+            raise TradingError(f"the session {paper.session} has decided nothing yet")
+        result, _ = on_paper(paper, basis, terms, newest=True, everything=True)
+        return cls(
+            panel=paper.recorded.panel,
+            market=market,
+            capital=paper.capital,
+            predictions=predictions,
+            basis=basis,
+            result=result,
+            session=paper.session,
+            undecided=paper.recorded.missed,
         )
 
     @property
@@ -104,7 +131,8 @@ class Rerun:
         Raises:
             TradingError: there is no such bar, or it was not decided on; names the nearest.
         """
-        stamps, first, last = self.panel.timestamps, self.row(0), self.row(len(self.result.log) - 2)
+        decided = self.row(0) + np.flatnonzero(~self.undecided)
+        stamps, first, last = self.panel.timestamps, int(decided[0]), int(decided[-1])
         following = int(stamps.searchsorted(at + pd.Timedelta(days=1) if day else at, "left"))
         row = following - 1 if day else following
         there = 0 <= row < len(stamps) and (stamps[row] >= at if day else stamps[row] == at)
@@ -118,16 +146,32 @@ class Rerun:
             )
         if row < first:
             raise TradingError(
-                f"nothing was decided at {written(stamps[row])}: bars before the first fold only "
-                f"train. The first decision is {written(stamps[first])}, the last "
-                f"{written(stamps[last])}"
+                f"nothing was decided at {written(stamps[row])}: {self._before}. The first "
+                f"decision is {written(stamps[first])}, the last {written(stamps[last])}"
             )
         if row > last:
             raise TradingError(
-                f"nothing was decided at {written(stamps[row])}: the backtest ends there, for no "
-                f"bar or no prediction follows. The last decision is {written(stamps[last])}"
+                f"nothing was decided at {written(stamps[row])}: {self._after}. The last decision "
+                f"is {written(stamps[last])}"
             )
-        return row - first
+        if self.undecided[row - self.row(0)]:
+            raise TradingError(
+                f"nothing was decided at {written(stamps[row])}: the session missed that bar, and "
+                "caught up with it when a newer one had closed"
+            )
+        return row - self.row(0)
+
+    @property
+    def _before(self) -> str:
+        if self.session:
+            return f"the session {self.session} had not begun"
+        return "bars before the first fold only train"
+
+    @property
+    def _after(self) -> str:
+        if self.session:
+            return f"the session {self.session} has not come so far"
+        return "the backtest ends there, for no bar or no prediction follows"
 
 
 def written(stamp: pd.Timestamp) -> str:

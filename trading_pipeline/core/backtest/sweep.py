@@ -1,45 +1,35 @@
 """Sweeps: one set of predictions traded under many risk profiles at once.
 
-Every account is the one of `simulate`, to the last bit. Nothing else is kept, so that a thousand
-of them fit into memory. Letters: R accounts, K bars, T rows of the panel, N symbols.
+Letters: R accounts, K bars, T rows of the panel.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.basis import Basis
-from trading_pipeline.core.backtest.result import Curves
+from trading_pipeline.core.backtest.paths import Paths, trade_paths
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.engine.dtypes import Account, Array, Parameters
-from trading_pipeline.core.trading.engine.loop import new_scratch
-from trading_pipeline.core.trading.engine.many import Path, run_accounts
-from trading_pipeline.core.trading.engine.parameters import parameters_of
-from trading_pipeline.core.trading.inputs import known_grids
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
 
-_BLOCK = 4  # accounts that a thread runs before it says so
 _OF_EVIDENCE = ("long_only", "tracking_error", "symbol_cap", "group_cap", "band")  # what it is of
 _OF_NEUTRAL = (*_OF_EVIDENCE, "volatility_target", "gross_cap")  # other books are fully invested
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sweep(Curves):
-    """What remains of R accounts over the same K bars; money in quote currency."""
+class Sweep(Paths):
+    """What remains of R accounts, one for each profile."""
 
     timestamps: pd.DatetimeIndex  # (K,)
     start: int  # row of the panel
     stop: int  # the row after the last
     profiles: dict[str, Profile]  # R, by name
-    log: Array[Path]  # (R, K)
-    accounts: Array[Account]  # (R,) after the last bar
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -134,41 +124,16 @@ def sweep(
         raise ValueError(
             f"{len(profiles)} profiles on {threads} threads: give one of each at least"
         )
-    panel, shared = basis.panel, basis.prepared
     under = [replace(terms, profile=each) for each in profiles.values()]
-    rules = [parameters_of(each, scored=True) for each in under]
     shares = _shares(basis, terms, profiles.values(), own_evidence)
-    known = known_grids(panel, shared, basis.inputs)
-    opened = shared.opened(terms.capital)
-    log = Path.zeros(len(rules), basis.stop - basis.start)
-    accounts = Account.zeros(len(rules))
-
-    def run(first: int) -> int:
-        part = slice(first, first + _BLOCK)
-        run_accounts(
-            cast(Array[Parameters], np.concatenate(rules[part])),
-            *opened,
-            known,
-            np.stack(shares[part]),
-            (basis.start, basis.stop),
-            new_scratch(len(panel.symbols)),
-            log[part],
-            accounts[part],
-        )
-        return len(accounts[part])
-
-    done = 0
-    for count in _in_threads(run, range(0, len(rules), _BLOCK), threads):
-        done += count
-        if watch is not None:
-            watch(done, len(rules), "")
+    paths = trade_paths(basis, under, shares, threads=threads, watch=watch)
     return Sweep(
-        timestamps=panel.timestamps[basis.start : basis.stop],
+        timestamps=basis.panel.timestamps[basis.start : basis.stop],
         start=basis.start,
         stop=basis.stop,
         profiles=dict(profiles),
-        log=log,
-        accounts=accounts,
+        log=paths.log,
+        accounts=paths.accounts,
     )
 
 
@@ -190,13 +155,3 @@ def _shares(
             )
         shares.append(known[key].share_under(profile))
     return shares
-
-
-def _in_threads(work: Callable[[int], int], pieces: Sequence[int], threads: int) -> Iterator[int]:
-    """Results as they come; after an error or Ctrl-C, pieces not yet begun are not begun."""
-    pool = ThreadPoolExecutor(max_workers=threads)
-    try:
-        for future in as_completed([pool.submit(work, piece) for piece in pieces]):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

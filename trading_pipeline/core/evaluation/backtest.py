@@ -1,6 +1,6 @@
 """From the results of a backtest to the inputs of its evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,20 +10,26 @@ from trading_pipeline.core.backtest.baselines import earned
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.backtest.run import Backtest
 from trading_pipeline.core.evaluation.information_coefficient import (
-    information_coefficients,
+    COEFFICIENTS,
     without,
+    years_to_tell,
 )
 from trading_pipeline.core.evaluation.metrics import sharpe
 from trading_pipeline.core.evaluation.performance import AccountView, daily_returns, day_closes
 from trading_pipeline.core.evaluation.portfolio.earnings import earnings_of
+from trading_pipeline.core.evaluation.portfolio.exposure import bound_of
 from trading_pipeline.core.evaluation.portfolio.risk_events import risk_events
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel, volatility
 from trading_pipeline.core.market.quality.report import held_out
-from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
+from trading_pipeline.core.trading.kelly import EVIDENCE_DAYS, MINIMUM_SYMBOLS, shares_in_force
 from trading_pipeline.core.trading.profiles import profile_of
 
+PLANTED = (
+    "synthetic: the edge was planted. Nobody ever traded these bars, and what they tell about the "
+    "next ones is far beyond any real market; a verdict on them is about the pipeline alone"
+)
 HINDSIGHT = "the symbols were chosen with hindsight: survivors only, so results are too good"
 
 
@@ -37,6 +43,12 @@ def view_of(result: BacktestResult) -> AccountView:
     )
 
 
+def median_turnover(backtest: Backtest, market: Market) -> float | None:
+    """A year's turnover of the random portfolio in the middle; None without any."""
+    traded = backtest.random.turnover.mean(axis=1)
+    return float(np.median(traded)) * market.bars_per_year if len(traded) else None
+
+
 def holdings_of(result: BacktestResult) -> Holdings:
     """What a simulated account earned and did, for the parts of a report that name symbols."""
     name = "backtest"
@@ -44,17 +56,18 @@ def holdings_of(result: BacktestResult) -> Holdings:
         earnings=earnings_of(result),
         trades=result.trades(),
         events=risk_events(result.orders(name), result.fills(name), result.vetoes()),
+        bound=bound_of(result),
     )
 
 
-def coefficient_table(
+def coefficient_tables(
     panel: Panel, backtest: Backtest, target: NDArray[np.float64], market: Market
-) -> pd.DataFrame | None:
-    """Information coefficients of each scored date; None if there is none.
+) -> dict[str, pd.DataFrame] | None:
+    """A table of each of COEFFICIENTS, by its name: one row per scored date; None: there is none.
 
-    Columns: date; ic, of the scores; minus_sigma, momentum, reversal, of what needs no model, on
-    the same symbols; beyond, of the scores without what the three explain of them; and those of the
-    learned baselines that were traded, by their names.
+    Columns: date; scores; minus_sigma, momentum, reversal, of what needs no model, on the same
+    symbols; beyond, of the scores without what the three explain of them; and those of the learned
+    baselines that were traded, by their names.
 
     Args:
         target: (T, N), what came true, in units of sigma sqrt(h); NaN where it is not known yet.
@@ -70,15 +83,27 @@ def coefficient_table(
 
     simple = on_the_same(simple_scores(panel, market))
     beyond = without(score, list(simple.values()))
-    scores = {"ic": score, **simple, "beyond": beyond, **on_the_same(backtest.learned)}
-    table = pd.DataFrame(
-        {name: information_coefficients(each, truth) for name, each in scores.items()}
-    )
-    table.insert(0, "date", panel.timestamps[rows])
-    known = table[list(scores)].notna().any(axis=1)
-    if (said := table["ic"].notna()).any():
+    scores = {"scores": score, **simple, "beyond": beyond, **on_the_same(backtest.learned)}
+    tables = {
+        metric: _of_dates(panel.timestamps[rows], scores, truth, of)
+        for metric, of in COEFFICIENTS.items()
+    }
+    return tables if all(len(table) for table in tables.values()) else None
+
+
+def _of_dates(
+    dates: pd.DatetimeIndex,
+    scores: Mapping[str, NDArray[np.float64]],
+    truth: NDArray[np.float64],
+    of: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
+) -> pd.DataFrame:
+    """One coefficient of every score, at the dates at which there is any."""
+    table = pd.DataFrame({name: of(each, truth) for name, each in scores.items()})
+    known = table.notna().any(axis=1)
+    if (said := table["scores"].notna()).any():
         known = said  # all of them on the dates at which the scores said anything
-    return table[known].reset_index(drop=True) if known.any() else None
+    table.insert(0, "date", dates)
+    return table[known].reset_index(drop=True)
 
 
 def simple_scores(panel: Panel, market: Market) -> dict[str, NDArray[np.float64]]:
@@ -104,28 +129,59 @@ def shortened(lines: list[str], shown: int = 10) -> list[str]:
 def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
     """What a reader must know before believing the numbers."""
     warnings = [HINDSIGHT] if never_delisted(panel) else []
+    if market.synthetic:
+        warnings = [PLANTED]
     if panel.total_return_units:
         warnings.append(
             "no corporate actions are known: prices are taken as total-return units, pay no "
             "dividends, and lots and minimum orders are not those of the time"
         )
     warnings += shortened(held_out(panel))
-    if len(panel.symbols) < 20:
-        few = f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them"
-        if len(panel.symbols) < MIN_CROSS_SECTION:
+    if len(panel.symbols) == 1:
+        warnings.append(
+            "of one symbol there is nothing to choose: every score is the market's alone, and the "
+            "benchmark is held"
+        )
+    elif len(panel.symbols) < 20:
+        a_year = market.bars_per_year / market.horizon
+        years = years_to_tell(0.02, len(panel.symbols), a_year)
+        few = (
+            f"{len(panel.symbols)} symbols are too few to show a skill at choosing among them (an "
+            f"information coefficient of 0.02 takes {years:.0f} years)"
+        )
+        if len(panel.symbols) < MIN_CROSS_SECTION and not _ever_differ(backtest.score):
             few += ": below 8 every score is the market's alone, and the benchmark is held"
         warnings.append(few)
+    warnings += _raised_cap(backtest.strategy, market)
     warnings.append(_sizing(backtest, market))
     warnings += [
         f"risk rule {rule} tripped {'once' if count == 1 else f'{count} times'}"
         for rule, count in _rules_tripped(backtest.strategy)
     ]
-    late = annual_sharpe(backtest.one_bar_late, market)
-    warnings.append(
-        f"filled one bar later the Sharpe ratio is {late:.2f} instead of "
-        f"{annual_sharpe(backtest.strategy, market):.2f}"
-    )
+    if backtest.variants is not None:
+        late = annual_sharpe(backtest.variants.one_bar_late, market)
+        warnings.append(
+            f"filled one bar later the Sharpe ratio is {late:.2f} instead of "
+            f"{annual_sharpe(backtest.strategy, market):.2f}"
+        )
     return warnings
+
+
+def _ever_differ(score: NDArray[np.float64]) -> bool:
+    """Whether scores (T, N) prefer one symbol to another at any date."""
+    low, high = np.where(np.isnan(score), np.inf, score), np.where(np.isnan(score), -np.inf, score)
+    return bool((high.max(axis=1) > low.min(axis=1)).any())
+
+
+def _raised_cap(result: BacktestResult, market: Market) -> list[str]:
+    """Where symbols are so few that more may be put into one than the profile says."""
+    profile, most = profile_of(market), float(result.log["symbol_cap"].max())
+    if most <= profile.symbol_cap:
+        return []
+    return [
+        f"one symbol may be {most:.1%} of the book and not {profile.symbol_cap:.1%}, as "
+        f"the profile {profile.name} has it: there are too few to spread over"
+    ]
 
 
 def _sizing(backtest: Backtest, market: Market) -> str:
@@ -134,7 +190,7 @@ def _sizing(backtest: Backtest, market: Market) -> str:
     decided = slice(backtest.start, backtest.stop - 1)
     held = shares_in_force(backtest.evidence, profile)[decided]
     words = {
-        "starting": f"{profile.starting_cap:.0%} of it, for want of {MINIMUM_DAYS} days or "
+        "starting": f"{profile.starting_cap:.0%} of it, for want of {EVIDENCE_DAYS} days or "
         f"{MINIMUM_SYMBOLS} symbols",
         "evidence": "what past predictions allowed",
         "floor": f"the floor of {profile.kelly_floor:.0%}, for their evidence was bad",

@@ -5,15 +5,18 @@ dependence between neighbouring days, and one set of resampled dates for all acc
 dependence between accounts, so a difference of two accounts is as precise as it really is.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.long_run import LEAST_DATES, critical_value, standard_error
 
 CONFIDENCE = 0.95  # two-sided, so the lower end is a one-sided bound at 97.5 %
+ONE_SIDED = 0.025  # level of the lower end
 _DEFINED = 0.95  # share of replications that must be defined for an interval to be
 
 
@@ -23,6 +26,27 @@ class Estimate(NamedTuple):
     value: float
     low: float = float("nan")
     high: float = float("nan")
+
+    def times(self, factor: float) -> "Estimate":
+        """In another unit, such as a year's; `factor` > 0."""
+        return Estimate(*(factor * each for each in self))
+
+    @property
+    def p_value(self) -> float:
+        """Probability of so much where the true value is 0, of a normal one with this lower bound.
+
+        One-sided, in [0, 1]; at most 0.025 exactly where the bound is above 0; NaN without a bound.
+        """
+        if not np.isfinite(self.low):
+            return float("nan")
+        reach = self.value - self.low
+        far = self.value / reach if reach > 0 else np.copysign(np.inf, self.value or -1.0)
+        chance = float(ndtr(-ndtri(1 - ONE_SIDED) * far))
+        return (
+            min(chance, ONE_SIDED)
+            if self.low > 0
+            else max(chance, float(np.nextafter(ONE_SIDED, 1)))
+        )
 
     def to_dict(self) -> dict[str, float | None]:
         """{value, low, high} for JSON: undefined and infinite become None."""
@@ -34,6 +58,13 @@ class Sampled(NamedTuple):
 
     value: float
     samples: Floats
+
+    @classmethod
+    def of(
+        cls, formula: Callable[..., Any], returns: Floats, again: Floats, days_per_year: float
+    ) -> Self:
+        """A formula's value of daily returns (D,), and of their replications (R, D)."""
+        return cls(float(formula(returns, days_per_year)), formula(again, days_per_year))
 
     def minus(self, other: "Sampled") -> "Sampled":
         """The paired difference: replications of the same dates are subtracted."""
@@ -68,46 +99,25 @@ def block_length(returns: Floats, horizon: int) -> int:
 
 def resampled_dates(n_days: int, block: int, replications: int, seed: int) -> NDArray[np.int32]:
     """Indices of days, (replications, n_days), in blocks of geometric length with mean `block`."""
-    days = np.arange(n_days, dtype=np.int32)
-    return np.stack(list(_resampled(days, block, replications, seed)))
-
-
-def resampled_statistics(
-    series: Floats, statistics: dict[str, Callable[[Floats], float]], replications: int, seed: int
-) -> dict[str, Sampled]:
-    """Each statistic of a series (n,) whose elements are not days, such as closed trades.
-
-    Blocks are of the optimal length; fewer than 20 elements give no replications (all NaN).
-    """
-    values = {name: statistic(series) for name, statistic in statistics.items()}
-    samples = {name: np.full(replications, np.nan) for name in statistics}
-    if len(series) >= 20 and series.std() > 0:
-        block = block_length(series[:, None], horizon=0)
-        for row, again in enumerate(_resampled(series, block, replications, seed)):
-            for name, statistic in statistics.items():
-                samples[name][row] = statistic(again)
-    return {name: Sampled(values[name], samples[name]) for name in statistics}
-
-
-def _resampled(
-    series: NDArray[Any], block: int, replications: int, seed: int
-) -> Iterator[NDArray[Any]]:
-    """A series (n,) again and again, its blocks in another order."""
     # Imported late: arch takes seconds, and whoever prints a finished summary needs none of it.
     from arch.bootstrap import StationaryBootstrap
 
-    bootstrap = StationaryBootstrap(block, series, seed=np.random.default_rng(seed))
-    return (data[0] for data, _ in bootstrap.bootstrap(replications))
+    days = np.arange(n_days, dtype=np.int32)
+    bootstrap = StationaryBootstrap(block, days, seed=np.random.default_rng(seed))
+    return np.stack([data[0] for data, _ in bootstrap.bootstrap(replications)])
 
 
 def widening(n_days: int, block: int) -> float:
-    """Factor >= 1 that undoes how much resampled blocks understate the spread of a mean.
+    """Factor >= 1 that undoes how much resampled blocks understate the error of a mean.
 
-    For independent days the stationary bootstrap's variance is 1 - (2 block - 1) / D of the true
-    one, because autocovariances are taken around the sample mean. Measured: without this factor
-    95 % intervals over 250 days in blocks of 22 cover 90-91 %.
+    Blocks of mean length b weigh a covariance over k days by (1 - 1/b)^k, which makes a variance
+    as unsure as Bartlett's weights with 1.5 (b - 1) lags do; `critical_value` knows by how much
+    that asks for more. Measured, for a mean of 20 to 1,500 days in blocks of up to a quarter of
+    them: 95 % intervals cover 94-96 % where days are independent, and 92-95 % where neighbours
+    correlate 0.3; without the factor 250 days in blocks of 22 cover 90-91 %.
     """
-    return float(1 / np.sqrt(max(1 - (2 * block - 1) / n_days, 0.25)))
+    share = min(1.5 * (block - 1) / n_days, 1.0)
+    return critical_value(share) / critical_value(0.0)
 
 
 def interval(
@@ -123,10 +133,46 @@ def interval(
     Returns:
         NaN ends where the value, or more than 5 % of the replications, are undefined.
     """
+    low, high = np.clip(sampled.value + factor * (_ends(sampled) - sampled.value), *limits)
+    return Estimate(sampled.value, float(low), float(high))
+
+
+def range_of(sampled: Sampled) -> Estimate:
+    """What lies between the outermost 2.5 % of the replications, and the value in any case."""
+    low, high = _ends(sampled)
+    return Estimate(sampled.value, float(min(low, sampled.value)), float(max(high, sampled.value)))
+
+
+def _ends(sampled: Sampled) -> Floats:
+    """Quantiles (2,) of the replications; NaN where too much is undefined."""
     finite = sampled.samples[np.isfinite(sampled.samples)]
     if not np.isfinite(sampled.value) or len(finite) < max(_DEFINED * len(sampled.samples), 1):
-        return Estimate(sampled.value)
+        return np.full(2, np.nan)
     tail = (1 - CONFIDENCE) / 2
-    ends = np.quantile(finite, [tail, 1 - tail])
-    low, high = np.clip(sampled.value + factor * (ends - sampled.value), *limits)
-    return Estimate(sampled.value, float(low), float(high))
+    return np.asarray(np.quantile(finite, [tail, 1 - tail]))
+
+
+def persistent(
+    value: float, influence: Floats, limits: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate:
+    """A number and its interval from the long-run variance of what each day adds to its error.
+
+    For series that depend on themselves for longer than blocks are: an exposure that follows the
+    volatility, or the volatility. Lags reach over half the history, which costs a fifth of the
+    width where days are independent. Measured over 1,500 days with a half-life of 21: 94 % covered,
+    where blocks of 22 days cover 77 %; of 63 days: 91 %, and 60 %. A half-life of more than a
+    twentieth of the history is covered less.
+
+    Args:
+        value: of the statistic. influence: (D,), its derivative by the weight of each day.
+        limits: its range; above 0 the interval is on a log scale.
+    """
+    days = len(influence)
+    if not np.isfinite(value) or days < LEAST_DATES:
+        return Estimate(value)
+    lags = days // 2
+    reach = critical_value(lags / days) * standard_error(influence, lags)
+    if limits[0] == 0.0:
+        factor = np.exp(reach / value) if value > 0 else 1.0
+        return Estimate(value, float(value / factor), float(value * factor))
+    return Estimate(value, *np.clip([value - reach, value + reach], *limits).tolist())

@@ -18,8 +18,8 @@ from scipy.special import ndtr
 
 from trading_pipeline.core.backtest.basis import forecast_of, predicted_grid
 from trading_pipeline.core.evaluation.confidence import Estimate
-from trading_pipeline.core.evaluation.information_coefficient import information_coefficients
-from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.information_coefficient import rank_correlations
+from trading_pipeline.core.evaluation.metrics import STILL, Floats
 from trading_pipeline.core.long_run import mean_and_reach
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -195,11 +195,11 @@ def _position(
     )
     yield Comparison("position", "Sharpe ratio", "sign of the score", *sharpes)
     order = compare_dates(
-        information_coefficients(position, outcomes.price),
-        information_coefficients(score, outcomes.price),
+        rank_correlations(position, outcomes.price),
+        rank_correlations(score, outcomes.price),
         market.horizon,
     )
-    yield Comparison("position", "information coefficient", "score", *order)
+    yield Comparison("position", "rank information coefficient", "score", *order)
 
 
 def unit_book(position: Floats, outcomes: Outcomes, cost: float) -> Floats:
@@ -224,7 +224,7 @@ def _sharpe_of_dates(earned: Floats, bars_per_year: int) -> Floats:
     counts as estimated. Source: Lo, The Statistics of Sharpe Ratios (2002).
     """
     deviation = float(np.nanstd(earned)) if np.isfinite(earned).any() else 0.0
-    if not deviation > 1e-12:
+    if not deviation > STILL:
         return np.full(len(earned), np.nan)
     z, ratio = earned / deviation, float(np.nanmean(earned)) / deviation
     return sqrt(bars_per_year) * (z - ratio * ((z - ratio) ** 2 - 1) / 2)

@@ -1,13 +1,18 @@
-"""Information coefficient: does the order of the scores say the order of the returns to come?
+"""Information coefficients: do scores say the returns to come, by size and by order?
+
+The information coefficient is the correlation of scores and returns across symbols, the rank
+information coefficient that of their ranks. A few large moves count in the first as much as they
+earn; in the second they count as one place each.
 
 Returns over the next h bars overlap from date to date, so neighbouring coefficients are nearly
 the same number. A naive interval covers the truth 30-46 % of the time; this one does 90-97 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from trading_pipeline.core.evaluation.confidence import Estimate
@@ -15,25 +20,60 @@ from trading_pipeline.core.evaluation.metrics import Floats
 from trading_pipeline.core.long_run import mean_and_reach
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
+_ROUNDING = 1e-12  # of the largest value
 
-def information_coefficients(score: Floats, target: Floats) -> Floats:
-    """Rank correlation of score and target across symbols, per date: (T, N), (T, N) -> (T,).
+
+def correlations(score: Floats, target: Floats) -> Floats:
+    """Correlation of score and target across symbols, per date: (T, N), (T, N) -> (T,).
 
     In [-1, 1]. NaN entries are left out; a date with fewer than 8 symbols, or whose scores are
-    all equal, is NaN. Source: Spearman (1904); Grinold and Kahn, Active Portfolio Management.
+    all equal, is NaN. Source: Pearson (1895); Grinold and Kahn, Active Portfolio Management.
     """
     known = np.isfinite(score) & np.isfinite(target)
-    ranks = [_centred_ranks(np.where(known, values, np.nan)) for values in (score, target)]
-    cross = np.nansum(ranks[0] * ranks[1], axis=1)
-    scale = np.sqrt(np.nansum(ranks[0] ** 2, axis=1) * np.nansum(ranks[1] ** 2, axis=1))
+    return _correlated(known, _scaled(score, known), _scaled(target, known))
+
+
+def rank_correlations(score: Floats, target: Floats) -> Floats:
+    """Rank correlation, as `correlations`. Source: Spearman (1904)."""
+    known = np.isfinite(score) & np.isfinite(target)
+    ranks = (_ranks(np.where(known, values, np.nan)) for values in (score, target))
+    return _correlated(known, *(_scaled(values, known) for values in ranks))
+
+
+# The metric that a mean of each is.
+COEFFICIENTS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "information_coefficient": correlations,
+    "rank_information_coefficient": rank_correlations,
+}
+
+
+def _correlated(known: NDArray[np.bool_], first: Floats, second: Floats) -> Floats:
+    """Of rows (T, N) that are centred, and 0 where not known."""
+    scale = np.sqrt(np.square(first).sum(axis=1) * np.square(second).sum(axis=1))
     defined = (known.sum(axis=1) >= MIN_CROSS_SECTION) & (scale > 0)
-    return np.where(defined, cross / np.where(scale > 0, scale, 1.0), np.nan)
+    cross = (first * second).sum(axis=1) / np.where(defined, scale, 1.0)
+    return np.where(defined, np.clip(cross, -1.0, 1.0), np.nan)
 
 
-def _centred_ranks(values: Floats) -> Floats:
-    """Average ranks of each row, minus their mean; NaN stays NaN."""
-    ranks = pd.DataFrame(values).rank(axis=1)
-    return np.asarray(ranks.sub(ranks.mean(axis=1), axis=0), dtype=np.float64)
+def centred(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Each row less its mean over what is known, (T, N); 0 elsewhere."""
+    kept = np.where(known, values, 0.0)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    return np.where(known, kept - kept.sum(axis=1, keepdims=True) / count, 0.0)
+
+
+def _scaled(values: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Each row centred, over its largest deviation; 0 where it differs by rounding alone."""
+    left, size = centred(values, known), np.abs(np.where(known, values, 0.0))
+    reach = np.abs(left).max(axis=1, keepdims=True)
+    moves = reach > _ROUNDING * size.max(axis=1, keepdims=True)
+    return np.where(moves, left / np.where(moves, reach, 1.0), 0.0)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Average ranks of each row; NaN stays NaN."""
+    ranks: Floats = pd.DataFrame(values).rank(axis=1).to_numpy(np.float64)
+    return ranks
 
 
 def without(score: Floats, others: Sequence[Floats]) -> Floats:
@@ -58,9 +98,16 @@ def without(score: Floats, others: Sequence[Floats]) -> Floats:
 
 def _normal_scores(values: Floats) -> Floats:
     """The normal quantiles of each row's ranks; NaN stays NaN."""
-    ranks = pd.DataFrame(values).rank(axis=1).to_numpy(np.float64)
-    quantiles: Floats = ndtri(ranks / (np.isfinite(values).sum(axis=1, keepdims=True) + 1))
+    quantiles: Floats = ndtri(_ranks(values) / (np.isfinite(values).sum(axis=1, keepdims=True) + 1))
     return quantiles
+
+
+def years_to_tell(coefficient: float, symbols: int, horizons_a_year: float) -> float:
+    """Years of independent horizons until a mean coefficient is 1.96 of its standard errors.
+
+    Independent returns without their mean: a date's coefficient of no skill varies by 1 / (N - 1).
+    """
+    return (1.96 / coefficient) ** 2 / ((symbols - 1) * horizons_a_year)
 
 
 def mean_information_coefficient(coefficients: Floats, horizon: int) -> Estimate:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_STILL = 1e-12  # a standard deviation below this is rounding, not risk
+STILL = 1e-12  # a standard deviation below this is rounding, not risk
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
     """top / bottom, NaN where `bottom` is 0."""
-    defined = np.abs(bottom) > _STILL
+    defined = np.abs(bottom) > STILL
     return np.asarray(np.where(defined, top / np.where(defined, bottom, 1.0), np.nan))
 
 
@@ -55,7 +55,11 @@ def sortino(returns: Floats, days_per_year: float) -> Floats:
 
 
 def max_drawdown(returns: Floats, days_per_year: float = 1.0) -> Floats:
-    """Deepest fall from a peak of equity, the start included, in [-1, 0]: (R, D) -> (R,)."""
+    """Deepest fall from a peak of equity, the start included, in [-1, 0]: (R, D) -> (R,).
+
+    A fall is a fact of one history, and longer ones fall deeper. Its interval is therefore not of
+    an average but of what another history of as many days would have shown.
+    """
     with np.errstate(divide="ignore"):
         path = np.log1p(returns).cumsum(axis=-1)
     below = path - np.maximum.accumulate(np.maximum(path, 0), axis=-1)
@@ -65,20 +69,55 @@ def max_drawdown(returns: Floats, days_per_year: float = 1.0) -> Floats:
 def calmar(returns: Floats, days_per_year: float) -> Floats:
     """Annual return over the depth of the maximum drawdown: (R, D) -> (R,). NaN without one.
 
+    It shrinks with the length of the history, as the drawdown deepens: its interval is for the
+    median of histories of as many days.
     Source: Young, Calmar Ratio: A Smoother Tool, Futures 20 (1991), over the whole history.
     """
     return _ratio(annual_return(returns, days_per_year), -max_drawdown(returns))
 
 
-def win_rate(profits: Floats) -> float:
-    """Share of closed trades that made money, in [0, 1]; NaN when none is closed. (n,) -> float."""
-    return float((profits > 0).mean()) if len(profits) else float("nan")
+def beta(returns: Floats, benchmark: Floats, days_per_year: float = 1.0) -> Floats:
+    """Slope of an account's returns on the benchmark's: two (R, D) -> (R,).
+
+    0.5 rises and falls half as much as the benchmark; NaN where that never moved.
+    """
+    own, other = (each - each.mean(axis=-1, keepdims=True) for each in (returns, benchmark))
+    square = np.square(other).mean(axis=-1)
+    moves = square > STILL**2  # a variance, not a deviation
+    return np.asarray(
+        np.where(moves, (own * other).mean(axis=-1) / np.where(moves, square, 1), np.nan)
+    )
 
 
-def profit_factor(profits: Floats) -> float:
-    """Money won over money lost by closed trades, >= 0; NaN when none lost. (n,) -> float."""
-    lost = -profits[profits < 0].sum()
-    return float(profits[profits > 0].sum() / lost) if lost > 0 else float("nan")
+def alpha(returns: Floats, benchmark: Floats, days_per_year: float) -> Floats:
+    """Mean return a year beyond beta times the benchmark's, not compounded: two (R, D) -> (R,).
+
+    Source: Jensen, The Performance of Mutual Funds, Journal of Finance 23 (1968), over a zero rate.
+    """
+    part = beta(returns, benchmark) * benchmark.mean(axis=-1)
+    return np.asarray((returns.mean(axis=-1) - part) * days_per_year)
+
+
+def tally(profits: Floats) -> Floats:
+    """What closed trades (n,) add to sums: one, one if it won, money won, money lost; (n, 4)."""
+    won = profits > 0
+    return np.stack(
+        [np.ones(len(profits)), won, np.where(won, profits, 0), np.maximum(-profits, 0)], axis=1
+    )
+
+
+def win_rate(sums: Floats) -> Floats:
+    """Share of closed trades that made money, in [0, 1]; NaN when none is closed.
+
+    Args:
+        sums: (..., 4) over trades, of the columns of `tally`.
+    """
+    return _ratio(sums[..., 1], sums[..., 0])
+
+
+def profit_factor(sums: Floats) -> Floats:
+    """Money won over money lost by closed trades, >= 0; NaN when none lost. `sums`: `win_rate`."""
+    return _ratio(sums[..., 2], sums[..., 3])
 
 
 def turnover(traded: Floats, days_per_year: float) -> Floats:
@@ -91,20 +130,43 @@ def exposure(gross: Floats, days_per_year: float = 1.0) -> Floats:
     return np.asarray(gross.mean(axis=-1))
 
 
+def of_volatility(returns: Floats, days_per_year: float) -> Floats:
+    """What each day adds to the error of `annual_volatility`: its derivative, (D,) -> (D,)."""
+    squares = np.square(returns - returns.mean())
+    relative = squares / squares.mean() - 1 if squares.any() else np.zeros(len(returns))
+    return np.asarray(annual_volatility(returns, days_per_year) * relative / 2)
+
+
+def of_mean(values: Floats, factor: float = 1.0) -> Floats:
+    """What each day adds to the error of a mean times `factor`, (D,) -> (D,)."""
+    return np.asarray(factor * (values - values.mean()))
+
+
 _POSITIVE = (0.0, np.inf)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A row of METRICS: whatever computes, tables or writes metrics reads this, and no name."""
+    """A row of METRICS: whatever computes, tables or writes metrics reads this, and no name.
+
+    `of` is what the formula takes beside the days of a year: daily `returns`, `turnover` or
+    `exposure`; `against`, daily returns and the benchmark's; `trades`, sums of closed ones; `ic`,
+    which has no formula here but `information_coefficient.py`.
+
+    An interval is of the resampled dates that all accounts share. Where `influence` is given it is
+    of that series' long-run variance, for days that depend on one another for longer than blocks
+    are. Where `another` is true it is of what another history of as many days would show.
+    """
 
     label: str
-    of: str  # returns, turnover and exposure are of days, profits of trades, ic of dates
-    formula: Callable[..., Any] | None  # its docstring explains it; None: see `information`
+    of: str
+    formula: Callable[..., Any] | None
     form: str = ".2f"  # of the number, as Python writes it
     unit: str = ""
     limits: tuple[float, float] = (-np.inf, np.inf)  # no interval is wider
     brief: bool = False  # in the short table on the asset's page
+    influence: Callable[..., Any] | None = None
+    another: bool = False
 
 
 # In the order of every table.
@@ -113,24 +175,55 @@ METRICS = {
         "Return a year", "returns", annual_return, ".1%", limits=(-1.0, np.inf), brief=True
     ),
     "annual_volatility": Metric(
-        "Volatility a year", "returns", annual_volatility, ".1%", limits=_POSITIVE, brief=True
+        "Volatility a year",
+        "returns",
+        annual_volatility,
+        ".1%",
+        limits=_POSITIVE,
+        brief=True,
+        influence=of_volatility,
     ),
     "sharpe": Metric("Sharpe ratio", "returns", sharpe, brief=True),
     "sortino": Metric("Sortino ratio", "returns", sortino),
     "max_drawdown": Metric(
-        "Maximum drawdown", "returns", max_drawdown, ".1%", limits=(-1.0, 0.0), brief=True
+        "Maximum drawdown",
+        "returns",
+        max_drawdown,
+        ".1%",
+        limits=(-1.0, 0.0),
+        brief=True,
+        another=True,
     ),
     "calmar": Metric("Calmar ratio", "returns", calmar),
+    "alpha": Metric("Alpha a year", "against", alpha, ".1%", brief=True),
+    "beta": Metric("Beta", "against", beta),
     "win_rate": Metric(
-        "Win rate of closed trades", "profits", win_rate, ".1%", limits=(0.0, 1.0), brief=True
+        "Win rate of closed trades", "trades", win_rate, ".1%", limits=(0.0, 1.0), brief=True
     ),
-    "profit_factor": Metric("Profit factor", "profits", profit_factor, limits=_POSITIVE),
+    "profit_factor": Metric("Profit factor", "trades", profit_factor, limits=_POSITIVE),
     "turnover": Metric(
-        "Turnover a year", "turnover", turnover, ".1f", " ×", limits=_POSITIVE, brief=True
+        "Turnover a year",
+        "turnover",
+        turnover,
+        ".1f",
+        " ×",
+        limits=_POSITIVE,
+        brief=True,
+        influence=of_mean,
     ),
-    "exposure": Metric("Mean exposure", "exposure", exposure, ".1%", limits=_POSITIVE),
+    "exposure": Metric(
+        "Mean exposure",
+        "exposure",
+        exposure,
+        ".1%",
+        limits=_POSITIVE,
+        influence=lambda gross, _: of_mean(gross),
+    ),
     "information_coefficient": Metric(
         "Information coefficient", "ic", None, ".3f", limits=(-1.0, 1.0)
+    ),
+    "rank_information_coefficient": Metric(
+        "Rank information coefficient", "ic", None, ".3f", limits=(-1.0, 1.0)
     ),
 }
 # Those that are also given as strategy less baseline on the same days; undefined counts as 0.
@@ -138,5 +231,5 @@ PAIRED = ("sharpe", "annual_return")
 
 
 def formulas(of: str) -> dict[str, Callable[..., Any]]:
-    """The formulas of one kind of series, by name: (series, days a year), of profits (profits,)."""
+    """The formulas of the metrics of one kind, by name; `Metric` says what they take."""
     return {name: m.formula for name, m in METRICS.items() if m.of == of and m.formula}

@@ -5,6 +5,7 @@ evidence about a Sharpe ratio than their days do, and resampling them would cost
 as much.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,10 +17,13 @@ from trading_pipeline.core.evaluation.confidence import (
     Estimate,
     Sampled,
     interval,
-    resampled_statistics,
+    persistent,
+    range_of,
     widening,
 )
-from trading_pipeline.core.evaluation.metrics import METRICS, Floats, formulas
+from trading_pipeline.core.evaluation.metrics import METRICS, Floats, formulas, tally
+
+FEWEST_TRADES = 20  # with fewer an interval of their win rate says nothing
 
 
 def day_closes(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
@@ -65,7 +69,7 @@ class AccountView:
     """One simulated account as the evaluation sees it; T bars, the first before any fill."""
 
     equity: Floats  # (T,), quote currency, marked at each close
-    trades: pd.DataFrame | None  # closed round trips, column `pnl` in quote currency; None: n/a
+    trades: pd.DataFrame | None  # closed: columns closed_at, pnl in quote currency; None: n/a
     turnover: Floats  # (T,), value traded in the bar over equity, >= 0
     exposure: Floats  # (T,), gross exposure at the close over equity, >= 0
 
@@ -77,7 +81,7 @@ class DailyAccount:
     returns: Floats  # (D,), simple, >= -1
     turnover: Floats  # (D,), traded value over equity, summed over the day's bars
     exposure: Floats  # (D,), gross exposure over equity, the mean of the day's bars
-    profits: Floats | None  # (n,) of closed trades in the order given, or None: has no trades
+    trades: Floats | None  # (D, 4) sums of `tally` of those that closed; None: has no trades
 
     @classmethod
     def of(cls, timestamps: pd.DatetimeIndex, view: AccountView) -> Self:
@@ -88,8 +92,23 @@ class DailyAccount:
             returns=daily_returns(view.equity, closes),
             turnover=by_day(traded, closes),
             exposure=by_day(held, closes) / by_day(np.ones(len(held)), closes),
-            profits=None if view.trades is None else view.trades["pnl"].to_numpy(dtype=np.float64),
+            trades=None if view.trades is None else closed_by_day(view.trades, timestamps[closes]),
         )
+
+
+def closed_by_day(trades: pd.DataFrame, days: pd.DatetimeIndex) -> Floats:
+    """Sums of `tally` over the trades that closed on each day, (D, 4).
+
+    Trades of one day are drawn together: the same market moved them.
+
+    Args:
+        trades: columns closed_at, a bar, and pnl. days: (D,), the last bar of each.
+    """
+    sums = np.zeros((len(days), 4))
+    # Trades that closed before the first day, at the first bar, belong to it.
+    day = days.searchsorted(pd.DatetimeIndex(trades["closed_at"])).clip(max=len(days) - 1)
+    np.add.at(sums, day, tally(trades["pnl"].to_numpy(dtype=np.float64)))
+    return sums
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,33 +134,76 @@ class Resampling:
         return np.asarray(np.einsum("rd,dg->rg", counts, values))
 
 
-def sampled_metrics(account: DailyAccount, resampling: Resampling) -> dict[str, Sampled]:
-    """Every metric but the information coefficient, with its replications (R,)."""
-    a_year, dates = resampling.days_per_year, resampling.dates
+def sampled_metrics(
+    account: DailyAccount, resampling: Resampling, benchmark: Floats
+) -> dict[str, Sampled]:
+    """Every metric that is resampled, with its replications (R,).
+
+    Args:
+        benchmark: (D,), its daily returns.
+    """
+    dates, own = resampling.dates, account.returns
+    again = own[dates]
+    drawn: dict[str, tuple[tuple[Floats, ...], tuple[Floats, ...]]] = {
+        "returns": ((own,), (again,)),
+        "against": ((own, benchmark), (again, benchmark[dates])),
+        "another": ((own,), (other_histories(own, again, resampling.widening),)),
+    }
     sampled = {}
-    for of in ("returns", "turnover", "exposure"):
-        series: Floats = getattr(account, of)
-        again = series[dates]
-        for name, formula in formulas(of).items():
-            sampled[name] = Sampled(float(formula(series, a_year)), formula(again, a_year))
-    if account.profits is not None:
-        sampled |= resampled_statistics(
-            account.profits, formulas("profits"), len(dates), resampling.seed
-        )
-    return sampled
+    for name, metric in METRICS.items():
+        kind = "another" if metric.another else metric.of
+        if kind in drawn and metric.formula is not None and metric.influence is None:
+            once, often = (
+                metric.formula(*series, resampling.days_per_year) for series in drawn[kind]
+            )
+            sampled[name] = Sampled(float(once), often)
+    return sampled if account.trades is None else sampled | _of_trades(account.trades, resampling)
+
+
+def other_histories(returns: Floats, again: Floats, widening: float) -> Floats:
+    """Replications (R, D) of returns (D,) as histories that are yet to come, >= -1.
+
+    A replication is as far off the mean of the sample as another history is off the true one; the
+    sample's own error, drawn from the next replication, comes on top. Both are understated by
+    blocks, which `widening` undoes.
+    """
+    error = again.mean(axis=-1) - returns.mean()
+    error = widening * (error + np.roll(error, 1)) - error
+    return np.asarray(np.maximum(again + error[:, None], -1.0))
+
+
+def _of_trades(trades: Floats, resampling: Resampling) -> dict[str, Sampled]:
+    """Metrics of closed trades, those of one day drawn together; (D, 4) of `DailyAccount`."""
+    sums = trades.sum(axis=0)
+    again = resampling.totals(trades)
+    if sums[0] < FEWEST_TRADES:
+        again = np.full_like(again, np.nan)
+    return {
+        name: Sampled(float(formula(sums)), formula(again))
+        for name, formula in formulas("trades").items()
+    }
 
 
 def estimates(
-    sampled: dict[str, Sampled], resampling: Resampling, information: Estimate | None = None
+    account: DailyAccount, sampled: Mapping[str, Sampled], resampling: Resampling
 ) -> dict[str, Estimate]:
-    """All METRICS in their order, each with its interval; absent ones are NaN."""
-    absent = Estimate(float("nan"))
-    known = {
-        name: interval(value, resampling.widening, METRICS[name].limits)
-        for name, value in sampled.items()
-    }
-    known["information_coefficient"] = information or absent
-    return {name: known.get(name, absent) for name in METRICS}
+    """All METRICS in their order, each with its interval; those of scores and absent ones NaN.
+
+    Args:
+        sampled: from `sampled_metrics`.
+    """
+    known = {}
+    for name, metric in METRICS.items():
+        if metric.influence is not None and metric.formula is not None:
+            series: Floats = getattr(account, metric.of)
+            value = float(metric.formula(series, resampling.days_per_year))
+            influence = metric.influence(series, resampling.days_per_year)
+            known[name] = persistent(value, influence, metric.limits)
+        elif name in sampled and metric.another:
+            known[name] = range_of(sampled[name])
+        elif name in sampled:
+            known[name] = interval(sampled[name], resampling.widening, metric.limits)
+    return {name: known.get(name, Estimate(float("nan"))) for name in METRICS}
 
 
 def share_beaten(own: float, others: Floats) -> float | None:

@@ -49,7 +49,4 @@ def _sampled(returns: Floats, resampling: Resampling) -> dict[str, Sampled]:
     """The metrics that are compared, with their replications (R,)."""
     a_year, again = resampling.days_per_year, returns[resampling.dates]
     known = formulas("returns")
-    return {
-        name: Sampled(float(known[name](returns, a_year)), known[name](again, a_year))
-        for name in COMPARED
-    }
+    return {name: Sampled.of(known[name], returns, again, a_year) for name in COMPARED}

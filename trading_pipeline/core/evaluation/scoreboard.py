@@ -1,15 +1,17 @@
-"""The specification's twelve promises, each held against what was measured.
+"""The specification's twelve promises, each held against the run of the profile it was made for.
 
 A cell is Met when the whole interval clears the easier end of the promised range, Not met when it
-wholly misses it, and Undecidable otherwise.
+wholly misses it, and Undecidable otherwise; 'Not run' where its profile was not simulated.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 
+MET, NOT_MET, UNDECIDABLE, NOT_RUN = "Met", "Not met", "Undecidable", "Not run"
 PROFILES = ("conservative", "moderate", "aggressive")
 
 
@@ -41,8 +43,8 @@ PROMISES = (
 def judged(estimate: Estimate, needed: float) -> str:
     """'Met', 'Not met' or 'Undecidable'; an undefined interval decides nothing."""
     if estimate.low >= needed:
-        return "Met"
-    return "Not met" if estimate.high < needed else "Undecidable"
+        return MET
+    return NOT_MET if estimate.high < needed else UNDECIDABLE
 
 
 def days_to_decide(estimate: Estimate, needed: float, n_days: int) -> int | None:
@@ -60,25 +62,24 @@ def days_to_decide(estimate: Estimate, needed: float, n_days: int) -> int | None
 
 
 def scoreboard(
-    estimates: dict[str, Estimate], profile: str, n_days: int
-) -> list[dict[str, str | float | bool | None]]:
+    profiles: Mapping[str, Mapping[str, Estimate]], n_days: int
+) -> list[dict[str, str | float | None]]:
     """The twelve cells in the specification's order, as plain values.
 
     Args:
-        estimates: the strategy's metrics.
-        profile: the one that the strategy ran under; its cells have `ran` true, and the other
-            profiles' promises are held against the same run.
+        profiles: metrics of the run of each profile, by its name; one may be missing.
         n_days: days measured.
     """
-    return [_cell(promise, estimates[promise.metric], profile, n_days) for promise in PROMISES]
+    return [_cell(promise, profiles.get(promise.profile), n_days) for promise in PROMISES]
 
 
 def _cell(
-    promise: Promise, estimate: Estimate, profile: str, n_days: int
-) -> dict[str, str | float | bool | None]:
-    status = judged(estimate, promise.needed)
+    promise: Promise, measured: Mapping[str, Estimate] | None, n_days: int
+) -> dict[str, str | float | None]:
+    estimate = measured[promise.metric] if measured else Estimate(float("nan"))
+    status = judged(estimate, promise.needed) if measured else NOT_RUN
     # A drawdown only deepens with time, so waiting does not narrow it.
-    waits = status == "Undecidable" and promise.metric != "max_drawdown"
+    waits = status == UNDECIDABLE and promise.metric != "max_drawdown"
     return {
         "metric": promise.metric,
         "profile": promise.profile,
@@ -87,5 +88,4 @@ def _cell(
         **estimate.to_dict(),
         "status": status,
         "needs_days": days_to_decide(estimate, promise.needed, n_days) if waits else None,
-        "ran": promise.profile == profile,
     }

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.metrics import STILL, Floats
 
 _EULER = 0.5772156649015329
 
@@ -28,7 +28,7 @@ class SharpeMoments:
     def of(cls, returns: Floats) -> Self | None:
         """Of daily returns (D,); None when they are fewer than 3 or never move."""
         deviation = float(returns.std(ddof=1)) if len(returns) > 2 else 0.0
-        if deviation < 1e-12:
+        if deviation < STILL:
             return None
         centred = (returns - returns.mean()) / returns.std()
         return cls(
@@ -96,3 +96,14 @@ def minimum_track_record(
     if advantage <= 0:
         return float("inf")
     return float(1 + moments.variance * (ndtri(confidence) / advantage) ** 2)
+
+
+def active_returns(strategy: Floats, baseline: Floats) -> Floats:
+    """Daily returns over the baseline's, the baseline scaled to the strategy's volatility.
+
+    At equal volatility the sign of the mean is the sign of the Sharpe difference, so an account is
+    neither punished for taking less risk than buy-and-hold nor paid for taking more. A baseline
+    that never moves (cash) is subtracted as it is. Both (D,).
+    """
+    own, other = strategy.std(ddof=1), baseline.std(ddof=1)
+    return strategy - (own / other if other > 0 else 1.0) * baseline

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.backtest.baselines import BENCHMARK
+from trading_pipeline.core.backtest.result import Curves
+from trading_pipeline.core.backtest.variants import Variants
+from trading_pipeline.core.evaluation.assumptions import assumptions
 from trading_pipeline.core.evaluation.confidence import (
     CONFIDENCE,
     Estimate,
@@ -15,6 +19,8 @@ from trading_pipeline.core.evaluation.confidence import (
     interval,
     resampled_dates,
 )
+from trading_pipeline.core.evaluation.crises import crises_within
+from trading_pipeline.core.evaluation.evidence import significance
 from trading_pipeline.core.evaluation.heads import Comparison
 from trading_pipeline.core.evaluation.information_coefficient import mean_information_coefficient
 from trading_pipeline.core.evaluation.metrics import PAIRED, Floats, annual_return, sharpe
@@ -29,14 +35,27 @@ from trading_pipeline.core.evaluation.performance import (
     share_beaten,
     solvent,
 )
+from trading_pipeline.core.evaluation.periods import Books, periods
+from trading_pipeline.core.evaluation.portfolio.attribution import money_table
+from trading_pipeline.core.evaluation.portfolio.exposure import exposure
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings, portfolio
 from trading_pipeline.core.evaluation.rules import price_of_rules
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
+from trading_pipeline.core.evaluation.trials import Trials
+from trading_pipeline.core.evaluation.variants import (
+    by_seed,
+    by_side,
+    capacity,
+    cost_figures,
+)
 from trading_pipeline.core.evaluation.verdict import VerdictInputs, reach_verdict
+from trading_pipeline.core.evaluation.warnings import standing_warnings
+from trading_pipeline.core.long_run import LEAST_DATES
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import EvaluationError
 
-_MINIMUM_DAYS = 20  # fewer days of returns say nothing at all
+WALK_FORWARD, FOREIGN = "walk_forward", "foreign"  # where predictions come from
 _LINEAGE = ("data_hash", "code_version", "config_hash")
 
 
@@ -44,9 +63,8 @@ _LINEAGE = ("data_hash", "code_version", "config_hash")
 class EvaluationInputs:
     """What one report is made from: one out-of-sample history, costs in.
 
-    `baselines` and `random_equity` are on the same bars and pay the same costs. `trial_sharpes`
-    are annual, as in report.json. `hashes` holds data_hash, code_version, config_hash and
-    whatever else the numbers trace to.
+    `baselines`, `profiles` and `random_equity` are on the same bars and pay the same costs.
+    `hashes` holds data_hash, code_version, config_hash and whatever else the numbers trace to.
     """
 
     market: Market
@@ -54,21 +72,26 @@ class EvaluationInputs:
     strategy: AccountView
     baselines: Mapping[str, AccountView]
     random_equity: Floats  # (R, T); R may be 0
-    ic: pd.DataFrame | None  # columns date, ic and others, a coefficient each; None: not available
-    trials: int | None  # distinct (configuration, panel) ones so far; None: unknown
+    # By metric, columns date, scores and others, a coefficient each; None: not available.
+    ic: Mapping[str, pd.DataFrame] | None
+    trials: Trials | None  # of this panel, this evaluation among them; None: unknown
     capital: float
-    benchmark: str = "buy_and_hold"
-    trial_sharpes: Sequence[float] | None = None
-    warnings: Sequence[str] = ()
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    benchmark: str = BENCHMARK
+    warnings: Sequence[str] = ()  # of the panel and the backtest; `standing_warnings` come before
+    hashes: Mapping[str, Any] = field(default_factory=dict)
     leaks: Sequence[str] = ()  # findings of the leakage checks
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
-    model: str = "network"  # that made the scores, of `MODELS`
+    model: str = "network"  # that made the scores, of `MODELS`, or the name of foreign ones
+    origin: str = WALK_FORWARD  # or FOREIGN, which is warned of
     choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
     starts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of networks, by fold
     stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
     heads: Sequence[Comparison] = ()  # of the network, each beside its rivals
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known
+    profiles: Mapping[str, AccountView] = field(default_factory=dict)  # the strategy under each
+    variants: Variants | None = None  # the strategy with one thing changed, on the same bars
+    seeds: Mapping[int, Curves] = field(default_factory=dict)  # what each seed alone comes to
+    random_turnover: float | None = None  # a year, of the median random portfolio
     replications: int = 1000
     seed: int = 0
 
@@ -78,7 +101,8 @@ class EvaluationInputs:
             raise ValueError(
                 f"benchmark {self.benchmark!r} is not among the baselines {list(self.baselines)}"
             )
-        for name, account in {"strategy": self.strategy, **self.baselines}.items():
+        profiles = {f"profile {name}": view for name, view in self.profiles.items()}
+        for name, account in {"strategy": self.strategy, **self.baselines, **profiles}.items():
             _check_account(name, account, len(self.timestamps))
         for rule, equity in self.without_rules.items():
             if equity.shape != (len(self.timestamps),) or not np.isfinite(equity).all():
@@ -92,8 +116,8 @@ class EvaluationInputs:
             )
         if not np.isfinite(self.random_equity).all():
             raise ValueError("random_equity has values that are not finite")
-        if self.trials is not None and self.trials < 1:
-            raise ValueError(f"trials must be at least 1, or None for unknown, was {self.trials}")
+        if self.origin not in _SAMPLE:
+            raise ValueError(f"origin must be one of {tuple(_SAMPLE)}, was {self.origin!r}")
 
 
 def _check_timestamps(timestamps: pd.DatetimeIndex) -> None:
@@ -128,27 +152,37 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     """
     daily = _daily_accounts(inputs)
     resampling = _resampling(inputs, daily)
-    sampled = {name: sampled_metrics(account, resampling) for name, account in daily.items()}
+    benchmark = daily[inputs.benchmark].returns
+    sampled = {
+        name: sampled_metrics(account, resampling, benchmark) for name, account in daily.items()
+    }
     coefficients = _coefficients(inputs)
-    strategy = estimates(sampled["strategy"], resampling, coefficients.get("ic"))
+    known = {name: estimates(account, sampled[name], resampling) for name, account in daily.items()}
+    strategy = known["strategy"] | coefficients.get("scores", {})
     baselines = sorted(inputs.baselines, key=lambda name: name != inputs.benchmark)
     paired = {name: _paired(sampled["strategy"], sampled[name], resampling) for name in baselines}
     days = len(daily["strategy"].returns)
+    profiles = _by_profile(inputs, strategy, benchmark, resampling)
+    given = _verdict_inputs(inputs, daily, paired)
+    verdict = reach_verdict(given, resampling.days_per_year)
     return {
         "market": inputs.market.name,
+        "synthetic": inputs.market.synthetic,
         "period": _period(inputs, days),
         "model": inputs.model,
+        "origin": inputs.origin,
         "choices": dict(inputs.choices),
         "starts": dict(inputs.starts),
-        "verdict": reach_verdict(_verdict_inputs(inputs, daily, paired)).to_dict(),
+        "verdict": verdict.to_dict(),
+        "significance": significance(verdict, inputs.trials, given.trial_returns, resampling),
         "benchmark": inputs.benchmark,
         "paired": {name: _to_dicts(differences) for name, differences in paired.items()},
         **_among_random(inputs, daily),
         "strategy": _to_dicts(strategy),
-        "baselines": {name: _to_dicts(estimates(sampled[name], resampling)) for name in baselines},
-        "information_coefficients": _to_dicts(coefficients),
+        "baselines": {name: _to_dicts(known[name]) for name in baselines},
+        "information_coefficients": {k: _to_dicts(each) for k, each in coefficients.items()},
         "heads": [each.to_dict() for each in inputs.heads],
-        "scoreboard": scoreboard(strategy, inputs.market.profile, days),
+        "scoreboard": scoreboard(profiles, days),
         **portfolio(
             inputs.timestamps,
             inputs.strategy.equity,
@@ -157,14 +191,28 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
             inputs.holdings,
             resampling,
         ),
+        "exposure": exposure(
+            profile_of(inputs.market).volatility_target,
+            strategy["annual_volatility"],
+            inputs.holdings.bound if inputs.holdings else None,
+        ),
+        "profiles": {name: _to_dicts(metrics) for name, metrics in profiles.items()},
+        **_changed(inputs, resampling),
+        "periods": _periods(inputs, daily, resampling),
         "rules": price_of_rules(
             inputs.timestamps, inputs.strategy.equity, inputs.without_rules, resampling
         ),
-        "warnings": list(inputs.warnings),
-        "trials": inputs.trials,
+        "warnings": [
+            *standing_warnings(verdict, days, inputs.origin == FOREIGN),
+            *inputs.warnings,
+        ],
+        "trials": inputs.trials.count if inputs.trials else None,
         **{name: inputs.hashes.get(name) for name in _LINEAGE},
         "lineage": {k: v for k, v in inputs.hashes.items() if k not in _LINEAGE},
-        "assumptions": _assumptions(inputs),
+        "assumptions": [
+            f"{_SAMPLE[inputs.origin]}; decided at a bar's close, filled at the next open.",
+            *assumptions(inputs.market, inputs.capital),
+        ],
         "bootstrap": _bootstrap(inputs, resampling),
     }
 
@@ -172,11 +220,11 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
 def check_days(market: Market, timestamps: pd.DatetimeIndex) -> None:
     """Raise EvaluationError where bars, (T,) and increasing, span too few days to judge."""
     days = len(day_closes(timestamps))
-    if days < _MINIMUM_DAYS:
+    if days < LEAST_DATES:
         raise EvaluationError(
-            f"{market.name}: {days} days of out-of-sample returns, at least {_MINIMUM_DAYS} are "
-            "needed. Give the walk-forward a longer history or shorter spans; a fold that has just "
-            "begun grows by itself."
+            f"{market.name}: {days} days of out-of-sample returns, at least {LEAST_DATES} are "
+            "needed. Predict more days: give the walk-forward a longer history or shorter spans; a "
+            "fold that has just begun grows by itself."
         )
 
 
@@ -199,16 +247,25 @@ def _resampling(inputs: EvaluationInputs, daily: Mapping[str, DailyAccount]) -> 
     )
 
 
-def _coefficients(inputs: EvaluationInputs) -> dict[str, Estimate]:
-    """Mean information coefficients by column, that of the scores first; {}: not available."""
-    if inputs.ic is None:
-        return {}
-    dated = inputs.ic.sort_values("date").drop(columns="date")
-    horizon = inputs.market.horizon
-    return {
-        str(name): mean_information_coefficient(dated[name].to_numpy(dtype=np.float64), horizon)
-        for name in dated
-    }
+def _coefficients(inputs: EvaluationInputs) -> dict[str, dict[str, Estimate]]:
+    """Mean coefficients by whose scores they are and by metric; {}: not available."""
+    found: dict[str, dict[str, Estimate]] = {}
+    for metric, table in (inputs.ic or {}).items():
+        dated = table.sort_values("date").drop(columns="date")
+        for name in dated:
+            by_date = dated[name].to_numpy(dtype=np.float64)
+            mean = mean_information_coefficient(by_date, inputs.market.horizon)
+            found.setdefault(str(name), {})[metric] = mean
+    return found
+
+
+def _periods(
+    inputs: EvaluationInputs, daily: Mapping[str, DailyAccount], resampling: Resampling
+) -> dict[str, Any]:
+    """The strategy beside its benchmark by year, in each crisis, and by the month of the start."""
+    at, own, other = inputs.timestamps, daily["strategy"], daily[inputs.benchmark]
+    books = Books(at[day_closes(at)], own.returns, other.returns)
+    return periods(books, crises_within(inputs.market.calendar, at[0], at[-1]), resampling)
 
 
 def _paired(
@@ -223,25 +280,60 @@ def _paired(
     }
 
 
+def _by_profile(
+    inputs: EvaluationInputs,
+    strategy: dict[str, Estimate],
+    benchmark: Floats,
+    resampling: Resampling,
+) -> dict[str, dict[str, Estimate]]:
+    """The metrics of the run of every profile; that of the market's own is the strategy."""
+    others = {
+        name: DailyAccount.of(inputs.timestamps, view)
+        for name, view in inputs.profiles.items()
+        if name != inputs.market.profile
+    }
+    return {
+        name: estimates(account, sampled_metrics(account, resampling, benchmark), resampling)
+        for name, account in others.items()
+    } | {inputs.market.profile: strategy}
+
+
 def _verdict_inputs(
     inputs: EvaluationInputs,
     daily: Mapping[str, DailyAccount],
     paired: Mapping[str, Mapping[str, Estimate]],
 ) -> VerdictInputs:
-    per_day = np.sqrt(inputs.market.days_per_year)
+    """Baselines are in the order of the report: the benchmark is the first to be regressed on."""
+    days = inputs.timestamps[day_closes(inputs.timestamps)].normalize()
+    unseen = np.empty((len(days), 0))
     return VerdictInputs(
         differences={
             name: differences["sharpe_difference"] for name, differences in paired.items()
         },
-        returns={name: daily[name].returns for name in inputs.baselines},
+        returns={name: daily[name].returns for name in paired},
         strategy=daily["strategy"].returns,
-        trials=inputs.trials,
-        trial_sharpes=np.asarray(inputs.trial_sharpes or [], dtype=np.float64) / per_day,
+        trials=inputs.trials.count if inputs.trials else None,
+        trial_returns=inputs.trials.on(days) if inputs.trials else unseen,
         leaks=inputs.leaks,
         model=inputs.model,
         symbols=len(inputs.market.symbols),
         stale=inputs.stale,
     )
+
+
+def _changed(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, object]:
+    """Keys costs, sides, capacity, seeds: the result with one thing changed, or apart."""
+    closes, variants = day_closes(inputs.timestamps), inputs.variants
+    earnings = None if inputs.holdings is None else inputs.holdings.earnings
+    return {
+        "costs": {
+            "paid": None if earnings is None else money_table(earnings, resampling),
+            **({} if variants is None else cost_figures(variants, closes, resampling)),
+        },
+        "sides": None if earnings is None else by_side(earnings, resampling),
+        "capacity": None if variants is None else capacity(variants, closes, resampling),
+        "seeds": by_seed(inputs.seeds, closes, resampling),
+    }
 
 
 def _period(inputs: EvaluationInputs, days: int) -> dict[str, object]:
@@ -271,33 +363,16 @@ def _among_random(inputs: EvaluationInputs, daily: Mapping[str, DailyAccount]) -
             "percentile_of_annual_return": share_beaten(
                 float(annual_return(own, a_year)), by_return
             ),
+            "turnover": inputs.random_turnover,
             "sharpe": Estimate(ends[1], ends[0], ends[2]).to_dict(),  # median, 5 %, 95 %
         },
     }
 
 
-def _assumptions(inputs: EvaluationInputs) -> list[str]:
-    costs, market = inputs.market.costs, inputs.market
-    return [
-        "Every prediction is out of sample; decided at a bar's close, filled at the next open.",
-        f"Each trade pays a fee of {costs.fee * 1e4:g} bp and slippage of "
-        f"{costs.slippage * 1e4:g} bp; shorts pay {costs.borrow:.2%} a year.",
-        f"Sharpe ratios are over a zero rate; idle cash earns 0, debit cash pays "
-        f"{costs.debit:.1%} a year.",
-        f"Statistics are of daily closes, {_year(market)}; starting "
-        f"capital {inputs.capital:,.0f}; a prediction looks {market.horizon} bars ahead.",
-        "The Sharpe ratio of a book that never trades counts as 0 in a difference.",
-    ]
-
-
-def _year(market: Market) -> str:
-    """'252 days a year', or how many days and bars of a year were counted."""
-    if market.measured_bars_per_year is None:
-        return f"{market.days_per_year} days a year"
-    return (
-        f"{market.days_per_year} days and {market.bars_per_year:,} bars a year, as counted in the "
-        f"bars, which the calendar {market.calendar} does not fit"
-    )
+_SAMPLE = {
+    WALK_FORWARD: "Every prediction is out of sample",
+    FOREIGN: "Predictions are taken as out of sample, which nothing shows",
+}
 
 
 def _bootstrap(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, object]:

@@ -1,10 +1,11 @@
 """What the variants of a sweep came to, and how much of the best one is luck.
 
 The best of many variants looks good even if none is: what it shows has to be deflated by how many
-were tried. Source: Bailey and Lopez de Prado, The Deflated Sharpe Ratio (2014).
+really different ones were tried. Source: Bailey and Lopez de Prado, The Deflated Sharpe Ratio
+(2014).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,14 @@ import pandas as pd
 
 from trading_pipeline.core.backtest.sweep import Sweep
 from trading_pipeline.core.evaluation.confidence import (
+    Estimate,
     Sampled,
     block_length,
     interval,
     resampled_dates,
     widening,
 )
+from trading_pipeline.core.evaluation.evidence import chosen_by_luck, superiority
 from trading_pipeline.core.evaluation.metrics import (
     Floats,
     annual_return,
@@ -29,32 +32,36 @@ from trading_pipeline.core.evaluation.metrics import (
 from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.significance import (
     SharpeMoments,
+    active_returns,
     deflated_sharpe,
-    expected_maximum_sharpe,
-    trial_variance,
 )
 from trading_pipeline.core.evaluation.summary import check_days
-from trading_pipeline.core.evaluation.verdict import active_returns
+from trading_pipeline.core.evaluation.trials import Trials, active_trials, effective_trials
+from trading_pipeline.core.evaluation.verdict import hardest_of
 from trading_pipeline.core.market.market import Market
 
+REPLICATIONS = 1000
 _WATCHED = 25  # variants; every so many, whoever watches is told
 
 
 class Luck(NamedTuple):
     """What chance alone gives the best of all trials, and the best variant beside it."""
 
-    trials: int
+    trials: int  # of the panel
+    effective: int  # really different ones among them
     expected_maximum: float  # Sharpe ratio a year of the best of as many worthless ones
     best: str  # name of the variant with the highest Sharpe ratio
     sharpe: float  # of it, a year, over a zero rate
     deflated: float | None  # probability in [0, 1] that it has an edge; None: never moves
-    hardest: str  # the baseline over which that is the lowest
+    hardest: str  # `hardest_of` the baselines; empty without any
+    overfitting: float | None  # `overfitting_probability` of the variants; None: too few days
+    superiority: float | None  # `superiority_p_value` of the trials over `hardest`; None: as above
 
 
 def sweep_table(
     sweep: Sweep,
     market: Market,
-    replications: int = 1000,
+    replications: int = REPLICATIONS,
     seed: int = 0,
     watch: Callable[[int, int, str], None] | None = None,
 ) -> pd.DataFrame:
@@ -76,7 +83,7 @@ def sweep_table(
     traded = np.where(solvent(sweep.equity), sweep.turnover, 0.0)
     rows = []
     for r, own in enumerate(returns):
-        sampled = Sampled(float(sharpe(own, a_year)), sharpe(own[dates], a_year))
+        sampled = Sampled.of(sharpe, own, own[dates], a_year)
         value, low, high = interval(sampled, factor)
         rows.append(
             {
@@ -103,37 +110,46 @@ def _returns(sweep: Sweep, market: Market) -> Floats:
     return daily_returns(sweep.equity, day_closes(sweep.timestamps))
 
 
-def luck_of(
-    sweep: Sweep,
-    market: Market,
-    baselines: Mapping[str, Floats],
-    trials: int,
-    trial_sharpes: Sequence[float],
-) -> Luck:
-    """How the best variant stands beside what the best of `trials` worthless ones would show.
+def luck_of(sweep: Sweep, market: Market, baselines: Mapping[str, Floats], trials: Trials) -> Luck:
+    """How the best variant stands beside what the best of as many worthless ones would show.
 
     Args:
         baselines: equity (K,) of each, on the bars of the sweep.
-        trials: distinct ones so far, those of the sweep included.
-        trial_sharpes: of them, a year, where they are known.
+        trials: of the panel so far, those of the sweep included.
     """
     returns, a_year = _returns(sweep, market), market.days_per_year
-    known = np.asarray(trial_sharpes, dtype=np.float64) / np.sqrt(a_year)
-    variance = trial_variance(known, returns.shape[1])
+    closes = day_closes(sweep.timestamps)
     own = sharpe(returns, a_year)
     best = int(np.argmax(np.where(np.isfinite(own), own, -np.inf)))
-    deflated = {}
-    for name, equity in baselines.items():
-        other = daily_returns(equity, day_closes(sweep.timestamps))
-        moments = SharpeMoments.of(active_returns(returns[best], other))
-        if moments is not None:
-            deflated[name] = deflated_sharpe(moments, trials, variance)
-    hardest = min(deflated, key=lambda name: deflated[name], default="")
+    rivals = {name: daily_returns(equity, closes) for name, equity in baselines.items()}
+    block = block_length(returns.T, market.horizon_in_days)
+    hardest = hardest_of(_differences(returns[best], rivals, block, a_year)) or ""
+    known = trials.on(sweep.timestamps[closes].normalize())
+    others = active_trials(known, rivals[hardest]) if hardest else known
+    tried = effective_trials(others, trials.count)
+    judged = hardest and SharpeMoments.of(active_returns(returns[best], rivals[hardest]))
     return Luck(
-        trials=trials,
-        expected_maximum=expected_maximum_sharpe(trials, variance) * float(np.sqrt(a_year)),
+        trials=tried.count,
+        effective=tried.effective,
+        expected_maximum=tried.hurdle * float(np.sqrt(a_year)),
         best=sweep.names[best],
         sharpe=float(own[best]),
-        deflated=deflated.get(hardest),
+        deflated=deflated_sharpe(judged, tried.effective, tried.variance) if judged else None,
         hardest=hardest,
+        overfitting=chosen_by_luck(returns.T),
+        superiority=superiority(tried, block, seed=0),
     )
+
+
+def _differences(
+    own: Floats, rivals: Mapping[str, Floats], block: int, a_year: float
+) -> dict[str, Estimate]:
+    """Paired differences in Sharpe ratio, with their intervals, of daily returns (D,)."""
+    dates = resampled_dates(len(own), block, REPLICATIONS, seed=0)
+    mine, *others = (
+        Sampled.of(sharpe, each, each[dates], a_year).or_zero() for each in (own, *rivals.values())
+    )
+    factor = widening(len(own), block)
+    return {
+        name: interval(mine.minus(each), factor) for name, each in zip(rivals, others, strict=True)
+    }

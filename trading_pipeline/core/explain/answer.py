@@ -30,9 +30,11 @@ def answer_of(
     here = run.decided(k)[n]
     holding = f"{here['quantity']:+,.10g} held" if here["quantity"] else "nothing held"
     if order is not None:
+        waits = k + 1 == len(run.result.log)
+        fate = "It waits for the next open." if waits else _fate(filled)
         return (
             f"Ordered to {order.side} {order.quantity:,.10g}, with {holding}, towards a target of "
-            f"{here['target']:+.2%} of equity. {_fate(filled)}"
+            f"{here['target']:+.2%} of equity. {fate}"
         )
     kept = f"No order, with {holding}: {_why_none(here['signal'], reasons)}."
     stops = [each for each in filled if each.kind != "order"]

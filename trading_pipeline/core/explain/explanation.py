@@ -87,6 +87,7 @@ class Explanation:
     """All that led to one decision, and all that followed."""
 
     market: str
+    session: str  # on paper; empty: it is a backtest
     symbol: str
     bar: pd.Timestamp  # its opening, UTC
     decided_at: pd.Timestamp | None  # its close; None where the calendar does not know the bar
@@ -124,6 +125,7 @@ def explain(
     reasons = reasons_of(run, k, n)
     return Explanation(
         market=run.market.name,
+        session=run.session,
         symbol=panel.symbols[n],
         bar=stamp,
         decided_at=_instant(run, stamp),
@@ -141,7 +143,7 @@ def explain(
         reasons=reasons,
         vetoes=vetoes,
         became=filled,
-        after=held_at(run, k + 1, n),
+        after=held_at(run, k + 1, n) if k + 1 < len(run.result.log) else None,
         trades=trades_with(run, k, n, filled),
     )
 

@@ -7,7 +7,7 @@ from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.trading.engine.reasons import REFUSED, Facts, reasons_in
 from trading_pipeline.core.trading.tables import orders_of
 
-SESSION = "backtest"  # in order ids, as the report has them
+BACKTEST = "backtest"  # in order ids, as the report has them
 
 
 class ReasonText(NamedTuple):
@@ -56,7 +56,7 @@ def order_of(run: Rerun, k: int, n: int) -> ExplainedOrder | None:
     here = run.decided(k)[n : n + 1]
     if here["order"][0] == 0:
         return None
-    table = orders_of(SESSION, run.result.timestamps, run.result.symbols, here)
+    table = orders_of(run.session or BACKTEST, run.result.timestamps, run.result.symbols, here)
     row = table.drop(columns=["decided_at", "symbol", "reasons"]).to_dict("records")[0]
     return ExplainedOrder(**row, notional=row["quantity"] * float(here["price"][0]))
 

@@ -9,7 +9,7 @@ import numpy as np
 from trading_pipeline.core.backtest.basis import forecast_of
 from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.trading.engine.reasons import REASONS, reasons_in
-from trading_pipeline.core.trading.kelly import MINIMUM_DAYS, MINIMUM_SYMBOLS, shares_in_force
+from trading_pipeline.core.trading.kelly import EVIDENCE_DAYS, MINIMUM_SYMBOLS, shares_in_force
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def _kelly(run: Rerun, k: int) -> str:
     """Which share of the tilt is in force, and on what evidence."""
     row, account, evidence = run.row(k), run.result.log[k], run.basis.evidence
     days, full = int(evidence.days[row]), float(evidence.full_kelly[row])
-    lacks = f"{days} of the {MINIMUM_DAYS} days of evidence that it takes"
+    lacks = f"{days} of the {EVIDENCE_DAYS} days of evidence that it takes"
     if (count := account["eligible"]) < MINIMUM_SYMBOLS:
         lacks = f"{count} eligible symbols, and {MINIMUM_SYMBOLS} show skill at choosing"
     fraction = run.profile.kelly_fraction

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from trading_pipeline.core.features import clock
@@ -50,6 +51,11 @@ CATALOG: tuple[Feature, ...] = (
 NAMES: tuple[str, ...] = tuple(feature.name for feature in CATALOG)
 LOOKBACK: int = max(feature.lookback for feature in CATALOG)
 BATCH = 8192  # bars of a series
+SHORT = 64  # bars; most features look back no further
+_BY_SPAN = {  # places of the features that so many bars are enough for
+    SHORT: [place for place, each in enumerate(_OF_SYMBOLS) if each.lookback <= SHORT],
+    LOOKBACK: [place for place, each in enumerate(_OF_SYMBOLS) if each.lookback > SHORT],
+}
 _PLACES = {name: place for place, name in enumerate(NAMES)}
 
 
@@ -83,10 +89,64 @@ def compute_features(
     rows = _Rows(bars)
     values = np.empty((len(CATALOG), len(bars)), dtype=np.float32)
     _fill_symbols(values, rows, threads or os.cpu_count() or 1)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        _fill_dates(values, rows, calendar)
+    _fill_dates(values, rows.starts, rows.returns, rows.timestamps, calendar)
     keys = bars[KEY].reset_index(drop=True)
     return pd.concat([keys, pd.DataFrame(values.T, columns=list(NAMES), copy=False)], axis=1)
+
+
+def returns_of_dates(bars: pd.DataFrame) -> Array:
+    """(T,) `equal_weight_return` of each date of bars such as `compute_features` takes."""
+    return _Rows(bars).returns
+
+
+def newest_features(
+    own: Array,
+    bars: Index,
+    traded: npt.NDArray[np.bool_],
+    returns: Array,
+    timestamps: pd.DatetimeIndex,
+    calendar: str | None = None,
+) -> Values:
+    """All features of the newest date alone, as `compute_features` has them, bit for bit.
+
+    Args:
+        own: (5, L, N) open, high, low, close and volume of each symbol's own last bars, adjusted,
+            the newest last; L >= LOOKBACK.
+        bars: (N,) how many of them there are since its history began; those above say nothing.
+        traded: (N,) which symbols have a bar at the date.
+        returns: (K,) `equal_weight_return` of the last dates, K >= LOOKBACK or all of them.
+        timestamps: those dates, as far back at least as it takes to tell hours from days.
+        calendar: as of `compute_features`.
+
+    Returns:
+        float32 (N, F), NaN where a symbol has no bar.
+    """
+    there = np.flatnonzero(traded)
+    values = np.empty((len(CATALOG), len(there)), dtype=np.float32)
+    for span, places in _BY_SPAN.items():
+        L, width = min(span, own.shape[1]), max(1, BATCH // span)
+        for first in range(0, len(there), width):
+            batch = there[first : first + width]
+            counts = np.minimum(bars[batch], L)
+            kept = np.arange(L) >= L - counts[:, None]
+            columns = (np.ascontiguousarray(each[-L:, batch].T)[kept] for each in own)
+            found = values[:, first : first + width]
+            _fill_newest(found, places, SymbolSeries(BarSeries(*columns)), np.cumsum(counts))
+    _fill_dates(values, np.array([0, len(there)]), returns, timestamps, calendar)
+    newest = np.full((len(traded), len(CATALOG)), np.nan, dtype=np.float32)
+    newest[there] = values.T
+    return newest
+
+
+def _fill_newest(found: Values, places: list[int], series: SymbolSeries, ends: Index) -> None:
+    """Some features of symbols that follow one another, at the newest bar of each, (F, n)."""
+    out, firsts = np.empty(len(series.close), np.float32), np.append(0, ends[:-1])
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for place in places:
+            feature = _OF_SYMBOLS[place]
+            _settle(out, feature.compute(series), *feature.scale[1:])
+            _withhold(out, firsts, feature.lookback - 1)
+            found[place] = out[ends - 1]
 
 
 class _Rows:
@@ -107,6 +167,11 @@ class _Rows:
         self.timestamps = stamps[firsts]
         self.starts: Index = np.append(firsts, len(bars)).astype(np.int64)
         self.prices = BarSeries(*(bars[name].to_numpy(np.float64) for name in BarSeries._fields))
+
+    @property
+    def returns(self) -> Array:
+        """`equal_weight_return` of each date."""
+        return equal_weight_return(self.prices.close, self.symbol, self.starts, self.symbols)
 
     @property
     def by_symbol(self) -> Index:
@@ -156,17 +221,23 @@ def _batches(counts: Index) -> Iterator[slice]:
     yield slice(first, last)
 
 
-def _fill_dates(values: Values, rows: _Rows, calendar: str | None) -> None:
-    section = CrossSection(values, NAMES, rows.starts)
-    for feature in cross_section.FAMILY.features:
-        _settle(values[_PLACES[feature.name]], feature.compute(section), *feature.scale[1:])
-    returns = equal_weight_return(rows.prices.close, rows.symbol, rows.starts, rows.symbols)
-    together = MarketSeries(returns, section)
-    hours = Clock(rows.timestamps, calendar)
-    for feature in (*market.FAMILY.features, *clock.FAMILY.features):
-        source = together if feature.family == "market" else hours
-        of_dates = np.clip(feature.compute(source), *feature.scale[1:])
-        _spread(values[_PLACES[feature.name]], of_dates, rows.starts)
+def _fill_dates(
+    values: Values,
+    starts: Index,
+    returns: Array,
+    timestamps: pd.DatetimeIndex,
+    calendar: str | None,
+) -> None:
+    """Features of whole dates; `returns` and `timestamps` may be of older ones, too."""
+    section, dates = CrossSection(values, NAMES, starts), len(starts) - 1
+    together, hours = MarketSeries(returns, section), Clock(timestamps, calendar)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for feature in cross_section.FAMILY.features:
+            _settle(values[_PLACES[feature.name]], feature.compute(section), *feature.scale[1:])
+        for feature in (*market.FAMILY.features, *clock.FAMILY.features):
+            source = together if feature.family == "market" else hours
+            of_dates = np.clip(feature.compute(source), *feature.scale[1:])[-dates:]
+            _spread(values[_PLACES[feature.name]], of_dates, starts)
 
 
 @kernel

@@ -5,7 +5,7 @@ at a time: a batch of another shape may differ in the last bits, and then in an 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.rivals.rival import Frequencies, Rival, from_dict
 from trading_pipeline.core.learning.scaling import Scaler
 from trading_pipeline.core.learning.walkforward import Rows
-from trading_pipeline.core.model.config import ModelConfig
+from trading_pipeline.core.model.config import SCORE_OF_SEED, ModelConfig
 from trading_pipeline.core.model.heads import Outputs
 from trading_pipeline.core.model.network import TradingNetwork, threads_for
 from trading_pipeline.core.model.position import NotionalBook, advance
@@ -38,6 +38,7 @@ class Prediction(NamedTuple):
     volatility: Array  # forecast, per bar; sigma itself where validation kept it
     risk: Array  # probability of an adverse excursion
     half_life: Array  # bars after which half of the score's say is gone; the same for all
+    by_seed: tuple[Array, ...] = ()  # scores of each network by itself, where they are several
 
 
 class HeadValues(NamedTuple):
@@ -48,6 +49,7 @@ class HeadValues(NamedTuple):
     position: Array
     volatility: Array  # multiple of sigma
     risk: Array
+    by_seed: tuple[tuple[Array, Array], ...] = ()  # price and position of each of several networks
 
 
 class Close(NamedTuple):
@@ -138,8 +140,18 @@ class Predictor:
         self.calibration = Calibration(**checkpoint["calibration"])
         self.last_target = pd.Timestamp(checkpoint["last_target"])
         self.name, self.heads = MODEL, _heads(checkpoint, self.config)
+        self.seeds: list[int] = checkpoint["recipe"]["training"]["seeds"]
         if "rival" in checkpoint:
             self.name = checkpoint["rival"]["name"]
+
+    def unshrunk(self) -> Self:
+        """From now on, say of returns what the heads do by themselves: in no unit, and where
+        validation shows nothing, too."""
+        self.calibration = self.calibration._replace(slope=1.0, market=0.0)
+        if isinstance(self.heads, Ensemble):
+            for network in self.heads.networks:
+                network.answers.gain.fill_(1.0)
+        return self
 
     def restart(self, n_symbols: int) -> None:
         """Forget the notional book."""
@@ -152,12 +164,32 @@ class Predictor:
             LookAheadError: the model has learned from this bar or a later one.
         """
         self.refuse_seen(data.panel.timestamps[row])
+        return self.recall(data, row)
+
+    def recall(self, data: Dataset, row: int) -> Prediction:
+        """As `step`, of a bar that the model may have learned from: shows how alike two models are,
+        and never how good one is."""
         window = data.grid[row - self.config.n_steps + 1 : row + 1]
-        scaled = torch.from_numpy(self.scaler.apply(window)).permute(1, 0, 2).contiguous()
-        tradable = data.eligible[row]
         bar = data.overnight[row], data.intraday[row], data.sigma[row - 1]
+        return self.answer(window, bar, data.sigma[row], data.eligible[row])
+
+    def answer(
+        self,
+        window: NDArray[np.float32],
+        bar: tuple[Array, Array, Array],
+        sigma: Array,
+        tradable: NDArray[np.bool_],
+    ) -> Prediction:
+        """What the model says at the close after the last one.
+
+        Args:
+            window: features as computed, (S, N, F), the newest bar last.
+            bar: `overnight`, `intraday` and `sigma` of `Close`, (N,) each.
+            sigma: (N,) as known now. tradable: (N,).
+        """
+        scaled = torch.from_numpy(self.scaler.apply(window)).permute(1, 0, 2).contiguous()
         values = self.heads.step(Close(scaled, *bar, tradable))
-        return _prediction(values, self.calibration, data.sigma[row], tradable)
+        return _prediction(values, self.calibration, sigma, tradable)
 
     def refuse_seen(self, stamp: pd.Timestamp) -> None:
         """Raise LookAheadError for a bar at or before the last one that a target touched."""
@@ -181,15 +213,21 @@ def predict_rows(
     parts = []
     for row in range(rows.first, rows.last + 1):
         prediction = predictor.step(data, row)
-        parts.append(_table(prediction, data, row, {"model": predictor.name, "fold": fold}))
+        named = {"model": predictor.name, "fold": fold}
+        parts.append(_table(prediction, data, row, named, predictor.seeds))
         on_date(row + 1 - rows.first, len(rows))
     return pd.concat(parts, ignore_index=True)
 
 
-def _table(prediction: Prediction, data: Dataset, row: int, named: dict[str, str]) -> pd.DataFrame:
+def _table(
+    prediction: Prediction, data: Dataset, row: int, named: dict[str, str], seeds: list[int]
+) -> pd.DataFrame:
     chosen = np.flatnonzero(data.eligible[row])
     order = chosen[np.argsort(np.array(data.panel.symbols)[chosen], kind="stable")]
-    columns = {name: values[order] for name, values in prediction._asdict().items()}
+    values = prediction._asdict()
+    apart = zip(seeds, values.pop("by_seed"), strict=False)  # of a rival there are none
+    values |= {f"{SCORE_OF_SEED}{seed}": score for seed, score in apart}
+    columns = {name: each[order] for name, each in values.items()}
     keys = {
         "timestamp": data.panel.timestamps[row],
         "symbol": np.array(data.panel.symbols, dtype=object)[order],
@@ -223,6 +261,9 @@ def _average(outputs: list[Outputs]) -> HeadValues:
         position=mean([each.position for each in outputs]),
         volatility=mean([each.volatility for each in outputs]),
         risk=mean([each.risk_logit.sigmoid() for each in outputs]),
+        by_seed=tuple((mean([each.price]), mean([each.position])) for each in outputs)
+        if len(outputs) > 1
+        else (),
     )
 
 
@@ -240,4 +281,6 @@ def _prediction(
         values.risk,
         calibration.half_life,
     )
-    return Prediction(*(np.where(tradable, column, np.nan) for column in columns))
+    apart = (calibration.score(*each, tradable) for each in values.by_seed)
+    by_seed = tuple(np.where(tradable, score, np.nan) for score in apart)
+    return Prediction._make([*(np.where(tradable, each, np.nan) for each in columns), by_seed])

@@ -39,14 +39,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for a checkpoint and for the hash."""
-        market = asdict(self.market)
-        for name in ("costs", "limits"):
-            market[name] = {key: _finite(value) for key, value in market[name].items()}
-        market["start"] = self.market.start.isoformat()
-        # Where the history ends today is the data's business: a new bar is not a new recipe.
-        del market["end"]
         return {
-            "market": {**market, "symbols": list(self.market.symbols)},
+            "market": market_to_dict(self.market),
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
             "learner": self.learner,
@@ -75,16 +69,31 @@ class Recipe:
         return fingerprint(training_part(self.to_dict()), catalog_hash, METHOD)
 
     def config_hash(self, catalog_hash: str) -> str:
-        """Of all that a backtest depends on beside the data and the code."""
-        return fingerprint(self.to_dict(), catalog_hash)
+        """Of all that a backtest depends on beside the data and the code.
+
+        What was counted in the bars is data: with tomorrow's it is no other configuration.
+        """
+        market = of_a_configuration(self.market)
+        return fingerprint({**self.to_dict(), "market": market}, catalog_hash)
 
 
-_OF_A_BACKTEST = (
-    *("profile", "limits", "sectors", "benchmark"),
-    *("measured_bars_per_year", "measured_days_per_year"),
-)
+def market_to_dict(market: Market) -> dict[str, Any]:
+    """Plain types. Where the history ends today is left out: a new bar is not a new recipe."""
+    plain = asdict(market)
+    for name in ("costs", "limits"):
+        plain[name] = {key: _finite(value) for key, value in plain[name].items()}
+    del plain["end"]
+    return {**plain, "start": market.start.isoformat(), "symbols": list(market.symbols)}
 
 
+def of_a_configuration(market: Market) -> dict[str, Any]:
+    """Of a market, as plain types, what makes one configuration another: not its name, which may
+    be that of a file, nor what was counted in its bars."""
+    return {**market_to_dict(market), **dict.fromkeys(("name", *_COUNTED))}
+
+
+_COUNTED = ("measured_bars_per_year", "measured_days_per_year")
+_OF_A_BACKTEST = ("profile", "limits", "sectors", "benchmark", *_COUNTED)
 _OF_A_RIVAL = {"model": ("n_features", "n_steps"), "training": ("direction_band",)}
 
 

@@ -44,6 +44,7 @@ _PAIR_CANDIDATES = 192  # that are looked at on all windows; many are one pair a
 _PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)  # × squares of a column
 _PARTS = 5  # of the training window, of consecutive dates, for cross-validation
 _CHUNK = 8  # dates at once
+_COLUMNS = 600  # at once, of features of all bars
 _ALIKE = 1e-3  # spread across symbols, in standard deviations, below which there is but rounding
 
 
@@ -250,7 +251,10 @@ def _pair_candidates(window: _Window, residual: Tensor) -> list[Term]:
         newest = window.first + chunk  # (c,)
         rows = window.grid[newest.unsqueeze(1) - torch.arange(window.n_steps)]  # (c, S, N, F)
         x = rows.transpose(1, 2).reshape(-1, size)  # age by age
-        total.addmm_((x * residual[chunk].reshape(-1, 1)).T, x)
+        told = (x * residual[chunk].reshape(-1, 1)).T
+        for first in range(0, size, _COLUMNS):  # a pair is looked at once: nothing below them
+            part = slice(first, first + _COLUMNS)
+            total[part, first:].addmm_(told[part], x[:, first:])
     moved = (total / _spread_of_pairs(window, every).repeat(window.n_steps, window.n_steps)).triu()
     moved.diagonal().div_(2**0.5)  # squares of normal features spread so much wider
     best = moved.abs().flatten().topk(min(_PAIR_CANDIDATES, size)).indices.tolist()

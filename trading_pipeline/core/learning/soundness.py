@@ -1,6 +1,7 @@
 """What a checkpoint has to be before it is used: sound, and of today's recipe and catalog."""
 
 from collections.abc import Mapping
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -114,8 +115,7 @@ def _check_start(start: Mapping[str, Any]) -> None:
 
 def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) -> None:
     """Raise CheckpointError unless these are finite weights of exactly this network."""
-    with torch.device("meta"):  # shapes without memory
-        wanted = {name: each.shape for name, each in TradingNetwork(config).state_dict().items()}
+    wanted = _shapes(config)
     found = {name: each.shape for name, each in state.items()}
     if odd := sorted(name for name in wanted | found if wanted.get(name) != found.get(name)):
         name = odd[0]
@@ -126,6 +126,12 @@ def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) 
     if broken := [name for name, each in state.items() if not torch.isfinite(each).all()]:
         raise CheckpointError(f"holds numbers that are none, in {broken[0]} of the {whose}")
     _check_terms(state["terms.index"], config, whose)
+
+
+@cache
+def _shapes(config: ModelConfig) -> dict[str, torch.Size]:
+    with torch.device("meta"):  # shapes without memory
+        return {name: each.shape for name, each in TradingNetwork(config).state_dict().items()}
 
 
 def _check_terms(index: Tensor, config: ModelConfig, whose: str) -> None:

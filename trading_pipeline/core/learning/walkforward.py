@@ -6,6 +6,7 @@ training decision is s - h - 2, whose target ends on s - 1. The same gap lies be
 validation. Every bar of the fold is predicted, the last h + 1 included, which have no label yet.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -108,6 +109,21 @@ def folds(
         _refuse_short_window(clock, spans, horizon)
         raise HistoryTooShort(_too_short(clock, horizon, burn_in, spans))
     return found
+
+
+def refitted_every(known: Mapping[str, Fold], count: int | None) -> dict[str, Fold]:
+    """The same test span with fewer trainings: of every `count` folds the first, whose model is
+    asked about the bars of all of them; None: one training for the whole span.
+
+    Args:
+        known: folds that follow one another, in order.
+    """
+    keys, step = list(known), count or len(known)
+    last = {key: keys[min(n + step, len(keys)) - 1] for n, key in enumerate(keys)}
+    return {
+        key: replace(known[key], test=Rows(known[key].test.first, known[last[key]].test.last))
+        for key in keys[::step]
+    }
 
 
 def production_fold(clock: pd.DatetimeIndex, market: Market, burn_in: int, dates: int) -> Fold:

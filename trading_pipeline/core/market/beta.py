@@ -25,14 +25,20 @@ def market_beta(panel: Panel) -> np.ndarray:
     for n in range(len(panel.symbols)):
         rows = np.flatnonzero(~np.isnan(close[:, n]))
         for part in np.split(rows, np.flatnonzero(panel.discontinuities[rows, n])):
-            beta[part, n] = _slopes(np.diff(close[part, n]), np.diff(market[part]))
-    held = hold_over_gaps(beta, panel.discontinuities)
-    return 1.0 + (1 - SHRINKAGE) * (np.where(np.isfinite(held), held, 1.0) - 1.0)
+            beta[part, n] = slopes_of(close[part, n], market[part])
+    return shrunk(hold_over_gaps(beta, panel.discontinuities))
 
 
-def _slopes(own: np.ndarray, common: np.ndarray) -> np.ndarray:
-    """(K + 1,) slope of the last 252 of (K,) returns on the common ones; 1 where there is none."""
-    slopes = np.ones(len(own) + 1)
+def shrunk(slopes: np.ndarray) -> np.ndarray:
+    """Half way to 1; 1 where there is none."""
+    return 1.0 + (1 - SHRINKAGE) * (np.where(np.isfinite(slopes), slopes, 1.0) - 1.0)
+
+
+def slopes_of(close: np.ndarray, market: np.ndarray) -> np.ndarray:
+    """(K, ...) slope of the last 252 changes of each row of log closes on those of the market's
+    log level; 1 where there are fewer, or it did not move."""
+    own, common = np.diff(close, axis=0), np.diff(market, axis=0)
+    slopes = np.ones(close.shape)
     moments = (own * common, own, common**2, common)
     both, mine, squares, theirs = (trailing_sum(each, WINDOW)[WINDOW - 1 :] for each in moments)
     spread = squares - theirs**2 / WINDOW
@@ -45,6 +51,11 @@ def equal_weight_returns(panel: Panel) -> np.ndarray:
     """(T,) mean log return of the symbols that have this bar and the one before; 0 without any."""
     moves = np.diff(np.log(panel.adjusted_close), axis=0, prepend=np.nan)
     moves[panel.discontinuities] = np.nan
+    return mean_of_moves(moves)
+
+
+def mean_of_moves(moves: np.ndarray) -> np.ndarray:
+    """(T,) mean of the numbers of each row of (T, N); 0 without any."""
     known = np.isfinite(moves)
     total = np.where(known, moves, 0.0).sum(axis=1)
     mean: np.ndarray = total / np.maximum(known.sum(axis=1), 1)

@@ -57,16 +57,29 @@ class Nights(NamedTuple):
     volume: Array  # this bar's volume, in means of the 21 before
 
 
-def nights(stamps: pd.DatetimeIndex, open_: Array, close: Array, volume: Array) -> Nights:
-    """Args: stamps (T,), adjusted prices and volumes (T, N), NaN where a symbol has no bar."""
-    before = previous(close)
+def nights(
+    stamps: pd.DatetimeIndex,
+    open_: Array,
+    close: Array,
+    volume: Array,
+    earlier: Array | None = None,
+) -> Nights:
+    """What happened since the bar before, at each row.
+
+    Args:
+        stamps: (T,). open_, close, volume: adjusted, (T, N), NaN where a symbol has no bar.
+        earlier: (2, N) close of each symbol's last bar before these rows, and its day; None, or
+            NaN: it has none.
+    """
+    known = np.full((2, close.shape[1]), np.nan) if earlier is None else earlier
+    before = previous(np.vstack([known[:1], close]))[1:]
     day = np.where(np.isnan(close), np.nan, days_of(stamps)[:, None])
     usual = shifted(trailing_mean(volume, FEW_RETURNS), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return Nights(
             jump=np.log(open_ / before),
             sigma=usual_move(np.log(close / before)),
-            elapsed=day - previous(day),
+            elapsed=day - previous(np.vstack([known[1:], day]))[1:],
             volume=volume / usual,
         )
 
@@ -85,7 +98,11 @@ def usual_move(returns: Array) -> Array:
 
 
 def find_discontinuities(
-    stamps: pd.DatetimeIndex, open_: Array, close: Array, volume: Array
+    stamps: pd.DatetimeIndex,
+    open_: Array,
+    close: Array,
+    volume: Array,
+    earlier: Array | None = None,
 ) -> Mask:
     """(T, N) bool: the symbol's history restarts at this bar; arguments as of `nights`.
 
@@ -94,7 +111,7 @@ def find_discontinuities(
     volume, or over more than a week without a bar. Also after a year without a bar at any price,
     and where volume has shifted its unit. A bad tick that reverts makes two.
     """
-    night = nights(stamps, open_, close, volume)
+    night = nights(stamps, open_, close, volume, earlier)
     size = np.abs(night.jump)
     far = (size >= ORDERS) & (size >= SIGMAS * night.sigma)
     tenth = (np.abs(night.jump + math.log(10)) <= NEAR_TEN) & ~(night.volume >= RECORD_VOLUME)

@@ -110,7 +110,7 @@ def eligibility_at(
 
 
 def _history(panel: Panel, lookback: int) -> EligibilityRule:
-    bars = _bars_so_far(panel)
+    bars = bars_so_far(panel)
     text = "bars since listing or its last break; the features need so many"
     return EligibilityRule(
         bars >= lookback,
@@ -120,7 +120,7 @@ def _history(panel: Panel, lookback: int) -> EligibilityRule:
     )
 
 
-def _bars_so_far(panel: Panel) -> np.ndarray:
+def bars_so_far(panel: Panel) -> np.ndarray:
     """(T, N) int: the symbol's bars up to each row, counted anew from every discontinuity."""
     count = np.cumsum(panel.traded, axis=0)
     before = np.where(panel.discontinuities, count - panel.traded, 0)
@@ -180,7 +180,7 @@ def _gappy(panel: Panel) -> EligibilityRule:
 
 
 def _price_floor(panel: Panel) -> EligibilityRule:
-    floor = 0.0 if panel.total_return_units else RAW_PRICE_FLOOR
+    floor = price_floor(panel)
     close = np.where(panel.traded, panel.close, 0.0)
     return EligibilityRule(
         close >= floor,
@@ -188,3 +188,8 @@ def _price_floor(panel: Panel) -> EligibilityRule:
         "price_floor",
         lambda t, n: (close[t, n], floor, "raw close, quote currency"),
     )
+
+
+def price_floor(panel: Panel) -> float:
+    """The lowest raw close that may be traded."""
+    return 0.0 if panel.total_return_units else RAW_PRICE_FLOOR

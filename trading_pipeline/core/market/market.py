@@ -200,6 +200,11 @@ class Market:
             raise ValueError("benchmark weights are all 0; leave them out for equal ones")
 
     @property
+    def synthetic(self) -> bool:
+        """Whether its bars are made up, with an edge planted in them: every report says so."""
+        return self.source == "synthetic"
+
+    @property
     def bars_per_year(self) -> int:
         """What rates and volatilities of a bar are made annual with, and the other way round."""
         usual = bars_per_day(self.calendar, self.timeframe) * days_per_year(self.calendar)

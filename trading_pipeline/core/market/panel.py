@@ -5,9 +5,9 @@ adjusted ones.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -137,12 +137,12 @@ class Panel:
     @property
     def adjusted_volume(self) -> np.ndarray:
         """(T, N), in shares of the symbol's first bar: splits change it, dividends do not."""
-        adjusted: np.ndarray = self.volume / self._shares_held
+        adjusted: np.ndarray = self.volume / self.shares_held
         return adjusted
 
     @property
-    def _shares_held(self) -> np.ndarray:
-        """(T, N), for one share of the symbol's first bar."""
+    def shares_held(self) -> np.ndarray:
+        """(T, N), after each row's split, for one share of the symbol's first bar."""
         steps = self.split.copy()
         steps[:1] *= self.shares
         held: np.ndarray = np.cumprod(steps, axis=0)
@@ -182,9 +182,7 @@ class Panel:
         another company is a profit. A fall that may be ruin stays a loss.
         """
         jump = nights(self.timestamps, *self._adjusted_values).jump
-        phantom = self.discontinuities & ((jump >= ORDERS) | near_power_of_ten(jump))
-        units: np.ndarray = np.where(phantom, self.split / np.exp(jump), self.split)
-        return units
+        return converted(self.split, self.discontinuities, jump)
 
     @property
     def _adjusted_values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -218,13 +216,71 @@ class Panel:
             symbols=self.symbols,
             **{name: getattr(self, name)[first:end] for name in rows},
             total_return_units=self.total_return_units,
-            shares=self._shares_held[first - 1] if first else self.shares,
+            shares=self.shares_held[first - 1] if first else self.shares,
             in_doubt=np.broadcast_to(self.in_doubt, self.close.shape)[first:end],
+        )
+
+    def followed_by(
+        self,
+        bars: pd.DataFrame,
+        actions: pd.DataFrame | None,
+        doubts: pd.DataFrame | None = None,
+    ) -> "Panel":
+        """These rows, and later bars after them: what `of` makes of all of them, bit for bit.
+
+        Args:
+            bars: canonical, all of them later than the last row; none gives the panel itself.
+            doubts: as for `of`.
+            actions: as for `of`; those that were due at a symbol's bar of these rows are left out.
+
+        Raises:
+            ValueError: the bars are not in canonical order, or begin before the rows end.
+        """
+        rest = Panel.of(bars, None, self.symbols, doubts=doubts)
+        if not len(rest.timestamps):
+            return self
+        if rest.timestamps[0] <= (end := self.timestamps[-1]):
+            raise ValueError(f"bars from {rest.timestamps[0]} on do not follow those up to {end}")
+        listed = ~np.isnan(self.factor[-1])
+        split, dividend = place_actions(
+            self._not_yet_due(actions, end),
+            self.timestamps[-1:].append(rest.timestamps),
+            self.symbols,
+            np.vstack([listed, rest.traded]),  # what is listed has a bar before these
+        )
+        close = np.vstack([np.where(listed, 1.0, np.nan), rest.close])
+        factor = forward_factors(close, split, dividend, np.where(listed, self.factor[-1], 1.0))
+        return self.stacked(
+            replace(rest, split=split[1:], dividend=dividend[1:], factor=factor[1:])
+        )
+
+    def _not_yet_due(self, actions: pd.DataFrame | None, end: pd.Timestamp) -> pd.DataFrame:
+        """Actions after each symbol's last bar of these rows; due after `end` at the earliest."""
+        if actions is None or not len(actions):
+            return empty_actions()
+        T, traded = len(self.timestamps), self.traded
+        newest = self.timestamps[T - 1 - np.argmax(traded[::-1], axis=0)]  # if it has a bar at all
+        due = actions["symbol"].map(dict(zip(self.symbols, newest, strict=True)))
+        later = actions[(actions["timestamp"] > due).to_numpy()]
+        return later.assign(timestamp=later["timestamp"].clip(lower=end + pd.Timedelta("1us")))
+
+    def stacked(self, later: "Panel") -> "Panel":
+        """These rows and, in the same units, those of a later panel of the same symbols."""
+        rows = (*PRICES, "volume", "split", "dividend", "factor")
+        grids: dict[str, Any] = {
+            name: np.vstack([getattr(self, name), getattr(later, name)]) for name in rows
+        }
+        doubts = [np.broadcast_to(each.in_doubt, each.close.shape) for each in (self, later)]
+        return replace(
+            self,
+            timestamps=self.timestamps.append(later.timestamps),
+            **grids,
+            in_doubt=np.vstack(doubts),
         )
 
     def unit_changes(self) -> pd.DataFrame:
         """Bars at which a symbol's factor or shares change: timestamp, symbol, factor, shares."""
-        grids = {"factor": self.factor, "shares": self._shares_held}
+        grids = {"factor": self.factor, "shares": self.shares_held}
         changed = np.zeros(self.close.shape, dtype=bool)
         for values in grids.values():
             changed[1:] |= values[1:] != values[:-1]
@@ -244,6 +300,13 @@ def _units_of(symbols: tuple[str, ...], units: pd.DataFrame | None) -> np.ndarra
     return values
 
 
+def converted(split: np.ndarray, discontinuities: np.ndarray, jump: np.ndarray) -> np.ndarray:
+    """`Panel.conversion` of bars that open with such a jump, as of `Nights`."""
+    phantom = discontinuities & ((jump >= ORDERS) | near_power_of_ten(jump))
+    units: np.ndarray = np.where(phantom, split / np.exp(jump), split)
+    return units
+
+
 def volatility(panel: Panel) -> np.ndarray:
     """σ per bar: standard deviation (ddof = 1) of the last 63 adjusted close-to-close log returns.
 
@@ -258,21 +321,21 @@ def volatility(panel: Panel) -> np.ndarray:
         rows = np.flatnonzero(~np.isnan(adjusted[:, n]))
         parts = np.split(rows, np.flatnonzero(panel.discontinuities[rows, n]))
         for part in parts:
-            sigma[part, n] = _deviations(adjusted[part, n])
+            sigma[part, n] = deviations(adjusted[part, n])
     return hold_over_gaps(sigma, panel.discontinuities)
 
 
-def _deviations(closes: np.ndarray) -> np.ndarray:
-    """(K,) closes of one history → (K,), NaN for the first 63."""
-    values = np.full(len(closes), np.nan)
+def deviations(closes: np.ndarray) -> np.ndarray:
+    """(K, ...) closes of histories of their own → σ at each, NaN for the first 63."""
+    values = np.full(closes.shape, np.nan)
     if len(closes) > VOLATILITY_WINDOW:
-        returns = np.diff(np.log(closes))
+        returns = np.diff(np.log(closes), axis=0)
         values[VOLATILITY_WINDOW:] = _rolling_deviation(returns, VOLATILITY_WINDOW)
     return values
 
 
 def _rolling_deviation(values: np.ndarray, window: int) -> np.ndarray:
-    """Deviation of every full window of (K,) values: (K - window + 1,).
+    """Deviation of every full window of (K, ...) values: (K - window + 1, ...).
 
     Adds one lag at a time, element by element, so that a result depends on its own window only:
     running sums carry the rounding of all that came before, and a reduction over a strided view
@@ -281,7 +344,7 @@ def _rolling_deviation(values: np.ndarray, window: int) -> np.ndarray:
     size = len(values) - window + 1
     lags = [values[lag : lag + size] for lag in range(window)]
     mean = sum(lags[1:], start=lags[0].copy()) / window
-    squares = np.zeros(size)
+    squares = np.zeros(mean.shape)
     for lag in lags:
         squares += (lag - mean) ** 2
     return np.sqrt(squares / (window - 1))

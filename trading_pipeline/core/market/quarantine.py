@@ -54,13 +54,25 @@ def gap_quarantine(stamps: pd.DatetimeIndex, traded: Mask, discontinuities: Mask
     if not len(stamps):
         return traded
     start = segment_starts(traded, discontinuities)
-    active = shifted(trailing_sum(traded, ACTIVE_ROWS), 1) > 0
-    here = (traded & active).sum(axis=1) * 2 >= active.sum(axis=1)
-    due = here[:, None] & (start >= 0)
+    due = due_bars(traded, start)
     clock = days_of(stamps)
     since = np.maximum(np.searchsorted(clock, clock - SPAN, side="right")[:, None], start)
     missing, rows = (_count_since(flags, since) for flags in (due & ~traded, due))
-    found: Mask = traded & (missing >= GAP_LEAST) & (missing > GAP_SHARE * rows)
+    found: Mask = traded & too_many(missing, rows)
+    return found
+
+
+def due_bars(traded: Mask, start: NDArray[np.int64]) -> Mask:
+    """(T, N) bool: bars that a symbol has, or should have; `start`: `segment_starts`."""
+    active = shifted(trailing_sum(traded, ACTIVE_ROWS), 1) > 0
+    here = (traded & active).sum(axis=1) * 2 >= active.sum(axis=1)
+    due: Mask = here[:, None] & (start >= 0)
+    return due
+
+
+def too_many(missing: NDArray[np.int64], due: NDArray[np.int64]) -> Mask:
+    """Whether so many missing bars, of those due in a year, put a symbol into quarantine."""
+    found: Mask = (missing >= GAP_LEAST) & (missing > GAP_SHARE * due)
     return found
 
 

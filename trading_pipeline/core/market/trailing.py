@@ -39,10 +39,23 @@ def shifted(values: Array, rows: int) -> Array:
 
 
 def trailing_sum(values: NDArray[Any], rows: int) -> NDArray[Any]:
-    """(T, ...): sum of the last `rows` rows, fewer at the start; flags are counted."""
-    total = np.cumsum(values, axis=0)
-    total[rows:] -= total[:-rows].copy()
-    return total
+    """(T, ...): sum of the last `rows` rows, fewer at the start; flags are counted.
+
+    A sum of floats is made of its own rows alone, to the last bit, whatever came before them: by
+    doubling, of 1, 2, 4 ... rows, each of two neighbours half as long.
+    """
+    if values.dtype.kind != "f":
+        total = np.cumsum(values, axis=0)
+        total[rows:] -= total[:-rows].copy()
+        return total
+    part = np.concatenate([np.zeros((rows - 1, *values.shape[1:])), values])
+    sums, span, done = np.zeros(values.shape), 1, 0
+    while done < rows:  # part[i]: the sum of the `span` rows from i on
+        if rows & span:
+            sums, done = sums + part[done : done + len(sums)], done + span
+        if done < rows:
+            part, span = part[:-span] + part[span:], 2 * span
+    return sums
 
 
 def trailing_mean(values: Array, rows: int) -> Array:
@@ -73,3 +86,27 @@ def days_of(stamps: pd.DatetimeIndex) -> Array:
     """(T,) days since 1970, with fractions."""
     days: Array = stamps.as_unit("us").asi8 / 86_400e6
     return days
+
+
+class Tail:
+    """The newest rows of what grows, `most` of them at least while there are so many."""
+
+    def __init__(self, most: int, rows: NDArray[Any]) -> None:
+        """`rows`: (K, ...), those so far."""
+        kept = rows[max(0, len(rows) - most) :]
+        self._rows = np.empty((2 * most, *rows.shape[1:]), rows.dtype)
+        self._rows[: len(kept)] = kept
+        self.most, self._end = most, len(kept)
+
+    def append(self, row: Any) -> None:
+        """One more, and the oldest goes where there are too many."""
+        if self._end == len(self._rows):
+            self._rows[: self.most] = self._rows[self.most :]
+            self._end = self.most
+        self._rows[self._end] = row
+        self._end += 1
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """(K, ...), K <= `most`, the newest last: a view, until the next one comes."""
+        return self._rows[max(0, self._end - self.most) : self._end]

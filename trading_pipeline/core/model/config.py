@@ -12,6 +12,8 @@ PRECISIONS = ("float32", "bfloat16")
 LEARNED_BASELINES = ("ridge", "ridge_lags", "lightgbm", "lstm")  # the simplest first
 CANDIDATES = (*LEARNED_BASELINES, "network")  # of "best"
 MODELS = ("network", *LEARNED_BASELINES, "best")  # what a market may be traded by
+# A column of predictions for each network of a fold, where several are averaged.
+SCORE_OF_SEED = "score_seed_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +187,7 @@ _SIZES: dict[str, dict[str, Any]] = {
     "full": _sizes(xlstm=(512, 2), transformer=(256, 3, 8)),
 }
 _BUDGETS: dict[str, dict[str, Any]] = {
-    "tiny": {"steps": 200, "symbols": 16, "warmup": 20, "evaluate_every": 100},
+    "tiny": {"steps": 60, "symbols": 16, "warmup": 6, "evaluate_every": 30},
     "small": {"steps": 600, "symbols": 16, "warmup": 60, "evaluate_every": 200},
     "full": {
         "steps": 5000,

@@ -18,17 +18,29 @@ def benchmark_weights(panel: Panel, eligible: np.ndarray, market: Market) -> np.
     Args:
         eligible: (T, N) bool. What is known at a row does not change when later rows are cut off.
     """
-    named = np.array([market.benchmark.get(symbol, 0.0) for symbol in panel.symbols])
-    shares = named if market.benchmark else np.ones(len(panel.symbols))
+    shares = shares_of(panel.symbols, market)
     price = hold_over_gaps(panel.adjusted_close)
     month = periods_of(panel.timestamps)[:, 2]
     starts = np.flatnonzero(np.diff(month, prepend=-1))
     weights = np.zeros(price.shape)
     for start, stop in zip(starts, [*starts[1:], len(price)], strict=True):
-        members = eligible[start] & (price[start] > 0)
-        weights[start:stop] = np.where(
-            members, shares * price[start:stop] / np.where(members, price[start], 1.0), 0.0
+        weights[start:stop] = drifted(
+            price[start:stop], shares, eligible[start] & (price[start] > 0), price[start]
         )
+    return weights
+
+
+def shares_of(symbols: tuple[str, ...], market: Market) -> np.ndarray:
+    """(N,) shares of the benchmark that the market's entry names, or equal ones."""
+    named = np.array([market.benchmark.get(symbol, 0.0) for symbol in symbols])
+    return named if market.benchmark else np.ones(len(symbols))
+
+
+def drifted(
+    price: np.ndarray, shares: np.ndarray, members: np.ndarray, begun: np.ndarray
+) -> np.ndarray:
+    """(K, N) weights at prices (K, N), of members (N,) that had their shares at prices (N,)."""
+    weights = np.where(members, shares * price / np.where(members, begun, 1.0), 0.0)
     total = weights.sum(axis=1, keepdims=True)
-    drifted: np.ndarray = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    return drifted
+    whole: np.ndarray = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return whole

@@ -11,10 +11,9 @@ from scipy.spatial.distance import squareform
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
 from trading_pipeline.core.trading.engine.dtypes import periods_of
-from trading_pipeline.core.trading.inputs import market_returns, recent_returns
+from trading_pipeline.core.trading.inputs import market_returns, recent_returns, recent_rows
 
-LOOKBACK = 252  # bars of returns
-LEAST = 126  # bars of them that a symbol needs
+LEAST = 126  # bars of returns that a symbol needs, of the last 252
 ALIKE = 0.5  # mean correlation within a cluster
 
 
@@ -25,36 +24,38 @@ def groups_of(panel: Panel, market: Market) -> np.ndarray:
     """
     T, N = panel.close.shape
     if market.sectors:
-        return np.broadcast_to(_sectors(panel, market), (T, N)).copy()
+        return np.broadcast_to(sectors(panel.symbols, market), (T, N)).copy()
     month = periods_of(panel.timestamps)[:, 2]
     starts = np.flatnonzero(np.diff(month, prepend=-1))
     groups = np.full((T, N), -1, dtype=np.int64)
     returns = recent_returns(panel)
+    common = market_returns(panel, returns)
     for start, stop in zip(starts, [*starts[1:], T], strict=True):
-        groups[start:stop] = _clusters(panel, returns, int(start))
+        rows = recent_rows(int(start))
+        groups[start:stop] = clusters(panel.traded[rows], returns[rows], common[rows])
     return groups
 
 
-def _sectors(panel: Panel, market: Market) -> np.ndarray:
+def sectors(symbols: tuple[str, ...], market: Market) -> np.ndarray:
     """(N,) place of each symbol's sector among the names; -1 for a symbol without one."""
     names = {name: place for place, name in enumerate(dict.fromkeys(market.sectors.values()))}
-    places = [names.get(market.sectors.get(symbol, ""), -1) for symbol in panel.symbols]
+    places = [names.get(market.sectors.get(symbol, ""), -1) for symbol in symbols]
     return np.array(places, dtype=np.int64)
 
 
-def _clusters(panel: Panel, returns: np.ndarray, row: int) -> np.ndarray:
-    """(N,) clusters by what is known at the close of `row`; -1 for too short a history.
+def clusters(traded: np.ndarray, returns: np.ndarray, market: np.ndarray) -> np.ndarray:
+    """(N,) clusters by the last bars; -1 for too short a history.
 
     Average linkage on 1 - correlation, cut where the mean correlation falls below `ALIKE`.
+
+    Args:
+        traded, returns, market: those of `recent_rows`, (K, N), and (K,) the market's.
     """
-    first = max(1, row + 1 - LOOKBACK)
-    part = panel.traded[first : row + 1]
-    enough = np.flatnonzero(part.sum(axis=0) >= LEAST)
-    groups = np.full(len(panel.symbols), -1, dtype=np.int64)
+    enough = np.flatnonzero(traded.sum(axis=0) >= LEAST)
+    groups = np.full(traded.shape[1], -1, dtype=np.int64)
     if len(enough) < MIN_CROSS_SECTION:
         return groups
-    window = returns[first : row + 1]
-    beyond = window[:, enough] - market_returns(panel, returns)[first : row + 1, None]
+    beyond = returns[:, enough] - market[:, None]
     deviation = beyond.std(axis=0)
     moving = deviation > 0
     if moving.sum() < MIN_CROSS_SECTION:

@@ -12,6 +12,7 @@ from trading_pipeline.core.market.beta import market_beta
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.panel import volatility as panel_volatility
 from trading_pipeline.core.market.trailing import hold_over_gaps
+from trading_pipeline.core.trading.engine.compiled import own
 from trading_pipeline.core.trading.engine.dtypes import (
     Account,
     Array,
@@ -72,7 +73,7 @@ def prepare(panel: Panel) -> Prepared:
         price_grids(panel),
         periods_of(panel.timestamps),
         panel.traded,
-        np.ascontiguousarray(returns.T),
+        own(returns.T),
         market_returns(panel, returns),
         panel_volatility(panel),
         market_beta(panel),
@@ -97,7 +98,7 @@ def price_grids(panel: Panel) -> Prices:
             )
     grids = (panel.open, panel.high, panel.low, panel.close, panel.volume)
     actions = (panel.conversion, panel.dividend)
-    return Prices(*(np.ascontiguousarray(grid, dtype=float) for grid in (*grids, *actions)))
+    return Prices(*(own(grid) for grid in (*grids, *actions)))
 
 
 def known_grids(panel: Panel, prepared: Prepared, inputs: Inputs) -> Known:
@@ -154,7 +155,7 @@ def grid_of(panel: Panel, values: np.ndarray, name: str, kind: type) -> np.ndarr
     """
     if values.shape != panel.close.shape:
         raise ValueError(f"{name} has shape {values.shape}, the panel {panel.close.shape}")
-    return np.ascontiguousarray(values, dtype=kind)
+    return own(values, kind)
 
 
 def numbers(panel: Panel, values: np.ndarray | None, name: str) -> np.ndarray:
@@ -183,7 +184,7 @@ def _row(T: int, values: np.ndarray | None, name: str, least: float) -> np.ndarr
     """(T,) numbers, or NaN; all NaN if there are none."""
     if values is None:
         return np.full(T, np.nan)
-    row = np.ascontiguousarray(values, dtype=float)
+    row = own(values)
     if row.shape != (T,) or (row < least).any() or np.isinf(row).any():
         raise ValueError(f"{name} must be ({T},) finite numbers, or NaN; was {row.shape}")
     return row

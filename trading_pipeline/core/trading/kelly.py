@@ -7,7 +7,7 @@ of it, because both numbers are estimates. A rising market is no evidence.
 """
 
 from dataclasses import replace
-from math import inf
+from math import inf, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +20,14 @@ from trading_pipeline.core.trading.engine.dtypes import (
     new_positions,
     periods_of,
 )
-from trading_pipeline.core.trading.engine.evidence import Shadow, run_shadow
+from trading_pipeline.core.trading.engine.evidence import Shadow, ShadowBar, run_shadow, shadow_bar
+from trading_pipeline.core.trading.engine.loop import Known, Prices
 from trading_pipeline.core.trading.engine.parameters import parameters_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, known_grids
 from trading_pipeline.core.trading.profiles import Profile
 from trading_pipeline.core.trading.terms import Terms
 
-MINIMUM_DAYS = 250  # of active returns
+EVIDENCE_DAYS = 250  # of active returns
 MINIMUM_SYMBOLS = 20  # eligible ones; fewer show no skill at choosing
 
 
@@ -63,25 +64,82 @@ def kelly_evidence(panel: Panel, prepared: Prepared, inputs: Inputs, terms: Term
     Raises:
         ValueError: there are no scores, or no profile.
     """
-    if terms.profile is None or inputs.score is None:
-        raise ValueError("evidence is that of scores under a profile: give both")
-    profile, T = terms.profile, len(panel.timestamps)
-    scored = np.flatnonzero(np.isfinite(inputs.score).any(axis=1))
-    start = int(scored[0]) if len(scored) else T
-    active = np.full(T, np.nan)
-    active[start + 1 :] = _earned(panel, prepared, inputs, terms, start)[start + 1 :]
-    if terms.mandate != "neutral":
-        alone = replace(inputs, score=np.full(panel.close.shape, np.nan))
-        active[start + 1 :] -= _earned(panel, prepared, alone, terms, start)[start + 1 :]
-    full = np.full(T, np.nan)
-    full[start + 1 :] = _shrunk_kelly(active[start + 1 :], terms.horizon)
-    day = periods_of(panel.timestamps)[:, 0]
-    days = np.zeros(T, dtype=int)
-    days[start + 1 :] = np.cumsum(np.diff(day[start:]) > 0)
-    able = prepared.traded if inputs.eligible is None else inputs.eligible
-    enough = (days >= MINIMUM_DAYS) & (able.sum(axis=1) >= MINIMUM_SYMBOLS) & np.isfinite(full)
-    share = np.clip(profile.kelly_fraction * full, profile.kelly_floor, 1.0)
-    return KellyEvidence(np.where(enough, share, np.nan), full, active, days)
+    return RunningEvidence(panel, prepared, inputs, terms).so_far
+
+
+class RunningEvidence:
+    """The evidence of a history, which goes on bar by bar."""
+
+    def __init__(self, panel: Panel, prepared: Prepared, inputs: Inputs, terms: Terms) -> None:
+        """At the close of the panel's last row; arguments and errors as of `kelly_evidence`."""
+        if terms.profile is None or inputs.score is None:
+            raise ValueError("evidence is that of scores under a profile: give both")
+        self.profile, self.lags = terms.profile, terms.horizon
+        alone = terms.mandate != "neutral"
+        if alone:
+            whole = replace(
+                terms.profile, volatility_target=inf, gross_cap=1.0, net_cap=1.0, drawdown_limit=inf
+            )
+            terms = replace(terms, profile=whole, costs=replace(terms.costs, leverage=1.0))
+        self._rules = parameters_of(terms, scored=True)
+        self._books = [_shadow(len(panel.symbols)) for _ in range(1 + alone)]
+        known, T = known_grids(panel, prepared, inputs), len(panel.timestamps)
+        scored = np.flatnonzero(np.isfinite(inputs.score).any(axis=1))
+        start = int(scored[0]) if len(scored) else T
+        active, day = np.full(T, np.nan), periods_of(panel.timestamps)[:, 0]
+        active[start + 1 :] = self._run(prepared.prices, known, (start, T))[start + 1 :]
+        days = np.zeros(T, dtype=int)
+        days[start + 1 :] = np.cumsum(np.diff(day[start:]) > 0)
+        full = np.full(T, np.nan)
+        full[start + 1 :] = _shrunk_kelly(active[start + 1 :], self.lags)
+        share = self._share(full, days, known.eligible.sum(axis=1))
+        self.so_far = KellyEvidence(share, full, active, days)
+        self._begun, self._active = start < T, active[start + 1 :].tolist()
+        self._days, self._day = (int(days[-1]), int(day[-1])) if T else (0, 0)
+
+    def step(self, day: int, known: ShadowBar) -> float:
+        """The share at the close of the next row, which is of that day; `so_far` stays."""
+        if not self._begun and not np.isfinite(known.score).any():
+            return nan
+        told = known, known._replace(score=np.full(known.score.shape, nan))
+        earned = [
+            shadow_bar(self._rules, book, *each)
+            for book, each in zip(self._books, told, strict=False)
+        ]
+        if self._begun:
+            self._active.append(earned[0] - sum(earned[1:]))
+            self._days += day > self._day
+        self._begun, self._day = True, day
+        able = int(known.eligible.sum())
+        if self._days < EVIDENCE_DAYS or able < MINIMUM_SYMBOLS:
+            return nan
+        full = _shrunk_kelly(np.array(self._active), self.lags)[-1:]
+        return float(self._share(full, np.array([self._days]), np.array([able]))[0])
+
+    def _run(self, prices: Prices, known: Known, rows: tuple[int, int]) -> np.ndarray:
+        """(T,) what the tilt earned beyond the benchmark in each bar of some rows, else 0."""
+        T = len(known.score)
+        alone = known._replace(score=np.full(known.score.shape, nan))
+        earned = np.zeros((2, T))
+        for book, each, out in zip(self._books, (known, alone), earned, strict=False):
+            run_shadow(self._rules, book, prices, each, rows, out)
+        beyond: np.ndarray = earned[0] - earned[1]
+        return beyond
+
+    def _share(self, full: np.ndarray, days: np.ndarray, able: np.ndarray) -> np.ndarray:
+        enough = (days >= EVIDENCE_DAYS) & (able >= MINIMUM_SYMBOLS) & np.isfinite(full)
+        share = np.clip(self.profile.kelly_fraction * full, self.profile.kelly_floor, 1.0)
+        return np.where(enough, share, nan)
+
+
+def _shadow(symbols: int) -> Shadow:
+    return Shadow(
+        new_account(1.0),
+        new_positions(symbols),
+        Decision.zeros(symbols),
+        np.zeros(symbols),
+        Trace.columns(0),
+    )
 
 
 def shares_in_force(evidence: KellyEvidence, profile: Profile) -> np.ndarray:
@@ -89,31 +147,6 @@ def shares_in_force(evidence: KellyEvidence, profile: Profile) -> np.ndarray:
     known = np.where(evidence.share <= profile.kelly_floor, "floor", "evidence")
     known = np.where(evidence.share >= 1, "whole", known)
     return np.where(np.isnan(evidence.share), "starting", known)
-
-
-def _earned(
-    panel: Panel, prepared: Prepared, inputs: Inputs, terms: Terms, start: int
-) -> np.ndarray:
-    """(T,) returns after costs of a fully invested book that follows the scores from a row on."""
-    N, profile = len(panel.symbols), terms.profile
-    if profile is not None and terms.mandate != "neutral":
-        whole = replace(
-            profile, volatility_target=inf, gross_cap=1.0, net_cap=1.0, drawdown_limit=inf
-        )
-        terms = replace(terms, profile=whole, costs=replace(terms.costs, leverage=1.0))
-    shadow = Shadow(
-        new_account(1.0), new_positions(N), Decision.zeros(N), np.zeros(N), Trace.columns(0)
-    )
-    earned = np.zeros(len(panel.timestamps))
-    run_shadow(
-        parameters_of(terms, scored=True),
-        shadow,
-        prepared.prices,
-        known_grids(panel, prepared, inputs),
-        (start, len(earned)),
-        earned,
-    )
-    return earned
 
 
 def _shrunk_kelly(returns: np.ndarray, lags: int) -> np.ndarray:

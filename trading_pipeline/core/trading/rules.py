@@ -23,6 +23,19 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
+# Those that act on losses and alarms, whatever the account holds.
+GUARDS = (
+    *("drawdown_control", "halving", "loss_limits", "turbulence"),
+    *("stop_loss", "take_profit", "trailing_stop"),
+)
+
+
+def without_guards(profile: Profile) -> Profile:
+    """The same profile with all GUARDS off: its volatility target, and its caps."""
+    off = {limit: each for rule in GUARDS for limit, each in RULES[rule].items()}
+    return replace(profile, **off)
+
+
 def without_each_rule(profile: Profile) -> dict[str, Profile]:
     """The same profile with one of RULES off, by rule; those that are off already are left out."""
     bare = {rule: replace(profile, **off) for rule, off in RULES.items()}

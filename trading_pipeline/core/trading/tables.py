@@ -5,6 +5,9 @@ Letters: K bars, N symbols. Stamps are those of bars: an order is `decided_at` t
 was decided on, a fill is `filled_at` the bar in which it happened.
 """
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -20,6 +23,7 @@ from trading_pipeline.core.trading.engine.dtypes import (
     Fill,
     Parameters,
 )
+from trading_pipeline.core.trading.engine.loop import VETOES
 from trading_pipeline.core.trading.engine.reasons import (
     LAPSED,
     REASONS,
@@ -28,6 +32,24 @@ from trading_pipeline.core.trading.engine.reasons import (
     kind_of,
     names_of,
 )
+
+_STAMP, _TEXT, _NUMBER = "stamp", "str", "float64"
+_ORDERS = {
+    **{"client_order_id": _TEXT, "decided_at": _STAMP, "symbol": _TEXT, "side": _TEXT},
+    **{"quantity": _NUMBER, "type": _TEXT, "limit_price": _NUMBER, "stop_price": _NUMBER},
+    "reasons": _TEXT,
+}
+_FILLS = {
+    **{"client_order_id": _TEXT, "filled_at": _STAMP, "symbol": _TEXT},
+    **dict.fromkeys(("quantity", "price", "fee", "slippage"), _NUMBER),
+    **{"kind": _TEXT, "reasons": _TEXT},
+}
+_LAPSED = {"client_order_id": _TEXT, "lapsed_at": _STAMP, "symbol": _TEXT}
+_CASH_FLOWS = {"at": _STAMP, "symbol": _TEXT, "kind": _TEXT, "amount": _NUMBER}
+_VETOES = {
+    **{"decided_at": _STAMP, "symbol": _TEXT, "rule": _TEXT},
+    **{"figure": _NUMBER, "limit": _NUMBER},
+}
 
 
 def order_id(session: str, decided_at: pd.Timestamp, symbol: str, sequence: int) -> str:
@@ -40,6 +62,8 @@ def orders_of(
 ) -> pd.DataFrame:
     """One row per order of (D,) decisions; quantity > 0 in units, on the side named."""
     rows = decisions[decisions["order"] != 0]
+    if not len(rows):
+        return _nothing(_ORDERS, timestamps)
     stamps = timestamps[rows["bar"]]
     names = _names(symbols, rows["symbol"])
     keys = zip(stamps, names, strict=True)
@@ -77,6 +101,8 @@ def fills_of(
         left has sequence 2 (cash_in_lieu), the others are 'order'.
     """
     rows = fills[fills["quantity"] != 0]
+    if not len(rows):
+        return _nothing(_FILLS, filled)
     rows = rows[np.lexsort((rows["symbol"], rows["slot"], rows["bar"]))]
     names = _names(symbols, rows["symbol"])
     keys = zip(_decided(decided, rows), names, rows["slot"], strict=True)
@@ -108,6 +134,8 @@ def lapsed_of(
         client_order_id, lapsed_at, symbol.
     """
     rows = fills[(fills["reasons"] & LAPSED != 0) & (fills["slot"] == 0)]
+    if not len(rows):
+        return _nothing(_LAPSED, filled)
     rows = rows[np.lexsort((rows["symbol"], rows["bar"]))]
     names = _names(symbols, rows["symbol"])
     keys = zip(_decided(decided, rows), names, strict=True)
@@ -126,6 +154,8 @@ def cash_flows_of(
     Args:
         flows: (P,); interest: (K,) money.
     """
+    if not len(flows) and not interest.any():
+        return _nothing(_CASH_FLOWS, timestamps)
     parts = []
     for kind in FLOWS:
         rows = flows[flows[kind] != 0]
@@ -160,6 +190,8 @@ def vetoes_of(
     Returns:
         decided_at, symbol, rule, figure, limit; the last two are NaN for rules without a number.
     """
+    if not (decisions["reasons"] & VETOES).any():
+        return _nothing(_VETOES, timestamps)
     parts = []
     for bit, row in sorted(REASONS.items()):
         if row.kind == REFUSED:
@@ -188,9 +220,21 @@ def _decided(decided: pd.DatetimeIndex, rows: Array[Fill]) -> pd.DatetimeIndex:
     return decided[np.maximum(rows["bar"] - (rows["age"] - 1), 0)]
 
 
-def _names(symbols: tuple[str, ...], n: np.ndarray) -> pd.Series:
+def _names(symbols: tuple[str, ...], n: np.ndarray) -> Any:
     return _text(np.array(symbols, dtype=object)[n])
 
 
-def _text(values: object) -> pd.Series:
-    return pd.Series(values, dtype="str")
+def _text(values: object) -> Any:
+    """An array, for a table aligns series with one another, which takes longer than all else."""
+    return pd.array(values, dtype="str")
+
+
+def _nothing(columns: dict[str, str], stamps: pd.DatetimeIndex) -> pd.DataFrame:
+    """A table without rows: most bars have one of each kind, and making one takes a millisecond."""
+    return _empty(tuple(columns.items()), str(stamps.dtype)).copy(deep=False)
+
+
+@cache
+def _empty(columns: tuple[tuple[str, str], ...], stamp: str) -> pd.DataFrame:
+    kinds = {name: stamp if kind == _STAMP else kind for name, kind in columns}
+    return pd.DataFrame({name: pd.array([], dtype=kind) for name, kind in kinds.items()})

@@ -1,15 +1,18 @@
 """Records as plain data and back, exactly: what JSON takes has no NaN and no infinity."""
 
+import base64
+import hashlib
+import zlib
 from dataclasses import is_dataclass
 from math import inf, isinf, isnan, nan
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from trading_pipeline.core.trading.engine.dtypes import Array, Record
 from trading_pipeline.errors import TradingError
 
-Kind = TypeVar("Kind", bound=Record)
+Kind = TypeVar("Kind", bound=np.ndarray)
+_WHOLE, _CHANGE = ":", "^"  # between digest and bytes
 _INFINITY = {"inf": inf, "-inf": -inf}
 
 
@@ -55,22 +58,46 @@ def records_to_dicts(records: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def records_from_dicts(kind: type[Kind], plain: list[dict[str, Any]], what: str) -> Array[Kind]:
-    """The (N,) records that `records_to_dicts` wrote.
+def packed(array: np.ndarray, before: np.ndarray | None = None) -> str:
+    """Records or numbers as text, to the last bit: a digest of their fields, and their bytes.
+
+    `before`: an array of the same fields and shape; only what has changed since is written.
+    """
+    data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+    if before is not None:
+        data = data ^ np.frombuffer(np.ascontiguousarray(before).tobytes(), np.uint8)
+    mark = _WHOLE if before is None else _CHANGE
+    text = base64.b64encode(zlib.compress(data.tobytes())).decode()
+    return f"{_fields(array)}{mark}{text}"
+
+
+def is_change(text: str) -> bool:
+    """Whether `packed` wrote only what had changed."""
+    return _CHANGE in text
+
+
+def unpacked(text: str, like: Kind, what: str, before: np.ndarray | None = None) -> Kind:
+    """The array that `packed` wrote, of the fields and shape of another.
 
     Raises:
-        TradingError: the fields are not those of `kind`: another version wrote them.
+        TradingError: the fields are others, or their number: another version wrote them. Or it is a
+            change, and `before` is not there.
     """
-    names = kind.dtype.names or ()
-    records = kind.zeros(len(plain))
-    for n, values in enumerate(plain):
-        if set(values) != set(names):
-            differ = ", ".join(sorted(set(values) ^ set(names)))
-            raise TradingError(
-                f"the stored {what} were written by a version with other trading rules ({differ}); "
-                "start a new session"
-            )
-        for name in names:
-            whole = kind.dtype[name].kind in "iu"
-            records[name][n] = values[name] if whole else number_from_json(values[name])
-    return records
+    mark = _CHANGE if is_change(text) else _WHOLE
+    fields, _, data = text.partition(mark)
+    if fields != _fields(like):
+        raise TradingError(
+            f"the stored {what} were written by a version with other trading rules, or are of "
+            "other symbols; start a new session"
+        )
+    found = np.frombuffer(zlib.decompress(base64.b64decode(data)), np.uint8)
+    if mark == _CHANGE:
+        if before is None:
+            raise TradingError(f"the stored {what} are a change of those before, which are needed")
+        found = found ^ np.frombuffer(np.ascontiguousarray(before).tobytes(), np.uint8)
+    return cast(Kind, found.view(like.dtype).reshape(like.shape).copy())
+
+
+def _fields(array: np.ndarray) -> str:
+    described = f"{array.dtype.descr} {array.shape}"
+    return hashlib.sha256(described.encode()).hexdigest()[:8]

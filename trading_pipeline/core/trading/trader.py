@@ -8,7 +8,8 @@
 Its state is plain data that survives a restart exactly: floats come back to the last bit.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any, Self
 
@@ -16,11 +17,15 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.trading.broker import Execution
+from trading_pipeline.core.trading.engine.book import book_bar
+from trading_pipeline.core.trading.engine.compiled import own
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import (
-    Account,
     Array,
+    CashFlow,
     Decision,
+    Fill,
     Position,
     Trace,
     new_account,
@@ -29,11 +34,8 @@ from trading_pipeline.core.trading.engine.dtypes import (
 )
 from trading_pipeline.core.trading.engine.fills import fill_bar
 from trading_pipeline.core.trading.engine.loop import happened, new_scratch
-from trading_pipeline.core.trading.engine.parameters import (
-    parameters_from_dict,
-    parameters_of,
-    parameters_to_dict,
-)
+from trading_pipeline.core.trading.engine.parameters import parameters_of
+from trading_pipeline.core.trading.executions import bookings_of, events_of, table_of
 from trading_pipeline.core.trading.inputs import Inputs, Prepared, recent_rows
 from trading_pipeline.core.trading.tables import (
     cash_flows_of,
@@ -43,16 +45,12 @@ from trading_pipeline.core.trading.tables import (
     vetoes_of,
 )
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.core.trading.to_dict import (
-    json_number,
-    number_from_json,
-    records_from_dicts,
-    records_to_dicts,
-)
+from trading_pipeline.core.trading.to_dict import packed, unpacked
 from trading_pipeline.errors import TradingError
 
 _PRICES = ("open", "high", "low", "close")
 _GRIDS = (*_PRICES, "volume", "split", "dividend")
+HOLDING, CLOSING = 1, 2  # what a halted account does
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,10 +67,10 @@ class Bar:
     dividend: np.ndarray  # cash per share, 0.0 for none
 
     @classmethod
-    def of(cls, panel: Panel, row: int) -> Self:
-        """The bar of one row of a panel."""
-        grids = {name: getattr(panel, name) for name in _GRIDS} | {"split": panel.conversion}
-        values = {name: np.array(grid[row], dtype=float) for name, grid in grids.items()}
+    def of(cls, panel: Panel, row: int, conversion: np.ndarray | None = None) -> Self:
+        """The bar of one row of a panel; `conversion`: (N,) the panel's at that row, if known."""
+        values = {name: np.array(getattr(panel, name)[row], dtype=float) for name in _GRIDS}
+        values["split"] = np.array(panel.conversion[row] if conversion is None else conversion)
         return cls(timestamp=panel.timestamps[row], **values)
 
 
@@ -123,6 +121,8 @@ class Filled:
     fills: pd.DataFrame
     lapsed: pd.DataFrame
     cash_flows: pd.DataFrame
+    events: Array[Fill]  # (F,) what the first two are made from; an order's executions are one
+    payments: Array[CashFlow]  # (P,) those of symbols
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,6 +145,7 @@ class Trader:
         self.account, self.positions = new_account(terms.capital), new_positions(len(symbols))
         self.last_bar: pd.Timestamp | None = None
         self.decided_at: pd.Timestamp | None = None
+        self.last_execution: str | None = None  # booked, of a broker's: `executions(after=...)`
         self._close = np.full(len(symbols), np.nan)
 
     def fill(self, bar: Bar) -> Filled:
@@ -154,6 +155,24 @@ class Trader:
             TradingError: the bar is not later than the last one, or not one of a market: the
                 message names symbol and stamp.
         """
+        return self._live(bar, None)
+
+    def book(self, bar: Bar, executions: Sequence[Execution]) -> Filled:
+        """Live through a bar with what a broker did, in place of `fill`; nothing is simulated.
+
+        The night, the mark and what an execution makes of cash and position are those of `fill`. A
+        stop that the close has passed blocks its symbol, so that the next decision closes it.
+
+        Args:
+            executions: all that the broker told after `last_execution`, oldest first; those from
+                before the bar are booked before its split and dividend.
+
+        Raises:
+            TradingError: as `fill`; or an execution is of another market, or cannot be one.
+        """
+        return self._live(bar, executions)
+
+    def _live(self, bar: Bar, executions: Sequence[Execution] | None) -> Filled:
         _check_bar(bar, self.symbols)
         if self.last_bar is not None and bar.timestamp <= self.last_bar:
             raise TradingError(
@@ -161,26 +180,36 @@ class Trader:
             )
         stamp, N = pd.DatetimeIndex([bar.timestamp]), len(self.symbols)
         scratch = new_scratch(N)
-        open_, high, low, close, volume, split, dividend = (
-            np.ascontiguousarray(getattr(bar, name), dtype=float) for name in _GRIDS
-        )
-        count = fill_bar(
-            self.rules, self.account, self.positions, periods_of(stamp)[0], open_, high, low,
-            close, volume, split, dividend, scratch.fills, scratch.flows, scratch.active,
-        )  # fmt: skip
-        self.last_bar, self._close = bar.timestamp, close
+        grids: Any = tuple(own(getattr(bar, name)) for name in _GRIDS)
+        state: Any = self.rules, self.account, self.positions, periods_of(stamp)[0]
+        after: Any = *grids, scratch.fills, scratch.flows, scratch.active
+        told = None
+        if executions is None:
+            count = fill_bar(*(state + after))
+        else:
+            known = self.symbols, self.session, self.decided_at, bar.timestamp
+            bookings = bookings_of(executions, *known)
+            count = book_bar(*(*state, bookings, *after))
+            told = table_of(executions, bookings, bar.timestamp, grids[0], scratch.fills)
+            self.last_execution = executions[-1].execution_id if executions else self.last_execution
+        self.last_bar, self._close = bar.timestamp, grids[3]
         decided = stamp if self.decided_at is None else pd.DatetimeIndex([self.decided_at])
         fills, flows = happened(scratch, count)
         records = (self.session, decided, stamp, self.symbols, fills)
-        interest = self.account["interest"]
+        made = fills_of(*records)
         return Filled(
-            fills=fills_of(*records),
+            fills=made if told is None else pd.concat([told, made], ignore_index=True),
             lapsed=lapsed_of(*records),
-            cash_flows=cash_flows_of(stamp, self.symbols, flows, interest),
+            cash_flows=cash_flows_of(stamp, self.symbols, flows, self.account["interest"]),
+            events=fills if told is None else events_of(bookings, grids[0], scratch.fills),
+            payments=flows,
         )
 
-    def decide(self, signals: Signals) -> Decided:
+    def decide(self, signals: Signals, trace: np.ndarray | None = None) -> Decided:
         """The orders for the next open, at the close of the bar last filled.
+
+        Args:
+            trace: `Trace.columns(N)`, written to: how the targets came about.
 
         Raises:
             TradingError: no bar has been filled since the last decision.
@@ -192,18 +221,19 @@ class Trader:
         rows["symbol"] = np.arange(N)
         known = (signals.score, signals.weights, signals.volatility, signals.forecast)
         score, weights, volatility, forecast = (
-            nothing if row is None else np.ascontiguousarray(row, dtype=float) for row in known
+            nothing if row is None else own(row) for row in known
         )
-        eligible = np.ascontiguousarray(signals.eligible, dtype=bool)
-        recent = np.ascontiguousarray(signals.recent.T, dtype=float)
-        market = np.zeros(0) if signals.market is None else np.ascontiguousarray(signals.market)
-        beta = np.ones(N) if signals.beta is None else np.ascontiguousarray(signals.beta)
+        eligible = own(signals.eligible, bool)
+        recent = own(signals.recent.T)
+        market = np.zeros(0) if signals.market is None else own(signals.market)
+        beta = np.ones(N) if signals.beta is None else own(signals.beta)
         shared = np.full(N, -1) if signals.groups is None else signals.groups
-        groups = np.ascontiguousarray(shared, dtype=np.int64)
+        groups = own(shared, np.int64)
         decide_bar(
             self.rules, self.account, self.positions, self._close, eligible, score, weights,
             volatility, forecast, beta, recent, (0, recent.shape[1]), market, groups,
-            float(signals.kelly), float(signals.half_life), rows, Trace.columns(0),
+            float(signals.kelly), float(signals.half_life), rows,
+            Trace.columns(0) if trace is None else trace,
         )  # fmt: skip
         self.decided_at = self.last_bar
         stamp = pd.DatetimeIndex([self.decided_at])
@@ -212,6 +242,19 @@ class Trader:
             vetoes=vetoes_of(stamp, self.symbols, self.rules, self.account, rows),
             decisions=rows,
         )
+
+    def decide_under(self, word: int, signals: Signals, trace: np.ndarray | None = None) -> Decided:
+        """`decide` under the operator's word: 0 trades, HOLDING orders nothing, CLOSING sells or
+        covers all that is held."""
+        if word == CLOSING:
+            self.kill()
+        else:
+            self.revive()
+        decided = self.decide(signals, trace)
+        if word == HOLDING:
+            self.positions["order"], decided.decisions["order"] = 0.0, 0.0
+            return replace(decided, orders=decided.orders.iloc[:0])
+        return decided
 
     def kill(self) -> None:
         """The operator's kill switch: the next decision closes everything, and nothing reopens."""
@@ -226,6 +269,14 @@ class Trader:
         """Quote currency, at the last close."""
         return float(self.account["equity"][0])
 
+    def price(self, symbol: str) -> float:
+        """The last close of a symbol, or the price its position is marked at; NaN: none known."""
+        if symbol not in self.symbols:
+            return nan
+        n = self.symbols.index(symbol)
+        close, last = float(self._close[n]), float(self.positions["last"][n])
+        return last if np.isnan(close) else close
+
     def holdings(self) -> pd.DataFrame:
         """Open positions: symbol, quantity, price, value, entry, stop, take."""
         held = np.flatnonzero(self.positions["quantity"])
@@ -235,35 +286,48 @@ class Trader:
         table["value"] = table["quantity"] * table["price"]
         return table.assign(**{name: rows[name] for name in ("entry", "stop", "take")})
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole state as JSON takes it: no NaN, no infinity, floats exact."""
+    def to_dict(self, before: Array[Position] | None = None) -> dict[str, Any]:
+        """The state as JSON takes it, exact: all but symbols, session and terms.
+
+        `before`: `lasting_positions` of an earlier state; positions are written as what has changed
+        since.
+        """
         return {
-            "session": self.session,
-            "symbols": list(self.symbols),
-            "rules": parameters_to_dict(self.rules),
-            "account": records_to_dicts(self.account)[0],
-            "positions": records_to_dicts(self.positions),
-            "close": [json_number(price) for price in self._close],
+            "account": packed(self.account),
+            "positions": packed(self.lasting_positions, before),
+            "close": packed(self._close),
             "last_bar": _iso(self.last_bar),
             "decided_at": _iso(self.decided_at),
+            "last_execution": self.last_execution,
         }
 
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """The trader that `to_dict` described, to the last bit.
+    @property
+    def lasting_positions(self) -> Array[Position]:
+        """A copy of the positions without what is set anew at every bar, before it is read."""
+        positions = self.positions.copy()
+        positions["mark"], positions["capacity"] = 0.0, 0.0
+        return positions
+
+    def restore(self, plain: dict[str, Any], earlier: Sequence[dict[str, Any]] = ()) -> Self:
+        """Become the trader that `to_dict` described, to the last bit; itself.
+
+        Args:
+            earlier: where positions are a change, the states before it, from a whole one on.
 
         Raises:
-            TradingError: the state was written by a version with other fields.
+            TradingError: the state was written by a version with other fields, or of other symbols;
+                or positions are a change and the states before it are not there.
         """
-        trader = cls.__new__(cls)
-        trader.session, trader.symbols = plain["session"], tuple(plain["symbols"])
-        trader.rules = parameters_from_dict(plain["rules"])
-        trader.account = records_from_dicts(Account, [plain["account"]], "account")
-        trader.positions = records_from_dicts(Position, plain["positions"], "positions")
-        trader._close = np.array([number_from_json(price) for price in plain["close"]], dtype=float)
-        trader.last_bar = _stamp(plain["last_bar"])
-        trader.decided_at = _stamp(plain["decided_at"])
-        return trader
+        account = unpacked(plain["account"], self.account, "account")
+        positions = None
+        for each in (*earlier, plain):
+            positions = unpacked(each["positions"], self.positions, "positions", positions)
+        assert positions is not None
+        self._close = unpacked(plain["close"], self._close, "prices")
+        self.account, self.positions = account, positions
+        self.last_bar, self.decided_at = _stamp(plain["last_bar"]), _stamp(plain["decided_at"])
+        self.last_execution = plain["last_execution"]
+        return self
 
 
 def _check_bar(bar: Bar, symbols: tuple[str, ...]) -> None:

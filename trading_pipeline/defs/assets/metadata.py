@@ -1,12 +1,15 @@
 """What the page of an asset shows of a materialization."""
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.history import SET_ASIDE
+from trading_pipeline.adapters.store.production import Decision
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.revisions import newest_changes
 from trading_pipeline.steps.download import ActionsDownloaded
@@ -122,6 +125,18 @@ def of_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_decision(decision: Decision | None) -> dict[str, Any]:
+    """Whether a candidate for production was accepted, why not, and on what evidence."""
+    if decision is None:
+        return {"decision": "none: no bar was new or changed"}
+    rows = [f"| {name} | {value} |" for name, value in (decision.evidence or {}).items()]
+    return {
+        "decision": decision.kind,
+        "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in decision.reasons) or "none"),
+        "evidence": dg.MetadataValue.md("\n".join(["| evidence | |", "|---|---|", *rows])),
+    }
+
+
 def start_text(start: dict[str, Any]) -> str:
     """Markdown of the terms that a network began with, and how much its encoders count."""
     if not start:
@@ -143,12 +158,13 @@ def of_report(done: "Evaluated") -> dict[str, Any]:
         markdown_brief,
         markdown_table,
     )
+    from trading_pipeline.adapters.reports.verdicts import spoken_verdicts
 
     summary, series, files = done.summary, done.series, done.files
-    verdict, benchmark = summary["verdict"], summary["benchmark"]
+    spoken, benchmark = spoken_verdicts(summary), summary["benchmark"]
     curve = equity_markdown(series.equity, series.baselines[benchmark], benchmark)
     return {
-        "verdict": f"the edge is {verdict['edge']}",
+        "verdict": "; ".join(f"{each.title}: {each.answer}" for each in spoken),
         "equity": dg.MetadataValue.md(curve),
         "summary": dg.MetadataValue.md(markdown_brief(summary)),
         "chart": dg.MetadataValue.md(as_markdown(files["png"].read_bytes(), "equity")),
@@ -158,16 +174,48 @@ def of_report(done: "Evaluated") -> dict[str, Any]:
         },
         "attribution": dg.MetadataValue.md(markdown_attribution(summary)),
         "all_metrics": dg.MetadataValue.md(markdown_table(summary)),
-        "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in verdict["reasons"])),
+        "reasons": dg.MetadataValue.md(
+            "\n".join(f"- {each.title}: {why}" for each in spoken for why in each.reasons)
+        ),
+        "warnings": dg.MetadataValue.md("\n".join(f"- {text}" for text in summary["warnings"])),
         "report": dg.MetadataValue.path(str(files["html"].absolute())),
         "features": dg.MetadataValue.path(str(files["features"].absolute())),
-        "drift": drift_sentence(done.diagnostics),
+        "drift": drift_sentence(done.diagnostics) if done.diagnostics else "not known",
         "fills": len(series.fills),
         "set_aside": len(done.aside),
         "data_hash": short(summary["data_hash"]),
         "config_hash": short(summary["config_hash"]),
         "code_version": summary["code_version"],
     }
+
+
+def of_account(state: dict[str, Any]) -> dict[str, Any]:
+    """A paper account, as `Dashboard.state` has it."""
+    from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
+
+    curve, band, name = state["curve"], state["band"], "what the backtest's mean return makes"
+    beside = band["middle"] if band else [state["capital"]] * len(curve)
+    name = name if band else "the capital"
+    picture = equity_markdown(np.array(curve), np.array(beside), name) if len(curve) > 1 else "none"
+    seen = datetime.fromisoformat(state["now"]) - timedelta(seconds=state["heartbeat"] or 0)
+    limits = [f"- {rule}: {text}" for rule, text in state["limits"].items()]
+    return {
+        "equity_curve": dg.MetadataValue.md(picture),
+        "drawdown": float(state["drawdown"] or 0),
+        "positions_held": dg.MetadataValue.md(_table(state["positions"])),
+        "open_orders": dg.MetadataValue.md(_table(state["orders"])),
+        "risk_state": state["risk"] or "not known",
+        "limits": dg.MetadataValue.md("\n".join(limits) or "none acts"),
+        "operator": f"{state['intent']} {state['intent_said']}".strip(),
+        "heartbeat": dg.MetadataValue.timestamp(seen),
+        "next_bar": state["next_bar"] or "none",
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "none"
+    return str(pd.DataFrame(rows).to_markdown(index=False, floatfmt=",.10g"))
 
 
 def short(digest: str) -> str:

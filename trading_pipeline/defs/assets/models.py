@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
+from trading_pipeline.adapters.store.production import REFUSED
 from trading_pipeline.core.progress import Advance, Progress
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import fold_days, folds, training_days, window_before
@@ -111,7 +112,8 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
         pool=DUCKDB_POOL,
         group_name=market.name,
         kinds={"pytorch"},
-        description="Trained on every bar whose target is known; it is never backtested.",
+        description="Trained on every bar whose target is known, and put in service unless it "
+        "contradicts its predecessor or is worse; it is never backtested.",
     )
     def model_of_today(
         context: dg.AssetExecutionContext,
@@ -120,16 +122,21 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Refused for every bar that it has seen, so it cannot be backtested by accident.
 
-        A night that brought no bar, new or changed, keeps the model that there is.
+        A night that brought no bar, new or changed, keeps the model that there is. So does one
+        whose candidate is refused: the check beside says why.
         """
-        from trading_pipeline.steps.train import train_production
+        from trading_pipeline.steps.production import train_production
 
-        done = train_production(home, plan, host_of(context, progress))
+        night = train_production(home, plan, host_of(context, progress))
+        done, decision = night.made, night.decision
+        if decision and decision.kind == REFUSED:
+            context.log.error("not accepted: " + "; ".join(decision.reasons))
         return dg.MaterializeResult(
             metadata={
                 **metadata.of_checkpoint(done.checkpoint),
                 "start": dg.MetadataValue.md(metadata.start_text(done.checkpoint["start"])),
                 "trained": "yes" if done.is_new else _KEPT,
+                **metadata.of_decision(decision),
                 "sha256": metadata.short(done.digest),
             }
         )

@@ -1,13 +1,18 @@
-"""Does a checkpoint load, is it of the recipe that the settings ask for, and does it look ahead?"""
+"""Does a checkpoint load, is it of the recipe that the settings ask for, and does it look ahead?
+Does tonight's model trade?"""
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from trading_pipeline.adapters.store.production import REFUSED
+from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.checks.leakage import verdict_of
 from trading_pipeline.defs.resources import DUCKDB_POOL
 from trading_pipeline.steps.freshness import NO_LOOK_AHEAD
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
+
+ACCEPTED = "candidate_is_accepted"
 
 
 def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
@@ -34,6 +39,29 @@ def checkpoints_load_and_agree(plan: Plan) -> dg.AssetChecksDefinition:
         )
 
     return load_and_agree
+
+
+def candidate_is_accepted(plan: Plan) -> dg.AssetChecksDefinition:
+    """Whether the model of tonight trades, or that of an earlier night still does."""
+
+    @dg.asset_check(
+        asset=[plan.market.name, "production_model"],
+        name=ACCEPTED,
+    )
+    def accepted(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
+        """Fails where the newest candidate was refused, and says why; the last model that was
+        accepted goes on. `trading-pipeline production` shows all, rolls back, and overrules."""
+        from trading_pipeline.steps.production import newest_decision
+
+        decision = newest_decision(home, plan.market)
+        refused = decision is not None and decision.kind == REFUSED
+        return dg.AssetCheckResult(
+            passed=not refused,
+            description="; ".join(decision.reasons) or None if decision else None,
+            metadata=metadata.of_decision(decision),
+        )
+
+    return accepted
 
 
 def predictions_do_not_look_ahead(plan: Plan) -> dg.AssetChecksDefinition:

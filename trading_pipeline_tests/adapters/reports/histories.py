@@ -79,10 +79,17 @@ def fills(given: EvaluationInputs, symbol="AAPL") -> pd.DataFrame:
     )
 
 
+# Of the decisions, as `bound_of` gives it.
+BOUND = {"volatility_target": 0.618, "gross_cap": 0.382, "net_cap": 0.0, "symbol_cap": 0.123,
+         "drawdown_control": 0.004, "none": 0.0}  # fmt: skip
+
+
 def with_holdings(given: EvaluationInputs, symbols=SYMBOLS) -> EvaluationInputs:
     """The same run, with what its symbols earned."""
     drawn = series(given, symbols)
-    holdings = Holdings(earnings=drawn.earnings, trades=drawn.trades, events=risk_events(drawn))
+    holdings = Holdings(
+        earnings=drawn.earnings, trades=drawn.trades, events=risk_events(drawn), bound=BOUND
+    )
     return replace(given, holdings=holdings)
 
 

@@ -22,7 +22,7 @@ from trading_pipeline_tests.adapters.reports.histories import (
     series,
     with_holdings,
 )
-from trading_pipeline_tests.core.evaluation.books import book, inputs
+from trading_pipeline_tests.core.evaluation.books import book, closed_trades, inputs
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -46,11 +46,11 @@ def test_every_section_is_linked_and_every_link_leads_somewhere(html):
     links = re.findall(r'href="#([a-z-]+)"', html)
     sections = re.findall(r'<section id="([a-z-]+)"', html)
     assert set(sections) == set(links)
-    assert len(sections) == len(set(sections)) == 20
+    assert len(sections) == len(set(sections))
 
 
 def test_tables_state_what_the_summary_holds(html, summary):
-    costs = {row["kind"]: row for row in summary["costs"]}
+    costs = {row["kind"]: row for row in summary["costs"]["paid"]}
     assert f"{costs['total']['money']:+,.0f}".replace("-", "\N{MINUS SIGN}") in html
     for fall in summary["drawdowns"]:
         assert f"<td>{fall['start']}</td><td>{fall['trough']}</td>" in html
@@ -141,13 +141,12 @@ def test_a_symbol_that_was_never_listed_is_drawn_without_prices(given):
     assert len(figure.data[0].x) == 0
 
 
-def test_a_script_in_a_symbol_and_quotes_in_a_market_stay_text(tmp_path, given):
+def test_a_script_in_a_symbol_and_quotes_in_a_market_stay_text(given):
     symbols = (SCRIPT, 'A"B', "C'D")
     market = replace(given.market, name="""my "best" 'market' & <b>""", symbols=symbols)
     evil = with_holdings(replace(given, market=market), symbols)
     summary = evaluate(evil)
-    paths = write_report(tmp_path / "evil", summary, series(evil, symbols), diagnostics())
-    html = own_part(paths["html"].read_text(encoding="utf-8"))
+    html = own_part(page(summary, series(evil, symbols)))
     assert SCRIPT not in html
     assert "\\u003cscript" not in html
     assert "&lt;script&gt;alert(1)" in html
@@ -169,7 +168,7 @@ def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_end
         strategy = replace(known.strategy, equity=equity)
     else:
         strategy = book(np.random.default_rng(0), deviation=0)
-        strategy = replace(strategy, trades=pd.DataFrame({"pnl": []}))
+        strategy = replace(strategy, trades=closed_trades(np.array([])))
     given = replace(known, strategy=strategy)
     drawn = series(given, weights=np.full((400, 3), np.nan))
     earnings = drawn.earnings

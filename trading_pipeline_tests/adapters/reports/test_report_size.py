@@ -73,7 +73,7 @@ def test_a_hundred_symbols_and_eleven_years_stay_below_three_megabytes():
     backtest = SimpleNamespace(
         strategy=book,
         baselines={name: SimpleNamespace(equity=equity) for name, equity in equities.items()},
-        random_equity=known.random_equity,
+        random=SimpleNamespace(equity=known.random_equity),
     )
     drawn = report_series(backtest, pd.DataFrame(), holdings, given.market)
     html = own_part(page(evaluate(given), drawn))

@@ -38,17 +38,25 @@ def test_rows_stay_in_their_order_and_the_own_one_has_a_star():
 
 
 def test_luck_is_said_in_full():
-    luck = Luck(12, 0.61, "stop_loss=2", 0.63, 0.07, "buy_and_hold_managed")
-    said = luck_text(9, 8, luck)
+    luck = Luck(
+        trials=12, effective=3, expected_maximum=0.61, best="stop_loss=2", sharpe=0.63,
+        deflated=0.07, hardest="buy_and_hold_managed", overfitting=0.31, superiority=0.4,
+    )  # fmt: skip
+    said = " ".join(luck_text(9, 8, luck).split())
     for part in (
-        "9 variants were tried, 8 of them for the first time; 12 trials",
-        "The best of 12 trials without any skill is expected to show a Sharpe ratio of 0.61",
+        "9 variants were tried, 8 of them for the first time; 12 trials of this panel",
+        "Those that move alike are one: 3 are really different.",
+        "The best of 3 without any skill is expected to show a Sharpe ratio of 0.61",
+        "Probability of backtest overfitting: 31 %.",
+        "with a probability of 0.40 (test of superior predictive ability)",
         "The best row is stop_loss=2, with 0.63",
         "deflated Sharpe ratio is 0.07, of the return over buy-and-hold (managed)",
         "Choosing by this table is fitting",
     ):
         assert part in said
-    assert "ratio is not available" in luck_text(1, 1, luck._replace(deflated=None))
+    unknown = luck._replace(deflated=None, overfitting=None, superiority=None)
+    assert "ratio is not available" in luck_text(1, 1, unknown)
+    assert "overfitting" not in luck_text(1, 1, unknown)
 
 
 def test_the_file_reads_back_as_the_table(tmp_path):

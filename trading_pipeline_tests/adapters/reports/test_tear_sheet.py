@@ -112,26 +112,45 @@ def test_the_two_pages_point_to_one_another(written):
         assert f'href="{FILES[other]}"' in own_part(written[name].read_text(encoding="utf-8"))
 
 
-def test_the_page_says_the_difference_first_then_the_verdict_then_the_charts(given, summary):
+def test_the_page_says_the_verdicts_first_then_the_warnings_then_the_charts(given, summary):
     html = own_part(page(summary, series(given)))
     marks = (
+        "<h2>The edge</h2><b>not proven</b>",
+        "<h2>Adds to the baselines</h2><b>not proven</b>",
+        "<h2>The network</h2><b>not asked</b>",
+        "this recipe is not proven",
+        "survivorship-biased",
         "The strategy&#x27;s Sharpe ratio is",
-        "The edge is not proven.",
         "Against every baseline",
         *(
             f'id="chart-{name}"'
             for name in (
-                *("equity", "rolling", "drawdown", "monthly", "exposure", "positions"),
-                *("turnover", "costs", "attribution", "price-0", "distribution", "risk"),
+                *("equity", "rolling", "drawdown", "monthly", "years", "crises", "starts"),
+                *(
+                    "exposure",
+                    "positions",
+                    "turnover",
+                    "costs",
+                    "attribution",
+                    "price-0",
+                    "distribution",
+                    "risk",
+                ),
             )
         ),
         "<h2>Metrics",
-        "Promised and measured",
-        "survivorship-biased",
+        "Promised to each risk profile",
+        "<h2>Significance",
         "<code>d1</code>",
     )
     places = [html.index(mark) for mark in marks]
     assert places == sorted(places)
+
+
+def test_the_page_says_above_all_that_an_edge_was_planted(given, summary):
+    """Under the title, and in the verdict."""
+    html = own_part(page({**summary, "synthetic": True}, series(given)))
+    assert html.index("synthetic: the edge was planted") < html.index("<h2>The planted edge")
 
 
 def test_the_page_lists_rules_from_what_saved_most_to_what_cost_most(given):
@@ -193,8 +212,8 @@ def test_names_and_texts_from_outside_are_escaped_everywhere(given):
     assert elements.handlers == []
     assert EVIL not in html
     assert "\\u003cimg" not in html  # Plotly would read it as a tag of its own
-    # plotly.js, twelve charts, the prices of both symbols, and the one for the mouse
-    assert elements.seen.count("script") == 1 + 12 + 2 + 1
+    # plotly.js, fifteen charts, the prices of both symbols, and the one for the mouse
+    assert elements.seen.count("script") == 1 + 15 + 2 + 1
 
 
 def test_a_long_short_book_of_many_symbols_is_a_heat_map_of_the_largest(given, summary):

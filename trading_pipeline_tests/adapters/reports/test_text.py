@@ -6,6 +6,7 @@ from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
 from trading_pipeline.adapters.reports.text import (
     WIDTH,
     between,
+    exposure_sentence,
     head_sentences,
     markdown_brief,
     markdown_table,
@@ -18,12 +19,21 @@ from trading_pipeline.adapters.reports.text import (
 )
 from trading_pipeline.core.evaluation.metrics import METRICS, Metric
 from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline_tests.adapters.reports.histories import with_holdings
 from trading_pipeline_tests.core.evaluation.books import inputs
 
 
 @pytest.fixture(scope="module")
 def summary():
     return evaluate(inputs())
+
+
+def test_a_planted_edge_is_called_so(summary):
+    """Whoever sees only the first line or only the verdict must know."""
+    assert "planted" not in summary_text(summary)
+    lines = summary_text({**summary, "synthetic": True}).splitlines()
+    assert "synthetic: the edge was planted" in lines[0]
+    assert "1. The planted edge: NOT PROVEN" in lines
 
 
 @pytest.mark.parametrize(
@@ -66,6 +76,22 @@ def test_where_networks_started_is_said_in_a_sentence():
     assert "e in 1, and 2 others)" in start_sentence(many)
 
 
+def test_what_the_volatility_target_came_to_and_what_bound_is_a_sentence(summary):
+    assert exposure_sentence(summary) == "", "only its equity is known"
+    said = evaluate(with_holdings(inputs()))
+    assert said["exposure"]["realised"] == said["strategy"]["annual_volatility"]
+    swing = written("annual_volatility", said["strategy"]["annual_volatility"]["value"])
+    assert exposure_sentence(said) == (
+        f"The volatility came to {swing} a year, for a target of 12.0 %. What bound, of the "
+        "decisions: the target itself 62 %, gross cap 38 %, symbol cap 12 %."
+    )
+    assert exposure_sentence(said)[:40] in summary_text(said)
+    bare = {**said, "exposure": {**said["exposure"], "target": None, "bound": {"none": 1.0}}}
+    assert exposure_sentence(bare).endswith(
+        "for no target. What bound, of the decisions: nothing 100 %."
+    )
+
+
 def test_an_undefined_interval_is_not_written():
     assert between("sharpe", {"value": 1.0, "low": None, "high": None}) == ""
     assert between("sharpe", {"value": 1.0, "low": 0.5, "high": 1.5}) == "[0.50, 1.50]"
@@ -96,27 +122,48 @@ def test_the_difference_is_said_in_a_sentence(summary, value, low, high, says):
     assert says in paired_sentence(changed)
 
 
-def test_the_text_leads_with_the_paired_difference_then_the_verdict_then_the_rank(summary):
+def test_the_text_leads_with_the_verdicts_then_the_warnings_then_the_difference(summary):
     text = summary_text(summary)
-    marks = ("Against buy-and-hold", "The edge is not proven", "percentile", "Trials so far: 3")
+    marks = (
+        "1. The edge: NOT PROVEN",
+        "2. Adds to the baselines: NOT PROVEN",
+        "3. The network: NOT ASKED",
+        "Before believing any number",
+        "! this recipe is not proven",
+        "! survivorship-biased",
+        "Against buy-and-hold",
+        "percentile",
+        "Trials so far, on this panel: 3.",
+    )
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
-    for reason in summary["verdict"]["reasons"]:
-        assert reason[:40] in text
-    assert "Warning: survivorship-biased" in text
+    words = " ".join(text.split())
+    for reason in (*summary["verdict"]["reasons"], *summary["verdict"]["adds_reasons"]):
+        assert reason in words
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
-def test_the_text_of_a_proven_edge_has_no_reasons():
-    text = summary_text(evaluate(inputs(n_bars=1500, mean=0.003)))
-    assert "The edge is proven." in text
-    assert "  - " not in text
-    assert "100th percentile" in text
+def test_the_text_of_a_proven_book_says_by_how_much():
+    text = summary_text(evaluate(inputs(n_bars=1500, mean=0.003, warnings=())))
+    words = " ".join(text.split())
+    assert "1. The edge: PROVEN" in words
+    assert "2. Adds to the baselines: PROVEN" in words
+    assert "Better than each of the simple rules. The hardest is " in words
+    assert "a year that no mix of the simple rules explains, 95 % interval [+" in words
+    assert "Luck alone" not in words
+    assert "Before believing" not in words
+    assert "100th percentile" in words
 
 
-def test_waiting_is_said_in_days_and_years(summary):
-    verdict = summary["verdict"] | {"needs_days": 4200}
-    assert "Needs 4,200 more days (about 17 years)" in summary_text(summary | {"verdict": verdict})
+@pytest.mark.parametrize(("days_per_year", "years"), [(252, 17), (365, 12)])
+def test_waiting_is_said_in_days_and_years_of_the_market(summary, days_per_year, years):
+    """4,200 sessions are 17 years, and 4,200 days of a market that never closes are 12."""
+    waiting = {
+        "verdict": summary["verdict"] | {"needs_days": 4200},
+        "bootstrap": summary["bootstrap"] | {"days_per_year": days_per_year},
+    }
+    text = summary_text(summary | waiting)
+    assert f"about {years} years" in " ".join(text.split())
 
 
 def test_unknown_trials_are_said_so(summary):

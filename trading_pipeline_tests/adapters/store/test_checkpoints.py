@@ -207,3 +207,47 @@ def test_a_second_training_of_a_fold_waits_for_the_first(store):
     other.join(10)
     assert order == ["waits", "first", "second"]
     assert store.names() == []
+
+
+def test_a_kill_between_the_digest_and_the_file_leaves_the_old_checkpoint(store, monkeypatch):
+    """The two are swapped as one; afterwards the old file would still be known for what it was."""
+    old = store.write("fold", checkpoint())
+    content = store.path("fold").read_bytes()
+    write = checkpoints.replace_file
+
+    def killed(path, write_draft):
+        def die(draft):
+            write_draft(draft)
+            raise KeyboardInterrupt
+
+        write(path, die if path.suffix == ".pt" else write_draft)
+
+    monkeypatch.setattr(checkpoints, "replace_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("fold", {**checkpoint(), "fingerprint": "new"})
+    assert store.verify("fold") == old
+    monkeypatch.undo()
+    new = store.write("fold", {**checkpoint(), "fingerprint": "new"})
+    assert store.verify("fold") == new != old
+    store.path("fold").write_bytes(content)
+    assert store.verify("fold") == old
+
+
+def test_the_digest_of_a_damaged_file_does_not_outlive_it(store):
+    """What was not the file that was written is none later either."""
+    store.write("fold", checkpoint())
+    damaged = store.path("fold").read_bytes()[:-1]
+    store.path("fold").write_bytes(damaged)
+    store.write("fold", checkpoint())
+    store.path("fold").write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="not the file that was written"):
+        store.verify("fold")
+
+
+def test_a_checkpoint_is_copied_and_removed_with_its_digest(store, tmp_path):
+    digest = store.write("fold", checkpoint())
+    other = CheckpointStore(tmp_path / "other")
+    assert other.copy("kept", store.path("fold")) == digest == other.verify("kept")
+    other.remove("kept")
+    other.remove("kept")
+    assert [path for path in other.folder.iterdir() if path.is_file()] == []

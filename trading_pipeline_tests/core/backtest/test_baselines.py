@@ -1,9 +1,17 @@
 """Rule baselines: what they ask for, when, and that they never look ahead."""
 
+from dataclasses import replace
+from datetime import date
+from math import inf
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from trading_pipeline.core.backtest.baselines import (
+    AT_TARGET_VOLATILITY,
+    BASELINE_NAMES,
+    MANAGED,
     RULE_BASELINES,
     Span,
     buy_and_hold,
@@ -14,12 +22,16 @@ from trading_pipeline.core.backtest.baselines import (
     reversal,
     trend,
 )
-from trading_pipeline.core.backtest.random_portfolios import random_portfolios
-from trading_pipeline.core.backtest.simulate import simulate
-from trading_pipeline.core.market.market import Costs
-from trading_pipeline.core.trading.inputs import Inputs
+from trading_pipeline.core.backtest.basis import Basis
+from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, simulated
+from trading_pipeline_tests.core.trading.markets import (
+    FREE,
+    panel_of,
+    random_panel,
+    random_scores,
+    simulated,
+)
 
 YEAR = 24  # bars; a month is two of them
 MARKET = {"capital": 1000.0, "bars_per_year": 24}
@@ -35,7 +47,12 @@ def trade(panel, weights, start, costs=FREE):
 
 def test_months_begin_at_the_start_and_at_first_bars():
     panel = panel_of(np.full(70, 10.0), start="2024-01-10")
-    assert month_starts(panel, 5, 70).tolist() == [5, 22, 51]
+    assert month_starts(panel.timestamps[5:70]).tolist() == [0, 17, 46]
+
+
+def test_months_begin_with_the_first_day_of_all():
+    days = pd.DatetimeIndex(["2020-01-30", "2020-01-31", "2020-02-03", "2020-04-01"], tz="UTC")
+    assert month_starts(days).tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize("name", sorted(RULE_BASELINES))
@@ -131,33 +148,43 @@ def test_buy_and_hold_puts_dividends_back_at_the_next_month():
     assert book.weight[32] == pytest.approx([55 / 105, 50 / 105], rel=1e-6)
 
 
-def test_random_portfolios_are_what_the_simulation_makes_of_them():
-    """The quick loop against `simulate`, bit for bit, on the same draws."""
-    panel = random_panel(5)
-    costs, seed = Costs(), 42
-    rows_of = {"start": 20, "stop": 160}
-    terms = Terms(costs=costs, **MARKET)
-    equity = random_portfolios(panel, panel.traded, terms, seed=seed, count=3, **rows_of)
-    rows = month_starts(panel, 20, 160)
-    draws = np.random.default_rng(seed).standard_exponential((3, len(rows), 4))
-    draws *= panel.traded[rows]
-    for r in range(3):
-        weights = np.full(panel.close.shape, np.nan)
-        weights[rows] = draws[r] / draws[r].sum(axis=1, keepdims=True)
-        inputs = Inputs(weights=weights, eligible=panel.traded)
-        book = simulate(panel, terms, inputs, **rows_of)
-        assert (book.equity == equity[r]).all()
-
-
-def test_random_portfolios_depend_on_their_seed_only():
-    panel = random_panel(5)
-    options = {"start": 20, "stop": 160, "count": 70}
-    terms = Terms(costs=Costs(), **MARKET)
-    first, again, other = (
-        random_portfolios(panel, panel.traded, terms, seed=seed, **options) for seed in (1, 1, 2)
+@pytest.mark.parametrize("mandate", ["long_only", "neutral"])
+def test_every_baseline_is_there_bare_and_managed_whatever_the_mandate(mandate):
+    """Managed ones hold the market at the profile's volatility target: a neutral strategy's are
+    those of a long-only one. Cash is cash under any rule."""
+    panel = random_panel(4, T=330, N=9)  # momentum waits for a year
+    market = market_of(panel, mandate=mandate)
+    basis = Basis.of(panel, random_scores(4, panel), panel.traded, market)
+    accounts = basis.trade_baselines(Terms.of(market, 1000.0))
+    assert tuple(accounts) == BASELINE_NAMES
+    assert (accounts["cash"].equity == 1000.0).all()
+    for name, title in MANAGED.items():
+        assert accounts[title].net.min() >= 0
+        assert not np.array_equal(accounts[title].equity, accounts[name].equity)
+    other = replace(market, mandate="long_only")
+    same = Basis.of(panel, basis.score, panel.traded, other).trade_baselines(
+        Terms.of(other, 1000.0)
     )
-    assert first.shape == (70, 140)
-    assert (first == again).all()
-    assert not (first[:, -1] == other[:, -1]).any()
-    assert len(np.unique(first[:, -1])) == 70
-    assert (first[:, 0] == 1000).all()
+    for name, account in accounts.items():
+        assert account.equity.tobytes() == same[name].equity.tobytes(), name
+
+
+def test_equal_weight_at_target_volatility_has_no_rule_that_guards():
+    """It is equal weight managed where no loss is ever guarded against, and another one else."""
+    panel = random_panel(4, N=9, T=260)
+    calm = dict.fromkeys(("daily_loss", "weekly_loss", "monthly_loss", "drawdown_limit"), inf)
+    calm |= dict.fromkeys(("breaker", "stop_loss", "take_profit"), inf)
+    for limits, same in ((calm, True), ({"weekly_loss": 0.034, "stop_loss": 0.5}, False)):
+        market = market_of(panel, limits=limits)
+        basis = Basis.of(panel, random_scores(4, panel), panel.traded, market)
+        accounts = basis.trade_baselines(Terms.of(market, 1000.0))
+        alone, managed = accounts[AT_TARGET_VOLATILITY], accounts["equal_weight_managed"]
+        assert np.array_equal(alone.equity, managed.equity) == same
+    assert 0 < alone.exposure[100:].mean() < 1
+
+
+def market_of(panel, **changes):
+    known = {"mandate": "long_only", "shortable": True, "horizon": 5, "costs": FREE} | changes
+    return Market(
+        name="made", source="parquet", symbols=panel.symbols, start=date(2024, 1, 1), **known
+    )

@@ -11,6 +11,7 @@ from trading_pipeline.core.backtest.basis import Basis, in_units_of, volatilitie
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import volatility
 from trading_pipeline.core.trading.terms import Terms
+from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.trading.markets import panel_of_opens
 
 N = 12
@@ -38,6 +39,33 @@ def basis(history, forecast):
     panel, score, _ = history
     market = replace(MARKET, symbols=panel.symbols)
     return Basis.of(panel, score, panel.traded, market, volatility=forecast)
+
+
+def table_of(panel, score, forecast, half_life):
+    index = pd.MultiIndex.from_product([panel.timestamps, panel.symbols])
+    table = index.to_frame(index=False, name=["timestamp", "symbol"])
+    known = {"score": score.ravel(), "volatility": forecast.ravel(), "half_life": half_life}
+    return table.assign(**known)[np.isfinite(score.ravel())]
+
+
+def test_other_predictions_trade_as_on_a_basis_of_their_own(history, monkeypatch):
+    """To the last bit, with the bars prepared once."""
+    panel, score, forecast = history
+    market, terms = replace(MARKET, symbols=panel.symbols), Terms.of(MARKET, 10_000.0)
+    own, other = table_of(panel, score, forecast, 7.0), table_of(panel, -score, 2 * forecast, 3.0)
+    given = Basis.of_predictions(panel, own, panel.traded, market)
+    alone = Basis.of_predictions(panel, other, panel.traded, market)
+    lasting = np.full(len(panel.timestamps), 7.0)
+    lasting[np.isnan(score).all(axis=1)] = np.nan
+    plain = Basis.of(panel, score, panel.traded, market, lasting, forecast)
+    assert given.trade(terms).equity.tobytes() == plain.trade(terms).equity.tobytes()
+    monkeypatch.delattr("trading_pipeline.core.backtest.basis.prepare")
+    found = given.of_others(other, market)
+    assert found.trade(terms).equity.tobytes() == alone.trade(terms).equity.tobytes()
+    assert found.evidence.share.tobytes() == alone.evidence.share.tobytes()
+    elsewhere = other.assign(timestamp=other["timestamp"] + pd.DateOffset(years=50))
+    with pytest.raises(TradingError, match="no prediction belongs to a bar"):
+        given.of_others(elsewhere, market)
 
 
 def test_an_expected_return_is_the_same_in_another_unit_of_risk():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest import random_portfolios
 from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.run import run_backtest
 from trading_pipeline.core.backtest.simulate import simulate
@@ -230,7 +231,8 @@ def test_a_profile_has_one_way_to_be_written_into_a_market(calendar):
     assert market_under(told, profile_of(plain)).limits == {}
 
 
-def test_baselines_are_those_of_the_backtest(history):
+def test_baselines_are_those_of_the_backtest(history, monkeypatch):
+    monkeypatch.setattr(random_portfolios, "RANDOM_PORTFOLIOS", 1)
     panel, score, able = history
     t, n = np.nonzero(np.isfinite(score))
     predictions = pd.DataFrame(

@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from trading_pipeline.core.backtest import random_portfolios
 from trading_pipeline.core.backtest.basis import score_grid, scored_rows
 from trading_pipeline.core.backtest.run import run_backtest
 from trading_pipeline.core.evaluation.backtest import (
     HINDSIGHT,
     annual_sharpe,
-    coefficient_table,
+    coefficient_tables,
     never_delisted,
     shortened,
     view_of,
@@ -44,17 +45,40 @@ def test_every_book_starts_with_the_same_capital_on_the_first_scored_bar(backtes
     for book in books:
         assert book.equity[0] == 50_000.0
         assert len(book.equity) == 301
-    for equity in (backtest.random_equity, np.stack(list(backtest.without_rules.values()))):
+    for equity in (backtest.random.equity, np.stack(list(backtest.without_rules.values()))):
         assert (equity[:, 0] == 50_000.0).all()
-    assert backtest.random_equity.shape == (1000, 301)
+    assert backtest.random.equity.shape == (1000, 301)
 
 
-def test_baselines_are_there_bare_and_managed(backtest):
-    wanted = {"cash", "buy_and_hold", "equal_weight", "inverse_volatility", "momentum", "reversal"}
-    assert wanted | {"trend", "buy_and_hold_managed", "equal_weight_managed"} == set(
-        backtest.baselines
-    )
-    assert (backtest.baselines["cash"].equity == 50_000.0).all()
+def test_the_strategy_runs_under_each_profile_once(backtest):
+    """The market's own is the strategy itself, and is not run twice."""
+    assert list(backtest.profiles) == ["conservative", "moderate", "aggressive"]
+    assert backtest.profiles[MARKET.profile] is backtest.strategy
+    assert len({each.equity[-1] for each in backtest.profiles.values()}) == 3
+
+
+def test_verdicts_alone_need_neither_variants_nor_luck(backtest, predictions):
+    """What they are made from is the same to the last bit."""
+    plain = [panel(), predictions, dataset().eligible, MARKET, 50_000.0]
+    bare = run_backtest(*plain, verdicts_only=True)
+    for name, account in {MARKET.profile: bare.strategy, **bare.baselines}.items():
+        known = backtest.profiles | backtest.baselines
+        assert account.equity.tobytes() == known[name].equity.tobytes()
+    assert list(bare.profiles) == [MARKET.profile]
+    assert bare.variants is None
+    assert (bare.without_rules, bare.seeds) == ({}, {})
+    assert bare.random.equity.shape == (0, 301)
+    assert not any("one bar later" in each for each in warnings_of(panel(), bare, MARKET))
+
+
+def test_each_seed_is_traded_by_itself(backtest, predictions, monkeypatch):
+    monkeypatch.setattr(random_portfolios, "RANDOM_PORTFOLIOS", 1)
+    apart = {"score_seed_0": predictions["score"], "score_seed_7": -predictions["score"]}
+    both = run_backtest(panel(), predictions.assign(**apart), dataset().eligible, MARKET, 50_000.0)
+    assert list(both.seeds) == [0, 7]
+    assert both.seeds[0].equity.tobytes() == backtest.strategy.equity.tobytes()
+    assert both.seeds[7].equity.tobytes() != backtest.strategy.equity.tobytes()
+    assert backtest.seeds == {}
 
 
 def test_scores_of_the_bar_are_traded_and_no_others(predictions):
@@ -77,7 +101,7 @@ def test_the_latency_check_trades_yesterdays_scores(backtest):
     """Its signals are those of the bar before; at the first bar there is none, and no tilt."""
     ours, late = (
         {(row["bar"], row["symbol"]): row["signal"] for row in book.decisions}
-        for book in (backtest.strategy, backtest.one_bar_late)
+        for book in (backtest.strategy, backtest.variants.one_bar_late)
     )
     both = [(bar, n) for bar, n in late if (bar - 1, n) in ours]
     assert len(both) > 10
@@ -93,8 +117,21 @@ def test_a_reader_is_warned(backtest):
     assert any("4 symbols are too few" in each for each in warnings)
     assert any("share of the tilt: 50% of it, for want of 250 days" in each for each in warnings)
     assert any("filled one bar later the Sharpe ratio is" in each for each in warnings)
+    assert any(
+        "may be 37.5% of the book and not 8.0%, as the profile moderate" in w for w in warnings
+    )
+    made_up = warnings_of(panel(), backtest, replace(MARKET, source="synthetic"))
+    assert made_up[0].startswith("synthetic: the edge was planted.")
+    assert HINDSIGHT not in made_up
     adjusted = replace(panel(), total_return_units=True)
     assert any("total-return units" in each for each in warnings_of(adjusted, backtest, MARKET))
+
+
+def test_of_one_symbol_there_is_nothing_to_choose(backtest):
+    alone = random_panel(3, T=300, N=1)
+    warnings = warnings_of(alone, backtest, MARKET)
+    assert any(each.startswith("of one symbol there is nothing to choose") for each in warnings)
+    assert not any("too few to show" in each for each in warnings)
 
 
 def test_who_is_held_out_is_named(backtest):
@@ -124,7 +161,7 @@ def test_the_sharpe_ratio_is_of_daily_returns(backtest):
 
 
 def test_four_symbols_have_no_information_coefficient(backtest):
-    assert coefficient_table(panel(), backtest, np.ones(panel().close.shape), MARKET) is None
+    assert coefficient_tables(panel(), backtest, np.ones(panel().close.shape), MARKET) is None
     assert len(view_of(backtest.strategy).trades) == len(backtest.strategy.trades())
 
 
@@ -132,7 +169,15 @@ def test_a_learned_baseline_is_traded_as_the_strategy_is(backtest, predictions):
     """The same predictions make the same account; other ones leave the strategy as it is."""
     other = predictions.assign(score=-predictions["score"])
     learned = {"ridge": predictions, "lstm": other}
-    both = run_backtest(panel(), predictions, dataset().eligible, MARKET, 50_000.0, learned=learned)
+    both = run_backtest(
+        panel(),
+        predictions,
+        dataset().eligible,
+        MARKET,
+        50_000.0,
+        learned=learned,
+        verdicts_only=True,
+    )
     np.testing.assert_array_equal(both.strategy.equity, backtest.strategy.equity)
     np.testing.assert_array_equal(both.baselines["ridge"].equity, backtest.strategy.equity)
     assert list(both.baselines) == [*backtest.baselines, "ridge", "lstm"]
@@ -144,20 +189,23 @@ def test_scores_stand_beside_those_that_need_no_model(backtest):
     bars = random_panel(0, T=600, N=10, missing=0.0)
     truth = np.random.default_rng(1).normal(size=bars.close.shape)
     copied = replace(backtest, start=300, stop=600, score=-7 * volatility(bars))
-    found = coefficient_table(bars, copied, truth, MARKET)
-    assert list(found) == ["date", "ic", "minus_sigma", "momentum", "reversal", "beyond"]
-    np.testing.assert_array_equal(found["ic"], found["minus_sigma"])
-    assert found["beyond"].isna().all()
-    assert found[["momentum", "reversal"]].notna().all(axis=None)
+    tables = coefficient_tables(bars, copied, truth, MARKET)
+    assert list(tables) == ["information_coefficient", "rank_information_coefficient"]
     t, close = 450, bars.adjusted_close
     month, year = -close[t] / close[t - 21], close[t - 21] / close[t - 252]
-    for name, score in (("reversal", month), ("momentum", year)):
-        known = np.isfinite(score)
-        expected = stats.spearmanr(score[known], truth[t][known]).statistic
-        at = found["date"] == bars.timestamps[t]
-        assert found.loc[at, name].item() == pytest.approx(expected)
+    for found, oracle in zip(tables.values(), (stats.pearsonr, stats.spearmanr), strict=True):
+        assert list(found) == ["date", "scores", "minus_sigma", "momentum", "reversal", "beyond"]
+        np.testing.assert_allclose(found["scores"], found["minus_sigma"], atol=1e-12)
+        assert found["beyond"].isna().all()
+        assert found[["momentum", "reversal"]].notna().all(axis=None)
+        for name, score in (("reversal", month), ("momentum", year)):
+            known = np.isfinite(score)
+            expected = oracle(score[known], truth[t][known]).statistic
+            at = found["date"] == bars.timestamps[t]
+            assert found.loc[at, name].item() == pytest.approx(expected)
     rival = replace(copied, learned={"ridge": -copied.score})
-    found = coefficient_table(bars, rival, truth, MARKET)
-    np.testing.assert_array_equal(found["ridge"], -found["ic"])
+    for found in coefficient_tables(bars, rival, truth, MARKET).values():
+        np.testing.assert_allclose(found["ridge"], -found["scores"], atol=1e-12)
     alone = replace(copied, score=truth)
-    assert coefficient_table(bars, alone, truth, MARKET)["beyond"].mean() > 0.5
+    for found in coefficient_tables(bars, alone, truth, MARKET).values():
+        assert found["beyond"].mean() > 0.5

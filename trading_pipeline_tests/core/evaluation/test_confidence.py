@@ -2,68 +2,21 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
 
 from trading_pipeline.core.evaluation.confidence import (
     Estimate,
     Sampled,
     block_length,
     interval,
+    persistent,
+    range_of,
     resampled_dates,
-    resampled_statistics,
     widening,
 )
-from trading_pipeline.core.evaluation.metrics import formulas, sharpe
-
-
-def coverage(draw, truth, n_days, block, n_histories=400, replications=400):
-    """Share of simulated histories whose 95 % interval of a statistic holds the truth."""
-    rng, held = np.random.default_rng(11), 0
-    for seed in range(n_histories):
-        statistic = draw(rng, n_days)
-        dates = resampled_dates(n_days, block, replications, seed)
-        found = interval(
-            Sampled(statistic(np.arange(n_days)), statistic(dates)), widening(n_days, block)
-        )
-        held += found.low <= truth <= found.high
-    return held / n_histories
-
-
-def one_sharpe(rng, n_days):
-    returns = 0.01 * rng.standard_t(5, n_days)
-    return lambda dates: sharpe(returns[dates], 252)
-
-
-def sharpe_difference(rng, n_days):
-    common, *own = 0.01 * rng.standard_t(5, (3, n_days))
-    first, second = common + own[0], common + own[1]
-    return lambda dates: sharpe(first[dates], 252) - sharpe(second[dates], 252)
-
-
-def persistent_mean(rng, n_days):
-    shocks = rng.normal(size=n_days + 50)
-    series = np.empty(n_days + 50)
-    series[0] = shocks[0]
-    for day in range(1, len(series)):
-        series[day] = 0.3 * series[day - 1] + shocks[day]
-    return lambda dates: series[50:][dates].mean(axis=-1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("draw", [one_sharpe, sharpe_difference, persistent_mean])
-@pytest.mark.parametrize(("n_days", "block"), [(250, 22), (500, 22), (1000, 11)])
-def test_intervals_cover_the_truth_90_to_97_percent_of_the_time(draw, n_days, block):
-    assert 0.90 <= coverage(draw, 0.0, n_days, block) <= 0.975
-
-
-@pytest.mark.slow
-def test_without_blocks_a_dependent_series_is_not_covered():
-    """The test above can fail: days drawn one by one forget that they depend on each other."""
-
-    def overlapping_mean(rng, n_days):
-        series = np.convolve(rng.normal(size=n_days + 20), np.ones(21), "valid")
-        return lambda dates: series[dates].mean(axis=-1)
-
-    assert coverage(overlapping_mean, 0.0, 500, 1, n_histories=150) < 0.6
+from trading_pipeline.core.evaluation.metrics import sharpe
 
 
 def test_the_same_seed_draws_the_same_dates():
@@ -98,8 +51,25 @@ def test_a_difference_of_a_book_with_itself_is_exactly_zero():
     """Only so are two books resampled on the same dates."""
     returns = np.random.default_rng(1).normal(size=400)
     dates = resampled_dates(400, 22, 200, seed=0)
-    book = Sampled(float(sharpe(returns, 252)), sharpe(returns[dates], 252))
+    book = Sampled.of(sharpe, returns, returns[dates], 252)
     assert interval(book.minus(book)) == Estimate(0.0, 0.0, 0.0)
+
+
+def test_a_p_value_is_that_of_the_bound_it_belongs_to():
+    """The error of a normal estimate is (value - bound) / 1.96; what is unknown has none."""
+    known = Estimate(0.5, 0.5 - 1.959964 * 0.2, 0.9)
+    assert known.p_value == pytest.approx(norm.sf(0.5 / 0.2), rel=1e-5)
+    assert Estimate(-0.5, -0.5 - 1.959964 * 0.2).p_value == pytest.approx(norm.cdf(2.5), rel=1e-5)
+    assert np.isnan(Estimate(0.5).p_value)
+    assert (Estimate(0.0, 0.0, 0.0).p_value, Estimate(0.1, 0.1, 0.1).p_value) == (1.0, 0.0)
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2) | st.just(0.0))
+def test_a_p_value_is_at_most_its_level_exactly_where_the_bound_is_above_zero(value, low):
+    """Also where replications are so skewed that the bound lies above the value."""
+    p = Estimate(value, low).p_value
+    assert (p <= 0.025) == (low > 0)
+    assert 0 <= p <= 1
 
 
 def test_interval_is_the_percentiles_stretched_and_cut():
@@ -127,20 +97,36 @@ def test_undefined_and_infinite_become_null():
     }
 
 
-def test_a_few_trades_have_a_win_rate_but_no_interval():
-    found = resampled_statistics(np.array([1.0, -1.0, 2.0]), formulas("profits"), 100, seed=0)
-    assert found["win_rate"].value == pytest.approx(2 / 3)
-    assert np.isnan(interval(found["win_rate"]).low)
-
-
-def test_many_trades_have_an_interval_around_their_win_rate():
-    profits = np.random.default_rng(2).normal(0.2, 1, 400)
-    found = interval(resampled_statistics(profits, formulas("profits"), 500, seed=0)["win_rate"])
-    assert found.low < found.value < found.high
-    assert found.high - found.low == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.25)
-
-
 def test_widening_is_nothing_for_single_days_and_grows_with_the_block():
-    assert widening(1_000_000, 1) == pytest.approx(1.0, abs=1e-5)
-    assert widening(250, 22) == pytest.approx((1 - 43 / 250) ** -0.5)
-    assert widening(40, 40) == 2.0
+    # critical values 1.96 + 2.9694 s + ... at s = 1.5 * 21 / 250 and 1.5 * 9 / 40
+    assert widening(1000, 1) == 1.0
+    assert widening(250, 22) == pytest.approx(2.3397 / 1.96, rel=1e-3)
+    assert widening(40, 10) == pytest.approx(2.9892 / 1.96, rel=1e-3)
+
+
+def test_the_range_of_replications_holds_the_value():
+    samples = np.linspace(-1, 1, 2001)
+    assert range_of(Sampled(0.0, samples)) == pytest.approx((0.0, -0.95, 0.95))
+    assert range_of(Sampled(-3.0, samples)) == pytest.approx((-3.0, -3.0, 0.95))
+    assert np.isnan(range_of(Sampled(float("nan"), samples)).low)
+
+
+def test_a_persistent_mean_matches_the_hand_worked_example():
+    # 2, 0 again and again: half of 20 days are lags, covariances (-1)^k (20 - k) / 20, weights
+    # 1 - k / 11; their sum is 1 + 2 (-0.4545...) from k = 1 to 10
+    series = np.tile([2.0, 0.0], 10)
+    weights = 2 * (1 - np.arange(11) / 11)
+    weights[0] = 1
+    covariances = [(-1) ** k * (20 - k) / 20 for k in range(11)]
+    error = (weights @ covariances / 20) ** 0.5
+    reach = (1.96 + 2.9694 / 2 + 0.4160 / 4 - 0.5324 / 8) * error
+    found = persistent(1.0, series - 1.0)
+    assert found == pytest.approx((1.0, 1 - reach, 1 + reach))
+    ratio = persistent(1.0, series - 1.0, (0.0, np.inf))
+    assert ratio == pytest.approx((1.0, np.exp(-reach), np.exp(reach)))
+
+
+def test_what_never_moves_or_lasts_a_few_days_has_no_width():
+    assert persistent(0.0, np.zeros(50), (0.0, np.inf)) == (0.0, 0.0, 0.0)
+    assert np.isnan(persistent(1.0, np.ones(19)).low)
+    assert np.isnan(persistent(float("nan"), np.ones(50)).low)

@@ -44,10 +44,33 @@ def test_calmar_is_return_over_depth():
     assert metrics.calmar(FOUR_DAYS, 4) == pytest.approx(0.1286 / 0.10)
 
 
+def test_beta_is_the_slope_on_the_benchmark():
+    # benchmark 0.02, -0.01, 0.03, 0: mean 0.01, deviations 1, -2, 2, -1 hundredths
+    # own mean 0.0375, deviations 6.25, -13.75, 16.25, -8.75: products add up to 75, squares to 10
+    benchmark = np.array([0.02, -0.01, 0.03, 0.0])
+    assert metrics.beta(FOUR_DAYS, benchmark) == pytest.approx(7.5)
+    assert metrics.beta(benchmark / 2 + 7, benchmark) == pytest.approx(0.5)
+
+
+def test_alpha_is_what_beta_leaves_of_the_mean_return():
+    # 0.0375 - 7.5 * 0.01 a day, four days a year
+    benchmark = np.array([0.02, -0.01, 0.03, 0.0])
+    assert metrics.alpha(FOUR_DAYS, benchmark, 4) == pytest.approx(-0.0375 * 4)
+    assert metrics.alpha(benchmark / 2 + 0.001, benchmark, 252) == pytest.approx(0.252)
+
+
+def test_against_a_benchmark_that_never_moves_nothing_is_defined():
+    still = np.full(4, 0.1)  # its mean rounds
+    assert np.isnan(metrics.beta(FOUR_DAYS, still))
+    assert np.isnan(metrics.alpha(FOUR_DAYS, still, 252))
+    assert metrics.beta(np.zeros(4), FOUR_DAYS) == metrics.alpha(np.zeros(4), FOUR_DAYS, 4) == 0
+
+
 def test_trades_are_counted_and_weighed():
-    profits = np.array([30.0, -10.0, 0.0, -5.0])
-    assert metrics.win_rate(profits) == 0.25
-    assert metrics.profit_factor(profits) == 2.0
+    sums = metrics.tally(np.array([30.0, -10.0, 0.0, -5.0])).sum(axis=0)
+    assert sums.tolist() == [4, 1, 30, 15]
+    assert metrics.win_rate(sums) == 0.25
+    assert metrics.profit_factor(sums) == 2.0
 
 
 def test_turnover_and_exposure_are_means():
@@ -62,9 +85,22 @@ def test_a_ratio_without_risk_is_undefined_and_never_infinite(metric, returns):
 
 
 def test_no_closed_trade_and_no_losing_trade_are_undefined():
-    assert np.isnan(metrics.win_rate(np.array([])))
-    assert np.isnan(metrics.profit_factor(np.array([])))
-    assert np.isnan(metrics.profit_factor(np.array([1.0, 2.0])))
+    nothing, won = (metrics.tally(np.array(each)).sum(axis=0) for each in ([], [1.0, 2.0]))
+    assert np.isnan(metrics.win_rate(nothing))
+    assert np.isnan(metrics.profit_factor(nothing))
+    assert np.isnan(metrics.profit_factor(won))
+
+
+@pytest.mark.parametrize("name", ["annual_volatility", "turnover", "exposure"])
+def test_an_influence_is_the_derivative_by_the_weight_of_a_day(name):
+    """A day that counts a little more moves the metric by its influence over the days."""
+    metric, step = metrics.METRICS[name], 1e-6
+    series = np.abs(FOUR_DAYS)
+    heavier = series[np.r_[np.tile(np.arange(4), round(1 / step / 4)), 1]]
+    moved = float(metric.formula(heavier, 252) - metric.formula(heavier[:-1], 252))
+    # The deviation divides by one day less; over as many copies that is nothing.
+    expected = metric.influence(heavier[:-1], 252)[1] * step
+    assert moved == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_ruined_account_reads_minus_one():
@@ -109,5 +145,10 @@ def test_quantstats_agrees():
         assert metrics.formulas("returns")[name](draws, 252) == pytest.approx(
             float(value), rel=1e-9
         ), name
-    assert metrics.profit_factor(draws) == pytest.approx(oracle.profit_factor(returns))
-    assert metrics.win_rate(draws) == pytest.approx(oracle.win_rate(returns))
+    sums = metrics.tally(draws).sum(axis=0)
+    assert metrics.profit_factor(sums) == pytest.approx(oracle.profit_factor(returns))
+    assert metrics.win_rate(sums) == pytest.approx(oracle.win_rate(returns))
+    other = returns.sample(frac=1, random_state=0).set_axis(returns.index) + returns
+    greeks = oracle.greeks(returns, other, periods=252)
+    assert metrics.beta(draws, other.to_numpy()) == pytest.approx(greeks["beta"])
+    assert metrics.alpha(draws, other.to_numpy(), 252) == pytest.approx(greeks["alpha"])

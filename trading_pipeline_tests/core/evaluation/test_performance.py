@@ -5,13 +5,18 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.core.evaluation.confidence import resampled_dates
+from trading_pipeline.core.evaluation.metrics import tally
 from trading_pipeline.core.evaluation.performance import (
     AccountView,
     DailyAccount,
     Resampling,
     by_day,
+    closed_by_day,
     daily_returns,
     day_closes,
+    estimates,
+    other_histories,
+    sampled_metrics,
     share_beaten,
 )
 
@@ -90,3 +95,57 @@ def test_sums_by_day_leave_the_first_bar_out():
     assert by_day(values, day_closes(at)).tolist() == [2.0, 12.0]
     grid = np.stack([values, -values], axis=1)[None]
     assert by_day(grid, day_closes(at)).tolist() == [[[2.0, -2.0], [12.0, -12.0]]]
+
+
+def test_trades_are_gathered_into_the_day_on_which_they_closed():
+    """One that closed at the very first bar belongs to the first day."""
+    at = pd.date_range("2021-04-01", periods=6, freq="12h", tz="UTC")
+    trades = pd.DataFrame({"closed_at": at[[0, 2, 3, 5]], "pnl": [4.0, -1.0, 0.0, 2.0]})
+    sums = closed_by_day(trades, at[[1, 3, 5]])
+    assert sums.tolist() == [[1, 1, 4, 0], [2, 0, 0, 1], [1, 1, 2, 0]]
+    assert closed_by_day(trades.iloc[:0], at[[1, 3, 5]]).tolist() == [[0] * 4] * 3
+
+
+def account(returns, trades=None):
+    return DailyAccount(
+        returns=returns, turnover=np.zeros(len(returns)), exposure=np.zeros(len(returns)),
+        trades=trades,
+    )  # fmt: skip
+
+
+def test_a_few_trades_have_a_win_rate_but_no_interval():
+    """From twenty on there is one, and it knows of trades that closed together."""
+    rng = np.random.default_rng(2)
+    resampling = Resampling(
+        dates=resampled_dates(400, 5, 300, 0), block=5, days_per_year=252, seed=0
+    )
+
+    def win_rate(sums):
+        own = account(0.01 * rng.normal(size=400), sums)
+        benchmark = own.returns[::-1]
+        return estimates(own, sampled_metrics(own, resampling, benchmark), resampling)["win_rate"]
+
+    few = np.zeros((400, 4))
+    few[[3, 90, 200]] = tally(np.array([1.0, -1.0, 2.0]))
+    found = win_rate(few)
+    assert found.value == pytest.approx(2 / 3)
+    assert np.isnan(found.low)
+    one_a_day = win_rate(tally(rng.normal(size=400)))
+    assert one_a_day.high - one_a_day.low == pytest.approx(2 * 1.96 * (0.25 / 400) ** 0.5, rel=0.25)
+    together = np.zeros((400, 4))
+    together[::20] = 20 * tally(rng.normal(size=20))
+    together = win_rate(together)
+    assert together.high - together.low > 3 * (one_a_day.high - one_a_day.low)
+
+
+def test_another_history_has_an_error_of_the_mean_that_its_sample_has_not():
+    """Its mean is twice as unsure, in variance; nothing falls below the loss of everything."""
+    returns = np.random.default_rng(0).normal(0, 0.01, 500)
+    again = returns[resampled_dates(500, 1, 2000, 0)]
+    other = other_histories(returns, again, 1.0)
+    assert other.mean(axis=1).var() / again.mean(axis=1).var() == pytest.approx(2, rel=0.1)
+    np.testing.assert_allclose(other - other.mean(axis=1)[:, None],
+                               again - again.mean(axis=1)[:, None], atol=1e-12)  # fmt: skip
+    ruined = np.append(returns, -1.0)
+    drawn = ruined[resampled_dates(501, 1, 50, 0)]
+    assert other_histories(ruined, drawn, 1.0).min() == -1.0

@@ -5,6 +5,7 @@ import pytest
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.scoreboard import (
+    PROFILES,
     PROMISES,
     days_to_decide,
     judged,
@@ -12,11 +13,20 @@ from trading_pipeline.core.evaluation.scoreboard import (
 )
 
 
-def cells(**estimates):
+def run(**estimates):
+    """The metrics of one profile's run; those not given are undefined."""
     absent = Estimate(float("nan"))
-    known = {promise.metric: absent for promise in PROMISES} | estimates
-    found = scoreboard(known, "moderate", n_days=1000)
+    return {promise.metric: absent for promise in PROMISES} | estimates
+
+
+def judge(profiles):
+    found = scoreboard(profiles, n_days=1000)
     return {(cell["metric"], cell["profile"]): cell for cell in found}
+
+
+def cells(**estimates):
+    """Of three profiles whose runs came to the same."""
+    return judge(dict.fromkeys(PROFILES, run(**estimates)))
 
 
 def test_twelve_promises_of_four_metrics_in_three_profiles():
@@ -62,8 +72,18 @@ def test_an_undefined_metric_is_undecidable_and_null():
     assert cell["needs_days"] is None
 
 
-def test_only_the_profile_that_ran_is_marked():
-    assert {profile for (_, profile), cell in cells().items() if cell["ran"]} == {"moderate"}
+def test_every_cell_is_judged_by_the_run_of_its_own_profile():
+    ratios = {"conservative": 1.2, "moderate": 0.2, "aggressive": 2.5}
+    found = judge({name: run(sharpe=Estimate(x, x - 0.1, x + 0.1)) for name, x in ratios.items()})
+    assert [found["sharpe", name]["status"] for name in PROFILES] == ["Met", "Not met", "Met"]
+    assert [found["sharpe", name]["value"] for name in PROFILES] == list(ratios.values())
+
+
+def test_a_profile_that_did_not_run_is_said_so():
+    found = judge({"moderate": run(sharpe=Estimate(1.7, 1.6, 1.8))})
+    assert found["sharpe", "moderate"]["status"] == "Met"
+    missing = found["sharpe", "aggressive"]
+    assert (missing["status"], missing["value"], missing["needs_days"]) == ("Not run", None, None)
 
 
 def test_twice_the_reach_needs_four_times_the_days():

@@ -1,12 +1,16 @@
-"""Probabilistic and deflated Sharpe ratios against the papers and two independent libraries."""
+"""Probabilistic and deflated Sharpe ratios against the papers and three independent libraries."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kurtosis, skew
 
+from trading_pipeline.core.evaluation.confidence import Sampled, interval, resampled_dates
+from trading_pipeline.core.evaluation.metrics import sharpe
 from trading_pipeline.core.evaluation.significance import (
     SharpeMoments,
+    active_returns,
     deflated_sharpe,
     expected_maximum_sharpe,
     minimum_track_record,
@@ -74,34 +78,82 @@ def test_moments_of_a_hand_worked_series():
     assert found.kurtosis == pytest.approx((1 + 1 + 16) / 3 / 4)
 
 
+def test_active_returns_do_not_reward_or_punish_leverage():
+    rng = np.random.default_rng(1)
+    strategy, baseline = rng.normal(0.0005, 0.01, (2, 500))
+    active = active_returns(strategy, baseline)
+    np.testing.assert_allclose(active_returns(strategy, 3 * baseline), active, atol=1e-15)
+    np.testing.assert_array_equal(active_returns(strategy, np.zeros(500)), strategy)
+
+
 @pytest.mark.slow
 def test_skfolio_agrees():
     from skfolio import measures
 
-    draws = returns()
+    draws, trials = returns(), np.array([0.01, 0.05, -0.02, 0.08])
     moments = SharpeMoments.of(draws)
-    trials = np.array([0.01, 0.05, -0.02, 0.08])
     assert expected_maximum_sharpe(4, trials.var(ddof=1)) == pytest.approx(
         measures.expected_max_sharpe_ratio(4, trials.std(ddof=1)), rel=1e-9
     )
-    # Its skew and kurtosis are of the sample, ours of the population: they differ by 1 / D.
-    assert probabilistic_sharpe(moments) == pytest.approx(
-        measures.probabilistic_sharpe_ratio(draws), rel=1e-3
+    assert probabilistic_sharpe(moments, 0.01) == pytest.approx(
+        measures.probabilistic_sharpe_ratio(draws, 0.01), rel=1e-9
     )
     assert deflated_sharpe(moments, 4, trials.var(ddof=1)) == pytest.approx(
-        measures.deflated_sharpe_ratio(draws, trials), rel=5e-3
+        measures.deflated_sharpe_ratio(draws, trials), rel=1e-9
     )
 
 
-@pytest.mark.slow
 def test_purgedcv_agrees():
+    """By its own moments, which are of the sample: ours are of the population, as in the paper."""
     import purgedcv
 
     draws = returns()
-    moments = SharpeMoments.of(draws)
+    moments = SharpeMoments(
+        sharpe=draws.mean() / draws.std(),
+        skew=skew(draws, bias=False),
+        kurtosis=kurtosis(draws, fisher=False, bias=False),
+        n_days=len(draws),
+    )
     assert deflated_sharpe(moments, 20, 0.002) == pytest.approx(
-        purgedcv.deflated_sharpe_ratio(draws, n_trials=20, var_sharpe=0.002), rel=5e-3
+        purgedcv.deflated_sharpe_ratio(draws, n_trials=20, var_sharpe=0.002), rel=1e-9
     )
     assert np.ceil(minimum_track_record(PAPER, 0.02)) == purgedcv.min_track_record_length(
         PAPER.sharpe, 0.02, alpha=0.05, skew=-3, kurtosis=10
     )
+
+
+@pytest.mark.slow
+def test_vectorbt_agrees():
+    """Moments of the population, as ours."""
+    from vectorbt.returns.metrics import deflated_sharpe_ratio
+
+    draws, moments = returns(), SharpeMoments.of(returns())
+    assert deflated_sharpe(moments, 20, 0.002) == pytest.approx(
+        deflated_sharpe_ratio(
+            est_sharpe=moments.sharpe,
+            var_sharpe=0.002,
+            nb_trials=20,
+            backtest_horizon=len(draws),
+            skew=skew(draws),
+            kurtosis=kurtosis(draws, fisher=False),
+        ),
+        rel=1e-9,
+    )
+
+
+def test_arch_agrees_on_the_interval_of_a_paired_difference():
+    """The same days of both books in every replication."""
+    from arch.bootstrap import StationaryBootstrap
+
+    books = np.stack([returns(1), returns(2) + 0.3 * returns(1)], axis=1)
+
+    def difference(both):
+        one, other = sharpe(both.T, 252)
+        return one - other
+
+    theirs = StationaryBootstrap(20, books, seed=np.random.default_rng(3)).conf_int(
+        difference, reps=200, method="percentile"
+    )
+    dates = resampled_dates(len(books), 20, 200, seed=3)
+    own, other = (Sampled.of(sharpe, b, b[dates], 252) for b in books.T)
+    assert interval(own.minus(other))[1:] == pytest.approx(theirs[:, 0], rel=1e-9)

@@ -10,8 +10,13 @@ import pytest
 from trading_pipeline.core.evaluation import metrics
 from trading_pipeline.core.evaluation.performance import AccountView
 from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline.core.evaluation.trials import Trials
+from trading_pipeline.core.evaluation.warnings import TRIALS_UNKNOWN, UNPROVEN
 from trading_pipeline.errors import EvaluationError
-from trading_pipeline_tests.core.evaluation.books import book, inputs
+from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline_tests.core.evaluation.books import book, closed_trades, inputs
+
+CASH = book(np.random.default_rng(0), n_bars=3, deviation=0)
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +28,7 @@ def test_summary_has_every_key_of_the_contract(summary):
     assert {
         "market", "period", "verdict", "strategy", "baselines", "scoreboard", "warnings", "trials",
         "data_hash", "code_version", "config_hash", "paired", "random_percentile", "rules",
+        "significance",
     } <= set(summary)  # fmt: skip
     assert tuple(summary["strategy"]) == tuple(metrics.METRICS)
     assert all(
@@ -107,13 +113,15 @@ def test_cash_has_no_sharpe_ratio_and_counts_as_zero_in_the_difference(summary):
 
 def test_a_result_far_above_every_baseline_is_proven():
     found = evaluate(inputs(n_bars=1500, mean=0.003))
-    assert found["verdict"]["edge"] == "proven"
+    assert (found["verdict"]["edge"], found["verdict"]["adds"]) == ("proven", "proven")
+    assert found["warnings"] == ["survivorship-biased"]
     assert found["random_percentile"] == 1.0
 
 
 def test_an_ordinary_result_is_not_proven(summary):
-    assert summary["verdict"]["edge"] == "not proven"
+    assert summary["verdict"]["edge"] == summary["verdict"]["adds"] == "not proven"
     assert summary["verdict"]["reasons"]
+    assert summary["verdict"]["adds_reasons"]
     assert 0 < summary["random_percentile"] < 1
 
 
@@ -131,28 +139,102 @@ def test_no_random_portfolios_are_no_percentile():
     assert found["random_percentile"] is None
 
 
-def test_information_coefficients_are_averaged_with_an_interval():
+def test_both_information_coefficients_are_averaged_with_an_interval():
+    """By whose scores they are, and by metric; those of the scores are metrics of the strategy."""
     dates = pd.bdate_range("2010-01-04", periods=300, tz="UTC")
     values = np.random.default_rng(0).normal(0.05, 0.1, 300)
-    table = pd.DataFrame({"date": dates, "ic": values, "beyond": values / 2})
-    found = evaluate(inputs(ic=table))
+    table = pd.DataFrame({"date": dates, "scores": values, "beyond": values / 2})
+    ranks = table.assign(scores=-values)
+    both = {"information_coefficient": table, "rank_information_coefficient": ranks}
+    found = evaluate(inputs(ic=both))
     known = found["strategy"]["information_coefficient"]
     assert known["value"] == pytest.approx(values.mean())
     assert known["low"] < known["value"] < known["high"]
-    assert found["information_coefficients"]["ic"] == known
-    assert found["information_coefficients"]["beyond"]["value"] == pytest.approx(values.mean() / 2)
+    assert found["strategy"]["rank_information_coefficient"]["value"] == -known["value"]
+    assert found["information_coefficients"]["scores"]["information_coefficient"] == known
+    beyond = found["information_coefficients"]["beyond"]["rank_information_coefficient"]
+    assert beyond["value"] == pytest.approx(values.mean() / 2)
+    assert tuple(found["strategy"]) == tuple(metrics.METRICS)
     assert evaluate(inputs())["information_coefficients"] == {}
 
 
+def test_alpha_and_beta_are_to_the_benchmark(summary):
+    """Of the benchmark itself they are 0 and 1, and of cash 0 both."""
+    exactly = {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert summary["baselines"]["buy_and_hold"]["beta"] == pytest.approx(exactly)
+    assert summary["baselines"]["buy_and_hold"]["alpha"]["high"] == pytest.approx(0, abs=1e-12)
+    assert summary["baselines"]["cash"]["beta"]["value"] == 0
+    assert summary["baselines"]["cash"]["alpha"] == {"value": 0, "low": 0, "high": 0}
+    own = summary["strategy"]["alpha"]
+    assert own["low"] < own["value"] < own["high"]
+    to_cash = evaluate(inputs(benchmark="cash"))["strategy"]["beta"]
+    assert to_cash == {"value": None, "low": None, "high": None}
+
+
+def test_the_drawdown_of_another_history_holds_that_of_this_one():
+    """One fall that no reordering of its days repeats is still within its own interval."""
+    given = inputs()
+    equity = given.strategy.equity.copy()
+    equity[200:230] *= np.linspace(1, 0.3, 30)
+    equity[230:] *= 0.3
+    found = evaluate(replace(given, strategy=replace(given.strategy, equity=equity)))
+    fall = found["strategy"]["max_drawdown"]
+    assert fall["low"] <= fall["value"] <= fall["high"]
+
+
 def test_unknown_trials_stay_unknown():
-    found = evaluate(inputs(trials=None, trial_sharpes=None))
+    found = evaluate(inputs(trials=None))
     assert found["trials"] is None
     assert any("Trials unknown" in reason for reason in found["verdict"]["reasons"])
+    assert found["significance"]["edge"]["effective_trials"] is None
+    assert found["significance"]["edge"]["deflated_sharpe"] is None
+    assert TRIALS_UNKNOWN in found["warnings"]
+
+
+def test_trials_whose_returns_are_known_are_clustered_and_tested():
+    given = inputs(n_bars=600)
+    days, own = given.timestamps[1:], np.diff(given.strategy.equity) / given.strategy.equity[:-1]
+    noise = np.random.default_rng(5).normal(0, 0.01, (599, 5))
+    table = np.column_stack([own, own + 0.28 * noise[:, 0], noise[:, 1:]])
+    trials = Trials(count=8, elsewhere=4, returns=pd.DataFrame(table, index=days))
+    found = evaluate(replace(given, trials=trials))["significance"]
+    assert (found["trials"], found["elsewhere"], found["known_trials"]) == (8, 4, 6)
+    assert 0 < found["overfitting_probability"] < 1
+    assert 0 < found["superiority_p_value"] < 1
+    luck = {name: found[name]["expected_maximum_sharpe"] for name in ("edge", "adds")}
+    assert luck["adds"] > luck["edge"] > 0
+    assert found["edge"]["deflated_sharpe"] < found["edge"]["probabilistic_sharpe"]
+    assert found["edge"]["effective_trials"] == 7  # the copy is no other, two are unknown
+    assert found["adds"]["effective_trials"] == 8  # of its own the copy has less in common
+    alpha = found["adds"]["alpha"]
+    assert alpha["low"] < alpha["value"] < alpha["high"]
+
+
+def test_warnings_stand_whatever_the_caller_says():
+    """Neither an argument nor a setting takes them away."""
+    found = evaluate(inputs(n_bars=200, trials=None, warnings=()))["warnings"]
+    assert found[:2] == [UNPROVEN, TRIALS_UNKNOWN]
+    assert "of 199 days no verdict is possible" in found[2]
+    known = [*Settings.model_fields, *MarketSettings.model_fields]
+    assert not [name for name in known if "warn" in name or "verdict" in name]
+
+
+def test_each_profile_is_judged_by_its_own_run():
+    given = inputs()
+    other = book(np.random.default_rng(7), mean=0.002)
+    found = evaluate(replace(given, profiles={"aggressive": other}))
+    cells = {(cell["metric"], cell["profile"]): cell for cell in found["scoreboard"]}
+    own, their = (cells["sharpe", name]["value"] for name in ("moderate", "aggressive"))
+    assert own == found["strategy"]["sharpe"]["value"]
+    assert their == pytest.approx(
+        float(metrics.sharpe(np.diff(other.equity) / other.equity[:-1], 252))
+    )
+    assert cells["sharpe", "conservative"]["status"] == "Not run"
 
 
 def test_a_book_that_never_trades_is_evaluated_without_a_number_made_up():
     still = book(np.random.default_rng(0), deviation=0)
-    found = evaluate(inputs(strategy=replace(still, trades=pd.DataFrame({"pnl": []}))))
+    found = evaluate(inputs(strategy=replace(still, trades=closed_trades(np.array([])))))
     assert found["strategy"]["sharpe"]["value"] is None
     assert found["strategy"]["win_rate"] == {"value": None, "low": None, "high": None}
     assert found["verdict"]["edge"] == "not proven"
@@ -183,6 +265,25 @@ def test_hours_are_judged_by_their_days():
     assert 6 <= found["bootstrap"]["mean_block_days"] <= 15  # 120 hours are 5 days
 
 
+def test_a_market_that_never_closes_has_its_own_year_and_its_own_crises():
+    """Every day counts: alpha, turnover and the first year of a start are of 365 days."""
+    given = inputs(n_bars=500, replications=50)
+    days = pd.date_range("2020-01-01", periods=500, tz="UTC")
+    found = evaluate(replace(given, timestamps=days, market=replace(given.market, calendar="24/7")))
+    own, other = (
+        view.equity[1:] / view.equity[:-1] - 1
+        for view in (given.strategy, given.baselines["buy_and_hold"])
+    )
+    assert found["strategy"]["alpha"]["value"] == pytest.approx(
+        float(metrics.alpha(own, other, 365))
+    )
+    traded = given.strategy.turnover[1:].mean()
+    assert found["strategy"]["turnover"]["value"] == pytest.approx(365 * traded)
+    assert found["periods"]["start_dates"]["year"] == 365
+    assert [row["name"] for row in found["periods"]["crises"]] == ["Covid"]
+    assert [row["days"] for row in found["periods"]["years"]] == [365, 134]
+
+
 def test_too_few_days_are_refused_with_the_number_needed():
     with pytest.raises(EvaluationError, match=r"sample: 18 days .* at least 20"):
         evaluate(inputs(n_bars=19))
@@ -192,7 +293,7 @@ def test_too_few_days_are_refused_with_the_number_needed():
     ("changes", "says"),
     [
         ({"benchmark": "nasdaq"}, "'nasdaq' is not among the baselines"),
-        ({"trials": 0}, "at least 1, or None"),
+        ({"profiles": {"aggressive": CASH}}, r"aggressive: equity has shape \(3,\)"),
         ({"random_equity": np.ones((3, 5))}, r"\(3, 5\), expected \(R, 400\)"),
         ({"random_equity": np.full((3, 400), np.nan)}, "random_equity has values"),
         ({"without_rules": {"stop_loss": np.ones(3)}}, r"without stop_loss: .* shape \(400,\)"),
@@ -212,7 +313,7 @@ def test_inputs_that_do_not_fit_are_refused(changes, says):
         ("equity", np.zeros(400), "start above 0"),
         ("equity", np.full(400, np.inf), "finite"),
         ("exposure", np.full(400, np.nan), "strategy: exposure has values"),
-        ("trades", pd.DataFrame({"pnl": [np.nan]}), "pnl that is not finite"),
+        ("trades", closed_trades(np.array([np.nan])), "pnl that is not finite"),
     ],
 )
 def test_books_that_do_not_fit_are_refused_by_name(part, value, says):

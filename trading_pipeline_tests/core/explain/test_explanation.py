@@ -47,7 +47,9 @@ def explained(run, features):
 
 def test_the_strategy_run_again_is_that_of_the_backtest(run):
     """Recording everything changes nothing, and the report's tables are made of the same book."""
-    plain = run_backtest(run.panel, run.predictions, run.basis.eligible, run.market, 1e5)
+    plain = run_backtest(
+        run.panel, run.predictions, run.basis.eligible, run.market, 1e5, verdicts_only=True
+    )
     assert (plain.strategy.log == run.result.log).all()
     for table in ("orders", "fills"):
         pd.testing.assert_frame_equal(

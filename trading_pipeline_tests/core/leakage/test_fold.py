@@ -80,9 +80,7 @@ def test_the_pipeline_raises_no_alarm_on_the_sample_market(checkpoint, stored):
     }
 
 
-@pytest.mark.parametrize(
-    "seed", [13, *(pytest.param(k, marks=pytest.mark.slow) for k in range(20) if k != 13)]
-)
+@pytest.mark.parametrize("seed", [13, *(pytest.param(k, marks=pytest.mark.slow) for k in range(9))])
 def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     """With gaps, late listings, splits and dividends; all stages, an untrained network."""
     data, its_fold, its_recipe, its_checkpoint = random_market(seed)
@@ -171,7 +169,7 @@ def test_a_universe_chosen_by_future_volume_is_caught(monkeypatch):
         return true_eligible(of, lookback, window=window) & (money == np.nanmax(money))
 
     monkeypatch.setattr(dataset_module, "eligible", busiest)
-    leaks = examine_bars(panel().until(700), MARKET.calendar)
+    leaks = examine_bars(panel().until(700), MARKET.calendar, count=2)
     assert found(leaks) == {("universe", "scrambling")}  # MSFT is the busiest at every cut
 
 
@@ -183,7 +181,7 @@ def test_a_universe_that_is_a_bar_ahead_is_caught(monkeypatch):
         return np.vstack([able[1:], able[-1:]])
 
     monkeypatch.setattr(dataset_module, "eligible", ahead)
-    leaks = examine_bars(panel().until(700), MARKET.calendar)
+    leaks = examine_bars(panel().until(700), MARKET.calendar, count=2)
     assert ("universe", "truncation") in found(leaks)
 
 
@@ -205,7 +203,9 @@ def test_a_leaking_feature_of_the_catalog_is_caught(monkeypatch, shifts, checks)
 
     monkeypatch.setattr(dataset_module, "compute_features", leaking)
     monkeypatch.setattr(bar_leakage, "compute_features", leaking)
-    leaks = [leak for each in examine_bars(panel().until(700), "XNYS") for leak in each.leaks]
+    leaks = [
+        leak for each in examine_bars(panel().until(700), "XNYS", count=2) for leak in each.leaks
+    ]
     assert {leak.column for leak in leaks} == {"ret_5"}
     assert {leak.check for leak in leaks} >= checks
 
@@ -240,8 +240,9 @@ def test_stored_features_that_differ_are_caught(monkeypatch):
 # Scaled inputs, predictions, orders
 
 
-def leaks_of_fold(checkpoint, **options):
-    return found(examine_fold(panel(), fold(), recipe(), checkpoint, **options))
+def leaks_of_fold(checkpoint):
+    """At its first date and its last: what looks ahead does so at each."""
+    return found(examine_fold(panel(), fold(), recipe(), checkpoint, count=2))
 
 
 def test_a_scaler_of_the_whole_sample_is_caught(checkpoint, monkeypatch):
@@ -380,7 +381,7 @@ def test_targets_that_reach_a_bar_further_are_caught(monkeypatch):
 def test_a_beta_of_the_whole_history_is_caught(monkeypatch):
     """It takes eight symbols to have a market that targets are rid of."""
     bars = on_weekdays(random_panel(1, T=560, N=9, missing=0.0))
-    made = recipe_for(bars, seed=0)
+    made = recipe_for(bars, 0)
     its_fold = fold_rows("f", burn_in(made.model.n_steps), 500, 559, made.market.horizon)
     assert not found(examine_training(bars, its_fold, made))
 
@@ -403,7 +404,7 @@ def test_a_target_used_as_a_feature_is_caught(monkeypatch):
         return table.assign(ret_21=target.to_numpy(np.float32))
 
     monkeypatch.setattr(dataset_module, "compute_features", leaking)
-    examined = examine_bars(panel().until(700), "XNYS")
+    examined = examine_bars(panel().until(700), "XNYS", count=2)
     leaks = [leak for each in examined for leak in each.leaks]
     assert {leak.column for leak in leaks} == {"ret_21"}
     assert {leak.check for leak in leaks} >= {"truncation", "scrambling"}

@@ -28,16 +28,19 @@ def market_of(panel: Panel) -> Market:
     )
 
 
-def recipe_for(panel: Panel, seed: int) -> Recipe:
+def recipe_for(panel: Panel, *seeds: int) -> Recipe:
     made = Recipe.preset(market_of(panel), "tiny", len(NAMES))
-    budget = {"steps": 2, "warmup": 1, "evaluate_every": 1, "seeds": (seed,)}
+    budget = {"steps": 2, "warmup": 1, "evaluate_every": 1, "seeds": seeds}
     return replace(made, training=replace(made.training, **budget))
 
 
-def random_market(seed: int) -> tuple[Dataset, Fold, Recipe, dict[str, Any]]:
-    """A dataset, a fold of it, a recipe, and a checkpoint whose weights are as they began."""
-    panel = on_weekdays(random_panel(seed, T=ROWS, N=5, missing=0.004))
-    recipe = recipe_for(panel, seed)
+def random_market(
+    seed: int, *more: int, N: int = 5
+) -> tuple[Dataset, Fold, Recipe, dict[str, Any]]:
+    """A dataset of N symbols, a fold of it, a recipe, and a checkpoint whose weights are as they
+    began: of one network, or also of `more` seeds."""
+    panel = on_weekdays(random_panel(seed, T=ROWS, N=N, missing=0.004))
+    recipe = recipe_for(panel, seed, *more)
     data = Dataset.of(panel, features_of(panel, "XNYS"), recipe.model.n_steps)
     earliest = burn_in(recipe.model.n_steps)
     fold = fold_rows("f", earliest, FIRST_TEST, ROWS - 1, recipe.market.horizon)

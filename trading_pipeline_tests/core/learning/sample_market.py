@@ -8,7 +8,7 @@ from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning.dataset import Dataset, burn_in, features_of
 from trading_pipeline.core.learning.recipe import Recipe
-from trading_pipeline.core.learning.walkforward import Fold, folds
+from trading_pipeline.core.learning.walkforward import Fold, Rows, folds
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.core.market.panel import Panel
 
@@ -52,3 +52,9 @@ def fold(data: Dataset | None = None) -> Fold:
     """The fold of 2006."""
     clock = (data or dataset()).panel.timestamps
     return folds(clock, MARKET.walk_forward, MARKET.horizon, burn_in(60))[KEY]
+
+
+def short_fold(data: Dataset | None = None) -> Fold:
+    """That fold with the last forty dates of its validation: a look at it is most of a step."""
+    whole = fold(data)
+    return replace(whole, validation=Rows(whole.validation.last - 39, whole.validation.last))

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+from trading_pipeline.adapters.store.predictions import PredictionStore
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.learning import soundness
 from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold, training_arrays
@@ -16,19 +17,20 @@ from trading_pipeline.core.learning.walkforward import Rows, production_fold
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import CheckpointError, LookAheadError, TrainingError
 from trading_pipeline_tests.core.learning.checkpoints import made_up
+from trading_pipeline_tests.core.learning.random_market import random_market
 from trading_pipeline_tests.core.learning.sample_market import (
     MARKET,
     dataset,
     dataset_of,
-    fold,
     panel,
     recipe,
+    short_fold,
 )
 
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_fold(dataset(), fold(), recipe())
+    return train_fold(dataset(), short_fold(), recipe())
 
 
 def scrambled(bars: Panel, first: int) -> Panel:
@@ -80,7 +82,7 @@ def test_a_training_without_a_sample_names_the_rule_that_took_them(rule):
     bars, said = unlearnable()[rule]
     data = Dataset.of(bars, np.zeros((*bars.close.shape, len(NAMES)), np.float32), 60)
     with pytest.raises(TrainingError) as refused:
-        training_arrays(data, fold(), recipe())
+        training_arrays(data, short_fold(), recipe())
     text = str(refused.value)
     assert text.startswith("the training window is empty: no ")
     first = text.split("symbol to learn from: ")[1].split(";")[0]
@@ -90,9 +92,9 @@ def test_a_training_without_a_sample_names_the_rule_that_took_them(rule):
 
 
 def test_training_is_deterministic_by_seed(trained):
-    again = train_fold(dataset(), fold(), recipe())
+    again = train_fold(dataset(), short_fold(), recipe())
     assert same_weights(trained, again)
-    assert not same_weights(trained, train_fold(dataset(), fold(), recipe(seeds=(1,))))
+    assert not same_weights(trained, train_fold(dataset(), short_fold(), recipe(seeds=(1,))))
 
 
 def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
@@ -106,44 +108,46 @@ def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_fold(dataset(), fold(), both, save=save)
-    again = train_fold(dataset(), fold(), both, lambda done, *_: steps.append(done), saved=kept)
+        train_fold(dataset(), short_fold(), both, save=save)
+    again = train_fold(
+        dataset(), short_fold(), both, lambda done, *_: steps.append(done), saved=kept
+    )
     assert steps == [0, 6, 4, 5, 6, 6]  # one seed is done, the other goes on after step 3
-    whole = train_fold(dataset(), fold(), both)
+    whole = train_fold(dataset(), short_fold(), both)
     assert same_weights(again, whole)
     assert again["curves"] == whole["curves"]
 
 
 def test_a_checkpoint_knows_nothing_of_its_fold(trained):
     """Scaler, weights and calibration are those of a history that ends before the fold."""
-    first = fold().test.first
+    first = short_fold().test.first
     other = dataset_of(scrambled(panel(), first))
-    again = train_fold(other, fold(other), recipe())
+    again = train_fold(other, short_fold(other), recipe())
     assert same_weights(trained, again)
     assert again["scaler"] == trained["scaler"]
     assert again["calibration"] == trained["calibration"]
 
 
 def test_a_checkpoint_does_depend_on_the_bars_before(trained):
-    other = dataset_of(scrambled(panel(), fold().test.first - 1))
-    again = train_fold(other, fold(other), recipe())
+    other = dataset_of(scrambled(panel(), short_fold().test.first - 1))
+    again = train_fold(other, short_fold(other), recipe())
     assert again["fingerprint"] != trained["fingerprint"]
 
 
 def test_the_last_target_ends_on_the_bar_before_the_fold(trained):
     stamps = dataset().panel.timestamps
-    assert pd.Timestamp(trained["last_target"]) == stamps[fold().test.first - 1]
+    assert pd.Timestamp(trained["last_target"]) == stamps[short_fold().test.first - 1]
 
 
 def test_a_checkpoint_refuses_the_bars_it_has_seen(trained):
-    seen = fold().validation
+    seen = short_fold().validation
     with pytest.raises(LookAheadError, match="test it on bars that open after 2005-12-30"):
         predict_rows(Predictor(trained), dataset(), seen, "2006-01-01")
 
 
 def test_predictions_do_not_change_when_the_future_is_cut_off(trained):
     """Bit for bit: paper trading sees only the bars so far."""
-    rows = Rows(fold().test.first, fold().test.first + 10)
+    rows = Rows(short_fold().test.first, short_fold().test.first + 10)
     whole = predict_rows(Predictor(trained), dataset(), rows, "2006-01-01")
     part = predict_rows(
         Predictor(trained), dataset_of(panel().until(rows.last + 1)), rows, "2006-01-01"
@@ -153,7 +157,10 @@ def test_predictions_do_not_change_when_the_future_is_cut_off(trained):
 
 def test_predictions_follow_the_contract(trained):
     rows = predict_rows(
-        Predictor(trained), dataset(), Rows(fold().test.first, fold().test.first + 3), "f"
+        Predictor(trained),
+        dataset(),
+        Rows(short_fold().test.first, short_fold().test.first + 3),
+        "f",
     )
     probabilities = rows[["p_down", "p_flat", "p_up"]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
@@ -165,6 +172,20 @@ def test_predictions_follow_the_contract(trained):
     assert (rows["half_life"] == calibration["half_life"]).all()
     assert calibration["half_life"] == MARKET.horizon  # nothing to measure among four
     assert list(rows["symbol"][:4]) == sorted(MARKET.symbols)
+
+
+def test_scores_of_each_seed_are_told_beside_those_of_all(tmp_path):
+    """A blend is linear in the heads, so that the mean of the seeds' scores is the score."""
+    data, its_fold, _, checkpoint = random_market(3, 8, N=10)
+    rows = Rows(its_fold.test.first, its_fold.test.first + 2)
+    said = predict_rows(Predictor(checkpoint), data, rows, "f")
+    apart = said[["score_seed_3", "score_seed_8"]]
+    assert said.columns.str.startswith("score_seed_").sum() == 2
+    np.testing.assert_allclose(apart.mean(axis=1), said["score"], rtol=1e-6)
+    assert not np.allclose(apart["score_seed_3"], apart["score_seed_8"])
+    store = PredictionStore(tmp_path)
+    store.write("f", said, "made of this")
+    pd.testing.assert_frame_equal(store.read(["f"]), said)
 
 
 def test_another_catalog_or_recipe_is_named(trained, monkeypatch):
@@ -184,7 +205,7 @@ def test_other_limits_need_no_other_model(trained):
     costs = replace(MARKET.costs, borrow=0.5)
     market = replace(MARKET, limits={"trailing_stop": 3.0}, costs=costs, sectors={"IBM": "tech"})
     other = replace(recipe(), market=market)
-    assert model_fingerprint(panel(), fold(), other) == trained["fingerprint"]
+    assert model_fingerprint(panel(), short_fold(), other) == trained["fingerprint"]
     check_checkpoint(trained, other)
     dearer = replace(other, market=replace(MARKET, costs=replace(MARKET.costs, fee=0.01)))
     with pytest.raises(CheckpointError, match=r"market differs in \['costs'\]"):
@@ -192,12 +213,12 @@ def test_other_limits_need_no_other_model(trained):
 
 
 def test_the_fingerprint_changes_with_what_a_model_depends_on():
-    known = model_fingerprint(panel(), fold(), recipe())
+    known = model_fingerprint(panel(), short_fold(), recipe())
     later = replace(MARKET, end=MARKET.end.replace(year=2009), profile="aggressive")
-    assert model_fingerprint(panel(), fold(), replace(recipe(), market=later)) == known
+    assert model_fingerprint(panel(), short_fold(), replace(recipe(), market=later)) == known
     dearer = replace(MARKET, horizon=5)
-    assert model_fingerprint(panel(), fold(), replace(recipe(), market=dearer)) != known
-    assert model_fingerprint(panel(), fold(), recipe(steps=7)) != known
+    assert model_fingerprint(panel(), short_fold(), replace(recipe(), market=dearer)) != known
+    assert model_fingerprint(panel(), short_fold(), recipe(steps=7)) != known
 
 
 def test_a_production_model_uses_every_known_target():
@@ -242,12 +263,12 @@ def refused(change):
 
 
 def test_what_a_training_makes_is_sound_and_complete():
-    made = train_fold(dataset(), fold(), recipe(steps=1, evaluate_every=1))
+    made = train_fold(dataset(), short_fold(), recipe(steps=1, evaluate_every=1))
     check_schema(made)
     assert set(made) == set(ENTRIES)
     assert made["start"]["terms"] == []  # four symbols are no cross-section to find any in
     assert made["start"]["gain"] == float(made["states"][0]["answers.gain"])
-    assert made["data_hash"] == panel().data_hash(fold().test.first)
+    assert made["data_hash"] == panel().data_hash(short_fold().test.first)
     check_schema(made_up())
 
 

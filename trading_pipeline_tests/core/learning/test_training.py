@@ -29,7 +29,7 @@ from trading_pipeline.core.model.position import N_BOOK, NotionalBook, advance
 from trading_pipeline.core.model.terms import Term
 from trading_pipeline.errors import TrainingError
 from trading_pipeline_tests.core.learning.rivals import planted
-from trading_pipeline_tests.core.learning.sample_market import dataset, fold, recipe
+from trading_pipeline_tests.core.learning.sample_market import dataset, recipe, short_fold
 
 MODEL = replace(recipe().model, position_state=True)  # so that what is done to books is seen
 
@@ -38,7 +38,7 @@ MODEL = replace(recipe().model, position_state=True)  # so that what is done to 
 def samples():
     data = dataset()
     targets = make_targets(data.panel, data.sigma, data.eligible, 21)
-    return Samples.of(data, targets, Scaler.fit(data.grid[: fold().train.last]))
+    return Samples.of(data, targets, Scaler.fit(data.grid[: short_fold().train.last]))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_number_that_is_not_one_names_batch_and_feature(samples):
     place = samples.features.index("rsi_14")
     broken.grid[:, 2, place] = float("nan")
     with pytest.raises(TrainingError) as error:
-        train_network(broken, fold(), MODEL, recipe().training, 0.001, seed=0)
+        train_network(broken, short_fold(), MODEL, recipe().training, 0.001, seed=0)
     assert "seed 0, step 1: the loss became nan" in str(error.value)
     assert "feature rsi_14 of MSFT at 200" in str(error.value)
     assert "nan standard deviations" in str(error.value)
@@ -92,14 +92,14 @@ def test_a_training_that_diverges_is_stopped(samples):
     """Weights that grow without bound make an infinite loss or gradient, not a checkpoint."""
     wild = recipe(steps=40, learning_rate=1e30, warmup=0).training
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        train_network(samples, fold(), MODEL, wild, 0.001, seed=0)
+        train_network(samples, short_fold(), MODEL, wild, 0.001, seed=0)
 
 
 def test_weights_that_blow_up_in_the_last_step_are_no_checkpoint(samples):
     """No later loss would tell: what validation hears does."""
     wild = recipe(steps=1, learning_rate=1e30, warmup=0).training
     with pytest.raises(TrainingError, match=r"answers nan for .* a date of validation"):
-        train_network(samples, fold(), MODEL, wild, 0.001, seed=0)
+        train_network(samples, short_fold(), MODEL, wild, 0.001, seed=0)
 
 
 class Killed(Exception):
@@ -110,7 +110,7 @@ class Killed(Exception):
 def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at):
     """Bit for bit those of a run that nobody disturbed, and the same curve."""
     budget = recipe(steps=12).training
-    whole, curve = train_network(samples, fold(), MODEL, budget, 0.001, seed=5)
+    whole, curve = train_network(samples, short_fold(), MODEL, budget, 0.001, seed=5)
     kept = {}
 
     def save(run):
@@ -119,11 +119,11 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at)
             raise Killed
 
     with pytest.raises(Killed):
-        train_network(samples, fold(), MODEL, budget, 0.001, seed=5, save=save)
+        train_network(samples, short_fold(), MODEL, budget, 0.001, seed=5, save=save)
     steps = []
     again, same = train_network(
         samples,
-        fold(),
+        short_fold(),
         MODEL,
         budget,
         0.001,
@@ -141,7 +141,7 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at)
 def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     """torch's safe loader takes nothing else."""
     runs = []
-    train_network(samples, fold(), MODEL, recipe().training, 0.001, 0, save=runs.append)
+    train_network(samples, short_fold(), MODEL, recipe().training, 0.001, 0, save=runs.append)
     torch.save(runs[-1], tmp_path / "run.pt")
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
@@ -151,9 +151,9 @@ def test_nothing_is_chosen_by_what_validation_says(samples, monkeypatch):
     said = iter([0.3, *[0.2, 0.1] * 20])
     place = "trading_pipeline.core.learning.validation.pearson_information_coefficient"
     budget = recipe(steps=6, evaluate_every=1).training
-    whole, _ = train_network(samples, fold(), MODEL, budget, 0.001, 0)
+    whole, _ = train_network(samples, short_fold(), MODEL, budget, 0.001, 0)
     monkeypatch.setattr(place, lambda *_: next(said))
-    same, looks = train_network(samples, fold(), MODEL, budget, 0.001, 0)
+    same, looks = train_network(samples, short_fold(), MODEL, budget, 0.001, 0)
     assert [look.information for look in looks] == [0.3, 0.2, 0.1, 0.2, 0.1, 0.2]
     assert all(
         torch.equal(a, b) for a, b in zip(whole.parameters(), same.parameters(), strict=True)
@@ -228,7 +228,7 @@ def test_the_penalty_shrinks_what_encoders_take_and_is_no_part_of_the_loss_of_a_
     taken, losses = [], []
     for penalty, blocks in ((0.0, 1), (50.0, 1), (50.0, 2)):
         budget = recipe(steps=1, warmup=0, blocks=blocks, feature_penalty=penalty).training
-        network, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+        network, looks = train_network(samples, short_fold(), MODEL, budget, 0.001, seed=0)
         taken.append(float(network.xlstm.input.weight.detach().norm()))
         losses.append(looks[0].loss)
     assert taken[1] < taken[0]
@@ -257,7 +257,7 @@ def test_blocks_start_from_books_and_not_flat(samples, monkeypatch):
     monkeypatch.setattr(NotionalBook, "drawn", drawn)
     budget = recipe(steps=3).training
     for _ in range(2):
-        train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+        train_network(samples, short_fold(), MODEL, budget, 0.001, seed=0)
         torch.rand(5)
     weights = [book.weight for book in seen]
     assert all(weight.any() for weight in weights)
@@ -311,9 +311,9 @@ def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
     seen = []
     for blocks in (1, 2):
         budget = recipe(steps=1, blocks=blocks, evaluate_every=1).training
-        _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+        _, looks = train_network(samples, short_fold(), MODEL, budget, 0.001, seed=0)
         seen.append(looks[0].loss)
-    sampler = BlockSampler(samples.usable, fold().train, 960, 8)
+    sampler = BlockSampler(samples.usable, short_fold().train, 960, 8)
     network = TradingNetwork(MODEL, seed=0).train()
     alone = []
     for place in (0, 1):
@@ -352,7 +352,7 @@ def test_ranks_share_whole_blocks_and_their_sum_is_the_step_of_one(samples):
     ranks = [OneOfTwo(0), OneOfTwo(1), OneOfTwo(0)]
     ranks[2].count = 1
     for each in ranks:
-        train_network(samples, fold(), MODEL, budget, 0.001, seed=0, ranks=each)
+        train_network(samples, short_fold(), MODEL, budget, 0.001, seed=0, ranks=each)
     first, second, alone = (each.seen for each in ranks)
     assert any(not torch.equal(one, other) for one, other in zip(first, second, strict=True))
     for one, other, both in zip(first, second, alone, strict=True):
@@ -380,14 +380,14 @@ def test_every_rank_starts_as_the_first_one_does(samples):
     first = Run(MODEL, recipe().training, 0, samples.grid.device, ours).network
     budget = recipe(steps=1, blocks=2, evaluate_every=1).training
     network, _ = train_network(
-        samples, fold(), MODEL, budget, 0.001, 0, others, ranks=SecondOfTwo(first)
+        samples, short_fold(), MODEL, budget, 0.001, 0, others, ranks=SecondOfTwo(first)
     )
     assert torch.equal(network.terms.weight, first.terms.weight)
 
 
 def test_more_ranks_than_blocks_are_refused(samples):
     with pytest.raises(TrainingError, match="2 processes cannot share 1 blocks"):
-        train_network(samples, fold(), MODEL, recipe().training, 0.001, 0, ranks=OneOfTwo(0))
+        train_network(samples, short_fold(), MODEL, recipe().training, 0.001, 0, ranks=OneOfTwo(0))
 
 
 def test_half_precision_stays_near_the_whole_one(samples, block):
@@ -439,5 +439,5 @@ def test_a_large_block_drops_the_same_twice(samples, block, monkeypatch):
 
 def test_half_precision_trains(samples):
     budget = recipe(precision="bfloat16").training
-    _, looks = train_network(samples, fold(), MODEL, budget, 0.001, seed=0)
+    _, looks = train_network(samples, short_fold(), MODEL, budget, 0.001, seed=0)
     assert all(np.isfinite(look.loss) for look in looks)

@@ -13,6 +13,7 @@ from trading_pipeline.core.learning.walkforward import (
     fold_starts,
     folds,
     minimum_decisions,
+    refitted_every,
     sufficient_bars,
 )
 from trading_pipeline.core.market.market import WalkForward
@@ -133,3 +134,20 @@ def test_a_window_too_short_for_any_history_says_how_long_it_must_be():
     with pytest.raises(HistoryTooShort, match=r"12 months.*at least 15 months"):
         folds(weekdays("2000-01-03", 5000), spans, 21, burn_in=312)
     assert folds(weekdays("2000-01-03", 5000), replace(spans, window=15), 21, burn_in=312)
+
+
+def rows_of(known):
+    return [n for fold in known.values() for n in range(fold.test.first, fold.test.last + 1)]
+
+
+@given(st.integers(1, 30), st.integers(1, 12) | st.none())
+def test_rarer_refits_ask_about_the_same_bars_with_fewer_models(months, count):
+    """Training spans are those of the months, so that one model serves every interval."""
+    clock = pd.bdate_range("2015-01-01", periods=1400, tz="UTC")
+    spans = WalkForward(first_train=24, test=1, window=24)
+    monthly = dict(list(folds(clock, spans, 3, 60).items())[-months:])
+    joined = refitted_every(monthly, count)
+    assert rows_of(joined) == rows_of(monthly)
+    assert len(joined) == -(-len(monthly) // (count or len(monthly)))
+    for key, fold in joined.items():
+        assert (fold.train, fold.validation) == (monthly[key].train, monthly[key].validation)

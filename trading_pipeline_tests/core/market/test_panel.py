@@ -62,6 +62,35 @@ def test_the_past_does_not_know_the_future(drawn, data):
     assert_same(panel.until(t), Panel.of(past, known, panel.symbols))
 
 
+@given(bars_and_actions(), st.data())
+def test_bars_that_follow_make_the_panel_of_all(drawn, data):
+    """Bar after bar, as they close: splits, dividends and units are those of the whole."""
+    table, actions = drawn
+    whole = Panel.of(table, actions)
+    t = data.draw(st.integers(1, len(whole.timestamps)))
+    panel = whole.until(t)
+    while t < len(whole.timestamps):
+        step = data.draw(st.integers(1, len(whole.timestamps) - t))
+        some = table["timestamp"].isin(whole.timestamps[t : t + step])
+        panel, t = panel.followed_by(table[some], actions), t + step
+    assert_same(panel, whole)
+    assert panel.followed_by(table[:0], actions) is panel
+
+
+def test_a_symbol_in_doubt_stays_so_on_the_bars_that_follow():
+    table = walk(5)
+    doubts = table[["timestamp", "symbol"]][:1]
+    whole = Panel.of(table, None, doubts=doubts)
+    assert whole.in_doubt.all()
+    assert_same(whole.until(4).followed_by(table[-1:].reset_index(drop=True), None, doubts), whole)
+
+
+def test_bars_that_are_known_do_not_follow():
+    table = walk(5)
+    with pytest.raises(ValueError, match="do not follow those up to 2020-01-05"):
+        Panel.of(table, None).followed_by(table[-1:], None)
+
+
 @given(bars_and_actions())
 def test_later_actions_change_nothing(drawn):
     """Actions may be known ahead of their ex-date: only the bars decide."""

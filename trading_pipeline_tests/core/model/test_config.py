@@ -26,7 +26,7 @@ def test_presets_carry_the_sizes_and_budgets_that_were_asked_for():
     assert (tiny.xlstm_width, tiny.xlstm_layers) == (32, 1)
     assert (tiny.transformer_width, tiny.transformer_layers) == (32, 1)
     assert all((config.n_features, config.n_steps) == (60, 60) for config in (full, small, tiny))
-    assert TrainingConfig.preset("tiny").steps == 200
+    assert TrainingConfig.preset("tiny").steps == 60
     small_budget = TrainingConfig.preset("small")
     assert (small_budget.steps, small_budget.windows, small_budget.seeds) == (600, 960, (0,))
 

@@ -2,6 +2,9 @@
 
 import json
 
+import numpy as np
+
+from trading_pipeline.core.trading.engine.dtypes import new_account, new_positions
 from trading_pipeline.core.trading.inputs import Inputs, prepare
 from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 
@@ -22,4 +25,10 @@ def walk(panel, trader, *, start, stop, restart, **inputs):
 
 
 def through_json(trader):
-    return Trader.from_dict(json.loads(json.dumps(trader.to_dict(), allow_nan=False)))
+    """Another trader of the same terms, given the state as JSON keeps it."""
+    plain = json.loads(json.dumps(trader.to_dict(), allow_nan=False))
+    other = Trader.__new__(Trader)
+    other.symbols, other.session, other.rules = trader.symbols, trader.session, trader.rules
+    other.account, other.positions = new_account(1.0), new_positions(len(trader.symbols))
+    other._close = np.zeros(len(trader.symbols))
+    return other.restore(plain)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from trading_pipeline.core.trading.engine.compiled import own
 from trading_pipeline.core.trading.engine.decide import decide_bar
 from trading_pipeline.core.trading.engine.dtypes import Decision, Trace, new_account, new_positions
 from trading_pipeline.core.trading.engine.parameters import parameters_of
@@ -78,7 +79,7 @@ def close_of(
     """Decide on N symbols of which the weights `held` are held; numbers stand for all symbols."""
 
     def row(values: Any, kind: type = float) -> np.ndarray:
-        return np.ascontiguousarray(np.broadcast_to(values, N), dtype=kind)
+        return own(np.broadcast_to(values, N), kind)
 
     given = {"bars_per_year": YEAR, "horizon": 10, "capital": CAPITAL, "costs": ROOMY}
     given |= {"mandate": "long_only", "shortable": True, "profile": profile} | terms
@@ -90,7 +91,7 @@ def close_of(
     decide_bar(
         parameters_of(Terms(**given), scored=scored), account, positions, row(close),
         row(eligible, bool), row(score), row(weights), row(sigma), row(forecast), row(beta),
-        np.ascontiguousarray(past.T), (0, len(past)), past.mean(axis=1), row(groups, np.int64),
+        own(past.T), (0, len(past)), past.mean(axis=1), row(groups, np.int64),
         kelly, half_life, rows, trace,
     )  # fmt: skip
     stages = dict(zip(Trace.dtype.names, trace.T, strict=True))

@@ -30,16 +30,15 @@ def new_figure(height: int, **layout: Any) -> Figure:
     import plotly.graph_objects as go
 
     axis = {"gridcolor": RULE, "linecolor": RULE, "zerolinecolor": NEUTRAL, "automargin": True}
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",  # the usual one is 6 kB of settings that nothing here uses
-        autotypenumbers="strict",  # a symbol may be a number
-        height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        legend={
+    look = {
+        "template": "none",  # the usual one is 6 kB of settings that nothing here uses
+        "autotypenumbers": "strict",  # a symbol may be a number
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "legend": {
             "orientation": "h",
             "y": -0.14,
             "yanchor": "top",
@@ -47,13 +46,12 @@ def new_figure(height: int, **layout: Any) -> Figure:
             "xanchor": "left",
             "traceorder": "normal",
         },
-        hoverlabel={"bgcolor": "white"},
-        dragmode=False,  # a finger scrolls the page; the page switches zooming on for a mouse
-    )
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    figure.update_layout(**layout)
-    return figure
+        "hoverlabel": {"bgcolor": "white"},
+        "dragmode": False,  # a finger scrolls the page; the page switches zooming on for a mouse
+        "xaxis": axis,
+        "yaxis": axis,
+    }
+    return go.Figure(layout=look | layout)  # at once: updates take five times as long
 
 
 def add_line(

@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
     colour_of,
+    drawn_baselines,
     money_ticks,
     monthly_returns,
 )
@@ -36,7 +36,8 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
         low, high = np.quantile(series.random_equity, [0.05, 0.95], axis=0)
         label = "5-95 % of random portfolios"
         axes.fill_between(series.timestamps, low, high, color=BAND, label=label)
-    for (name, equity), colour in zip(series.baselines.items(), cycle(BASELINES), strict=False):
+    for name, equity in drawn_baselines(series).items():
+        colour = colour_of(series, name)
         axes.plot(series.timestamps, equity, color=colour, linewidth=0.9, label=titled(name))
     axes.plot(series.timestamps, series.equity, color=STRATEGY, linewidth=2, label="strategy")
     axes.set_yscale("log")

@@ -30,10 +30,12 @@ from trading_pipeline.adapters.reports.charts.series import (
     ReportSeries,
     colour_of,
     day_ends,
+    drawn_baselines,
     money_ticks,
     monthly_returns,
 )
-from trading_pipeline.adapters.reports.text import MONTHS, Summary
+from trading_pipeline.adapters.reports.text import MONTHS
+from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.portfolio.drawdowns import fall_from_peak
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 
@@ -58,21 +60,16 @@ def _verdict_colour(numbers: Mapping[str, float]) -> str:
 
 
 def equity_chart(series: ReportSeries) -> Figure:
-    """Equity on a log scale, the baselines, and the band of random portfolios behind."""
+    """Equity on a log scale, bare baselines, and the band of random portfolios behind."""
     figure = new_figure(440, hovermode="x unified")
     days = day_ends(series.timestamps)
     dates = series.timestamps[days]
     if len(series.random_equity):
         ends = np.quantile(series.random_equity[:, days], [0.05, 0.95], axis=0)
         add_band(figure, dates, ends[0], ends[1], "random, 5-95 %", BAND)
-    for name, equity in series.baselines.items():
-        add_line(
-            figure,
-            dates,
-            equity[days],
-            label(name),
-            {"color": colour_of(series, name), "width": 1.2},
-        )
+    for name, equity in drawn_baselines(series).items():
+        line = {"color": colour_of(series, name), "width": 1.2}
+        add_line(figure, dates, equity[days], label(name), line)
     add_line(figure, dates, series.equity[days], "strategy", {"color": STRATEGY, "width": 2.8})
     figure.data[-1].legendrank = 1  # drawn last, to lie on top, but named first
     figure.update_yaxes(

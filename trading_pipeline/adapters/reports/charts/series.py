@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.palette import BASELINES
+from trading_pipeline.core.backtest.baselines import MANAGED
 from trading_pipeline.core.evaluation.performance import day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio import risk_events as events
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
@@ -109,6 +110,11 @@ def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFram
         returns, index=pd.MultiIndex.from_arrays([ends.index // 100, ends.index % 100])
     ).unstack()
     return table.reindex(columns=range(1, 13))
+
+
+def drawn_baselines(series: ReportSeries) -> dict[str, Floats]:
+    """Equity (T,) of the baselines that charts draw: managed ones would be too many lines."""
+    return {k: v for k, v in series.baselines.items() if k not in MANAGED.values()}
 
 
 def money_ticks(series: ReportSeries) -> list[float]:

@@ -21,8 +21,8 @@ from scipy.stats import rankdata
 
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.information_coefficient import (
-    information_coefficients,
     mean_information_coefficient,
+    rank_correlations,
 )
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 
@@ -65,7 +65,7 @@ def predictive(
             for year, rows in spans.items()
         }
         return Predictive(OVER_TIME, whole, by_year)
-    daily = information_coefficients(feature, target)
+    daily = rank_correlations(feature, target)
     by_year = {
         year: mean_information_coefficient(daily[rows], horizon) for year, rows in spans.items()
     }

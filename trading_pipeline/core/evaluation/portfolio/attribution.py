@@ -12,13 +12,12 @@ import pandas as pd
 
 from trading_pipeline.core.evaluation.confidence import Estimate, Sampled, interval
 from trading_pipeline.core.evaluation.metrics import Floats
-from trading_pipeline.core.evaluation.performance import Resampling
+from trading_pipeline.core.evaluation.performance import FEWEST_TRADES, Resampling
 from trading_pipeline.core.evaluation.portfolio.earnings import SIDES, Earnings
 
 INTEREST = "interest"
 _NOTHING = 1e-9  # of the capital: less than this is rounding
 _UNEXPLAINED = 1e-6  # of the capital: more than this is an error, and is said
-_FEWEST_TRADES = 20  # with fewer an interval of their win rate says nothing
 
 Row = dict[str, Any]
 
@@ -115,7 +114,7 @@ def win_rates(closed: Floats, won: Floats, resampling: Resampling) -> list[Estim
     """
     again = _divided(resampling.totals(won), resampling.totals(closed))
     values = _divided(won.sum(axis=0), closed.sum(axis=0))
-    enough = closed.sum(axis=0) >= _FEWEST_TRADES
+    enough = closed.sum(axis=0) >= FEWEST_TRADES
     return [
         interval(Sampled(float(value), samples), resampling.widening, (0.0, 1.0))
         if known

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.evaluation.confidence import Estimate, Sampled, interval
-from trading_pipeline.core.evaluation.metrics import Floats
+from trading_pipeline.core.evaluation.confidence import Estimate, Sampled, interval, persistent
+from trading_pipeline.core.evaluation.metrics import STILL, Floats, of_volatility
 from trading_pipeline.core.evaluation.performance import Resampling
 
-_STILL = 1e-12  # a standard deviation below this is rounding, not risk
 _FEWEST, _MOST = 15, 60  # bars of the histogram
 
 
@@ -30,7 +29,7 @@ def excess_kurtosis(returns: Floats) -> Floats:
 def standardised(returns: Floats) -> Floats:
     """Less their mean, over their deviation (ddof 0), along the last axis; NaN: never moved."""
     deviation = returns.std(axis=-1, keepdims=True)
-    moved = deviation > _STILL
+    moved = deviation > STILL
     centred = returns - returns.mean(axis=-1, keepdims=True)
     return np.asarray(np.where(moved, centred / np.where(moved, deviation, 1.0), np.nan))
 
@@ -66,16 +65,33 @@ SHAPES: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+# Days from which on an interval covers 90 % of Student's t with five degrees of freedom, at the
+# least. Fewer hold too few days of the tail; a fourth moment is one or two days, however many.
+_FEWEST_DAYS = {
+    "quantile_5": 200,
+    "quantile_1": 1_000,
+    "shortfall_5": 1_000,
+    "shortfall_1": 5_000,
+    "excess_kurtosis": np.inf,
+}
+
+
 def shape_of(returns: Floats, resampling: Resampling) -> dict[str, Estimate]:
     """Every number of SHAPES of daily returns (D,) with its interval, on the dates of the report.
 
-    All are of one day, fractions, but for skew and kurtosis, which have no unit.
+    All are of one day, fractions, but for skew and kurtosis, which have no unit. What too few days
+    say has no interval, and a kurtosis never has one. That of the deviation is as of the metric.
     """
     again = returns[resampling.dates]
-    return {
-        name: interval(Sampled(float(of(returns)), of(again)), resampling.widening)
-        for name, of in SHAPES.items()
-    }
+    found = {}
+    for name, of in SHAPES.items():
+        value = float(of(returns))
+        known = len(returns) >= _FEWEST_DAYS.get(name, 0)
+        samples = of(again) if known else np.empty(0)
+        found[name] = interval(Sampled(value, samples), resampling.widening)
+    of_days = of_volatility(returns, 1.0)
+    found["deviation"] = persistent(found["deviation"].value, of_days, (0.0, np.inf))
+    return found
 
 
 class Histogram(NamedTuple):
@@ -94,7 +110,7 @@ def histogram(returns: Floats) -> Histogram | None:
     from scipy.special import ndtr
 
     deviation = returns.std(ddof=1) if len(returns) > 1 else 0.0
-    if not deviation > _STILL:
+    if not deviation > STILL:
         return None
     low, high = float(returns.min()), float(returns.max())
     quarters = np.quantile(returns, [0.25, 0.75])

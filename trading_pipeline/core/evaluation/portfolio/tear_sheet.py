@@ -8,7 +8,7 @@ import pandas as pd
 
 from trading_pipeline.core.evaluation.metrics import Floats
 from trading_pipeline.core.evaluation.performance import DailyAccount, Resampling, day_closes
-from trading_pipeline.core.evaluation.portfolio.attribution import attribution, money_table
+from trading_pipeline.core.evaluation.portfolio.attribution import attribution
 from trading_pipeline.core.evaluation.portfolio.distribution import shape_of
 from trading_pipeline.core.evaluation.portfolio.drawdowns import deepest_falls
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
@@ -22,6 +22,7 @@ class Holdings:
     earnings: Earnings
     trades: pd.DataFrame  # closed: symbol, side, closed_at, pnl
     events: pd.DataFrame  # from `risk_events`
+    bound: Mapping[str, float]  # from `bound_of`
 
 
 def portfolio(
@@ -32,9 +33,9 @@ def portfolio(
     holdings: Holdings | None,
     resampling: Resampling,
 ) -> dict[str, object]:
-    """Keys distribution, drawdowns, attribution, costs, worst_days, best_days.
+    """Keys distribution, drawdowns, attribution, worst_days, best_days.
 
-    The last four are None when the holdings are not known.
+    The last three are None when the holdings are not known.
 
     Args:
         timestamps: (T,); equity: (T,) of the strategy; daily: the strategy's and the baselines'.
@@ -56,12 +57,11 @@ def _held(
     own: Floats, other: Floats, holdings: Holdings | None, resampling: Resampling
 ) -> dict[str, object]:
     if holdings is None:
-        return dict.fromkeys(("attribution", "costs", "worst_days", "best_days"))
+        return dict.fromkeys(("attribution", "worst_days", "best_days"))
     earnings = holdings.earnings
     days = extreme_days(own, other, earnings, holdings.events)
     return {
         "attribution": attribution(earnings, holdings.trades, resampling),
-        "costs": money_table(earnings, resampling),
         "worst_days": days["worst"],
         "best_days": days["best"],
     }

@@ -12,6 +12,8 @@ from types import CodeType
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _MAKE = {"zeros", "full", "copy"}  # what makes an array that has to be freed
@@ -35,6 +37,14 @@ def entry_point(function: Kernel) -> Kernel:
     _SOURCES[f"{function.__module__}.{function.__qualname__}"] = function
     compiled: Any = _njit(cache=True, no_cfunc_wrapper=True, **_options(function))(function)
     return cast(Kernel, compiled)
+
+
+def own(values: ArrayLike, kind: DTypeLike = float) -> np.ndarray:
+    """An array as every entry point takes it: contiguous, and one that may be written to.
+
+    pandas hands out arrays that may not, which would be another signature: seconds to compile.
+    """
+    return np.require(values, kind, ["C", "W"])
 
 
 def _options(function: Callable[..., Any]) -> dict[str, Any]:

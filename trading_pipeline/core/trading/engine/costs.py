@@ -99,14 +99,27 @@ def execute(
     """
     paid = price * (1 + math.copysign(slippage, quantity))
     fee = _charge(rules, position, fee_of(rules, quantity, paid, rate), exits)
-    account.cash -= quantity * paid + fee
-    account.fees += fee
-    account.traded += abs(quantity) * paid
     row.quantity += quantity
     row.price = paid
     row.fee += fee
     row.slippage += abs(quantity) * price * slippage
     position.capacity -= abs(quantity)
+    take_in(rules, account, position, quantity, paid, fee)
+
+
+@kernel
+def take_in(
+    rules: Parameters,
+    account: Account,
+    position: Position,
+    quantity: float,
+    paid: float,
+    fee: float,
+) -> None:
+    """What `quantity` (signed, not 0) traded at the price `paid` makes of account and position."""
+    account.cash -= quantity * paid + fee
+    account.fees += fee
+    account.traded += abs(quantity) * paid
     position.noted = 1
     _hold(position, quantity, paid)
     set_levels(rules, position)

@@ -136,7 +136,8 @@ class Account(Record):
     aversion: float  # γ, to risk
     spread: float  # ρ: root mean square of tilt × σ over the symbols
     exposure: float  # E: what the invested weights are multiplied by
-    exposure_rule: int  # bit of the rule that it belongs to
+    exposure_rule: int  # bit of the rule that changed it; 0: it is 1, or a target of its own
+    bound: int  # bits of the rules that keep the aims from being larger
     exposure_band: float  # change of the gross weight that is not worth its cost
     acting: int  # bits of the account's rules that refuse, halve or close now
     forecast: float  # volatility per bar of the targets, 63 bars ago to now
@@ -261,6 +262,18 @@ class CashFlow(Record):
     dividend: float
     borrow: float
     funding: float
+
+
+class Booking(Record):
+    """What a broker did, for `book_bar`."""
+
+    symbol: Int32
+    early: Int32  # 1: before the bar opened, so before the night's actions
+    ours: Int32  # 1: it fills the pending order
+    exits: Int32  # 1: a protective order, which closes the position
+    quantity: float  # signed
+    price: float
+    fee: float
 
 
 class Order(Record):

@@ -27,6 +27,23 @@ class Shadow(NamedTuple):
     untraced: np.ndarray  # (0, S)
 
 
+class ShadowBar(NamedTuple):
+    """What `shadow_bar` is told of one bar."""
+
+    open: np.ndarray  # (N,), and so are the next
+    close: np.ndarray
+    eligible: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    volatility: np.ndarray
+    forecast: np.ndarray
+    beta: np.ndarray
+    recent: np.ndarray  # (N, K) returns
+    span: tuple[int, int]  # of them that are of the last bars
+    groups: np.ndarray
+    half_life: float
+
+
 @entry_point
 def run_shadow(
     rules: Array[Parameters],
@@ -36,25 +53,47 @@ def run_shadow(
     rows: tuple[int, int],
     earned: np.ndarray,
 ) -> None:
-    """Return of every bar of rows [start, stop) after costs, into `earned` (T,).
+    """`shadow_bar` of every bar of rows [start, stop), into `earned` (T,)."""
+    for t in range(rows[0], rows[1]):
+        earned[t] = shadow_bar(
+            rules, shadow, prices.open[t], prices.close[t], known.eligible[t], known.score[t],
+            known.weight[t], known.volatility[t], known.forecast[t], known.beta[t], known.recent,
+            span_of(t), known.groups[t], known.half_life[t],
+        )  # fmt: skip
+
+
+@entry_point
+def shadow_bar(
+    rules: Array[Parameters],
+    shadow: Shadow,
+    open_: np.ndarray,
+    close: np.ndarray,
+    eligible: np.ndarray,
+    score: np.ndarray,
+    weight: np.ndarray,
+    volatility: np.ndarray,
+    forecast: np.ndarray,
+    beta: np.ndarray,
+    recent: np.ndarray,
+    span: tuple[int, int],
+    groups: np.ndarray,
+    half_life: float,
+) -> float:
+    """The return of one bar after costs; 0 of the first. Arguments as those of `decide_bar`.
 
     Targets decided at a close are traded at the next open, in weights, whatever the lots and the
     volume: old weights earn the night and new ones the day.
     """
     account = shadow.account[0]
     account.kelly, account.drawdown_share = 1.0, 1.0
-    start, stop = rows
-    for t in range(start, stop):
-        if t > start:
-            earned[t] = _live(rules[0], shadow, prices.open[t], prices.close[t], known.recent, t)
-        for n in range(len(shadow.weights)):
-            shadow.rows[n].weight = shadow.weights[n]
-        managed_targets(
-            rules[0], account, shadow.positions, prices.close[t], known.eligible[t],
-            known.score[t], known.weight[t], known.volatility[t], known.forecast[t], known.beta[t],
-            known.recent, span_of(t), known.groups[t], known.half_life[t], shadow.rows,
-            shadow.untraced,
-        )  # fmt: skip
+    earned = _live(rules[0], shadow, open_, close, recent, span[1] - 1)
+    for n in range(len(shadow.weights)):
+        shadow.rows[n].weight = shadow.weights[n]
+    managed_targets(
+        rules[0], account, shadow.positions, close, eligible, score, weight, volatility, forecast,
+        beta, recent, span, groups, half_life, shadow.rows, shadow.untraced,
+    )  # fmt: skip
+    return earned
 
 
 @kernel

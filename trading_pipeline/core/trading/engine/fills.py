@@ -67,25 +67,16 @@ def fill_bar(
         active: (N,) int64, the symbols concerned: those that were held or had an order.
     """
     account = accounts[0]
-    roll_periods(account, periods)
-    _charge_interest(rules[0], account)
+    account.fees, account.traded = 0.0, 0.0
+    held = begin_bar(
+        rules[0], account, positions, periods, open_, close, volume, split, dividend, fills, flows,
+        active,
+    )  # fmt: skip
     account.open_gross, account.open_net = 0.0, 0.0
-    held, waiting = 0, False
-    for n in range(len(positions)):
+    waiting = False
+    for n in active[:held]:
         position = positions[n]
-        if position.quantity == 0 and position.order == 0:
-            continue
-        active[held] = n
-        held += 1
-        position.noted, position.age = 0, position.age + 1
-        _carry(rules[0], account, position, split[n], dividend[n], flows[n])
-        if split[n] != 1 and rules[0].lot > 0:
-            _round(rules[0], account, position, open_[n], fills[n, :])
-        if math.isnan(close[n]):
-            position.mark, position.due = position.last, np.nan
-            _settle(rules[0], account, position, periods[0], fills[n, 1])
-        else:
-            _begin(rules[0], position, periods[0], open_[n], volume[n])
+        if not math.isnan(close[n]):
             if position.quantity != 0:
                 stop_at_open(rules[0], account, position, open_[n], volume[n], fills[n, 1])
             if position.order != 0:
@@ -108,8 +99,45 @@ def fill_bar(
         if position.order != 0 or position.order_left != 0:
             let_wait(position, fills[n, 0])
         if position.quantity != 0:
-            _mark(rules[0], account, position, high[n], low[n], close[n])
+            mark(rules[0], account, position, high[n], low[n], close[n])
     account.equity = account.cash + account.net
+    return held
+
+
+@kernel
+def begin_bar(
+    rules: Parameters,
+    account: Account,
+    positions: Array[Position],
+    periods: np.ndarray,
+    open_: np.ndarray,
+    close: np.ndarray,
+    volume: np.ndarray,
+    split: np.ndarray,
+    dividend: np.ndarray,
+    fills: Array[Fill],
+    flows: Array[CashFlow],
+    active: Array[int],
+) -> int:
+    """The night, before anything trades; the number of symbols held or ordered, in `active`."""
+    roll_periods(account, periods)
+    _charge_interest(rules, account)
+    held = 0
+    for n in range(len(positions)):
+        position = positions[n]
+        if position.quantity == 0 and position.order == 0:
+            continue
+        active[held] = n
+        held += 1
+        position.noted, position.age = 0, position.age + 1
+        _carry(rules, account, position, split[n], dividend[n], flows[n])
+        if split[n] != 1 and rules.lot > 0:
+            _round(rules, account, position, open_[n], fills[n, :])
+        if math.isnan(close[n]):
+            position.mark, position.due = position.last, np.nan
+            _settle(rules, account, position, periods[0], fills[n, 1])
+        else:
+            _begin(rules, position, periods[0], open_[n], volume[n])
     return held
 
 
@@ -156,7 +184,7 @@ def _charge_interest(rules: Parameters, account: Account) -> None:
 
     A bankrupt account that holds nothing is closed, and its debt does not grow.
     """
-    account.fees, account.traded, account.interest = 0.0, 0.0, 0.0
+    account.interest = 0.0
     if account.cash < 0 and not (account.bankrupt and account.gross == 0):
         account.interest = account.cash * rules.debit
         account.cash += account.interest
@@ -279,7 +307,7 @@ def _settle(rules: Parameters, account: Account, position: Position, day: int, r
 
 
 @kernel
-def _mark(
+def mark(
     rules: Parameters, account: Account, position: Position, high: float, low: float, close: float
 ) -> None:
     """Value the position at the close; a symbol without a bar keeps its last price."""

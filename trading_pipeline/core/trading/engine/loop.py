@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from trading_pipeline.core.trading.engine import book  # noqa: F401  # VERSION is of its kernels too
 from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
 from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.engine.dtypes import (

@@ -34,7 +34,7 @@ class Path(Record):
 @entry_point
 def run_accounts(
     rules: Array[Parameters],
-    fresh_account: Array[Account],
+    accounts: Array[Account],
     fresh_positions: Array[Position],
     periods: np.ndarray,
     prices: Prices,
@@ -43,19 +43,18 @@ def run_accounts(
     rows: tuple[int, int],
     scratch: Scratch,
     paths: Array[Path],
-    accounts: Array[Account],
 ) -> None:
-    """Many managed accounts over the same rows, one for each of `rules` (R,).
+    """Many accounts over the same rows, one for each of `rules` (R,).
 
     Args:
+        accounts: (R,) that have never traded; left as the last bar leaves them.
         kelly: (R, T) the cap of each, in place of that of `known`.
-        paths: (R, K), written to. accounts: (R,) as the last bar left them, as well.
+        paths: (R, K), written to.
     """
     positions = fresh_positions.copy()
     start, stop = rows
     for r in range(len(rules)):
         account = accounts[r : r + 1]
-        account[:] = fresh_account
         positions[:] = fresh_positions
         for t in range(start, stop):
             _live(rules[r : r + 1], account, positions, periods, prices, t, scratch)
@@ -67,43 +66,6 @@ def run_accounts(
                     kelly[r, t], known.half_life[t], scratch.decisions, scratch.untraced,
                 )  # fmt: skip
             _keep(account[0], paths[r, t - start])
-
-
-@entry_point
-def run_portfolios(
-    rules: Array[Parameters],
-    fresh_account: Array[Account],
-    fresh_positions: Array[Position],
-    periods: np.ndarray,
-    prices: Prices,
-    known: Known,
-    weights: np.ndarray,
-    asked: np.ndarray,
-    start: int,
-    scratch: Scratch,
-    equity: np.ndarray,
-) -> None:
-    """Many unmanaged accounts over the same rows, keeping only their equity (R, K).
-
-    `weights` (R, M, N) are asked for at the rows where `asked` (K,) names one of M; elsewhere, at
-    -1, it is held.
-    """
-    account, positions = fresh_account.copy(), fresh_positions.copy()
-    nothing = np.full((1, len(positions)), np.nan)
-    for r in range(len(weights)):
-        account[:] = fresh_account
-        positions[:] = fresh_positions
-        for k in range(len(asked)):
-            t = start + k
-            _live(rules, account, positions, periods, prices, t, scratch)
-            equity[r, k] = account[0].equity
-            if asked[k] >= 0:
-                decide_bar(
-                    rules, account, positions, prices.close[t], known.eligible[t], nothing[0],
-                    weights[r, asked[k]], known.volatility[t], nothing[0], known.beta[t],
-                    known.recent, span_of(t), known.market, known.groups[0], np.nan, np.nan,
-                    scratch.decisions, scratch.untraced,
-                )  # fmt: skip
 
 
 @kernel

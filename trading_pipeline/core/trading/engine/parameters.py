@@ -11,7 +11,7 @@ from trading_pipeline.core.market.market import LONG_RUN_SHARPE
 from trading_pipeline.core.trading.engine.dtypes import Array, Parameters
 from trading_pipeline.core.trading.engine.loop import VERSION
 from trading_pipeline.core.trading.terms import Terms
-from trading_pipeline.core.trading.to_dict import records_from_dicts, records_to_dicts
+from trading_pipeline.core.trading.to_dict import records_to_dicts
 
 _NAMES = Parameters.dtype.names or ()
 # The name of the empty last field makes compiled kernels recognise their own version.
@@ -45,18 +45,8 @@ def parameters_of(terms: Terms, *, scored: bool) -> Array[Parameters]:
 
 
 def parameters_to_dict(rules: Array[Parameters]) -> dict[str, Any]:
-    """The parameters as plain data, for `parameters_from_dict`."""
+    """The parameters as plain data."""
     return records_to_dicts(rules[list(_NAMES)])[0]
-
-
-def parameters_from_dict(plain: dict[str, Any]) -> Array[Parameters]:
-    """(1,) record that `parameters_to_dict` wrote.
-
-    Raises:
-        TradingError: it was written by a version with other parameters.
-    """
-    known = records_from_dicts(Parameters, [plain], "rules")
-    return _versioned({name: known[name] for name in _NAMES})
 
 
 def _versioned(values: Mapping[str, Any]) -> Array[Parameters]:

@@ -161,6 +161,7 @@ def cap_symbols(
         if abs(active[n]) > cap[n]:
             active[n] = math.copysign(cap[n], active[n])
             rows[n].reasons |= SYMBOL_CAP
+            account.bound |= SYMBOL_CAP
 
 
 @kernel
@@ -212,6 +213,7 @@ def invest(
             rows[n].reasons |= LONG_ONLY
         elif wanted[n] > cap[n] and cap[n] > 0:
             rows[n].reasons |= SYMBOL_CAP
+            account.bound |= SYMBOL_CAP
 
 
 @kernel
@@ -237,10 +239,13 @@ def total_exposure(
     asked = _asked_exposure(rules, gross, cap, moved)
     if asked < cap:
         own = rules.neutral and rules.scored  # is at its volatility target already
+        account.bound |= 0 if own else VOLATILITY_TARGET
         account.exposure_rule = 0 if own or asked == 1 else VOLATILITY_TARGET
-    elif cap == 1:
+        return asked
+    account.bound |= account.exposure_rule
+    if cap == 1:
         account.exposure_rule = 0  # and changes nothing
-    return min(asked, cap)
+    return cap
 
 
 @kernel

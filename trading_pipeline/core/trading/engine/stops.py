@@ -78,15 +78,14 @@ def _leave(
     A stop becomes a market order: it slips, and goes on at the next open if volume was short. A
     take-profit is a resting limit order and does neither. They are two orders, each with its fees.
     """
-    position.cooling = rules.horizon
-    position.cooling_side = math.copysign(1.0, position.quantity)
+    block(rules, position)
     cancel(position)
     position.noted = 1
     if stopped and position.triggered == 0:
         position.exit_prepaid = np.nan
     row.age = 1
     if row.quantity == 0:  # else the volume is gone already, and the fill keeps its name
-        row.reasons |= _name_of(position, stopped)
+        row.reasons |= name_of(position, stopped)
     quantity = -position.quantity
     if abs(quantity) > position.capacity:
         row.reasons |= PARTICIPATION
@@ -102,7 +101,14 @@ def _leave(
 
 
 @kernel
-def _name_of(position: Position, stopped: bool) -> int:
+def block(rules: Parameters, position: Position) -> None:
+    """Keep the symbol from being held on this side for a horizon."""
+    position.cooling = rules.horizon
+    position.cooling_side = math.copysign(1.0, position.quantity)
+
+
+@kernel
+def name_of(position: Position, stopped: bool) -> int:
     if stopped:
         return int(TRAILING_STOP if position.trailed else STOP_LOSS)
     return int(TAKE_PROFIT)

@@ -83,7 +83,7 @@ def managed_targets(
     wanted, cap, invested, held, widths = work[4], work[5], work[6], work[7], work[8]
     inverse = work[9]  # 1/σ of symbols that may be held, else 0
     sigma = work[10]  # what is sized by
-    account.eligible = 0
+    account.eligible, account.bound = 0, 0
     for n in range(N):
         smooth(rules, positions[n], score[n], weight[n])
         rows[n].signal = positions[n].signal
@@ -165,6 +165,7 @@ def _resize(account: Account, invested: np.ndarray, rows: Array[Decision]) -> No
     if size < 1:
         account.exposure *= size
         reason |= DRAWDOWN_HALF if size > 0 else account.acting & CLOSING
+    account.bound |= reason
     for n in range(len(rows)):
         if invested[n] != 0:
             rows[n].reasons |= reason

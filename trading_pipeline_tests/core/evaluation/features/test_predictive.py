@@ -11,8 +11,8 @@ from trading_pipeline.core.evaluation.features.predictive import (
     predictive,
 )
 from trading_pipeline.core.evaluation.information_coefficient import (
-    information_coefficients,
     mean_information_coefficient,
+    rank_correlations,
 )
 
 HORIZON = 21
@@ -31,7 +31,7 @@ def test_ten_symbols_have_information_coefficients_by_year():
     daily = [stats.spearmanr(x, y).statistic for x, y in zip(feature, target, strict=True)]
     np.testing.assert_allclose(found.whole.value, np.mean(daily))
     np.testing.assert_allclose(found.by_year[2002].value, np.mean(daily[252:]))
-    daily = information_coefficients(feature, target)
+    daily = rank_correlations(feature, target)
     assert found.by_year[2001] == mean_information_coefficient(daily[:252], HORIZON)
     assert found.by_year[2001].low < found.by_year[2001].value < found.by_year[2001].high
 

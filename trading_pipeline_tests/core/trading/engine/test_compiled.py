@@ -33,12 +33,12 @@ def test_the_fingerprint_follows_code_constants_and_globals(monkeypatch):
 
 
 def test_entry_points_are_cached_on_disk():
-    for entry in (loop.run_history, many.run_portfolios, loop.decide_bar, loop.fill_bar):
+    for entry in (loop.run_history, many.run_accounts, loop.decide_bar, loop.fill_bar):
         assert entry._cache.cache_path
 
 
 def test_only_kernels_that_make_arrays_count_references():
-    assert _counts(many.run_portfolios)
+    assert _counts(many.run_accounts)
     assert not _counts(loop.run_history)
     assert not _counts(loop.run_orders)
     assert not _counts(loop.fill_bar)

@@ -1,0 +1,80 @@
+"""The account that a paper session trades, as Dagster's catalog shows it."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, STEPS
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.assets.metadata import of_account
+from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.steps.home import Home
+
+# Of the wall's clock between two reports at least: a session reports after a bar, and a minute's is
+# no news. Months of hours are a few thousand reports.
+EVERY = timedelta(hours=1)
+# Between two closes: from Thursday's to Monday's around Good Friday.
+_LONGEST_CLOSURE = timedelta(days=4)
+
+
+def paper_account(market: Market) -> dg.AssetSpec:
+    """The account that the paper job trades; its state is the ledger's."""
+    silent = _longest_silence(market)
+    return dg.AssetSpec(
+        [market.name, "paper_account"],
+        deps=[[market.name, "model_checkpoint"], [market.name, "raw_bars"]],
+        group_name=market.name,
+        kinds={"sqlite"},
+        description="A paper account, journalled event by event. A session reports to it after a "
+        f"bar, at most every hour, and at its end; without a report for {silent + EVERY} it is "
+        "overdue, also where nobody wants a session.",
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=silent + EVERY, warn_window=silent + EVERY / 2
+        ),
+    )
+
+
+class AccountReports:
+    """Materializations of the account while a session trades it."""
+
+    def __init__(
+        self, context: dg.OpExecutionContext, home: Home, market: Market, session: str
+    ) -> None:
+        self.context, self.home, self.market, self.session = context, home, market, session
+        self._last = time.monotonic()
+
+    def after_bar(self, account: dict[str, Any]) -> None:
+        """Report where the last report is old enough."""
+        if time.monotonic() - self._last >= EVERY.total_seconds():
+            self.now(account)
+
+    def now(self, account: dict[str, Any]) -> None:
+        """Report how the account stands.
+
+        Args:
+            account: what the session did since it was started, in a few numbers.
+        """
+        self._last = time.monotonic()
+        key = dg.AssetKey([self.market.name, "paper_account"])
+        told = {**account, **self._known()}
+        self.context.log_event(dg.AssetMaterialization(key, metadata=told))
+
+    def _known(self) -> dict[str, Any]:
+        from trading_pipeline.steps.dashboard import Dashboard
+
+        report = self.home.report(self.market)
+        try:
+            with self.home.ledger() as ledger:
+                shown = Dashboard(ledger, self.market, self.session, report)
+                return of_account(shown.state(datetime.now(UTC)))
+        except TradingPipelineError as error:  # a session that never began, or its disk is full
+            return {"not_known": str(error)}
+
+
+def _longest_silence(market: Market) -> timedelta:
+    """Between two bars of a session that trades."""
+    if market.calendar != NEVER_CLOSES:
+        return _LONGEST_CLOSURE
+    return max(timedelta(seconds=STEPS[market.timeframe].total_seconds()), EVERY)

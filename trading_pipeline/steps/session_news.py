@@ -1,0 +1,96 @@
+"""What a paper session has to tell: halted, a limit hit, stale data, a broker that differs.
+
+Asked again and again, it says how things are; `Alerts` tells what is new in that, once.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from trading_pipeline.adapters.alerts import (
+    HALTED,
+    LIMIT_HIT,
+    RECONCILIATION,
+    STALE_DATA,
+    News,
+)
+from trading_pipeline.adapters.kill_switch import HALTED as HALT
+from trading_pipeline.adapters.kill_switch import intent_of
+from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.core.market.calendar import trading_calendar
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.steps.states import earlier_states
+from trading_pipeline.steps.status import next_bar, spelled
+
+# After its close, until a bar is missed: a feed may tell it a quarter of an hour late, and some
+# symbols come later still.
+_PATIENCE = timedelta(minutes=30)
+
+
+def session_news(ledger: Ledger, market: Market, session: str, now: datetime) -> Iterator[News]:
+    """What is wrong with a session, and what is not.
+
+    A replay of the past has no stale data; the limits that it hits are told as any other's.
+    """
+    stream = f"paper/{market.name}/{session}"
+    yield _halted(ledger, market)
+    yield from _limits(ledger, market, stream)
+    for kind, wrong in (
+        (STALE_DATA, _stale(ledger, market, stream, now)),
+        (RECONCILIATION, _differences(ledger, f"broker/{market.name}/{session}")),
+    ):
+        yield News(kind, market.name, wrong or "no more", over=not wrong)
+
+
+def _halted(ledger: Ledger, market: Market) -> News:
+    said = intent_of(ledger, market.name)
+    if said is None or said.kind != HALT:
+        return News(HALTED, market.name, "it may trade again", over=True)
+    text = f"{spelled(said)}. Nothing is bought until `trading-pipeline resume`."
+    return News(HALTED, market.name, text)
+
+
+def _limits(ledger: Ledger, market: Market, stream: str) -> Iterator[News]:
+    """Of each rule on the whole account, whether it acted on the newest decision."""
+    from trading_pipeline.steps.risk_state import ALARMS, RiskState
+
+    opened, decision = ledger.first(stream), ledger.last(stream, "decision")
+    if opened is None or decision is None:
+        return
+    earlier = earlier_states(ledger, stream, decision)
+    risk = RiskState.of(opened.payload, decision.payload, earlier)
+    if risk is None:
+        return
+    for rule in ALARMS:
+        text = f"at {decision.at:%Y-%m-%d %H:%M} UTC: {risk.limits.get(rule, 'no more')}"
+        over = rule not in risk.limits
+        yield News(LIMIT_HIT, f"{market.name}: {rule}", text, over=over)
+
+
+def _stale(ledger: Ledger, market: Market, stream: str, now: datetime) -> str:
+    """Which bar is overdue, of a session that was at the newest one before."""
+    newest = ledger.last(stream, "bar")
+    if newest is None:
+        return ""
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    late = newest.recorded_at - calendar.close_of(newest.at)
+    following = next_bar(market, newest.at)
+    if late > max(calendar.step, timedelta(days=1)) or following is None:
+        return ""  # a replay, or one that catches up
+    due = calendar.close_of(following)
+    if now <= due + _PATIENCE:
+        return ""
+    return (
+        f"the bar of {following:%Y-%m-%d %H:%M} UTC closed at {due:%H:%M} and has not come; "
+        f"the last one is of {newest.at:%Y-%m-%d %H:%M}. Nothing is decided meanwhile."
+    )
+
+
+def _differences(ledger: Ledger, stream: str) -> str:
+    """What account and broker disagree on, until they agree or the operator goes on with it."""
+    found, accepted = ledger.last(stream, "reconciliation"), ledger.last(stream, "accepted")
+    if found is None or (accepted and accepted.seq > found.seq):
+        return ""
+    return "\n".join(
+        f"{each['symbol']}: {each['ours']:,.10g} here, {each['theirs']:,.10g} at the broker"
+        for each in found.payload["differences"]
+    )

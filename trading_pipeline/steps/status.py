@@ -1,0 +1,118 @@
+"""How a market's paper session stands, read from the ledger alone: it runs, or it does not."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from trading_pipeline.adapters.kill_switch import TRADING, intent_of
+from trading_pipeline.adapters.store.lease import Tenure, holder_of, tenure_of
+from trading_pipeline.adapters.store.ledger import Event, Ledger
+from trading_pipeline.core.market.calendar import trading_calendar
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.errors import LedgerError
+from trading_pipeline.steps.states import earlier_states
+from trading_pipeline.steps.watchdog import how_it_stands, wanted_session
+
+_AHEAD = timedelta(days=14)  # in which every market opens
+
+
+@dataclass(frozen=True)
+class Status:
+    """A session at its newest bar. Money in quote currency, instants UTC."""
+
+    stream: str
+    intent: str  # trading, paused or halted
+    intent_said: str  # when, by whom and why; "" where nobody said anything
+    holder: str  # of the market's lease; "" where nobody has it now
+    heartbeat: timedelta | None  # since the last sign of life; None: none ever
+    last_bar: datetime | None
+    next_bar: datetime | None  # opens, by the calendar
+    equity: float
+    cash: float
+    positions: dict[str, float]  # quantity
+    orders: list[dict[str, Any]]  # that wait for the next open, with their reasons
+    vetoes: list[dict[str, Any]]  # of the last decision: the rules that refused, and their limits
+    values: dict[str, float]  # of the positions at the last close; empty: not known
+    risk: str  # active, reduce-only or halted; "" before the first decision
+    limits: dict[str, str]  # rules that act on the whole account now: by name, a sentence
+    drawdown: float | None  # of equity below its highest so far, [0, 1]
+    wanted: str  # whether the session was started or stopped: when, by whom and why
+
+
+def status_of(ledger: Ledger, market: Market, session: str, now: datetime) -> Status:
+    """Of the session of that name, or of the market's newest one if it is empty.
+
+    Raises:
+        LedgerError: there is no such session.
+    """
+    from trading_pipeline.steps.risk_state import RiskState  # which loads numba
+
+    stream = stream_of_session(ledger, market, session)
+    mark, decision = ledger.last(stream, "mark"), ledger.last(stream, "decision")
+    opened = ledger.first(stream)
+    assert opened is not None  # it was found by its events
+    account = mark.payload if mark else {"equity": opened.payload["capital"], "positions": {}}
+    said, lease = intent_of(ledger, market.name), tenure_of(ledger, market.name)
+    decided = decision.payload if decision else {"orders": [], "vetoes": []}
+    earlier = earlier_states(ledger, stream, decision) if decision else []
+    risk = RiskState.of(opened.payload, decided, earlier) if decision else None
+    return Status(
+        stream=stream,
+        intent=said.kind if said else TRADING,
+        intent_said=spelled(said) if said else "",
+        holder=holder_of(ledger, market.name, now),
+        heartbeat=_since(now, ledger.last(stream), lease),
+        last_bar=mark.at if mark else None,
+        next_bar=next_bar(market, mark.at) if mark else None,
+        equity=float(account["equity"]),
+        cash=float(account.get("cash", account["equity"])),
+        positions=dict(account["positions"]),
+        orders=list(decided["orders"]),
+        vetoes=list(decided["vetoes"]),
+        values=risk.values if risk else {},
+        risk=risk.state if risk else "",
+        limits=risk.limits if risk else {},
+        drawdown=risk.drawdown if risk else None,
+        wanted=how_it_stands(ledger, market.name),
+    )
+
+
+def stream_of_session(ledger: Ledger, market: Market, session: str) -> str:
+    """Where the ledger has the session of that name, or the market's newest one if it is empty.
+
+    Raises:
+        LedgerError: there is no such session.
+    """
+    prefix = f"paper/{market.name}/"
+    wanted = wanted_session(ledger, market.name)
+    if wanted and not session and ledger.first(prefix + wanted.payload["session"]):
+        return prefix + str(wanted.payload["session"])
+    known = [name for name in ledger.streams() if name.startswith(prefix)]
+    if session:
+        known = [name for name in known if name == prefix + session]
+    newest = [event for name in known if (event := ledger.last(name))]
+    if not newest:
+        raise LedgerError(
+            f"{market.name} has no paper session{f' {session}' if session else ''}; start one with "
+            f"`trading-pipeline paper-trade --source {market.name}`"
+        )
+    return max(newest, key=lambda event: event.recorded_at).stream
+
+
+def _since(now: datetime, event: Event | None, lease: Tenure | None) -> timedelta | None:
+    seen = ([event.recorded_at] if event else []) + ([lease.alive] if lease else [])
+    return max(now - max(seen), timedelta(0)) if seen else None
+
+
+def next_bar(market: Market, at: datetime) -> datetime | None:
+    """When the bar after one opens, by the calendar; None: it knows of none."""
+    stamps = trading_calendar(market.calendar, market.timeframe).sessions(at, at + _AHEAD)
+    later = stamps[stamps > at]
+    return later[0].to_pydatetime() if len(later) else None
+
+
+def spelled(said: Event) -> str:
+    """Since when the operator wants something, who said so, and why."""
+    who, reason = said.payload.get("who", ""), said.payload["reason"]
+    by = f" by {who}" if who else ""
+    return f"since {said.at:%Y-%m-%d %H:%M}{by}" + (f": {reason}" if reason else "")

@@ -1,0 +1,139 @@
+"""The live page's server: what it answers, and whom it refuses."""
+
+import http.client
+import json
+import re
+import threading
+
+import pytest
+
+from trading_pipeline.adapters import dashboard
+from trading_pipeline.adapters.dashboard import LOOPBACK, dashboard_app, serve
+from trading_pipeline.errors import LedgerError, SettingsError
+
+
+class Desk:
+    """What a page is of, and what the operator said on it."""
+
+    def __init__(self):
+        self.said, self.error, self.address = [], None, ""
+
+    def read(self):
+        if self.error:
+            raise self.error
+        return {"equity": 5.0}
+
+    def tell(self, intent, reason):
+        self.read()
+        self.said.append((intent, reason))
+
+    def ask(self, method, path, body=None, **headers):
+        """Status and text of an answer; headers are named with underscores."""
+        host, port = self.address.removeprefix("http://").split(":")
+        wire = http.client.HTTPConnection(host, int(port), timeout=30)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        wire.request(method, path, json.dumps(body) if body is not None else None, named)
+        answer = wire.getresponse()
+        return answer.status, answer.read().decode()
+
+    @property
+    def token(self):
+        _, text = self.ask("GET", "/")
+        return re.search(r'name="token" content="(.+?)"', text)[1]
+
+
+@pytest.fixture(scope="module")
+def server():
+    desk, ready = Desk(), threading.Event()
+
+    def listening(url):
+        desk.address = url
+        ready.set()
+
+    app = dashboard_app("coins", desk.read, desk.tell)
+    threading.Thread(target=serve, args=(app, LOOPBACK, 0, listening), daemon=True).start()
+    assert ready.wait(30)
+    return desk
+
+
+@pytest.fixture
+def desk(server):
+    server.said, server.error = [], None
+    return server
+
+
+def test_the_page_names_its_market_and_no_other_address(desk):
+    status, text = desk.ask("GET", "/")
+    assert status == 200
+    assert "<title>coins: paper session</title>" in text
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+
+
+def test_the_state_is_what_is_read_and_a_reason_where_nothing_is(desk):
+    assert desk.ask("GET", "/state") == (200, '{"equity":5.0}')
+    desk.error = LedgerError("coins has no paper session")
+    assert desk.ask("GET", "/state") == (503, '{"error":"coins has no paper session"}')
+
+
+def test_a_word_with_the_pages_token_is_taken(desk):
+    word = {"intent": "halted", "reason": "odd\nprices" + "!" * 300}
+    assert desk.ask("POST", "/intent", word, x_token=desk.token)[0] == 200
+    ((intent, reason),) = desk.said
+    assert (intent, reason[:10], len(reason)) == ("halted", "oddprices!", 200)
+
+
+@pytest.mark.parametrize("token", ["", "guessed", None])
+def test_a_word_without_it_is_refused(desk, token):
+    """A form or a script of another site cannot know it."""
+    known = {} if token is None else {"x_token": token}
+    assert desk.ask("POST", "/intent", {"intent": "halted"}, **known)[0] == 403
+    assert desk.said == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:80", "["])
+def test_a_host_that_is_not_this_machine_is_refused(desk, host):
+    """A site that lets its own name lead here would else read the token from the page."""
+    for path in ("/", "/state"):
+        assert desk.ask("GET", path, host=host)[0] == 403
+    word = {"intent": "halted"}
+    assert desk.ask("POST", "/intent", word, host=host, x_token=desk.token)[0] == 403
+    assert desk.said == []
+
+
+@pytest.mark.parametrize("host", ["localhost:9", "127.0.0.1", "[::1]:9", "192.168.1.7"])
+def test_an_address_or_a_name_of_this_machine_is_answered(desk, host):
+    assert desk.ask("GET", "/state", host=host)[0] == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:1"])
+def test_a_page_of_another_origin_is_refused(desk, origin):
+    said = desk.ask("POST", "/intent", {"intent": "halted"}, origin=origin, x_token=desk.token)
+    assert said[0] == 403
+    assert desk.said == []
+
+
+@pytest.mark.parametrize(
+    "body", [{"intent": "sell"}, {}, [], "x", {"intent": "halted", "reason": 1}]
+)
+def test_what_is_no_word_is_refused_by_name(desk, body):
+    status, text = desk.ask("POST", "/intent", body, x_token=desk.token)
+    assert status == 400
+    assert "intent is halted, paused or trading" in text
+    assert desk.said == []
+
+
+def test_a_word_that_could_not_be_kept_is_said_to_be_so(desk):
+    token = desk.token
+    desk.error = LedgerError("the disk is full")
+    assert desk.ask("POST", "/intent", {"intent": "halted"}, x_token=token)[0] == 503
+
+
+def test_a_port_that_is_taken_is_named(desk):
+    port = int(desk.address.rpartition(":")[2])
+    with pytest.raises(SettingsError, match=f"127.0.0.1 port {port} .*--port"):
+        serve(dashboard_app("coins", desk.read, desk.tell), LOOPBACK, port, print)
+
+
+def test_it_listens_on_this_machine_alone_unless_told(desk):
+    assert dashboard.LOOPBACK == "127.0.0.1"
+    assert desk.address.startswith("http://127.0.0.1:")

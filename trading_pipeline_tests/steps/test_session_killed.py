@@ -1,0 +1,20 @@
+"""Killed at any named point, a session loses nothing and does nothing twice."""
+
+import pytest
+
+from trading_pipeline_tests.steps import kills
+from trading_pipeline_tests.steps.at_broker import at_alpaca
+
+
+@pytest.mark.slow
+def test_a_session_killed_at_every_point_goes_on_as_if_nothing_had_happened():
+    """The part of `make kill-test` that has one seed; the run has its fills, vetoes and limits."""
+    survived = kills.survive(1)
+    assert survived >= 20
+
+
+@pytest.mark.slow
+def test_a_session_at_a_broker_killed_at_every_point_loses_and_doubles_nothing():
+    """The venue keeps its own books, and they are the ledger's at the end."""
+    survived = kills.survive(1, at_alpaca)
+    assert survived >= 20

@@ -1,0 +1,74 @@
+"""What an operator sees of a session, and says to it."""
+
+from datetime import timedelta
+
+import pytest
+
+from trading_pipeline.adapters.kill_switch import PAUSED, record_intent
+from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.cli.paper import _table
+from trading_pipeline.errors import LedgerError
+from trading_pipeline.steps import risk_state
+from trading_pipeline.steps.status import status_of
+from trading_pipeline_tests.steps import kills
+from trading_pipeline_tests.steps.kills import FIRST, MARKET
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("session")
+    kills.trade(folder, 0, last=FIRST + 4)
+    with Ledger(folder / "ledger.sqlite") as opened:
+        yield opened
+
+
+def test_the_status_is_that_of_the_newest_bar(ledger):
+    """A session that ended has given the lease back, and its heartbeat ages."""
+    last = ledger.last(kills.STREAM)
+    known = status_of(ledger, MARKET, "", last.recorded_at + timedelta(hours=1))
+    mark = ledger.last(kills.STREAM, "mark").payload
+    assert known.stream == kills.STREAM
+    assert known.last_bar == kills.panel().timestamps[FIRST + 4]
+    assert known.next_bar == kills.panel().timestamps[FIRST + 5]
+    assert (known.equity, known.cash) == (mark["equity"], mark["cash"])
+    assert known.positions == mark["positions"] != {}
+    assert known.orders == ledger.last(kills.STREAM, "decision").payload["orders"]
+    assert known.holder == ""
+    assert timedelta(minutes=59) <= known.heartbeat <= timedelta(hours=1)
+    assert known.wanted == "never started"  # by nothing that notes it
+    assert known.values.keys() == known.positions.keys()
+    worth = known.cash + sum(known.values.values())
+    assert worth == pytest.approx(known.equity)
+
+
+def test_the_status_says_which_limits_act_and_why(tmp_path):
+    """A week of falling prices: the rules are those of the decision, with figure and limit."""
+    kills.trade(tmp_path, 0, last=FIRST + 8)
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        known = status_of(opened, MARKET, "s", kills.BEGIN)
+    assert known.risk == "reduce-only"
+    assert "weekly_loss" in known.limits
+    assert "reached the limit of 2.00%" in known.limits["weekly_loss"]
+    assert 0.02 < known.drawdown < 1
+    assert known.limits["weekly_loss"] in str([*_table(known).columns[1].cells])
+
+
+def test_a_state_of_another_version_is_shown_without_its_risk(ledger, monkeypatch):
+    monkeypatch.setattr(risk_state, "new_account", lambda capital: risk_state.new_positions(3))
+    known = status_of(ledger, MARKET, "", kills.BEGIN)
+    assert (known.risk, known.limits, known.drawdown) == ("", {}, None)
+    assert known.equity > 0
+
+
+def test_the_status_names_who_wanted_what_and_why(ledger):
+    now = kills.BEGIN + timedelta(days=1)
+    record_intent(ledger, MARKET.name, PAUSED, "odd prices", now, "ann on desk")
+    known = status_of(ledger, MARKET, "s", now)
+    assert known.intent == "paused"
+    assert known.intent_said == "since 2030-01-02 00:00 by ann on desk: odd prices"
+    assert _table(known).row_count == 14
+
+
+def test_a_market_without_a_session_says_how_to_start_one(ledger):
+    with pytest.raises(LedgerError, match="has no paper session other; start one with"):
+        status_of(ledger, MARKET, "other", kills.BEGIN)
