@@ -39,7 +39,7 @@ TERMS = {
 }
 EXITS = {"stop_loss", "trailing_stop", "take_profit"}
 # What lives for one bar only, or is the simulation's own.
-SCRATCH = {"capacity", "due", "slip", "noted", "order_prepaid", "exit_prepaid"}
+SCRATCH = {"mark", "capacity", "due", "slip", "noted", "order_prepaid", "exit_prepaid"}
 
 
 def executions_of(filled, held, trader, bar):
