@@ -74,18 +74,16 @@ def test_every_dependency_and_every_checked_asset_exists(definitions):
     assert {key.asset_key for key in graph.asset_check_keys} <= graph.executable_asset_keys
 
 
-def test_whatever_opens_duckdb_takes_its_pool(definitions):
-    """A DuckDB file allows one process with a writer, and then no reader at all."""
+def test_a_training_keeps_nobody_from_the_features(definitions):
+    """It reads them once, and trains for hours, and no night of another market waits."""
     graph = definitions.resolve_asset_graph()
-    for asset in (
-        "features",
-        "model_checkpoint",
-        "predictions",
-        "production_model",
-        "backtest_report",
-        "refit_comparison",
-    ):
-        assert graph.get(dg.AssetKey(["sample", asset])).pools == {"duckdb"}
+    pools = {
+        "duckdb": ("features", "predictions", "backtest_report"),
+        "training": ("model_checkpoint", "production_model", "refit_comparison"),
+    }
+    for pool, assets in pools.items():
+        for asset in assets:
+            assert graph.get(dg.AssetKey(["sample", asset])).pools == {pool}
 
 
 def test_loading_the_code_location_imports_nothing_heavy():

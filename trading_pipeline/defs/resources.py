@@ -9,7 +9,9 @@ from trading_pipeline.adapters.brokers.factory import BrokerFactory
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.steps.home import Home, Sources
 
-DUCKDB_POOL = "duckdb"  # one writer at a time, and no reader beside it
+# Each is one at a time: what has the file of features open for long, and what takes all cores and
+# the memory. A training reads the features once, so nothing that needs them waits for it.
+DUCKDB_POOL, TRAINING_POOL = "duckdb", "training"
 
 
 def resources(

@@ -21,7 +21,7 @@ from trading_pipeline.defs.checks.passed import checks_passed
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import BY_DAY, job_name
 from trading_pipeline.defs.partitions import known_days, range_tags
-from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.defs.resources import DUCKDB_POOL, TRAINING_POOL
 from trading_pipeline.errors import StoreError, TradingPipelineError
 from trading_pipeline.steps.freshness import (
     DAY,
@@ -152,13 +152,13 @@ def runner(
 
 
 def _name_holder(instance: dg.DagsterInstance, say: Callable[[str], object]) -> None:
-    """Say which run holds the pool that ours will wait for, such as one of the web UI."""
-    held = instance.event_log_storage.get_concurrency_info(DUCKDB_POOL).claimed_slots
-    for slot in held:
-        say(
-            f"run {slot.run_id[:8]} of the web UI or the daemon is working on the features; "
-            "waiting for its turn to end. If its process is gone, terminate the run in the web UI"
-        )
+    """Say which runs hold the pools that ours will wait for, such as one of the web UI."""
+    for pool, work in {DUCKDB_POOL: "working on the features", TRAINING_POOL: "training"}.items():
+        for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
+            say(
+                f"run {slot.run_id[:8]} of the web UI or the daemon is {work}; what needs the same "
+                "waits for its end. If its process is gone, terminate the run in the web UI"
+            )
 
 
 @dataclass(frozen=True)

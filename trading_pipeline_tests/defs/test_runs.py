@@ -158,7 +158,10 @@ def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
         train(run, PLAN)
 
 
-def test_who_holds_the_pool_is_named(home, sample_bars, monkeypatch):
+@pytest.mark.parametrize(
+    ("pool", "work"), [("duckdb", "working on the features"), ("training", "training")]
+)
+def test_who_holds_the_pool_is_named(pool, work, home, sample_bars, monkeypatch):
     """A run of the web UI may take minutes; the command that waits for it must say so."""
     monkeypatch.setenv("DAGSTER_HOME", "unset")
     monkeypatch.delenv("DAGSTER_HOME")
@@ -166,13 +169,13 @@ def test_who_holds_the_pool_is_named(home, sample_bars, monkeypatch):
     sources = FakeSources(TableSource(sample_bars))
     with runner(dg.Definitions(), home, sources, said.append) as run:
         log = run.instance.event_log_storage
-        log.initialize_concurrency_limit_to_default("duckdb")
-        log.claim_concurrency_slot("duckdb", "0123456789", "test__features")
+        log.initialize_concurrency_limit_to_default(pool)
+        log.claim_concurrency_slot(pool, "0123456789", "test__features")
     assert not said
     with runner(dg.Definitions(), home, sources, said.append):
         pass
     assert len(said) == 1
-    assert "run 01234567 of the web UI" in said[0]
+    assert f"run 01234567 of the web UI or the daemon is {work};" in said[0]
 
 
 def assets_made(run, since):

@@ -1,9 +1,11 @@
 """Features in DuckDB: one table a market, each with the hash of the catalog that made it.
 
 DuckDB lets one process write a file, and then no other process even read it. So a connection is
-opened for one call and closed before the call returns, and reads are read-only, which may overlap.
+opened for one call and closed before the call returns, reads are read-only, which may overlap, and
+whoever finds the file taken waits for a while: a write is over in seconds.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,6 +33,7 @@ _SETUP = """
 """
 Span = tuple[datetime | None, datetime | None]
 _SOURCES = {"sources", "units"}  # tables that a file of an older release lacks
+_PATIENCE, _AGAIN = 120.0, 0.2  # seconds to wait for a file that is taken, and between two looks
 _BATCH = 8192  # rows whose columns stay in cache while they are turned into rows of the grid
 
 
@@ -50,10 +53,11 @@ class FeatureStore:
         path: the DuckDB file; markets share it.
         market: any name; its table is `market."NAME"`; a schema must not be
             called like the file, which DuckDB takes for the catalog's name.
+        patience: seconds to wait while another process has the file.
     """
 
-    def __init__(self, path: Path, market: str) -> None:
-        self.path, self.market = path, market
+    def __init__(self, path: Path, market: str, patience: float = _PATIENCE) -> None:
+        self.path, self.market, self._patience = path, market, patience
         self._table = 'market."' + market.replace('"', '""') + '"'
 
     def write(
@@ -304,7 +308,7 @@ class FeatureStore:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(self.path, read_only=read_only)
+            connection = self._open(read_only)
             try:
                 connection.execute("SET TimeZone = 'UTC'")
                 yield connection
@@ -312,6 +316,28 @@ class FeatureStore:
                 connection.close()  # rolls back what was not committed
         except (duckdb.Error, OSError) as error:
             raise StoreError(f"{self.path}: {_next_step(str(error))}") from error
+
+    def _open(self, read_only: bool) -> "Connection":
+        """The file, as soon as no other process has it."""
+        import duckdb
+
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return duckdb.connect(self.path, read_only=read_only)
+            except duckdb.Error as error:
+                if not _is_taken(str(error)) or time.monotonic() >= until:
+                    raise
+            time.sleep(_AGAIN)
+
+
+def _is_taken(complaint: str) -> bool:
+    """Whether an open failed for another process or another thread of this one that has the file.
+
+    The latter is DuckDB's 'different configuration': read-only beside a writer.
+    """
+    first = complaint.partition("\n")[0]
+    return "set lock" in first or "different configuration" in first
 
 
 def _check_keys(features: pd.DataFrame) -> None:
@@ -377,7 +403,7 @@ def _catalogs(connection: "Connection") -> dict[str, str]:
 
 def _next_step(complaint: str) -> str:
     first = complaint.splitlines()[0] if complaint else "no reason given"
-    if "set lock" in first or "different configuration" in first:
+    if _is_taken(complaint):
         return f"another process is using the features; wait for it, or stop it. ({first})"
     if "not a valid DuckDB" in first or "read enough bytes" in first or "orrupt" in first:
         return f"damaged; delete the file and run `trading-pipeline download`. ({first})"

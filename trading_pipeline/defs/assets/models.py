@@ -10,7 +10,7 @@ from trading_pipeline.adapters.store.production import REFUSED
 from trading_pipeline.core.progress import Advance, Progress
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import fold_days, folds, training_days, window_before
-from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.defs.resources import DUCKDB_POOL, TRAINING_POOL
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
 
@@ -31,7 +31,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
             dg.AssetDep([market.name, "revised_bars"], partition_mapping=window_before()),
         ],
         partitions_def=folds(market),
-        pool=DUCKDB_POOL,
+        pool=TRAINING_POOL,
         group_name=market.name,
         kinds={"pytorch"},
         description="xLSTM-Transformer trained strictly before the fold, with its scaler.",
@@ -109,7 +109,7 @@ def production_model(plan: Plan) -> dg.AssetsDefinition:
     @dg.asset(
         key=[market.name, "production_model"],
         deps=[dg.AssetDep([market.name, "features"], partition_mapping=dg.AllPartitionMapping())],
-        pool=DUCKDB_POOL,
+        pool=TRAINING_POOL,
         group_name=market.name,
         kinds={"pytorch"},
         description="Trained on every bar whose target is known, and put in service unless it "

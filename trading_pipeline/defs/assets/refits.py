@@ -5,7 +5,7 @@ import dagster as dg
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.models import host_of
 from trading_pipeline.defs.assets.report import BacktestConfig
-from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.defs.resources import TRAINING_POOL
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
 
@@ -17,7 +17,7 @@ def refit_comparison(plan: Plan) -> dg.AssetsDefinition:
     @dg.asset(
         key=[market.name, "refit_comparison"],
         deps=[dg.AssetDep([market.name, "features"], partition_mapping=dg.AllPartitionMapping())],
-        pool=DUCKDB_POOL,
+        pool=TRAINING_POOL,
         group_name=market.name,
         kinds={"pytorch"},
         description="Does refitting pay? Up to 84 `tiny` fits, kept and gone on with; on demand.",

@@ -9,7 +9,7 @@ from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.assets.models import host_of
 from trading_pipeline.defs.partitions import folds, window_and_fold, window_before_and_fold
-from trading_pipeline.defs.resources import DUCKDB_POOL
+from trading_pipeline.defs.resources import TRAINING_POOL
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
 
@@ -51,7 +51,7 @@ def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
             for model, key in keys.items()
         ],
         partitions_def=folds(market),
-        pool=DUCKDB_POOL,
+        pool=TRAINING_POOL,
         can_subset=True,
     )
     def predictions_of_rivals(

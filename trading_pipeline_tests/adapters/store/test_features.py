@@ -3,7 +3,10 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -150,20 +153,37 @@ sys.stdin.read()
 """
 
 
+@contextmanager
+def held(path):
+    """Another process that has the file, until it is told to leave by the end of its input."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        yield holder
+
+
 def test_a_lock_held_by_another_process_says_to_wait(store):
     store.write(features(), HASH)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(store.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with holder:
-        assert holder.stdout.readline() == "held\n"
-        for attempt in (store.read, lambda: store.write(features(), HASH)):
+    hasty = FeatureStore(store.path, store.market, patience=0.3)
+    with held(store.path):
+        for attempt in (hasty.read, lambda: hasty.write(features(), HASH)):
             with pytest.raises(StoreError, match="another process is using the features; wait"):
                 attempt()
     pd.testing.assert_frame_equal(store.read(), features())
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["reader", "writer"])
+def test_who_finds_the_file_taken_waits_for_its_turn(store, write):
+    store.write(features(), HASH)
+    with held(store.path) as holder, ThreadPoolExecutor(1) as thread:
+        work = partial(store.write, features(value=7), HASH) if write else store.read
+        waiting = thread.submit(work)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=1)
+        holder.stdin.close()
+        waiting.result(timeout=60)
+    expected = features(value=7) if write else features()
+    pd.testing.assert_frame_equal(store.read(), expected)
 
 
 CRASH = """
