@@ -52,7 +52,14 @@ class UnknownSymbol(SourceError):
 
 
 class SourceUnavailable(SourceError):
-    """The source did not answer, however often it was asked; says how long it was tried."""
+    """The source did not answer, however often it was asked; says how long it was tried.
+
+    `retry_after`: seconds for which it wants to be left alone; 0: it did not say.
+    """
+
+    def __init__(self, text: str, retry_after: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class VenueDown(SourceUnavailable):

@@ -1,6 +1,7 @@
 """One market's assets, checks, jobs, schedule and sensor, made by the same factories for each."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
@@ -21,6 +22,7 @@ from trading_pipeline.defs.checks import report as report_checks
 from trading_pipeline.defs.jobs import asset_jobs, quality_job
 from trading_pipeline.defs.paper import paper_job
 from trading_pipeline.defs.schedules import nightly, nightly_divergence, weekly_quality
+from trading_pipeline.defs.second_tries import second_tries
 from trading_pipeline.defs.sensors import new_bars
 from trading_pipeline.defs.watchdog import watchdog
 from trading_pipeline.steps.plan import Plan
@@ -28,6 +30,7 @@ from trading_pipeline.steps.plan import Plan
 
 def market_definitions(plan: Plan) -> dg.Definitions:
     """Everything that Dagster knows of a market, under its own key prefix and group."""
+    clock = partial(datetime.now, UTC)
     paper = paper_job(plan)
     jobs, quality = asset_jobs(plan), quality_job(plan.market, market_checks.CHECKS)
     return dg.Definitions(
@@ -59,5 +62,9 @@ def market_definitions(plan: Plan) -> dg.Definitions:
             nightly_divergence(plan.market, jobs["paper_divergence"], plan.nightly),
             weekly_quality(plan.market, quality, plan.nightly),
         ],
-        sensors=[new_bars(plan, jobs), watchdog(plan, paper, lambda: datetime.now(UTC))],
+        sensors=[
+            new_bars(plan, jobs),
+            second_tries(plan.market, jobs["nightly"], plan.nightly, clock),
+            watchdog(plan, paper, clock),
+        ],
     )

@@ -53,6 +53,7 @@ class Downloaded:
     removed: int = 0  # stored, and not in the source: revisions too
     first_changed: pd.Timestamp | None = None  # earliest stamp added, changed or removed
     failures: dict[str, str] = field(default_factory=dict)
+    retry_after: float = 0.0  # seconds for which the venue wants to be left alone
     aside: pd.DataFrame = field(default_factory=none_aside)  # that came and are no bars
 
     def add(self, rows: int, aside: pd.DataFrame, merged: Merged) -> None:
@@ -127,6 +128,8 @@ class VenueDownload:
             first = [self.errors[symbol] for symbol in self.market.symbols]
             raise min(first, key=lambda error: isinstance(error, NotAsked))
         self.done.failures = {symbol: str(self.errors[symbol]) for symbol in sorted(self.errors)}
+        wishes = (getattr(error, "retry_after", 0.0) for error in self.errors.values())
+        self.done.retry_after = max(wishes, default=0.0)
         return self.done
 
     def _window(

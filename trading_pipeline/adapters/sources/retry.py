@@ -98,8 +98,8 @@ class Pace:
     def check_open(self, kind: str) -> None:
         """Raise VenueDown while questions of this kind are not asked."""
         for until, why in (self._down.get(each, (-math.inf, "")) for each in ("", kind)):
-            if self._patience.clock() < until:
-                raise VenueDown(why)
+            if (left := until - self._patience.clock()) > 0:
+                raise VenueDown(why, left)
 
 
 # For commands before which somebody sits; a night may wait.
@@ -224,7 +224,7 @@ class PatientSession(requests.Session):
         text = f"{self.venue} {setback.reason}{wish} ({times} in {spent:.0f} s)"
         if not setback.hopeless:
             text += f"; run it again {self._when(setback, down)}: what is stored stays"
-        return VenueDown(text) if down else SourceUnavailable(text)
+        return (VenueDown if down else SourceUnavailable)(text, setback.retry_after)
 
     def _when(self, setback: _Setback, down: bool) -> str:
         if setback.retry_after > min(self.patience.outage, self.patience.limit):

@@ -1,6 +1,7 @@
 """Market data: from a source into the store. Raw bars stay raw; adjustment happens on read."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
@@ -11,12 +12,14 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import days, fold_days, windows
+from trading_pipeline.errors import SourceUnavailable
 from trading_pipeline.steps.download import download_actions, download_bars
 from trading_pipeline.steps.home import Home, Sources
 from trading_pipeline.steps.venue_download import Downloaded
 
 FETCHED = "every_symbol_was_fetched"
 ACTIONS_FETCHED = "splits_and_dividends_were_fetched"
+NOT_BEFORE_TAG = "trading_pipeline/not_before"  # of a run whose venue wants to be left alone
 
 
 class DownloadConfig(dg.Config):
@@ -53,9 +56,14 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         """Fetching a day again replaces it; what it was is among the revisions."""
         store, span = home.bars(market), context.partition_time_window
         watch = progress.start(f"{market.name}: bars", context.log.info)
-        done = download_bars(
-            home, sources, market, (span.start, span.end), watch, config.start, config.refetch
-        )
+        try:
+            done = download_bars(
+                home, sources, market, (span.start, span.end), watch, config.start, config.refetch
+            )
+        except SourceUnavailable as error:
+            _leave_alone(context, error.retry_after)
+            raise
+        _leave_alone(context, done.retry_after)
         newest = context.partition_key_range.end
         context.add_asset_metadata(metadata.of_newest_day(store), partition_key=newest)
         for observation in revisions_observed(context.instance, market, store):
@@ -65,6 +73,14 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         )
 
     return bars_of_days
+
+
+def _leave_alone(context: dg.AssetExecutionContext, seconds: float) -> None:
+    """Tag the run with when its venue may be asked again, for whoever tries it again."""
+    if seconds:
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        tag = {NOT_BEFORE_TAG: until.isoformat(timespec="seconds")}
+        context.instance.add_run_tags(context.run_id, tag)
 
 
 def revised_bars(market: Market) -> dg.AssetSpec:

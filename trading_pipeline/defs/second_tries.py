@@ -1,0 +1,97 @@
+"""The sensor that runs a failed night again, in the same night."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import SENSOR_NAME_TAG
+
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.assets.market import ACTIONS_FETCHED, FETCHED, NOT_BEFORE_TAG
+from trading_pipeline.defs.jobs import job_name
+from trading_pipeline.defs.partitions import known_days, range_tags
+from trading_pipeline.steps.freshness import missing_days
+
+_PAUSES = tuple(timedelta(minutes=each) for each in (5, 10, 20, 40, 80, 120, 120, 120))
+_FETCHED = (("raw_bars", FETCHED), ("corporate_actions", ACTIONS_FETCHED))
+
+
+def second_tries(
+    market: Market,
+    job: UnresolvedAssetJobDefinition,
+    running: bool,
+    clock: Callable[[], datetime],
+) -> dg.SensorDefinition:
+    """Of one market; `job` is its night."""
+    name = f"{market.name}_second_tries"
+
+    @dg.sensor(
+        name=name,
+        job=job,
+        minimum_interval_seconds=60,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+        ),
+        description="A night that failed, or did not get every symbol, is run again after 5, 10, "
+        f"20 minutes and so on, {len(_PAUSES)} times over nine hours, and not before the venue "
+        "wants to be asked. What is missing then is made up by the next night.",
+    )
+    def failed_night(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return look(context.instance, market, name, clock())
+
+    return failed_night
+
+
+def look(
+    instance: dg.DagsterInstance, market: Market, sensor: str, now: datetime
+) -> dg.RunRequest | dg.SkipReason:
+    """The newest night once more, or why not; `sensor` is what such runs are tagged with."""
+    nights = instance.get_run_records(
+        dg.RunsFilter(job_name=job_name(market, "nightly")), limit=len(_PAUSES) + 1
+    )
+    if not nights:
+        return dg.SkipReason("there was no night yet")
+    newest = nights[0].dagster_run
+    if newest.status in NOT_FINISHED_STATUSES:
+        return dg.SkipReason(f"run {newest.run_id[:8]} is under way")
+    if newest.status == dg.DagsterRunStatus.CANCELED:
+        return dg.SkipReason(f"run {newest.run_id[:8]} was cancelled")
+    lack = (
+        "failed" if newest.status == dg.DagsterRunStatus.FAILURE else _unfetched(instance, market)
+    )
+    if not lack:
+        return dg.SkipReason("the newest night brought everything")
+    tries = _tries(nights, sensor)
+    if tries == len(_PAUSES):
+        return dg.SkipReason(f"the night {lack}, {tries + 1} times; the next night makes up for it")
+    due = datetime.fromtimestamp(nights[0].end_time or 0, UTC) + _PAUSES[tries]
+    if wish := newest.tags.get(NOT_BEFORE_TAG):
+        due = max(due, datetime.fromisoformat(wish))
+    everything = missing_days(market, known_days(market, now), set(), now)
+    if now < due or everything is None:
+        return dg.SkipReason(f"the night {lack}; it is tried again at {due:%H:%M} UTC")
+    stored = instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
+    newest_day = everything[1], everything[1]
+    wanted = missing_days(market, known_days(market, now), stored, now) or newest_day
+    return dg.RunRequest(run_key=f"{market.name} after {newest.run_id}", tags=range_tags(*wanted))
+
+
+def _unfetched(instance: dg.DagsterInstance, market: Market) -> str:
+    """What the newest night said that it did not get; empty: nothing."""
+    keys = [dg.AssetCheckKey(dg.AssetKey([market.name, asset]), name) for asset, name in _FETCHED]
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    failed = [
+        key.name.replace("_", " ")
+        for key in keys
+        if key in newest and newest[key].status == AssetCheckExecutionRecordStatus.FAILED
+    ]
+    return f"was not whole (not so: {', '.join(failed)})" if failed else ""
+
+
+def _tries(nights: Sequence[dg.RunRecord], sensor: str) -> int:
+    """How many of the newest runs were second tries, since the last night of the schedule."""
+    ours = [each.dagster_run.tags.get(SENSOR_NAME_TAG) == sensor for each in nights]
+    return ours.index(False) if False in ours else len(_PAUSES)

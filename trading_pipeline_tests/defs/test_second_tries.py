@@ -1,0 +1,118 @@
+"""A night that failed is run again in the same night, when the venue wants to be asked."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import SENSOR_NAME_TAG
+
+from trading_pipeline.defs.markets import market_definitions
+from trading_pipeline.defs.partitions import range_tags
+from trading_pipeline.defs.second_tries import look
+from trading_pipeline.errors import SourceUnavailable, VenueDown
+from trading_pipeline.steps.plan import Plan
+from trading_pipeline_tests.defs.short_market import MARKET, resources_of
+from trading_pipeline_tests.fakes.table import TableVenue
+
+FIRST, LAST = "2000-07-28", "2000-07-31"
+BY_DAY = [
+    dg.AssetKey([MARKET.name, each]) for each in ("raw_bars", "corporate_actions", "features")
+]
+SENSOR = f"{MARKET.name}_second_tries"
+PAUSES = (5, 10, 20, 40, 80, 120, 120, 120)  # minutes
+
+
+class Nights:
+    """Nights against a venue, run when the sensor says so; it looks some minutes from now."""
+
+    def __init__(self, home, instance, bars):
+        self.instance = instance
+        self.venue = TableVenue(bars, datetime(2000, 8, 1, tzinfo=UTC), calendar="XNYS")
+        shared = dg.Definitions(
+            resources=resources_of(home, self.venue), executor=dg.in_process_executor
+        )
+        definitions = dg.Definitions.merge(shared, market_definitions(Plan(MARKET)))
+        self.job = definitions.resolve_job_def(f"{MARKET.name}_nightly")
+
+    def run(self, tags=None):
+        """By the day alone: so short a history allows no model."""
+        return self.job.execute_in_process(
+            instance=self.instance,
+            tags=tags or range_tags(FIRST, LAST),
+            asset_selection=BY_DAY,
+            raise_on_error=False,
+        )
+
+    def fail(self, error):
+        """One night in which no symbol answers."""
+        self.venue.errors = {symbol: [error] * 2 for symbol in MARKET.symbols}
+        assert not self.run().success
+        self.venue.errors = {}
+
+    def look(self, minutes):
+        """The run that is asked for, or why there is none."""
+        now = datetime.now(UTC) + timedelta(minutes=minutes)
+        return look(self.instance, MARKET, SENSOR, now)
+
+    def again(self, request):
+        return self.run({**request.tags, SENSOR_NAME_TAG: SENSOR})
+
+
+@pytest.fixture
+def nights(home, instance, sample_bars):
+    return Nights(home, instance, sample_bars)
+
+
+def test_a_failed_night_is_run_again_the_same_night_and_then_left_alone(nights):
+    assert "no night yet" in nights.look(0).skip_message
+    nights.fail(SourceUnavailable("the table answered HTTP 500"))
+    assert "the night failed; it is tried again at " in nights.look(4).skip_message
+    request = nights.look(6)
+    assert request.run_key == nights.look(7).run_key, "asked for once"
+    assert nights.again(request).success
+    assert "brought everything" in nights.look(6000).skip_message
+    stored = nights.instance.get_materialized_partitions(BY_DAY[2])
+    assert {FIRST, LAST} <= stored, "the days of the night that failed"
+
+
+def test_a_venue_that_wants_to_be_left_alone_is(nights):
+    """A ban of two hours was a day without bars."""
+    nights.fail(VenueDown("the table answered HTTP 418", retry_after=7200))
+    assert "tried again at" in nights.look(119).skip_message
+    assert nights.again(nights.look(121)).success
+
+
+def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
+    nights.venue.errors = {"IBM": [SourceUnavailable("the table answered HTTP 500")] * 2}
+    assert nights.run().success, "the others go on"
+    assert "every symbol was fetched" in nights.look(4).skip_message
+    assert nights.again(nights.look(6)).success
+    assert "brought everything" in nights.look(6000).skip_message
+
+
+def test_pauses_grow_and_end_with_the_night(nights):
+    nights.fail(SourceUnavailable("the table answered HTTP 500"))
+    nights.venue.forever = True
+    for pause in PAUSES:
+        nights.venue.errors = {
+            symbol: [SourceUnavailable("the table answered HTTP 500")] for symbol in MARKET.symbols
+        }
+        assert isinstance(nights.look(pause - 1), dg.SkipReason)
+        assert not nights.again(nights.look(pause + 1)).success
+    assert "failed, 9 times; the next night makes up for it" in nights.look(6000).skip_message
+    assert not nights.run().success, "the next night"
+    assert isinstance(nights.look(6), dg.RunRequest)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (dg.DagsterRunStatus.STARTED, "is under way"),
+        (dg.DagsterRunStatus.STARTING, "is under way"),
+        (dg.DagsterRunStatus.CANCELED, "was cancelled"),
+    ],
+)
+def test_a_night_that_runs_or_was_stopped_is_left_alone(nights, status, said):
+    nights.fail(SourceUnavailable("the table answered HTTP 500"))
+    nights.instance.add_run(dg.DagsterRun(job_name=f"{MARKET.name}_nightly", status=status))
+    assert said in nights.look(6000).skip_message
