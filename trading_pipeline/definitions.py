@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.alerts import alerts_sensor
+from trading_pipeline.defs.history import history
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import resources
 from trading_pipeline.settings import Settings
@@ -54,9 +56,10 @@ def assemble(
 ) -> dg.Definitions:
     """The definitions of markets that are planned already, whatever the settings say; a market
     without a broker is traded in the simulation."""
+    clock = partial(datetime.now, UTC)
     shared = dg.Definitions(
         resources=resources(home, sources, progress, alerts or home.alerts(), brokers or {}),
-        sensors=[alerts_sensor(lambda: datetime.now(UTC))],
+        sensors=[alerts_sensor(clock), history(clock)],
         executor=executor,
     )
     return dg.Definitions.merge(shared, *map(market_definitions, plans))

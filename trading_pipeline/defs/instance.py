@@ -79,6 +79,8 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         if shard in opened:
             yield opened[shard]
         else:
+            if not Path(self.path_for_shard(shard)).exists():
+                self._initialized_dbs.discard(shard)  # it was pruned, perhaps by another process
             with super()._connect(shard) as connection:
                 yield connection
 
