@@ -55,6 +55,11 @@ def test_trials_are_counted_plainly_and_by_how_many_really_differ(summary):
     assert trials_sentence(summary) == "Trials so far, on this panel: 3."
 
 
+def test_trials_that_nobody_can_count_are_not_said_to_lack_a_ledger(summary):
+    """It may be there, and have lost its end, or be locked."""
+    assert trials_sentence(summary | {"trials": None}) == "Trials unknown; the warnings say why."
+
+
 def test_what_choosing_is_worth_is_said_where_it_is_known(summary):
     assert luck_sentences(summary) == []
     figures = {"overfitting_probability": 0.31, "superiority_p_value": 0.04, "known_trials": 6}
