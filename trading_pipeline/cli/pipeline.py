@@ -138,15 +138,16 @@ def _chain(settings: Any, name: str, capital: float, proofs: bool = False) -> No
 def _print_proofs(run: Any, plan: Any, capital: float) -> None:
     """Whatever the verdict is, these can be shown to anyone."""
     from trading_pipeline.defs.paper import run_session
-    from trading_pipeline.steps.demo import paper_equals_backtest, planted_leak
+    from trading_pipeline.steps.demo import paper_equals_backtest, planted_leak, traced_figure
 
     typer.echo("\nWhat is proven, seen just now")
-    with working("planting a leak, and replaying the first weeks on paper"):
+    with working("planting a leak, replaying the first weeks on paper, tracing a figure"):
         lines = [
             planted_leak(run.home, plan.market),
             paper_equals_backtest(
                 run.home, plan.market, capital, lambda terms: run_session(run, plan, terms)
             ),
+            traced_figure(run.home, plan.market),
         ]
     for line in lines:
         typer.echo(f"  {line}")

@@ -12,8 +12,10 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.lineage import INPUTS
+from trading_pipeline.steps.rebuild import read_report
 from trading_pipeline.steps.session import journalled_orders
 
+_SETTINGS = ("configuration", "seeds")  # that a report has in it: nothing stored to compare with
 BARS = 40  # replayed on paper; about a second for every six
 
 
@@ -32,6 +34,25 @@ def planted_leak(home: Home, market: Market) -> str:
     if not caught:
         return "NOT CAUGHT: a feature shifted by one bar passed the leakage check"
     return f"caught: a feature shifted by one bar ({'; '.join(caught)})"
+
+
+def traced_figure(home: Home, market: Market) -> str:
+    """Take one figure of the report back to all that it was made from, file by file."""
+    from trading_pipeline.steps.trace import SAME, trace
+
+    summary = read_report(home.report(market) / "report.json")
+    found = trace(summary, "strategy.sharpe.value", home)
+    now = {each.what: each.now for each in found.sources if each.what not in _SETTINGS}
+    for fold in found.folds:
+        now[f"checkpoint of {fold.key}"] = fold.checkpoint
+        now[f"predictions of {fold.key}"] = fold.predictions
+    other = [f"{what} {said}" for what, said in now.items() if not said.startswith(SAME)]
+    if other:
+        return f"NOT TRACED: {'; '.join(other)}"
+    return (
+        f"traced: a Sharpe ratio of {found.value:.2f}, to the bars, the code and "
+        f"{len(found.folds)} checkpoints, all as they were"
+    )
 
 
 def paper_equals_backtest(

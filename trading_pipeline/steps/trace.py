@@ -20,7 +20,7 @@ from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.lineage import plan_from
 
 SAME = "as then"
-_OF_ALL = ("verdict", "verdict.network", "paired", "baselines", "information_coefficients")
+_OF_ALL = ("verdict", "paired", "baselines", "information_coefficients")
 _NEAR = 6  # keys that are offered for one that is not there
 
 
@@ -92,7 +92,7 @@ def models_behind(summary: Mapping[str, Any], key: str) -> list[str]:
     The verdict on the network, and whatever is of all baselines at once, has every model.
     """
     parts, models = key.split("."), list(summary["lineage"].get("models", {}))
-    if key in _OF_ALL:
+    if key in _OF_ALL or key.startswith("verdict.network"):
         return models
     own, named = models[:1], [each for each in models[1:] if each in parts]
     if parts[0] == "baselines" and len(parts) > 1 and not parts[1].endswith("_managed"):

@@ -163,6 +163,12 @@ def test_the_demo_proves_what_it_says(finished, settings, own_instance):
             run.home, plan.market, 30_000.0, lambda terms: run_session(run, plan, terms)
         )
         assert proven().startswith("equal: ")
+        assert proofs.traced_figure(run.home, plan.market).startswith("traced: a Sharpe ratio of ")
+        report = report_folder(settings) / "report.json"
+        whole = report.read_text()
+        report.write_text(whole.replace(json.loads(whole)["data_hash"], "0" * 64))
+        assert proofs.traced_figure(run.home, plan.market).startswith("NOT TRACED: bars other")
+        report.write_text(whole)
         orders = report_folder(settings) / "orders.csv"
         orders.write_text(orders.read_text().replace(",buy,", ",sell,", 1))
         assert proven().startswith("NOT EQUAL")

@@ -49,6 +49,7 @@ def test_a_key_that_is_not_there_lists_near_ones(key, near):
         ("verdict.edge", ["network"]),
         ("paired.ridge.sharpe_difference", ["network", "ridge"]),
         ("verdict.network", ["network", "ridge", "lightgbm"]),
+        ("verdict.network_reasons.0", ["network", "ridge", "lightgbm"]),
         ("verdict", ["network", "ridge", "lightgbm"]),
         ("paired", ["network", "ridge", "lightgbm"]),
         ("baselines", ["network", "ridge", "lightgbm"]),

@@ -124,7 +124,8 @@ def _of_the_model(summary: Summary) -> list[str]:
             "Expected performance",
             "Promised to each risk profile, and what its own run came to. Met: the whole interval "
             "clears the easier end of the promised range. Not met: it wholly misses it. "
-            "Undecidable: it holds that end, so more days are needed.",
+            "Undecidable: it holds that end, or too few trades were closed; more days decide, but "
+            "not of a drawdown, which only deepens.",
             _scoreboard(summary),
         ),
     ]

@@ -61,10 +61,10 @@ def luck_text(variants: int, new: int, luck: Luck) -> str:
         f"{variants} variants were tried, {new} of them for the first time; {luck.trials} trials "
         f"of this panel are journalled by now. Those that move alike are one: {luck.effective} "
         "are really different.",
-        f"The best of {luck.effective} without any skill is expected to show a Sharpe ratio of "
-        f"{luck.expected_maximum:.2f}. The best row is {luck.best}, with {luck.sharpe:.2f}.",
-        f"Its deflated Sharpe ratio is {deflated}, of the return over {over} at equal volatility; "
-        f"at least {MINIMUM_DEFLATED_SHARPE} is needed.",
+        f"The best row is {luck.best}, with a Sharpe ratio of {_decimal(luck.sharpe)}. Over {over} "
+        f"at equal volatility the best of {luck.effective} without any skill is expected to show "
+        f"one of {luck.expected_maximum:.2f}; the deflated Sharpe ratio of the best row over that "
+        f"is {deflated}, and at least {MINIMUM_DEFLATED_SHARPE} is needed.",
         *choice_sentences(variants, luck.overfitting, luck.superiority, luck.hardest),
         "Choosing by this table is fitting. Reports made from now on count these trials.",
     ]

@@ -70,7 +70,8 @@ def _notes(summary: Summary) -> list[str]:
     notes = []
     if tried is not None and tried > 1:
         notes.append(
-            f"The best of {tried:,} trials without any skill is expected to show a Sharpe ratio of "
+            f"Over {titled(summary['verdict']['hardest_baseline'])} at equal volatility the best "
+            f"of {tried:,} trials without any skill is expected to show a Sharpe ratio of "
             f"{found['edge']['expected_maximum_sharpe']:.2f}."
         )
     if adds["unexplained"] is not None:

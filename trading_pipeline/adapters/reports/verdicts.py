@@ -104,7 +104,7 @@ def trials_sentence(summary: Summary) -> str:
     found = summary["significance"]
     trials, effective = summary["trials"], found["edge"]["effective_trials"]
     if trials is None:
-        return "Trials unknown: no ledger was there to count them."
+        return "Trials unknown; the warnings say why."
     said = f"Trials so far, on this panel: {trials:,}"
     if effective is not None and effective < trials:
         said += f", of which {effective:,} really different"

@@ -119,6 +119,9 @@ BENCHMARK = "buy_and_hold"  # that reports lead with
 # `equal_weight_managed` is at the same target, and under drawdown control, loss limits, the
 # breaker and stops as well: what lies between the two is what those rules cost or save.
 AT_TARGET_VOLATILITY = "equal_weight_at_target_volatility"
+# What an account without a view holds where the market's entry names its weights; a rule baseline
+# then, so that whoever named them is not taken for a skill.
+NAMED_BENCHMARK = "market_benchmark"
 # Under the volatility target and all risk rules of the strategy; cash is cash under any rule.
 MANAGED = {name: f"{name}_managed" for name in RULE_BASELINES if name != "cash"}
 BASELINE_NAMES = (*RULE_BASELINES, AT_TARGET_VOLATILITY, *MANAGED.values())

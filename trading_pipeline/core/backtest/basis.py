@@ -8,7 +8,7 @@ import pandas as pd
 
 from trading_pipeline.core.backtest.baselines import (
     AT_TARGET_VOLATILITY,
-    MANAGED,
+    NAMED_BENCHMARK,
     RULE_BASELINES,
     Span,
 )
@@ -35,6 +35,7 @@ class Basis:
     prepared: Prepared
     inputs: Inputs  # of the strategy
     evidence: KellyEvidence
+    named: bool = False  # whether the market's entry names the weights of its benchmark
 
     @classmethod
     def of(
@@ -59,7 +60,13 @@ class Basis:
             panel, prepared, score, half_life, volatility, eligible, groups, market
         )
         return cls(
-            panel=panel, start=start, stop=stop, prepared=prepared, inputs=inputs, evidence=evidence
+            panel=panel,
+            start=start,
+            stop=stop,
+            prepared=prepared,
+            inputs=inputs,
+            evidence=evidence,
+            named=bool(market.benchmark),
         )
 
     @classmethod
@@ -125,19 +132,26 @@ class Basis:
         Managed means the profile's volatility target, caps and risk rules, on the weights that the
         baseline last asked for. Whatever the strategy's mandate, they hold the market and go long:
         those of a neutral strategy are the ones that a long-only strategy of the profile has. None
-        of them knows what a network forecasts.
+        of them knows what a network forecasts. A benchmark that the market's entry names is one of
+        them.
         """
         span = Span(self.start, self.stop, terms.bars_per_year)
         bare = replace(self, inputs=replace(self.inputs, score=None, forecast=None))
         paths = {
             name: rule(self.panel, self.eligible, span) for name, rule in RULE_BASELINES.items()
         }
+        if self.named:
+            paths[NAMED_BENCHMARK] = cast(np.ndarray, self.inputs.weights)
         plain, managed = replace(terms, profile=None), replace(terms, mandate="long_only")
         target = replace(managed, profile=terms.profile and without_guards(terms.profile))
         return {
             **{name: bare.trade(plain, weights=path) for name, path in paths.items()},
             AT_TARGET_VOLATILITY: bare.trade(target, weights=paths["equal_weight"]),
-            **{title: bare.trade(managed, weights=paths[name]) for name, title in MANAGED.items()},
+            **{
+                f"{name}_managed": bare.trade(managed, weights=path)
+                for name, path in paths.items()
+                if name != "cash"
+            },
         }
 
 

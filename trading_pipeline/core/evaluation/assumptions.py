@@ -1,5 +1,6 @@
 """On what terms the figures of a report are to be read, a sentence each."""
 
+from trading_pipeline.core.evaluation.confidence import CONFIDENCE
 from trading_pipeline.core.market.market import Market
 
 
@@ -15,6 +16,16 @@ def assumptions(market: Market, capital: float) -> list[str]:
         f"capital {capital:,.0f}; a prediction looks {market.horizon} bars ahead.",
         "The Sharpe ratio of a book that never trades counts as 0 in a difference.",
     ]
+
+
+def how_sure(replications: int, block: int) -> str:
+    """What intervals are made of; the mean block is in days."""
+    return (
+        f"Intervals are at {100 * CONFIDENCE:.0f} %: a stationary bootstrap of {replications:,} "
+        f"histories, the same days for all books, in blocks of {block} days on average; for "
+        "volatility, turnover, exposure, information coefficients, heads and the alpha over all "
+        "rules, errors of Newey and West."
+    )
 
 
 def _year(market: Market) -> str:

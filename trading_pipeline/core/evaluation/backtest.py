@@ -159,11 +159,12 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         for rule, count in _rules_tripped(backtest.strategy)
     ]
     if backtest.variants is not None:
-        late = annual_sharpe(backtest.variants.one_bar_late, market)
-        warnings.append(
-            f"filled one bar later the Sharpe ratio is {late:.2f} instead of "
-            f"{annual_sharpe(backtest.strategy, market):.2f}"
+        ratios = (
+            annual_sharpe(each, market)
+            for each in (backtest.variants.one_bar_late, backtest.strategy)
         )
+        late, own = (f"{each:.2f}" if np.isfinite(each) else "undefined" for each in ratios)
+        warnings.append(f"filled one bar later the Sharpe ratio is {late} instead of {own}")
     return warnings
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from trading_pipeline.core.backtest.baselines import BENCHMARK
 from trading_pipeline.core.backtest.result import Curves
 from trading_pipeline.core.backtest.variants import Variants
-from trading_pipeline.core.evaluation.assumptions import assumptions
+from trading_pipeline.core.evaluation.assumptions import assumptions, how_sure
 from trading_pipeline.core.evaluation.confidence import (
     CONFIDENCE,
     Estimate,
@@ -212,6 +212,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "assumptions": [
             f"{_SAMPLE[inputs.origin]}; decided at a bar's close, filled at the next open.",
             *assumptions(inputs.market, inputs.capital),
+            how_sure(inputs.replications, resampling.block),
         ],
         "bootstrap": _bootstrap(inputs, resampling),
     }

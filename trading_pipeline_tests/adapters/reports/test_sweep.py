@@ -46,16 +46,18 @@ def test_luck_is_said_in_full():
     for part in (
         "9 variants were tried, 8 of them for the first time; 12 trials of this panel",
         "Those that move alike are one: 3 are really different.",
-        "The best of 3 without any skill is expected to show a Sharpe ratio of 0.61",
         "Probability of backtest overfitting: 31 %.",
         "with a probability of 0.40 (test of superior predictive ability)",
-        "The best row is stop_loss=2, with 0.63",
-        "deflated Sharpe ratio is 0.07, of the return over buy-and-hold (managed)",
+        "The best row is stop_loss=2, with a Sharpe ratio of 0.63.",
+        "Over buy-and-hold (managed) at equal volatility the best of 3 without any skill is "
+        "expected to show one of 0.61; the deflated Sharpe ratio of the best row over that is 0.07",
         "Choosing by this table is fitting",
     ):
         assert part in said
     unknown = luck._replace(deflated=None, overfitting=None, superiority=None)
-    assert "ratio is not available" in luck_text(1, 1, unknown)
+    still = " ".join(luck_text(1, 1, unknown._replace(sharpe=nan)).split())
+    assert "with a Sharpe ratio of n/a." in still
+    assert "over that is not available" in still
     assert "overfitting" not in luck_text(1, 1, unknown)
 
 

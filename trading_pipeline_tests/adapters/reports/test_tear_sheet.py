@@ -254,6 +254,20 @@ def test_importing_the_report_imports_neither_plotly_nor_matplotlib():
     assert found.stdout.strip() == "[]"
 
 
+def test_the_page_holds_the_twelve_promises_against_their_runs(given, summary):
+    """Each with what was promised and measured, and how many more days would decide it."""
+    text = page(summary, series(given))
+    section = text.split('<section id="expected-performance">')[1].split("</section>")[0]
+    cells, (_, table) = summary["scoreboard"], section.split("<table")
+    assert table.count("<small>promised ") == len(cells) == 12
+    for status in ("Met", "Not met", "Undecidable", "Not run"):
+        found = [cell for cell in cells if cell["status"] == status]
+        assert table.count(f">{status}</span>") == len(found)
+    waits = [cell["needs_days"] for cell in cells if cell["needs_days"]]
+    assert waits
+    assert all(f"<small>needs {days:,} more days</small>" in table for days in waits)
+
+
 def test_the_page_says_where_networks_started(given):
     """Beside what the scores knew, and escaped."""
     start = {"terms": [{"term": "<b>", "weight": 0.1, "t": 6.0}], "gain": 0.35}

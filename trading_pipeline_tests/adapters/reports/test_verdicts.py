@@ -2,12 +2,14 @@
 
 import pytest
 
+from trading_pipeline.adapters.reports.verdict_section import significance_section
 from trading_pipeline.adapters.reports.verdicts import (
     luck_sentences,
     spoken_verdicts,
     trials_sentence,
 )
 from trading_pipeline.core.evaluation.summary import evaluate
+from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline_tests.core.evaluation.books import inputs
 
 
@@ -53,6 +55,20 @@ def test_trials_are_counted_plainly_and_by_how_many_really_differ(summary):
         "Trials so far, on this panel: 96, of which 2 really different. On other panels: 5."
     )
     assert trials_sentence(summary) == "Trials so far, on this panel: 3."
+
+
+def test_trials_that_nobody_can_count_are_not_said_to_lack_a_ledger(summary):
+    """It may be there, and have lost its end, or be locked."""
+    assert trials_sentence(summary | {"trials": None}) == "Trials unknown; the warnings say why."
+
+
+def test_what_luck_shows_is_said_of_the_returns_that_it_is_of(summary):
+    """It is a Sharpe ratio over the hardest rule, and no match for one over a zero rate."""
+    edge = summary["significance"]["edge"] | {"expected_maximum_sharpe": 0.61}
+    said = significance_section(changed(summary, "significance", edge=edge))
+    hardest = titled(summary["verdict"]["hardest_baseline"])
+    assert f"Over {hardest} at equal volatility the best of 3 trials without any skill" in said
+    assert "show a Sharpe ratio of 0.61." in said
 
 
 def test_what_choosing_is_worth_is_said_where_it_is_known(summary):

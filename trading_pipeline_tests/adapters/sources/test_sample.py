@@ -63,6 +63,7 @@ def test_the_largest_dividend_is_not_a_split(bars, actions):
     assert event[["kind", "value"]].to_numpy().tolist() == [["dividend", 3.08]]
     panel = Panel.of(bars, actions)
     t, n = panel.timestamps.get_loc(stamp), panel.symbols.index("MSFT")
+    assert event["value"].item() / panel.close[t, n] == pytest.approx(0.112, abs=5e-4)
     scale = panel.adjusted_volume[:, n] / panel.volume[:, n]
     assert scale[t] == scale[t - 1] == 0.5  # the 2-for-1 split of 2003 only
 

@@ -12,6 +12,7 @@ from trading_pipeline.core.backtest.baselines import (
     AT_TARGET_VOLATILITY,
     BASELINE_NAMES,
     MANAGED,
+    NAMED_BENCHMARK,
     RULE_BASELINES,
     Span,
     buy_and_hold,
@@ -23,6 +24,8 @@ from trading_pipeline.core.backtest.baselines import (
     trend,
 )
 from trading_pipeline.core.backtest.basis import Basis
+from trading_pipeline.core.evaluation.significance import active_returns
+from trading_pipeline.core.evaluation.verdict import MINIMUM_UNEXPLAINED
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline_tests.core.trading.markets import (
@@ -167,6 +170,30 @@ def test_every_baseline_is_there_bare_and_managed_whatever_the_mandate(mandate):
     )
     for name, account in accounts.items():
         assert account.equity.tobytes() == same[name].equity.tobytes(), name
+
+
+def test_a_benchmark_that_is_named_is_a_rule_too():
+    """Bare it asks for the weights of the entry at the first bar of a month, over who may be held;
+    managed it is what an account without a view holds. Weights that are never named are none."""
+    panel = random_panel(4, T=330, N=9, missing=0, actions=False)
+    named = {"CCC": 3.0, "EEE": 1.0}
+    market = market_of(panel, benchmark=named)
+    basis = Basis.of(panel, np.full(panel.close.shape, 0.02), panel.traded, market)
+    terms = Terms.of(market, 1e6)
+    accounts = basis.trade_baselines(terms)
+    managed = f"{NAMED_BENCHMARK}_managed"
+    assert set(accounts) - set(BASELINE_NAMES) == {NAMED_BENCHMARK, managed}
+    held = accounts[NAMED_BENCHMARK].weight[-60:]
+    others = [n for n, symbol in enumerate(panel.symbols) if symbol not in named]
+    assert (held[:, others] == 0).all()
+    ratio = held[:, panel.symbols.index("CCC")] / held[:, panel.symbols.index("EEE")]
+    assert np.median(ratio) == pytest.approx(3, rel=0.1)
+    own, copy, other = (
+        np.diff(np.log(each.equity))
+        for each in (basis.trade(terms), accounts[managed], accounts["equal_weight_managed"])
+    )
+    assert active_returns(own, copy).std() < MINIMUM_UNEXPLAINED * own.std()
+    assert active_returns(own, other).std() > 3 * MINIMUM_UNEXPLAINED * own.std()
 
 
 def test_equal_weight_at_target_volatility_has_no_rule_that_guards():

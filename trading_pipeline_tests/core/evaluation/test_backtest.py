@@ -127,6 +127,11 @@ def test_a_reader_is_warned(backtest):
     assert any("total-return units" in each for each in warnings_of(adjusted, backtest, MARKET))
 
 
+def test_a_book_that_never_trades_has_no_sharpe_ratio_a_bar_later(backtest):
+    still = replace(backtest, strategy=backtest.baselines["cash"])
+    assert any(w.endswith("instead of undefined") for w in warnings_of(panel(), still, MARKET))
+
+
 def test_of_one_symbol_there_is_nothing_to_choose(backtest):
     alone = random_panel(3, T=300, N=1)
     warnings = warnings_of(alone, backtest, MARKET)

@@ -84,6 +84,12 @@ def test_a_year_that_was_counted_is_said_with_its_bars():
     assert any("253 days and 3,787 bars a year, as counted" in s for s in found["assumptions"])
 
 
+def test_how_sure_numbers_are_is_said_with_how_that_was_found(summary):
+    (said,) = (each for each in summary["assumptions"] if "bootstrap" in each)
+    assert said.startswith("Intervals are at 95 %: a stationary bootstrap of 200 histories")
+    assert f"in blocks of {summary['bootstrap']['mean_block_days']} days on average" in said
+
+
 def test_paired_differences_are_of_the_same_metrics(summary):
     for name, paired in summary["paired"].items():
         other = summary["baselines"][name]["sharpe"]["value"] or 0.0

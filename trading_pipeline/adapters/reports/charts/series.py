@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.palette import BASELINES
-from trading_pipeline.core.backtest.baselines import MANAGED
 from trading_pipeline.core.evaluation.performance import day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio import risk_events as events
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
@@ -114,7 +113,7 @@ def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFram
 
 def drawn_baselines(series: ReportSeries) -> dict[str, Floats]:
     """Equity (T,) of the baselines that charts draw: managed ones would be too many lines."""
-    return {k: v for k, v in series.baselines.items() if k not in MANAGED.values()}
+    return {k: v for k, v in series.baselines.items() if not k.endswith("_managed")}
 
 
 def money_ticks(series: ReportSeries) -> list[float]:
