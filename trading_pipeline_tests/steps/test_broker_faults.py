@@ -19,6 +19,7 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.adapters.store.recordings import RecordingStore
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.identity import compare
+from trading_pipeline.steps.incidents import incidents
 from trading_pipeline_tests.fakes.venue import Answer, Fault, refusal
 from trading_pipeline_tests.steps import kills
 from trading_pipeline_tests.steps.at_broker import at_alpaca, check_books, left_of, trade
@@ -112,6 +113,9 @@ def test_a_venue_that_answers_500_for_an_hour(whole, venue, tmp_path, caplog):
     survived(whole, venue, tmp_path)
     assert caplog.text.count("the venue does not answer, and is asked again") == 2
     assert caplog.text.count("the venue answers again") == 2
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        (told,) = incidents(ledger, venue.market.name, "s")
+    assert (told.kind, told.over) == ("broker_down", True)
 
 
 def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
