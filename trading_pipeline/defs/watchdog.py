@@ -1,6 +1,6 @@
 """The sensor that starts a paper session again which died, and tells what a session has to tell."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
 import dagster as dg
@@ -62,42 +62,46 @@ def look(
     instance: dg.DagsterInstance, ledger: Ledger, market: Market, now: datetime
 ) -> tuple[list[dg.RunRequest], str, list[News]]:
     """What to start, what to say where that is nothing, and what to tell."""
+    from trading_pipeline.steps.session_news import session_news
+
     dead = dead_session(ledger, market.name, now)
     if dead is not None and _cancelled(instance, dead):
         stop_session(ledger, market.name, "the web UI", "its run was cancelled", now)
         dead = None
-    if dead is None:
-        return [], "no session died", list(_alive(ledger, market, now))
+    wanted, holder = wanted_session(ledger, market.name), holder_of(ledger, market.name, now)
+    session = wanted.payload["session"] if wanted else ""
+    news = list(session_news(ledger, market, session, now, lives=bool(holder)))
+    if dead is not None:
+        requests, said, died = _revived(instance, ledger, market, dead, now)
+        return requests, said, [died, *news]
+    if holder or not session:
+        text = f"{holder} trades" if holder else "it was stopped"
+        subjects = (market.name, _for_good(market))
+        news += [News(SESSION_DIED, subject, text, over=True) for subject in subjects]
+    return [], "no session died", news
+
+
+def _revived(
+    instance: dg.DagsterInstance, ledger: Ledger, market: Market, dead: Dead, now: datetime
+) -> tuple[list[dg.RunRequest], str, News]:
+    """The run that follows one that died, if it is time for one; and what to tell."""
     where = f"session {dead.session}: {dead.why}"
     if dead.next_try is not None:
         text = (
             f"{where}. It was started {MOST} times within an hour and died again; the next try "
             f"is at {dead.next_try:%H:%M} UTC, unless you `trading-pipeline stop` it."
         )
-        return [], text, [News(SESSION_DIED, _for_good(market), text)]
+        return [], text, News(SESSION_DIED, _for_good(market), text)
     if busy := _others(instance, market, dead, now):
-        return [], f"run {busy.run_id[:8]} is on its way", []
+        text = f"run {busy.run_id[:8]} is on its way"
+        return [], text, News(SESSION_DIED, market.name, f"{where}. {text.capitalize()}.")
     note_restart(ledger, market.name, dead, now)
     request = dg.RunRequest(
         run_key=f"{dead.run} {now.isoformat()}",
         run_config={"ops": {paper_op_name(market): {"config": dead.config}}},
         tags={REASON_TAG: dead.why[:200], INSTEAD_TAG: dead.run},
     )
-    told = News(SESSION_DIED, market.name, f"{where}. It is started again.")
-    return [request], "", [told]
-
-
-def _alive(ledger: Ledger, market: Market, now: datetime) -> Iterator[News]:
-    """What a session that lives, or was stopped, has to tell."""
-    from trading_pipeline.steps.session_news import session_news
-
-    holder, wanted = holder_of(ledger, market.name, now), wanted_session(ledger, market.name)
-    if holder or wanted is None:
-        text = f"{holder} trades" if holder else "it was stopped"
-        for subject in (market.name, _for_good(market)):
-            yield News(SESSION_DIED, subject, text, over=True)
-    if holder and wanted is not None:
-        yield from session_news(ledger, market, wanted.payload["session"], now)
+    return [request], "", News(SESSION_DIED, market.name, f"{where}. It is started again.")
 
 
 def _for_good(market: Market) -> str:
@@ -116,6 +120,7 @@ def _others(
 ) -> dg.DagsterRun | None:
     """A run that will trade the market, or may. Those that are dead are closed: the queue would
     let no other one pass."""
+    waiting = None
     filters = dg.RunsFilter(job_name=paper_job_name(market), statuses=list(NOT_FINISHED_STATUSES))
     for record in instance.get_run_records(filters):
         run, began = record.dagster_run, record.start_time
@@ -123,5 +128,5 @@ def _others(
         if run.run_id == dead.run or (run.status in IN_PROGRESS_RUN_STATUSES and old):
             instance.report_run_failed(run, f"Its session died: {dead.why}.")
         else:
-            return run
-    return None
+            waiting = run
+    return waiting

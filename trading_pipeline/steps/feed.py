@@ -8,7 +8,7 @@ What may come late, and what is done:
 - every symbol's bar: there is no bar. The next one brings what came in between, too.
 - an answer: the venue is asked again until there is one, and positions stay as they are.
 
-Each is logged once, when it begins and when it is over.
+Each is logged once, when it begins and when it is over; the last one is an incident, too.
 """
 
 import logging
@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED
 from trading_pipeline.adapters.sources.source import LiveSource, select
 from trading_pipeline.adapters.venue_calls import VenueCalls
 from trading_pipeline.core.market.bars import check_bars, empty_bars
@@ -27,6 +28,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.set_aside import Sifted, describe_first
 from trading_pipeline.errors import BarsError, CredentialsError, SourceError, UnknownSymbol
+from trading_pipeline.steps.incidents import Incidents
 
 Answer = TypeVar("Answer")
 _LOG = logging.getLogger(__name__)
@@ -58,16 +60,19 @@ class Feed:
         source: LiveSource,
         market: Market,
         wait: Callable[[float], None],
+        incidents: Incidents,
         beat: Callable[[], None] = lambda: None,
         doubts: pd.DataFrame | None = None,
     ) -> None:
         """`wait` lets seconds pass; `beat` is called while the venue is silent; both may raise.
         `doubts`: rows that the store has set aside, which hold their symbols out of later bars."""
         self.source, self.market, self.wait, self.beat = source, market, wait, beat
+        self.incidents = incidents
         self.calendar = trading_calendar(market.calendar, market.timeframe)
         self.where = " ".join(source.identity().values())
         self.doubts = doubts
-        self._down = False  # the venue does not answer, and it was said
+        self._down = f"{self.where} does not answer and is asked again; positions stay as they are"
+        self._lacks = False  # whether it told nothing of some symbols when it was asked last
 
     def newest(self) -> pd.Timestamp:
         """The stamp of the newest bar that has closed, by the venue's clock and the calendar."""
@@ -154,13 +159,19 @@ class Feed:
         while True:
             bars, errors = self._asked(requests)
             if bars or not errors or not everyone:
-                self._note_up()
                 for error in errors:
                     _LOG.info("%s", error)
+                self._lacks = bool(errors)
+                if errors:
+                    self._note(
+                        f"{self.where} tells nothing of some symbols, which are held", errors[0]
+                    )
+                else:
+                    self._note_up()
                 return bars
             if all(isinstance(each, UnknownSymbol) for each in errors):
                 raise errors[0]
-            self._note_down(errors[0])
+            self._note(self._down, errors[0])
             self.wait(_AGAIN)
 
     def _asked(self, requests: list[_Request]) -> tuple[list[pd.DataFrame], list[Exception]]:
@@ -218,22 +229,15 @@ class Feed:
             if not isinstance(answer, SourceError | BarsError):
                 self._note_up()
                 return answer
-            self._note_down(answer)
+            self._note(self._down, answer)
             self.wait(_AGAIN)
 
-    def _note_down(self, error: Exception) -> None:
-        if not self._down:
-            self._down = True
-            _LOG.warning(
-                "%s does not answer; it is asked again until it does, positions stay as they are: "
-                "%s",
-                *(self.where, error),
-            )
+    def _note(self, text: str, error: Exception) -> None:
+        self.incidents.begin(DOWNLOAD_FAILED, text, str(error))
 
     def _note_up(self) -> None:
-        if self._down:
-            self._down = False
-            _LOG.warning("%s answers again", self.where)
+        if not self._lacks:
+            self.incidents.end(DOWNLOAD_FAILED, f"{self.where} answers again")
 
 
 def _some(symbols: list[str]) -> str:

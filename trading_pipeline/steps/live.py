@@ -5,7 +5,6 @@ the session's own recording. The newest bar alone is decided on. Those that clos
 was away, paused, or without an answer, are missed: see `Session`.
 """
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from trading_pipeline.adapters.alerts import MODEL_REFUSED
 from trading_pipeline.adapters.kill_switch import is_paused
 from trading_pipeline.adapters.sources.source import LiveSource
 from trading_pipeline.adapters.store.ledger import Ledger
@@ -29,6 +29,7 @@ from trading_pipeline.steps.feed import Feed
 from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline.steps.guard import Guard, guarded
 from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.incidents import Incidents
 from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.paper import (
     IN_SERVICE,
@@ -43,7 +44,6 @@ from trading_pipeline.steps.production import model_in_service
 from trading_pipeline.steps.recording import Recording
 from trading_pipeline.steps.session import Session, SessionBar, stream_of
 
-_LOG = logging.getLogger(__name__)
 _NONE = Rows(0, -1)
 
 
@@ -90,7 +90,8 @@ def trade(
         )
     with guarded(ledger, plan.market.name, session, clock, sleep, running=running) as guard:
         wait = partial(guard.wait, sleep=sleep)
-        feed = Feed(source, plan.market, wait, guard, store.doubts())
+        incidents = Incidents(ledger, plan.market.name, session, clock)
+        feed = Feed(source, plan.market, wait, incidents, guard, store.doubts())
         stream, recordings = stream_of(plan.market, session), home.recordings(plan.market)
         refuse_other_kind(ledger, stream, live=True)
         seen = Recording.read(ledger, stream, recordings)
@@ -102,7 +103,7 @@ def trade(
             panel = feed.after(stored)
         last = len(panel.timestamps) - 1
         known = seen.predictions if seen else past_predictions(home, plan, panel, last)
-        service = _Service(home, plan, ledger, stream)
+        service = _Service(home, plan, ledger, stream, incidents)
         routed = routes(broker, ledger, plan.market, session, clock=clock, wait=wait)
         account = Session(
             ledger,
@@ -132,8 +133,8 @@ class _Service:
     plan: Plan
     ledger: Ledger
     stream: str
+    incidents: Incidents
     newest: str = ""  # SHA-256
-    refused: str = ""  # what was said last of one that cannot be used
     waiting: dict[str, Any] = field(default_factory=dict)  # until there is a bar to ask it about
     checkpoints: dict[str, Any] = field(default_factory=dict)  # of the one asked, by its fold's key
 
@@ -141,25 +142,26 @@ class _Service:
         """Let `asked` ask the model in service from `row` on, where it is another one than before.
 
         One that has learned from that bar has to wait for a later one; until then, the model before
-        is asked. So it is where the new one cannot be used, which is logged once.
+        is asked. So it is where the new one cannot be used, which is said once.
         """
         try:
             found = model_in_service(self.home, self.plan, self.ledger, self.newest)
         except CheckpointError as error:
             if not self.newest:
                 raise
-            if str(error) != self.refused:
-                _LOG.warning("%s goes on with model %.12s: %s", self.stream, asked.model, error)
-            self.refused = str(error)
+            text = f"the session goes on with model {asked.model:.12}: {error}"
+            self.incidents.begin(MODEL_REFUSED, text)
             return
         if found:
-            self.newest, self.refused, self.waiting = found["sha256"], "", found
+            self.newest, self.waiting = found["sha256"], found
         stamps = asked.panel.timestamps
         if self.waiting and stamps[row] > pd.Timestamp(self.waiting["last_target"]):
             key = f"{IN_SERVICE} {self.newest[:12]}"
             self.checkpoints.clear()  # in place: the forecaster asks this one
             self.checkpoints[key], self.waiting = self.waiting, {}
             asked.folds = [Fold(key, _NONE, _NONE, Rows(self._first(stamps, row), sys.maxsize))]
+        if not self.waiting:
+            self.incidents.end(MODEL_REFUSED, f"model {self.newest:.12} is asked")
 
     def _first(self, stamps: pd.DatetimeIndex, row: int) -> int:
         """The row from which this session asks the model: its notional book begins there."""
@@ -213,10 +215,9 @@ class _Live:
         stamp = asked.panel.timestamps[row]
         if row < last or stamp != self.feed.newest():
             return True
-        if not asked.has_model(row):
-            _LOG.warning(
-                "%s: model %.12s has learned from %s and cannot be asked about it; nothing is "
-                "ordered",
-                *(self.account.stream, self.service.newest, stamp),
-            )
-        return not asked.has_model(row)
+        if asked.has_model(row):
+            return False
+        text = f"model {self.service.newest:.12} has learned from {stamp:%Y-%m-%d %H:%M} UTC"
+        text += " and cannot be asked about it; nothing is ordered"
+        self.service.incidents.begin(MODEL_REFUSED, text)
+        return True

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from trading_pipeline.adapters.alerts import BROKER_DOWN
 from trading_pipeline.adapters.kill_points import around
 from trading_pipeline.adapters.kill_switch import HALTED, flattens, intent_of, is_paused
 from trading_pipeline.adapters.store.ledger import Ledger
@@ -23,6 +24,7 @@ from trading_pipeline.errors import (
     SourceUnavailable,
     TooEarly,
 )
+from trading_pipeline.steps.incidents import Incidents
 from trading_pipeline.steps.session import stream_of
 
 _LOG = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ class OrderRouter:
         self.stream = stream_of(market, session)
         self.calendar = trading_calendar(market.calendar, market.timeframe)
         self._decided: tuple[datetime, datetime] | None = None
-        self._away = False  # whether the venue did not answer when it was asked last
+        self.incidents = Incidents(ledger, market.name, session, clock)
 
     def send(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Send an order, and say what is known of it: its `status`, and a `reason`.
@@ -88,7 +90,7 @@ class OrderRouter:
             try:
                 under_way = doubted is not None and self.clock() - doubted < _SETTLED
                 if state := self._asked(order) if under_way else self._submitted(order):
-                    self._log_return()
+                    self._note_return()
                     return _said(state.status, state.reason, state.filled_quantity)
             except TooEarly as error:
                 if error.until >= due:
@@ -100,7 +102,7 @@ class OrderRouter:
             except CredentialsError:
                 raise
             except SourceUnavailable as error:  # nothing was done
-                self._log_outage(error)
+                self._note_outage(error)
             except (OutcomeUnknown, SourceError) as error:
                 doubted = self.clock()
                 _LOG.warning("%s: %s", self.stream, error)
@@ -164,27 +166,22 @@ class OrderRouter:
                 # One question may be hundreds of requests, longer than a lease lasts.
                 ((_, answered),) = in_threads(_call, [question], 1, self._beat)
                 answer: _T = answered.result()
-                self._log_return()
+                self._note_return()
                 return answer
             except (SourceUnavailable, OutcomeUnknown) as error:
-                self._log_outage(error)
+                self._note_outage(error)
             self.wait(pause)
         raise AssertionError("pauses do not end")
 
     def _beat(self) -> None:
         self.wait(_MOMENT)
 
-    def _log_outage(self, error: Exception) -> None:
-        """Once, until it answers again."""
-        if not self._away:
-            _LOG.warning("%s: the venue does not answer, and is asked again until it does: %s",
-                         self.stream, error)  # fmt: skip
-        self._away = True
+    def _note_outage(self, error: Exception) -> None:
+        text = "the venue does not answer, and is asked again until it does"
+        self.incidents.begin(BROKER_DOWN, text, str(error))
 
-    def _log_return(self) -> None:
-        if self._away:
-            _LOG.warning("%s: the venue answers again", self.stream)
-        self._away = False
+    def _note_return(self) -> None:
+        self.incidents.end(BROKER_DOWN, "the venue answers again")
 
 
 def cancel_all(broker: Broker) -> list[OrderState]:

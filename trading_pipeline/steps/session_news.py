@@ -14,10 +14,11 @@ from trading_pipeline.adapters.alerts import (
     News,
 )
 from trading_pipeline.adapters.kill_switch import HALTED as HALT
-from trading_pipeline.adapters.kill_switch import intent_of
+from trading_pipeline.adapters.kill_switch import intent_of, is_paused
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.steps.incidents import incidents
 from trading_pipeline.steps.states import earlier_states
 from trading_pipeline.steps.status import next_bar, spelled
 
@@ -26,18 +27,27 @@ from trading_pipeline.steps.status import next_bar, spelled
 _PATIENCE = timedelta(minutes=30)
 
 
-def session_news(ledger: Ledger, market: Market, session: str, now: datetime) -> Iterator[News]:
-    """What is wrong with a session, and what is not.
+def session_news(
+    ledger: Ledger, market: Market, session: str, now: datetime, *, lives: bool = True
+) -> Iterator[News]:
+    """What is wrong with a market and its session, and what is not.
 
     A replay of the past has no stale data; the limits that it hits are told as any other's.
+
+    Args:
+        session: '' where the market is meant to have none.
+        lives: one that died waits for no bar, and what else it wrote is news all the same.
     """
-    stream = f"paper/{market.name}/{session}"
     yield _halted(ledger, market)
+    if not session:
+        return
+    stream = f"paper/{market.name}/{session}"
     yield from _limits(ledger, market, stream)
-    for kind, wrong in (
-        (STALE_DATA, _stale(ledger, market, stream, now)),
-        (RECONCILIATION, _differences(ledger, f"broker/{market.name}/{session}")),
-    ):
+    yield from incidents(ledger, market.name, session)
+    told = {RECONCILIATION: _differences(ledger, f"broker/{market.name}/{session}")}
+    if lives:
+        told[STALE_DATA] = _stale(ledger, market, stream, now)
+    for kind, wrong in told.items():
         yield News(kind, market.name, wrong or "no more", over=not wrong)
 
 
@@ -69,7 +79,7 @@ def _limits(ledger: Ledger, market: Market, stream: str) -> Iterator[News]:
 def _stale(ledger: Ledger, market: Market, stream: str, now: datetime) -> str:
     """Which bar is overdue, of a session that was at the newest one before."""
     newest = ledger.last(stream, "bar")
-    if newest is None:
+    if newest is None or is_paused(ledger, market.name):
         return ""
     calendar = trading_calendar(market.calendar, market.timeframe)
     late = newest.recorded_at - calendar.close_of(newest.at)

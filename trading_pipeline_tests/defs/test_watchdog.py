@@ -8,16 +8,18 @@ import dagster as dg
 import pytest
 
 from trading_pipeline.adapters import kill_points
-from trading_pipeline.adapters.alerts import addresses_of
+from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED, addresses_of
+from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.store.lease import Lease
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.paper import paper_job
 from trading_pipeline.defs.watchdog import watchdog
 from trading_pipeline.steps.guard import TTL
+from trading_pipeline.steps.incidents import Incidents
 from trading_pipeline.steps.inputs import folds_of, read_dataset
 from trading_pipeline.steps.plan import Plan
-from trading_pipeline.steps.watchdog import MOST, Attendance, wanted_session
+from trading_pipeline.steps.watchdog import MOST, Attendance, stop_session, wanted_session
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
@@ -133,11 +135,53 @@ def test_a_run_that_was_cancelled_in_the_web_ui_stays_stopped(desk, status):
 
 
 def test_a_run_that_waits_for_its_turn_is_waited_for(desk):
-    desk.killed()
+    """The one that died is told, and is closed: the queue would let no other one pass."""
+    died = desk.killed()
     waiting = desk.run(dg.DagsterRunStatus.NOT_STARTED)
-    assert desk.tick(minutes=3) == ([], [])
+    requests, (told,) = desk.tick(minutes=3)
+    assert requests == []
+    assert told.startswith("session died: coins\nsession s: no sign of life")
+    assert told.endswith(f"Run {waiting.run_id[:8]} is on its way.")
+    assert desk.status(died) == dg.DagsterRunStatus.FAILURE
+    assert desk.tick(seconds=30) == ([], [])
     desk.instance.report_run_canceled(waiting)
     assert len(desk.tick(seconds=30)[0]) == 1
+
+
+def say(desk, intent):
+    with desk.home.ledger() as ledger:
+        record_intent(ledger, "coins", intent, "odd prices", desk.now, "ann")
+
+
+def test_a_market_is_halted_whether_or_not_a_session_lives(desk):
+    """By an operator, while the session is dead and while it is stopped: told once, and once that
+    it may trade again."""
+    desk.killed()
+    desk.tick(minutes=3)
+    say(desk, HALTED)
+    (told,) = desk.tick(seconds=30)[1]
+    assert told.startswith("halted: coins\nsince ")
+    assert "by ann: odd prices" in told
+    assert desk.tick(seconds=30)[1] == []
+    with desk.home.ledger() as ledger:
+        stop_session(ledger, "coins", "ann", "", desk.now)
+    assert desk.tick(seconds=30)[1] == ["over: session died: coins\nit was stopped"]
+    say(desk, TRADING)
+    assert desk.tick(seconds=30)[1] == ["over: halted: coins\nit may trade again"]
+    say(desk, HALTED)
+    assert desk.tick(seconds=30)[1][0].startswith("halted: coins\n")
+
+
+def test_a_venue_that_does_not_answer_a_session_is_told_once_and_that_it_does(desk):
+    """As the night's download is, of which it is another alert."""
+    desk.killed()
+    with desk.home.ledger() as ledger:
+        met = Incidents(ledger, "coins", "s", lambda: desk.now)
+        met.begin(DOWNLOAD_FAILED, "binance does not answer")
+        assert desk.tick(seconds=30)[1] == ["download failed: coins/s\nbinance does not answer"]
+        assert desk.tick(seconds=30)[1] == []
+        met.end(DOWNLOAD_FAILED, "binance answers again")
+        assert desk.tick(seconds=30)[1] == ["over: download failed: coins/s\nbinance answers again"]
 
 
 def test_more_deaths_than_allowed_are_told_and_wait(desk):

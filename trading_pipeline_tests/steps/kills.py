@@ -335,9 +335,9 @@ def main() -> None:
     asked.add_argument("--seeds", type=int, default=10)
     asked.add_argument("--part", type=int, nargs=2, default=(0, 1), metavar=("K", "OF"))
     given = asked.parse_args()
-    from trading_pipeline_tests.steps.at_broker import at_alpaca
+    from trading_pipeline_tests.steps.at_broker import at_alpaca, at_binance
 
-    for setting in (simulated, at_alpaca):
+    for setting in (simulated, at_alpaca, at_binance):
         survive(given.seeds, setting, part=given.part[0], parts=given.part[1])
 
 

@@ -19,18 +19,12 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.adapters.store.recordings import RecordingStore
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.identity import compare
+from trading_pipeline.steps.incidents import incidents
 from trading_pipeline_tests.fakes.venue import Answer, Fault, refusal
 from trading_pipeline_tests.steps import kills
-from trading_pipeline_tests.steps.at_broker import (
-    FIRST,
-    MARKET,
-    Exchange,
-    at_alpaca,
-    check_books,
-    close_of,
-    left_of,
-    trade,
-)
+from trading_pipeline_tests.steps.at_broker import at_alpaca, check_books, left_of, trade
+from trading_pipeline_tests.steps.exchanges import AlpacaExchange
+from trading_pipeline_tests.steps.kills import FIRST
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +40,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def venue():
-    with Exchange() as made:
+    with AlpacaExchange() as made:
         yield made
 
 
@@ -68,7 +62,11 @@ def test_a_session_at_a_broker_is_replayed_with_what_the_broker_did(whole, venue
     trade(venue, tmp_path, 0)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         found = compare(
-            ledger, MARKET, RecordingStore(tmp_path / "recordings"), "s", lambda panel: panel.traded
+            ledger,
+            venue.market,
+            RecordingStore(tmp_path / "recordings"),
+            "s",
+            lambda panel: panel.traded,
         )
     assert found.same, found.differences[:3]
     assert (found.orders >= 50, found.fills >= 100, found.vetoes >= 2) == (True,) * 3
@@ -107,14 +105,17 @@ def test_disconnects_at_any_request_change_nothing(whole, venue, tmp_path, caplo
 def test_a_venue_that_answers_500_for_an_hour(whole, venue, tmp_path, caplog):
     """At a close, and in an evening when orders are sent: told once, and once that it is over."""
     hour = timedelta(hours=1)
-    at_close = close_of(FIRST + 3)
-    in_the_evening = close_of(FIRST + 5) + 3 * hour
+    at_close = venue.close_of(FIRST + 3)
+    in_the_evening = venue.close_of(FIRST + 5) + 3 * hour
     venue.outages = [(begin, begin + hour) for begin in (at_close, in_the_evening)]
     trade(venue, tmp_path, 0)
     assert not venue.outages
     survived(whole, venue, tmp_path)
     assert caplog.text.count("the venue does not answer, and is asked again") == 2
     assert caplog.text.count("the venue answers again") == 2
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        (told,) = incidents(ledger, venue.market.name, "s")
+    assert (told.kind, told.over) == ("broker_down", True)
 
 
 def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
@@ -123,7 +124,7 @@ def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
 
     def late(row, ledger):
         if row % 3 == 0:
-            venue.quiet_until = pd.Timestamp(close_of(row) + timedelta(seconds=12))
+            venue.quiet_until = pd.Timestamp(venue.close_of(row) + timedelta(seconds=12))
 
     trade(venue, tmp_path, 0, before=late)
     survived(whole, venue, tmp_path)
@@ -132,7 +133,7 @@ def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
 @pytest.mark.parametrize("seconds", [-90, 90])
 def test_clocks_that_differ(whole, venue, tmp_path, seconds):
     """Ours is ahead or behind: no auction is missed, and no order is refused."""
-    venue.skew = pd.Timedelta(seconds=seconds)
+    venue.ahead = pd.Timedelta(seconds=seconds)
     trade(venue, tmp_path, 0)
     survived(whole, venue, tmp_path)
 

@@ -26,23 +26,17 @@ from trading_pipeline.core.trading.trader import Bar, Signals, Trader
 from trading_pipeline.errors import BrokerError, CredentialsError, LedgerError
 from trading_pipeline.steps.brokerage import Brokerage, routes
 from trading_pipeline.steps.order_routing import OrderRouter, cancel_all
-from trading_pipeline_tests.adapters.brokers.desks import alpaca_at, binance_at
+from trading_pipeline_tests.adapters.brokers.desks import binance_at
 from trading_pipeline_tests.core.trading.markets import panel_of
 from trading_pipeline_tests.fakes import binance_broker
 from trading_pipeline_tests.fakes.binance_broker import FakeBinanceBroker
 from trading_pipeline_tests.fakes.books import Booked
 from trading_pipeline_tests.fakes.venue import FOREVER, Fault, refusal
-from trading_pipeline_tests.steps.at_broker import (
-    BROKER_STREAM,
-    CAPITAL,
-    FIRST,
-    MARKET,
-    SPARE,
-    Clock,
-    Exchange,
-    close_of,
-    panel,
-)
+from trading_pipeline_tests.steps.exchanges import SPARE, AlpacaExchange, Clock
+from trading_pipeline_tests.steps.kills import CAPITAL, FIRST
+
+MARKET, panel, close_of = AlpacaExchange.market, AlpacaExchange.panel, AlpacaExchange.close_of
+BROKER_STREAM = f"broker/{MARKET.name}/s"
 
 
 def account_at(*of: Any, **given: Any) -> Brokerage:
@@ -53,13 +47,13 @@ def account_at(*of: Any, **given: Any) -> Brokerage:
 class Desk:
     """A venue and a ledger that outlive every process."""
 
-    venue: Exchange
+    venue: AlpacaExchange
     ledger: Ledger
     clock: Clock
 
     def connect(self, **given: Any) -> Brokerage:
         """The session's account, as a process that starts has it."""
-        broker = alpaca_at(self.venue, **(self.clock.given() | given))
+        broker = self.venue.connect(self.clock, **given)
         return account_at(
             broker, self.ledger, MARKET, "s", clock=lambda: self.clock.now, wait=self.clock.wait
         )
@@ -101,7 +95,7 @@ def new_trader() -> Trader:
 
 @pytest.fixture
 def desk(tmp_path):
-    with Exchange() as venue, Ledger(tmp_path / "ledger.sqlite") as ledger:
+    with AlpacaExchange() as venue, Ledger(tmp_path / "ledger.sqlite") as ledger:
         venue.partial = False
         made = Desk(venue, ledger, Clock(venue.url))
         made.connect().begin(new_trader())
@@ -188,7 +182,7 @@ def test_a_venue_that_is_down_for_an_hour_gets_the_order_afterwards(desk, caplog
 
 def test_nobody_knows_of_an_order_of_a_venue_that_stays_away(desk):
     """Given up at the next close; what it became is what the venue tells by then."""
-    desk.clock.to(desk_open(FIRST + 1) - timedelta(minutes=20))
+    desk.clock.to(desk.venue.opens()[FIRST + 1] - timedelta(minutes=20))
     desk.venue.misbehave(Fault(mute=True), method="POST")
     desk.venue.misbehave(refusal(500), FOREVER, where="/v2/", after=1)
     said = desk.connect().orders.send(desk.order())
@@ -358,12 +352,6 @@ def test_executions_that_are_told_seconds_later_are_waited_for(desk):
     account.execute(trader, desk.close(FIRST + 1))
     assert desk.ledger.last(BROKER_STREAM, "reconciliation") is None
     assert trader.holdings()["quantity"].tolist() == [100.0]
-
-
-def desk_open(row):
-    from trading_pipeline_tests.steps.at_broker import opens
-
-    return opens()[row]
 
 
 def test_an_account_begins_beside_what_was_there(desk):

@@ -1,18 +1,20 @@
 """Bars as they close: when they are asked for, which ones, and what is waited for."""
 
 import logging
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.actions import check_actions, empty_actions
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import CredentialsError, SourceUnavailable, UnknownSymbol, VenueDown
 from trading_pipeline.steps.feed import Feed, patience_of
+from trading_pipeline.steps.incidents import Incidents
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca, dividend
 from trading_pipeline_tests.fakes.table import TableVenue
@@ -61,8 +63,15 @@ def venue():
     return Hours()
 
 
-def feed_of(venue, market=MARKET):
-    return Feed(venue, market, venue.wait)
+@pytest.fixture
+def incidents(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        yield Incidents(ledger, "table", "s", lambda: datetime(2030, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def feed(venue, incidents):
+    return Feed(venue, MARKET, venue.wait, incidents)
 
 
 def known(hours=0, bars=BARS):
@@ -73,16 +82,16 @@ def warned(caplog):
     return [each.message for each in caplog.records if each.levelno >= logging.WARNING]
 
 
-def test_a_bar_is_taken_when_it_has_closed_and_not_before(venue):
-    seen = feed_of(venue).after(known())
+def test_a_bar_is_taken_when_it_has_closed_and_not_before(venue, feed):
+    seen = feed.after(known())
     assert seen.data_hash(STORED + 1) == known(1).data_hash(STORED + 1)
     assert len(seen.timestamps) == STORED + 1
     assert at(1) <= venue.now < at(1, 0.1)
 
 
-def test_only_bars_that_are_missing_are_asked_for(venue):
+def test_only_bars_that_are_missing_are_asked_for(venue, feed):
     """One each in the usual case; after days away, those of the days, and nothing stored."""
-    feed, panel = feed_of(venue), known()
+    panel = known()
     for hour in range(3):
         panel = feed.after(panel)
         assert venue.asked[3 * hour :] == [
@@ -94,10 +103,10 @@ def test_only_bars_that_are_missing_are_asked_for(venue):
     assert venue.bars_asked() == 3 * 6
 
 
-def test_bars_that_come_late_are_waited_for(venue, caplog):
+def test_bars_that_come_late_are_waited_for(venue, feed, caplog):
     """As long as was said, and only for those that have not come."""
     venue.comes = {("BBB", at(0)): at(1, 2.5)}
-    seen = feed_of(venue).after(known())
+    seen = feed.after(known())
     assert seen.traded[-1].all()
     assert at(1, 2.5) <= venue.now < at(1, 3)
     again = [symbols for symbols, _, _ in venue.asked[3:]]
@@ -105,10 +114,10 @@ def test_bars_that_come_late_are_waited_for(venue, caplog):
     assert not warned(caplog)
 
 
-def test_what_does_not_come_in_time_is_gone_without(venue, caplog):
+def test_what_does_not_come_in_time_is_gone_without(venue, feed, caplog):
     """It is said once, is not waited for again, and may come back."""
     venue.comes = {("BBB", at(hour)): at(99) for hour in range(2)}
-    feed, panel = feed_of(venue), known()
+    panel = known()
     for hour, waited in ((0, 3), (1, 0), (2, 0), (3, 0)):
         panel = feed.after(panel)
         assert panel.traded[-1].tolist() == [True, hour > 1, True]
@@ -118,24 +127,23 @@ def test_what_does_not_come_in_time_is_gone_without(venue, caplog):
     assert "BBB has bars again, at 2020-01-05 06:00:00+00:00" in back
 
 
-def test_a_bar_that_comes_after_a_later_one_is_not_taken(venue):
+def test_a_bar_that_comes_after_a_later_one_is_not_taken(venue, feed):
     """A session has decided without it; the past does not change."""
     venue.comes = {("BBB", at(0)): at(1, 30)}
-    feed = feed_of(venue)
     seen = feed.after(feed.after(known()))
     assert seen.traded[-2:].tolist() == [[True, False, True], [True, True, True]]
 
 
-def test_where_no_symbol_has_a_bar_there_is_none(venue):
+def test_where_no_symbol_has_a_bar_there_is_none(venue, feed):
     """A halt of the whole venue; the first bar after it comes with those that came too late."""
     venue.table = BARS[~BARS["timestamp"].isin([at(0), at(1)])]
     venue.comes = {(name, at(2)): at(3, 1) for name in NAMES[1:]}
-    seen = feed_of(venue).after(known())
+    seen = feed.after(known())
     assert seen.timestamps[-2:].tolist() == [at(-1), at(2)]
     assert seen.traded[-1].all()
 
 
-def test_a_venue_that_is_down_is_asked_until_it_answers(venue, caplog):
+def test_a_venue_that_is_down_is_asked_until_it_answers(venue, feed, caplog):
     """The clock, then bars of all symbols: said once each, and no bar is lost."""
     told = venue.clock
     silent = [VenueDown("no answer")] * 200
@@ -147,7 +155,7 @@ def test_a_venue_that_is_down_is_asked_until_it_answers(venue, caplog):
 
     venue.clock = clock
     venue.errors = {name: [SourceUnavailable(f"{name} is silent")] * 300 for name in NAMES}
-    seen = feed_of(venue).after(known())
+    seen = feed.after(known())
     assert len(seen.timestamps) > STORED + 1
     assert seen.data_hash(len(seen.timestamps)) == Panel.of(
         BARS[BARS["timestamp"] <= seen.timestamps[-1]], None, NAMES
@@ -160,45 +168,50 @@ def test_a_venue_that_is_down_is_asked_until_it_answers(venue, caplog):
     ] * 2
 
 
-def test_bars_older_than_the_newest_wait_for_it(venue):
+def test_bars_older_than_the_newest_wait_for_it(venue, feed):
     """Nothing is decided on them, so that nobody has to know before the next bar."""
     venue.comes = {(name, at(1)): at(99) for name in NAMES}
     venue.now = at(2)
-    seen = feed_of(venue).after(known())
+    seen = feed.after(known())
     assert seen.timestamps[-2:].tolist() == [at(0), at(2)]
 
 
-def test_a_symbol_that_is_refused_does_not_stop_the_others(venue, caplog):
-    """A pair that a venue has removed from its list."""
+def test_a_symbol_that_is_refused_does_not_stop_the_others(venue, feed, caplog):
+    """A pair that a venue has removed from its list: told once, and once that it is there again."""
     venue.errors, venue.forever = {"BBB": [UnknownSymbol("no BBB")]}, True
     venue.at_once = 100
-    seen = feed_of(venue).after(known())
-    assert seen.traded[-1].tolist() == [True, False, True]
+    seen = feed.after(feed.after(known()))
+    assert seen.traded[-2:].tolist() == [[True, False, True]] * 2
+    (gone,) = [each for each in warned(caplog) if "no BBB" in each]
+    assert "tells nothing of some symbols, which are held: no BBB" in gone
+    venue.errors = {}
+    assert feed.after(seen).traded[-1].all()
+    assert warned(caplog)[-2].endswith("answers again")
     venue.errors = {name: [UnknownSymbol(f"no {name}")] for name in NAMES}
     with pytest.raises(UnknownSymbol, match=r"no [ABC]"):
-        feed_of(venue).after(known())
+        feed.after(known())
 
 
-def test_keys_that_are_refused_end_it(venue):
+def test_keys_that_are_refused_end_it(venue, feed):
     """Nobody can wait for that."""
     venue.errors = {"AAA": [CredentialsError("no key")]}
     with pytest.raises(CredentialsError):
-        feed_of(venue).after(known())
+        feed.after(known())
 
 
-def test_a_row_that_no_market_could_have_made_is_no_bar(venue):
+def test_a_row_that_no_market_could_have_made_is_no_bar(venue, feed):
     """It is asked for until it is one, or too late."""
     broken = BARS.copy()
     broken.loc[(broken["timestamp"] == at(0)) & (broken["symbol"] == "AAA"), "high"] = 0.5
     venue.table = broken
-    seen = feed_of(venue).after(known())
+    seen = feed.after(known())
     assert seen.traded[-1].tolist() == [False, True, True]
 
 
-def test_the_newest_bar_is_the_last_one_that_has_closed(venue):
-    assert feed_of(venue).newest() == at(-1)
+def test_the_newest_bar_is_the_last_one_that_has_closed(venue, feed):
+    assert feed.newest() == at(-1)
     venue.now = at(1)
-    assert feed_of(venue).newest() == at(0)
+    assert feed.newest() == at(0)
 
 
 @pytest.mark.parametrize(
@@ -208,10 +221,10 @@ def test_longer_bars_are_waited_for_longer(step, patience):
     assert patience_of(pd.Timedelta(step)) == pd.Timedelta(patience)
 
 
-def test_a_delay_of_the_venue_is_waited_for_first(venue):
+def test_a_delay_of_the_venue_is_waited_for_first(venue, feed):
     """Free keys of Alpaca's SIP feed are told nothing of its last fifteen minutes."""
     venue.delay = pd.Timedelta(minutes=15)
-    feed_of(venue).after(known())
+    feed.after(known())
     assert at(1, 15) <= venue.now < at(1, 15.1)
 
 
@@ -221,7 +234,7 @@ SHARES = Market(
 
 
 @pytest.mark.slow
-def test_splits_and_dividends_of_the_night_come_with_the_bar():
+def test_splits_and_dividends_of_the_night_come_with_the_bar(incidents):
     """Day by day over a split, dividends, a half day and weekends, the panel is that of them all.
 
     A dividend that the venue knows only when it is due counts as much.
@@ -237,7 +250,7 @@ def test_splits_and_dividends_of_the_night_come_with_the_bar():
             if venue.now > pd.Timestamp("2024-11-21 20:00", tz="UTC"):
                 venue.actions["cash_dividends"] = [dividend("MSFT", "2024-11-21", 3.83)]
 
-        feed = Feed(source, SHARES, wait)
+        feed = Feed(source, SHARES, wait, incidents)
         whole = source.bars(SHARES.symbols, pd.Timestamp(SHARES.start, tz="UTC"), begin)
         panel = Panel.of(whole, empty_actions(), SHARES.symbols)
         closes = []

@@ -32,6 +32,7 @@ from trading_pipeline.steps import live
 from trading_pipeline.steps.brokerage import Routes
 from trading_pipeline.steps.guard import guarded
 from trading_pipeline.steps.identity import compare
+from trading_pipeline.steps.incidents import incidents
 from trading_pipeline.steps.paper import replay
 from trading_pipeline.steps.past_session import eligibility_of
 from trading_pipeline.steps.session import Session, journalled_orders
@@ -123,6 +124,11 @@ def missed(ledger, stream=STREAM):
     return [
         pd.Timestamp(each.at) for each in decisions(ledger, stream) if each.payload.get("missed")
     ]
+
+
+def met(ledger):
+    """What went wrong around the session by now: kind, and whether it is over."""
+    return [(each.kind, each.over) for each in incidents(ledger, MARKET.name, "live")]
 
 
 def assert_identical(ledger, home, session="live", market=MARKET):
@@ -375,6 +381,7 @@ def test_a_restarted_session_orders_nothing_on_a_bar_that_its_model_has_learned_
     assert drawn(ledger, 2) == [None] * 6
     assert drawn(ledger, 4) == score("b", 1, 4)
     assert "has learned from 2021-01-10 03:00" in caplog.text
+    assert met(ledger) == [("model_refused", True)]
     assert_identical(ledger, furnished)
 
 
@@ -400,6 +407,7 @@ def test_a_model_that_cannot_be_used_leaves_the_one_before_in_service(
     assert drawn(ledger, 5) == score("a", 6, 5)
     told = [each.message for each in caplog.records if each.levelno == logging.WARNING]
     assert len([each for each in told if "goes on with model" in each]) == 1
+    assert met(ledger) == [("model_refused", False)]
     with pytest.raises(CheckpointError, match="is missing or damaged"):
         trade(furnished, ledger, venue, clock, 1)
 
@@ -429,6 +437,7 @@ def test_a_venue_that_is_ill_for_hours_is_waited_for(
     told = [each.message for each in caplog.records if each.levelno >= logging.WARNING]
     assert len([each for each in told if "does not answer" in each]) == 1
     assert len([each for each in told if "answers again" in each]) == 1
+    assert met(ledger) == [("download_failed", True)]
     assert len({each.payload["token"] for each in ledger.read(f"lease/{MARKET.name}")}) == 1
     assert_identical(ledger, furnished)
 

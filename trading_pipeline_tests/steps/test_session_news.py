@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
+from trading_pipeline.adapters.kill_switch import HALTED, PAUSED, TRADING, record_intent
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.steps.session_news import session_news
@@ -25,7 +25,7 @@ def wrong(ledger: Ledger, market: Market, now: datetime) -> dict[str, str]:
     """What is wrong now, by kind and rule; each is told of, as wrong or as over."""
     news = list(session_news(ledger, market, "s", now))
     kinds = [each.kind for each in news if each.kind != "limit_hit"]
-    assert kinds == ["halted", "stale_data", "reconciliation"]
+    assert kinds == ["halted", "reconciliation", "stale_data"]
     assert {each.subject.partition(": ")[0] for each in news} == {market.name}
     return {
         each.subject.partition(": ")[2] or each.kind: each.text for each in news if not each.over
@@ -69,6 +69,29 @@ def test_a_bar_that_does_not_come_is_told_and_that_it_has_come(ledger):
     assert said.startswith("the bar of 2030-01-01 12:00 UTC closed at 13:00 and has not come; the ")
     bar(ledger, NOON, timedelta(minutes=32))
     assert wrong(ledger, HOURLY, NOON + timedelta(minutes=93)) == {}
+
+
+def test_a_session_that_is_paused_lacks_no_bar(ledger):
+    """It asks for none; from the moment it trades again, it does."""
+    bar(ledger, NOON - timedelta(hours=1), timedelta(seconds=20))
+    record_intent(ledger, HOURLY.name, PAUSED, "", NOON, "ann")
+    assert wrong(ledger, HOURLY, NOON + timedelta(hours=5)) == {}
+    record_intent(ledger, HOURLY.name, TRADING, "", NOON, "ann")
+    assert "stale_data" in wrong(ledger, HOURLY, NOON + timedelta(hours=5))
+
+
+def test_a_session_that_died_waits_for_no_bar_and_tells_the_rest(ledger):
+    """That its market is halted, say; and of one that was stopped that is all there is to tell."""
+    bar(ledger, NOON - timedelta(hours=1), timedelta(seconds=20))
+    record_intent(ledger, HOURLY.name, HALTED, "", NOON, "ann")
+    later = NOON + timedelta(hours=5)
+    died = list(session_news(ledger, HOURLY, "s", later, lives=False))
+    assert [(each.kind, each.over) for each in died] == [
+        ("halted", False),
+        ("reconciliation", True),
+    ]
+    (stopped,) = session_news(ledger, HOURLY, "", later, lives=False)
+    assert stopped == died[0]
 
 
 def test_a_market_that_is_closed_is_not_stale(ledger):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from math import isclose
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,7 +164,7 @@ class CcxtBroker:
         market = self._market(order.symbol)
         quantity = _floor(order.quantity * (1 + 1e-12), market["precision"]["amount"])
         said = ""
-        if float(quantity) != order.quantity:
+        if not isclose(float(quantity), order.quantity, rel_tol=1e-12):
             said = f"{quantity:f} of {order.quantity:g}: whole lots only"
         if quantity == 0:
             raise Rejected(f"{order.symbol}: {said}; nothing was sent")
