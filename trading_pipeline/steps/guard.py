@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from trading_pipeline.adapters.kill_points import around
 from trading_pipeline.adapters.store.lease import Lease
 from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.adapters.threads import in_threads
 from trading_pipeline.errors import LeaseHeld, LeaseLost
 
+_T = TypeVar("_T")
 TTL = timedelta(seconds=120)  # of a lease: well above the longest time between two renewals
 _LOG = logging.getLogger(__name__)
 _PAUSE = 1.0  # seconds between two questions whether a lease is free by now
@@ -47,6 +50,11 @@ class Guard:
             sleep(min(step, seconds))
             seconds -= step
             self()
+
+    def during(self, work: Callable[[], _T]) -> _T:
+        """Do what may take longer than a lease lasts, and keep it."""
+        ((_, done),) = in_threads(lambda each: each(), [work], 1, self)
+        return done.result()
 
 
 @contextmanager

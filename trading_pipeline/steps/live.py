@@ -94,7 +94,7 @@ def trade(
         feed = Feed(source, plan.market, wait, incidents, guard, store.doubts())
         stream, recordings = stream_of(plan.market, session), home.recordings(plan.market)
         refuse_other_kind(ledger, stream, live=True)
-        seen = Recording.read(ledger, stream, recordings)
+        seen = guard.during(partial(Recording.read, ledger, stream, recordings))
         if seen is not None:
             panel = seen.panel
         else:

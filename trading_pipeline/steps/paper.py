@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -96,7 +97,7 @@ def _replayed(
 ) -> Iterator[dict[str, Any]]:
     recordings, stream = home.recordings(plan.market), stream_of(plan.market, session)
     refuse_other_kind(ledger, stream, live=False)
-    seen = Recording.read(ledger, stream, recordings)
+    seen = guard.during(partial(Recording.read, ledger, stream, recordings))
     panel = read_panel(home, plan.market)
     panel = seen.continued(panel) if seen else panel
     folds = _trained_folds(home, plan, panel)

@@ -1,9 +1,11 @@
 """One session trades a market at a time, and stops when it may not any more."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from trading_pipeline.adapters import threads
 from trading_pipeline.adapters.store.lease import Lease
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.errors import LeaseHeld, LeaseLost
@@ -90,6 +92,27 @@ def test_waiting_for_a_bar_keeps_the_lease(ledger, clock):
         guard.wait(3600, clock.sleep)
         assert clock() - before == timedelta(hours=1)
         guard()
+
+
+def test_work_that_takes_long_keeps_the_lease(ledger, clock, monkeypatch):
+    """A year of minutes is read again at a restart: longer than a lease lasts."""
+    monkeypatch.setattr(threads, "_WATCH", 0.01)
+    beats = []
+
+    def goes_on():
+        beats.append(clock.sleep(TTL.total_seconds() / 2))
+        return len(beats) < 9
+
+    def read():
+        while len(beats) < 5:
+            time.sleep(0.001)
+        return "read"
+
+    with holding(ledger, clock, running=goes_on) as guard:
+        assert guard.during(read) == "read"
+        guard()
+        with pytest.raises(LeaseLost, match="ended from outside"):
+            guard.during(lambda: time.sleep(1))
 
 
 @pytest.mark.slow
