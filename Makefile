@@ -76,7 +76,7 @@ learning: $(STAMP) ## what the network learns on planted markets, beside its riv
 transfer: $(STAMP) $(RIVALS_STAMP) ## ask what scores of known worth become in a book; ten minutes
 	@$(BIN)/python benchmarks/transfer.py
 
-false-positives: $(STAMP) ## count how often 'proven' is false, and how often a skill is found; hours, goes on where it was
+false-positives: $(STAMP) ## count how often 'proven' is false, and how often a skill is found; 80 minutes, goes on where it was
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/false_positives.py --results $(VENV)/false_positives --figure docs/images/power.png
 
 kill-test: $(STAMP) ## kill a paper session at every named point, ten times each
