@@ -88,6 +88,7 @@ dialog form { display: flex; flex-wrap: wrap; gap: 8px; justify-content: flex-en
   <span id="runs" class="pill">...</span>
   <span id="intent" class="pill">...</span>
   <span id="risk" class="pill">...</span>
+  <span id="recipe" class="pill">...</span>
   <div class="words">
     <button id="resume" type="button">Resume</button>
     <button id="pause" type="button">Pause</button>
@@ -227,6 +228,7 @@ function show(s) {
   pill("intent", s.intent, {trading: "good", paused: "warn", halted: "bad"}[s.intent]);
   pill("risk", s.risk ? "risk: " + s.risk : "no decision yet",
     {active: "good", "reduce-only": "warn", halted: "bad"}[s.risk] ?? "");
+  pill("recipe", "recipe: " + s.recipe, s.recipe.startsWith("proven") ? "good" : "warn");
   text("equity", number(s.equity));
   text("made", (s.equity < s.capital ? "\u2212" : "+") +
     share(Math.abs(s.equity / s.capital - 1)) + " of " + number(s.capital, 0));

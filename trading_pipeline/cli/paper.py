@@ -175,13 +175,15 @@ def status(
     from rich.live import Live
 
     from trading_pipeline.definitions import home_of
-    from trading_pipeline.steps.status import status_of
+    from trading_pipeline.steps.status import status_of, word_on_recipe
 
     settings = settings_of(market)
-    with home_of(settings).ledger() as ledger:
+    home, told = home_of(settings), settings.market(market)
+    with home.ledger() as ledger:
 
         def table() -> Any:
-            return _table(status_of(ledger, settings.market(market), session, datetime.now(UTC)))
+            known = status_of(ledger, told, session, datetime.now(UTC))
+            return _table(known, word_on_recipe(home.report(told)))
 
         if not watch:
             Console(highlight=False).print(table())
@@ -192,7 +194,7 @@ def status(
                 live.update(table(), refresh=True)
 
 
-def _table(known: "Status") -> Any:
+def _table(known: "Status", recipe: str) -> Any:
     """The status as a table of two columns."""
     from rich.table import Table
 
@@ -200,6 +202,7 @@ def _table(known: "Status") -> Any:
     rows = {
         "session": known.wanted,
         "operator": f"{known.intent} {known.intent_said}".rstrip(),
+        "recipe": recipe,
         "runs": known.holder or "no: nobody holds the lease",
         "heartbeat": "none" if known.heartbeat is None else f"{known.heartbeat} ago",
         "last bar": _at(known.last_bar),

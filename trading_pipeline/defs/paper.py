@@ -72,6 +72,7 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
         """Every bar is journalled before the next; a kill at any moment loses nothing."""
         from trading_pipeline.steps.live import trade
         from trading_pipeline.steps.paper import replay
+        from trading_pipeline.steps.status import word_on_recipe
 
         source = sources.open(market)
         live = source.live and not config.replay
@@ -82,6 +83,8 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
             )
         watch = progress.start(f"{market.name} paper {config.session}", context.log.info)
         account: dict[str, Any] = {"session": config.session, "bars": 0}
+        recipe = word_on_recipe(home.report(market))
+        context.log.info(f"recipe: {recipe}")
         reports = AccountReports(context, home, market, config.session)
         try:
             with (
@@ -104,7 +107,7 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
                     reports.after_bar(account)
         finally:  # also when terminated: what was journalled is reported, then the stop goes on
             reports.now(account)
-        return account
+        return {**account, "recipe": recipe}
 
     @dg.job(
         name=paper_job_name(market),

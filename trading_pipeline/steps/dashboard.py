@@ -12,7 +12,7 @@ import pandas as pd
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.evaluation.portfolio.expected import expected_band
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.steps.status import Status, status_of
+from trading_pipeline.steps.status import Status, status_of, word_on_recipe
 
 _POINTS = 400  # of the curve, more than a screen shows
 _DECISIONS = 12  # the newest ones
@@ -46,6 +46,7 @@ class Dashboard:
                 "session": known.stream.rpartition("/")[2],
                 "now": now.isoformat(),
                 **_account(known),
+                "recipe": word_on_recipe(self.report),
                 "decisions": self._decisions(known.stream),
                 **self._curve(known.stream),
             }

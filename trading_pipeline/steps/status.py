@@ -1,7 +1,9 @@
 """How a market's paper session stands, read from the ledger alone: it runs, or it does not."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from trading_pipeline.adapters.kill_switch import TRADING, intent_of
@@ -97,6 +99,23 @@ def stream_of_session(ledger: Ledger, market: Market, session: str) -> str:
             f"`trading-pipeline paper-trade --source {market.name}`"
         )
     return max(newest, key=lambda event: event.recorded_at).stream
+
+
+def word_on_recipe(report: Path) -> str:
+    """What the backtest report in a folder says of the recipe that is traded, in a few words.
+
+    One that is not proven is traded all the same, and called that wherever the account is shown.
+    """
+    from trading_pipeline.core.evaluation.verdict import PROVEN  # which loads scipy
+
+    try:
+        verdict = json.loads((report / "report.json").read_text())["verdict"]
+        edge, adds = verdict["edge"] == PROVEN, verdict["adds"] == PROVEN
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not proven: there is no backtest report"
+    if edge or adds:
+        return "proven: an edge" if edge else "proven: adds to the baselines"
+    return "not proven"
 
 
 def _since(now: datetime, event: Event | None, lease: Tenure | None) -> timedelta | None:

@@ -99,6 +99,7 @@ def test_everything_is_on_the_page_and_fits_the_screen(page, folder, width):
         orders = ledger.last(kills.STREAM, "decision").payload["orders"]
     assert shown(tab, "equity") == f"{mark['equity']:,.2f}"
     assert shown(tab, "runs") == "does not run"
+    assert shown(tab, "recipe") == "recipe: not proven: there is no backtest report"
     assert shown(tab, "notice").startswith("No session trades this market now")
     assert tab.ask("document.querySelectorAll('#positions tbody tr').length") == len(
         mark["positions"]

@@ -59,6 +59,7 @@ def test_a_report_shows_the_account(reported, home):
         told["positions_held"].value.count("\n")
         == len([name for name in MARKET.symbols if name in told["positions_held"].value]) + 1
     )
+    assert told["recipe"].value == "not proven: there is no backtest report"
     assert told["risk_state"].value == "reduce-only"
     assert "- weekly_loss: nothing new this week: " in told["limits"].value
     assert told["heartbeat"].value > 0

@@ -1,5 +1,6 @@
 """What an operator sees of a session, and says to it."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.cli.paper import _table
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps import risk_state
-from trading_pipeline.steps.status import status_of
+from trading_pipeline.steps.status import status_of, word_on_recipe
 from trading_pipeline_tests.steps import kills
 from trading_pipeline_tests.steps.kills import FIRST, MARKET
 
@@ -50,7 +51,7 @@ def test_the_status_says_which_limits_act_and_why(tmp_path):
     assert "weekly_loss" in known.limits
     assert "reached the limit of 2.00%" in known.limits["weekly_loss"]
     assert 0.02 < known.drawdown < 1
-    assert known.limits["weekly_loss"] in str([*_table(known).columns[1].cells])
+    assert known.limits["weekly_loss"] in str([*_table(known, "not proven").columns[1].cells])
 
 
 def test_a_state_of_another_version_is_shown_without_its_risk(ledger, monkeypatch):
@@ -66,7 +67,23 @@ def test_the_status_names_who_wanted_what_and_why(ledger):
     known = status_of(ledger, MARKET, "s", now)
     assert known.intent == "paused"
     assert known.intent_said == "since 2030-01-02 00:00 by ann on desk: odd prices"
-    assert _table(known).row_count == 14
+    assert _table(known, "not proven").row_count == 15
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [
+        ({"edge": "proven", "adds": "not proven"}, "proven: an edge"),
+        ({"edge": "not proven", "adds": "proven"}, "proven: adds to the baselines"),
+        ({"edge": "not proven", "adds": "not proven"}, "not proven"),
+        ({}, "not proven: there is no backtest report"),
+        (None, "not proven: there is no backtest report"),
+    ],
+)
+def test_a_recipe_that_is_not_proven_is_called_that(verdict, word, tmp_path):
+    if verdict is not None:
+        (tmp_path / "report.json").write_text(json.dumps({"verdict": verdict}))
+    assert word_on_recipe(tmp_path) == word
 
 
 def test_a_market_without_a_session_says_how_to_start_one(ledger):

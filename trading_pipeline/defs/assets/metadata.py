@@ -204,6 +204,7 @@ def of_account(state: dict[str, Any]) -> dict[str, Any]:
         "drawdown": float(state["drawdown"] or 0),
         "positions_held": dg.MetadataValue.md(_table(state["positions"])),
         "open_orders": dg.MetadataValue.md(_table(state["orders"])),
+        "recipe": state["recipe"],
         "risk_state": state["risk"] or "not known",
         "limits": dg.MetadataValue.md("\n".join(limits) or "none acts"),
         "operator": f"{state['intent']} {state['intent_said']}".strip(),
