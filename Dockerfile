@@ -21,11 +21,12 @@ RUN mkdir trading_pipeline \
 COPY trading_pipeline trading_pipeline
 RUN pip install --no-deps --editable .
 COPY pipeline.toml ./
-COPY docker/dagster.yaml docker/workspace.yaml /opt/dagster/
+COPY docker/dagster.yaml docker/workspace.yaml docker/entrypoint.sh /opt/dagster/
 
 # A named volume takes over the owner of the folder that it is mounted on.
 RUN useradd --create-home trader && mkdir /data && chown trader /data /opt/dagster
 USER trader
 ENV DAGSTER_HOME=/opt/dagster TP_HOME=/data
 VOLUME /data
+ENTRYPOINT ["/opt/dagster/entrypoint.sh"]
 CMD ["trading-pipeline", "--help"]
