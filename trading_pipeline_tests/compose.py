@@ -30,17 +30,24 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from trading_pipeline_tests.compose_file import (
+    ROOT,
+    copied_by_dockerfile,
+    in_order,
+    read_compose,
+    said_in_dockerfile,
+)
 from trading_pipeline_tests.postgres import as_image, free_port, need_postgres
 
-ROOT = Path(__file__).parents[1]
 _PORTS = (3000, 4000, 5432)
-_FOLDERS = ("/data", "/opt/", "/run/secrets", "/var/lib/postgresql")
-_DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+_FOLDERS = ("/data", "/opt/", "/run/secrets", "/var/lib/postgresql", "/var/run/")
+_SOCKET = "/var/run/docker.sock"
 _BINARIES = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 _PATIENCE = 600  # seconds, for a service to be healthy on a machine that does much else
 _LAUNCH = """mutation ($run: ExecutionParams!) { launchRun(executionParams: $run) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 _RANGE = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+_TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
 _STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
@@ -68,17 +75,18 @@ class Service:
 
     def kill(self) -> None:
         """All at once, as the kernel ends a container."""
-        assert self.process is not None
+        process = self.process  # by its restart policy there may soon be another
+        assert process is not None
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
-    def stop(self) -> None:
-        """As `docker compose down`: asked first, and killed when its time is over."""
+    def stop(self, seconds: float) -> None:
+        """Asked first, and killed when its time is over."""
         if self.process is not None and not self.died():
             self.process.send_signal(signal.SIGINT if self.user else signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(_seconds(self.spec.get("stop_grace_period", "10s")))
+                self.process.wait(seconds)
             self.kill()
 
     def healthy(self) -> bool:
@@ -112,21 +120,22 @@ class Stack:
         folder: where volumes and the images' own folders are; its `project` holds what the
             compose file mounts from beside itself, such as pipeline.toml.
         variables: of the shell that starts it, and of .env.
+        overrides: compose files that go on top of the first.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], *overrides: str) -> None:
         self.folder = folder
+        self.socket = folder / "docker.sock"  # of the machine's engine
         self.ports = {port: free_port() for port in _PORTS}
-        text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-        self._file = interpolated(yaml.safe_load(text), variables)
-        names = _in_order(self._file["services"])
+        self._file = read_compose(("docker-compose.yml", *overrides), variables)
+        names = in_order(self._file["services"])
         self.services = {name: self._service(name) for name in names}
         self._down = threading.Event()
         self._keeper = threading.Thread(target=self._restart_the_dead, daemon=True)
+        self._keeper.start()
 
     def up(self) -> None:
         """Start one after the other, each when those that it waits for are healthy."""
-        self._keeper.start()
         for service in self.services.values():
             for needed in service.spec.get("depends_on", {}):
                 self.wait_healthy(needed)
@@ -141,35 +150,71 @@ class Stack:
         self._until(lambda: service.starts > before, service)
         self.wait_healthy(name)
 
+    @property
+    def images(self) -> set[str]:
+        return {each.spec["image"] for each in self.services.values()}
+
+    @property
+    def networks(self) -> set[str]:
+        return {each["name"] for each in self._file.get("networks", {}).values()}
+
+    @property
+    def containers(self) -> dict[str, str]:
+        """Names that the file gives to containers, and the services they are of."""
+        named = self._file["services"].items()
+        return {spec["container_name"]: name for name, spec in named if "container_name" in spec}
+
+    def container(
+        self, name: str, command: list[str], environment: list[str], *, volumes_of: str
+    ) -> Service:
+        """A container beside those of the services, which one of them told an engine to make; its
+        folders are its own, whatever the teller's are called."""
+        asked = {"command": command, "environment": dict(e.split("=", 1) for e in environment)}
+        for teller in self.services:
+            asked = _renamed(asked, f"{self.folder / teller}/", f"{self.folder / name}/")
+        inherited = self._file["services"][volumes_of]
+        asked |= {key: inherited[key] for key in ("image", "build", "volumes", "secrets")}
+        self._file["services"][name] = asked
+        self.services[name] = self._service(name)
+        return self.services[name]
+
     def down(self) -> None:
         self._down.set()
         self._keeper.join()
         for service in reversed(self.services.values()):
-            service.stop()
+            service.stop(_seconds(service.spec.get("stop_grace_period", "10s")))
 
     def wait_healthy(self, name: str) -> None:
         service = self.services[name]
         self._until(service.healthy, service)
 
-    def materialize(self, job: str, asset: list[str], check: str, days: tuple[str, str]) -> str:
-        """Have an asset of a job made and checked, as the web UI has it; how that ended."""
+    def launch(self, job: str, asset: list[str], check: str, days: tuple[str, str]) -> str:
+        """Have an asset of a job made and checked, as the web UI has it; the run's id."""
         selector = {
-            "assetSelection": [{"path": asset}],
-            "assetCheckSelection": [{"assetKey": {"path": asset}, "name": check}],
             "repositoryLocationName": "trading_pipeline",
             "repositoryName": "__repository__",
             "jobName": job,
+            "assetSelection": [{"path": asset}],
+            "assetCheckSelection": [{"assetKey": {"path": asset}, "name": check}],
         }
         tags = [{"key": key, "value": day} for key, day in zip(_RANGE, days, strict=True)]
         asked = {"selector": selector, "executionMetadata": {"tags": tags}}
         told = self.ask(_LAUNCH, run=asked)["launchRun"]
         assert told["__typename"] == "LaunchRunSuccess", told
-        run, status = told["run"]["runId"], ""
-        deadline = time.monotonic() + _PATIENCE
-        while status not in ("SUCCESS", "FAILURE", "CANCELED") and time.monotonic() < deadline:
+        return str(told["run"]["runId"])
+
+    def end_of(self, run: str) -> str:
+        """Wait for a run's end; how it ended."""
+        status, deadline = "", time.monotonic() + _PATIENCE
+        while status not in ("SUCCESS", "FAILURE", "CANCELED"):
+            assert time.monotonic() < deadline, f"run {run} is {status}\n{self.logs()}"
             time.sleep(1)
             status = self.ask(_STATUS, run=run)["runOrError"]["status"]
         return str(status)
+
+    def terminate(self, run: str) -> str:
+        """Stop a run, as the web UI does; the kind of its answer."""
+        return str(self.ask(_TERMINATE, run=run)["terminateRun"]["__typename"])
 
     def ask(self, question: str, **variables: Any) -> dict[str, Any]:
         """The web server's answer to a question in GraphQL."""
@@ -199,7 +244,7 @@ class Stack:
         return path
 
     def _started(self) -> list[Service]:
-        return [each for each in self.services.values() if each.starts]
+        return [each for each in [*self.services.values()] if each.starts]
 
     def _is_of(self, process: psutil.Process) -> bool:
         try:
@@ -235,8 +280,11 @@ class Stack:
         """What a service sees of others, and where it sees it."""
         for volume in spec["volumes"]:
             source, target = volume.split(":")[:2]
-            beside = source.startswith("./")
-            yield self.folder / "project" / source if beside else self.volume(source), Path(target)
+            if source.startswith("./"):
+                place = self.folder / "project" / source
+            else:
+                place = self.socket if source.endswith(_SOCKET) else self.volume(source)
+            yield place, Path(target)
         for secret in spec.get("secrets", []):
             file = self._file["secrets"][secret]["file"]
             yield self.folder / "project" / file, root / "run" / "secrets" / secret
@@ -246,21 +294,29 @@ class Stack:
     ) -> Service:
         """A container of our image: what the Dockerfile puts beside the package, and how it
         starts."""
-        home, workdir = root / "home", root / _said("WORKDIR").strip("/")
+        home, workdir = root / "home", root / said_in_dockerfile("WORKDIR").strip("/")
         for folder in (home, workdir):
             folder.mkdir(parents=True, exist_ok=True)
-        for sources, target in re.findall(r"^COPY (.+) (/\S+)/$", _DOCKERFILE, re.MULTILINE):
+        for sources, target in copied_by_dockerfile():
             for source in map(ROOT.joinpath, sources.split()):
                 self._copy(source, root / target.strip("/") / source.name, root)
-        of_image = dict(each.split("=", 1) for each in _said("ENV DAGSTER_HOME").split())
+        command = self._local(said_in_dockerfile("RUN mkdir /opt/dagster"), root)
+        subprocess.run(["sh", "-c", command], check=True)
+        of_image = dict(
+            each.split("=", 1) for each in said_in_dockerfile("ENV DAGSTER_HOME").split()
+        )
         environment = {
             "HOME": str(home),
             "PYTHONPATH": str(ROOT),
+            "DOCKER_HOST": f"unix://{root}{_SOCKET}",  # its place without this variable
             "OMP_NUM_THREADS": "1",
             **self._local(of_image, root),
             **environment,
         }
-        command = [*self._local(json.loads(_said("ENTRYPOINT")), root), *spec["command"]]
+        command = [
+            *self._local(json.loads(said_in_dockerfile("ENTRYPOINT")), root),
+            *spec["command"],
+        ]
         return Service(name, spec, command, environment, workdir, self.folder / f"{name}.log")
 
     def _postgres(
@@ -301,7 +357,9 @@ class Stack:
 
 
 @contextmanager
-def stack(variables: Mapping[str, str], files: Mapping[str, str]) -> Iterator[Stack]:
+def stack(
+    variables: Mapping[str, str], files: Mapping[str, str], *overrides: str
+) -> Iterator[Stack]:
     """The services, not yet started; `files` has texts of what is beside the compose file."""
     with TemporaryDirectory(prefix="compose-") as name:
         folder = Path(name)
@@ -310,55 +368,16 @@ def stack(variables: Mapping[str, str], files: Mapping[str, str]) -> Iterator[St
             path = folder / "project" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        made = Stack(folder, variables)
+        made = Stack(folder, variables, *overrides)
         try:
             yield made
         finally:
             made.down()
 
 
-def interpolated(value: Any, variables: Mapping[str, str]) -> Any:
-    """A compose file's ${NAME}, ${NAME:-default} and ${NAME:?refusal}, filled in.
-
-    Raises:
-        ValueError: a variable that has to be set is not.
-    """
-
-    def filled(match: re.Match[str]) -> str:
-        name, sign, text = match.groups()
-        if found := variables.get(name):
-            return found
-        if sign == "?":
-            raise ValueError(f"{name}: {text}")
-        return text or ""
-
-    if isinstance(value, dict):
-        return {key: interpolated(each, variables) for key, each in value.items()}
-    if isinstance(value, list):
-        return [interpolated(each, variables) for each in value]
-    if isinstance(value, str):
-        return re.sub(r"\$\{(\w+)(?::([-?])([^}]*))?\}", filled, value)
-    return value
-
-
-def _in_order(specs: Mapping[str, dict[str, Any]]) -> list[str]:
-    """Names of services, each after those that it depends on."""
-    order: list[str] = []
-    while len(order) < len(specs):
-        ready = [
-            name
-            for name, spec in specs.items()
-            if name not in order and set(spec.get("depends_on", {})) <= set(order)
-        ]
-        assert ready, "services wait for each other"
-        order += ready
-    return order
-
-
-def _said(instruction: str) -> str:
-    """What an instruction of the Dockerfile says, with its first word."""
-    (line,) = re.findall(rf"^{instruction}.*$", _DOCKERFILE, re.MULTILINE)
-    return str(line.partition(" ")[2])
+def _renamed(value: Any, old: str, new: str) -> Any:
+    """A text instead of another, wherever it is."""
+    return json.loads(json.dumps(value).replace(old, new))
 
 
 def _seconds(duration: str) -> float:

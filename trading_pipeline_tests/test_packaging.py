@@ -1,6 +1,7 @@
 """Do the files around the package agree with it, and with each other?"""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dagster_docker.container_context import DockerContainerContext
+from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
+from docker.types import DeviceRequest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from sqlalchemy import make_url
@@ -26,6 +30,10 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8
 SERVICES = COMPOSE["services"]
 OURS = ("code", "webserver", "daemon")
 GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text(encoding="utf-8"))
+CONTAINERS = yaml.safe_load((ROOT / "docker-compose.containers.yml").read_text(encoding="utf-8"))
+LAUNCHER = yaml.safe_load((ROOT / "docker" / "run_launcher.yaml").read_text(encoding="utf-8"))[
+    "run_launcher"
+]["config"]
 DAGSTER = yaml.safe_load((ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8"))
 LOCKED = dict(
     line.split("==")
@@ -315,6 +323,51 @@ def test_the_gpu_file_changes_the_build_of_torch_and_asks_for_a_gpu():
     assert service["build"]["args"]["TORCH"].startswith(f"torch=={LOCKED['torch']}+cu")
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
+    # Runs in containers of their own have the same.
+    assert service["environment"]["DAGSTER_CURRENT_IMAGE"] == service["image"]
+    context = json.loads(service["environment"]["DAGSTER_CONTAINER_CONTEXT"])
+    asked = DockerContainerContext.create_from_config(context).container_kwargs["device_requests"]
+    assert [DeviceRequest(**each) for each in asked] == [
+        DeviceRequest(driver="nvidia", count=-1, capabilities=[["gpu"]])
+    ]
+
+
+def test_a_run_in_a_container_has_image_network_and_volumes_that_there_are():
+    assert LAUNCHER["image"] == SERVICES["code"]["image"]
+    assert LAUNCHER["network"] == CONTAINERS["networks"]["default"]["name"]
+    containers = {
+        name: service["container_name"]
+        for name, service in CONTAINERS["services"].items()
+        if "container_name" in service
+    }
+    assert containers == {"code": LAUNCHER["container_kwargs"]["volumes_from"][0]}
+    assert "DockerRunLauncher" in (ROOT / "docker" / "run_launcher.yaml").read_text()
+
+
+def test_a_run_in_a_container_has_the_variables_and_bounds_of_the_code_server():
+    """The daemon hands them on, so it has to have them; and the engine has to know the options."""
+    override = {name: each["environment"] for name, each in CONTAINERS["services"].items()}
+    code = SERVICES["code"]["environment"] | override["code"]
+    daemon = SERVICES["daemon"]["environment"] | override["daemon"]
+    assert {name: daemon[name] for name in LAUNCHER["env_vars"]} == code
+    options = LAUNCHER["container_kwargs"]
+    assert options["cap_drop"] == SERVICES["code"]["cap_drop"]
+    assert options["security_opt"] == SERVICES["code"]["security_opt"]
+    assert f"{options.pop('stop_timeout')}s" == SERVICES["code"]["stop_grace_period"]
+    assert set(options) <= {*RUN_CREATE_KWARGS, *RUN_HOST_CONFIG_KWARGS}
+    home = override["daemon"]["DAGSTER_HOME"]
+    assert {each["DAGSTER_HOME"] for each in override.values()} == {home}
+    made = rf"^RUN mkdir {home} && cd {Path(home).parent} && cat dagster.yaml run_launcher.yaml > "
+    assert re.search(rf"{made}{Path(home).name}/dagster.yaml$", DOCKERFILE, re.MULTILINE)
+
+
+def test_only_who_starts_or_stops_containers_has_the_engine():
+    socket = "/var/run/docker.sock:/var/run/docker.sock"
+    given = {
+        name for name, each in CONTAINERS["services"].items() if socket in each.get("volumes", [])
+    }
+    assert given == {"webserver", "daemon"}
+    assert "docker.sock" not in str(SERVICES)
 
 
 def test_every_service_says_when_it_is_healthy_and_waits_for_those_it_needs():
