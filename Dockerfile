@@ -16,16 +16,19 @@ RUN pip install --no-deps --constraint constraints.txt ${TORCH}
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir trading_pipeline \
     && touch trading_pipeline/__init__.py \
-    && pip install --constraint constraints.txt .
+    && pip install --constraint constraints.txt '.[docker]'
 
 COPY trading_pipeline trading_pipeline
 RUN pip install --no-deps --editable .
 COPY pipeline.toml ./
-COPY docker/dagster.yaml docker/workspace.yaml /opt/dagster/
+COPY docker/dagster.yaml docker/workspace.yaml docker/run_launcher.yaml docker/entrypoint.sh /opt/dagster/
+# The same instance with runs in containers: docker-compose.containers.yml.
+RUN mkdir /opt/dagster/containers && cd /opt/dagster && cat dagster.yaml run_launcher.yaml > containers/dagster.yaml
 
 # A named volume takes over the owner of the folder that it is mounted on.
-RUN useradd --create-home trader && mkdir /data && chown trader /data /opt/dagster
+RUN useradd --create-home trader && mkdir /data && chown -R trader /data /opt/dagster
 USER trader
 ENV DAGSTER_HOME=/opt/dagster TP_HOME=/data
 VOLUME /data
+ENTRYPOINT ["/opt/dagster/entrypoint.sh"]
 CMD ["trading-pipeline", "--help"]

@@ -1,6 +1,7 @@
 """Everything the outside world may change, read once, at the edge.
 
-Order of precedence, strongest first: TP_* variables, .env, pipeline.toml, the defaults below.
+Order of precedence, strongest first: TP_* variables, .env, files of secrets, pipeline.toml, the
+defaults below.
 Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 """
 
@@ -27,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -43,7 +45,7 @@ from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
 
 _say_once = cache(logging.getLogger(__name__).warning)
-_NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL"}
+_NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL", "TP_SECRETS"}
 COIN_SOURCES = ("binance", "ccxt")
 LIVE_SOURCES = ("alpaca", *COIN_SOURCES)  # venues over the network
 _OF_SOURCE = {  # settings that only some sources read
@@ -318,7 +320,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         toml = _NoSecrets(settings_cls, config_path())
         given = (init_settings, env_settings)
-        return *map(_Reworded, given), _OwnNames(dotenv_settings), _Reworded(toml)
+        files = InitSettingsSource(settings_cls, _secrets_in_files())
+        return *map(_Reworded, given), _OwnNames(dotenv_settings), files, _Reworded(toml)
 
     @classmethod
     def read(cls, **overrides: Any) -> "Settings":
@@ -365,6 +368,25 @@ class Settings(BaseSettings):
 
 def config_path() -> Path:
     return Path(os.environ.get("TP_CONFIG", "pipeline.toml"))
+
+
+def _secrets_in_files() -> dict[str, Any]:
+    """Secrets that a container gets as files named like tp_alpaca_key, in the folder TP_SECRETS."""
+    if not (folder := os.environ.get("TP_SECRETS")):
+        return {}
+    known = {f"tp_{name}": name for name in (*_SECRETS, "ledger_url")}
+    files = [path for path in Path(folder).iterdir() if _is_ours(path.name)]
+    if unknown := [str(path) for path in files if path.name.lower() not in known]:
+        raise SettingsError(f"unknown secret {unknown[0]}; known: {', '.join(sorted(known))}")
+    said = {known[path.name.lower()]: _text_of(path) for path in files}
+    return {name: text for name, text in said.items() if text}  # an empty one is not set
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text in UTF-8") from error
 
 
 def _refuse_missing_file() -> None:

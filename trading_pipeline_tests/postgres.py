@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,20 +60,13 @@ class Postgres:
 
 @contextmanager
 def throw_away_postgres() -> Iterator[Postgres]:
-    """A new server.
-
-    Skips the test where PostgreSQL is not installed, except in CI, which installs it.
-    """
-    programs = _programs()
-    if programs is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI has to have PostgreSQL: apt-get install postgresql")
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    """A new server; skips the test where PostgreSQL is not installed."""
+    found = need_postgres()
+    user = _server_user()
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         if user:
             shutil.chown(folder, user)
-        server = Postgres(programs, Path(folder), _free_port(), user)
+        server = Postgres(found, Path(folder), free_port(), user)
         server._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8")
         server.start()
         try:
@@ -82,14 +75,55 @@ def throw_away_postgres() -> Iterator[Postgres]:
             server.stop()
 
 
-def _programs() -> Path | None:
+def need_postgres() -> Path:
+    """The folder of PostgreSQL's programs.
+
+    Skips the test where it is not installed, except in CI, which installs it.
+    """
+    if (found := programs()) is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has to have PostgreSQL: apt-get install postgresql")
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    return found
+
+
+def as_image(
+    folder: Path, port: int, environment: Mapping[str, str]
+) -> tuple[list[str], str | None]:
+    """What the image `postgres` does when it starts, in a folder: makes user and database if there
+    are none; the command of its server, and who has to run it."""
+    user, found = _server_user(), need_postgres()
+    data, password = str(folder / "data"), folder / "password"
+    folder.mkdir(parents=True)
+    password.write_text(Path(environment["POSTGRES_PASSWORD_FILE"]).read_text())
+    if user:
+        shutil.chown(folder, user)
+        shutil.chown(password, user)
+    initdb = [str(found / "initdb"), "-D", data, "-A", "scram-sha-256", "--no-sync", "-E", "UTF8"]
+    initdb += ["-U", environment["POSTGRES_USER"], "--pwfile", str(password)]
+    server = [str(found / "postgres"), "-D", data, "-c", "fsync=off"]
+    alone = [str(found / "postgres"), "--single", "-D", data, "-c", "fsync=off", "postgres"]
+    create = f'CREATE DATABASE "{environment["POSTGRES_DB"]}"\n'
+    for command, text in ((initdb, ""), (alone, create)):
+        subprocess.run(
+            command, input=text.encode(), user=user, cwd=folder, check=True, capture_output=True
+        )
+    password.unlink()
+    return [*server, "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"], user
+
+
+def _server_user() -> str | None:
+    return "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+
+
+def programs() -> Path | None:
     """Debian keeps initdb and pg_ctl out of the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = shutil.which("initdb") or (str(found[-1]) if found else None)
     return Path(initdb).resolve().parent if initdb else None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])

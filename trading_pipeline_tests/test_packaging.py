@@ -1,17 +1,23 @@
 """Do the files around the package agree with it, and with each other?"""
 
 import ast
+import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
+from dagster_docker.container_context import DockerContainerContext
+from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
+from docker.types import DeviceRequest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from sqlalchemy import make_url
 
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.defs.instance import BATCH_SIZE, BATCH_VARIABLE, prepare_home
@@ -23,6 +29,11 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
 OURS = ("code", "webserver", "daemon")
+GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text(encoding="utf-8"))
+CONTAINERS = yaml.safe_load((ROOT / "docker-compose.containers.yml").read_text(encoding="utf-8"))
+LAUNCHER = yaml.safe_load((ROOT / "docker" / "run_launcher.yaml").read_text(encoding="utf-8"))[
+    "run_launcher"
+]["config"]
 DAGSTER = yaml.safe_load((ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8"))
 LOCKED = dict(
     line.split("==")
@@ -222,19 +233,141 @@ def test_the_image_copies_only_what_exists_and_is_not_ignored():
 
 def test_only_the_web_ui_is_published_and_only_to_this_machine():
     published = {name: service.get("ports") for name, service in SERVICES.items()}
-    assert published.pop("webserver") == ["127.0.0.1:3000:3000"]
+    assert published.pop("webserver") == ["${WEB_ADDRESS:-127.0.0.1}:3000:3000"]
     assert set(published.values()) == {None}
 
 
 def test_no_password_is_written_down():
     for name, service in SERVICES.items():
         for variable, value in service["environment"].items():
-            if "PASSWORD" in variable:
-                assert value.startswith("${POSTGRES_PASSWORD:?"), name
-            assert not re.search(r"://\w+:(?!\$\{POSTGRES_PASSWORD\}@)", value), name
-    assert DAGSTER["storage"]["postgres"]["postgres_db"]["password"] == {"env": "POSTGRES_PASSWORD"}
-    example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert re.search(r"^# POSTGRES_PASSWORD=$", example, re.MULTILINE)
+            if re.search("PASSWORD|KEY|SECRET$|ALERT_URLS", variable):
+                secret = rf"/run/secrets/postgres_password|\$\{{{variable}:-\}}"
+                assert re.fullmatch(secret, value), f"{name}: {variable}"
+            assert not re.search(r"://\w+:\w+@", value), f"{name}: {variable}"
+    assert DAGSTER["storage"] == {"postgres": {"postgres_url": {"env": "POSTGRES_URL"}}}
+
+
+def test_secrets_are_files_that_neither_git_nor_the_image_has():
+    (secret,) = COMPOSE["secrets"].values()
+    assert secret == {"file": "./secrets/postgres_password"}  # which nobody makes by default
+    assert "/secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "secrets" not in (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    with_keys = {name for name, each in SERVICES.items() if "TP_SECRETS" in each["environment"]}
+    assert with_keys == {"code"}
+    assert "./secrets:/run/secrets:ro" in SERVICES["code"]["volumes"]
+    for name in {*SERVICES} - with_keys:
+        assert SERVICES[name]["secrets"] == ["postgres_password"], name
+
+
+@pytest.mark.parametrize(
+    "password", ["plain", "with : and \\ and * and $HOME", " blanks  ", "größe"]
+)
+def test_the_entry_point_hands_the_password_to_the_clients_of_postgresql(tmp_path, password):
+    """As libpq reads it: one line, fields with colons between, those in a field escaped."""
+    (tmp_path / "secret").write_text(f"{password}\nsecond line\n")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "POSTGRES_PASSWORD_FILE": str(tmp_path / "secret"),
+    }
+    command = [ROOT / "docker" / "entrypoint.sh", "echo", "a b", "*"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "a b *\n"
+    written = tmp_path / ".pgpass"
+    assert written.stat().st_mode & 0o777 == 0o600  # or libpq ignores it
+    fields = re.split(r"(?<!\\):", written.read_text().removesuffix("\n"), maxsplit=4)
+    assert fields[:4] == ["*"] * 4
+    assert re.sub(r"\\(.)", r"\1", fields[4]) == password
+    (tmp_path / "secret").unlink()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "secret" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("docker-compose*.yml")), ids=lambda path: path.name
+)
+def test_compose_files_obey_the_specification_of_compose(file):
+    command = [sys.executable, "-m", "check_jsonschema"]
+    command += ["--builtin-schema", "vendor.compose-spec", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_name_that_a_service_uses_is_one_of_the_file():
+    """The schema knows nothing of them."""
+    for name, service in SERVICES.items():
+        for volume in service["volumes"]:
+            source = volume.split(":")[0]
+            assert source.startswith("./") or source in COMPOSE["volumes"], f"{name}: {volume}"
+        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
+
+
+def test_services_are_confined_and_come_back():
+    """The image has a user of its own; that of PostgreSQL steps down by itself."""
+    for name, service in SERVICES.items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "network_mode", "pid", "ipc", "user"} & set(service), name
+    assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in OURS)
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == ["trader"]
+
+
+def test_the_gpu_file_changes_the_build_of_torch_and_asks_for_a_gpu():
+    """Where runs are, and with a build of the version that is locked."""
+    (name,) = GPU["services"]
+    service = GPU["services"][name]
+    assert name == "code"
+    assert service["image"] != SERVICES["code"]["image"]  # or the other services would take it
+    assert service["build"]["args"]["TORCH"].startswith(f"torch=={LOCKED['torch']}+cu")
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    # Runs in containers of their own have the same.
+    assert service["environment"]["DAGSTER_CURRENT_IMAGE"] == service["image"]
+    context = json.loads(service["environment"]["DAGSTER_CONTAINER_CONTEXT"])
+    asked = DockerContainerContext.create_from_config(context).container_kwargs["device_requests"]
+    assert [DeviceRequest(**each) for each in asked] == [
+        DeviceRequest(driver="nvidia", count=-1, capabilities=[["gpu"]])
+    ]
+
+
+def test_a_run_in_a_container_has_image_network_and_volumes_that_there_are():
+    assert LAUNCHER["image"] == SERVICES["code"]["image"]
+    assert LAUNCHER["network"] == CONTAINERS["networks"]["default"]["name"]
+    containers = {
+        name: service["container_name"]
+        for name, service in CONTAINERS["services"].items()
+        if "container_name" in service
+    }
+    assert containers == {"code": LAUNCHER["container_kwargs"]["volumes_from"][0]}
+    assert "DockerRunLauncher" in (ROOT / "docker" / "run_launcher.yaml").read_text()
+
+
+def test_a_run_in_a_container_has_the_variables_and_bounds_of_the_code_server():
+    """The daemon hands them on, so it has to have them; and the engine has to know the options."""
+    override = {name: each["environment"] for name, each in CONTAINERS["services"].items()}
+    code = SERVICES["code"]["environment"] | override["code"]
+    daemon = SERVICES["daemon"]["environment"] | override["daemon"]
+    assert {name: daemon[name] for name in LAUNCHER["env_vars"]} == code
+    options = LAUNCHER["container_kwargs"]
+    assert options["cap_drop"] == SERVICES["code"]["cap_drop"]
+    assert options["security_opt"] == SERVICES["code"]["security_opt"]
+    assert f"{options.pop('stop_timeout')}s" == SERVICES["code"]["stop_grace_period"]
+    assert set(options) <= {*RUN_CREATE_KWARGS, *RUN_HOST_CONFIG_KWARGS}
+    home = override["daemon"]["DAGSTER_HOME"]
+    assert {each["DAGSTER_HOME"] for each in override.values()} == {home}
+    made = rf"^RUN mkdir {home} && cd {Path(home).parent} && cat dagster.yaml run_launcher.yaml > "
+    assert re.search(rf"{made}{Path(home).name}/dagster.yaml$", DOCKERFILE, re.MULTILINE)
+
+
+def test_only_who_starts_or_stops_containers_has_the_engine():
+    socket = "/var/run/docker.sock:/var/run/docker.sock"
+    given = {
+        name for name, each in CONTAINERS["services"].items() if socket in each.get("volumes", [])
+    }
+    assert given == {"webserver", "daemon"}
+    assert "docker.sock" not in str(SERVICES)
 
 
 def test_every_service_says_when_it_is_healthy_and_waits_for_those_it_needs():
@@ -249,8 +382,14 @@ def test_every_service_says_when_it_is_healthy_and_waits_for_those_it_needs():
 
 def test_our_services_share_one_image_one_environment_and_one_volume():
     first, *others = [SERVICES[name] for name in OURS]
-    for key in ("image", "build", "environment", "volumes"):
+    for key in ("image", "build", "init", "cap_drop"):
         assert all(other[key] == first[key] for other in others), key
+    for key in ("environment", "volumes"):  # the code server has keys and settings besides
+        assert all(set(other[key]) <= set(first[key]) for other in others), key
+    for variable in others[0]["environment"]:
+        assert all(
+            each["environment"][variable] == first["environment"][variable] for each in others
+        )
     home = re.search(r"TP_HOME=(\S+)", DOCKERFILE)[1]
     assert f"data:{home}" in first["volumes"]
     assert {volume.split(":")[0] for volume in ("data:", "postgres:")} == set(COMPOSE["volumes"])
@@ -261,12 +400,13 @@ def test_our_services_share_one_image_one_environment_and_one_volume():
 def test_compose_sets_every_variable_that_dagster_asks_for_and_no_unknown_one():
     environment = SERVICES["code"]["environment"]
     asked = variables_of(DAGSTER)
-    assert {"POSTGRES_HOST", "POSTGRES_PASSWORD"} <= asked <= set(environment)
-    assert environment["POSTGRES_HOST"] in SERVICES
-    assert environment["POSTGRES_DB"] == SERVICES["postgres"]["environment"]["POSTGRES_DB"]
-    assert environment["POSTGRES_USER"] == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    assert {"POSTGRES_URL"} == asked <= set(SERVICES["webserver"]["environment"])
+    assert environment["TP_LEDGER_URL"] == environment["POSTGRES_URL"]
+    server, url = SERVICES["postgres"]["environment"], make_url(environment["POSTGRES_URL"])
+    assert (url.host, url.username) == ("postgres", server["POSTGRES_USER"])
+    assert url.database == server["POSTGRES_DB"]
     assert environment[BATCH_VARIABLE] == BATCH_SIZE
-    known = {f"TP_{name.upper()}" for name in Settings.model_fields}
+    known = {f"TP_{name.upper()}" for name in Settings.model_fields} | {"TP_SECRETS"}
     in_files = (ROOT / ".env.example").read_text(encoding="utf-8") + DOCKERFILE + str(environment)
     for variable in re.findall(r"TP_[A-Z]\w*", in_files):
         assert variable.split("__")[0] in known, variable
@@ -280,7 +420,9 @@ def test_the_code_server_is_where_the_others_look_for_it():
     assert command[command.index("--port") + 1] == str(served["port"])
     assert command[command.index("--module-name") + 1] == here["module_name"]
     assert served["location_name"] == here["location_name"]  # or schedules start anew in compose
-    folder = re.search(r"^COPY docker/dagster.yaml docker/workspace.yaml (\S+)/$", DOCKERFILE, re.M)
+    folder = re.search(
+        r"^COPY docker/dagster.yaml docker/workspace.yaml .* (/\S+)/$", DOCKERFILE, re.M
+    )
     assert re.search(r"DAGSTER_HOME=(\S+)", DOCKERFILE)[1] == folder[1]
     for name in ("webserver", "daemon"):
         assert SERVICES[name]["command"][-1] == f"{folder[1]}/workspace.yaml"
@@ -307,12 +449,9 @@ def test_dagster_starts_on_postgresql_with_the_file_of_compose(tmp_path, monkeyp
         return 1
 
     text = (ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8")
-    local = text.replace("port: 5432", f"port: {postgres.port}").replace("/data/", f"{tmp_path}/")
-    (tmp_path / "dagster.yaml").write_text(local, encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text(text.replace("/data/", f"{tmp_path}/"), encoding="utf-8")
     url = postgres.empty_database()
-    server = {"HOST": "127.0.0.1", "USER": "postgres", "PASSWORD": "none", "DB": "postgres"}
-    for name, value in server.items():
-        monkeypatch.setenv(f"POSTGRES_{name}", value)
+    monkeypatch.setenv("POSTGRES_URL", url.replace("postgresql:", "postgresql+psycopg2:"))
     for _ in range(2):
         with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
             assert dg.materialize([one], instance=instance).success

@@ -357,6 +357,49 @@ def test_keys_come_from_the_environment_and_never_show(monkeypatch):
         assert "canary" not in shown
 
 
+def test_secrets_come_from_files_too(folder, monkeypatch):
+    """As containers get them; a variable goes before, and what is empty is not set."""
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    monkeypatch.setenv("TP_SECRETS", str(secrets))
+    said = {
+        "tp_alpaca_key": "canary-key\n",
+        "TP_ALPACA_SECRET": "\ufeffcanary-file",
+        "tp_binance_key": "\n",
+        "tp_ledger_url": "postgresql://me:canary@x/book",
+        "postgres_password": "another's",
+        ".gitkeep": "",
+    }
+    for name, text in said.items():
+        (secrets / name).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("TP_ALPACA_SECRET", "canary-variable")
+    settings = read(ALPACA)
+    assert settings.alpaca_key.get_secret_value() == "canary-key"
+    assert settings.alpaca_secret.get_secret_value() == "canary-variable"
+    assert settings.ledger_url.get_secret_value() == "postgresql://me:canary@x/book"
+    assert settings.binance_key is None
+    assert "canary" not in f"{settings!r} {settings.model_dump_json()}"
+    monkeypatch.delenv("TP_ALPACA_SECRET")
+    assert Settings.read().alpaca_secret.get_secret_value() == "canary-file"
+
+
+def test_secrets_in_files_that_cannot_be_used_are_named(folder, monkeypatch):
+    monkeypatch.setenv("TP_SECRETS", str(folder / "secrets"))
+    with pytest.raises(SettingsError, match="secrets cannot be read: No such file"):
+        read(ALPACA)
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "tp_alpaca_kye").write_text("canary")
+    with pytest.raises(
+        SettingsError, match=r"unknown secret .*tp_alpaca_kye; known: .*key"
+    ) as typo:
+        Settings.read()
+    (folder / "secrets" / "tp_alpaca_kye").rename(folder / "secrets" / "tp_alpaca_key")
+    (folder / "secrets" / "tp_alpaca_key").write_bytes(b"canary\xff")
+    with pytest.raises(SettingsError, match="tp_alpaca_key is not text in UTF-8") as bytes_of_it:
+        Settings.read()
+    assert "canary" not in f"{typo.value} {bytes_of_it.value}"
+
+
 def test_addresses_of_alerts_in_the_committed_file_are_refused():
     with pytest.raises(SettingsError, match=r"holds alert_urls.*Set TP_ALERT_URLS in") as refused:
         read('alert_urls = "json://canary"\n' + ALPACA)
