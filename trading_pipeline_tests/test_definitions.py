@@ -62,8 +62,9 @@ def test_the_graph_is_the_one_that_was_agreed_on(definitions):
 
 @pytest.mark.parametrize("market", ["us_equities", "crypto"])
 def test_every_market_has_the_same_graph(definitions, market):
-    theirs = json.dumps(snapshot(definitions_of(market))).replace(f"{market}", "sample")
-    assert json.loads(theirs) == snapshot(definitions)
+    theirs = json.loads(json.dumps(snapshot(definitions_of(market))).replace(f"{market}", "sample"))
+    theirs["sensors"].sort()  # some are of no market
+    assert theirs == snapshot(definitions)
 
 
 def test_every_dependency_and_every_checked_asset_exists(definitions):
