@@ -326,7 +326,7 @@ def survive(
                 left = killed_once(folder, point, visit, setting)
                 check(whole, left, f"{point}, visit {visit}")
                 kills += 1
-    say(f"{kills} kills survived")
+            say(f"seed {seed + 1} of {seeds}: {kills} kills survived")
     return kills
 
 
@@ -338,7 +338,8 @@ def main() -> None:
     from trading_pipeline_tests.steps.at_broker import at_alpaca, at_binance
 
     for setting in (simulated, at_alpaca, at_binance):
-        survive(given.seeds, setting, part=given.part[0], parts=given.part[1])
+        said = partial(print, f"{setting.__name__}:", flush=True)
+        survive(given.seeds, setting, said, part=given.part[0], parts=given.part[1])
 
 
 if __name__ == "__main__":
