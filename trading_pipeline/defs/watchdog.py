@@ -41,7 +41,8 @@ def watchdog(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts a paper session again that died although nobody stopped it, with the "
         f"same configuration, at most {MOST} times an hour. Whether it lives is told by its "
-        "heartbeat. Alerts: session died, halted, limit hit, stale data, a broker that differs.",
+        "heartbeat. Alerts: session died, halted, limit hit, stale data, no answer, model "
+        "refused, a broker that differs.",
     )
     def watch(
         context: dg.SensorEvaluationContext,

@@ -1,4 +1,4 @@
-"""What a paper session has to tell: halted, a limit hit, stale data, a broker that differs.
+"""What a paper session has to tell: halted, limits, stale data, a broker that differs, incidents.
 
 Asked again and again, it says how things are; `Alerts` tells what is new in that, once.
 """

@@ -34,7 +34,7 @@ def sections_of(why: Explanation, all_features: bool) -> Iterator[Section]:
     yield Section(title, [(why.answer,)], ("",))
     yield Section("Bar", _bar(why))
     yield _features(why.features, all_features)
-    yield _prediction(why.prediction)
+    yield _prediction(why.prediction, recorded=bool(why.session))
     yield _eligibility(why)
     yield _account(why.account)
     yield _position("Position held at the close", why.held)
@@ -117,7 +117,8 @@ def _features(features: Sequence[FeatureValue], everything: bool) -> Section:
     return Section(title, rows, header, (1, 2, 3))
 
 
-def _prediction(said: Predicted | None) -> Section:
+def _prediction(said: Predicted | None, *, recorded: bool) -> Section:
+    """`recorded`: by a session, which keeps what it decides by, and no other head."""
     if said is None:
         return Section("Prediction", [("none", "nothing was predicted at this bar")])
     expected = f"{number(said.expected, '+.2%')} over {said.horizon} bars"
@@ -130,8 +131,13 @@ def _prediction(said: Predicted | None) -> Section:
         ("volatility", ".2%", "forecast per bar"),
         ("risk", ".1%", "probability of a fall of more than 2 σ√h on the way"),
     )
-    rows = [(name, number(getattr(said, name), spelling), text) for name, spelling, text in heads]
-    title = f"Prediction of the model of fold {said.fold}"
+    rows = [
+        (name, number(value, spelling), text)
+        for name, spelling, text in heads
+        if not (math.isnan(value := getattr(said, name)) and recorded)
+    ]
+    model = "as the session recorded it" if recorded else f"of the model of fold {said.fold}"
+    title = f"Prediction {model}"
     return Section(title, rows, ("head", "says", "which means"), (1,))
 
 
@@ -249,7 +255,7 @@ def _trades(trades: Sequence[Trade]) -> Section:
         return Section("Trade", [("none", "the decision belongs to no round trip")])
     rows = []
     for each in trades:
-        ended = "still open when the backtest ends"
+        ended = "still open at the end"
         if each.closed_at is not None:
             ended = (
                 f"to {instant(each.closed_at)} ({each.bars} bars), ended by {each.exit}; profit "
