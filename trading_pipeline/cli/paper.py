@@ -216,6 +216,7 @@ def _table(known: "Status") -> Any:
         ),
         "open orders": "\n".join(
             f"{each['side']} {each['quantity']:g} {each['symbol']} ({each['reasons'] or 'aim'})"
+            + (f", {each['answer']}" if each["answer"] else "")
             for each in known.orders
         ),
         "refused": "\n".join(sorted({f"{each['rule']} {each['symbol']}" for each in known.vetoes})),
