@@ -24,7 +24,8 @@ STREAM = "alerts"
 SESSION_DIED, HALTED, LIMIT_HIT = "session_died", "halted", "limit_hit"
 STALE_DATA, RECONCILIATION, DOWNLOAD_FAILED = "stale_data", "reconciliation", "download_failed"
 MODEL_REFUSED, RUN_FAILED, CHECK_FAILED = "model_refused", "run_failed", "check_failed"
-LEDGER_FAILED, DIVERGED, BROKER_DOWN = "ledger_failed", "divergence", "broker_down"
+LEDGER_FAILED, DIVERGED = "ledger_failed", "divergence"
+BROKER_DOWN, ORDER_FAILED = "broker_down", "order_failed"
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 MOST = 3  # times an hour that one alert is told: what fails and works in turns is no storm either

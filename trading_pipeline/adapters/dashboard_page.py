@@ -158,7 +158,8 @@ function table(heads, rows, words = -1) {
 }
 const order = o => o.side + " " + units(o.quantity) + " " + o.symbol +
   (o.type === "market" ? "" : " " + o.type + " " + number(o.limit_price ?? o.stop_price));
-const why = o => o.reasons ? o.reasons.replaceAll("|", ", ").replaceAll("_", " ") : "aim";
+const why = o => (o.reasons ? o.reasons.replaceAll("|", ", ").replaceAll("_", " ") : "aim") +
+  (o.answer ? "; " + o.answer : "");
 
 function decision(d) {
   const refused = {};

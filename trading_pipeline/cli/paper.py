@@ -2,7 +2,7 @@
 
 import getpass
 import platform
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -204,7 +204,7 @@ def _table(known: "Status", recipe: str) -> Any:
         "operator": f"{known.intent} {known.intent_said}".rstrip(),
         "recipe": recipe,
         "runs": known.holder or "no: nobody holds the lease",
-        "heartbeat": "none" if known.heartbeat is None else f"{known.heartbeat} ago",
+        "heartbeat": "none" if known.heartbeat is None else f"{_seconds(known.heartbeat)} ago",
         "last bar": _at(known.last_bar),
         "next bar": _at(known.next_bar),
         "equity": f"{known.equity:,.2f}",
@@ -219,6 +219,7 @@ def _table(known: "Status", recipe: str) -> Any:
         ),
         "open orders": "\n".join(
             f"{each['side']} {each['quantity']:g} {each['symbol']} ({each['reasons'] or 'aim'})"
+            + (f", {each['answer']}" if each["answer"] else "")
             for each in known.orders
         ),
         "refused": "\n".join(sorted({f"{each['rule']} {each['symbol']}" for each in known.vetoes})),
@@ -226,6 +227,10 @@ def _table(known: "Status", recipe: str) -> Any:
     for name, value in rows.items():
         made.add_row(name, value or "none")
     return made
+
+
+def _seconds(span: timedelta) -> timedelta:
+    return timedelta(seconds=round(span.total_seconds()))
 
 
 def _at(stamp: datetime | None) -> str:

@@ -42,7 +42,7 @@ def watchdog(
         description="Starts a paper session again that died although nobody stopped it, with the "
         f"same configuration, at most {MOST} times an hour. Whether it lives is told by its "
         "heartbeat. Alerts: session died, halted, limit hit, stale data, no answer, model "
-        "refused, a broker that differs.",
+        "refused, orders refused, a broker that differs.",
     )
     def watch(
         context: dg.SensorEvaluationContext,

@@ -134,7 +134,7 @@ def _account(known: Status) -> dict[str, Any]:
 
 def _order(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("symbol", "side", "quantity", "type", "limit_price", "stop_price", "reasons")
-    return {name: row[name] for name in names}
+    return {name: row[name] for name in names} | {"answer": row.get("answer", "")}
 
 
 def _refused(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from trading_pipeline.adapters.alerts import (
     HALTED,
     LIMIT_HIT,
+    ORDER_FAILED,
     RECONCILIATION,
     STALE_DATA,
     News,
@@ -20,11 +21,13 @@ from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.steps.incidents import incidents
 from trading_pipeline.steps.states import earlier_states
-from trading_pipeline.steps.status import next_bar, spelled
+from trading_pipeline.steps.status import answered_orders, next_bar, spelled
 
 # After its close, until a bar is missed: a feed may tell it a quarter of an hour late, and some
 # symbols come later still.
 _PATIENCE = timedelta(minutes=30)
+_FAILED = ("rejected", "expired", "canceled", "lapsed", "unknown")  # not called off by the operator
+_SHOWN = 5  # orders
 
 
 def session_news(
@@ -44,6 +47,7 @@ def session_news(
     stream = f"paper/{market.name}/{session}"
     yield from _limits(ledger, market, stream)
     yield from incidents(ledger, market.name, session)
+    yield from _orders(ledger, stream)
     told = {RECONCILIATION: _differences(ledger, f"broker/{market.name}/{session}")}
     if lives:
         told[STALE_DATA] = _stale(ledger, market, stream, now)
@@ -74,6 +78,21 @@ def _limits(ledger: Ledger, market: Market, stream: str) -> Iterator[News]:
         text = f"at {decision.at:%Y-%m-%d %H:%M} UTC: {risk.limits.get(rule, 'no more')}"
         over = rule not in risk.limits
         yield News(LIMIT_HIT, f"{market.name}: {rule}", text, over=over)
+
+
+def _orders(ledger: Ledger, stream: str) -> Iterator[News]:
+    """Whether a broker took the newest orders; nothing is said before it has answered to all."""
+    decision = ledger.last(stream, "decision")
+    orders = answered_orders(ledger, decision) if decision else []
+    if decision is None or not all(each["status"] for each in orders) or not orders:
+        return
+    failed = [f"{each['symbol']} {each['answer']}" for each in orders if each["status"] in _FAILED]
+    text = (
+        f"{len(failed)} of {len(orders)} orders of {decision.at:%Y-%m-%d %H:%M} UTC: "
+        + "; ".join(failed[:_SHOWN])
+    )
+    subject = stream.removeprefix("paper/")
+    yield News(ORDER_FAILED, subject, text if failed else "all were taken", over=not failed)
 
 
 def _stale(ledger: Ledger, market: Market, stream: str, now: datetime) -> str:

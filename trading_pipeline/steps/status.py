@@ -1,6 +1,7 @@
 """How a market's paper session stands, read from the ledger alone: it runs, or it does not."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ class Status:
     equity: float
     cash: float
     positions: dict[str, float]  # quantity
-    orders: list[dict[str, Any]]  # that wait for the next open, with their reasons
+    orders: list[dict[str, Any]]  # of the last decision: reasons, and a broker's `answer`
     vetoes: list[dict[str, Any]]  # of the last decision: the rules that refused, and their limits
     values: dict[str, float]  # of the positions at the last close; empty: not known
     risk: str  # active, reduce-only or halted; "" before the first decision
@@ -69,7 +70,7 @@ def status_of(ledger: Ledger, market: Market, session: str, now: datetime) -> St
         equity=float(account["equity"]),
         cash=float(account.get("cash", account["equity"])),
         positions=dict(account["positions"]),
-        orders=list(decided["orders"]),
+        orders=answered_orders(ledger, decision) if decision else [],
         vetoes=list(decided["vetoes"]),
         values=risk.values if risk else {},
         risk=risk.state if risk else "",
@@ -116,6 +117,21 @@ def word_on_recipe(report: Path) -> str:
     if edge or adds:
         return "proven: an edge" if edge else "proven: adds to the baselines"
     return "not proven"
+
+
+def answered_orders(ledger: Ledger, decision: Event) -> list[dict[str, Any]]:
+    """The orders of a decision, each with the `status` that its broker said and the `answer` in
+    words; both are empty where it waits to be sent, or needs no broker."""
+    sent = ledger.read(decision.stream, after=decision.seq, kind="sent")
+    said = {event.payload["client_order_id"]: event.payload for event in sent}
+    return [{**order, **_answer(said, order)} for order in decision.payload["orders"]]
+
+
+def _answer(said: Mapping[str, Mapping[str, Any]], order: Mapping[str, Any]) -> dict[str, str]:
+    told = said.get(order["client_order_id"], {})
+    status, reason = told.get("status", ""), told.get("reason", "")
+    words = status.replace("_", " ") + (f": {reason}" if reason else "")
+    return {"status": status, "answer": words}
 
 
 def _since(now: datetime, event: Event | None, lease: Tenure | None) -> timedelta | None:

@@ -73,6 +73,7 @@ class _AtOpens:
     market: Market
     calendar: TradingCalendar
     beside: ClassVar[dict[str, float]]  # units that were there before
+    api: str  # how the address of a question about the account begins
 
     @classmethod
     @cache
@@ -147,7 +148,7 @@ class _AtOpens:
             if self.time >= end:
                 self.outages.pop(0)
             elif self.time >= begin:
-                self.misbehave(refusal(500), FOREVER, where="/v2/")
+                self.misbehave(refusal(500), FOREVER, where=self.api)
 
     def _quote(self, prices: Any) -> None:
         self.books.prices |= dict(zip(self.panel().symbols, prices.tolist(), strict=True))
@@ -183,6 +184,7 @@ class AlpacaExchange(_AtOpens, FakeAlpacaBroker):
     )
     beside: ClassVar = {"BBB": 7.0, "SPY": 3.0}
     calendar = trading_calendar("XNYS", "1d")
+    api = "/v2/"
 
     def __init__(self) -> None:
         super().__init__(self.close_of(FIRST - 1), CAPITAL + SPARE)
@@ -225,6 +227,7 @@ class BinanceExchange(_AtOpens, FakeBinanceBroker):
         costs=replace(kills.MARKET.costs, lot=0.001, slippage=0.0, debit=0.0),
     )
     calendar = trading_calendar("24/7", "1d")
+    api = "/api/v3/"
     beside: ClassVar = {"BBB/USDT": 7.0}
 
     def __init__(self) -> None:

@@ -22,20 +22,35 @@ from trading_pipeline.steps.identity import compare
 from trading_pipeline.steps.incidents import incidents
 from trading_pipeline_tests.fakes.venue import Answer, Fault, refusal
 from trading_pipeline_tests.steps import kills
-from trading_pipeline_tests.steps.at_broker import at_alpaca, check_books, left_of, trade
-from trading_pipeline_tests.steps.exchanges import AlpacaExchange
+from trading_pipeline_tests.steps.at_broker import (
+    at_alpaca,
+    at_binance,
+    check_books,
+    left_of,
+    trade,
+)
+from trading_pipeline_tests.steps.exchanges import AlpacaExchange, BinanceExchange
 from trading_pipeline_tests.steps.kills import FIRST
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def quiet(folder, setting):
     """What a session leaves that nothing happens to."""
-    left, _ = kills.undisturbed(tmp_path_factory.mktemp("whole"), at_alpaca)
+    left, _ = kills.undisturbed(folder, setting)
     assert len(left.fills) >= 100
     assert len(left.vetoes) >= 2
     return left
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return quiet(tmp_path_factory.mktemp("whole"), at_alpaca)
+
+
+@pytest.fixture(scope="module")
+def whole_at_binance(tmp_path_factory):
+    return quiet(tmp_path_factory.mktemp("whole"), at_binance)
 
 
 @pytest.fixture
@@ -87,6 +102,19 @@ DISTURBANCES = {
 @pytest.mark.parametrize("seed", range(3))
 def test_disconnects_at_any_request_change_nothing(whole, venue, tmp_path, caplog, seed):
     """Orders, questions and cancels; once or three times in a row."""
+    disconnected(whole, venue, tmp_path, seed)
+    assert "it may have been done" in caplog.text or "asked again" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_disconnects_from_binance_change_nothing(whole_at_binance, tmp_path, caplog, seed):
+    """Where an order is filled as it comes, whether or not anybody hears of it."""
+    with BinanceExchange() as venue:
+        disconnected(whole_at_binance, venue, tmp_path, seed)
+    assert "it may have been done" in caplog.text or "asked again" in caplog.text
+
+
+def disconnected(whole, venue, folder, seed):
     rng = random.Random(seed)
 
     def disturb(row, ledger):
@@ -95,11 +123,10 @@ def test_disconnects_at_any_request_change_nothing(whole, venue, tmp_path, caplo
             fault = rng.choice(list(DISTURBANCES.values()))
             method = rng.choice(["", "POST", "GET", "DELETE"])
             given = {"times": rng.choice([1, 1, 3]), "after": rng.randint(0, 15)}
-            venue.misbehave(fault, where="/v2/", method=method, **given)
+            venue.misbehave(fault, where=venue.api, method=method, **given)
 
-    trade(venue, tmp_path, 0, before=disturb)
-    survived(whole, venue, tmp_path)
-    assert "it may have been done" in caplog.text or "asked again" in caplog.text
+    trade(venue, folder, 0, before=disturb)
+    survived(whole, venue, folder)
 
 
 def test_a_venue_that_answers_500_for_an_hour(whole, venue, tmp_path, caplog):

@@ -23,7 +23,7 @@ def ledger(tmp_path):
 
 def wrong(ledger: Ledger, market: Market, now: datetime) -> dict[str, str]:
     """What is wrong now, by kind and rule; each is told of, as wrong or as over."""
-    news = list(session_news(ledger, market, "s", now))
+    news = [each for each in session_news(ledger, market, "s", now) if each.kind != "order_failed"]
     kinds = [each.kind for each in news if each.kind != "limit_hit"]
     assert kinds == ["halted", "reconciliation", "stale_data"]
     assert {each.subject.partition(": ")[0] for each in news} == {market.name}
@@ -55,6 +55,32 @@ def test_each_limit_that_acts_is_told_with_figure_and_limit(tmp_path):
     assert "UTC: nothing new this week: the book's loss is" in said["weekly_loss"]
     assert "killed: monthly_loss" in over
     assert "killed: kill_switch" not in over  # it is told as halted
+
+
+def test_orders_that_a_broker_refuses_are_told_until_it_takes_the_next(tmp_path, monkeypatch):
+    """Once it has answered to all of a decision; those that the operator called off are no news."""
+
+    def told(last, **answers):
+        def submit(_, order):
+            said = answers.get(order["symbol"], "new: ")
+            return dict(zip(("status", "reason"), said.split(": "), strict=True))
+
+        monkeypatch.setattr(kills.Venue, "submit", submit)
+        kills.trade(tmp_path, last, last=kills.FIRST + last)
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            news = session_news(ledger, kills.MARKET, "s", NOON)
+            return [(each.text, each.over) for each in news if each.kind == "order_failed"]
+
+    ((text, over),) = told(0, AAA="rejected: no money", BBB="called_off: halted")
+    assert not over
+    assert text.endswith(" orders of 2024-03-11 00:00 UTC: AAA rejected: no money")
+    assert text.startswith("1 of ")
+    assert told(1) == [("all were taken", True)]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        decision = ledger.last(kills.STREAM, "decision")
+        ledger.append(kills.STREAM, "decision", NOON, decision.payload, NOON)  # not answered yet
+        kinds = {each.kind for each in session_news(ledger, kills.MARKET, "s", NOON)}
+    assert "order_failed" not in kinds
 
 
 def bar(ledger: Ledger, opened: datetime, late: timedelta) -> None:

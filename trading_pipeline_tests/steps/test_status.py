@@ -33,7 +33,8 @@ def test_the_status_is_that_of_the_newest_bar(ledger):
     assert known.next_bar == kills.panel().timestamps[FIRST + 5]
     assert (known.equity, known.cash) == (mark["equity"], mark["cash"])
     assert known.positions == mark["positions"] != {}
-    assert known.orders == ledger.last(kills.STREAM, "decision").payload["orders"]
+    orders = ledger.last(kills.STREAM, "decision").payload["orders"]
+    assert known.orders == [each | {"status": "new", "answer": "new"} for each in orders]
     assert known.holder == ""
     assert timedelta(minutes=59) <= known.heartbeat <= timedelta(hours=1)
     assert known.wanted == "never started"  # by nothing that notes it
@@ -52,6 +53,16 @@ def test_the_status_says_which_limits_act_and_why(tmp_path):
     assert "reached the limit of 2.00%" in known.limits["weekly_loss"]
     assert 0.02 < known.drawdown < 1
     assert known.limits["weekly_loss"] in str([*_table(known, "not proven").columns[1].cells])
+
+
+def test_the_status_says_what_a_broker_made_of_the_orders(tmp_path, monkeypatch):
+    answer = {"status": "rejected", "reason": "no money", "filled_quantity": 0.0}
+    monkeypatch.setattr(kills.Venue, "submit", lambda self, order: answer)
+    kills.trade(tmp_path, 0, last=FIRST)
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        known = status_of(opened, MARKET, "s", kills.BEGIN)
+    assert {each["answer"] for each in known.orders} == {"rejected: no money"}
+    assert ", rejected: no money" in str([*_table(known).columns[1].cells])
 
 
 def test_a_state_of_another_version_is_shown_without_its_risk(ledger, monkeypatch):
