@@ -62,7 +62,7 @@ def test_the_status_says_what_a_broker_made_of_the_orders(tmp_path, monkeypatch)
     with Ledger(tmp_path / "ledger.sqlite") as opened:
         known = status_of(opened, MARKET, "s", kills.BEGIN)
     assert {each["answer"] for each in known.orders} == {"rejected: no money"}
-    assert ", rejected: no money" in str([*_table(known).columns[1].cells])
+    assert ", rejected: no money" in str([*_table(known, "not proven").columns[1].cells])
 
 
 def test_a_state_of_another_version_is_shown_without_its_risk(ledger, monkeypatch):
