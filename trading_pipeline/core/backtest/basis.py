@@ -240,7 +240,9 @@ def half_lives(panel: Panel, predictions: pd.DataFrame) -> np.ndarray:
     row = np.full(len(panel.timestamps), np.nan)
     if "half_life" in predictions:
         t = panel.timestamps.get_indexer(pd.DatetimeIndex(predictions["timestamp"]))
-        row[t[t >= 0]] = predictions["half_life"].to_numpy(float)[t >= 0]
+        values = predictions["half_life"].to_numpy(float)
+        known = (t >= 0) & np.isfinite(values)
+        row[t[known]] = values[known]
     return row
 
 

@@ -22,9 +22,9 @@ def predictions_from(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     Args:
         table: `timestamp` (UTC, the bar at whose close the score was known), `symbol`, `score`
             (expected return in units of σ√h, finite), and where there are any `volatility` (of a
-            bar, > 0) and `half_life` (of the scores, bars > 0; empty cells of both are unknown).
-            Further columns are kept. Daily stamps at an hour of another zone are those of their
-            session, as in bars. A row is named in errors by its label.
+            bar, > 0) and `half_life` (of the scores, bars > 0, one for all symbols of a bar; empty
+            cells of both are unknown). Further columns are kept. Daily stamps at an hour of another
+            zone are those of their session, as in bars. A row is named in errors by its label.
 
     Raises:
         TradingError: the first row that breaks a rule, and the rule.
@@ -44,6 +44,7 @@ def predictions_from(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
             wrong = (values <= 0) | np.isinf(values)
             refuse(table, wrong, name, "is not a positive number")
             found[name] = values
+    _check_half_lives(table, found)
     return found.sort_values(KEY, ignore_index=True)
 
 
@@ -73,15 +74,27 @@ def _scores(table: pd.DataFrame) -> np.ndarray:
     return score
 
 
+def _check_half_lives(table: pd.DataFrame, found: pd.DataFrame) -> None:
+    if "half_life" in found:
+        own = found["half_life"].to_numpy(float)
+        bar = found.groupby("timestamp")["half_life"].transform("first").to_numpy(float)
+        others = "is not that of the symbols before it at that bar; give one for all of a bar"
+        refuse(table, np.isfinite(own) & (own != bar), "half_life", others)
+
+
 def refuse_another_unit(predictions: pd.DataFrame, sigma: np.ndarray) -> None:
     """Raise TradingError where volatilities are not of a bar: their median is far from that of σ.
 
     Args:
-        sigma: (M,) of the same rows.
+        sigma: (M,) of the same rows, NaN where it is not known.
     """
     if "volatility" not in predictions:
         return
-    ratio = float(np.nanmedian(predictions["volatility"].to_numpy(float) / sigma))
+    ratios = predictions["volatility"].to_numpy(float) / sigma
+    known = ratios[np.isfinite(ratios)]
+    if not len(known):  # empty cells alone, or a σ of none of those that are given
+        return
+    ratio = float(np.median(known))
     if not 1 / _UNITS_APART < ratio < _UNITS_APART:
         raise TradingError(
             f"volatility is {ratio:.3g} times the deviation of a bar's return, in the median: give "

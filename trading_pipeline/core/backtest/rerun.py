@@ -45,8 +45,17 @@ class Rerun:
         market: Market,
         capital: float,
     ) -> Self:
-        """Arguments as those of `run_backtest`, whose strategy has the same orders and fills."""
+        """Arguments as those of `run_backtest`, whose strategy has the same orders and fills.
+
+        Raises:
+            TradingError: no prediction is of a bar of the panel, or of the newest one alone.
+        """
         basis = Basis.of_predictions(panel, predictions, eligible, market)
+        if basis.stop - basis.start < 2:
+            raise TradingError(
+                f"nothing is decided yet: the first prediction is of the newest bar, "
+                f"{written(panel.timestamps[-1])}, and the next one has to fill its orders"
+            )
         result = basis.trade(Terms.of(market, capital), everything=True)
         return cls(
             panel=panel,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.basis import half_lives
 from trading_pipeline.core.backtest.prediction_table import predictions_from, refuse_another_unit
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.errors import TradingError
@@ -80,6 +81,7 @@ def last(name: str, value: object) -> list:
         ),
         ({"volatility": last("volatility", np.inf)}, "row 11: volatility inf is not a positive"),
         ({"half_life": last("half_life", -1.0)}, "row 11: half_life -1.0 is not a positive number"),
+        ({"half_life": last("half_life", 7.0)}, "row 11: half_life 7.0 is not that of the symbols"),
     ],
 )
 def test_a_row_that_cannot_be_a_prediction_is_named_with_its_rule(columns, complaint):
@@ -99,6 +101,11 @@ def test_empty_cells_of_what_need_not_be_said_stay_empty():
     assert found["volatility"].isna().tolist() == [False] * 11 + [True]
 
 
+def test_a_half_life_that_some_symbols_of_a_bar_do_not_say_is_the_one_of_the_others():
+    found = predictions_from(table(half_life=last("half_life", None)), PANEL)
+    np.testing.assert_array_equal(half_lives(PANEL, found), np.full(6, 5.0))
+
+
 @pytest.mark.parametrize("factor", [np.sqrt(252), np.sqrt(21), 0.01])
 def test_volatilities_of_another_span_are_refused(factor):
     """Annual ones would make every position a sixteenth of what it should be, and say nothing."""
@@ -106,3 +113,10 @@ def test_volatilities_of_another_span_are_refused(factor):
     refuse_another_unit(table(volatility=0.03), sigma)
     with pytest.raises(TradingError, match="give that of one bar, not of a year"):
         refuse_another_unit(table(volatility=factor * sigma), sigma)
+
+
+@pytest.mark.parametrize("sigma", [0.02, np.nan])
+def test_volatilities_that_are_compared_with_nothing_are_not_refused(sigma):
+    """A column of empty cells says that none is known, as no column does."""
+    refuse_another_unit(predictions_from(table(volatility=None), PANEL), np.full(12, sigma))
+    refuse_another_unit(table(volatility=0.03), np.full(12, np.nan))

@@ -16,7 +16,7 @@ from trading_pipeline.core.trading.inputs import recent_returns, recent_rows
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import TradingError
 from trading_pipeline_tests.core.explain.reruns import LONG_ONLY, NEUTRAL, rerun_of
-from trading_pipeline_tests.core.trading.markets import SYMBOLS
+from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel
 
 
 @pytest.fixture(
@@ -354,3 +354,11 @@ def test_the_strategy_keeps_only_orders_and_vetoes_unless_everything_is_wanted(r
         (len(book.log), 0),
         run.panel.close[70:].shape,
     )
+
+
+def test_a_backtest_that_has_decided_nothing_yet_is_refused():
+    """A first fold that begins with the newest bar: no decision could be named as the nearest."""
+    panel = random_panel(3, T=130, N=len(SYMBOLS))
+    only = pd.DataFrame({"timestamp": panel.timestamps[-1], "symbol": SYMBOLS, "score": 1.0})
+    with pytest.raises(TradingError, match="nothing is decided yet: the first prediction is of"):
+        Rerun.of(panel, only, panel.traded, LONG_ONLY, 1e5)
