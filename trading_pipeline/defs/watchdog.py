@@ -19,6 +19,7 @@ from trading_pipeline.steps.watchdog import (
     Dead,
     dead_session,
     note_restart,
+    started_session,
     stop_session,
     wanted_session,
 )
@@ -69,13 +70,15 @@ def look(
     if dead is not None and _cancelled(instance, dead):
         stop_session(ledger, market.name, "the web UI", "its run was cancelled", now)
         dead = None
-    wanted, holder = wanted_session(ledger, market.name), holder_of(ledger, market.name, now)
-    session = wanted.payload["session"] if wanted else ""
-    news = list(session_news(ledger, market, session, now, lives=bool(holder)))
+    started, holder = started_session(ledger, market.name), holder_of(ledger, market.name, now)
+    stopped = wanted_session(ledger, market.name) is None
+    session = started.payload["session"] if started else ""
+    told = session_news(ledger, market, session, now, lives=bool(holder), stopped=stopped)
+    news = list(told)
     if dead is not None:
         requests, said, died = _revived(instance, ledger, market, dead, now)
         return requests, said, [died, *news]
-    if holder or not session:
+    if holder or stopped:
         text = f"{holder} trades" if holder else "it was stopped"
         subjects = (market.name, _for_good(market))
         news += [News(SESSION_DIED, subject, text, over=True) for subject in subjects]

@@ -43,7 +43,7 @@ class Dashboard:
             known = status_of(self.ledger, self.market, self.session, now)
             return {
                 "market": self.market.name,
-                "session": known.stream.rpartition("/")[2],
+                "session": known.stream.removeprefix(f"paper/{self.market.name}/"),
                 "now": now.isoformat(),
                 **_account(known),
                 "recipe": word_on_recipe(self.report),

@@ -114,13 +114,13 @@ def summary_of(found: "Divergence", tolerance: Tolerance) -> dict[str, Any]:
 def report(home: Home, plan: Plan, ledger: Ledger, session: str = "") -> Reported:
     """Write down the divergence of a session: JSON, Parquet, Markdown and a picture.
 
-    Days that an earlier report had are not told again; errors as `divergence_of`.
+    Days that an earlier report had whole are not told again; errors as `divergence_of`.
     """
     from trading_pipeline.adapters.reports.divergence import draw_divergence, markdown_divergence
 
     summary = divergence_of(home, plan, ledger, session)
     market, name = plan.market, summary["session"]
-    news = news_of(summary, _told(home, market, name).get("end", ""))
+    news = news_of(summary, _told(home, market, name))
     file = _file(home, market, name)
     picture, table = file.with_suffix(".png"), file.with_suffix(".parquet")
     page, text = file.with_suffix(".md"), markdown_divergence(summary)
@@ -132,13 +132,17 @@ def report(home: Home, plan: Plan, ledger: Ledger, session: str = "") -> Reporte
     return Reported(summary, news, picture, file)
 
 
-def news_of(summary: Mapping[str, Any], after: str = "") -> News:
+def news_of(summary: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> News:
     """That a session is further from the backtest than is tolerated, or that it is not any more.
 
     Args:
-        after: the last day that was reported before; one day's difference is told of later ones.
+        earlier: the report before; one day's difference is told of those that came since, and of
+            its last day where more bars of that came.
     """
-    days = [day for day in summary["days"] if day["day"] > after] or summary["days"][-1:]
+    told = earlier.get("days", []) if earlier else []
+    after = told[-1]["day"] if told else ""
+    fresh = [day for day in summary["days"] if day["day"] >= after and day not in told[-1:]]
+    days = fresh or summary["days"][-1:]
     over = [
         f"{day['day'][:10]}: {_basis_points(day['share'])} of equity apart, and "
         f"{_basis_points(summary['tolerance']['day'])} a day are tolerated ({_largest(day)})"

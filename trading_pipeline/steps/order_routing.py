@@ -147,12 +147,12 @@ class OrderRouter:
 
     def cancel(self, except_of: pd.Timestamp | None = None) -> None:
         """Cancel all open orders of the session, but those of a decision."""
+        begins = f"{self.session}/"  # which may hold more of them
         kept = f"/{except_of:%Y%m%dT%H%M%S}/" if except_of is not None else None
         for state in self.ask(self.broker.open_orders):
             name = state.client_order_id
-            session, _, rest = name.partition("/")
-            symbol = rest.partition("/")[2].rpartition("/")[0]
-            ours = session == self.session and symbol in self.market.symbols
+            _, _, rest = name.removeprefix(begins).partition("/")
+            ours = name.startswith(begins) and rest.rpartition("/")[0] in self.market.symbols
             if ours and not (kept and kept in name):
                 with around("cancel"):
                     self.ask(partial(self.broker.cancel, name))

@@ -4,6 +4,7 @@ Asked again and again, it says how things are; `Alerts` tells what is new in tha
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trading_pipeline.adapters.alerts import (
@@ -31,28 +32,45 @@ _SHOWN = 5  # orders
 
 
 def session_news(
-    ledger: Ledger, market: Market, session: str, now: datetime, *, lives: bool = True
+    ledger: Ledger,
+    market: Market,
+    session: str,
+    now: datetime,
+    *,
+    lives: bool = True,
+    stopped: bool = False,
 ) -> Iterator[News]:
     """What is wrong with a market and its session, and what is not.
 
     A replay of the past has no stale data; the limits that it hits are told as any other's.
 
     Args:
-        session: '' where the market is meant to have none.
+        session: '' where the market never had one.
         lives: one that died waits for no bar, and what else it wrote is news all the same.
+        stopped: nobody wants it to go on, so that all is over, but a broker that differs.
     """
     yield _halted(ledger, market)
     if not session:
         return
     stream = f"paper/{market.name}/{session}"
-    yield from _limits(ledger, market, stream)
-    yield from incidents(ledger, market.name, session)
-    yield from _orders(ledger, stream)
-    told = {RECONCILIATION: _differences(ledger, f"broker/{market.name}/{session}")}
-    if lives:
-        told[STALE_DATA] = _stale(ledger, market, stream, now)
-    for kind, wrong in told.items():
-        yield News(kind, market.name, wrong or "no more", over=not wrong)
+    told = [
+        *_limits(ledger, market, stream),
+        *incidents(ledger, market.name, session),
+        *_orders(ledger, stream),
+    ]
+    if lives or stopped:
+        told.append(_word(STALE_DATA, market, _stale(ledger, market, stream, now)))
+    if stopped:
+        text = f"the session {session} was stopped"
+        yield from (replace(each, text=text, over=True) for each in told)
+        return
+    yield from told
+    differs = _differences(ledger, f"broker/{market.name}/{session}")
+    yield _word(RECONCILIATION, market, differs)
+
+
+def _word(kind: str, market: Market, wrong: str) -> News:
+    return News(kind, market.name, wrong or "no more", over=not wrong)
 
 
 def _halted(ledger: Ledger, market: Market) -> News:

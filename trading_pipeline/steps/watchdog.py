@@ -115,10 +115,15 @@ class Dead:
         return self.restarts[-MOST] + HOUR if len(self.restarts) >= MOST else None
 
 
+def started_session(ledger: Ledger, market: str) -> Event | None:
+    """The event that started the newest session of a market; None: there never was one."""
+    return ledger.last(_stream(market), STARTED)
+
+
 def wanted_session(ledger: Ledger, market: str) -> Event | None:
     """The event that started the session that a market is meant to have; None: it was stopped, or
     there never was one."""
-    started = ledger.last(_stream(market), STARTED)
+    started = started_session(ledger, market)
     if started is None or _end_of(ledger, market, started.payload["run"], STOPPED):
         return None
     return started

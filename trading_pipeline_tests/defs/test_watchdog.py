@@ -184,6 +184,18 @@ def test_a_venue_that_does_not_answer_a_session_is_told_once_and_that_it_does(de
         assert desk.tick(seconds=30)[1] == ["over: download failed: coins/s\nbinance answers again"]
 
 
+def test_what_a_stopped_session_left_open_is_over(desk):
+    """Nobody else would ever say so, if no session follows."""
+    desk.killed()
+    with desk.home.ledger() as ledger:
+        Incidents(ledger, "coins", "s", lambda: desk.now).begin(DOWNLOAD_FAILED, "no answer")
+        assert len(desk.tick(seconds=30)[1]) == 1
+        stop_session(ledger, "coins", "ann", "", desk.now)
+    over = "over: download failed: coins/s\nthe session s was stopped"
+    assert desk.tick(seconds=30)[1] == [over]
+    assert desk.tick(seconds=30)[1] == []
+
+
 def test_more_deaths_than_allowed_are_told_and_wait(desk):
     heard = []
     for _ in range(MOST):

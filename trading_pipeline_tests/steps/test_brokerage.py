@@ -276,6 +276,20 @@ def test_what_is_open_at_the_next_close_is_cancelled_and_its_part_is_booked(desk
     assert filled.fills["quantity"].tolist() == [4.0]
 
 
+def test_a_session_with_a_slash_in_its_name_knows_its_orders(desk):
+    """Those of a session of which its name is the beginning are not its own."""
+    night(desk)
+    clocks = {"clock": lambda: desk.clock.now, "wait": desk.clock.wait}
+    name = desk.order()["client_order_id"]
+    for session in ("s/1", "s"):
+        own = desk.order() | {"client_order_id": name.replace("s/", f"{session}/", 1)}
+        orders = OrderRouter(desk.connect().broker, desk.ledger, MARKET, session, **clocks)
+        orders.send(own)
+        other = desk.venue.books.accept(Booked(f"{session}/2/{name[2:]}", "AAA", 1, 5.0))
+        orders.cancel()
+        assert (desk.booked(own).status, other.status) == ("canceled", "new")
+
+
 def test_an_order_that_somebody_replaced_is_cancelled_in_its_newest_form(desk):
     night(desk)
     account = desk.connect()

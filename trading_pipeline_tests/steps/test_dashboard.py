@@ -43,6 +43,13 @@ def test_the_state_is_the_ledgers_and_plain_json(ledger, tmp_path):
     assert len(known["decisions"]) == 9
 
 
+def test_a_name_with_a_slash_is_shown_whole(ledger, tmp_path):
+    opened = ledger.first(kills.STREAM)
+    with Ledger(tmp_path / "ledger.sqlite") as other:
+        other.append("paper/killed/desk/s", "opened", NOW, opened.payload, NOW)
+        assert Dashboard(other, MARKET, "", tmp_path).state(NOW)["session"] == "desk/s"
+
+
 def test_the_history_is_read_once_and_then_what_is_new(folder, tmp_path):
     """A year of hours is read by a page every two seconds."""
     kills.trade(tmp_path, 0, last=FIRST + 1)

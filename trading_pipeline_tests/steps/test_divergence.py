@@ -82,8 +82,20 @@ def test_days_that_were_reported_before_are_not_told_again(dear):
         found = divergence_of(dear, replace(PLAN, divergence=Tolerance(total=9.0)), ledger)
     first = found["days"][1]["day"]
     assert first[:10] in news_of(found).text
-    last = found["days"][-2]["day"]
-    assert first[:10] not in news_of(found, after=last).text
+    earlier = {**found, "days": found["days"][:-1]}
+    assert first[:10] not in news_of(found, earlier).text
+
+
+def test_a_day_that_was_not_over_is_told_when_it_is(dear):
+    """Of hourly bars a night reports the first ones of its day; the next night has them all."""
+    with dear.ledger() as ledger:
+        found = divergence_of(dear, replace(PLAN, divergence=Tolerance(total=9.0)), ledger)
+    *before, worst, after = [{**day, "share": 0.0} for day in found["days"]]
+    first = {**found, "days": [*before, worst]}
+    whole = {**found, "days": [*before, {**worst, "share": -0.02}, after]}
+    assert news_of(first).over
+    assert news_of(whole, first).text.startswith(f"{worst['day'][:10]}: -200.0 bp of equity apart")
+    assert news_of({**whole, "days": [*whole["days"], after]}, whole).over
 
 
 def test_a_report_is_written_in_four_ways_and_told_once(dear):

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED
 from trading_pipeline.adapters.kill_switch import HALTED, PAUSED, TRADING, record_intent
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.steps.incidents import Incidents
 from trading_pipeline.steps.session_news import session_news
 from trading_pipeline_tests.steps import kills
 
@@ -25,7 +27,7 @@ def wrong(ledger: Ledger, market: Market, now: datetime) -> dict[str, str]:
     """What is wrong now, by kind and rule; each is told of, as wrong or as over."""
     news = [each for each in session_news(ledger, market, "s", now) if each.kind != "order_failed"]
     kinds = [each.kind for each in news if each.kind != "limit_hit"]
-    assert kinds == ["halted", "reconciliation", "stale_data"]
+    assert kinds == ["halted", "stale_data", "reconciliation"]
     assert {each.subject.partition(": ")[0] for each in news} == {market.name}
     return {
         each.subject.partition(": ")[2] or each.kind: each.text for each in news if not each.over
@@ -107,7 +109,7 @@ def test_a_session_that_is_paused_lacks_no_bar(ledger):
 
 
 def test_a_session_that_died_waits_for_no_bar_and_tells_the_rest(ledger):
-    """That its market is halted, say; and of one that was stopped that is all there is to tell."""
+    """That its market is halted, say."""
     bar(ledger, NOON - timedelta(hours=1), timedelta(seconds=20))
     record_intent(ledger, HOURLY.name, HALTED, "", NOON, "ann")
     later = NOON + timedelta(hours=5)
@@ -116,8 +118,27 @@ def test_a_session_that_died_waits_for_no_bar_and_tells_the_rest(ledger):
         ("halted", False),
         ("reconciliation", True),
     ]
-    (stopped,) = session_news(ledger, HOURLY, "", later, lives=False)
-    assert stopped == died[0]
+    (none,) = session_news(ledger, HOURLY, "", later, lives=False)
+    assert none == died[0]
+
+
+def test_what_was_wrong_with_a_session_is_over_when_it_is_stopped(tmp_path):
+    """Limits, a bar that is late, a venue without an answer: no next session may ever say so."""
+    kills.trade(tmp_path, 0, last=kills.FIRST + 8)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        Incidents(ledger, "killed", "s", lambda: NOON).begin(DOWNLOAD_FAILED, "no answer")
+        row = {"symbol": "AAPL", "ours": 10.0, "theirs": 12.0}
+        ledger.append("broker/killed/s", "reconciliation", NOON, {"differences": [row]}, NOON)
+        bar(ledger, NOON - timedelta(hours=1), timedelta(seconds=20))
+        later = NOON + timedelta(hours=5)
+        before = list(session_news(ledger, HOURLY, "s", later))
+        after = list(session_news(ledger, HOURLY, "s", later, lives=False, stopped=True))
+    wrong_before = {each.kind for each in before if not each.over}
+    assert wrong_before == {"limit_hit", "download_failed", "stale_data", "reconciliation"}
+    assert all(each.over for each in after)
+    told = {(each.kind, each.subject) for each in before}
+    assert {(each.kind, each.subject) for each in after} == told - {("reconciliation", "killed")}
+    assert {each.text for each in after[1:]} == {"the session s was stopped"}
 
 
 def test_a_market_that_is_closed_is_not_stale(ledger):
