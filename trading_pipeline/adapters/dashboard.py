@@ -26,7 +26,6 @@ from trading_pipeline.adapters.dashboard_page import page
 from trading_pipeline.adapters.kill_switch import HALTED, PAUSED, TRADING
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
-LOOPBACK, PORT = "127.0.0.1", 8710
 _LONGEST = 200  # characters of a reason
 _TOKEN = "x-token"  # header; a script of another site may not set one without being asked first
 
