@@ -5,17 +5,12 @@ defaults below.
 Nested values are joined by two underscores: TP_MARKETS__SAMPLE__HORIZON=10.
 """
 
-import logging
-import os
 import re
-import tomllib
 from dataclasses import asdict, fields, replace
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,10 +23,8 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
-    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 from pydantic_settings import SettingsError as SettingsParsingError
 
@@ -43,9 +36,15 @@ from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
+from trading_pipeline.settings_sources import (
+    ENV_FILE,
+    by_strength,
+    check_sources,
+    config_path,
+    place_of,
+    places_of,
+)
 
-_say_once = cache(logging.getLogger(__name__).warning)
-_NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL", "TP_SECRETS"}
 COIN_SOURCES = ("binance", "ccxt")
 LIVE_SOURCES = ("alpaca", *COIN_SOURCES)  # venues over the network
 _OF_SOURCE = {  # settings that only some sources read
@@ -59,8 +58,6 @@ _OF_SOURCE = {  # settings that only some sources read
 }
 _OF_RUNNING = ("nightly", "divergence", "broker", "broker_url")
 _OF_TRAINING = ("model", "preset", "processes", "device", "precision", "position_state")
-_SECRETS = ("alpaca_key", "alpaca_secret", "binance_key", "binance_secret", "alert_urls")
-ENV_FILE = ".env"
 
 
 def months(span: Any) -> Any:
@@ -226,62 +223,6 @@ class MarketSettings(_Section):
         }
 
 
-class _Reworded(PydanticBaseSettingsSource):
-    """What a source says, under today's names; each source by itself, for one overrides another."""
-
-    def __init__(self, source: PydanticBaseSettingsSource) -> None:
-        super().__init__(source.settings_cls)
-        self.source = source
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self.source.get_field_value(field, field_name)
-
-    def __call__(self) -> dict[str, Any]:
-        values = self.source()
-        if not isinstance(markets := values.get("markets"), dict):
-            return values
-        return values | {"markets": {name: _reworded(name, each) for name, each in markets.items()}}
-
-
-class _OwnNames(_Reworded):
-    """What .env says under TP_*; other programs, such as compose, keep their variables there."""
-
-    def __call__(self) -> dict[str, Any]:
-        known = set(self.settings_cls.model_fields)
-        values = super().__call__()
-        return {name: each for name, each in values.items() if name in known or _is_ours(name)}
-
-
-class _NoSecrets(TomlConfigSettingsSource):
-    """pipeline.toml, which is committed and shown: keys in it are refused."""
-
-    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
-        super().__init__(settings_cls, path)
-        found = [name for name in _SECRETS if name in self.toml_data]
-        if _may_hold_a_password(self.toml_data.get("ledger_url")):
-            found.append("ledger_url")
-        if found:
-            variables = ", ".join(f"TP_{name.upper()}" for name in found)
-            raise SettingsError(
-                f"{path} holds {', '.join(found)}, and that file is committed. Set {variables} in "
-                ".env or the environment instead; if the file was ever pushed, make a new key"
-            )
-
-    def _read_file(self, file_path: Any) -> dict[str, Any]:
-        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))  # as some editors write it
-
-
-def _may_hold_a_password(url: object) -> bool:
-    """Whether a database's address names a user or has a query; a file's has neither."""
-    _, _, place = str(url or "").partition("://")
-    return not str(url).startswith("sqlite") and ("@" in place or "?" in place)
-
-
-def _is_ours(name: str) -> bool:
-    """Whether .env has a name as TP_NAME: a typo of ours is refused, another's is left alone."""
-    return name.upper().startswith("TP_")
-
-
 class Settings(BaseSettings):
     """The whole configuration. Unknown names are refused."""
 
@@ -318,22 +259,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = _NoSecrets(settings_cls, config_path())
         given = (init_settings, env_settings)
-        files = InitSettingsSource(settings_cls, _secrets_in_files())
-        return *map(_Reworded, given), _OwnNames(dotenv_settings), files, _Reworded(toml)
+        return by_strength(settings_cls, *given, dotenv=dotenv_settings)
 
     @classmethod
     def read(cls, **overrides: Any) -> "Settings":
         """The settings, or a SettingsError that names each bad one and where it comes from."""
-        _refuse_unknown_variables(set(cls.model_fields))
-        _refuse_missing_file()
-        _refuse_other_bytes()
+        check_sources(set(cls.model_fields))
         try:
             return cls(**overrides)
         except ValidationError as error:
             faults = (
-                f"{_place_of(fault['loc'])}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                f"{place_of(fault['loc'])}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
                 for fault in error.errors()
             )
             raise SettingsError("; ".join(faults)) from error
@@ -356,7 +293,7 @@ class Settings(BaseSettings):
         try:
             return self.markets[name].market(name)
         except SettingsError as error:
-            raise SettingsError(f"{_places_of(name)}: {error}") from error
+            raise SettingsError(f"{places_of(name)}: {error}") from error
 
     def for_panel(self, home: Path, name: str, entry: MarketSettings) -> Path:
         """Write `home`/pipeline.toml with this one market; its path."""
@@ -364,99 +301,3 @@ class Settings(BaseSettings):
         plain = entry.model_dump(mode="json", exclude_none=True)
         write_settings(path, {"home": str(home), "markets": {name: plain}})
         return path
-
-
-def config_path() -> Path:
-    return Path(os.environ.get("TP_CONFIG", "pipeline.toml"))
-
-
-def _secrets_in_files() -> dict[str, Any]:
-    """Secrets that a container gets as files named like tp_alpaca_key, in the folder TP_SECRETS."""
-    if not (folder := os.environ.get("TP_SECRETS")):
-        return {}
-    known = {f"tp_{name}": name for name in (*_SECRETS, "ledger_url")}
-    files = [path for path in Path(folder).iterdir() if _is_ours(path.name)]
-    if unknown := [str(path) for path in files if path.name.lower() not in known]:
-        raise SettingsError(f"unknown secret {unknown[0]}; known: {', '.join(sorted(known))}")
-    said = {known[path.name.lower()]: _text_of(path) for path in files}
-    return {name: text for name, text in said.items() if text}  # an empty one is not set
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not text in UTF-8") from error
-
-
-def _refuse_missing_file() -> None:
-    """Without TP_CONFIG there may be no file: `walk-forward` runs from any folder."""
-    if "TP_CONFIG" in os.environ and not config_path().is_file():
-        raise SettingsError(
-            f"TP_CONFIG is {config_path()}, which is not a file; give pipeline.toml"
-        )
-
-
-def _refuse_other_bytes() -> None:
-    """Name .env where it is not in UTF-8: UTF-16, as PowerShell's `>` writes it, or Latin-1."""
-    path = Path(ENV_FILE)
-    content = path.read_bytes() if path.is_file() else b""
-    try:
-        readable = "\0" not in content.decode()
-    except UnicodeDecodeError:
-        readable = False
-    if not readable:
-        raise SettingsError(
-            f"{path} is not text in UTF-8; save it in UTF-8 (in PowerShell: "
-            "(Get-Content .env) | Set-Content -Encoding utf8 .env)"
-        )
-
-
-def _place_of(entry: tuple[int | str, ...]) -> str:
-    """Which source said a value that was refused: the strongest that says it, or what holds it."""
-    names = ["__".join(map(str, entry[:depth])).upper() for depth in range(len(entry), 0, -1)]
-    names = [full for name in names for full in (f"TP_{name}", name) if _is_ours(full)]
-    for place, said in (("", os.environ), (f"{ENV_FILE}: ", _in_env_file())):
-        variables = {name.upper() for name in said}
-        if found := next((name for name in names if name in variables), None):
-            return f"{place}{found}"
-    return str(config_path())
-
-
-def _places_of(market: str) -> str:
-    """Where the entry of a market is from: the file, and the variables that change it."""
-    said = {name.upper() for name in (*os.environ, *_in_env_file())}
-    changed = sorted(name for name in said if name.startswith(f"TP_MARKETS__{market.upper()}__"))
-    return ", ".join([str(config_path()), *changed])
-
-
-def _in_env_file() -> dict[str, str | None]:
-    path = Path(ENV_FILE)
-    return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
-
-
-def _reworded(name: str, entry: Any) -> Any:
-    """The entry of a market without the names that it was written under before."""
-    if not isinstance(entry, dict):
-        return entry
-    entry = dict(entry)
-    if "book" in entry and "mandate" not in entry:
-        entry["mandate"] = entry.pop("book")
-        _say_once(
-            f"{_place_of(('markets', name, 'book'))}: `book` of {name} is called `mandate` now"
-        )
-    if isinstance(entry.get("benchmark"), str):
-        place, value = _place_of(("markets", name, "benchmark")), entry.pop("benchmark")
-        if value != "equal_weight":
-            raise SettingsError(
-                f"{place}: markets.{name}: benchmark is a table of weights by symbol, not {value!r}"
-            )
-        _say_once(f"{place}: `benchmark` of {name} can be left out: equal weights are the default")
-    return entry
-
-
-def _refuse_unknown_variables(fields: set[str]) -> None:
-    known = {f"TP_{name.upper()}" for name in fields} | _NOT_FIELDS
-    for variable in sorted(os.environ):
-        if variable.startswith("TP_") and variable.split("__")[0] not in known:
-            raise SettingsError(f"unknown variable {variable}; known: {', '.join(sorted(known))}")

@@ -19,9 +19,9 @@ from trading_pipeline.settings import (
     MarketSettings,
     Settings,
     WalkForwardSettings,
-    _say_once,
     months,
 )
+from trading_pipeline.settings_sources import _say_once
 
 START, END = date(2020, 1, 1), date(2021, 1, 1)
 MARKET = """

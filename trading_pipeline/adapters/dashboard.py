@@ -26,7 +26,6 @@ from trading_pipeline.adapters.dashboard_page import page
 from trading_pipeline.adapters.kill_switch import HALTED, PAUSED, TRADING
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
-LOOPBACK, PORT = "127.0.0.1", 8710
 _LONGEST = 200  # characters of a reason
 _TOKEN = "x-token"  # header; a script of another site may not set one without being asked first
 
@@ -56,7 +55,8 @@ def dashboard_app(market: str, read: Read, tell: Tell) -> Starlette:
             return JSONResponse({"error": str(error)}, 503)
 
     async def intent(request: Request) -> Response:
-        if not secrets.compare_digest(request.headers.get(_TOKEN, ""), token):
+        told = request.headers.get(_TOKEN, "")
+        if not secrets.compare_digest(told.encode(), token.encode()):
             return JSONResponse({"error": "the page is an old one: load it again"}, 403)
         try:
             word, reason = _word(await request.json())
@@ -114,7 +114,7 @@ async def _ours_alone(
 ) -> Response:
     """Refuse a host that is no name of ours, and pages of other origins."""
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    if not _is_ours(host) or (origin is not None and urlsplit(origin).netloc != host):
+    if not _is_ours(host) or (origin is not None and origin.partition("://")[2] != host):
         return PlainTextResponse("this page is for its own machine alone\n", 403)
     response = await answer(request)
     response.headers["cache-control"] = "no-store"

@@ -4,11 +4,23 @@ A person's word, with who said it, when and why. A paper session asks before eac
 survives restarts, of the session and of the machine.
 """
 
+import getpass
+import os
+import platform
 from datetime import datetime
 
 from trading_pipeline.adapters.store.ledger import Event, Ledger
 
 HALTED, PAUSED, TRADING = "halted", "paused", "trading"
+
+
+def operator() -> str:
+    """Who runs this process, and where: 'ann on desk'; by number, where the user has no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container that was given a number alone
+        user = f"user {os.getuid()}"
+    return f"{user} on {platform.node()}"
 
 
 def record_intent(

@@ -1,7 +1,5 @@
 """The command that shows a paper session in a browser."""
 
-import getpass
-import platform
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -30,13 +28,13 @@ def dashboard(
     process, and a dead one, too.
     """
     from trading_pipeline.adapters.dashboard import dashboard_app, serve
-    from trading_pipeline.adapters.kill_switch import HALTED, record_intent
+    from trading_pipeline.adapters.kill_switch import HALTED, operator, record_intent
     from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.dashboard import Dashboard
 
     settings = settings_of(market)
     home, known = home_of(settings), settings.market(market)
-    who = f"{getpass.getuser()} on {platform.node()}, live page"
+    who = f"{operator()}, live page"
     with home.ledger() as ledger:
         shown = Dashboard(ledger, known, session, home.report(known))
 

@@ -1,7 +1,5 @@
 """Commands about paper trading."""
 
-import getpass
-import platform
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -153,11 +151,12 @@ def stop(market: Name, reason: Reason = "") -> None:
 
     One that runs ends within half a minute; `paper-trade` goes on from there.
     """
+    from trading_pipeline.adapters.kill_switch import operator
     from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.watchdog import stop_session
 
     with home_of(settings_of(market)).ledger() as ledger:
-        session = stop_session(ledger, market, _who(), reason, datetime.now(UTC))
+        session = stop_session(ledger, market, operator(), reason, datetime.now(UTC))
     typer.echo(f"{market}: session {session} is stopped")
 
 
@@ -238,14 +237,12 @@ def _at(stamp: datetime | None) -> str:
 
 
 def _tell(market: str, intent: str, reason: str, flatten: bool = False) -> None:
-    from trading_pipeline.adapters.kill_switch import record_intent
+    from trading_pipeline.adapters.kill_switch import operator, record_intent
     from trading_pipeline.definitions import home_of
 
     with home_of(settings_of(market)).ledger() as ledger:
-        record_intent(ledger, market, intent, reason, datetime.now(UTC), _who(), flatten=flatten)
+        record_intent(
+            ledger, market, intent, reason, datetime.now(UTC), operator(), flatten=flatten
+        )
     closed = ", and everything is closed" if flatten else ""
     typer.echo(f"{market}: {intent} from the next decision on{closed}")
-
-
-def _who() -> str:
-    return f"{getpass.getuser()} on {platform.node()}"

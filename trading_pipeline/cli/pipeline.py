@@ -166,5 +166,5 @@ def _print_summary(folder: Path) -> None:
 
     from trading_pipeline.adapters.reports.text import summary_text
 
-    typer.echo(summary_text(json.loads((folder / "report.json").read_text())))
+    typer.echo(summary_text(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
     typer.echo(f"\nReport: {folder / 'report.html'}")

@@ -26,5 +26,5 @@ def refits(
 
         runs.refits(run, plan, capital)
         folder = run.home.report(plan.market)
-    typer.echo(markdown_refits(json.loads((folder / "refits.json").read_text())))
+    typer.echo(markdown_refits(json.loads((folder / "refits.json").read_text(encoding="utf-8"))))
     say(f"written: {folder / 'refits.json'} and refits.png")

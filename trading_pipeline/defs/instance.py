@@ -87,7 +87,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """All events of one run, in one transaction on each of the two files they go to."""
         run_id = events[0].run_id
-        with super()._connect(run_id) as run, super()._connect(INDEX_SHARD_NAME) as index:
+        with self._connect(run_id) as run, self._connect(INDEX_SHARD_NAME) as index:
             self._batch.opened = {run_id: run, INDEX_SHARD_NAME: index}
             try:
                 for event in events:

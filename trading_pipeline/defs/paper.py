@@ -1,7 +1,5 @@
 """Paper trading: a long-running job, one session per market, that reports to `paper_account`."""
 
-import getpass
-import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +8,7 @@ import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 from trading_pipeline.adapters.brokers.factory import BrokerFactory
+from trading_pipeline.adapters.kill_switch import operator
 from trading_pipeline.adapters.sources.source import LiveSource
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
@@ -130,7 +129,7 @@ def attendance(
     config: PaperConfig,
 ) -> Attendance:
     """What notes who started a session, and how it ended: see `watchdog`."""
-    run, who, reason = context.run, f"{getpass.getuser()} on {platform.node()}", ""
+    run, who, reason = context.run, operator(), ""
     if PROCESS_TAG not in run.tags:
         who, reason = run.tags.get(SENSOR_NAME_TAG, "the web UI"), run.tags.get(REASON_TAG, "")
     return Attendance(

@@ -110,7 +110,7 @@ def word_on_recipe(report: Path) -> str:
     from trading_pipeline.core.evaluation.verdict import PROVEN  # which loads scipy
 
     try:
-        verdict = json.loads((report / "report.json").read_text())["verdict"]
+        verdict = json.loads((report / "report.json").read_text(encoding="utf-8"))["verdict"]
         edge, adds = verdict["edge"] == PROVEN, verdict["adds"] == PROVEN
     except (OSError, ValueError, KeyError, TypeError):
         return "not proven: there is no backtest report"

@@ -1,15 +1,18 @@
 """The live page's server: what it answers, and whom it refuses."""
 
 import http.client
+import inspect
 import json
 import re
 import threading
 
 import pytest
 
-from trading_pipeline.adapters import dashboard
-from trading_pipeline.adapters.dashboard import LOOPBACK, dashboard_app, serve
+from trading_pipeline.adapters.dashboard import dashboard_app, serve
+from trading_pipeline.cli.dashboard import dashboard
 from trading_pipeline.errors import LedgerError, SettingsError
+
+LOOPBACK = "127.0.0.1"
 
 
 class Desk:
@@ -82,7 +85,7 @@ def test_a_word_with_the_pages_token_is_taken(desk):
     assert (intent, reason[:10], len(reason)) == ("halted", "oddprices!", 200)
 
 
-@pytest.mark.parametrize("token", ["", "guessed", None])
+@pytest.mark.parametrize("token", ["", "guessed", "gu\u00e9ssed", None])
 def test_a_word_without_it_is_refused(desk, token):
     """A form or a script of another site cannot know it."""
     known = {} if token is None else {"x_token": token}
@@ -105,7 +108,9 @@ def test_an_address_or_a_name_of_this_machine_is_answered(desk, host):
     assert desk.ask("GET", "/state", host=host)[0] == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://127.0.0.1:1", "http://[", ""]
+)
 def test_a_page_of_another_origin_is_refused(desk, origin):
     said = desk.ask("POST", "/intent", {"intent": "halted"}, origin=origin, x_token=desk.token)
     assert said[0] == 403
@@ -134,6 +139,5 @@ def test_a_port_that_is_taken_is_named(desk):
         serve(dashboard_app("coins", desk.read, desk.tell), LOOPBACK, port, print)
 
 
-def test_it_listens_on_this_machine_alone_unless_told(desk):
-    assert dashboard.LOOPBACK == "127.0.0.1"
-    assert desk.address.startswith("http://127.0.0.1:")
+def test_it_listens_on_this_machine_alone_unless_told():
+    assert inspect.signature(dashboard).parameters["host"].default == LOOPBACK

@@ -100,6 +100,16 @@ def test_a_batch_that_fails_leaves_no_half_of_it(instance, monkeypatch):
     assert len(instance.all_logs(run_id)) == before + 1
 
 
+def test_a_batch_of_a_run_whose_file_was_pruned_is_stored(instance):
+    """Another process prunes it: a session that was paused for months goes on afterwards."""
+    run_id = backfill(instance, "2020-01-20")
+    log = instance.event_log_storage
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    Path(log.path_for_shard(run_id)).unlink()
+    log.store_event_batch(events)
+    assert len(instance.all_logs(run_id)) == len(events) == 20
+
+
 def test_the_home_says_what_it_is_configured_with(tmp_path):
     home = prepare_home(tmp_path)
     config = yaml.safe_load((home / "dagster.yaml").read_text())

@@ -85,10 +85,7 @@ def _recover(folder: Path, draft: Path, previous: Path) -> None:
     """Finish or undo what a killed process left; the write lock says that it is gone."""
     if draft.exists():
         shutil.rmtree(draft)
-    if previous.exists() and not folder.exists():
-        previous.rename(folder)
-    elif previous.exists():
-        _retire(previous, folder)
+    _settle(folder, previous)
 
 
 def _swap(folder: Path, draft: Path, previous: Path) -> None:
@@ -96,13 +93,17 @@ def _swap(folder: Path, draft: Path, previous: Path) -> None:
         folder.rename(previous)
     try:
         draft.rename(folder)
-    except BaseException:
-        if previous.exists():
-            previous.rename(folder)
-        raise
-    if previous.exists():
-        _retire(previous, folder)
+    finally:
+        _settle(folder, previous)
     flush(folder.parent)
+
+
+def _settle(folder: Path, previous: Path) -> None:
+    """Put the previous folder back where there is no new one, and else retire it."""
+    if previous.exists() and not folder.exists():
+        previous.rename(folder)
+    elif previous.exists():
+        _retire(previous, folder)
 
 
 def _retire(previous: Path, folder: Path) -> None:

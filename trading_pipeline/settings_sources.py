@@ -1,0 +1,205 @@
+"""Where the settings are read from: variables, .env, files of secrets, pipeline.toml.
+
+Which of them said a value that is refused, what may stand in which, and the names of before.
+"""
+
+import logging
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    TomlConfigSettingsSource,
+)
+
+from trading_pipeline.errors import SettingsError
+
+ENV_FILE = ".env"
+_NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL", "TP_SECRETS"}
+_SECRETS = ("alpaca_key", "alpaca_secret", "binance_key", "binance_secret", "alert_urls")
+_say_once = cache(logging.getLogger(__name__).warning)
+
+
+def by_strength(
+    settings_cls: type[BaseSettings],
+    *given: PydanticBaseSettingsSource,
+    dotenv: PydanticBaseSettingsSource,
+) -> tuple[PydanticBaseSettingsSource, ...]:
+    """All sources, strongest first: those `given`, .env, files of secrets, pipeline.toml.
+
+    Raises:
+        SettingsError: pipeline.toml holds a key, or a file of secrets has a name that none has.
+    """
+    toml = _Reworded(_NoSecrets(settings_cls, config_path()))
+    files = InitSettingsSource(settings_cls, _secrets_in_files())
+    return *map(_Reworded, given), _OwnNames(dotenv), files, toml
+
+
+def check_sources(fields: set[str]) -> None:
+    """Refuse what cannot be read, and variables that are none of the `fields`.
+
+    Raises:
+        SettingsError: says which, and what to do.
+    """
+    _refuse_unknown_variables(fields)
+    _refuse_missing_file()
+    _refuse_other_bytes()
+
+
+def config_path() -> Path:
+    """Where pipeline.toml is, whether or not there is one."""
+    return Path(os.environ.get("TP_CONFIG", "pipeline.toml"))
+
+
+def place_of(entry: tuple[int | str, ...]) -> str:
+    """Which source said a value that was refused: the strongest that says it, or what holds it."""
+    names = ["__".join(map(str, entry[:depth])).upper() for depth in range(len(entry), 0, -1)]
+    names = [full for name in names for full in (f"TP_{name}", name) if _is_ours(full)]
+    for place, said in (("", os.environ), (f"{ENV_FILE}: ", _in_env_file())):
+        variables = {name.upper() for name in said}
+        if found := next((name for name in names if name in variables), None):
+            return f"{place}{found}"
+    return str(config_path())
+
+
+def places_of(market: str) -> str:
+    """Where the entry of a market is from: the file, and the variables that change it."""
+    said = {name.upper() for name in (*os.environ, *_in_env_file())}
+    changed = sorted(name for name in said if name.startswith(f"TP_MARKETS__{market.upper()}__"))
+    return ", ".join([str(config_path()), *changed])
+
+
+class _Reworded(PydanticBaseSettingsSource):
+    """What a source says, under today's names; each source by itself, for one overrides another."""
+
+    def __init__(self, source: PydanticBaseSettingsSource) -> None:
+        super().__init__(source.settings_cls)
+        self.source = source
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self.source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        values = self.source()
+        if not isinstance(markets := values.get("markets"), dict):
+            return values
+        return values | {"markets": {name: _reworded(name, each) for name, each in markets.items()}}
+
+
+class _OwnNames(_Reworded):
+    """What .env says under TP_*; other programs, such as compose, keep their variables there."""
+
+    def __call__(self) -> dict[str, Any]:
+        known = set(self.settings_cls.model_fields)
+        values = super().__call__()
+        return {name: each for name, each in values.items() if name in known or _is_ours(name)}
+
+
+class _NoSecrets(TomlConfigSettingsSource):
+    """pipeline.toml, which is committed and shown: keys in it are refused."""
+
+    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
+        super().__init__(settings_cls, path)
+        found = [name for name in _SECRETS if name in self.toml_data]
+        if _may_hold_a_password(self.toml_data.get("ledger_url")):
+            found.append("ledger_url")
+        if found:
+            variables = ", ".join(f"TP_{name.upper()}" for name in found)
+            raise SettingsError(
+                f"{path} holds {', '.join(found)}, and that file is committed. Set {variables} in "
+                ".env or the environment instead; if the file was ever pushed, make a new key"
+            )
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))  # as some editors write it
+
+
+def _may_hold_a_password(url: object) -> bool:
+    """Whether a database's address names a user or has a query; a file's has neither."""
+    _, _, place = str(url or "").partition("://")
+    return not str(url).startswith("sqlite") and ("@" in place or "?" in place)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether .env has a name as TP_NAME: a typo of ours is refused, another's is left alone."""
+    return name.upper().startswith("TP_")
+
+
+def _secrets_in_files() -> dict[str, Any]:
+    """Secrets that a container gets as files named like tp_alpaca_key, in the folder TP_SECRETS."""
+    if not (folder := os.environ.get("TP_SECRETS")):
+        return {}
+    known = {f"tp_{name}": name for name in (*_SECRETS, "ledger_url")}
+    files = [path for path in Path(folder).iterdir() if _is_ours(path.name)]
+    if unknown := [str(path) for path in files if path.name.lower() not in known]:
+        raise SettingsError(f"unknown secret {unknown[0]}; known: {', '.join(sorted(known))}")
+    said = {known[path.name.lower()]: _text_of(path) for path in files}
+    return {name: text for name, text in said.items() if text}  # an empty one is not set
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text in UTF-8") from error
+
+
+def _refuse_missing_file() -> None:
+    """Without TP_CONFIG there may be no file: `walk-forward` runs from any folder."""
+    if "TP_CONFIG" in os.environ and not config_path().is_file():
+        raise SettingsError(
+            f"TP_CONFIG is {config_path()}, which is not a file; give pipeline.toml"
+        )
+
+
+def _refuse_other_bytes() -> None:
+    """Name .env where it is not in UTF-8: UTF-16, as PowerShell's `>` writes it, or Latin-1."""
+    path = Path(ENV_FILE)
+    content = path.read_bytes() if path.is_file() else b""
+    try:
+        readable = "\0" not in content.decode()
+    except UnicodeDecodeError:
+        readable = False
+    if not readable:
+        raise SettingsError(
+            f"{path} is not text in UTF-8; save it in UTF-8 (in PowerShell: "
+            "(Get-Content .env) | Set-Content -Encoding utf8 .env)"
+        )
+
+
+def _in_env_file() -> dict[str, str | None]:
+    path = Path(ENV_FILE)
+    return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+
+
+def _reworded(name: str, entry: Any) -> Any:
+    """The entry of a market without the names that it was written under before."""
+    if not isinstance(entry, dict):
+        return entry
+    entry = dict(entry)
+    if "book" in entry and "mandate" not in entry:
+        entry["mandate"] = entry.pop("book")
+        _say_once(
+            f"{place_of(('markets', name, 'book'))}: `book` of {name} is called `mandate` now"
+        )
+    if isinstance(entry.get("benchmark"), str):
+        place, value = place_of(("markets", name, "benchmark")), entry.pop("benchmark")
+        if value != "equal_weight":
+            raise SettingsError(
+                f"{place}: markets.{name}: benchmark is a table of weights by symbol, not {value!r}"
+            )
+        _say_once(f"{place}: `benchmark` of {name} can be left out: equal weights are the default")
+    return entry
+
+
+def _refuse_unknown_variables(fields: set[str]) -> None:
+    known = {f"TP_{name.upper()}" for name in fields} | _NOT_FIELDS
+    for variable in sorted(os.environ):
+        if variable.startswith("TP_") and variable.split("__")[0] not in known:
+            raise SettingsError(f"unknown variable {variable}; known: {', '.join(sorted(known))}")
