@@ -314,7 +314,7 @@ at("yes").onclick = async () => {
       body: JSON.stringify({intent: word, reason: at("reason").value})});
     const said = await answer.json();
     if (said.error) throw new Error(said.error);
-  } catch (error) { alert("Not done: " + error.message); }
+  } catch (error) { alert("Failed: " + error.message); }
 };
 at("ask").querySelector("form").onsubmit = event => event.preventDefault();
 poll();

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from trading_pipeline.errors import SettingsError
+from trading_pipeline.errors import BrokerError, SettingsError, TradingPipelineError
 
 if TYPE_CHECKING:
     from trading_pipeline.core.trading.broker import OrderState
@@ -76,9 +76,20 @@ def _entry(source: str, timeframe: str | None) -> str:
 
 
 def cancel_at_broker(settings: Any, market: str) -> "list[OrderState]":
-    """Cancel all open orders of a market's account at its broker, if it has one."""
+    """Cancel all open orders of a market that was halted at its broker, if it has one.
+
+    Raises:
+        BrokerError: they are not, or nobody knows; the market is halted all the same.
+    """
     from trading_pipeline.definitions import brokers_of
     from trading_pipeline.steps.order_routing import cancel_all
 
-    broker = brokers_of(settings)[market].open(settings.market(market), lambda: datetime.now(UTC))
-    return cancel_all(broker) if broker else []
+    known, account = settings.market(market), brokers_of(settings)[market]
+    try:
+        broker = account.open(known, lambda: datetime.now(UTC))
+        return cancel_all(broker) if broker else []
+    except TradingPipelineError as error:
+        raise BrokerError(
+            f"{market} is halted, but its open orders were not all cancelled: {error}. Halt it "
+            "again to try once more, or cancel them at the broker"
+        ) from error

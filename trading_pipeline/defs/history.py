@@ -65,12 +65,15 @@ def _forget_files(log: SqliteEventLogStorage, before: datetime) -> list[str]:
 def _forget_rows(
     log: SqlEventLogStorage, before: datetime, instance: dg.DagsterInstance
 ) -> list[str]:
-    """PostgreSQL has one table of all; a run that is not over, such as a session, keeps its own."""
-    going = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
+    """PostgreSQL has one table of all; a run, such as a session of months, keeps its own until it
+    has been over as long."""
+    going = dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES))
+    lately = dg.RunsFilter(updated_after=before)
+    kept = {run for each in (going, lately) for run in instance.get_run_ids(each)}
     kind = Events.c.dagster_event_type
     said = sa.and_(
         Events.c.timestamp < before.replace(tzinfo=None),
-        Events.c.run_id.not_in([run.run_id for run in going]),
+        Events.c.run_id.not_in(kept),
         sa.or_(kind.is_(None), kind.not_in([each.value for each in _STAY])),
     )
     with log.index_connection() as connection:

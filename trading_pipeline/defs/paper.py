@@ -1,7 +1,8 @@
 """Paper trading: a long-running job, one session per market, that reports to `paper_account`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
@@ -69,17 +70,9 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
         config: PaperConfig,
     ) -> dict[str, Any]:
         """Every bar is journalled before the next; a kill at any moment loses nothing."""
-        from trading_pipeline.steps.live import trade
-        from trading_pipeline.steps.paper import replay
         from trading_pipeline.steps.status import word_on_recipe
 
-        source = sources.open(market)
-        live = source.live and not config.replay
-        if live and config.span != REPLAY:
-            raise TradingError(
-                f"{market.name} trades the bars of a venue as they close: --start, --end and "
-                "--speed are those of a --replay"
-            )
+        venue = _venue(sources, market, config)
         watch = progress.start(f"{market.name} paper {config.session}", context.log.info)
         account: dict[str, Any] = {"session": config.session, "bars": 0}
         recipe = word_on_recipe(home.report(market))
@@ -90,18 +83,8 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
                 home.ledger() as ledger,
                 attendance(context, ledger, market, config.session, config) as wanted,
             ):
-                terms: dict[str, Any] = {
-                    "session": config.session,
-                    "capital": config.capital,
-                    "running": wanted,
-                }
-                if live:
-                    broker = brokers[market.name].open(market, _now) if brokers else None
-                    venue = cast(LiveSource, source)
-                    bars = trade(ledger, home, plan, venue, watch, broker=broker, **terms)
-                else:
-                    bars = replay(ledger, home, plan, watch, **terms, **config.span)
-                for after_bar in bars:
+                session = _session(plan, venue, brokers, config)
+                for after_bar in session(ledger, home, plan, watch=watch, running=wanted):
                     account = after_bar
                     reports.after_bar(account)
         finally:  # also when terminated: what was journalled is reported, then the stop goes on
@@ -119,6 +102,41 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
         paper_session()
 
     return paper_trading
+
+
+def _venue(sources: Sources, market: Market, config: PaperConfig) -> LiveSource | None:
+    """Whose bars are traded as they close; None: stored ones are replayed.
+
+    Raises:
+        TradingError: there is a venue, and the configuration says which days.
+    """
+    source = sources.open(market)
+    if config.replay or not source.live:
+        return None
+    if config.span != REPLAY:
+        raise TradingError(
+            f"{market.name} trades the bars of a venue as they close: --start, --end and "
+            "--speed are those of a --replay"
+        )
+    return cast(LiveSource, source)
+
+
+def _session(
+    plan: Plan,
+    venue: LiveSource | None,
+    brokers: Mapping[str, BrokerFactory],
+    config: PaperConfig,
+) -> Callable[..., Iterator[dict[str, Any]]]:
+    """`trade` at the venue, or `replay`, on the terms of the configuration."""
+    from trading_pipeline.steps.live import trade
+    from trading_pipeline.steps.paper import replay
+
+    terms: dict[str, Any] = {"session": config.session, "capital": config.capital}
+    if venue is None:
+        return partial(replay, **terms, **config.span)
+    market = plan.market
+    broker = brokers[market.name].open(market, _now) if brokers else None
+    return partial(trade, source=venue, broker=broker, **terms)
 
 
 def attendance(

@@ -48,6 +48,17 @@ def test_halt_from_a_shell(venue, run, folder):
     assert ": canceled" in said
 
 
+def test_a_halt_whose_orders_cannot_be_cancelled_says_that_it_is_one(
+    venue, run, folder, monkeypatch
+):
+    """Else somebody in a hurry reads an error, and takes the market for one that trades."""
+    for name in ("TP_BINANCE_KEY", "TP_BINANCE_SECRET"):
+        monkeypatch.delenv(name)
+    code, said = run("halt", "--market", "coins")
+    assert (code, is_stopped(venue, folder)) == (2, (False, True))
+    assert "coins is halted, but its open orders were not all cancelled" in " ".join(said.split())
+
+
 @pytest.mark.slow
 def test_halt_on_the_live_page(venue, folder):
     command = [sys.executable, "-m", "trading_pipeline.cli", "dashboard", "--market", "coins"]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
+from dagster_postgres import PostgresEventLogStorage
 
 from trading_pipeline.defs.history import KEPT, prune
 from trading_pipeline.defs.instance import prepare_home
@@ -90,3 +92,15 @@ def test_what_was_said_lately_is_kept_and_what_a_session_says_that_goes_on(kept)
     age(kept, session.run_id, days=1)
     prune(kept, LATER)
     assert "it trades" in said(kept, session.run_id)
+
+
+def test_a_session_of_months_that_ended_yesterday_keeps_all_that_it_said(kept):
+    """What it printed last says why it ended."""
+    run = dg.materialize([one], instance=kept).run_id
+    if isinstance(log := kept.event_log_storage, PostgresEventLogStorage):
+        began = (NOW - KEPT - timedelta(days=9)).replace(tzinfo=None)
+        with log.index_connection() as connection:
+            connection.execute(Events.update().values(timestamp=began))
+    assert prune(kept, NOW + timedelta(days=1)) == 0
+    assert "a line that nobody reads again" in " ".join(said(kept, run))
+    assert Path(kept.root_directory, "storage", run, "compute_logs").is_dir()
