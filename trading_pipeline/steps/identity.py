@@ -15,6 +15,7 @@ from trading_pipeline.adapters.store.recordings import RecordingStore
 from trading_pipeline.core.backtest.recorded import equity_of_fills, replayed
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.to_dict import to_json
 from trading_pipeline.core.trading.trader import Bar, Filled, Trader
 from trading_pipeline.steps.past_session import Eligible, PastSession
@@ -91,7 +92,8 @@ def compare(
 
 def _again(past: PastSession, market: Market) -> tuple[BacktestResult, pd.DataFrame]:
     """The backtest, and its fills; what a broker executed is booked in place of a simulation."""
-    given = past.recorded, market, past.capital, past.session
+    terms = Terms.of(market, past.capital)
+    given = past.recorded, past.recorded.basis(market), terms, past.session
     if past.executions is None:
         again = replayed(*given)
         return again, again.fills(past.session)

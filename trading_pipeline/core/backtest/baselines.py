@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from trading_pipeline.core.market.panel import Panel, volatility
 from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import periods_of
+from trading_pipeline.core.trading.engine.dtypes import month_starts
 
 TOP_SHARE = 1 / 3  # of the eligible symbols, for momentum and reversal
 
@@ -29,11 +28,6 @@ class Span(NamedTuple):
 # Turns a panel and (T, N) bool, who may be bought, into weights; it looks at rows up to the one
 # it asks at.
 Baseline = Callable[[Panel, np.ndarray, Span], np.ndarray]
-
-
-def month_starts(timestamps: pd.DatetimeIndex) -> np.ndarray:
-    """(M,) positions of the first bar of all, and of the first of every month after it."""
-    return np.flatnonzero(np.diff(periods_of(timestamps)[:, 2], prepend=-1))
 
 
 def _asked_at(panel: Panel, span: Span) -> list[int]:

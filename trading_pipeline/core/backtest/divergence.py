@@ -102,14 +102,10 @@ def divergence(
     basis = seen.basis(market)
     account, apart = on_paper(paper, basis, terms)
     told = seen, basis, terms, paper.session
-    in_time = (
-        bar_by_bar(*told, timed(apart, market.costs))
-        if apart.late
-        else replayed(seen, market, paper.capital, paper.session)
-    )
+    in_time = bar_by_bar(*told, timed(apart, market.costs)) if apart.late else replayed(*told)
     runs = [
         *(
-            replayed(each, market, paper.capital, paper.session)
+            replayed(each, each.basis(market), terms, paper.session)
             for each in (now, bars, _with_signals(bars, seen))
         ),
         in_time,

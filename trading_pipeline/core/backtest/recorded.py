@@ -86,15 +86,17 @@ def simulated(k: int, trader: Trader, bar: Bar) -> Filled:
 
 
 def replayed(
-    recorded: Recorded, market: Market, capital: float, session: str, live: Live = simulated
+    recorded: Recorded, basis: Basis, terms: Terms, session: str, live: Live = simulated
 ) -> BacktestResult:
     """The orders, fills and equity that follow from what was recorded, all bars at once.
 
     The newest bar is not decided on: nothing could fill it. A backtest knows no operator and no
     broker, and misses no bar: where a session did, its kernels are called bar by bar on the same
     inputs.
+
+    Args:
+        basis: of what was recorded. live: as of `bar_by_bar`.
     """
-    basis, terms = recorded.basis(market), Terms.of(market, capital)
     if recorded.halted.any() or recorded.missed[:-1].any() or live is not simulated:
         return bar_by_bar(recorded, basis, terms, session, live)
     return basis.trade(terms)

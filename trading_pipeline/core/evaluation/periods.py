@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_pipeline.core.backtest.baselines import month_starts
 from trading_pipeline.core.evaluation.confidence import (
     Estimate,
     Sampled,
@@ -30,6 +29,7 @@ from trading_pipeline.core.evaluation.metrics import (
 )
 from trading_pipeline.core.evaluation.performance import Resampling, other_histories
 from trading_pipeline.core.long_run import LEAST_DATES
+from trading_pipeline.core.trading.engine.dtypes import month_starts
 
 _QUANTILES = (0.5, 0.05, 0.95)
 

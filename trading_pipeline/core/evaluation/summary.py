@@ -166,13 +166,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     given = _verdict_inputs(inputs, daily, paired)
     verdict = reach_verdict(given, resampling.days_per_year)
     return {
-        "market": inputs.market.name,
-        "synthetic": inputs.market.synthetic,
-        "period": _period(inputs, days),
-        "model": inputs.model,
-        "origin": inputs.origin,
-        "choices": dict(inputs.choices),
-        "starts": dict(inputs.starts),
+        **_subject(inputs, days),
         "verdict": verdict.to_dict(),
         "significance": significance(verdict, inputs.trials, given.trial_returns, resampling),
         "benchmark": inputs.benchmark,
@@ -183,19 +177,7 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         "information_coefficients": {k: _to_dicts(each) for k, each in coefficients.items()},
         "heads": [each.to_dict() for each in inputs.heads],
         "scoreboard": scoreboard(profiles, days),
-        **portfolio(
-            inputs.timestamps,
-            inputs.strategy.equity,
-            daily,
-            inputs.benchmark,
-            inputs.holdings,
-            resampling,
-        ),
-        "exposure": exposure(
-            profile_of(inputs.market).volatility_target,
-            strategy["annual_volatility"],
-            inputs.holdings.bound if inputs.holdings else None,
-        ),
+        **_book(inputs, daily, strategy["annual_volatility"], resampling),
         "profiles": {name: _to_dicts(metrics) for name, metrics in profiles.items()},
         **_changed(inputs, resampling),
         "periods": _periods(inputs, daily, resampling),
@@ -337,12 +319,37 @@ def _changed(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, obje
     }
 
 
-def _period(inputs: EvaluationInputs, days: int) -> dict[str, object]:
+def _subject(inputs: EvaluationInputs, days: int) -> dict[str, object]:
+    """Keys market, synthetic, period, model, origin, choices, starts: whose scores, on what."""
     return {
-        "start": inputs.timestamps[0].isoformat(),
-        "end": inputs.timestamps[-1].isoformat(),
-        "bars": len(inputs.timestamps),
-        "days": days,
+        "market": inputs.market.name,
+        "synthetic": inputs.market.synthetic,
+        "period": {
+            "start": inputs.timestamps[0].isoformat(),
+            "end": inputs.timestamps[-1].isoformat(),
+            "bars": len(inputs.timestamps),
+            "days": days,
+        },
+        "model": inputs.model,
+        "origin": inputs.origin,
+        "choices": dict(inputs.choices),
+        "starts": dict(inputs.starts),
+    }
+
+
+def _book(
+    inputs: EvaluationInputs,
+    daily: Mapping[str, DailyAccount],
+    realised: Estimate,
+    resampling: Resampling,
+) -> dict[str, object]:
+    """Keys of `portfolio`, and exposure: what was held, and what bound it."""
+    own, holdings = inputs.strategy.equity, inputs.holdings
+    target = profile_of(inputs.market).volatility_target
+    bound = holdings.bound if holdings else None
+    return {
+        **portfolio(inputs.timestamps, own, daily, inputs.benchmark, holdings, resampling),
+        "exposure": exposure(target, realised, bound),
     }
 
 

@@ -92,7 +92,7 @@ def effective_trials(active: Floats, count: int) -> EffectiveTrials:
     days, known = active.shape
     scaled = _scaled(active)
     labels = _clusters(scaled)
-    streams = np.array([_mean(scaled[:, labels == label], 1) for label in np.unique(labels)])
+    streams = np.array([_mean(scaled[:, labels == label]) for label in np.unique(labels)])
     streams = streams.T if len(streams) else np.empty((days, 0))
     return EffectiveTrials(
         count=count,
@@ -135,10 +135,10 @@ def _clusters(scaled: Floats) -> NDArray[np.int64]:
     return np.asarray(fcluster(tree, cut, "distance"), dtype=np.int64)
 
 
-def _mean(values: Floats, axis: int) -> Floats:
-    """Mean over what is known; NaN where nothing is."""
-    known = np.isfinite(values).sum(axis=axis)
-    total = np.where(np.isfinite(values), values, 0.0).sum(axis=axis)
+def _mean(values: Floats) -> Floats:
+    """(D,) mean over what is known of each row; NaN where nothing is."""
+    known = np.isfinite(values).sum(axis=1)
+    total = np.where(np.isfinite(values), values, 0.0).sum(axis=1)
     return np.asarray(np.where(known, total / np.maximum(known, 1), np.nan))
 
 

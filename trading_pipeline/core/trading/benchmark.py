@@ -5,7 +5,7 @@ import numpy as np
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.trailing import hold_over_gaps
-from trading_pipeline.core.trading.engine.dtypes import periods_of
+from trading_pipeline.core.trading.engine.dtypes import month_starts
 
 
 def benchmark_weights(panel: Panel, eligible: np.ndarray, market: Market) -> np.ndarray:
@@ -20,8 +20,7 @@ def benchmark_weights(panel: Panel, eligible: np.ndarray, market: Market) -> np.
     """
     shares = shares_of(panel.symbols, market)
     price = hold_over_gaps(panel.adjusted_close)
-    month = periods_of(panel.timestamps)[:, 2]
-    starts = np.flatnonzero(np.diff(month, prepend=-1))
+    starts = month_starts(panel.timestamps)
     weights = np.zeros(price.shape)
     for start, stop in zip(starts, [*starts[1:], len(price)], strict=True):
         weights[start:stop] = drifted(

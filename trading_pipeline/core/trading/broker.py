@@ -14,7 +14,6 @@ import pandas as pd
 Side = Literal["buy", "sell"]
 Kind = Literal["market", "limit", "stop"]
 Status = Literal["new", "partially_filled", "filled", "canceled", "rejected", "expired", "replaced"]
-OPEN = frozenset({"new", "partially_filled", "replaced"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +78,6 @@ class OrderState:
     status: Status
     filled_quantity: float  # >= 0
     reason: str = ""  # why the venue refused it, or what it is not as it was asked for
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more of it may fill; 'replaced': somebody changed it at the venue, so yes."""
-        return self.status in OPEN
 
 
 class Broker(Protocol):

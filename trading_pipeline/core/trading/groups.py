@@ -10,7 +10,7 @@ from scipy.spatial.distance import squareform
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel
-from trading_pipeline.core.trading.engine.dtypes import periods_of
+from trading_pipeline.core.trading.engine.dtypes import month_starts
 from trading_pipeline.core.trading.inputs import market_returns, recent_returns, recent_rows
 
 LEAST = 126  # bars of returns that a symbol needs, of the last 252
@@ -25,8 +25,7 @@ def groups_of(panel: Panel, market: Market) -> np.ndarray:
     T, N = panel.close.shape
     if market.sectors:
         return np.broadcast_to(sectors(panel.symbols, market), (T, N)).copy()
-    month = periods_of(panel.timestamps)[:, 2]
-    starts = np.flatnonzero(np.diff(month, prepend=-1))
+    starts = month_starts(panel.timestamps)
     groups = np.full((T, N), -1, dtype=np.int64)
     returns = recent_returns(panel)
     common = market_returns(panel, returns)

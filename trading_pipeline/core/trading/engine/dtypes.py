@@ -357,3 +357,8 @@ def periods_of(timestamps: pd.DatetimeIndex) -> np.ndarray:
     week = (day + 3) // 7  # 1970-01-01 was a Thursday, weeks begin on Monday
     month = utc.year.to_numpy() * 12 + utc.month.to_numpy() - 1
     return np.column_stack([day, week, month]).astype(np.int64)
+
+
+def month_starts(timestamps: pd.DatetimeIndex) -> np.ndarray:
+    """(M,) positions of the first bar of all, and of the first of every month after it."""
+    return np.flatnonzero(np.diff(periods_of(timestamps)[:, 2], prepend=-1))
