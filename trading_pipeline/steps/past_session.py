@@ -23,10 +23,9 @@ from trading_pipeline.core.trading.trader import Trader
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.brokerage import broker_stream, executions_of
 from trading_pipeline.steps.recording import Recording
-from trading_pipeline.steps.session import check_terms, stream_of, terms_of
+from trading_pipeline.steps.session import MISSED, check_terms, stream_of, terms_of
 
 Eligible = Callable[[Panel], np.ndarray]  # who may be bought at each close, (T, N) bool
-MISSED = "missed"  # in the payload of a decision: there was none, a newer bar had closed
 
 
 def eligibility_of(n_steps: int) -> Eligible:

@@ -162,8 +162,8 @@ def begin(original: Original, home: Home) -> list[str]:
         if other := [name for name, value in noted.items() if found.get(name) != value]:
             how = ", ".join(f"{name} {found.get(name)}, now {noted[name]}" for name in other)
             raise StoreError(f"{home.path} is another rebuild ({how}); give --out another folder")
-    elif home.path.exists() and any(not _is_draft(each.name) for each in home.path.iterdir()):
-        raise StoreError(f"{home.path} is not empty; give --out a folder that is, or a new one")
+    elif home.path.exists() and not _is_free(home.path):
+        raise StoreError(f"{home.path} is no empty folder; give --out one that is, or a new one")
     else:
         replace_file(mark, lambda draft: draft.write_text(json.dumps(noted), encoding="utf-8"))
     return _copy_trials(original, home)
@@ -177,9 +177,12 @@ def _noted(mark: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_draft(name: str) -> bool:
-    """Of a mark, that a kill left."""
-    return name.startswith(".draft-") and name.endswith(f"-{MARK}")
+def _is_free(path: Path) -> bool:
+    """Whether it is a folder with nothing in it but drafts of a mark, that a kill left."""
+    return path.is_dir() and all(
+        each.name.startswith(".draft-") and each.name.endswith(f"-{MARK}")
+        for each in path.iterdir()
+    )
 
 
 def check_bars(original: Original, home: Home) -> None:

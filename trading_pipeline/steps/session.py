@@ -38,6 +38,7 @@ from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline.steps.recording import bar_payload, history_arrays
 from trading_pipeline.steps.states import WHOLE_EVERY, earlier_states
 
+MISSED = "missed"  # in the payload of a decision: there was none, a newer bar had closed
 ORDER_COLUMNS = (
     "client_order_id",
     "decided_at",
@@ -235,7 +236,7 @@ class Session:
             with around("prediction"):
                 self.forecaster.scores(row)
             self._note_model()
-        nothing = {"orders": [], "vetoes": [], "halted": False, "flatten": False, "missed": True}
+        nothing = {"orders": [], "vetoes": [], "halted": False, "flatten": False, MISSED: True}
         self._note_decision(row, nothing)
 
     def _note_model(self) -> None:

@@ -127,7 +127,7 @@ def named_events(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
 def _counted(home: Home, market: Market, record: Callable[[TrialLedger], Event] | None) -> Counted:
     try:
         with home.trials() as book:
-            book.distinct()  # a chain that is broken takes no more, and is not read
+            book.ledger.verify(STREAM)  # a chain that is broken takes no more, and is not read
             lost = lost_events(home, book.ledger)
             event = record(book) if record else None
             panel = panel_identity(market.source, market.symbols, market.timeframe)

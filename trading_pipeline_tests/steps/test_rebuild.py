@@ -176,5 +176,7 @@ def test_two_rebuilds_are_not_mixed(original, tmp_path, monkeypatch, other, how)
 def test_a_folder_of_something_else_is_not_taken(original, tmp_path):
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "mine.txt").write_text("keep me")
-    with pytest.raises(StoreError, match="is not empty"):
-        begin(original, Home(root=str(tmp_path / "again")))
+    for taken in (tmp_path / "again", tmp_path / "again" / "mine.txt"):
+        with pytest.raises(StoreError, match="is no empty folder; give --out"):
+            begin(original, Home(root=str(taken)))
+    assert (tmp_path / "again" / "mine.txt").read_text() == "keep me"

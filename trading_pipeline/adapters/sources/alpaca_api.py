@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from trading_pipeline.adapters.sources.alpaca_bars import raw_rows
 from trading_pipeline.adapters.sources.payload import excerpt
 from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
-from trading_pipeline.errors import CredentialsError, SourceError
+from trading_pipeline.errors import CredentialsError, SourceError, SourceUnavailable
 
 if TYPE_CHECKING:
     import requests
@@ -174,6 +174,8 @@ class AlpacaApi:
         complaint: SourceError
         try:
             return self._client(client).get(path, fields)
+        except SourceUnavailable as error:
+            complaint = type(error)(f"{error}{_asked(fields)}", error.retry_after)
         except SourceError as error:
             complaint = type(error)(f"{error}{_asked(fields)}")
         except APIError as error:

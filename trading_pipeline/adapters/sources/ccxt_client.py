@@ -148,7 +148,7 @@ class CcxtClient:
         try:
             return self._patiently(call)
         except SourceUnavailable as error:
-            raise type(error)(f"{where}: {self._text(error)}") from error
+            raise type(error)(f"{where}: {self._text(error)}", error.retry_after) from error
         except ccxt.BaseError as error:
             status = _status_of(error)
             if status in _CLOSED_HERE:

@@ -108,6 +108,14 @@ def test_a_venue_that_stays_away_is_given_up(venue, fault, reason):
         answer_of(venue, name="silence" if fault.silent else "")
 
 
+def test_a_pause_that_the_venue_wants_is_told_with_the_error(venue):
+    """Whoever tries again later keeps to it: to ask during a ban makes it longer."""
+    venue.misbehave(refusal(429, retry_after=7200), FOREVER, where="/v2/stocks/bars")
+    with pytest.raises(SourceUnavailable, match="wants a pause of 7200 s") as refused:
+        answer_of(venue)
+    assert refused.value.retry_after == 7200
+
+
 @pytest.mark.parametrize("payload", [[], {}, {"bars": []}, {"bars": None}, {"bars": {"A": 7}}, 7])
 def test_another_answer_is_shown(venue, payload):
     said = Answer(json.dumps(payload).encode())

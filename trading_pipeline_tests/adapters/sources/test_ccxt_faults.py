@@ -126,6 +126,14 @@ def test_a_venue_that_is_down_for_good_is_given_up(venue, fault, reason):
     assert len(venue.requests) == before + 1 + 8
 
 
+def test_a_pause_that_the_venue_wants_is_told_with_the_error(venue):
+    """Whoever tries again later keeps to it: to ask during a ban makes it longer."""
+    venue.misbehave(refusal(418, retry_after=7200), FOREVER, where="klines")
+    with pytest.raises(SourceUnavailable, match="wants a pause of 7200 s") as refused:
+        source_of(venue).bars(["BTC/USDT"], START, END)
+    assert refused.value.retry_after == 7200
+
+
 def test_one_symbol_that_fails_is_the_only_one(venue):
     source = source_of(venue)
     venue.misbehave(refusal(500), FOREVER, where="symbol=ADAUSDT")
