@@ -42,7 +42,8 @@ from trading_pipeline.steps.paper import (
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.production import model_in_service
 from trading_pipeline.steps.recording import Recording
-from trading_pipeline.steps.session import Session, SessionBar, stream_of
+from trading_pipeline.steps.session import Session, SessionBar
+from trading_pipeline.steps.streams import session_stream
 
 _NONE = Rows(0, -1)
 
@@ -92,7 +93,7 @@ def trade(
         wait = partial(guard.wait, sleep=sleep)
         incidents = Incidents(ledger, plan.market.name, session, clock)
         feed = Feed(source, plan.market, wait, incidents, guard, store.doubts())
-        stream, recordings = stream_of(plan.market, session), home.recordings(plan.market)
+        stream, recordings = session_stream(plan.market.name, session), home.recordings(plan.market)
         refuse_other_kind(ledger, stream, live=True)
         seen = guard.during(partial(Recording.read, ledger, stream, recordings))
         if seen is not None:

@@ -28,7 +28,8 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.recording import Recording
-from trading_pipeline.steps.session import Session, SessionBar, stream_of
+from trading_pipeline.steps.session import Session, SessionBar
+from trading_pipeline.steps.streams import session_stream
 
 PAUSE = 2.0  # seconds between two questions whether the operator still wants a pause
 IN_SERVICE = "production"  # begins the key of the fold of a live session's model
@@ -95,7 +96,7 @@ def _replayed(
     days: tuple[str, str],
     pause: float,
 ) -> Iterator[dict[str, Any]]:
-    recordings, stream = home.recordings(plan.market), stream_of(plan.market, session)
+    recordings, stream = home.recordings(plan.market), session_stream(plan.market.name, session)
     refuse_other_kind(ledger, stream, live=False)
     seen = guard.during(partial(Recording.read, ledger, stream, recordings))
     panel = read_panel(home, plan.market)
