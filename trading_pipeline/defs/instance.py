@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from dagster import DagsterInstance, DagsterRunStatus, EventLogEntry, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry, RunsFilter
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -153,12 +153,18 @@ def close_abandoned_runs(instance: DagsterInstance) -> list[str]:
     running = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=running)):
-        process = run.tags.get(PROCESS_TAG)
+        process = process_of(run)
         if process and _has_ended(process):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
+
+
+def process_of(run: DagsterRun) -> str | None:
+    """The process of the command that a run was made by; None: the web UI or the daemon made it,
+    also where they re-execute a command's run, whose tags they copy."""
+    return None if run.parent_run_id else run.tags.get(PROCESS_TAG)
 
 
 def this_process() -> str:
