@@ -36,6 +36,8 @@ event_log_storage:
   class: BatchedSqliteEventLog
   config:
     base_dir: {history}
+freshness:
+  enabled: true
 concurrency:
   pools:
     granularity: op

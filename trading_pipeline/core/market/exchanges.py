@@ -4,7 +4,7 @@ Any calendar of the package exchange_calendars may be named, such as "XTKS" (Tok
 (weekdays in UTC), beside "24/7", which never closes. Names are those of ISO 10383 (MIC).
 """
 
-from datetime import date, time
+from datetime import date, time, timedelta
 from functools import cache
 from typing import NamedTuple
 
@@ -156,6 +156,17 @@ def open_days(name: str, first: date, end: date | None) -> OpenDays:
     dates = pd.date_range(start, last, unit="us")
     closed = dates[dates.dayofweek.isin(weekdays)].difference(known)
     return OpenDays(tuple(sorted(int(day) for day in weekdays)), closed)
+
+
+@cache
+def longest_closure(name: str) -> timedelta:
+    """The longest time between two sessions of the years that are counted: a day where the market
+    never closes, five in New York (a hurricane)."""
+    if name == NEVER_CLOSES:
+        return timedelta(days=1)
+    return timedelta(
+        days=int(exchange(name).sessions.loc[_COUNTED].index.to_series().diff().max().days)
+    )
 
 
 @cache
