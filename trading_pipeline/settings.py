@@ -56,7 +56,7 @@ _OF_SOURCE = {  # settings that only some sources read
     "delay": ("alpaca",),
     "per_minute": ("alpaca",),
 }
-_OF_RUNNING = ("nightly", "divergence", "broker", "broker_url")
+_OF_RUNNING = ("nightly", "owner", "divergence", "broker", "broker_url")
 _OF_TRAINING = ("model", "preset", "processes", "device", "precision", "position_state")
 
 
@@ -143,6 +143,8 @@ class MarketSettings(_Section):
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoders' matrix products
     position_state: bool = False  # whether the network sees its own notional book
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
+    # Whom to ask about its assets: an e-mail address, or team:NAME.
+    owner: str = Field(default="team:trading", pattern=r"^(team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
     costs: CostSettings = CostSettings()
     walk_forward: WalkForwardSettings = WalkForwardSettings()
     divergence: DivergenceSettings = DivergenceSettings()

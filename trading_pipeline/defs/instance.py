@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import StoreError
@@ -28,6 +28,8 @@ event_log_storage:
   class: BatchedSqliteEventLog
   config:
     base_dir: {history}
+freshness:
+  enabled: true
 concurrency:
   pools:
     granularity: op
@@ -103,12 +105,18 @@ def close_abandoned_runs(instance: DagsterInstance) -> list[str]:
     running = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=running)):
-        process = run.tags.get(PROCESS_TAG)
+        process = process_of(run)
         if process and _has_ended(process):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
+
+
+def process_of(run: DagsterRun) -> str | None:
+    """The process of the command that a run was made by; None: the web UI or the daemon made it,
+    also where they re-execute a command's run, whose tags they copy."""
+    return None if run.parent_run_id else run.tags.get(PROCESS_TAG)
 
 
 def this_process() -> str:

@@ -15,6 +15,7 @@ from trading_pipeline.defs.assets import (
     rivals,
 )
 from trading_pipeline.defs.assets.paper_account import paper_account
+from trading_pipeline.defs.attributes import described
 from trading_pipeline.defs.checks import features as feature_checks
 from trading_pipeline.defs.checks import market as market_checks
 from trading_pipeline.defs.checks import models as model_checks
@@ -34,20 +35,23 @@ def market_definitions(plan: Plan) -> dg.Definitions:
     paper = paper_job(plan)
     jobs, quality = asset_jobs(plan), quality_job(plan.market, market_checks.CHECKS)
     return dg.Definitions(
-        assets=[
-            market.raw_bars(plan.market),
-            market.corporate_actions(plan.market),
-            market.revised_bars(plan.market),
-            features.features(plan.market),
-            models.model_checkpoint(plan),
-            models.predictions(plan),
-            models.production_model(plan),
-            rivals.rival_predictions(plan),
-            report.backtest_report(plan),
-            refits.refit_comparison(plan),
-            paper_account(plan.market),
-            divergence.paper_divergence(plan),
-        ],
+        assets=dg.map_asset_specs(
+            partial(described, plan),
+            [
+                market.raw_bars(plan.market),
+                market.corporate_actions(plan.market),
+                market.revised_bars(plan.market),
+                features.features(plan.market),
+                models.model_checkpoint(plan),
+                models.predictions(plan),
+                models.production_model(plan),
+                rivals.rival_predictions(plan),
+                report.backtest_report(plan),
+                refits.refit_comparison(plan),
+                paper_account(plan.market),
+                divergence.paper_divergence(plan),
+            ],
+        ),
         asset_checks=[
             *market_checks.market_checks(plan.market),
             feature_checks.features_do_not_look_ahead(plan.market),

@@ -15,7 +15,7 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.paper_account import AccountReports
-from trading_pipeline.defs.instance import PROCESS_TAG
+from trading_pipeline.defs.instance import process_of
 from trading_pipeline.errors import TradingError
 from trading_pipeline.steps.home import Home, Sources
 from trading_pipeline.steps.plan import Plan
@@ -148,7 +148,7 @@ def attendance(
 ) -> Attendance:
     """What notes who started a session, and how it ended: see `watchdog`."""
     run, who, reason = context.run, operator(), ""
-    if PROCESS_TAG not in run.tags:
+    if process_of(run) is None:
         who, reason = run.tags.get(SENSOR_NAME_TAG, "the web UI"), run.tags.get(REASON_TAG, "")
     return Attendance(
         ledger,

@@ -20,6 +20,7 @@ from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.defs.checks.passed import checks_passed
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import BY_DAY, job_name
+from trading_pipeline.defs.origin import origin_in
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.defs.resources import DUCKDB_POOL, TRAINING_POOL
 from trading_pipeline.errors import StoreError, TradingPipelineError
@@ -69,7 +70,7 @@ class Runner:
         """
         resolved = self.definitions.resolve_job_def(job)
         try:
-            with naming_faults(self._broken_step, _NO_FAULTS):
+            with naming_faults(self._broken_step, _NO_FAULTS), origin_in(self.instance, job):
                 return resolved.execute_in_process(
                     instance=self.instance,
                     partition_key=partition_key,

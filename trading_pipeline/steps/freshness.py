@@ -52,15 +52,11 @@ Days = tuple[str, str]  # the first and the last one, YYYY-MM-DD
 def missing_days(
     market: Market, known: Iterable[str], stored: set[str], now: datetime, first: str = ""
 ) -> Days | None:
-    """First and last of the `known` days from `first` on that have closed by `now` and are not
-    stored, if any.
-
-    None as well where the market had no session on any of them: holidays alone bring no bars, and
-    are stored together with the next session.
-    """
+    """First and last of the `known` sessions from `first` on that have closed by `now` and are not
+    stored, if any."""
     last = last_closed_day(market, now)
     missing = [day for day in known if first <= day <= last and day not in stored]
-    return (missing[0], missing[-1]) if sessions_among(market, missing) else None
+    return (missing[0], missing[-1]) if missing else None
 
 
 def days_to_download(

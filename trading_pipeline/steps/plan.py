@@ -19,6 +19,7 @@ class Plan:
     model: str = "network"  # or a rival of it, or "best": whichever validation chooses
     preset: str = "small"
     nightly: bool = False  # schedule and sensor start by themselves
+    owner: str = "team:trading"  # of its assets, as the web UI shows
     processes: int = 1  # that share one training
     device: str = "cpu"  # to train on: cpu, cuda, cuda:1
     precision: str = "float32"  # of the encoders' matrix products, or bfloat16

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from trading_pipeline.defs.assets import paper_account as module
-from trading_pipeline.defs.assets.paper_account import AccountReports, paper_account
+from trading_pipeline.defs.assets.paper_account import AccountReports, overdue
 from trading_pipeline_tests.steps import kills
 from trading_pipeline_tests.steps.kills import FIRST, MARKET
 
@@ -78,12 +78,11 @@ def test_a_session_that_never_began_is_reported_all_the_same(reported):
         ("1d", "24/7", 25),
         ("1h", "24/7", 2),
         ("1m", "24/7", 2),
-        ("1d", "XNYS", 97),
-        ("1h", "XNYS", 97),
+        ("1d", "XNYS", 121),
+        ("1h", "XNYS", 121),
     ],
 )
 def test_an_account_is_overdue_when_a_bar_is_and_not_on_a_long_weekend(timeframe, calendar, hours):
-    spec = paper_account(replace(MARKET, timeframe=timeframe, calendar=calendar))
-    policy = spec.freshness_policy
+    policy = overdue(replace(MARKET, timeframe=timeframe, calendar=calendar))
     assert policy.fail_window.to_timedelta() == timedelta(hours=hours)
     assert policy.warn_window.to_timedelta() == timedelta(hours=hours, minutes=-30)

@@ -4,7 +4,7 @@ Any calendar of the package exchange_calendars may be named, such as "XTKS" (Tok
 (weekdays in UTC), beside "24/7", which never closes. Names are those of ISO 10383 (MIC).
 """
 
-from datetime import time
+from datetime import date, time, timedelta
 from functools import cache
 from typing import NamedTuple
 
@@ -135,6 +135,38 @@ def rests_on_weekends(name: str) -> bool:
     if name in _SHIPPED:
         return name != NEVER_CLOSES
     return bool((exchange(name).sessions.index.dayofweek < SATURDAY).all())
+
+
+class OpenDays(NamedTuple):
+    """On which dates a market trades: some days of the week, but for its holidays."""
+
+    weekdays: tuple[int, ...]  # 0 is a Monday
+    closed: pd.DatetimeIndex  # dates on those days of the week without a session; at 00:00 UTC
+
+
+@cache
+def open_days(name: str, first: date, end: date | None) -> OpenDays:
+    """Those of a calendar from `first` until before `end` (None: as far as it is known)."""
+    if name == NEVER_CLOSES:
+        return OpenDays(tuple(range(7)), pd.DatetimeIndex([], tz="UTC"))
+    start, known = pd.Timestamp(first, tz="UTC"), exchange(name).sessions.index
+    last = known[-1] if end is None else min(known[-1], pd.Timestamp(end, tz="UTC") - STEPS["1d"])
+    sessions = known[(known.year >= start.year) & (known.year <= last.year)]
+    weekdays = sessions.dayofweek.unique()
+    dates = pd.date_range(start, last, unit="us")
+    closed = dates[dates.dayofweek.isin(weekdays)].difference(known)
+    return OpenDays(tuple(sorted(int(day) for day in weekdays)), closed)
+
+
+@cache
+def longest_closure(name: str) -> timedelta:
+    """The longest time between two sessions of the years that are counted: a day where the market
+    never closes, five in New York (a hurricane)."""
+    if name == NEVER_CLOSES:
+        return timedelta(days=1)
+    return timedelta(
+        days=int(exchange(name).sessions.loc[_COUNTED].index.to_series().diff().max().days)
+    )
 
 
 @cache
