@@ -34,6 +34,7 @@ from trading_pipeline.adapters.store.settings_file import write_settings
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
+from trading_pipeline.core.model.config import TrainingConfig
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.settings_sources import (
@@ -57,7 +58,10 @@ _OF_SOURCE = {  # settings that only some sources read
     "per_minute": ("alpaca",),
 }
 _OF_RUNNING = ("nightly", "owner", "divergence", "broker", "broker_url")
-_OF_TRAINING = ("model", "preset", "processes", "device", "precision", "position_state")
+_OF_TRAINING = (
+    *("model", "preset", "processes", "device", "precision", "position_state"),
+    *("epochs", "batch_size", "learning_rate"),
+)
 
 
 def months(span: Any) -> Any:
@@ -142,6 +146,10 @@ class MarketSettings(_Section):
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")  # to train on
     precision: Literal["float32", "bfloat16"] = "float32"  # of the encoders' matrix products
     position_state: bool = False  # whether the network sees its own notional book
+    # In place of the preset's: docs/learning.md says what they are in steps and blocks.
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=TrainingConfig.min_dates)
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
     nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
     # Whom to ask about its assets: an e-mail address, or team:NAME.
     owner: str = Field(default="team:trading", pattern=r"^(team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
@@ -172,6 +180,7 @@ class MarketSettings(_Section):
             )
         self._check_source(name)
         self._check_broker(name)
+        self._check_batch(name)
         try:
             market = Market(name=name, **self._terms())
             profile_of(market)  # its limits are checked now, and not in the middle of a night
@@ -209,6 +218,15 @@ class MarketSettings(_Section):
         if self.broker == BINANCE_TESTNET and self.shortable:
             raise SettingsError(
                 f"markets.{name}: nothing is sold short at a spot exchange; remove `shortable`"
+            )
+
+    def _check_batch(self, name: str) -> None:
+        """Refuse a batch of which not every process gets a block."""
+        least = TrainingConfig.min_dates * self.processes
+        if self.batch_size is not None and self.batch_size < least:
+            raise SettingsError(
+                f"markets.{name}: a batch of {self.processes} processes has at least {least} "
+                f"windows, and `batch_size` is {self.batch_size}"
             )
 
     def _terms(self) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import rich.progress
 from rich.console import Console
@@ -36,6 +38,18 @@ def working(text: str) -> Iterator[None]:
     else:
         say(text)
         yield
+
+
+def shown(path: Path) -> Path:
+    """A path as a person would type it: relative, where it is below the folder they are in."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def since(path: Path) -> str:
+    """When a file was last changed, for whoever wonders why nothing happened."""
+    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"{changed:%Y-%m-%d %H:%M} UTC"
 
 
 class _Teller(logging.Handler):

@@ -38,7 +38,46 @@ def _known_model(model: str | None) -> str | None:
     return model
 
 
+def _rate(rate: float | None) -> float | None:
+    if rate is not None and not 0 < rate < 1:
+        raise typer.BadParameter("must be between 0 and 1, such as 0.001")
+    return rate
+
+
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Passes over the windows that a training has, in place of the preset's steps.",
+        show_default="the preset's steps",
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        help="Windows of a step, about: 64 are a block of 8 symbols on 8 consecutive dates.",
+        show_default="the preset's",
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", callback=_rate, help="Peak rate.", show_default="the preset's"),
+]
+DAYS = ["%Y-%m-%d"]  # formats of an option that is a day
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+MarketOrSample = Annotated[
+    str | None,
+    typer.Option("--market", "-m", help="An entry of pipeline.toml.", show_default="sample"),
+]
+OwnBars = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-path",
+        help="Bars of your own, a Parquet file or folder; settings are then those of --market.",
+        show_default="those stored of --market",
+    ),
+]
 DataPath = Annotated[
     Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
 ]

@@ -25,6 +25,7 @@ from trading_pipeline.core.evaluation.heads import Comparison, Outcomes, Windows
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import (
     FOREIGN,
+    SINGLE_MODEL,
     WALK_FORWARD,
     EvaluationInputs,
     check_days,
@@ -58,7 +59,11 @@ from trading_pipeline.steps.trials import (
     name_of,
 )
 
-_KINDS = {WALK_FORWARD: "walk_forward", FOREIGN: "judge"}  # of trials
+_KINDS = {  # of trials
+    WALK_FORWARD: "walk_forward",
+    FOREIGN: "judge",
+    SINGLE_MODEL: "single_model",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

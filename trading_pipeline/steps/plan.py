@@ -9,6 +9,7 @@ from trading_pipeline.core.model.config import LEARNED_BASELINES
 
 if TYPE_CHECKING:  # it loads torch, which the code location must not
     from trading_pipeline.core.learning.recipe import Recipe
+    from trading_pipeline.core.model.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Plan:
     device: str = "cpu"  # to train on: cpu, cuda, cuda:1
     precision: str = "float32"  # of the encoders' matrix products, or bfloat16
     position_state: bool = False  # whether the network sees its own notional book
+    # In place of the preset's: passes over a fold's windows, windows of a step, peak rate of AdamW.
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
     divergence: Tolerance = field(
         default_factory=Tolerance
     )  # between a paper session and the backtest
@@ -35,11 +40,25 @@ class Plan:
         from trading_pipeline.core.learning.recipe import Recipe
 
         made = Recipe.preset(self.market, self.preset, len(NAMES))
-        # A process takes whole blocks of a step, so there is one for each of them at least.
-        blocks = max(made.training.blocks, self.processes)
-        training = replace(made.training, blocks=blocks, precision=self.precision)
         model = replace(made.model, position_state=self.position_state)
+        training = self._budget(made.training)
         return replace(made, model=model, training=training, learner=self.model)
+
+    def _budget(self, training: "TrainingConfig") -> "TrainingConfig":
+        """A preset's, but for what is asked for."""
+        from trading_pipeline.core.learning.budget import with_batch
+
+        # A process takes whole blocks of a step, so there is one for each of them at least.
+        training = replace(
+            training,
+            blocks=max(training.blocks, self.processes),
+            precision=self.precision,
+            epochs=self.epochs or 0,
+            learning_rate=self.learning_rate or training.learning_rate,
+        )
+        if self.batch_size is None:
+            return training
+        return with_batch(training, self.batch_size, self.processes)
 
     @property
     def rivals(self) -> tuple[str, ...]:

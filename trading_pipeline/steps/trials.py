@@ -39,7 +39,7 @@ class Evaluation:
     config_hash: str
     name: str  # the configuration in a few words
     equity: Floats  # (T,), quote currency, on the bars of all evaluations of a call
-    kind: str = "walk_forward"  # or "sweep", "judge"
+    kind: str = "walk_forward"  # or "sweep", "judge", "single_model"
 
 
 class Counted(NamedTuple):
@@ -51,8 +51,14 @@ class Counted(NamedTuple):
 
 
 def name_of(plan: Plan) -> str:
-    """A plan in a few words: 'network tiny, moderate'."""
-    return f"{plan.model} {plan.preset}, {plan.market.profile}"
+    """A plan in a few words: 'network tiny, moderate', 'network tiny, 5 epochs, moderate'."""
+    asked = {
+        "epochs": plan.epochs,
+        "windows a step": plan.batch_size,
+        "learning rate": plan.learning_rate,
+    }
+    budget = [f"{value:g} {name}" for name, value in asked.items() if value is not None]
+    return ", ".join([f"{plan.model} {plan.preset}", *budget, plan.market.profile])
 
 
 def journal(

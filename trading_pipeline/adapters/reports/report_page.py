@@ -47,7 +47,7 @@ from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
-from trading_pipeline.core.evaluation.summary import FOREIGN
+from trading_pipeline.core.evaluation.summary import WALK_FORWARD
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 
@@ -87,7 +87,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
         title=escape(f"{summary['market']}: backtest report"),
         market=escape(summary["market"]),
         period=escape(period(summary)),
-        beside=_FEATURES if summary["origin"] != FOREIGN else "",
+        beside=_FEATURES if summary["origin"] == WALK_FORWARD else "",
         plotly=get_plotlyjs(),
         sections="\n".join(
             [verdict_section(summary), _result(summary), section_links(sections), *sections]
