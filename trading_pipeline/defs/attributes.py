@@ -207,7 +207,7 @@ def _code(about: About) -> dict[str, Any]:
     """Links to the lines that declare it and to the file of what it does."""
     made = about.declared.__code__
     places = (made.co_filename, made.co_firstlineno), (str(_PACKAGE / about.step), 1)
-    references = [
+    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
         dg.LocalFileCodeReference(file_path=path, line_number=line, label=label)
         for (path, line), label in zip(places, ("how it is declared", "what it does"), strict=True)
     ]

@@ -1,10 +1,12 @@
 """One market's assets, checks, jobs, schedule and sensor, made by the same factories for each."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 import dagster as dg
 
+from trading_pipeline.adapters.clock import utc_now
 from trading_pipeline.defs.assets import (
     divergence,
     features,
@@ -29,9 +31,8 @@ from trading_pipeline.defs.watchdog import watchdog
 from trading_pipeline.steps.plan import Plan
 
 
-def market_definitions(plan: Plan) -> dg.Definitions:
+def market_definitions(plan: Plan, clock: Callable[[], datetime] = utc_now) -> dg.Definitions:
     """Everything that Dagster knows of a market, under its own key prefix and group."""
-    clock = partial(datetime.now, UTC)
     paper = paper_job(plan)
     jobs, quality = asset_jobs(plan), quality_job(plan.market, market_checks.CHECKS)
     return dg.Definitions(

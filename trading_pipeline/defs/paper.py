@@ -1,7 +1,7 @@
 """Paper trading: a long-running job, one session per market, that reports to `paper_account`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -81,9 +81,9 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
         try:
             with (
                 home.ledger() as ledger,
-                attendance(context, ledger, market, config.session, config) as wanted,
+                attendance(context, ledger, home.clock.now, market, config) as wanted,
             ):
-                session = _session(plan, venue, brokers, config)
+                session = _session(plan, home.clock.now, venue, brokers, config)
                 for after_bar in session(ledger, home, plan, watch=watch, running=wanted):
                     account = after_bar
                     reports.after_bar(account)
@@ -123,6 +123,7 @@ def _venue(sources: Sources, market: Market, config: PaperConfig) -> LiveSource 
 
 def _session(
     plan: Plan,
+    clock: Callable[[], datetime],
     venue: LiveSource | None,
     brokers: Mapping[str, BrokerFactory],
     config: PaperConfig,
@@ -135,15 +136,15 @@ def _session(
     if venue is None:
         return partial(replay, **terms, **config.span)
     market = plan.market
-    broker = brokers[market.name].open(market, _now) if brokers else None
+    broker = brokers[market.name].open(market, clock) if brokers else None
     return partial(trade, source=venue, broker=broker, **terms)
 
 
 def attendance(
     context: dg.OpExecutionContext,
     ledger: Ledger,
+    clock: Callable[[], datetime],
     market: Market,
-    session: str,
     config: PaperConfig,
 ) -> Attendance:
     """What notes who started a session, and how it ended: see `watchdog`."""
@@ -153,19 +154,15 @@ def attendance(
     return Attendance(
         ledger,
         market.name,
-        session,
+        config.session,
         run.run_id,
         config.model_dump(),
         who,
         reason,
-        clock=_now,
+        clock=clock,
         goes_on=running(context.instance, run.run_id),
         instead_of=run.tags.get(INSTEAD_TAG, ""),
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def running(instance: dg.DagsterInstance, run_id: str) -> Callable[[], bool]:

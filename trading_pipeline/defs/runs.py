@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,7 @@ def download(
         start: earlier days are left alone; those before the market's own start always are.
         refetch: ask a venue for everything again.
     """
-    market, now = plan.market, datetime.now(UTC)
+    market, now = plan.market, run.home.clock.now()
     source, known = run.sources.open(market), known_days(market, now)
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
     checked = checks_passed(run.instance, market)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +116,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
         learned={name: home.beside(name).predictions(market).read(folds) for name in rivals},
         aside=home.bars(market).set_aside(),
         name=name_of(plan),
-        hashes=lineage_of(home, plan, data, folds, rivals, capital, datetime.now(UTC)),
+        hashes=lineage_of(home, plan, data, folds, rivals, capital, home.clock.now()),
         diagnostics=diagnose(history, CATALOG),
         known={
             "leaks": leaks_of(home, plan, folds),

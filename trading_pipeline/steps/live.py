@@ -6,10 +6,8 @@ was away, paused, or without an answer, are missed: see `Session`.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -35,7 +33,6 @@ from trading_pipeline.steps.paper import (
     IN_SERVICE,
     PAUSE,
     Tally,
-    now,
     past_predictions,
     refuse_other_kind,
 )
@@ -59,18 +56,16 @@ def trade(
     capital: float,
     running: Callable[[], bool] = lambda: True,
     broker: Broker | None = None,
-    clock: Callable[[], datetime] = now,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[dict[str, Any]]:
     """Run a session until it is stopped; after each bar, the account in a few numbers.
 
     A new one begins with the first bar after those that the model in service has learned from. It
-    holds the market's lease, also while it waits.
+    holds the market's lease, also while it waits. When a bar closes, the venue says; the rest goes
+    by the home's clock.
 
     Args:
         session: the same name with the same terms goes on where it stopped.
         running: as `Guard` takes it. broker: None is the simulation.
-        clock, sleep: of this machine; when a bar closes, the venue says.
 
     Raises:
         CheckpointError: there is no production model, or it is not one of today's recipe.
@@ -81,7 +76,7 @@ def trade(
         LeaseHeld: another session trades the market. LeaseLost: another one took over, or the run
             was ended from outside.
     """
-    store = home.bars(plan.market)
+    store, clock, sleep = home.bars(plan.market), home.clock.now, home.clock.sleep
     store.check_identity(source.identity())
     if broker is not None and source.delay >= STEPS[plan.market.timeframe]:
         raise TradingError(

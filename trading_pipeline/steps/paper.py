@@ -5,10 +5,8 @@ the checkpoint of the fold it belongs to, the decision.
 """
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -64,7 +62,8 @@ def replay(
             was ended from outside.
     """
     pause = seconds_a_bar(speed, plan.market.timeframe)
-    with guarded(ledger, plan.market.name, session, now, time.sleep, running=running) as guard:
+    now, sleep = home.clock.now, home.clock.sleep
+    with guarded(ledger, plan.market.name, session, now, sleep, running=running) as guard:
         yield from _replayed(
             ledger, home, plan, watch, guard, session, capital, (start, end), pause
         )
@@ -111,7 +110,7 @@ def _replayed(
         recordings,
         session=session,
         capital=capital,
-        clock=now,
+        clock=home.clock.now,
         guard=guard,
     )
     tally = Tally(account)
@@ -119,9 +118,9 @@ def _replayed(
         row = int(panel.timestamps.get_loc(bar.at))
         watch(row - first + 1, last - first + 1, f"{bar.at:%Y-%m-%d} equity {bar.equity:,.0f}")
         yield tally.after(bar)
-        guard.wait(pause, time.sleep)
+        guard.wait(pause, home.clock.sleep)
         while is_paused(ledger, plan.market.name):
-            guard.wait(PAUSE, time.sleep)
+            guard.wait(PAUSE, home.clock.sleep)
     if not tally.bars:
         yield tally.said(account.resumed_at)
 
@@ -153,11 +152,6 @@ class Tally:
             "positions": len(self.session.trader.holdings()),
             "events": self.session.seq,
         }
-
-
-def now() -> datetime:
-    """By this machine's clock."""
-    return datetime.now(UTC)
 
 
 def refuse_other_kind(ledger: Ledger, stream: str, *, live: bool) -> None:

@@ -9,7 +9,6 @@ decided and why; a switch that a kill interrupted is finished by whoever comes n
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def _decide(
         decision = _about(kind, made.digest, made.checkpoint, known, record.NIGHTLY, reasons)
         decision = replace(decision, evidence=evidence)
         if reasons:
-            record.record(ledger, plan.market.name, decision, datetime.now(UTC))
+            record.record(ledger, plan.market.name, decision, home.clock.now())
         else:
             _put_in_service(home, plan.market, ledger, decision, store.path(CANDIDATE))
     return decision
@@ -269,7 +268,7 @@ def _put_in_service(
     kept, service = _aside(home).checkpoints(market), home.checkpoints(market)
     if not _is_kept(kept, decision.model):
         kept.copy(decision.model[:_SHOWN], file)
-    record.record(ledger, market.name, decision, datetime.now(UTC))
+    record.record(ledger, market.name, decision, home.clock.now())
     service.copy(PRODUCTION, kept.path(decision.model[:_SHOWN]))
     newest = record.accepted_models(record.decisions(ledger, market.name))[-KEPT:]
     for name in set(kept.names()) - {CANDIDATE, *(each[:_SHOWN] for each in newest)}:

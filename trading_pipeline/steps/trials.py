@@ -8,7 +8,6 @@ the same home names cannot say how many trials there were.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,7 +85,7 @@ def journal(
         trials.append(Trial(each.config_hash, panel, each.kind, known, market.name, each.name))
 
     def record(book: TrialLedger) -> Event:
-        at, now = timestamps[-1].to_pydatetime(), datetime.now(UTC)
+        at, now = timestamps[-1].to_pydatetime(), home.clock.now()
         return book.record(trials, pd.DataFrame(table, index=days), at=at, recorded_at=now)[-1]
 
     return _counted(home, market, record)

@@ -2,28 +2,27 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
-from trading_pipeline.defs.assets import paper_account as module
+from trading_pipeline.adapters.clock import Clock
 from trading_pipeline.defs.assets.paper_account import AccountReports, overdue
 from trading_pipeline_tests.steps import kills
 from trading_pipeline_tests.steps.kills import FIRST, MARKET
 
 
 @pytest.fixture
-def reported(home, instance, monkeypatch):
+def reported(home, instance):
     """Reports after each of some seconds, and at the end: what was materialized."""
 
     def run(seconds, session="s"):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
         clock = [0.0]
+        timed = replace(home, clock=Clock(elapsed=lambda: clock[0]))
 
         @dg.op
         def trade(context: dg.OpExecutionContext) -> None:
-            reports = AccountReports(context, home, MARKET, session)
+            reports = AccountReports(context, timed, MARKET, session)
             for bars, at in enumerate(seconds, start=1):
                 clock[0] = float(at)
                 reports.after_bar({"bars": bars})

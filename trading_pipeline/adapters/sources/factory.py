@@ -1,12 +1,13 @@
 """From what a market's entry says to the source of its bars. Clients are imported when opened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from trading_pipeline.adapters.clock import WALL, Clock
 from trading_pipeline.adapters.sources.source import BarSource
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class SourceFactory:
     delay: timedelta | None = None  # after a bar's close; None: what free keys need
     per_minute: float = 200.0  # requests that free keys may send
     hurried: bool = False  # a venue that is down is given up after a minute
+    clock: Clock = WALL
     key: SecretStr | None = None
     secret: SecretStr | None = None
 
@@ -53,7 +55,9 @@ class SourceFactory:
         from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 
         exchange = self.exchange or source
-        return CcxtSource(exchange, timeframe, url=self.url, patience=self._patience())
+        return CcxtSource(
+            exchange, timeframe, url=self.url, now=self.clock.now, patience=self._patience()
+        )
 
     def _alpaca(self, timeframe: str) -> BarSource:
         from trading_pipeline.adapters.sources.alpaca import AlpacaSource
@@ -68,9 +72,11 @@ class SourceFactory:
             delay=self.delay,
             per_minute=self.per_minute,
             patience=self._patience(),
+            now=self.clock.now,
         )
 
-    def _patience(self) -> "Patience | None":
-        from trading_pipeline.adapters.sources.retry import HURRY
+    def _patience(self) -> "Patience":
+        from trading_pipeline.adapters.sources.retry import HURRY, Patience
 
-        return HURRY if self.hurried else None
+        patience = HURRY if self.hurried else Patience()
+        return replace(patience, sleep=self.clock.sleep, clock=self.clock.elapsed)

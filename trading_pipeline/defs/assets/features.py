@@ -1,7 +1,5 @@
 """Features: adjusted bars into the feature store."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from trading_pipeline.core.market.market import Market
@@ -34,7 +32,7 @@ def features(market: Market) -> dg.AssetsDefinition:
         from trading_pipeline.steps.features import update_features
 
         span = context.partition_time_window
-        done = update_features(home, market, (span.start, span.end), datetime.now(UTC))
+        done = update_features(home, market, (span.start, span.end), home.clock.now())
         return dg.MaterializeResult(metadata=metadata.of_features(done))
 
     return features_of_days

@@ -1,11 +1,12 @@
 """Market data: from a source into the store. Raw bars stay raw; adjustment happens on read."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from trading_pipeline.adapters.clock import Clock
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
@@ -61,9 +62,9 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
                 home, sources, market, (span.start, span.end), watch, config.start, config.refetch
             )
         except SourceUnavailable as error:
-            _leave_alone(context, error.retry_after)
+            _leave_alone(context, home.clock, error.retry_after)
             raise
-        _leave_alone(context, done.retry_after)
+        _leave_alone(context, home.clock, done.retry_after)
         newest = context.partition_key_range.end
         context.add_asset_metadata(metadata.of_newest_day(store), partition_key=newest)
         for observation in revisions_observed(context.instance, market, store):
@@ -75,10 +76,10 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
     return bars_of_days
 
 
-def _leave_alone(context: dg.AssetExecutionContext, seconds: float) -> None:
+def _leave_alone(context: dg.AssetExecutionContext, clock: Clock, seconds: float) -> None:
     """Tag the run with when its venue may be asked again, for whoever tries it again."""
     if seconds:
-        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        until = clock.now() + timedelta(seconds=seconds)
         tag = {NOT_BEFORE_TAG: until.isoformat(timespec="seconds")}
         context.instance.add_run_tags(context.run_id, tag)
 

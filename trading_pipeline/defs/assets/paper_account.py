@@ -1,7 +1,6 @@
 """The account that a paper session trades, as Dagster's catalog shows it."""
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -43,11 +42,11 @@ class AccountReports:
         self, context: dg.OpExecutionContext, home: Home, market: Market, session: str
     ) -> None:
         self.context, self.home, self.market, self.session = context, home, market, session
-        self._last = time.monotonic()
+        self._last = self.home.clock.elapsed()
 
     def after_bar(self, account: dict[str, Any]) -> None:
         """Report where the last report is old enough."""
-        if time.monotonic() - self._last >= EVERY.total_seconds():
+        if self.home.clock.elapsed() - self._last >= EVERY.total_seconds():
             self.now(account)
 
     def now(self, account: dict[str, Any]) -> None:
@@ -56,7 +55,7 @@ class AccountReports:
         Args:
             account: what the session did since it was started, in a few numbers.
         """
-        self._last = time.monotonic()
+        self._last = self.home.clock.elapsed()
         key = dg.AssetKey([self.market.name, "paper_account"])
         told = {**account, **self._known()}
         self.context.log_event(dg.AssetMaterialization(key, metadata=told))
@@ -68,7 +67,7 @@ class AccountReports:
         try:
             with self.home.ledger() as ledger:
                 shown = Dashboard(ledger, self.market, self.session, report)
-                return of_account(shown.state(datetime.now(UTC)))
+                return of_account(shown.state(self.home.clock.now()))
         except TradingPipelineError as error:  # a session that never began, or its disk is full
             return {"not_known": str(error)}
 
