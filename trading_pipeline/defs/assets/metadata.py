@@ -8,6 +8,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.adapters.dashboard_page import PORT, REPORT
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.adapters.store.history import SET_ASIDE
@@ -173,7 +174,7 @@ def start_text(start: dict[str, Any]) -> str:
     return f"{terms}\n\n{counts}"
 
 
-def of_report(done: "Evaluated") -> dict[str, Any]:
+def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
     """The report in short."""
     from trading_pipeline.adapters.reports.charts.pictures import as_markdown
     from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
@@ -203,6 +204,7 @@ def of_report(done: "Evaluated") -> dict[str, Any]:
             "\n".join(f"- {each.title}: {why}" for each in spoken for why in each.reasons)
         ),
         "warnings": dg.MetadataValue.md("\n".join(f"- {text}" for text in summary["warnings"])),
+        "open": dg.MetadataValue.md(open_text(market)),
         URI: files["html"].absolute().as_uri(),
         "report": dg.MetadataValue.path(str(files["html"].absolute())),
         "features": dg.MetadataValue.path(str(files["features"].absolute())),
@@ -213,6 +215,15 @@ def of_report(done: "Evaluated") -> dict[str, Any]:
         "config_hash": short(summary["config_hash"]),
         "code_version": summary["code_version"],
     }
+
+
+def open_text(market: Market) -> str:
+    """Markdown that opens the report from the web UI, whose pages a browser lets open no file."""
+    site = f"http://127.0.0.1:{PORT}{REPORT}"
+    return (
+        f"[report]({site}/report.html), [features]({site}/features.html): while "
+        f"`trading-pipeline dashboard --market {market.name}` runs on this machine"
+    )
 
 
 def of_account(state: dict[str, Any]) -> dict[str, Any]:
