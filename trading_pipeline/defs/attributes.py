@@ -22,6 +22,7 @@ from trading_pipeline.defs.assets import (
     report,
     rivals,
 )
+from trading_pipeline.defs.columns import SCHEMA, SCHEMAS
 from trading_pipeline.steps.plan import Plan
 
 _PACKAGE = Path(__file__).parents[1]
@@ -184,7 +185,7 @@ def described(plan: Plan, spec: dg.AssetSpec) -> dg.AssetSpec:
         owners=[plan.owner],
         tags={**spec.tags, **tags},
         freshness_policy=policy,
-        metadata={**spec.metadata, **_code(about)},
+        metadata={**spec.metadata, **_code(about), **_columns(spec)},
     )
 
 
@@ -201,6 +202,12 @@ def _freshness(
         return None, "none is expected: the night of this market does not start by itself."
     policy = about.fresh(plan)
     return policy, f"late {policy.fail_window.to_timedelta()} after the last one."
+
+
+def _columns(spec: dg.AssetSpec) -> dict[str, Any]:
+    """Those of a table that are always the same; features come with what says them."""
+    schema = SCHEMAS.get(spec.key.path[-1])
+    return {SCHEMA: schema} if schema else {}
 
 
 def _code(about: About) -> dict[str, Any]:

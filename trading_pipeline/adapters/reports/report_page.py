@@ -364,6 +364,7 @@ def _lineage(summary: Summary) -> str:
         "data": summary["data_hash"],
         "code": summary["code_version"],
         "configuration": summary["config_hash"],
+        "asset in the web UI": f"{summary['market']}/backtest_report",
         **{name: value for name, value in lineage.items() if isinstance(value, str)},
         **{f"checkpoint of fold {key}": fold["checkpoint"] for key, fold in folds.items()},
     }

@@ -35,6 +35,10 @@ class PredictionStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def path(self, fold: str) -> Path:
+        """The file of a fold's predictions, if it has any."""
+        return self.folder / f"{fold}.parquet"
+
     def write(self, fold: str, predictions: pd.DataFrame, fingerprint: str) -> None:
         """Replace a fold's predictions; columns as in `COLUMNS`, and the scores of each seed."""
         import pyarrow as pa
@@ -44,7 +48,7 @@ class PredictionStore:
         table = pa.Table.from_pandas(predictions[kept], preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _FINGERPRINT: fingerprint.encode()}
         table = table.replace_schema_metadata(metadata)
-        replace_file(self.folder / f"{fold}.parquet", lambda draft: pq.write_table(table, draft))
+        replace_file(self.path(fold), lambda draft: pq.write_table(table, draft))
 
     def read(self, folds: list[str]) -> pd.DataFrame:
         """Predictions of these folds, ordered by (timestamp, symbol).
@@ -61,7 +65,7 @@ class PredictionStore:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.folder / f"{fold}.parquet"
+        path = self.path(fold)
         if not path.exists():
             return None
         try:
@@ -73,7 +77,7 @@ class PredictionStore:
     def digest(self, fold: str) -> str | None:
         """SHA-256 of a fold's file; None if there is none, or it cannot be read."""
         try:
-            return hashlib.sha256((self.folder / f"{fold}.parquet").read_bytes()).hexdigest()
+            return hashlib.sha256((self.path(fold)).read_bytes()).hexdigest()
         except OSError:
             return None
 
@@ -104,7 +108,7 @@ class PredictionStore:
         return sorted(path.stem for path in self.folder.glob("*.parquet"))
 
     def _read(self, fold: str) -> pd.DataFrame:
-        path = self.folder / f"{fold}.parquet"
+        path = self.path(fold)
         if not path.exists():
             raise StoreError(f"{path} does not exist; materialize predictions for fold {fold}")
         try:

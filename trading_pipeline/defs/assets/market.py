@@ -39,7 +39,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         partitions_def=days(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         check_specs=[
             dg.AssetCheckSpec(FETCHED, asset=key, description="Red: the others were, and go on.")
         ],
@@ -66,7 +66,8 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
             raise
         _leave_alone(context, home.clock, done.retry_after)
         newest = context.partition_key_range.end
-        context.add_asset_metadata(metadata.of_newest_day(store), partition_key=newest)
+        window = days(market).time_window_for_partition_key(newest)
+        context.add_asset_metadata(metadata.of_newest_day(store, window), partition_key=newest)
         for observation in revisions_observed(context.instance, market, store):
             context.log_event(observation)
         return dg.MaterializeResult(
@@ -95,7 +96,7 @@ def revised_bars(market: Market) -> dg.AssetSpec:
         deps=[dg.AssetDep([market.name, "raw_bars"], partition_mapping=fold_days())],
         partitions_def=windows(market),
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         description="Bars that the source corrected, up to the end of each window: old values and "
         "new ones. Models and predictions of later folds are stale when this changes.",
     )
@@ -148,7 +149,7 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         key=key,
         output_required=False,  # features wait where it is not made
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         check_specs=[
             dg.AssetCheckSpec(ACTIONS_FETCHED, asset=key, description="Red: those known stay.")
         ],
@@ -164,7 +165,9 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
             passed=done.failed is None, check_name=ACTIONS_FETCHED, description=done.failed
         )
         if done.failed is None:
-            yield dg.MaterializeResult(metadata=metadata.of_actions(done), check_results=[fetched])
+            yield dg.MaterializeResult(
+                metadata=metadata.of_actions(home.bars(market), done), check_results=[fetched]
+            )
         else:
             yield fetched
 

@@ -7,7 +7,7 @@ import dagster as dg
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets import metadata
-from trading_pipeline.defs.assets.models import host_of
+from trading_pipeline.defs.assets.models import host_of, lineage_of
 from trading_pipeline.defs.partitions import folds, window_and_fold, window_before_and_fold
 from trading_pipeline.defs.resources import TRAINING_POOL
 from trading_pipeline.steps.home import Home
@@ -45,7 +45,7 @@ def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
                     ),
                 ],
                 group_name=market.name,
-                kinds={"parquet"},
+                kinds={"parquet", "table"},
                 description=f"{_WORDS[model]} On the network's samples, targets and folds.",
             )
             for model, key in keys.items()
@@ -64,15 +64,18 @@ def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
 
         wanted = [model for model, key in keys.items() if key in context.selected_asset_keys]
         host = host_of(context, progress)
-        done = predict_rivals(home, plan, context.partition_key, wanted, host)
+        fold = context.partition_key
+        done = predict_rivals(home, plan, fold, wanted, host)
         for model, trained, rows in done:
             yield dg.MaterializeResult(
                 asset_key=keys[model],
                 metadata={
                     **metadata.of_checkpoint(trained.checkpoint),
                     "trained": "yes" if trained.is_new else "no: it is the one that was stored",
-                    "rows": len(rows),
-                    "mean_score": float(rows["score"].mean()),
+                    **metadata.of_predictions(
+                        home.beside(model).predictions(market).path(fold), rows
+                    ),
+                    **lineage_of(plan, fold, rows),
                 },
             )
 
