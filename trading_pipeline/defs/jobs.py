@@ -81,11 +81,14 @@ def asset_jobs(plan: Plan) -> dict[str, UnresolvedAssetJobDefinition]:
     }
 
 
-def quality_job(market: Market, checks: tuple[str, ...]) -> UnresolvedAssetJobDefinition:
-    """The checks of the stored bars alone, by their names; nothing is downloaded."""
-    bars = dg.AssetKey([market.name, "raw_bars"])
+def quality_job(
+    market: Market, checks: tuple[tuple[str, str], ...]
+) -> UnresolvedAssetJobDefinition:
+    """Checks of what is stored, by asset and name; nothing is downloaded or made."""
+    keys = (dg.AssetCheckKey(dg.AssetKey([market.name, asset]), name) for asset, name in checks)
     return dg.define_asset_job(
         f"{market.name}_weekly_quality",
-        selection=dg.AssetSelection.checks(*(dg.AssetCheckKey(bars, name) for name in checks)),
-        description="The quality of all stored bars: findings, coverage, revisions.",
+        selection=dg.AssetSelection.checks(*keys),
+        description="The quality of all stored bars, whether the model in service is the one that "
+        "was accepted, and whether the journals of paper sessions are whole.",
     )
