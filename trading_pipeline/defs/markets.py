@@ -19,6 +19,7 @@ from trading_pipeline.defs.assets import (
 from trading_pipeline.defs.assets.paper_account import paper_account
 from trading_pipeline.defs.attributes import described
 from trading_pipeline.defs.checks import features as feature_checks
+from trading_pipeline.defs.checks import integrity
 from trading_pipeline.defs.checks import market as market_checks
 from trading_pipeline.defs.checks import models as model_checks
 from trading_pipeline.defs.checks import report as report_checks
@@ -30,11 +31,17 @@ from trading_pipeline.defs.sensors import new_bars
 from trading_pipeline.defs.watchdog import watchdog
 from trading_pipeline.steps.plan import Plan
 
+_WEEKLY = (
+    *(("raw_bars", name) for name in market_checks.CHECKS),
+    ("production_model", integrity.SERVICE),
+    ("paper_account", integrity.JOURNAL),
+)
+
 
 def market_definitions(plan: Plan, clock: Callable[[], datetime] = utc_now) -> dg.Definitions:
     """Everything that Dagster knows of a market, under its own key prefix and group."""
     paper = paper_job(plan)
-    jobs, quality = asset_jobs(plan), quality_job(plan.market, market_checks.CHECKS)
+    jobs, quality = asset_jobs(plan), quality_job(plan.market, _WEEKLY)
     return dg.Definitions(
         assets=dg.map_asset_specs(
             partial(described, plan),
@@ -60,6 +67,7 @@ def market_definitions(plan: Plan, clock: Callable[[], datetime] = utc_now) -> d
             model_checks.predictions_do_not_look_ahead(plan),
             model_checks.candidate_is_accepted(plan),
             report_checks.accounts_balance(plan.market),
+            *integrity.integrity_checks(plan.market),
         ],
         jobs=[*jobs.values(), quality, paper],
         schedules=[

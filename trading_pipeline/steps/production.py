@@ -32,7 +32,7 @@ from trading_pipeline.steps.train import Host, Trained, train_fold
 PRODUCTION = "best_model"  # file of the model in service
 CANDIDATE = "candidate"
 KEPT = 10  # models that were accepted; the disk is finite
-_ASIDE = "production"  # folder of the candidate and of these
+ASIDE = "production"  # folder of the candidate and of these
 _SHOWN = 16  # digits of a SHA-256 that name a file
 
 
@@ -160,16 +160,25 @@ def model_in_service(home: Home, plan: Plan, ledger: Ledger, known: str = "") ->
         raise CheckpointError(_none_yet(plan.market))
     if decision.model == known:
         return {}
-    store = _aside(home).checkpoints(plan.market)
-    if not _is_kept(store, decision.model):
-        raise CheckpointError(
-            f"{store.path(decision.model[:_SHOWN])}, the model in service, is missing or damaged; "
-            f"`trading-pipeline production rollback --market {plan.market.name}` puts another one "
-            "in service"
-        )
-    checkpoint = store.read(decision.model[:_SHOWN])
+    checkpoint = model_of(home, plan.market, decision.model)
     check_checkpoint(checkpoint, plan.recipe)
     return {**checkpoint, "sha256": decision.model}
+
+
+def model_of(home: Home, market: Market, digest: str) -> dict[str, Any]:
+    """A model that was accepted, as it is kept.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    store = _aside(home).checkpoints(market)
+    if not _is_kept(store, digest):
+        raise CheckpointError(
+            f"{store.path(digest[:_SHOWN])}, the model in service, is missing or damaged; "
+            f"`trading-pipeline production rollback --market {market.name}` puts another one "
+            "in service"
+        )
+    return store.read(digest[:_SHOWN])
 
 
 @dataclass(frozen=True)
@@ -213,7 +222,7 @@ def _none_yet(market: Market) -> str:
 
 
 def _aside(home: Home) -> Home:
-    return home.beside(_ASIDE)
+    return home.beside(ASIDE)
 
 
 def _unsaid(text: str) -> None:

@@ -6,13 +6,16 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
 
 from trading_pipeline.core.learning.walkforward import fold_starts
 from trading_pipeline.core.market.exchanges import exchange
 from trading_pipeline.core.market.market import Market, WalkForward
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.defs.assets.rivals import rival_asset
-from trading_pipeline.defs.jobs import asset_jobs
+from trading_pipeline.defs.jobs import FOLLOWS, asset_jobs
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import days, folds, known_days, range_tags
 from trading_pipeline.defs.schedules import hour_of_night
@@ -245,3 +248,17 @@ def _assets_of(job):
         key.path[-1]
         for key in definitions(LIVE).resolve_job_def(job.name).asset_layer.executable_asset_keys
     }
+
+
+def test_a_session_goes_before_a_night_and_that_before_what_follows_it(instance):
+    """In the order in which Dagster's own daemon takes waiting runs; a backfill comes last."""
+    defs = definitions(LIVE)
+    named = ("backtest", "weekly_quality", "nightly", "paper_trading", "retrain")
+    tags = {name: defs.resolve_job_def(f"live_{name}").run_tags for name in named}
+    waiting = [
+        instance.create_run_for_job(defs.resolve_job_def(f"live_{name}"), tags={**given})
+        for name, given in (tags | {"retrain": FOLLOWS}).items()
+    ]
+    sorted_runs = QueuedRunCoordinatorDaemon(interval_seconds=5)._priority_sort(waiting)
+    order = [run.job_name.removeprefix("live_") for run in sorted_runs]
+    assert order == ["paper_trading", "nightly", "retrain", "weekly_quality", "backtest"]
