@@ -26,6 +26,7 @@ class SourceFactory:
     delay: timedelta | None = None  # after a bar's close; None: what free keys need
     per_minute: float = 200.0  # requests that free keys may send
     hurried: bool = False  # a venue that is down is given up after a minute
+    patience: "Patience | None" = None  # in place of either
     key: SecretStr | None = None
     secret: SecretStr | None = None
 
@@ -73,4 +74,4 @@ class SourceFactory:
     def _patience(self) -> "Patience | None":
         from trading_pipeline.adapters.sources.retry import HURRY
 
-        return HURRY if self.hurried else None
+        return self.patience or (HURRY if self.hurried else None)
