@@ -14,6 +14,7 @@ from trading_pipeline.adapters.alerts import Alerts, addresses_of
 from trading_pipeline.adapters.brokers.factory import BrokerFactory
 from trading_pipeline.adapters.clock import WALL, Clock
 from trading_pipeline.adapters.sources.factory import SourceFactory
+from trading_pipeline.adapters.timed_progress import TimedProgress
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.alerts import alerts_sensor
@@ -47,7 +48,7 @@ def build(
     executor = dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor
     alerts, home = alerts_of(settings), home_of(settings, clock)
     brokers = brokers_of(settings)
-    return assemble(plans, home, sources, progress or Progress(), executor, alerts, brokers)
+    return assemble(plans, home, sources, progress or TimedProgress(), executor, alerts, brokers)
 
 
 def assemble(

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from trading_pipeline.core.progress import Progress
+from trading_pipeline.adapters.timed_progress import TimedProgress
 
 console = Console(stderr=True)
 
@@ -46,10 +46,10 @@ def shown(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def since(path: Path) -> str:
-    """When a file was last changed, for whoever wonders why nothing happened."""
-    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return f"{changed:%Y-%m-%d %H:%M} UTC"
+def since(*paths: Path) -> str:
+    """When the newest of some files was changed, for whoever wonders why nothing happened."""
+    known = [path.stat().st_mtime for path in paths if path.exists()]
+    return f"{datetime.fromtimestamp(max(known), UTC):%Y-%m-%d %H:%M} UTC" if known else "ever"
 
 
 class _Teller(logging.Handler):
@@ -71,10 +71,11 @@ def telling(logger_name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class ProgressBars(Progress):
+class ProgressBars(TimedProgress):
     """Progress bars for long work: the `progress` resource of a terminal."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.bars = rich.progress.Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -65,10 +65,32 @@ LearningRate = Annotated[
     typer.Option("--lr", callback=_rate, help="Peak rate.", show_default="the preset's"),
 ]
 DAYS = ["%Y-%m-%d"]  # formats of an option that is a day
-MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+
+
+def market_names(incomplete: str) -> list[str]:
+    """Of pipeline.toml, for a shell that completes them; none where that cannot be read."""
+    from trading_pipeline.settings import Settings
+
+    try:
+        known = Settings.read().markets
+    except SettingsError:
+        return []
+    return [name for name in known if name.startswith(incomplete)]
+
+
+MarketName = Annotated[
+    str,
+    typer.Option("--market", "-m", help="An entry of pipeline.toml.", autocompletion=market_names),
+]
 MarketOrSample = Annotated[
     str | None,
-    typer.Option("--market", "-m", help="An entry of pipeline.toml.", show_default="sample"),
+    typer.Option(
+        "--market",
+        "-m",
+        help="An entry of pipeline.toml.",
+        show_default="sample",
+        autocompletion=market_names,
+    ),
 ]
 OwnBars = Annotated[
     Path | None,

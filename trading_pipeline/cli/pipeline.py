@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import say, working
+from trading_pipeline.adapters.terminal import say, since, working
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import (
     DAYS,
@@ -114,8 +114,8 @@ def train(
     with running(settings_of(name, preset, model, **budget), name) as (run, plan):
         from trading_pipeline.defs import runs
 
-        done = runs.train(run, plan)
-    say(f"{name}: {_brought(list(done.values()))}")
+        done = runs.train(run, plan, say)
+        say(f"{name}: {_brought(list(done.values()), run.home.predictions(plan.market))}")
 
 
 def _refuse(**given: object) -> None:
@@ -124,15 +124,17 @@ def _refuse(**given: object) -> None:
         raise SettingsError(f"{names[0]} is for bars of your own: give --data-path as well")
 
 
-def _brought(jobs: list[str]) -> str:
-    """What was done to the folds, for a person."""
+def _brought(jobs: list[str], predictions: Any) -> str:
+    """What was done to the folds, for a person; since when nothing was, if so."""
     words = {
         "train": "trained {} folds",
         "predict": "predicted {} folds with the models they have",
         "rivals": "fitted the simpler models of {} folds",
     }
     told = [text.format(jobs.count(job)) for job, text in words.items() if job in jobs]
-    return ", ".join(told) or "all folds are up to date"
+    return ", ".join(told) or (
+        f"all folds are up to date, unchanged since {since(*predictions.folder.glob('*.parquet'))}"
+    )
 
 
 def backtest(
@@ -200,8 +202,8 @@ def backtest(
         from trading_pipeline.defs import runs
 
         with working(f"{name}: backtest"):
-            runs.backtest(run, plan, capital)
-        _print_summary(run.home.report(plan.market))
+            made = runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market), made)
 
 
 def walk_forward(
@@ -239,10 +241,10 @@ def _chain(settings: Any, name: str, capital: float, proofs: bool = False) -> No
 
         with working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
-        runs.train(run, plan)
+        runs.train(run, plan, say)
         with working(f"{name}: backtest, baselines, random portfolios, report"):
-            runs.backtest(run, plan, capital)
-        _print_summary(run.home.report(plan.market))
+            made = runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market), made)
         if proofs:
             _print_proofs(run, plan, capital)
 
@@ -273,10 +275,13 @@ What next:
 (commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
 
 
-def _print_summary(folder: Path) -> None:
+def _print_summary(folder: Path, made: bool) -> None:
     import json
 
     from trading_pipeline.adapters.reports.text import summary_text
 
     typer.echo(summary_text(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
-    typer.echo(f"\nReport: {folder / 'report.html'}")
+    page = folder / "report.html"
+    typer.echo(f"\nReport: {page}")
+    if not made:
+        say(f"bars, models, settings and trials are those of then: unchanged since {since(page)}")

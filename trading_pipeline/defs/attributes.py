@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from trading_pipeline.core.market.exchanges import longest_closure
+from trading_pipeline.core.market.sessions import longest_closure
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.defs.assets import (
     divergence,

@@ -11,8 +11,9 @@ from dagster._core.storage.tags import (
 )
 
 from trading_pipeline.core.learning.walkforward import fold_starts
-from trading_pipeline.core.market.exchanges import NEVER_CLOSES, open_days
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.sessions import open_days
 from trading_pipeline.steps.freshness import DAY
 
 

@@ -1,7 +1,8 @@
 """Running the jobs from this process, so that the UI shows what the command line did."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
+from trading_pipeline.adapters.timed_progress import duration
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.defs.checks.passed import checks_passed
@@ -30,6 +32,7 @@ from trading_pipeline.steps.freshness import (
     features_are_current,
     lacking,
     missing_days,
+    refuse_without_predictions,
     without_rivals,
 )
 from trading_pipeline.steps.home import Home, Sources
@@ -244,24 +247,43 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
     return severe, warnings
 
 
-def train(run: Runner, plan: Plan) -> dict[str, str]:
-    """Whatever the folds lack, models, predictions or rivals; by key, the job that brought it."""
+def train(run: Runner, plan: Plan, tell: Callable[[str], object] = _LOG.info) -> dict[str, str]:
+    """Whatever the folds lack, models, predictions or rivals; by key, the job that brought it.
+
+    `tell` hears which of them it is at, and how long the others will take.
+    """
     lacks = lacking(run.home, plan, read_panel(run.home, plan.market))
-    for key, lack in lacks.items():
-        run.run(job_name(plan.market, lack.job), partition_key=key)
+    for key in _told(lacks, plan, tell):
+        run.run(job_name(plan.market, lacks[key].job), partition_key=key)
     alone = without_rivals(run.home, plan, read_panel(run.home, plan.market))
-    for key in alone:
+    for key in _told(alone, plan, tell):
         run.run(job_name(plan.market, "rivals"), partition_key=key)
     return dict.fromkeys(alone, "rivals") | {key: lack.job for key, lack in lacks.items()}
 
 
+def _told(keys: Collection[str], plan: Plan, tell: Callable[[str], object]) -> Iterator[str]:
+    """The keys of folds, one after the other, and beforehand which of how many each is."""
+    began = time.monotonic()
+    for done, key in enumerate(keys):
+        left = (time.monotonic() - began) / max(done, 1) * (len(keys) - done)
+        more = f", about {duration(left)} left" if done else ""
+        tell(f"{plan.market.name}: fold {done + 1} of {len(keys)}, {key}{more}")
+        yield key
+
+
 def backtest(run: Runner, plan: Plan, capital: float) -> bool:
     """The report, if anything it is made from has changed; whether it was."""
+    refuse_without_predictions(run.home, plan.market)
     if report_is_current(run.home, plan, capital):
         return False
     step = {f"{plan.market.name}__backtest_report": {"config": {"capital": capital}}}
     run.run(job_name(plan.market, "backtest"), ops=step)
     return True
+
+
+def produce(run: Runner, plan: Plan) -> None:
+    """A model of all stored bars, put in service where nothing speaks against it."""
+    run.run(job_name(plan.market, "production"))
 
 
 def refits(run: Runner, plan: Plan, capital: float) -> None:

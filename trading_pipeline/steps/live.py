@@ -18,7 +18,7 @@ from trading_pipeline.adapters.kill_switch import is_paused
 from trading_pipeline.adapters.sources.source import LiveSource
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.walkforward import Fold, Rows
-from trading_pipeline.core.market.exchanges import STEPS
+from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.core.trading.broker import Broker
 from trading_pipeline.errors import CheckpointError, TradingError

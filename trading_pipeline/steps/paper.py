@@ -16,8 +16,8 @@ from trading_pipeline.adapters.kill_switch import is_paused
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.soundness import check_checkpoint
 from trading_pipeline.core.learning.walkforward import Fold
-from trading_pipeline.core.market.exchanges import STEPS
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.forecaster import Forecaster

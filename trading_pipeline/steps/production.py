@@ -201,6 +201,11 @@ def listed(home: Home, market: Market) -> list[Listed]:
     ]
 
 
+def has_model(home: Home, market: Market) -> bool:
+    """Whether a model of a market was ever put in service."""
+    return record.in_service(decided(home, market)) is not None
+
+
 def newest_decision(home: Home, market: Market) -> Decision | None:
     """The newest word about a model of a market."""
     return next(reversed(decided(home, market)), None)
@@ -216,8 +221,9 @@ def decided(home: Home, market: Market) -> list[Decision]:
 
 def _none_yet(market: Market) -> str:
     return (
-        f"{market.name} has no production model yet; a night makes it: job {market.name}_nightly "
-        f"or {market.name}_production in the web UI"
+        f"{market.name} has no production model yet; a night makes it, job {market.name}_nightly "
+        f"or {market.name}_production in the web UI, and so does `trading-pipeline paper-trade "
+        f"--market {market.name}`"
     )
 
 

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness_evaluator import FRESHNESS_EVALUATORS_BY_POLICY_TYPE
 
-from trading_pipeline.core.market.exchanges import longest_closure
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.sessions import longest_closure
 from trading_pipeline.defs.attributes import ABOUT
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.markets import market_definitions

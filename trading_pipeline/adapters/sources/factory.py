@@ -28,6 +28,7 @@ class SourceFactory:
     per_minute: float = 200.0  # requests that free keys may send
     hurried: bool = False  # a venue that is down is given up after a minute
     clock: Clock = WALL
+    patience: "Patience | None" = None  # in place of either
     key: SecretStr | None = None
     secret: SecretStr | None = None
 
@@ -78,5 +79,5 @@ class SourceFactory:
     def _patience(self) -> "Patience":
         from trading_pipeline.adapters.sources.retry import HURRY, Patience
 
-        patience = HURRY if self.hurried else Patience()
+        patience = self.patience or (HURRY if self.hurried else Patience())
         return replace(patience, sleep=self.clock.sleep, clock=self.clock.elapsed)

@@ -1,8 +1,9 @@
 """What a market is: symbols, clock, mandate, costs and walk-forward spans, as one frozen value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 
 from trading_pipeline.core.market.exchanges import (
     NEVER_CLOSES,
@@ -12,6 +13,7 @@ from trading_pipeline.core.market.exchanges import (
     crosses_midnight,
     days_per_year,
 )
+from trading_pipeline.errors import TradingError
 
 # As this product writes them, longest first, and as some venues do.
 _ALIASES = {
@@ -219,3 +221,12 @@ class Market:
     def horizon_in_days(self) -> int:
         """The horizon, rounded up to whole days."""
         return -(-self.horizon * self.days_per_year // self.bars_per_year)
+
+
+def unknown_symbol(market: str, symbol: str, symbols: Sequence[str]) -> TradingError:
+    """The error of a symbol that a market does not have: names those that are alike, and all."""
+    spelt = {name.upper(): name for name in symbols}
+    near = [spelt[name] for name in get_close_matches(symbol.upper(), spelt, n=3)]
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    shown = ", ".join(symbols[:30]) + (" ..." if len(symbols) > 30 else "")
+    return TradingError(f"{market} has no symbol {symbol!r}; {meant}it has {len(symbols)}: {shown}")

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from trading_pipeline.core.market.exchanges import NEVER_CLOSES, STEPS, longest_closure
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.sessions import STEPS, longest_closure
 from trading_pipeline.defs.assets.metadata import of_account
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.steps.home import Home
