@@ -48,6 +48,7 @@ from trading_pipeline.settings_sources import (
 
 COIN_SOURCES = ("binance", "ccxt")
 LIVE_SOURCES = ("alpaca", *COIN_SOURCES)  # venues over the network
+SOURCES = ("sample", "synthetic", "parquet", *LIVE_SOURCES)
 _OF_SOURCE = {  # settings that only some sources read
     "path": ("parquet",),
     "exchange": ("ccxt",),
@@ -73,7 +74,18 @@ def months(span: Any) -> Any:
     return span
 
 
+def source_name(name: str) -> str:
+    """One of `SOURCES`, or a class of one's own."""
+    if name not in SOURCES and not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+        raise ValueError(
+            f"there is no source {name!r}: it is one of {', '.join(SOURCES)}, or a class of your "
+            "own as MODULE:CLASS"
+        )
+    return name
+
+
 Months = Annotated[int, BeforeValidator(months)]
+Source = Annotated[str, AfterValidator(source_name)]
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
 Calendar = Annotated[str, AfterValidator(canonical_calendar)]
 Url = Annotated[str, AfterValidator(secure_address)]
@@ -130,8 +142,11 @@ class WalkForwardSettings(_Section):
 class MarketSettings(_Section):
     """`[markets.NAME]`: one market; the same assets, jobs and schedules are made for each."""
 
-    source: Literal["sample", "synthetic", "parquet", "alpaca", "binance", "ccxt"]
-    """Where its bars come from."""
+    source: Source
+    """Where its bars come from: sample, synthetic, parquet, alpaca, binance, ccxt, or
+    `"MODULE:CLASS"`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of a source of one's own: what its class is called with, by name."""
     path: Path | None = None
     """Of a parquet source: a file or a folder."""
     exchange: str | None = None
@@ -241,6 +256,11 @@ class MarketSettings(_Section):
         for key, source in (("path", "parquet"), ("exchange", "ccxt")):
             if self.source == source and getattr(self, key) is None:
                 raise SettingsError(f"markets.{name}: a {source} source needs `{key} = ...`")
+        if self.options and ":" not in self.source:
+            raise SettingsError(
+                f"markets.{name}: `options` are for a source of your own (MODULE:CLASS), and the "
+                f"source is {self.source}; remove them"
+            )
         for key, sources in _OF_SOURCE.items():
             if getattr(self, key) is not None and self.source not in sources:
                 raise SettingsError(
@@ -279,7 +299,7 @@ class MarketSettings(_Section):
 
     def _terms(self) -> dict[str, Any]:
         """All of a market but its name, with what is usual where nothing is said."""
-        plain = self.model_dump(exclude={*_OF_SOURCE, *_OF_TRAINING, *_OF_RUNNING})
+        plain = self.model_dump(exclude={"options", *_OF_SOURCE, *_OF_TRAINING, *_OF_RUNNING})
         calendar = self.calendar or ("24/7" if self.source in COIN_SOURCES else "XNYS")
         horizon, spans = usual_terms(calendar, self.timeframe)
         given = {name: each for name, each in plain["walk_forward"].items() if each is not None}
