@@ -34,7 +34,7 @@ from trading_pipeline.adapters.store.settings_file import write_settings
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
-from trading_pipeline.core.model.config import TrainingConfig
+from trading_pipeline.core.model.config import MODELS, TrainingConfig
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.settings_sources import (
@@ -188,7 +188,7 @@ class MarketSettings(_Section):
     """Bars that a score looks ahead; if not given, usual for calendar and timeframe."""
     profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
     """The risk limits; `limits` changes single ones."""
-    model: Literal["network", "ridge", "ridge_lags", "lightgbm", "lstm", "best"] = "network"
+    model: Literal[*MODELS] = "network"  # type: ignore[valid-type]
     """What trades; `"best"`: for each fold what validation chooses."""
     preset: Literal["tiny", "small", "full"] = "small"
     """Size of the network, and the budget of its training."""
