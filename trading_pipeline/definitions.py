@@ -22,6 +22,7 @@ from trading_pipeline.defs.history import history
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import resources
 from trading_pipeline.settings import Settings
+from trading_pipeline.settings_sources import config_path
 from trading_pipeline.steps.home import ConfiguredSources, Home, Sources
 from trading_pipeline.steps.plan import Plan
 
@@ -101,6 +102,8 @@ def sources_of(
             clock=clock,
             key=settings.alpaca_key,
             secret=settings.alpaca_secret,
+            folder=str(config_path().absolute().parent),
+            options=each.options,
         )
         for name, each in settings.markets.items()
     }

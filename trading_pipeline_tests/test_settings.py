@@ -119,7 +119,10 @@ def test_spans_are_months(span, expected):
         (MARKET.replace("horizon", "horzon"), r"markets\.mine\.horzon: Extra"),
         (MARKET.replace("5", "0"), r"markets\.mine: horizon must be at least 1 bar, was 0"),
         (MARKET.replace('"IBM"', ""), "symbols must be one or more"),
-        (MARKET.replace('"sample"', '"yahoo"'), r"markets\.mine\.source: .*'binance' or 'ccxt'"),
+        (
+            MARKET.replace('"sample"', '"yahoo"'),
+            r"markets\.mine\.source: .*no source 'yahoo'.* ccxt, .*MODULE:CLASS",
+        ),
         (MARKET.replace('"sample"', '"parquet"'), "a parquet source needs `path"),
         (MARKET.replace('"sample"', '"ccxt"'), "a ccxt source needs `exchange"),
         (MARKET + 'feed = "sip"', "`feed` is for alpaca, and the source is sample; remove it"),
@@ -587,3 +590,16 @@ def test_no_secret_is_in_what_dagster_records_of_a_job(monkeypatch):
         assert "canary" not in dg.serialize_value(job.get_job_snapshot())
     for shown in (repr(settings), settings.model_dump_json(), repr(home_of(settings))):
         assert "canary" not in shown
+
+
+def test_a_source_of_ones_own_is_named_by_its_class_and_has_options():
+    text = MARKET.replace('"sample"', '"my_source:CsvSource"')
+    given = read(text + '[markets.mine.options]\nfolder = "bars"\n')
+    assert given.market("mine").source == "my_source:CsvSource"
+    assert given.market("mine").calendar == "XNYS"
+    assert given.markets["mine"].options == {"folder": "bars"}
+
+
+def test_options_are_for_a_source_of_ones_own():
+    with pytest.raises(SettingsError, match="`options` are for a source of your own"):
+        read(MARKET + '[markets.mine.options]\nfolder = "bars"\n').market("mine")

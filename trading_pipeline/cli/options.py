@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from trading_pipeline.core.model.config import MODELS
 from trading_pipeline.errors import SettingsError
 
 
@@ -123,7 +124,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         callback=_known_model,
-        help="What trades: network, ridge, ridge_lags, lightgbm, lstm, or best on validation.",
+        help=f"What trades: {', '.join(MODELS[:-1])}, or {MODELS[-1]} on validation.",
     ),
 ]
 Capital = Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.model.rivals import RIVALS
 
 if TYPE_CHECKING:  # it loads torch, which the code location must not
     from trading_pipeline.core.learning.recipe import Recipe
@@ -64,7 +65,9 @@ class Plan:
     def rivals(self) -> tuple[str, ...]:
         """What is fitted beside the model of every fold, for the report to compare it with.
 
-        The LSTM costs as much as the whole network of the preset `tiny`, a quarter of `small`.
+        With the preset `tiny` not what costs as much as the whole network.
         """
-        dear = ("lstm",) if self.preset == "tiny" and self.model != "best" else ()
-        return tuple(each for each in LEARNED_BASELINES if each not in (self.model, *dear))
+        left_out = {self.model}
+        if self.preset == "tiny" and self.model != "best":
+            left_out |= {name for name, each in RIVALS.items() if each.dear}
+        return tuple(each for each in LEARNED_BASELINES if each not in left_out)

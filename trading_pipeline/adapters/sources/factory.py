@@ -1,9 +1,10 @@
 """From what a market's entry says to the source of its bars. Clients are imported when opened."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -31,13 +32,20 @@ class SourceFactory:
     patience: "Patience | None" = None  # in place of either
     key: SecretStr | None = None
     secret: SecretStr | None = None
+    folder: str = ""  # of a source of one's own: where its module may be, as what follows
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, source: str, timeframe: str) -> BarSource:
-        """The source of that name: sample, synthetic, parquet, alpaca, or an exchange of ccxt.
+        """The source of that name: sample, synthetic, parquet, alpaca, an exchange of ccxt, or
+        MODULE:CLASS.
 
         Raises:
-            SettingsError: there is no such exchange, or it has no bars of this timeframe.
+            SettingsError: there is no such exchange or class, or it has no bars of this timeframe.
         """
+        if ":" in source:
+            from trading_pipeline.adapters.sources.own import own_source
+
+            return own_source(source, self.folder, self.options)
         match source:
             case "sample":
                 from trading_pipeline.adapters.sources.sample import SampleSource

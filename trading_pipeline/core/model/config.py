@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from trading_pipeline.core.model.rivals import RIVALS
+
 PRESETS = ("tiny", "small", "full")
 PRECISIONS = ("float32", "bfloat16")
-LEARNED_BASELINES = ("ridge", "ridge_lags", "lightgbm", "lstm")  # the simplest first
+LEARNED_BASELINES = tuple(RIVALS)  # the simplest first
 CANDIDATES = (*LEARNED_BASELINES, "network")  # of "best"
 MODELS = ("network", *LEARNED_BASELINES, "best")  # what a market may be traded by
 # A column of predictions for each network of a fold, where several are averaged.

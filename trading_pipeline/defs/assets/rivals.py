@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.model.rivals import RIVALS
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.assets.models import host_of, lineage_of
@@ -12,13 +13,6 @@ from trading_pipeline.defs.partitions import folds, window_and_fold, window_befo
 from trading_pipeline.defs.resources import TRAINING_POOL
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
-
-_WORDS = {
-    "ridge": "A ridge regression on the newest bar.",
-    "ridge_lags": "A ridge regression on the newest bar and six older ones.",
-    "lightgbm": "LightGBM's trees on the newest bar.",
-    "lstm": "One LSTM layer on the windows that the network reads.",
-}
 
 
 def rival_asset(model: str) -> str:
@@ -46,7 +40,7 @@ def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
                 ],
                 group_name=market.name,
                 kinds={"parquet", "table"},
-                description=f"{_WORDS[model]} On the network's samples, targets and folds.",
+                description=f"{RIVALS[model].what} On the network's samples, targets and folds.",
             )
             for model, key in keys.items()
         ],
