@@ -17,10 +17,12 @@ from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.alerts import alerts_sensor
+from trading_pipeline.defs.executors import executor_named
 from trading_pipeline.defs.history import history
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import resources
 from trading_pipeline.settings import Settings
+from trading_pipeline.settings_sources import config_path
 from trading_pipeline.steps.home import ConfiguredSources, Home, Sources
 from trading_pipeline.steps.plan import Plan
 
@@ -39,7 +41,7 @@ def build(
     """
     plans = [plan_of(settings, name) for name in settings.markets]
     sources = sources_of(settings, hurried=hurried)
-    executor = dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor
+    executor = executor_named(settings.executor, variables_of(settings))
     alerts, home = alerts_of(settings), home_of(settings)
     brokers = brokers_of(settings)
     return assemble(plans, home, sources, progress or Progress(), executor, alerts, brokers)
@@ -63,6 +65,17 @@ def assemble(
         executor=executor,
     )
     return dg.Definitions.merge(shared, *map(market_definitions, plans))
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
+    """What another process reads the same settings by, from whatever folder; no keys and no
+    passwords, for schedulers show variables: other machines have their own."""
+    said = {"TP_HOME": str(settings.home.absolute()), "TP_EXECUTOR": settings.executor}
+    for name, each in settings.markets.items():  # a command may be asked for others than the file's
+        entry = f"TP_MARKETS__{name.upper()}"
+        said |= {f"{entry}__PRESET": each.preset, f"{entry}__MODEL": each.model}
+    path = config_path().absolute()
+    return said | ({"TP_CONFIG": str(path)} if path.is_file() else {})
 
 
 def home_of(settings: Settings) -> Home:

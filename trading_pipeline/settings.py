@@ -240,7 +240,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("data_storage"), description="where everything is kept")
     # It may hold a password, so it is as secret as a key.
     ledger_url: SecretStr | None = Field(default=None, description="default: SQLite below `home`")
-    multiprocess: bool = Field(default=False, description="a process for each step of a run")
+    executor: Literal["in_process", "multiprocess", "ray", "kubernetes"] = Field(
+        default="in_process", description="where the steps of a run are executed"
+    )
     alpaca_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
     alpaca_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
     # Of its spot testnet; https://testnet.binance.vision gives them for nothing.

@@ -10,12 +10,17 @@ if TYPE_CHECKING:
 
 
 def settings_of(
-    market: str | None = None, preset: str | None = None, model: str | None = None
+    market: str | None = None,
+    preset: str | None = None,
+    model: str | None = None,
+    executor: str | None = None,
 ) -> Any:
     """All settings; of the market, if one is named, with the preset and model asked for."""
     from trading_pipeline.settings import Settings
 
     settings = Settings.read()
+    if executor is not None:
+        settings = settings.model_copy(update={"executor": executor})
     if market is not None:
         settings.market(market)
     asked = {"preset": preset, "model": model}

@@ -38,6 +38,13 @@ def _known_model(model: str | None) -> str | None:
     return model
 
 
+def _known_executor(executor: str | None) -> str | None:
+    known = ("in_process", "multiprocess", "ray", "kubernetes")
+    if executor not in (None, *known):
+        raise SettingsError(f"--executor must be one of {', '.join(known)}, was {executor!r}")
+    return executor
+
+
 MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
 DataPath = Annotated[
     Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
@@ -63,6 +70,14 @@ Model = Annotated[
     typer.Option(
         callback=_known_model,
         help="What trades: network, ridge, ridge_lags, lightgbm, lstm, or best on validation.",
+    ),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        callback=_known_executor,
+        help="Where work is done: in_process, multiprocess, ray (at RAY_ADDRESS) or kubernetes.",
+        show_default="`executor` of pipeline.toml",
     ),
 ]
 Capital = Annotated[

@@ -11,6 +11,7 @@ from trading_pipeline.cli.options import (
     CalendarName,
     Capital,
     DataPath,
+    Executor,
     MarketName,
     Model,
     Preset,
@@ -54,15 +55,26 @@ def demo(
     typer.echo(_NEXT)
 
 
-def train(market: MarketName = "sample", preset: Preset = None, model: Model = None) -> None:
+def train(
+    market: MarketName = "sample",
+    preset: Preset = None,
+    model: Model = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Folds at a time, each in a process of its own.")
+    ] = 1,
+    executor: Executor = None,
+) -> None:
     """Train a model for every walk-forward fold that lacks one, and predict the fold with it.
 
-    A model sees nothing of the fold it is asked about, nor of what comes after.
+    A model sees nothing of the fold it is asked about, nor of what comes after. The result does
+    not depend on how many are trained at a time, nor on where.
     """
-    with running(settings_of(market, preset, model), market) as (run, plan):
+    settings = settings_of(market, preset, model, executor)
+    with running(settings, market) as (run, plan):
         from trading_pipeline.defs import runs
 
-        done = runs.train(run, plan)
+        here = workers == 1 and settings.executor == "in_process"
+        done = runs.train(run, plan, None if here else workers, say)
     say(f"{market}: {_brought(list(done.values()))}")
 
 
