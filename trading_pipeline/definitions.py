@@ -14,6 +14,7 @@ import dagster as dg
 from trading_pipeline.adapters.alerts import Alerts, addresses_of
 from trading_pipeline.adapters.brokers.factory import BrokerFactory
 from trading_pipeline.adapters.sources.factory import SourceFactory
+from trading_pipeline.adapters.store.shared import SharedStore
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.alerts import alerts_sensor
@@ -71,6 +72,8 @@ def variables_of(settings: Settings) -> dict[str, str]:
     """What another process reads the same settings by, from whatever folder; no keys and no
     passwords, for schedulers show variables: other machines have their own."""
     said = {"TP_HOME": str(settings.home.absolute()), "TP_EXECUTOR": settings.executor}
+    if settings.storage:
+        said["TP_STORAGE"] = settings.storage
     for name, each in settings.markets.items():  # a command may be asked for others than the file's
         entry = f"TP_MARKETS__{name.upper()}"
         said |= {f"{entry}__PRESET": each.preset, f"{entry}__MODEL": each.model}
@@ -81,7 +84,10 @@ def variables_of(settings: Settings) -> dict[str, str]:
 def home_of(settings: Settings) -> Home:
     """Where the settings keep everything."""
     url = settings.ledger_url.get_secret_value() if settings.ledger_url else None
-    return Home(root=str(settings.home.absolute()), ledger_url=url)
+    root, shared = settings.home.absolute(), None
+    if settings.storage:
+        shared = SharedStore(root, settings.storage)
+    return Home(root=str(root), ledger_url=url, shared=shared)
 
 
 def alerts_of(settings: Settings) -> Alerts:

@@ -240,6 +240,12 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("data_storage"), description="where everything is kept")
     # It may hold a password, so it is as secret as a key.
     ledger_url: SecretStr | None = Field(default=None, description="default: SQLite below `home`")
+    # Credentials are those of its service's own variables, such as AWS_ACCESS_KEY_ID.
+    storage: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9+]+://[^@?]+$",
+        description="where machines share it, such as s3://BUCKET/PREFIX; default: they do not",
+    )
     executor: Literal["in_process", "multiprocess", "ray", "kubernetes"] = Field(
         default="in_process", description="where the steps of a run are executed"
     )
