@@ -14,10 +14,12 @@ from trading_pipeline.adapters.alerts import Alerts, addresses_of
 from trading_pipeline.adapters.brokers.factory import BrokerFactory
 from trading_pipeline.adapters.clock import WALL, Clock
 from trading_pipeline.adapters.sources.factory import SourceFactory
+from trading_pipeline.adapters.store.shared import SharedStore
 from trading_pipeline.adapters.timed_progress import TimedProgress
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.alerts import alerts_sensor
+from trading_pipeline.defs.executors import executor_named
 from trading_pipeline.defs.history import history
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.resources import resources
@@ -46,7 +48,7 @@ def build(
     """
     plans = [plan_of(settings, name) for name in settings.markets]
     sources = sources_of(settings, hurried=hurried, clock=clock)
-    executor = dg.multiprocess_executor if settings.multiprocess else dg.in_process_executor
+    executor = executor_named(settings.executor, variables_of(settings))
     alerts, home = alerts_of(settings), home_of(settings, clock)
     brokers = brokers_of(settings)
     return assemble(plans, home, sources, progress or TimedProgress(), executor, alerts, brokers)
@@ -72,10 +74,28 @@ def assemble(
     return dg.Definitions.merge(shared, *(market_definitions(plan, clock) for plan in plans))
 
 
+def variables_of(settings: Settings) -> dict[str, str]:
+    """What another process reads the same settings by, from whatever folder; no keys and no
+    passwords, for schedulers show variables: other machines have their own."""
+    said = {"TP_HOME": str(settings.home.absolute()), "TP_EXECUTOR": settings.executor}
+    if settings.storage:
+        said["TP_STORAGE"] = settings.storage
+    for name, each in settings.markets.items():  # a command may be asked for others than the file's
+        entry = f"TP_MARKETS__{name.upper()}"
+        asked = {"preset": each.preset, "model": each.model, "epochs": each.epochs}
+        asked |= {"batch_size": each.batch_size, "learning_rate": each.learning_rate}
+        said |= {f"{entry}__{key.upper()}": str(it) for key, it in asked.items() if it is not None}
+    path = config_path().absolute()
+    return said | ({"TP_CONFIG": str(path)} if path.is_file() else {})
+
+
 def home_of(settings: Settings, clock: Clock = WALL) -> Home:
     """Where the settings keep everything."""
     url = settings.ledger_url.get_secret_value() if settings.ledger_url else None
-    return Home(root=str(settings.home.absolute()), ledger_url=url, clock=clock)
+    root, shared = settings.home.absolute(), None
+    if settings.storage:
+        shared = SharedStore(root, settings.storage)
+    return Home(root=str(root), ledger_url=url, shared=shared, clock=clock)
 
 
 def alerts_of(settings: Settings) -> Alerts:

@@ -330,8 +330,11 @@ class Settings(BaseSettings):
     """Where everything is kept."""
     ledger_url: SecretStr | None = None
     """The database of the ledger; if not given, SQLite below `home`. It may hold a password."""
-    multiprocess: bool = False
-    """Whether each step of a run has a process of its own."""
+    storage: str | None = Field(default=None, pattern=r"^[a-z0-9+]+://[^@?]+$")
+    """Where machines share it, such as s3://BUCKET/PREFIX; if not given, they do not. Credentials
+    are those of its service's own variables, such as AWS_ACCESS_KEY_ID."""
+    executor: Literal["in_process", "multiprocess", "ray", "kubernetes"] = "in_process"
+    """Where the steps of a run are executed."""
     alpaca_key: SecretStr | None = None
     """The key of Alpaca; that of a paper account is enough."""
     alpaca_secret: SecretStr | None = None

@@ -229,7 +229,7 @@ horizon = 5
         ("TP_NOPE", "1", "unknown variable TP_NOPE; known: .*TP_HOME"),
         ("TP_MARKETS__MINE__HORZON", "1", r"markets\.mine\.horzon: Extra"),
         ("TP_MARKETS", "{broken", 'value for field "markets"'),
-        ("TP_MULTIPROCESS", "maybe", "multiprocess: .*boolean"),
+        ("TP_EXECUTOR", "spark", "executor: .*'in_process', 'multiprocess', 'ray' or 'kubernetes'"),
         ("TP_CONFIG", "nowhere.toml", r"TP_CONFIG is nowhere\.toml, which is not a file"),
         ("TP_CONFIG", ".", "which is not a file"),
     ],

@@ -14,6 +14,7 @@ def settings_of(
     market: str | None = None,
     preset: str | None = None,
     model: str | None = None,
+    executor: str | None = None,
     **budget: float | None,
 ) -> Any:
     """All settings; of the market, if one is named, with what is asked for in place of its own.
@@ -24,6 +25,8 @@ def settings_of(
     from trading_pipeline.settings import Settings
 
     settings = Settings.read()
+    if executor is not None:
+        settings = settings.model_copy(update={"executor": executor})
     if market is not None:
         settings.market(market)
     given = {"preset": preset, "model": model, **budget}

@@ -39,6 +39,13 @@ def _known_model(model: str | None) -> str | None:
     return model
 
 
+def _known_executor(executor: str | None) -> str | None:
+    known = ("in_process", "multiprocess", "ray", "kubernetes")
+    if executor not in (None, *known):
+        raise SettingsError(f"--executor must be one of {', '.join(known)}, was {executor!r}")
+    return executor
+
+
 def _rate(rate: float | None) -> float | None:
     if rate is not None and not 0 < rate < 1:
         raise typer.BadParameter("must be between 0 and 1, such as 0.001")
@@ -125,6 +132,14 @@ Model = Annotated[
     typer.Option(
         callback=_known_model,
         help=f"What trades: {', '.join(MODELS[:-1])}, or {MODELS[-1]} on validation.",
+    ),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        callback=_known_executor,
+        help="Where work is done: in_process, multiprocess, ray (at RAY_ADDRESS) or kubernetes.",
+        show_default="`executor` of pipeline.toml",
     ),
 ]
 Capital = Annotated[

@@ -55,7 +55,8 @@ def panel_settings(
         say(f"note: {note}")
     config = settings.for_panel(home, name, entry)
     say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
-    return settings.model_copy(update={"home": home, "markets": {name: entry}}), name
+    own = {"home": home, "storage": None, "markets": {name: entry}}  # no other machine's business
+    return settings.model_copy(update=own), name
 
 
 def bars_of(

@@ -15,6 +15,7 @@ from trading_pipeline.cli.options import (
     Capital,
     DataPath,
     Epochs,
+    Executor,
     LearningRate,
     MarketOrSample,
     Model,
@@ -83,11 +84,16 @@ def train(
     lr: LearningRate = None,
     calendar: CalendarName = None,
     strict: Strict = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Folds at a time, each in a process of its own.")
+    ] = 1,
+    executor: Executor = None,
 ) -> None:
     """Train a model for every walk-forward fold that lacks one, and predict the fold with it;
     or, with --data-path or --until, one model on all bars up to a day.
 
-    A model sees nothing of the fold it is asked about, nor of what comes after.
+    A model sees nothing of the fold it is asked about, nor of what comes after. The result does
+    not depend on how many folds are trained at a time, nor on where.
 
     - `trading-pipeline train --market us_equities`
     - `trading-pipeline train --data-path PANEL.parquet --epochs 100 --batch-size 64 --lr 0.001
@@ -111,10 +117,12 @@ def train(
         return
     _refuse(calendar=calendar, strict=strict)
     name = market or "sample"
-    with running(settings_of(name, preset, model, **budget), name) as (run, plan):
+    settings = settings_of(name, preset, model, executor, **budget)
+    with running(settings, name) as (run, plan):
         from trading_pipeline.defs import runs
 
-        done = runs.train(run, plan, say)
+        here = workers == 1 and settings.executor == "in_process"
+        done = runs.train(run, plan, None if here else workers, say)
         say(f"{name}: {_brought(list(done.values()), run.home.predictions(plan.market))}")
 
 
@@ -198,7 +206,7 @@ def backtest(
         )
     _refuse(calendar=calendar, strict=strict)
     name = market or "sample"
-    with running(settings_of(name, preset, model, **budget), name) as (run, plan):
+    with running(settings_of(name, preset, model, None, **budget), name) as (run, plan):
         from trading_pipeline.defs import runs
 
         with working(f"{name}: backtest"):
@@ -241,7 +249,7 @@ def _chain(settings: Any, name: str, capital: float, proofs: bool = False) -> No
 
         with working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
-        runs.train(run, plan, say)
+        runs.train(run, plan, tell=say)
         with working(f"{name}: backtest, baselines, random portfolios, report"):
             made = runs.backtest(run, plan, capital)
         _print_summary(run.home.report(plan.market), made)

@@ -20,7 +20,7 @@ def runner_of(settings: Any, alone: bool = True, wait: bool = False) -> Iterator
     Those that are not trade, and say once and not at every try that a venue does not answer.
     They `wait` for a venue that is down as long as a night does, or not much longer than a minute.
     """
-    from trading_pipeline.definitions import build, home_of, sources_of
+    from trading_pipeline.definitions import build, home_of, sources_of, variables_of
     from trading_pipeline.defs.runs import runner
 
     with ProgressBars() as bars, ExitStack() as told:
@@ -28,7 +28,7 @@ def runner_of(settings: Any, alone: bool = True, wait: bool = False) -> Iterator
             told.enter_context(telling(name))
         definitions = build(settings, bars, hurried=not wait)
         located, sources = home_of(settings), sources_of(settings, hurried=not wait)
-        with runner(definitions, located, sources, say, alone) as run:
+        with runner(definitions, located, sources, say, alone, variables_of(settings)) as run:
             yield run
 
 

@@ -9,7 +9,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import ProgressBars, say
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.cli.options import Capital, MarketName
+from trading_pipeline.cli.options import Capital, Executor, MarketName
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 from trading_pipeline.errors import SettingsError
 
@@ -37,6 +37,7 @@ def sweep(
     ] = None,
     market: MarketName = "sample",
     capital: Capital = 100_000.0,
+    executor: Executor = None,
     csv: Annotated[
         Path | None, typer.Option(help="Write the table here, too; a file there is replaced.")
     ] = None,
@@ -51,7 +52,7 @@ def sweep(
     trained. Every variant is journalled as a trial, since choosing the best of them is fitting:
     the table is in the order given, and says what luck alone would show.
     """
-    settings = settings_of(market)
+    settings = settings_of(market, executor=executor)
     if not given:
         _show_limits(settings.market(market))
         return
@@ -99,6 +100,20 @@ def _grid(market: Any, limits: dict[str, list[float]]) -> Any:
         raise SettingsError(f"--set: {error}") from error
 
 
+def _trade(executor: str) -> Any:
+    """What trades the books: threads of this process, or workers of Ray. They hold no Python code
+    for long, so processes of this machine would be no faster than threads."""
+    from trading_pipeline.adapters.ray_sweep import sweep_on_ray
+    from trading_pipeline.core.backtest.sweep import sweep
+
+    if executor == "ray":
+        return sweep_on_ray
+    threads = os.cpu_count() or 1
+    return lambda basis, terms, profiles, watch: sweep(
+        basis, terms, profiles, threads=threads, watch=watch
+    )
+
+
 def _swept(settings: Any, market: str, grid: Any, capital: float) -> Any:
     from trading_pipeline.definitions import home_of, plan_of
     from trading_pipeline.steps.sweep import sweep_market
@@ -110,7 +125,7 @@ def _swept(settings: Any, market: str, grid: Any, capital: float) -> Any:
             plan_of(settings, market),
             grid,
             capital,
-            os.cpu_count() or 1,
+            _trade(settings.executor),
             lambda label: bars.start(f"{market}: {label}", say),
         )
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_pipeline.adapters.faults import naming_faults
+from trading_pipeline.adapters.processes import run_each
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
 from trading_pipeline.adapters.timed_progress import duration
 from trading_pipeline.core.market.market import Market
@@ -22,6 +23,7 @@ from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.defs.checks.passed import checks_passed
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import BY_DAY, job_name
+from trading_pipeline.defs.one_run import QUIET, command
 from trading_pipeline.defs.origin import origin_in
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.defs.resources import DUCKDB_POOL, TRAINING_POOL
@@ -44,8 +46,6 @@ _LOG = logging.getLogger(__name__)
 # What a run ends with on purpose, and Dagster's records, of which `runner` tells.
 _NO_FAULTS = (TradingPipelineError, DagsterAssetCheckFailedError, SQLAlchemyError)
 _GRAVE = ("severe", "warnings")  # of the metadata of `bars_are_plausible`
-# Only what a person at a terminal needs; the rest is in the event log and the UI.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Runner:
     instance: dg.DagsterInstance
     home: Home
     sources: Sources
+    variables: Mapping[str, str] = field(default_factory=dict)  # by which others read the settings
 
     def run(
         self,
@@ -79,12 +80,44 @@ class Runner:
                     partition_key=partition_key,
                     asset_selection=only,
                     tags={PROCESS_TAG: this_process(), **(tags or {})},
-                    run_config={**_QUIET, **({"ops": ops} if ops else {})},
+                    run_config={**QUIET, **({"ops": ops} if ops else {})},
                 )
         except DagsterAssetCheckFailedError as error:
             raise TradingPipelineError(self._failed_checks() or str(error)) from error
         except DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
+
+    def run_folds(
+        self,
+        jobs: Mapping[str, str],
+        workers: int,
+        say: Callable[[str], object] = _LOG.info,
+        only: Sequence[dg.AssetKey] = (),
+    ) -> None:
+        """Run a job for each of some folds, `workers` at a time, each in a process of its own.
+
+        Where its steps are executed, the settings say, which every process reads anew.
+
+        Args:
+            jobs: by the fold's key. say: told of each as it ends. only: some assets of the jobs.
+
+        Raises:
+            TradingPipelineError: why runs failed; all others have ended by then.
+        """
+        assets = [key.to_user_string() for key in only]
+        commands = {fold: command(job, fold, assets) for fold, job in jobs.items()}
+
+        def ended(fold: str, succeeded: bool) -> None:
+            say(f"{jobs[fold]} of {fold}: {'done' if succeeded else 'failed'}")
+
+        with training_slots(self.instance, workers):
+            failed = run_each(commands, workers, ended, self.variables)
+        if failed:
+            told = "; ".join(f"{fold}: {why.strip()}" for fold, why in sorted(failed.items()))
+            raise TradingPipelineError(
+                f"{len(failed)} of {len(jobs)} folds failed: {told}. The same command tries them "
+                "again, and keeps the others"
+            )
 
     def _broken_step(self) -> str:
         """The step of the newest run that broke, and where its traceback is."""
@@ -124,6 +157,7 @@ def runner(
     sources: Sources,
     say: Callable[[str], object] = _LOG.warning,
     alone: bool = True,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Runner]:
     """A runner on the instance below the home's root.
 
@@ -131,6 +165,7 @@ def runner(
         say: told what is waited for, if anything.
         alone: wait until no other such runner works in this home. Two that train at once would
             each do the work of both.
+        variables: by which other processes read the settings of this one.
 
     Raises:
         StoreError: the home cannot be written, or Dagster's records in it cannot be read.
@@ -146,7 +181,7 @@ def runner(
             with local_instance(root) as instance:
                 if alone:
                     _name_holder(instance, say)
-                yield Runner(definitions, instance, home, sources)
+                yield Runner(definitions, instance, home, sources, variables or {})
         except SQLAlchemyError as error:
             raise StoreError(
                 f"Dagster's records in {root / 'dagster'} cannot be used: "
@@ -163,6 +198,18 @@ def _name_holder(instance: dg.DagsterInstance, say: Callable[[str], object]) -> 
                 f"run {slot.run_id[:8]} of the web UI or the daemon is {work}; what needs the same "
                 "waits for its end. If its process is gone, terminate the run in the web UI"
             )
+
+
+@contextmanager
+def training_slots(instance: dg.DagsterInstance, slots: int) -> Iterator[None]:
+    """As many trainings at a time, of all that share the instance, unless more are allowed now."""
+    storage = instance.event_log_storage
+    before = storage.get_concurrency_info(TRAINING_POOL).slot_count
+    storage.set_concurrency_slots(TRAINING_POOL, max(slots, before))
+    try:
+        yield
+    finally:
+        storage.set_concurrency_slots(TRAINING_POOL, max(before, 1))
 
 
 @dataclass(frozen=True)
@@ -247,17 +294,33 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
     return severe, warnings
 
 
-def train(run: Runner, plan: Plan, tell: Callable[[str], object] = _LOG.info) -> dict[str, str]:
+def train(
+    run: Runner,
+    plan: Plan,
+    workers: int | None = None,
+    tell: Callable[[str], object] = _LOG.info,
+) -> dict[str, str]:
     """Whatever the folds lack, models, predictions or rivals; by key, the job that brought it.
 
-    `tell` hears which of them it is at, and how long the others will take.
+    Args:
+        workers: folds at a time, each a process that reads the settings anew, and executes steps
+            where those say; None: one after the other, in this process.
+        tell: hears which fold it is at, and how long the others will take; of folds that are
+            processes, each as it ends.
     """
+
+    def bring(lacks: Mapping[str, str]) -> None:
+        jobs = {key: job_name(plan.market, job) for key, job in lacks.items()}
+        if workers:
+            run.run_folds(jobs, workers, tell)
+        else:
+            for key in _told(jobs, plan, tell):
+                run.run(jobs[key], partition_key=key)
+
     lacks = lacking(run.home, plan, read_panel(run.home, plan.market))
-    for key in _told(lacks, plan, tell):
-        run.run(job_name(plan.market, lacks[key].job), partition_key=key)
+    bring({key: lack.job for key, lack in lacks.items()})
     alone = without_rivals(run.home, plan, read_panel(run.home, plan.market))
-    for key in _told(alone, plan, tell):
-        run.run(job_name(plan.market, "rivals"), partition_key=key)
+    bring(dict.fromkeys(alone, "rivals"))
     return dict.fromkeys(alone, "rivals") | {key: lack.job for key, lack in lacks.items()}
 
 

@@ -124,6 +124,7 @@ def report(home: Home, plan: Plan, ledger: Ledger, session: str = "") -> Reporte
     replace_file(page, lambda draft: draft.write_text(text, encoding="utf-8"))
     said = json.dumps(summary, indent=2, allow_nan=False)
     replace_file(file, lambda draft: draft.write_text(said, encoding="utf-8"))
+    home.share_report(market)
     return Reported(summary, news, picture, file)
 
 

@@ -129,7 +129,9 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             ),
         },
     )
-    return evaluate_candidate(home, candidate, home.report(market), capital)
+    done = evaluate_candidate(home, candidate, home.report(market), capital)
+    home.share_report(market)
+    return done
 
 
 def evaluate_candidate(home: Home, candidate: Candidate, folder: Path, capital: float) -> Evaluated:

@@ -1,9 +1,10 @@
 """What a step works with: where everything is kept, what time it is, and where bars come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.adapters.store.predictions import PredictionStore
 from trading_pipeline.adapters.store.recordings import RecordingStore
+from trading_pipeline.adapters.store.shared import SharedStore
 from trading_pipeline.adapters.store.trials import TrialLedger
 from trading_pipeline.core.market.market import Market
 
@@ -33,6 +35,8 @@ class Home:
     ledger_url: str | None = field(default=None, repr=False)
     clock: Clock = field(default=WALL, repr=False, compare=False)
     model: str = ""  # whose checkpoints and predictions are meant; the market's own, if empty
+    # Where other machines find and leave the same files; None: they are this machine's alone.
+    shared: SharedStore | None = field(default=None, repr=False)
 
     def beside(self, model: str) -> Self:
         """The same home, where checkpoints and predictions are those of a rival of the market's
@@ -49,20 +53,20 @@ class Home:
         return [self.path / name for name in ("raw", "models", "predictions", "reports", "paper")]
 
     def bars(self, market: Market) -> BarStore:
-        return BarStore(self.path / "raw" / market.name)
+        return BarStore(*self._opened("raw", market.name, whole=True))
 
     def features(self, market: Market) -> FeatureStore:
         return FeatureStore(self.path / "features.duckdb", market.name)
 
     def checkpoints(self, market: Market) -> CheckpointStore:
-        return CheckpointStore(self.path / "models" / market.name / self.model)
+        return CheckpointStore(*self._opened("models", market.name, self.model))
 
     def predictions(self, market: Market) -> PredictionStore:
-        return PredictionStore(self.path / "predictions" / market.name / self.model)
+        return PredictionStore(*self._opened("predictions", market.name, self.model))
 
     def recordings(self, market: Market) -> RecordingStore:
         """What the paper sessions of a market knew when they began."""
-        return RecordingStore(self.path / "paper" / market.name)
+        return RecordingStore(*self._opened("paper", market.name))
 
     def training_job(self, market: Market, name: str) -> Path:
         """What the processes of a training share, until it is done."""
@@ -73,7 +77,11 @@ class Home:
         return self.path / "tensorboard" / market.name / self.model / name
 
     def report(self, market: Market) -> Path:
-        return self.path / "reports" / market.name
+        return self._opened("reports", market.name, whole=True)[0]
+
+    def share_report(self, market: Market) -> None:
+        """After something was written into it."""
+        self._share(f"reports/{market.name}", whole=True, wrote=True)
 
     def ledger(self) -> Ledger:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -87,7 +95,18 @@ class Home:
     def trials(self) -> Iterator[TrialLedger]:
         """The trials of the ledger, and their returns in a folder beside it."""
         with self.ledger() as ledger:
-            yield TrialLedger(ledger, self.path / "trials", shared=self.ledger_url is not None)
+            folder, share = self._opened("trials")
+            yield TrialLedger(ledger, folder, shared=self.ledger_url is not None, share=share)
+
+    def _opened(self, *names: str, whole: bool = False) -> tuple[Path, Callable[[], None]]:
+        """A folder, equal to what other machines left of it, and what shares a write into it."""
+        area = "/".join(filter(None, names))
+        self._share(area, whole=whole, wrote=False)
+        return self.path / area, partial(self._share, area, whole=whole, wrote=True)
+
+    def _share(self, area: str, *, whole: bool, wrote: bool) -> None:
+        if self.shared is not None:
+            self.shared.sync(area, whole=whole, wrote=wrote)
 
     @property
     def has_ledger(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.core.learning.walkforward import Fold, folds
 from trading_pipeline.core.market.calendar import on_open_days, trading_calendar
 from trading_pipeline.core.market.market import Market
@@ -60,14 +61,31 @@ def span_of(market: Market, now: datetime) -> tuple[datetime, datetime]:
 
 
 def read_dataset(home: Home, plan: Plan) -> "Dataset":
-    """Bars and features, as training and prediction want them."""
+    """Bars and features, as training and prediction want them.
+
+    The feature store is each machine's own. Where bars are shared, one that has none of them yet
+    computes them here, which takes less time than to send them.
+    """
     from trading_pipeline.core.features.catalog import catalog_hash
     from trading_pipeline.core.learning.dataset import Dataset
 
     panel = read_panel(home, plan.market)
+    if home.shared is not None:
+        _bring_features(home, plan.market)
     store = home.features(plan.market)
     grid = store.read_grid(panel.timestamps, panel.symbols, catalog_hash())
     return Dataset.of(panel, grid, plan.recipe.model.n_steps)
+
+
+def _bring_features(home: Home, market: Market) -> None:
+    """Those of the bars that are stored now; by one process of a machine at a time."""
+    from trading_pipeline.steps.features import update_features
+    from trading_pipeline.steps.freshness import features_are_current
+
+    with one_writer(home.path / ".shared" / "features" / market.name):
+        if not features_are_current(home, market):
+            now = datetime.now(UTC)
+            update_features(home, market, span_of(market, now), now)
 
 
 def folds_of(panel: Panel, recipe: "Recipe") -> dict[str, Fold]:

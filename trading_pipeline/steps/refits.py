@@ -161,4 +161,5 @@ def _written(home: Home, plan: Plan, summary: dict[str, Any]) -> Refits:
     text = json.dumps(summary, indent=2, allow_nan=False)
     replace_file(picture, lambda draft: draw_refits(draft, summary))
     replace_file(file, lambda draft: draft.write_text(text))
+    home.share_report(plan.market)
     return Refits(summary, picture, file)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from trading_pipeline.core.backtest.basis import Basis
-from trading_pipeline.core.backtest.sweep import Grid, Sweep, market_under, sweep
+from trading_pipeline.core.backtest.sweep import Grid, Sweep, market_under
 from trading_pipeline.core.evaluation.performance import day_closes
 from trading_pipeline.core.evaluation.sweep import Luck, luck_of, sweep_table
 from trading_pipeline.core.evaluation.trials import Trials
@@ -34,6 +34,8 @@ from trading_pipeline.steps.trials import (
     named_events,
 )
 
+# Trades a basis under profiles, and tells as books are done: where, is its own affair.
+Trade = Callable[[Basis, Terms, Mapping[str, Profile], Advance], Sweep]
 OWN = "the market's own"  # name of the row that stands for pipeline.toml, if no other is it
 
 
@@ -56,7 +58,7 @@ def sweep_market(
     plan: Plan,
     grid: Grid,
     capital: float,
-    threads: int,
+    trade: Trade,
     watching: Callable[[str], Advance],
 ) -> Swept:
     """Trade the stored predictions under every combination of limits, and journal each as a trial.
@@ -64,7 +66,7 @@ def sweep_market(
     Args:
         grid: `grid_of_limits` of the market's profile, which is swept too: first, if it is none of
             them.
-        capital: quote currency. threads: that run books at once.
+        capital: quote currency. trade: `sweep` on so many threads, or `sweep_on_ray`.
         watching: from the name of a piece of work to who watches it.
 
     Raises:
@@ -74,7 +76,7 @@ def sweep_market(
     data, folds = predicted(home, plan)
     table = home.predictions(plan.market).read(folds)
     return sweep_predictions(
-        home, plan, data.panel, table, data.eligible, grid, capital, threads, watching
+        home, plan, data.panel, table, data.eligible, grid, capital, trade, watching
     )
 
 
@@ -86,7 +88,7 @@ def sweep_predictions(
     eligible: np.ndarray,
     grid: Grid,
     capital: float,
-    threads: int,
+    trade: Trade,
     watching: Callable[[str], Advance],
 ) -> Swept:
     """As `sweep_market`, of predictions that are at hand.
@@ -100,7 +102,7 @@ def sweep_predictions(
     basis = Basis.of_predictions(panel, predictions, eligible, market)
     terms = Terms.of(market, capital)
     watch = watching("books")
-    swept = sweep(basis, terms, profiles, threads=threads, watch=watch)
+    swept = trade(basis, terms, profiles, watch)
     baselines = {name: each.equity for name, each in basis.trade_baselines(terms).items()}
     table = sweep_table(swept, market, watch=watching("intervals"))
     tried = _journal(home, plan, swept)

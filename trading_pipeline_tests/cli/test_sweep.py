@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from trading_pipeline.adapters.ray_sweep import sweep_on_ray
 from trading_pipeline.cli.main import app
 from trading_pipeline.cli.sweep import lesson
 from trading_pipeline.core.evaluation.sweep import Luck
@@ -31,8 +32,8 @@ def asked(monkeypatch):
     """Takes the place of the work; what it was asked for."""
     calls = []
 
-    def sweep_market(home, plan, grid, capital, threads, watching):
-        calls.append((plan.market.name, grid, capital, threads))
+    def sweep_market(home, plan, grid, capital, trade, watching):
+        calls.append((plan.market.name, grid, capital, trade))
         first, last = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
         luck = Luck(12, 3, 0.61, "variant 1", 0.63, 0.07, "equal_weight", None, None)
         return sweeping.Swept(sweep_table(), grid.limits, grid.left_out, luck, 4, 252, first, last)
@@ -68,15 +69,29 @@ def test_without_limits_those_of_the_market_are_shown(asked, monkeypatch):
     assert lines["drawdown_limit"][0] == f"{PROFILES['moderate'].drawdown_limit:g}"
 
 
+@pytest.mark.parametrize("variable", [False, True])
+def test_workers_of_ray_trade_where_it_is_asked_for(asked, monkeypatch, variable):
+    monkeypatch.setenv("TP_EXECUTOR", "ray" if variable else "in_process")
+    shown = run("--set", "stop_loss=2", *(() if variable else ("--executor", "ray")))
+    assert shown.exit_code == 0
+    assert asked[0][3] is sweep_on_ray
+
+
+def test_an_executor_that_there_is_not_is_refused(asked):
+    refused = run("--set", "stop_loss=2", "--executor", "spark")
+    assert refused.exit_code == 2
+    assert not asked
+
+
 def test_the_table_is_printed_with_what_luck_would_show(asked, folder):
     shown = run(
         *("--set", "stop_loss=2, 4", "--set", "trailing_stop=3,inf", "--capital", "5000"),
         *("--csv", "out/sweep.csv", "--picture", "out/sweep.png"),
     )
     assert shown.exit_code == 0
-    ((name, grid, capital, threads),) = asked
+    ((name, grid, capital, trade),) = asked
     assert (name, grid.limits, capital) == ("sample", ("stop_loss", "trailing_stop"), 5000.0)
-    assert threads >= 1
+    assert trade is not sweep_on_ray
     assert list(grid.profiles)[1] == "stop_loss=2 trailing_stop=inf"
     assert grid.profiles["stop_loss=2 trailing_stop=inf"].trailing_stop == inf
     assert grid.profiles["stop_loss=4 trailing_stop=3"].halve == PROFILES["moderate"].halve

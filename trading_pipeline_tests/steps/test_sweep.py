@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.sweep import grid_of_limits
+from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import BrokenChain, LedgerError, TradingError
-from trading_pipeline.steps import sweep as sweeping
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.sweep import OWN, sweep_predictions
 from trading_pipeline.steps.trials import Evaluation, counted, journal
@@ -42,11 +41,17 @@ def stored():
     return panel, table, panel.traded
 
 
+def in_threads(basis, terms, profiles, watch):
+    return sweep(basis, terms, profiles, threads=2, watch=watch)
+
+
 def swept(home, stored, market=MARKET, **limits):
     grid = grid_of_limits(profile_of(market), limits)
     watching = lambda label: Progress().start(label, lambda line: None)  # noqa: E731
     panel, table, able = stored
-    return sweep_predictions(home, Plan(market), panel, table, able, grid, 1e5, 2, watching)
+    return sweep_predictions(
+        home, Plan(market), panel, table, able, grid, 1e5, in_threads, watching
+    )
 
 
 def config_hash(market):
@@ -127,7 +132,7 @@ def test_the_ledger_is_written_at_once_and_at_the_end(home, stored):
 def test_a_sweep_refuses_a_broken_chain_before_it_trades(home, stored, monkeypatch):
     swept(home, stored, stop_loss=[1])
     sql(home, "UPDATE events SET kind = 'walk_forward'")
-    monkeypatch.setattr(sweeping, "sweep", None)
+    monkeypatch.setitem(globals(), "in_threads", None)
     with pytest.raises(BrokenChain, match="event 2 was changed"):
         swept(home, stored, stop_loss=[2])
 
@@ -154,7 +159,7 @@ def test_a_sweep_whose_trials_are_unknown_is_refused_before_it_trades(
     else:
         sql(home, f"DELETE FROM events WHERE seq > {3 if harm == 'cut' else 0}")
     with monkeypatch.context() as patch:
-        patch.setattr(sweeping, "sweep", None)
+        patch.setitem(globals(), "in_threads", None)
         with pytest.raises(LedgerError, match="trials are unknown"):
             swept(home, stored, stop_loss=[1, 0.5])
     assert path.exists() == (harm != "removed")

@@ -8,7 +8,7 @@
 known, in files older than the column. A merge changes all files together or none.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from trading_pipeline.adapters.store.months import (
     read_month,
     typed,
 )
+from trading_pipeline.adapters.store.shared import not_shared
 from trading_pipeline.adapters.store.tables import as_frame, read_arrow, read_table, table_writer
 from trading_pipeline.core.market.actions import check_actions
 from trading_pipeline.core.market.bars import (
@@ -53,8 +54,9 @@ class BarStore:
     Every method raises StoreError where a file cannot be read, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, share: Callable[[], None] = not_shared) -> None:
+        """`share` is called after every write."""
+        self.folder, self._share = folder, share
 
     def merge(
         self,
@@ -118,6 +120,7 @@ class BarStore:
             if identity is not None and history.read_identity(self.folder) != dict(identity):
                 files[history.IDENTITY] = history.json_writer(identity)
             commit(self.folder, files)
+        self._share()
         return _merged(merges)
 
     def files(self) -> list[Path]:
@@ -202,6 +205,7 @@ class BarStore:
         if files:
             with writing(self.folder):
                 commit(self.folder, files)
+            self._share()
         return 0 if actions is None else len(actions)
 
     def keep_actions(self, why: str) -> history.StaleActions:
@@ -213,6 +217,7 @@ class BarStore:
                 since = pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC")
             stale = history.StaleActions(why, since)
             commit(self.folder, {history.STALE_ACTIONS: stale.writer()})
+        self._share()
         return stale
 
     def stale_actions(self) -> history.StaleActions | None:

@@ -15,6 +15,7 @@ from typing import Any
 from trading_pipeline.adapters.code_version import code_version
 from trading_pipeline.adapters.machine import processor
 from trading_pipeline.adapters.store.files import one_writer, remove_file, replace_file
+from trading_pipeline.adapters.store.shared import not_shared
 from trading_pipeline.errors import CheckpointError
 
 FORMAT = 3
@@ -27,8 +28,9 @@ _UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.Unp
 class CheckpointStore:
     """The models of one market: `FOLD.pt`, and `best_model.pt` for production."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, share: Callable[[], None] = not_shared) -> None:
+        """`share` is called after every write."""
+        self.folder, self._share = folder, share
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.pt"
@@ -59,6 +61,7 @@ class CheckpointStore:
         """Remove the checkpoint of that name, if there is one."""
         remove_file(self.path(name))
         remove_file(_digest_path(self.path(name)))
+        self._share()
 
     def _replace(self, name: str, write: Callable[[Path], object]) -> str:
         """Swap file and digest as one: while the file is swapped, beside it are the digests of
@@ -74,6 +77,7 @@ class CheckpointStore:
             replace_file(_digest_path(path), lambda beside: beside.write_text(text))
 
         replace_file(path, announced)
+        self._share()
         return digests[0]
 
     def read(self, name: str) -> dict[str, Any]:

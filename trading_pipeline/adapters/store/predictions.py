@@ -4,11 +4,13 @@ Beside it lies what the leakage check found in exactly these bytes, once it has 
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from trading_pipeline.adapters.store.files import remove_file, replace_file
+from trading_pipeline.adapters.store.shared import not_shared
 from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.core.model.config import SCORE_OF_SEED
 from trading_pipeline.errors import StoreError
@@ -32,8 +34,9 @@ _FINGERPRINT = b"fingerprint"
 class PredictionStore:
     """What the models of one market predicted out of sample."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, share: Callable[[], None] = not_shared) -> None:
+        """`share` is called after every write."""
+        self.folder, self._share = folder, share
 
     def path(self, fold: str) -> Path:
         """The file of a fold's predictions, if it has any."""
@@ -49,6 +52,7 @@ class PredictionStore:
         metadata = {**(table.schema.metadata or {}), _FINGERPRINT: fingerprint.encode()}
         table = table.replace_schema_metadata(metadata)
         replace_file(self.path(fold), lambda draft: pq.write_table(table, draft))
+        self._share()
 
     def read(self, folds: list[str]) -> pd.DataFrame:
         """Predictions of these folds, ordered by (timestamp, symbol).
@@ -85,10 +89,12 @@ class PredictionStore:
         """Keep whether the rows of that digest passed their check."""
         text = f"{'passed' if passed else 'failed'} {digest}\n"
         replace_file(self._checked(fold), lambda draft: draft.write_text(text))
+        self._share()
 
     def forget_check(self, fold: str) -> None:
         """As if it had never been checked."""
         remove_file(self._checked(fold))
+        self._share()
 
     def passed(self, fold: str) -> bool | None:
         """Whether the rows stored now passed their check; None: it has not ended on them."""

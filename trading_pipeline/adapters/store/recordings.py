@@ -5,13 +5,14 @@ so that it lies in `DIGEST.npz`, and the ledger holds the digest.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.adapters.store.shared import not_shared
 from trading_pipeline.errors import StoreError
 
 _SHOWN = 16  # digits of a SHA-256 that name a file
@@ -20,8 +21,9 @@ _SHOWN = 16  # digits of a SHA-256 that name a file
 class RecordingStore:
     """The recordings of one market's sessions; those that are equal are one file."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, share: Callable[[], None] = not_shared) -> None:
+        """`share` is called after every write."""
+        self.folder, self._share = folder, share
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> str:
         """Keep arrays of numbers or text, bit for bit; the SHA-256 of what they say."""
@@ -29,6 +31,7 @@ class RecordingStore:
         path = self._path(digest)
         if not path.exists():
             replace_file(path, lambda draft: np.savez_compressed(draft, **arrays))  # type: ignore[arg-type]
+            self._share()
         return digest
 
     def read(self, digest: str) -> dict[str, np.ndarray]:

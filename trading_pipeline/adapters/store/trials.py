@@ -14,7 +14,7 @@ a file beside the ledger, `trials/SHA-256.parquet`, whose digest is in the event
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BytesIO
@@ -26,6 +26,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.adapters.store.ledger import Entry, Event, Ledger, canonical_json
+from trading_pipeline.adapters.store.shared import not_shared
 from trading_pipeline.errors import LedgerError, StoreError
 
 if TYPE_CHECKING:  # a home, which the code location loads, has this room; statistics are heavy
@@ -69,9 +70,16 @@ def panel_identity(source: str, symbols: Iterable[str], timeframe: str) -> str:
 class TrialLedger:
     """The trials of a ledger, and their returns in a folder. Nothing is ever changed or removed."""
 
-    def __init__(self, ledger: Ledger, folder: Path, shared: bool = False) -> None:
-        """`shared`: other homes write to the ledger, too, and keep their files of returns."""
-        self.ledger, self.folder, self.shared = ledger, folder, shared
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        shared: bool = False,
+        share: Callable[[], None] = not_shared,
+    ) -> None:
+        """`shared`: other homes write to the ledger, too, and keep their files of returns.
+        `share` is called after a file was written."""
+        self.ledger, self.folder, self.shared, self._share = ledger, folder, shared, share
 
     def record(
         self,
@@ -210,6 +218,7 @@ class TrialLedger:
             self._content(digest)
         except StoreError:  # not there yet, or damaged since
             replace_file(self.path(digest), lambda draft: draft.write_bytes(content))
+            self._share()
 
     def _content(self, digest: str) -> bytes:
         path = self.path(digest)

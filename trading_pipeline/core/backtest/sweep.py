@@ -6,7 +6,7 @@ Letters: R accounts, K bars, T rows of the panel.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ import pandas as pd
 from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.paths import Paths, trade_paths
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.engine.dtypes import Account, Array
+from trading_pipeline.core.trading.engine.many import Path
 from trading_pipeline.core.trading.kelly import KellyEvidence, kelly_evidence
 from trading_pipeline.core.trading.profiles import Profile, profile_of, with_limits
 from trading_pipeline.core.trading.terms import Terms
@@ -134,6 +136,19 @@ def sweep(
         profiles=dict(profiles),
         log=paths.log,
         accounts=paths.accounts,
+    )
+
+
+def joined(parts: Sequence[Sweep]) -> Sweep:
+    """Sweeps of one basis under different profiles, as one: R accounts in the order given."""
+    first = parts[0]
+    return Sweep(
+        timestamps=first.timestamps,
+        start=first.start,
+        stop=first.stop,
+        profiles={name: each for part in parts for name, each in part.profiles.items()},
+        log=cast(Array[Path], np.concatenate([part.log for part in parts])),
+        accounts=cast(Array[Account], np.concatenate([part.accounts for part in parts])),
     )
 
 

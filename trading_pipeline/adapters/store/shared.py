@@ -1,0 +1,283 @@
+"""A home that several machines share: every machine's folder is a copy of what an object store has.
+
+    objects/SHA[:2]/SHA         the content of a file, named by its SHA-256; never changed
+    heads/UNIT/00000042.json    {"files": {path: SHA}}: a unit's files since its 42nd change
+
+A unit is what changes together and has one writer: a market's bars, the model of a fold, its
+predictions, a report. Its newest head says what it is. An object store has no rename and no lock,
+but it does put one object whole or not at all, and it does refuse to put one that is there
+already. So a change uploads its objects first and its head last, under the next number: whoever
+reads sees all of it or nothing of it, and of two that change a unit at once, one is refused.
+
+`sync` brings both sides together. What a machine was last equal to is noted in `.shared/` of its
+home, so that it can tell its own changes from those of others.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from trading_pipeline.adapters.store.commit import Writer, commit, writing
+from trading_pipeline.adapters.store.files import one_writer, replace_file
+from trading_pipeline.errors import StoreError
+
+_LOG = logging.getLogger(__name__)
+_BELIEVED = 5.0  # seconds for which a listing of heads is believed, if nothing is to be written
+Files = dict[str, str]  # SHA-256 by path relative to the folder
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a unit is since its last change."""
+
+    number: int
+    files: Files
+
+
+_NOTHING = Head(0, {})
+
+
+def not_shared() -> None:
+    """What a store is told of a write with, where the home is this machine's alone."""
+
+
+@dataclass(frozen=True)
+class SharedStore:
+    """The object store of a home.
+
+    Args:
+        root: of the home. url: as fsspec has them, such as "s3://BUCKET/PREFIX"; who may use it,
+            the variables of its service say.
+
+    Every method raises StoreError where the store does not answer or refuses.
+    """
+
+    root: Path
+    url: str
+    _listed: dict[str, tuple[float, dict[str, int]]] = field(default_factory=dict, compare=False)
+
+    def sync(self, area: str, *, whole: bool, wrote: bool = False) -> None:
+        """Bring the files of a folder of the home, and the store's, together.
+
+        What others changed is fetched, what was changed here is put. Of what both changed, theirs
+        holds: files here can be made again from it, and others have seen theirs.
+
+        Args:
+            area: path below the home, such as "models/sample".
+            whole: all of its files are one unit, those in folders below it too; else each name up
+                to its first dot, directly in it, is one.
+            wrote: something was written here just now; theirs is then an error that says so.
+        """
+        folder = self.root / area
+        with _naming(self.url), one_writer(self.root / ".shared" / area):
+            newest = self._newest(area, afresh=wrote)
+            here = _units_of(folder, whole)
+            for unit in sorted({*newest, *here}):
+                self._sync_unit(area, unit, newest.get(unit, 0), here.get(unit, []), wrote)
+
+    def _sync_unit(self, area: str, unit: str, newest: int, paths: list[Path], wrote: bool) -> None:
+        folder, note = self.root / area, self.root / ".shared" / area / f"{unit}.json"
+        known, stats = _noted(note)
+        files, seen = _hashed(folder, paths, known, stats)
+        changed = files != known.files
+        if newest > known.number:
+            theirs = self._head(f"{area}/{unit}", newest)
+            if changed and files != theirs.files:
+                if wrote:
+                    _note(note, Head(known.number, files), seen)  # so that theirs is taken next
+                    raise self._refusal(area, unit)
+                self._give_way(area, unit, known)
+            if files != theirs.files:
+                with writing(folder):
+                    commit(folder, self._brought(files, theirs.files))
+                seen = _stats(folder, theirs.files)
+            _note(note, theirs, seen)
+        elif changed:
+            head = Head(known.number + 1, files)
+            try:
+                self._put(area, unit, head)
+            except FileExistsError as error:
+                _note(note, Head(known.number, files), seen)
+                raise self._refusal(area, unit) from error
+            _note(note, head, seen)
+
+    def _give_way(self, area: str, unit: str, known: Head) -> None:
+        """Say that what was changed here is lost, or refuse to lose what was never shared."""
+        if known.number == 0:
+            raise StoreError(
+                f"{self.root / area} has files of its own, and {self.url} has others of {unit}; "
+                "move the folder away to take those, or set TP_STORAGE to another prefix"
+            )
+        _LOG.warning("%s (%s) was changed here and elsewhere; theirs is taken", area, unit)
+
+    def _refusal(self, area: str, unit: str) -> StoreError:
+        return StoreError(
+            f"another machine changed {area} ({unit}) in {self.url} at the same time, and was "
+            "first; run it again: it goes on from what that one wrote"
+        )
+
+    def _brought(self, files: Files, theirs: Files) -> dict[str, Writer]:
+        """What makes the files here theirs."""
+        wanted = {name: digest for name, digest in theirs.items() if files.get(name) != digest}
+        brought: dict[str, Writer] = {
+            name: partial(self._fetch, digest) for name, digest in wanted.items()
+        }
+        return brought | dict.fromkeys(set(files) - set(theirs))
+
+    def _fetch(self, digest: str, path: Path) -> None:
+        self._files.get_file(self._object(digest), str(path))
+        if _sha256(path) != digest:
+            raise StoreError(
+                f"{self.url}: object {digest[:12]}... was altered; bring it back from a copy, or "
+                "remove what names it and make it again"
+            )
+
+    def _put(self, area: str, unit: str, head: Head) -> None:
+        """Objects first, the head last.
+
+        Raises:
+            FileExistsError: somebody has put one of its number.
+        """
+        for name, digest in head.files.items():
+            path, place = self.root / area / name, self._object(digest)
+            if not self._has(place, path.stat().st_size):
+                self._files.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
+                self._files.put_file(str(path), place)
+        place = self._place(f"heads/{area}/{unit}/{head.number:08d}.json")
+        text = json.dumps({"files": head.files}, sort_keys=True).encode()
+        self._listed.pop(area, None)
+        self._files.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
+        self._files.pipe_file(place, text, mode="create")
+
+    def _has(self, place: str, size: int) -> bool:
+        """Whether an object is there, all of it."""
+        try:
+            return int(self._files.info(place)["size"]) == size
+        except FileNotFoundError:
+            return False
+
+    def _newest(self, area: str, afresh: bool) -> dict[str, int]:
+        """The number of the newest head of every unit of an area: a request for a thousand."""
+        at, known = self._listed.get(area, (-_BELIEVED, {}))
+        if not afresh and time.monotonic() - at < _BELIEVED:
+            return known
+        self._files.invalidate_cache()
+        top, newest = self._place(f"heads/{area}"), dict[str, int]()
+        for place in self._files.find(top):
+            *_, unit, name = PurePosixPath(place).parts
+            if PurePosixPath(place).parent.parent == PurePosixPath(top):
+                newest[unit] = max(newest.get(unit, 0), int(name.partition(".")[0]))
+        self._listed[area] = time.monotonic(), newest
+        return newest
+
+    def _head(self, unit: str, number: int) -> Head:
+        said = json.loads(self._files.cat_file(self._place(f"heads/{unit}/{number:08d}.json")))
+        return Head(number, said["files"])
+
+    def _object(self, digest: str) -> str:
+        return self._place(f"objects/{digest[:2]}/{digest}")
+
+    def _place(self, name: str) -> str:
+        return f"{self._base.rstrip('/')}/{name}"
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        import fsspec
+
+        try:
+            files, base = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                f"TP_STORAGE is {self.url!r}, which cannot be used: {error}. For s3:// addresses: "
+                "pip install 'trading-pipeline[s3]'"
+            ) from error
+        return files, str(base)
+
+    @property
+    def _files(self) -> Any:
+        return self._opened[0]
+
+    @property
+    def _base(self) -> str:
+        return self._opened[1]
+
+
+def _units_of(folder: Path, whole: bool) -> dict[str, list[Path]]:
+    """The files of a folder by unit; hidden ones, and folders of what is unfinished, are nobody's
+    business but this machine's."""
+    if not folder.is_dir():
+        return {}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*") if whole else folder.iterdir()):
+        inside = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+            found.setdefault("all" if whole else path.name.partition(".")[0], []).append(path)
+    return found
+
+
+def _hashed(
+    folder: Path, paths: list[Path], known: Head, stats: Mapping[str, list[int]]
+) -> tuple[Files, dict[str, list[int]]]:
+    """Digests of files, and by what to tell that they are the same; those that are not changed
+    since they were noted are not read."""
+    files, seen = Files(), dict[str, list[int]]()
+    for path in paths:
+        name, stat = path.relative_to(folder).as_posix(), _stat(path)
+        same = stats.get(name) == stat and name in known.files
+        files[name], seen[name] = known.files[name] if same else _sha256(path), stat
+    return files, seen
+
+
+def _stats(folder: Path, files: Files) -> dict[str, list[int]]:
+    return {name: _stat(folder / name) for name in files}
+
+
+def _stat(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _noted(note: Path) -> tuple[Head, dict[str, list[int]]]:
+    try:
+        said = json.loads(note.read_bytes())
+    except FileNotFoundError:
+        return _NOTHING, {}
+    return Head(said["number"], said["files"]), said["stats"]
+
+
+def _note(note: Path, head: Head, stats: Mapping[str, list[int]]) -> None:
+    text = json.dumps({"number": head.number, "files": head.files, "stats": stats})
+    replace_file(note, lambda draft: draft.write_text(text))
+
+
+@contextmanager
+def _naming(url: str) -> Iterator[None]:
+    """Turn what the store's client raises into an error that names the store and a way out."""
+    try:
+        yield
+    except _remote_errors() as error:
+        raise StoreError(
+            f"the shared storage {url} cannot be used ({type(error).__name__}: {error}). What is "
+            "in TP_HOME is whole: see that the store answers, and that its keys (for s3://: "
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL) are set, and run it again"
+        ) from error
+
+
+def _remote_errors() -> tuple[type[Exception], ...]:
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:
+        return (OSError,)
+    return OSError, BotoCoreError, ClientError
