@@ -3,6 +3,7 @@
 Where RAY_ADDRESS names a cluster, that one; else one of this machine, for as long as the sweep.
 """
 
+import logging
 import os
 import pickle
 import socket
@@ -85,7 +86,7 @@ def _cluster(memory: int) -> Iterator[Any]:
     )
     try:
         _knock(known)
-        ray.init(log_to_driver=False, logging_level="ERROR", **own)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"no Ray cluster answers at {known or 'this machine'} ({error}); start one with `ray "
