@@ -32,16 +32,14 @@ _LATE = timedelta(hours=12)  # a failed night is tried again for nine hours; tra
 def _after_bars(plan: Plan) -> TimeWindowFreshnessPolicy:
     """Of what each session brings. A deadline by cron would be missed on every holiday."""
     longest = longest_closure(plan.market.calendar)
-    return TimeWindowFreshnessPolicy.from_timedeltas(longest + _LATE, longest + _LATE / 2)
+    return dg.FreshnessPolicy.time_window(longest + _LATE, longest + _LATE / 2)
 
 
 def _after_folds(plan: Plan) -> TimeWindowFreshnessPolicy:
     """Of what each fold brings: in months that have 31 days, and the longest closure after them."""
     span = timedelta(days=31 * plan.market.walk_forward.test)
     longest = longest_closure(plan.market.calendar)
-    return TimeWindowFreshnessPolicy.from_timedeltas(
-        span + longest + 7 * _LATE, span + longest + 2 * _LATE
-    )
+    return dg.FreshnessPolicy.time_window(span + longest + 7 * _LATE, span + longest + 2 * _LATE)
 
 
 class About(NamedTuple):
@@ -214,7 +212,7 @@ def _code(about: About) -> dict[str, Any]:
     """Links to the lines that declare it and to the file of what it does."""
     made = about.declared.__code__
     places = (made.co_filename, made.co_firstlineno), (str(_PACKAGE / about.step), 1)
-    references = [
+    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
         dg.LocalFileCodeReference(file_path=path, line_number=line, label=label)
         for (path, line), label in zip(places, ("how it is declared", "what it does"), strict=True)
     ]

@@ -33,7 +33,7 @@ def paper_account(market: Market) -> dg.AssetSpec:
 def overdue(market: Market) -> TimeWindowFreshnessPolicy:
     """Of an account: a session that trades has reported since, however long its market closed."""
     silent = _longest_silence(market)
-    return TimeWindowFreshnessPolicy.from_timedeltas(silent + EVERY, silent + EVERY / 2)
+    return dg.FreshnessPolicy.time_window(silent + EVERY, silent + EVERY / 2)
 
 
 class AccountReports:
