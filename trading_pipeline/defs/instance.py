@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry, RunsFilter
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -85,6 +88,22 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
                 self._initialized_dbs.discard(shard)  # it was pruned, perhaps by another process
             with super()._connect(shard) as connection:
                 yield connection
+
+    def _store_asset_check_evaluation_planned(
+        self, event: EventLogEntry, event_id: int | None
+    ) -> None:
+        """One row a check, which its evaluation then replaces, for no check of ours has partitions.
+
+        Dagster would plan it for each partition of the run: thousands of rows with all holidays in
+        them, which nothing ever replaces.
+        """
+        known = event.get_dagster_event()
+        planned = known.asset_check_planned_data
+        alone = AssetCheckEvaluationPlanned(
+            asset_key=planned.asset_key, check_name=planned.check_name
+        )
+        whole = event._replace(dagster_event=known._replace(event_specific_data=alone))
+        super()._store_asset_check_evaluation_planned(whole, event_id)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """All events of one run, in one transaction on each of the two files they go to."""
