@@ -22,7 +22,6 @@ from trading_pipeline.defs.assets import (
     report,
     rivals,
 )
-from trading_pipeline.defs.assets.paper_account import late_after
 from trading_pipeline.defs.columns import SCHEMA, SCHEMAS
 from trading_pipeline.steps.plan import Plan
 
@@ -33,14 +32,14 @@ _LATE = timedelta(hours=12)  # a failed night is tried again for nine hours; tra
 def _after_bars(plan: Plan) -> TimeWindowFreshnessPolicy:
     """Of what each session brings. A deadline by cron would be missed on every holiday."""
     longest = longest_closure(plan.market.calendar)
-    return late_after(longest + _LATE, longest + _LATE / 2)
+    return dg.FreshnessPolicy.time_window(longest + _LATE, longest + _LATE / 2)
 
 
 def _after_folds(plan: Plan) -> TimeWindowFreshnessPolicy:
     """Of what each fold brings: in months that have 31 days, and the longest closure after them."""
     span = timedelta(days=31 * plan.market.walk_forward.test)
     longest = longest_closure(plan.market.calendar)
-    return late_after(span + longest + 7 * _LATE, span + longest + 2 * _LATE)
+    return dg.FreshnessPolicy.time_window(span + longest + 7 * _LATE, span + longest + 2 * _LATE)
 
 
 class About(NamedTuple):

@@ -30,16 +30,10 @@ def paper_account(market: Market) -> dg.AssetSpec:
     )
 
 
-def late_after(failing: timedelta, warning: timedelta) -> TimeWindowFreshnessPolicy:
-    """The policy of an asset that is late so long after its last materialization."""
-    policy: TimeWindowFreshnessPolicy = TimeWindowFreshnessPolicy.from_timedeltas(failing, warning)
-    return policy
-
-
 def overdue(market: Market) -> TimeWindowFreshnessPolicy:
     """Of an account: a session that trades has reported since, however long its market closed."""
     silent = _longest_silence(market)
-    return late_after(silent + EVERY, silent + EVERY / 2)
+    return dg.FreshnessPolicy.time_window(silent + EVERY, silent + EVERY / 2)
 
 
 class AccountReports:
