@@ -172,7 +172,6 @@ def test_folds_in_processes_predict_the_same_bit_for_bit(here, monkeypatch):
 @pytest.mark.usefixtures("_own_instance")
 def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch):
     with ray_cluster(cpus=2) as address:
-        monkeypatch.setenv("RAY_ADDRESS", address)
         _folds(here, "ray", monkeypatch, "ray")
         done = [each["metadata"]["dagster/op"] for each in jobs(address)]
     assert done.count("small__model_checkpoint") == done.count("small__predictions") == 2
@@ -184,7 +183,8 @@ def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch)
 def test_a_fold_that_fails_is_told_with_its_reason(here, monkeypatch):
     monkeypatch.setenv("TP_CONFIG", str(here / "pipeline.toml"))
     monkeypatch.setenv("TP_HOME", str(here / "fails"))
-    with running(settings_of("small"), "small") as (run, _), pytest.raises(
-        TradingPipelineError, match=r"1 of 1 folds failed: 2002-07-01: .*no bars"
+    with (
+        running(settings_of("small"), "small") as (run, _),
+        pytest.raises(TradingPipelineError, match=r"1 of 1 folds failed: 2002-07-01: .*no bars"),
     ):
         run.run_folds({FOLDS[0]: "small_train"}, 2, only=ONLY)
