@@ -164,7 +164,7 @@ What next:
 def _print_summary(folder: Path) -> None:
     import json
 
-    from trading_pipeline.adapters.reports.text import summary_text
+    from trading_pipeline.adapters.reports.summary_text import summary_text
 
     typer.echo(summary_text(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
     typer.echo(f"\nReport: {folder / 'report.html'}")

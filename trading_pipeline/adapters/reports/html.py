@@ -9,7 +9,13 @@ from html import escape
 
 from trading_pipeline.adapters.reports.charts.figure import Figure
 from trading_pipeline.adapters.reports.script import packed
-from trading_pipeline.adapters.reports.text import Numbers, between, written
+from trading_pipeline.adapters.reports.text import (
+    Numbers,
+    between,
+    written,
+)
+
+_NEGATIVE = re.compile(r"(?<![\w.,)\]-])-(?=\.?\d)")
 
 
 def section(heading: str, explanation: str, *parts: str) -> str:
@@ -43,13 +49,16 @@ def chart_html(figure: Figure, name: str) -> str:
 
 def bullets(texts: Iterable[str]) -> str:
     """A bulleted list; empty if there is nothing in it."""
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    items = "".join(f"<li>{minus(text)}</li>" for text in texts)
     return f"<ul>{items}</ul>" if items else ""
 
 
-def minus(number: str) -> str:
-    """A number with a true minus sign, which lines up with the plus and the digits."""
-    return escape(number.replace("-", "\N{MINUS SIGN}"))
+def minus(text: str) -> str:
+    """A text for a page, its numbers with a true minus sign, which lines up with the plus.
+
+    A hyphen within a word or a date stays one.
+    """
+    return escape(_NEGATIVE.sub("\N{MINUS SIGN}", text))
 
 
 def signed(value: float, form: str) -> str:

@@ -13,6 +13,7 @@ from trading_pipeline.adapters.reports import periods_page as periods
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
+from trading_pipeline.adapters.reports.headline import beside_benchmark, header
 from trading_pipeline.adapters.reports.html import (
     bullets,
     chart_html,
@@ -30,9 +31,6 @@ from trading_pipeline.adapters.reports.text import (
     head_sentences,
     heading,
     is_beyond_chance,
-    ordinal,
-    paired_sentence,
-    period,
     rule_name,
     rules_sentence,
     start_sentence,
@@ -46,17 +44,21 @@ from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
-from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
-
-_FEATURES = '<a href="features.html">The features: coverage, drift, what they said</a>'
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
     """The whole page; the same inputs give the same text."""
     events, benchmark = risk_events(series), summary["benchmark"]
     sections = [
+        section(
+            "Metrics",
+            "The value, and below it the 95 % interval; of the maximum drawdown, what another "
+            "history of as many days would have shown. Alpha and beta are to "
+            f"{titled(benchmark)}. n/a: not defined for this book.",
+            _metrics_table(summary),
+        ),
         section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
@@ -68,23 +70,17 @@ def page(summary: Summary, series: ReportSeries) -> str:
         _risk(series, events),
         _rules(summary),
         one_thing_changed(summary),
-        section(
-            "Metrics",
-            "Value, and below it the 95 % interval; of the maximum drawdown, what another history "
-            "of as many days would have shown. Alpha and beta are to "
-            f"{titled(benchmark)}. n/a: not defined for this book.",
-            _metrics_table(summary),
-        ),
         *_of_the_model(summary),
         significance_section(summary),
         *_choices(summary),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
+    first = beside_benchmark(summary)
     return whole_page(
         f"{summary['market']}: backtest report",
         summary["market"],
-        [escape(period(summary)), _FEATURES if summary["origin"] != FOREIGN else ""],
-        [verdict_section(summary), _result(summary), section_links(sections), *sections],
+        header(summary),
+        [first, verdict_section(summary), section_links([first, *sections]), *sections],
     )
 
 
@@ -157,43 +153,6 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
     ]
 
 
-def _result(summary: Summary) -> str:
-    """The paired difference, and the rank among random portfolios."""
-    tiles = "".join(_difference(summary, metric) for metric in PAIRED) + _rank(summary)
-    return (
-        f'<section><p class="lead">{escape(paired_sentence(summary))}</p>'
-        f'<div class="tiles">{tiles}</div></section>'
-    )
-
-
-def _tile(heading: str, value: str, below: str) -> str:
-    return (
-        f'<div class="tile"><span class="quiet">{heading}</span><b>{value}</b>'
-        f'<span class="quiet">{below}</span></div>'
-    )
-
-
-def _difference(summary: Summary, metric: str) -> str:
-    numbers = summary["paired"][summary["benchmark"]][f"{metric}_difference"]
-    return _tile(
-        f"{METRICS[metric].label} against {escape(titled(summary['benchmark']))}",
-        minus(written(metric, numbers["value"], "+")),
-        minus(between(metric, numbers, "+")),
-    )
-
-
-def _rank(summary: Summary) -> str:
-    """Where the result stands among random portfolios."""
-    share, count = summary["random_percentile"], summary["random"]["portfolios"]
-    if share is None:
-        return ""
-    rank = f"{ordinal(round(100 * share))} percentile"
-    below = f"by Sharpe ratio, of {count:,} on the same bars"
-    if (traded := summary["random"]["turnover"]) is not None:
-        below += f", that trade {written('turnover', traded)} a year"
-    return _tile("Among random portfolios", rank, below)
-
-
 def _paired_table(summary: Summary) -> str:
     rows = [
         [
@@ -208,7 +167,10 @@ def _paired_table(summary: Summary) -> str:
 def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
-        [metric.label, *(number_cell(name, numbers[name]) for numbers in books.values())]
+        [
+            f"{metric.label}<small>{escape(metric.said)}</small>",
+            *(number_cell(name, numbers[name]) for numbers in books.values()),
+        ]
         for name, metric in METRICS.items()
     ]
     heads = (escape(heading(name)) for name in books)
