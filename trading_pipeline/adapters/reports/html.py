@@ -85,6 +85,32 @@ def number_cell(metric: str, numbers: Numbers, sign: str = "-") -> str:
     return f"{minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
 
 
+def sortable_cell(value: float, shown: str) -> str:
+    """A cell of a sortable table: what it is sorted by, and its HTML."""
+    return f'<td data-value="{value:.9g}">{shown}</td>'
+
+
+def sortable_table(
+    heads: Iterable[str], rows: Iterable[Sequence[str]], kind: str = "", unsorted: str = ""
+) -> str:
+    """A table that a click on a heading sorts, by the text of cells or by their `sortable_cell`.
+
+    Args:
+        heads: texts. rows: of whole cells. unsorted: the heading that does not sort.
+    """
+    head = "".join(
+        f"<th>{escape(each)}</th>"
+        if each == unsorted
+        else f'<th><button type="button">{escape(each)}</button></th>'
+        for each in heads
+    )
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return (
+        f'<div><div class="wide"><table class="sortable {kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div></div>"
+    )
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     """A table of cells that are HTML already; it scrolls sideways where the screen is narrow."""
     head = "".join(f"<th>{cell}</th>" for cell in heads)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports import periods_page as periods
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
+from trading_pipeline.adapters.reports import trades_page as trades
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
 from trading_pipeline.adapters.reports.headline import beside_benchmark, header
@@ -24,6 +25,7 @@ from trading_pipeline.adapters.reports.html import (
     signed,
     table,
 )
+from trading_pipeline.adapters.reports.report_files import FILES, SAID
 from trading_pipeline.adapters.reports.template import whole_page
 from trading_pipeline.adapters.reports.text import (
     Numbers,
@@ -44,6 +46,7 @@ from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
+from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 
@@ -74,6 +77,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
         significance_section(summary),
         *_choices(summary),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
+        _files(summary),
     ]
     first = beside_benchmark(summary)
     return whole_page(
@@ -148,6 +152,8 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
         portfolio.costs(summary, series),
         portfolio.attribution(summary),
         portfolio.trades(summary, series),
+        trades.closed_trades(series),
+        trades.open_positions(series),
         portfolio.distribution(summary, series),
         portfolio.extreme_days(summary),
     ]
@@ -309,6 +315,15 @@ def _saved(row: Mapping[str, Any], metric: str) -> str:
         f'<span class="{kind}">{signed(difference["value"], form)}</span>'
         f"<small>{ends}</small><small>{without} without</small>"
     )
+
+
+def _files(summary: Summary) -> str:
+    """Links to what lies beside the page."""
+    shown = [(name, said) for name, said in SAID.items() if name != FILES["html"]]
+    if summary["origin"] == FOREIGN:
+        shown = [each for each in shown if each[0] != FILES["features"]]
+    items = (f'<li><a href="{name}">{name}</a>: {escape(said)}</li>' for name, said in shown)
+    return section("Files", "Beside this page, in the same folder.", f"<ul>{''.join(items)}</ul>")
 
 
 def _lineage(summary: Summary) -> str:

@@ -115,6 +115,8 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
 .sortable th, .sortable td { padding: 6px 7px; }
 .sortable svg { display: block; width: 72px; height: 24px; margin-left: auto;
   fill: var(--strategy); }
+.why { white-space: normal; min-width: 320px; text-align: left; font-size: .78rem; }
+.trades td { vertical-align: top; }
 .met, .saved { color: var(--gain); font-weight: 600; }
 .not-met, .cost { color: var(--loss); font-weight: 600; }
 .undecidable, .not-run { color: var(--quiet); font-weight: 600; }

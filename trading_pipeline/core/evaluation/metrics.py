@@ -164,6 +164,20 @@ def of_tracking_error(returns: Floats, benchmark: Floats, days_per_year: float) 
     return of_volatility(returns - benchmark, days_per_year)
 
 
+def of_correlation(returns: Floats, benchmark: Floats, days_per_year: float = 1.0) -> Floats:
+    """What each day adds to the error of `correlation`, two (D,) -> (D,)."""
+    own, other = (_standardised(each) for each in (returns, benchmark))
+    value = (own * other).mean()
+    return np.asarray(own * other - value * (np.square(own) + np.square(other)) / 2)
+
+
+def _standardised(values: Floats) -> Floats:
+    """(D,) of mean 0 and deviation 1; zero where nothing moved."""
+    deviation = values.std()
+    apart = values - values.mean()
+    return np.asarray(apart / deviation if deviation > STILL else np.zeros(len(values)))
+
+
 def of_mean(values: Floats, factor: float = 1.0) -> Floats:
     """What each day adds to the error of a mean times `factor`, (D,) -> (D,)."""
     return np.asarray(factor * (values - values.mean()))
@@ -259,6 +273,7 @@ METRICS = {
         "against",
         correlation,
         limits=(-1.0, 1.0),
+        influence=of_correlation,
     ),
     "tracking_error": Metric(
         "Tracking error a year",

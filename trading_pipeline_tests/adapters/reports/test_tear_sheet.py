@@ -64,10 +64,37 @@ def test_every_file_is_written_and_named(written, summary):
     assert predictions["score"].tolist() == [0.125] * 3
     assert pd.read_csv(paths["vetoes"])["rule"].tolist() == ["weekly_loss"] * 2
     assert pd.read_csv(paths["trades"])["pnl"].tolist() == [50.0, -20.0, 10.0]
+    assert {"quantity", "entry_price", "exit_price", "return", "reason"} <= set(
+        pd.read_csv(paths["trades"])
+    )
+    assert pd.read_csv(paths["positions"])["quantity"].tolist() == [7.0]
     attribution = pd.read_csv(paths["attribution"])
     earned = attribution["pnl"].sum() + summary["attribution"]["interest"]
     assert earned == pytest.approx(summary["attribution"]["total"])
     assert {"symbol", "side", "a_year", "a_year_low", "a_year_high", "price"} <= set(attribution)
+
+
+def test_curves_and_random_portfolios_can_be_computed_with(written, given, summary):
+    """Every baseline of the report is there, and the ranks follow from the random portfolios."""
+    curves = pd.read_csv(written["curves"])
+    for name, account in given.baselines.items():
+        assert curves[name].to_numpy() == pytest.approx(account.equity)
+    assert curves["strategy"].to_numpy() == pytest.approx(given.strategy.equity)
+    middle = np.quantile(given.random_equity, 0.5, axis=0)
+    assert curves["random_50"].to_numpy() == pytest.approx(middle)
+    random = pd.read_csv(written["random"])
+    for metric, share in (
+        ("sharpe", summary["random_percentile"]),
+        ("annual_return", summary["random"]["percentile_of_annual_return"]),
+    ):
+        own = summary["strategy"][metric]["value"]
+        assert (random[metric] < own).mean() == pytest.approx(share)
+
+
+def test_the_page_links_to_every_file_beside_it_and_to_no_other(written):
+    text = written["html"].read_text(encoding="utf-8")
+    links = set(re.findall(r'href="([^"#:]+)"', text))
+    assert links == set(FILES.values()) - {FILES["html"]}
 
 
 def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given, summary):

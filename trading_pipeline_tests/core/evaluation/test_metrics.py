@@ -116,6 +116,16 @@ def test_an_influence_is_the_derivative_by_the_weight_of_a_day(name):
     assert moved == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["correlation", "tracking_error"])
+def test_an_influence_of_two_books_is_the_derivative_by_the_weight_of_a_day(name):
+    metric, step = metrics.METRICS[name], 1e-5
+    days = np.r_[np.tile(np.arange(4), round(1 / step / 4)), 1]
+    own, other = FOUR_DAYS[days], np.array([0.02, -0.01, 0.03, 0.0])[days]
+    moved = float(metric.formula(own, other, 252) - metric.formula(own[:-1], other[:-1], 252))
+    expected = metric.influence(own[:-1], other[:-1], 252)[1] * step
+    assert moved == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_ruined_account_reads_minus_one():
     ruined = np.array([0.1, -1.0, 0.0, 0.0])
     with warnings.catch_warnings():

@@ -37,9 +37,9 @@ from trading_pipeline.core.evaluation.portfolio.trade_marks import (
 from trading_pipeline.core.evaluation.verdict import titled
 
 CHARTS = 12
-POINTS = 3_000  # of a price curve; above, its days, and every so many of them
+POINTS = 1_200  # of a price curve, three to a pixel: its days, and every so many of them
 _DIGITS = ",.5~r"  # of D3: five significant ones, and never an exponent
-MARKS = 300  # of one role on one chart: the largest by value
+MARKS = 150  # of one role on one chart: the largest by value
 
 
 class Mark(NamedTuple):
