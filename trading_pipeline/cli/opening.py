@@ -49,7 +49,7 @@ def _page(settings: Any, what: str | None) -> Path:
     """
     if what is not None:
         named = Path(what)
-        places = [named, named / PAGE, settings.home / "reports" / what / PAGE]
+        places: list[Path] = [named, named / PAGE, settings.home / "reports" / what / PAGE]
         if found := next((each for each in places if each.is_file()), None):
             return found
         raise SettingsError(

@@ -190,8 +190,12 @@ def _recipe_of(checkpoint: dict[str, Any], market: Market, path: Path) -> Recipe
         raise CheckpointError(f"{path} holds a recipe that cannot be read ({error})") from error
     theirs, symbols = recipe.market, tuple(checkpoint["symbols"])
     same = sorted(symbols) == sorted(market.symbols)
-    terms = {"timeframe": market.timeframe, "calendar": market.calendar}
-    terms_of_bars = replace(theirs, symbols=symbols if same else market.symbols, **terms)
+    terms_of_bars = replace(
+        theirs,
+        symbols=symbols if same else market.symbols,
+        timeframe=market.timeframe,
+        calendar=market.calendar,
+    )
     try:
         check_checkpoint(checkpoint, replace(recipe, market=terms_of_bars))
     except CheckpointError as error:

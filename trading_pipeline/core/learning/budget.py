@@ -70,5 +70,6 @@ def epochs_of(
     batch = sampler.width * sampler.length * training.blocks
     each = max(1, ceil(windows / batch))
     steps = training.epochs * each
-    spans = {"warmup": steps // 10, "evaluate_every": max(each, ceil(steps / LOOKS))}
-    return replace(training, steps=steps, **spans), Epochs(windows, batch, each)
+    looks = max(each, ceil(steps / LOOKS))
+    asked = replace(training, steps=steps, warmup=steps // 10, evaluate_every=looks)
+    return asked, Epochs(windows, batch, each)
