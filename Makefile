@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock docs clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock audit docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -93,7 +93,14 @@ lock: $(STAMP) ## write constraints.txt anew from what .venv holds
 	@$(PIP) freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' >> $(VENV)/constraints.txt
 	@mv $(VENV)/constraints.txt constraints.txt && touch $(STAMP)
 
-docs: $(STAMP) ## write docs/features.md and the picture of docs/trading.md anew
+audit: $(STAMP) ## ask PyPI for known vulnerabilities of the locked versions
+	@test -x $(VENV)/audit/bin/pip-audit || { "$(PYTHON)" -m venv --clear $(VENV)/audit \
+	&& $(VENV)/audit/bin/pip install --quiet pip-audit; }
+	@$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+docs: $(STAMP) ## write docs/features.md, docs/licences.md and the picture of docs/trading.md anew
+	@$(BIN)/python -m trading_pipeline_tests.licences > docs/licences.md.draft
+	@mv docs/licences.md.draft docs/licences.md
 	@$(BIN)/trading-pipeline features --markdown > docs/features.md.draft
 	@mv docs/features.md.draft docs/features.md
 	@$(BIN)/python benchmarks/path.py

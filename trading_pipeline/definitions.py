@@ -6,15 +6,16 @@ Run from the folder of pipeline.toml, or set TP_CONFIG.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 
 import dagster as dg
 
 from trading_pipeline.adapters.alerts import Alerts, addresses_of
 from trading_pipeline.adapters.brokers.factory import BrokerFactory
+from trading_pipeline.adapters.clock import WALL, Clock
 from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.store.shared import SharedStore
+from trading_pipeline.adapters.timed_progress import TimedProgress
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.alerts import alerts_sensor
@@ -32,20 +33,25 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 
 def build(
-    settings: Settings, progress: Progress | None = None, *, hurried: bool = False
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    hurried: bool = False,
+    clock: Clock = WALL,
 ) -> dg.Definitions:
     """The definitions of all markets of the settings.
 
     Args:
         progress: watches long work.
         hurried: a venue that is down is given up after a minute; nobody sits before a night.
+        clock: by which everything is dated and waited for.
     """
     plans = [plan_of(settings, name) for name in settings.markets]
-    sources = sources_of(settings, hurried=hurried)
+    sources = sources_of(settings, hurried=hurried, clock=clock)
     executor = executor_named(settings.executor, variables_of(settings))
-    alerts, home = alerts_of(settings), home_of(settings)
+    alerts, home = alerts_of(settings), home_of(settings, clock)
     brokers = brokers_of(settings)
-    return assemble(plans, home, sources, progress or Progress(), executor, alerts, brokers)
+    return assemble(plans, home, sources, progress or TimedProgress(), executor, alerts, brokers)
 
 
 def assemble(
@@ -59,13 +65,13 @@ def assemble(
 ) -> dg.Definitions:
     """The definitions of markets that are planned already, whatever the settings say; a market
     without a broker is traded in the simulation."""
-    clock = partial(datetime.now, UTC)
+    clock = home.clock.now
     shared = dg.Definitions(
         resources=resources(home, sources, progress, alerts or home.alerts(), brokers or {}),
         sensors=[alerts_sensor(clock), history(clock)],
         executor=executor,
     )
-    return dg.Definitions.merge(shared, *map(market_definitions, plans))
+    return dg.Definitions.merge(shared, *(market_definitions(plan, clock) for plan in plans))
 
 
 def variables_of(settings: Settings) -> dict[str, str]:
@@ -76,18 +82,20 @@ def variables_of(settings: Settings) -> dict[str, str]:
         said["TP_STORAGE"] = settings.storage
     for name, each in settings.markets.items():  # a command may be asked for others than the file's
         entry = f"TP_MARKETS__{name.upper()}"
-        said |= {f"{entry}__PRESET": each.preset, f"{entry}__MODEL": each.model}
+        asked = {"preset": each.preset, "model": each.model, "epochs": each.epochs}
+        asked |= {"batch_size": each.batch_size, "learning_rate": each.learning_rate}
+        said |= {f"{entry}__{key.upper()}": str(it) for key, it in asked.items() if it is not None}
     path = config_path().absolute()
     return said | ({"TP_CONFIG": str(path)} if path.is_file() else {})
 
 
-def home_of(settings: Settings) -> Home:
+def home_of(settings: Settings, clock: Clock = WALL) -> Home:
     """Where the settings keep everything."""
     url = settings.ledger_url.get_secret_value() if settings.ledger_url else None
     root, shared = settings.home.absolute(), None
     if settings.storage:
         shared = SharedStore(root, settings.storage)
-    return Home(root=str(root), ledger_url=url, shared=shared)
+    return Home(root=str(root), ledger_url=url, shared=shared, clock=clock)
 
 
 def alerts_of(settings: Settings) -> Alerts:
@@ -96,7 +104,9 @@ def alerts_of(settings: Settings) -> Alerts:
     return home_of(settings).alerts(addresses_of(urls.get_secret_value()) if urls else ())
 
 
-def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSources:
+def sources_of(
+    settings: Settings, *, hurried: bool = False, clock: Clock = WALL
+) -> ConfiguredSources:
     """The sources that the settings name; opened only when something is downloaded."""
     origins = {
         name: SourceFactory(
@@ -109,8 +119,11 @@ def sources_of(settings: Settings, *, hurried: bool = False) -> ConfiguredSource
             delay=None if each.delay is None else timedelta(minutes=each.delay),
             per_minute=each.per_minute or SourceFactory.per_minute,
             hurried=hurried,
+            clock=clock,
             key=settings.alpaca_key,
             secret=settings.alpaca_secret,
+            folder=str(config_path().absolute().parent),
+            options=each.options,
         )
         for name, each in settings.markets.items()
     }

@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,7 @@ from trading_pipeline.adapters.store.settings_file import write_settings
 from trading_pipeline.core.backtest.tolerance import Tolerance
 from trading_pipeline.core.market.exchanges import canonical_calendar
 from trading_pipeline.core.market.market import TIMEFRAMES, Costs, Market, usual_terms
+from trading_pipeline.core.model.config import MODELS, TrainingConfig
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import SettingsError
 from trading_pipeline.settings_sources import (
@@ -47,6 +48,7 @@ from trading_pipeline.settings_sources import (
 
 COIN_SOURCES = ("binance", "ccxt")
 LIVE_SOURCES = ("alpaca", *COIN_SOURCES)  # venues over the network
+SOURCES = ("sample", "synthetic", "parquet", *LIVE_SOURCES)
 _OF_SOURCE = {  # settings that only some sources read
     "path": ("parquet",),
     "exchange": ("ccxt",),
@@ -56,8 +58,11 @@ _OF_SOURCE = {  # settings that only some sources read
     "delay": ("alpaca",),
     "per_minute": ("alpaca",),
 }
-_OF_RUNNING = ("nightly", "divergence", "broker", "broker_url")
-_OF_TRAINING = ("model", "preset", "processes", "device", "precision", "position_state")
+_OF_RUNNING = ("nightly", "owner", "divergence", "broker", "broker_url")
+_OF_TRAINING = (
+    *("model", "preset", "processes", "device", "precision", "position_state"),
+    *("epochs", "batch_size", "learning_rate"),
+)
 
 
 def months(span: Any) -> Any:
@@ -69,14 +74,27 @@ def months(span: Any) -> Any:
     return span
 
 
+def source_name(name: str) -> str:
+    """One of `SOURCES`, or a class of one's own."""
+    if name not in SOURCES and not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+        raise ValueError(
+            f"there is no source {name!r}: it is one of {', '.join(SOURCES)}, or a class of your "
+            "own as MODULE:CLASS"
+        )
+    return name
+
+
 Months = Annotated[int, BeforeValidator(months)]
+Source = Annotated[str, AfterValidator(source_name)]
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
 Calendar = Annotated[str, AfterValidator(canonical_calendar)]
 Url = Annotated[str, AfterValidator(secure_address)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """What is below a field is its meaning, in the reference of the settings and in the schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 if TYPE_CHECKING:
@@ -86,7 +104,13 @@ else:
         "CostSettings",
         __base__=_Section,
         __doc__="`[markets.NAME.costs]`: what `Costs` says of each; some are a year's.",
-        **{each.name: (each.type, each.default) for each in fields(Costs)},
+        **{
+            each.name: (
+                get_args(each.type)[0],
+                Field(default=each.default, description=get_args(each.type)[1]),
+            )
+            for each in fields(Costs)
+        },
     )
 
 
@@ -94,7 +118,9 @@ class DivergenceSettings(_Section):
     """`[markets.NAME.divergence]`: what `Tolerance` says; beyond it, somebody is told."""
 
     day: float = Field(default=Tolerance.day, gt=0)
+    """Of one day, as a fraction of equity: an alert is sent beyond it."""
     total: float = Field(default=Tolerance.total, gt=0)
+    """The same of all days since the session began."""
 
 
 class WalkForwardSettings(_Section):
@@ -104,51 +130,98 @@ class WalkForwardSettings(_Section):
     """
 
     first_train: Months | None = None
+    """History before the first fold: `"5y"` or `"6mo"`."""
     test: Months | None = None
+    """What one fold predicts; a month count that divides 12."""
     window: Months | None = None
+    """What a fold trains on."""
     embargo: int = 0
+    """Bars left out between training and test, beyond those whose targets reach into the test."""
 
 
 class MarketSettings(_Section):
     """`[markets.NAME]`: one market; the same assets, jobs and schedules are made for each."""
 
-    source: Literal["sample", "synthetic", "parquet", "alpaca", "binance", "ccxt"]
-    path: Path | None = None  # of a parquet source: a file or a folder
-    exchange: str | None = None  # of a ccxt source, as ccxt spells it: "kraken"
-    feed: Literal["iex", "sip"] | None = None  # of Alpaca; iex, the free one, if not given
-    url: Url | None = None  # a mirror or proxy of the venue's data
-    trading_url: Url | None = None  # of Alpaca: keys of a live account have another one
-    # Of Alpaca: minutes after a bar's close, and requests a minute, that a paid plan has otherwise.
+    source: Source
+    """Where its bars come from: sample, synthetic, parquet, alpaca, binance, ccxt, or
+    `"MODULE:CLASS"`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of a source of one's own: what its class is called with, by name."""
+    path: Path | None = None
+    """Of a parquet source: a file or a folder."""
+    exchange: str | None = None
+    """Of a ccxt source: the exchange, as ccxt spells it, such as `"kraken"`."""
+    feed: Literal["iex", "sip"] | None = None
+    """Of Alpaca: `"iex"`, the free one, if not given, or `"sip"`, all exchanges."""
+    url: Url | None = None
+    """A mirror or proxy of the venue's data."""
+    trading_url: Url | None = None
+    """Of Alpaca: where accounts, assets and its clock are; keys of a live account have another."""
     delay: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Of Alpaca: minutes after a bar's close until it is told, that a paid plan has otherwise."""
     per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    broker: Literal[*(SIMULATED, *BROKERS)] = SIMULATED  # type: ignore[valid-type]  # of paper trading
-    broker_url: Url | None = None  # in place of the broker's own address
+    """Of Alpaca: requests a minute, that a paid plan has otherwise."""
+    broker: Literal[*(SIMULATED, *BROKERS)] = SIMULATED  # type: ignore[valid-type]
+    """Where the orders of paper trading go."""
+    broker_url: Url | None = None
+    """In place of the broker's own address."""
     symbols: tuple[str, ...]
+    """What is traded, as the source spells it."""
     start: date
+    """First day of the history."""
     end: date | None = None
+    """The day after the last one; if not given, the market goes on."""
     timeframe: Timeframe = "1d"
-    # Of exchange_calendars, such as "XTKS" or "24/5"; if not given, 24/7 for coins and else XNYS.
+    """Length of a bar: 1d, 4h, 1h, 30m, 15m, 5m or 1m."""
     calendar: Calendar | None = None
-    # As walk-forward counts them in bars that the calendar does not fit; else the calendar's.
+    """Of exchange_calendars, such as `"XTKS"`, or `"24/5"`; if not given, 24/7 for coins, else
+    XNYS."""
     measured_bars_per_year: int | None = Field(default=None, ge=1)
+    """Bars a year, where the bars do not fit the calendar, as walk-forward counts them."""
     measured_days_per_year: int | None = Field(default=None, ge=1)
+    """Days a year, in the same case."""
     mandate: str = "long_only"
+    """`"long_only"`, or `"neutral"`: longs and shorts are worth the same."""
     shortable: bool = False
-    horizon: int | None = None  # bars; if not given, usual for calendar and timeframe
+    """Whether symbols can be sold short."""
+    horizon: int | None = None
+    """Bars that a score looks ahead; if not given, usual for calendar and timeframe."""
     profile: Literal["conservative", "moderate", "aggressive"] = "moderate"
-    model: Literal["network", "ridge", "ridge_lags", "lightgbm", "lstm", "best"] = "network"
+    """The risk limits; `limits` changes single ones."""
+    model: Literal[*MODELS] = "network"  # type: ignore[valid-type]
+    """What trades; `"best"`: for each fold what validation chooses."""
     preset: Literal["tiny", "small", "full"] = "small"
-    processes: int = Field(default=1, ge=1)  # that share one training, a GPU each if there are any
-    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")  # to train on
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the encoders' matrix products
-    position_state: bool = False  # whether the network sees its own notional book
-    nightly: bool = False  # start the nightly schedule and the new-bars sensor by themselves
+    """Size of the network, and the budget of its training."""
+    processes: int = Field(default=1, ge=1)
+    """Processes that share one training, with a GPU each if there are any."""
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    """What to train on."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products in the encoders."""
+    position_state: bool = False
+    """Whether the network sees its own notional book."""
+    epochs: int | None = Field(default=None, ge=1)
+    """In place of the preset's budget: times that training goes through the windows of a fold."""
+    batch_size: int | None = Field(default=None, ge=TrainingConfig.min_dates)
+    """In place of the preset's: windows of a step."""
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
+    """In place of the preset's."""
+    nightly: bool = False
+    """Whether the nightly schedule and the sensor of new bars start by themselves."""
+    owner: str = Field(default="team:trading", pattern=r"^(team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
+    """Whom to ask about its assets: an e-mail address, or `team:NAME`."""
     costs: CostSettings = CostSettings()
+    """What trading costs: `[markets.NAME.costs]`."""
     walk_forward: WalkForwardSettings = WalkForwardSettings()
+    """The spans of training and test: `[markets.NAME.walk_forward]`."""
     divergence: DivergenceSettings = DivergenceSettings()
-    limits: dict[str, float] = Field(default_factory=dict)  # that differ from the profile's
-    benchmark: dict[str, float] = Field(default_factory=dict)  # symbol -> weight; else equal ones
-    sectors: dict[str, str] = Field(default_factory=dict)  # symbol -> name; else clusters are found
+    """How far paper may be from the backtest: `[markets.NAME.divergence]`."""
+    limits: dict[str, float] = Field(default_factory=dict)
+    """Limits that differ from the profile's: `[markets.NAME.limits]`."""
+    benchmark: dict[str, float] = Field(default_factory=dict)
+    """By symbol, the weight that is held where scores say nothing; if not given, equal weights."""
+    sectors: dict[str, str] = Field(default_factory=dict)
+    """By symbol, the name of its group for a shared cap; if not given, groups are found."""
 
     @classmethod
     def of(cls, market: Market, *, path: Path, preset: str, model: str = "network") -> Self:
@@ -170,6 +243,7 @@ class MarketSettings(_Section):
             )
         self._check_source(name)
         self._check_broker(name)
+        self._check_batch(name)
         try:
             market = Market(name=name, **self._terms())
             profile_of(market)  # its limits are checked now, and not in the middle of a night
@@ -182,6 +256,11 @@ class MarketSettings(_Section):
         for key, source in (("path", "parquet"), ("exchange", "ccxt")):
             if self.source == source and getattr(self, key) is None:
                 raise SettingsError(f"markets.{name}: a {source} source needs `{key} = ...`")
+        if self.options and ":" not in self.source:
+            raise SettingsError(
+                f"markets.{name}: `options` are for a source of your own (MODULE:CLASS), and the "
+                f"source is {self.source}; remove them"
+            )
         for key, sources in _OF_SOURCE.items():
             if getattr(self, key) is not None and self.source not in sources:
                 raise SettingsError(
@@ -209,9 +288,18 @@ class MarketSettings(_Section):
                 f"markets.{name}: nothing is sold short at a spot exchange; remove `shortable`"
             )
 
+    def _check_batch(self, name: str) -> None:
+        """Refuse a batch of which not every process gets a block."""
+        least = TrainingConfig.min_dates * self.processes
+        if self.batch_size is not None and self.batch_size < least:
+            raise SettingsError(
+                f"markets.{name}: a batch of {self.processes} processes has at least {least} "
+                f"windows, and `batch_size` is {self.batch_size}"
+            )
+
     def _terms(self) -> dict[str, Any]:
         """All of a market but its name, with what is usual where nothing is said."""
-        plain = self.model_dump(exclude={*_OF_SOURCE, *_OF_TRAINING, *_OF_RUNNING})
+        plain = self.model_dump(exclude={"options", *_OF_SOURCE, *_OF_TRAINING, *_OF_RUNNING})
         calendar = self.calendar or ("24/7" if self.source in COIN_SOURCES else "XNYS")
         horizon, spans = usual_terms(calendar, self.timeframe)
         given = {name: each for name, each in plain["walk_forward"].items() if each is not None}
@@ -235,28 +323,30 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,  # what is refused may be a key
+        use_attribute_docstrings=True,
     )
 
-    home: Path = Field(default=Path("data_storage"), description="where everything is kept")
-    # It may hold a password, so it is as secret as a key.
-    ledger_url: SecretStr | None = Field(default=None, description="default: SQLite below `home`")
-    # Credentials are those of its service's own variables, such as AWS_ACCESS_KEY_ID.
-    storage: str | None = Field(
-        default=None,
-        pattern=r"^[a-z0-9+]+://[^@?]+$",
-        description="where machines share it, such as s3://BUCKET/PREFIX; default: they do not",
-    )
-    executor: Literal["in_process", "multiprocess", "ray", "kubernetes"] = Field(
-        default="in_process", description="where the steps of a run are executed"
-    )
-    alpaca_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
-    alpaca_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
-    # Of its spot testnet; https://testnet.binance.vision gives them for nothing.
-    binance_key: SecretStr | None = Field(default=None, description="never in pipeline.toml")
-    binance_secret: SecretStr | None = Field(default=None, description="never in pipeline.toml")
-    # Of apprise, separated by blanks: `tgram://TOKEN/CHAT mailtos://...`; passwords are in them.
-    alert_urls: SecretStr | None = Field(default=None, description="beside the log")
+    home: Path = Path("data_storage")
+    """Where everything is kept."""
+    ledger_url: SecretStr | None = None
+    """The database of the ledger; if not given, SQLite below `home`. It may hold a password."""
+    storage: str | None = Field(default=None, pattern=r"^[a-z0-9+]+://[^@?]+$")
+    """Where machines share it, such as s3://BUCKET/PREFIX; if not given, they do not. Credentials
+    are those of its service's own variables, such as AWS_ACCESS_KEY_ID."""
+    executor: Literal["in_process", "multiprocess", "ray", "kubernetes"] = "in_process"
+    """Where the steps of a run are executed."""
+    alpaca_key: SecretStr | None = None
+    """The key of Alpaca; that of a paper account is enough."""
+    alpaca_secret: SecretStr | None = None
+    """Its secret."""
+    binance_key: SecretStr | None = None
+    """The key of Binance's spot testnet; https://testnet.binance.vision gives it for nothing."""
+    binance_secret: SecretStr | None = None
+    """Its secret."""
+    alert_urls: SecretStr | None = None
+    """Where alerts go beside the log: URLs of apprise, separated by blanks; they hold passwords."""
     markets: dict[str, MarketSettings] = Field(default_factory=dict)
+    """The markets, by name: `[markets.NAME]`."""
 
     @classmethod
     def settings_customise_sources(

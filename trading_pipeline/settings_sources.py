@@ -5,6 +5,7 @@ Which of them said a value that is refused, what may stand in which, and the nam
 
 import logging
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -65,14 +66,53 @@ def place_of(entry: tuple[int | str, ...]) -> str:
         variables = {name.upper() for name in said}
         if found := next((name for name in names if name in variables), None):
             return f"{place}{found}"
-    return str(config_path())
+    return _in_config(tuple(map(str, entry)))
+
+
+def _in_config(entry: tuple[str, ...]) -> str:
+    """`pipeline.toml:12`, the line that says a value, or the entry that it is missing from."""
+    path = config_path()
+    try:
+        line = line_of(path.read_text(encoding="utf-8-sig"), entry)
+    except (OSError, UnicodeDecodeError):
+        line = None
+    return f"{path}:{line}" if line else str(path)
+
+
+def line_of(text: str, entry: tuple[str, ...]) -> int | None:
+    """The line of a TOML text, from 1, that says a value; that of what holds it, where none does.
+
+    Args:
+        entry: the names of tables and key, such as ("markets", "crypto", "horizon").
+    """
+    table: tuple[str, ...] = ()
+    found, depth = None, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            said = table = _names(header[1])
+        elif key := _KEY.match(line):
+            said = table + _names(key[1])
+        else:
+            continue
+        if len(said) > depth and entry[: len(said)] == said:
+            found, depth = number, len(said)
+    return found
+
+
+_HEADER = re.compile(r"\s*\[{1,2}([^\]]+)\]")
+_KEY = re.compile(r"\s*([^=#\[\]{}]+?)\s*=")
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    """The names in `markets."a.b".costs`, without quotes."""
+    return tuple(each.strip("\"'") for each in re.findall(r"\"[^\"]*\"|'[^']*'|[^.\s]+", dotted))
 
 
 def places_of(market: str) -> str:
     """Where the entry of a market is from: the file, and the variables that change it."""
     said = {name.upper() for name in (*os.environ, *_in_env_file())}
     changed = sorted(name for name in said if name.startswith(f"TP_MARKETS__{market.upper()}__"))
-    return ", ".join([str(config_path()), *changed])
+    return ", ".join([_in_config(("markets", market)), *changed])
 
 
 class _Reworded(PydanticBaseSettingsSource):

@@ -28,6 +28,7 @@ class Tab:
     def __init__(self, wire: ClientConnection) -> None:
         self._wire, self._asked = wire, 0
         self.errors: list[str] = []  # of its scripts, and what its policy refused
+        self.asked_for: list[str] = []  # addresses, once `Network` is enabled
         for domain in ("Page", "Runtime", "Log"):
             self.do(f"{domain}.enable")
 
@@ -42,6 +43,8 @@ class Tab:
             if said.get("method") == "Log.entryAdded":
                 entry = said["params"]["entry"]
                 self.errors += [entry["text"]] if entry["level"] == "error" else []
+            if said.get("method") == "Network.requestWillBeSent":
+                self.asked_for.append(said["params"]["request"]["url"])
             if said.get("id") == self._asked:
                 assert "error" not in said, said
                 return said.get("result", {})

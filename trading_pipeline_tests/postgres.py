@@ -25,15 +25,17 @@ CREATE SCHEMA public
 @dataclass(frozen=True)
 class Postgres:
     """A server on 127.0.0.1: user `postgres`, no password; what it keeps need not outlive a crash
-    of the machine."""
+    of the machine, unless it is `durable`."""
 
     programs: Path
     folder: Path
     port: int
     user: str | None  # who runs it; None: whoever runs the tests
+    durable: bool = False
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+        options += "" if self.durable else " -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-o", options)
 
     def stop(self) -> None:
@@ -59,14 +61,14 @@ class Postgres:
 
 
 @contextmanager
-def throw_away_postgres() -> Iterator[Postgres]:
+def throw_away_postgres(durable: bool = False) -> Iterator[Postgres]:
     """A new server; skips the test where PostgreSQL is not installed."""
     found = need_postgres()
     user = _server_user()
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         if user:
             shutil.chown(folder, user)
-        server = Postgres(found, Path(folder), free_port(), user)
+        server = Postgres(found, Path(folder), free_port(), user, durable)
         server._run("initdb", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8")
         server.start()
         try:

@@ -19,6 +19,7 @@ LIMITS = {
     "the nightly hour": 1,
     "a loss": 2,
     "what a fold is": 2,
+    "a simpler model beside the network": 2,
     "a baseline": 1,
     "a broker": 2,
     "an option of `train`": 2,

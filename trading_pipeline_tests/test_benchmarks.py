@@ -15,7 +15,8 @@ from trading_pipeline.adapters.store.recordings import RecordingStore
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.steps.identity import compare
 from trading_pipeline.steps.past_session import eligibility_of
-from trading_pipeline.steps.session import journalled_orders, stream_of
+from trading_pipeline.steps.session import journalled_orders
+from trading_pipeline.steps.streams import session_stream
 from trading_pipeline_tests.core.evaluation.books import inputs
 from trading_pipeline_tests.steps.soak import made_up, market_of
 
@@ -199,7 +200,7 @@ def test_the_bars_that_are_timed_send_the_orders_of_the_backtest(paper_bar, tmp_
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         store = RecordingStore(tmp_path / "recordings")
         found = compare(ledger, market, store, "timed", eligibility_of(60))
-        ordered = journalled_orders(ledger, stream_of(market, "timed"))
+        ordered = journalled_orders(ledger, session_stream(market.name, "timed"))
     assert len(seconds) == found.bars == 40
     assert found.same
     assert found.fills >= 100

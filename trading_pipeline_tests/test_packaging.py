@@ -244,7 +244,8 @@ def test_no_password_is_written_down():
                 secret = rf"/run/secrets/postgres_password|\$\{{{variable}:-\}}"
                 assert re.fullmatch(secret, value), f"{name}: {variable}"
             assert not re.search(r"://\w+:\w+@", value), f"{name}: {variable}"
-    assert DAGSTER["storage"] == {"postgres": {"postgres_url": {"env": "POSTGRES_URL"}}}
+    for part in ("run_storage", "event_log_storage", "schedule_storage"):
+        assert DAGSTER[part]["config"] == {"postgres_url": {"env": "POSTGRES_URL"}}
 
 
 def test_secrets_are_files_that_neither_git_nor_the_image_has():
@@ -430,7 +431,7 @@ def test_the_code_server_is_where_the_others_look_for_it():
 
 def test_compose_has_the_limits_of_the_local_instance(tmp_path):
     local = yaml.safe_load((prepare_home(tmp_path) / "dagster.yaml").read_text())
-    for section in ("telemetry", "nux", "concurrency", "run_monitoring"):
+    for section in ("telemetry", "nux", "freshness", "concurrency", "run_monitoring"):
         assert DAGSTER[section] == local[section], section
 
 

@@ -21,7 +21,7 @@ from trading_pipeline.settings import (
     WalkForwardSettings,
     months,
 )
-from trading_pipeline.settings_sources import _say_once
+from trading_pipeline.settings_sources import _say_once, line_of
 
 START, END = date(2020, 1, 1), date(2021, 1, 1)
 MARKET = """
@@ -75,8 +75,8 @@ def test_old_names_are_read_on_and_said_once(caplog):
     assert read(text).market("mine").mandate == "neutral"
     assert Settings.read().market("mine").mandate == "neutral"
     assert caplog.messages == [
-        "pipeline.toml: `book` of mine is called `mandate` now",
-        "pipeline.toml: `benchmark` of mine can be left out: equal weights are the default",
+        "pipeline.toml:7: `book` of mine is called `mandate` now",
+        "pipeline.toml:9: `benchmark` of mine can be left out: equal weights are the default",
     ]
 
 
@@ -111,7 +111,7 @@ def test_spans_are_months(span, expected):
     [
         ("a = [", r"pipeline\.toml is not TOML"),
         ("colour = 1", "colour: Extra inputs"),
-        (MARKET + 'benchmark = "SPY"', r"pipeline\.toml: markets\.mine: benchmark is a table"),
+        (MARKET + 'benchmark = "SPY"', r"pipeline\.toml:7: markets\.mine: benchmark is a table"),
         (MARKET + 'book = "long_only"\nmandate = "neutral"', r"markets\.mine\.book: Extra"),
         (MARKET + "[markets.mine.costs]\nfees = 1", r"markets\.mine\.costs\.fees: Extra"),
         ("markets = 3", "markets: Input should be a valid dictionary"),
@@ -119,7 +119,10 @@ def test_spans_are_months(span, expected):
         (MARKET.replace("horizon", "horzon"), r"markets\.mine\.horzon: Extra"),
         (MARKET.replace("5", "0"), r"markets\.mine: horizon must be at least 1 bar, was 0"),
         (MARKET.replace('"IBM"', ""), "symbols must be one or more"),
-        (MARKET.replace('"sample"', '"yahoo"'), r"markets\.mine\.source: .*'binance' or 'ccxt'"),
+        (
+            MARKET.replace('"sample"', '"yahoo"'),
+            r"markets\.mine\.source: .*no source 'yahoo'.* ccxt, .*MODULE:CLASS",
+        ),
         (MARKET.replace('"sample"', '"parquet"'), "a parquet source needs `path"),
         (MARKET.replace('"sample"', '"ccxt"'), "a ccxt source needs `exchange"),
         (MARKET + 'feed = "sip"', "`feed` is for alpaca, and the source is sample; remove it"),
@@ -176,18 +179,48 @@ def test_an_env_file_with_a_byte_order_mark_is_read():
 
 def test_a_bad_value_is_told_with_the_source_that_says_it(monkeypatch):
     """The strongest of those that say it, since that is the one to change."""
-    with pytest.raises(SettingsError, match=r"^pipeline\.toml: markets\.mine\.horizon: "):
+    with pytest.raises(SettingsError, match=r"^pipeline\.toml:6: markets\.mine\.horizon: "):
         read(MARKET.replace("5", '"x"'))
     Path(".env").write_text("TP_MARKETS__MINE__HORIZON=y\n")
     with pytest.raises(SettingsError, match=r"^\.env: TP_MARKETS__MINE__HORIZON: markets\.mine\."):
         Settings.read()
     monkeypatch.setenv("tp_markets__mine__horizon", "0")
-    complaint = r"^pipeline\.toml, TP_MARKETS__MINE__HORIZON: markets\.mine: horizon must be"
+    complaint = r"^pipeline\.toml:2, TP_MARKETS__MINE__HORIZON: markets\.mine: horizon must be"
     with pytest.raises(SettingsError, match=complaint):
         Settings.read().market("mine")
     monkeypatch.setenv("TP_MARKETS", '{"mine": {"processes": 0}}')
     with pytest.raises(SettingsError, match=r"^TP_MARKETS: markets\.mine\.processes: "):
         Settings.read()
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        (("home",), 2),
+        (("markets", "a.b", "symbols"), 5),
+        (("markets", "a.b", "end"), 4),  # which it lacks
+        (("markets", "a.b", "costs", "fee"), 9),
+        (("markets", "c", "horizon"), 12),
+        (("markets", "c", "costs", "fee"), 11),
+        (("markets", "c", "costs", "lot"), 10),
+        (("nope",), None),
+    ],
+)
+def test_the_line_of_a_value_is_found_or_that_of_what_holds_it(entry, line):
+    text = """# home = "not this one"
+home = "here"  # but = this
+
+[markets."a.b"]
+symbols = [
+  "AAPL", "home",
+]
+  [markets . "a.b".costs]
+  fee = 0.1
+[markets.c]
+costs.fee = 0.2
+horizon = 5
+"""
+    assert line_of(text, entry) == line
 
 
 @pytest.mark.parametrize(
@@ -557,3 +590,16 @@ def test_no_secret_is_in_what_dagster_records_of_a_job(monkeypatch):
         assert "canary" not in dg.serialize_value(job.get_job_snapshot())
     for shown in (repr(settings), settings.model_dump_json(), repr(home_of(settings))):
         assert "canary" not in shown
+
+
+def test_a_source_of_ones_own_is_named_by_its_class_and_has_options():
+    text = MARKET.replace('"sample"', '"my_source:CsvSource"')
+    given = read(text + '[markets.mine.options]\nfolder = "bars"\n')
+    assert given.market("mine").source == "my_source:CsvSource"
+    assert given.market("mine").calendar == "XNYS"
+    assert given.markets["mine"].options == {"folder": "bars"}
+
+
+def test_options_are_for_a_source_of_ones_own():
+    with pytest.raises(SettingsError, match="`options` are for a source of your own"):
+        read(MARKET + '[markets.mine.options]\nfolder = "bars"\n').market("mine")

@@ -10,6 +10,7 @@ import platform
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,25 +21,29 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from trading_pipeline.adapters.dashboard_page import page
+from trading_pipeline.adapters.dashboard_page import REPORT, page
 from trading_pipeline.adapters.kill_switch import HALTED, PAUSED, TRADING
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
 _LONGEST = 200  # characters of a reason
+# Its scripts are let run as those of a site of their own, which cannot ask this one for anything.
+_OF_REPORT = "sandbox allow-scripts allow-downloads allow-popups; frame-ancestors 'none'"
 _TOKEN = "x-token"  # header; a script of another site may not set one without being asked first
 
 Read = Callable[[], dict[str, Any]]
 Tell = Callable[[str, str], None]
 
 
-def dashboard_app(market: str, read: Read, tell: Tell) -> Starlette:
-    """The page, its state as JSON, and the words of the operator.
+def dashboard_app(market: str, read: Read, tell: Tell, report: Path) -> Starlette:
+    """The page, its state as JSON, the words of the operator, and the backtest's report.
 
     Args:
         read: the state, asked every two seconds by each open page.
         tell: takes HALTED, PAUSED or TRADING, and why.
+        report: folder of the market's report, which need not exist yet.
     """
     token, nonce = secrets.token_urlsafe(24), secrets.token_urlsafe(12)
     policy = f"default-src 'none'; connect-src 'self'; img-src data:; script-src 'nonce-{nonce}'; "
@@ -72,6 +77,7 @@ def dashboard_app(market: str, read: Read, tell: Tell) -> Starlette:
             Route("/", show),
             Route("/state", state),
             Route("/intent", intent, methods=["POST"]),
+            Mount(REPORT, StaticFiles(directory=report, check_dir=False)),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_ours_alone)],
     )
@@ -117,6 +123,8 @@ async def _ours_alone(
     if not _is_ours(host) or (origin is not None and origin.partition("://")[2] != host):
         return PlainTextResponse("this page is for its own machine alone\n", 403)
     response = await answer(request)
+    if request.url.path.startswith(REPORT):
+        response.headers["content-security-policy"] = _OF_REPORT
     response.headers["cache-control"] = "no-store"
     response.headers["x-content-type-options"] = "nosniff"
     return response

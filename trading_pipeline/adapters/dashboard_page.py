@@ -3,6 +3,8 @@
 from html import escape
 from string import Template
 
+PORT, REPORT = 8710, "/report"  # where the page is, and below it the files of the report
+
 
 def page(market: str, token: str, nonce: str) -> str:
     """The page of a market.

@@ -33,13 +33,13 @@ from torch import Tensor
 from trading_pipeline.adapters.store.checkpoints import load, read_runs, save, write_runs
 from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.adapters.tensorboard import curves
+from trading_pipeline.adapters.timed_progress import TimedProgress
 from trading_pipeline.core.learning.checkpoint import model_fingerprint, train_fold
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.recipe import Recipe
 from trading_pipeline.core.learning.training import Record, unrecorded
 from trading_pipeline.core.learning.walkforward import Fold, Rows
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.progress import Progress
 from trading_pipeline.errors import StoreError, TradingPipelineError, TrainingError
 
 ARRAYS, JOB, RUNS, RESULT = "arrays.npz", "job.pt", "runs.pt", "result.pt"
@@ -139,7 +139,7 @@ def work(folder: Path, log: Callable[[str], None]) -> None:
     data, fold = _read_data(folder, job), _fold_of(job["fold"])
     ranks = ProcessGroup()
     first = ranks.rank == 0
-    watch = Progress().start(f"fold {fold.key}, {ranks.count} processes", log)
+    watch = TimedProgress().start(f"fold {fold.key}, {ranks.count} processes", log)
     with _curves(job) if first else nullcontext(unrecorded) as record:
         checkpoint = train_fold(
             data,

@@ -3,6 +3,7 @@
 Where RAY_ADDRESS names a cluster, that one; else one of this machine, for as long as the sweep.
 """
 
+import logging
 import os
 import pickle
 import socket
@@ -80,10 +81,12 @@ def _cluster(memory: int) -> Iterator[Any]:
             "Ray is not installed; pip install 'trading-pipeline[ray]', or sweep in this process"
         ) from error
     known = os.environ.get(ADDRESS)
-    own = {} if known else {"include_dashboard": False, "object_store_memory": memory}
+    own: dict[str, Any] = (
+        {} if known else {"include_dashboard": False, "object_store_memory": memory}
+    )
     try:
         _knock(known)
-        ray.init(log_to_driver=False, logging_level="ERROR", **own)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"no Ray cluster answers at {known or 'this machine'} ({error}); start one with `ray "

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import rich.progress
 from rich.console import Console
@@ -17,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from trading_pipeline.core.progress import Progress
+from trading_pipeline.adapters.timed_progress import TimedProgress
 
 console = Console(stderr=True)
 
@@ -36,6 +38,18 @@ def working(text: str) -> Iterator[None]:
     else:
         say(text)
         yield
+
+
+def shown(path: Path) -> Path:
+    """A path as a person would type it: relative, where it is below the folder they are in."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def since(*paths: Path) -> str:
+    """When the newest of some files was changed, for whoever wonders why nothing happened."""
+    known = [path.stat().st_mtime for path in paths if path.exists()]
+    return f"{datetime.fromtimestamp(max(known), UTC):%Y-%m-%d %H:%M} UTC" if known else "ever"
 
 
 class _Teller(logging.Handler):
@@ -57,10 +71,11 @@ def telling(logger_name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class ProgressBars(Progress):
+class ProgressBars(TimedProgress):
     """Progress bars for long work: the `progress` resource of a terminal."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.bars = rich.progress.Progress(
             TextColumn("{task.description}"),
             BarColumn(),

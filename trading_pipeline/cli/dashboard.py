@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from trading_pipeline.adapters.dashboard_page import PORT
 from trading_pipeline.cli.markets import cancel_at_broker, settings_of
 
 
 def dashboard(
     market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")] = "sample",
     session: Annotated[str, typer.Option(help="Its session; the newest, if not given.")] = "",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8710,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = PORT,
     host: Annotated[
         str,
         typer.Option(
@@ -25,7 +26,7 @@ def dashboard(
     Equity against what the backtest expects, drawdown, positions, open orders, the last decisions
     with their reasons, risk state and heartbeat; buttons to halt, which asks twice, pause and
     resume. It reads the ledger and, for what is expected, the report: it shows a session of any
-    process, and a dead one, too.
+    process, and a dead one, too. The backtest's report is at /report/report.html.
     """
     from trading_pipeline.adapters.dashboard import dashboard_app, serve
     from trading_pipeline.adapters.kill_switch import HALTED, operator, record_intent
@@ -36,12 +37,13 @@ def dashboard(
     home, known = home_of(settings), settings.market(market)
     who = f"{operator()}, live page"
     with home.ledger() as ledger:
-        shown = Dashboard(ledger, known, session, home.report(known))
+        report = home.report(known)
+        shown = Dashboard(ledger, known, session, report)
 
         def tell(intent: str, reason: str) -> None:
             record_intent(ledger, market, intent, reason, datetime.now(UTC), who)
             if intent == HALTED:
                 cancel_at_broker(settings, market)
 
-        app = dashboard_app(market, lambda: shown.state(datetime.now(UTC)), tell)
+        app = dashboard_app(market, lambda: shown.state(datetime.now(UTC)), tell, report)
         serve(app, host, port, lambda url: typer.echo(f"{url}  (Ctrl-C ends it)"))

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import say, working
+from trading_pipeline.adapters.keys import alpaca_keys
+from trading_pipeline.adapters.terminal import say, since, working
 from trading_pipeline.cli.markets import markets_of, settings_of
 from trading_pipeline.cli.options import MarketName
 from trading_pipeline.cli.runner import runner_of
 from trading_pipeline.core.market.market import TIMEFRAMES
-from trading_pipeline.core.market.quality.finding import counted
 from trading_pipeline.errors import TradingPipelineError
 
 _ASIDE = "set_aside.parquet"
@@ -73,6 +73,8 @@ def download(
     """
     settings = settings_of()
     names = markets_of(settings, market, source, timeframe)
+    if len(names) == 1 and settings.markets[names[0]].source == "alpaca":
+        alpaca_keys(settings.alpaca_key, settings.alpaca_secret)  # before anything is loaded
     with runner_of(settings, wait=wait) as run:
         whole = [_download(run, settings, name, start, refetch, len(names) == 1) for name in names]
     if not all(whole):
@@ -98,21 +100,24 @@ def _download(
             raise
         say(f"error: {name}: {error}", style="red")
         return False
+    unchanged = f"unchanged since {since(*run.home.bars(plan.market).files())}"
     if days is None:
-        say(f"{name}: up to date")
+        say(f"{name}: up to date, {unchanged}")
         return True
-    return _report(name, runs.landed(run, plan.market))
+    return _report(name, runs.landed(run, plan.market), unchanged)
 
 
-def _report(name: str, landed: Any) -> bool:
+def _report(name: str, landed: Any, unchanged: str = "") -> bool:
     """Say what came, and what did not; whether all of it did."""
+    from trading_pipeline.core.market.quality.finding import counted
+
     news = [
         f"{count:,} bars {what}"
         for what in ("added", "changed", "removed")
         if (count := getattr(landed, what))
     ]
     until = f"; {landed.rows:,} stored, the newest of {landed.last[:16]} UTC"
-    say(f"{name}: {', '.join(news) or 'no news'}{until}")
+    say(f"{name}: {', '.join(news) or f'no news, {unchanged}'}{until}")
     if landed.severe or landed.warnings:
         found = counted(landed.severe, "severe finding"), counted(landed.warnings, "warning")
         say(

@@ -7,7 +7,7 @@ import typer
 
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import Capital, MarketName, Model, Preset
-from trading_pipeline.core.trading.to_dict import to_json
+from trading_pipeline.core.market.market import unknown_symbol
 from trading_pipeline.errors import SettingsError
 
 
@@ -53,12 +53,17 @@ def explain(
     asked for. A step marked `cuts` is a limit that bound, beside its figure and the limit. What a
     rule refused is under *Vetoes*. A decision is filled at the next open: *What became of it*.
     """
+    if symbol is not None and not session:  # a session may have traded another list
+        known = settings_of(market).market(market)
+        if symbol not in known.symbols:
+            raise unknown_symbol(market, symbol, known.symbols)
+    stamp, day = _instant(at)
     from trading_pipeline.adapters.reports.explanation import overview_section, sections_of
     from trading_pipeline.core.explain.explanation import explain as why
     from trading_pipeline.core.explain.explanation import overview
     from trading_pipeline.core.learning.dataset import burn_in
+    from trading_pipeline.core.trading.to_dict import to_json
 
-    stamp, day = _instant(at)
     run, grid, window = (
         _session(market, preset, model, session)
         if session

@@ -1,16 +1,14 @@
 """The command that judges a model of anyone's own, by what it predicted."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import CalendarName, Capital, Strict
-from trading_pipeline.cli.panel import read_panel
-from trading_pipeline.errors import SettingsError
+from trading_pipeline.cli.panel import bars_of, refuse_files_of_others
 
 
 def judge(
@@ -67,56 +65,17 @@ def judge(
     rule.
     """
     from trading_pipeline.adapters.reports.text import summary_text
+    from trading_pipeline.core.evaluation.summary import FOREIGN
     from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.judge import judge as judged
 
     settings = settings_of()
     home, folder = home_of(settings), out or Path("judge") / predictions.resolve().stem
-    _refuse_files_of_others(folder)
+    refuse_files_of_others(folder, FOREIGN)
     with working(f"{predictions}: backtest, baselines, random portfolios, report"):
-        bars = _bars(home, settings, data_path, market, calendar, strict)
+        bars = bars_of(home, settings, data_path, market, calendar, strict)
         done = judged(home, predictions, bars.looking_ahead(horizon), folder, capital, calibrate)
     for note in done.notes:
         say(f"note: {note}")
     typer.echo(summary_text(done.evaluated.summary))
     typer.echo(f"\nReport: {folder / 'report.html'}")
-
-
-def _bars(
-    home: Any,
-    settings: Any,
-    path: Path | None,
-    market: str | None,
-    calendar: str | None,
-    strict: bool,
-) -> Any:
-    """Of a file, or of a market; a market that is named beside a file has the settings."""
-    from trading_pipeline.steps.judge import JudgedBars
-
-    known = settings.market(market) if market else None
-    if path is not None:
-        file = read_panel(path, strict, calendar, known)
-        return JudgedBars.of_file(file, known, calendar)
-    if known is None:
-        raise SettingsError(
-            "whose bars? Give --data-path PANEL.parquet, or --market NAME for the stored bars of "
-            "an entry of pipeline.toml"
-        )
-    return JudgedBars.stored(home, known)
-
-
-def _refuse_files_of_others(folder: Path) -> None:
-    """A report of this command replaces another one of it, and nothing else."""
-    from trading_pipeline.adapters.reports.tear_sheet import FILES
-    from trading_pipeline.core.evaluation.summary import FOREIGN
-
-    try:
-        summary = json.loads((folder / FILES["json"]).read_text(encoding="utf-8"))
-        ours = summary["origin"] == FOREIGN
-    except (OSError, ValueError, LookupError, TypeError):
-        ours = False
-    theirs = [] if ours else [file for file in FILES.values() if (folder / file).exists()]
-    if theirs:
-        raise SettingsError(
-            f"{folder / theirs[0]} is not from this command; choose another folder with --out"
-        )

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.core.market.quality.finding import counted
 from trading_pipeline.errors import BrokenChain, LedgerError, SettingsError, StoreError
 
 NOT_WHOLE = 1  # exit code
@@ -92,6 +91,8 @@ def _say(faults: list[str]) -> int:
 
 def _streams(ledger: Any) -> list[str]:
     """Print what each stream is; where chains are broken."""
+    from trading_pipeline.core.market.quality.finding import counted
+
     faults = []
     for stream in ledger.streams():
         try:
@@ -127,6 +128,8 @@ def _reports_without(home: Any) -> list[str]:
 
 def _returns(book: Any) -> list[str]:
     """What is wrong with files of daily returns."""
+    from trading_pipeline.core.market.quality.finding import counted
+
     faults, files = [], 0
     try:
         digests = book.digests()

@@ -5,7 +5,7 @@ Ctrl-C or SIGTERM.
 """
 
 import signal
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +16,7 @@ from trading_pipeline.cli import (
     bars,
     dashboard,
     divergence,
+    doctor,
     download,
     explain,
     features,
@@ -23,6 +24,7 @@ from trading_pipeline.cli import (
     leakage,
     ledger,
     model,
+    opening,
     paper,
     pipeline,
     production,
@@ -53,10 +55,17 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from trading_pipeline.adapters.code_version import code_version
+
+        typer.echo(f"trading-pipeline {code_version()}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help=(
@@ -68,8 +77,19 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print it, and end."),
+    ] = False,
+) -> None:
+    """What `trading-pipeline` takes before any command."""
+
+
 # In this order `--help` lists them.
 app.command()(pipeline.demo)
+app.command()(doctor.doctor)
 app.command()(download.download)
 app.command()(quality.quality)
 app.command()(bars.bars)
@@ -84,6 +104,7 @@ app.command("paper-trade")(paper.paper_trade)
 app.command()(paper.replay)
 app.command()(divergence.divergence)
 app.command()(paper.status)
+app.command("open")(opening.open_report)
 app.command()(dashboard.dashboard)
 app.command()(paper.stop)
 app.command()(paper.pause)

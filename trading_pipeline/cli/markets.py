@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.errors import BrokerError, SettingsError, TradingPipelineError
 
 if TYPE_CHECKING:
@@ -14,8 +15,13 @@ def settings_of(
     preset: str | None = None,
     model: str | None = None,
     executor: str | None = None,
+    **budget: float | None,
 ) -> Any:
-    """All settings; of the market, if one is named, with the preset and model asked for."""
+    """All settings; of the market, if one is named, with what is asked for in place of its own.
+
+    Args:
+        budget: epochs, batch_size, learning_rate.
+    """
     from trading_pipeline.settings import Settings
 
     settings = Settings.read()
@@ -23,8 +29,12 @@ def settings_of(
         settings = settings.model_copy(update={"executor": executor})
     if market is not None:
         settings.market(market)
-    asked = {"preset": preset, "model": model}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    given = {"preset": preset, "model": model, **budget}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if model in LEARNED_BASELINES and (needless := [name for name in budget if name in asked]):
+        raise SettingsError(
+            f"{model} has no {needless[0].replace('_', ' ')}: that is the network's"
+        )
     if market is None or not asked:
         return settings
     entry = settings.markets[market].model_copy(update=asked)

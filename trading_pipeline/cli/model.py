@@ -1,5 +1,6 @@
 """Commands about the network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +72,8 @@ def _show_trained(market: str, fold: str) -> None:
         raise CheckpointError(f"fold {fold} of {market} is traded by {name}: it has no network")
     model = ModelConfig.from_dict(checkpoint["model"])
     budget = TrainingConfig.from_dict(checkpoint["recipe"]["training"])
+    if budget.epochs:  # what they came to on the bars of then
+        budget = replace(budget, steps=checkpoint["curves"][0][-1]["step"])
     _show(model, budget, f"{market} {fold}")
     start, console = checkpoint["start"], Console(width=110, highlight=False)
     table = Table("term it started from", "weight", "t", box=None)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from trading_pipeline.core.model.config import MODELS
 from trading_pipeline.errors import SettingsError
 
 
@@ -45,7 +46,68 @@ def _known_executor(executor: str | None) -> str | None:
     return executor
 
 
-MarketName = Annotated[str, typer.Option("--market", "-m", help="An entry of pipeline.toml.")]
+def _rate(rate: float | None) -> float | None:
+    if rate is not None and not 0 < rate < 1:
+        raise typer.BadParameter("must be between 0 and 1, such as 0.001")
+    return rate
+
+
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Passes over the windows that a training has, in place of the preset's steps.",
+        show_default="the preset's steps",
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        help="Windows of a step, about: 64 are a block of 8 symbols on 8 consecutive dates.",
+        show_default="the preset's",
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", callback=_rate, help="Peak rate.", show_default="the preset's"),
+]
+DAYS = ["%Y-%m-%d"]  # formats of an option that is a day
+
+
+def market_names(incomplete: str) -> list[str]:
+    """Of pipeline.toml, for a shell that completes them; none where that cannot be read."""
+    from trading_pipeline.settings import Settings
+
+    try:
+        known = Settings.read().markets
+    except SettingsError:
+        return []
+    return [name for name in known if name.startswith(incomplete)]
+
+
+MarketName = Annotated[
+    str,
+    typer.Option("--market", "-m", help="An entry of pipeline.toml.", autocompletion=market_names),
+]
+MarketOrSample = Annotated[
+    str | None,
+    typer.Option(
+        "--market",
+        "-m",
+        help="An entry of pipeline.toml.",
+        show_default="sample",
+        autocompletion=market_names,
+    ),
+]
+OwnBars = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-path",
+        help="Bars of your own, a Parquet file or folder; settings are then those of --market.",
+        show_default="those stored of --market",
+    ),
+]
 DataPath = Annotated[
     Path, typer.Option(help="Parquet file or folder: timestamp, symbol, OHLC, volume.")
 ]
@@ -69,7 +131,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         callback=_known_model,
-        help="What trades: network, ridge, ridge_lags, lightgbm, lstm, or best on validation.",
+        help=f"What trades: {', '.join(MODELS[:-1])}, or {MODELS[-1]} on validation.",
     ),
 ]
 Executor = Annotated[

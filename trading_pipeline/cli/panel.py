@@ -1,10 +1,12 @@
 """A panel of the user's own: its bars, and settings made from them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.errors import SettingsError
 
 
 def read_panel(path: Path, strict: bool, named: str | None, template: Any) -> Any:
@@ -55,3 +57,78 @@ def panel_settings(
     say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
     own = {"home": home, "storage": None, "markets": {name: entry}}  # no other machine's business
     return settings.model_copy(update=own), name
+
+
+def bars_of(
+    home: Any,
+    settings: Any,
+    path: Path | None,
+    market: str | None,
+    calendar: str | None,
+    strict: bool,
+) -> Any:
+    """Of a file, or of a market; a market that is named beside a file has the settings.
+
+    A folder of the home in which a market's bars are stored is that market.
+    """
+    from trading_pipeline.steps.panel_file import PanelBars
+
+    if path is not None:
+        market = stored_in(home, settings, path, market) or market
+    known = settings.market(market) if market else None
+    if path is not None and not (known and path.resolve() in _stores(home, known.name)):
+        file = read_panel(path, strict, calendar, known)
+        return PanelBars.of_file(file, known, calendar)
+    if known is None:
+        raise SettingsError(
+            "whose bars? Give --data-path PANEL.parquet, or --market NAME for the stored bars of "
+            "an entry of pipeline.toml"
+        )
+    return PanelBars.stored(home, known)
+
+
+def _stores(home: Any, market: str) -> tuple[Path, ...]:
+    """Where a market's bars are stored, and where those of all markets are."""
+    raw = (home.path / "raw").resolve()
+    return raw, raw / market
+
+
+def stored_in(home: Any, settings: Any, path: Path, market: str | None) -> str | None:
+    """The market whose bars are stored in a folder; None for a folder or file of anyone's own.
+
+    Raises:
+        SettingsError: it is the folder of several markets' bars, and none is named.
+    """
+    raw, place = (home.path / "raw").resolve(), path.resolve()
+    if place.parent == raw and place.name in settings.markets:
+        return place.name if market in (None, place.name) else None
+    if place != raw or not raw.is_dir() or any(raw.glob("*.parquet")):
+        return None
+    found = sorted(each.name for each in raw.iterdir() if any(each.glob("*.parquet")))
+    stored = [name for name in found if name in settings.markets]
+    if market is None and len(stored) > 1:
+        raise SettingsError(
+            f"{path} has the bars of {', '.join(stored)}, and a model is of one market: give "
+            f"--data-path {path / stored[-1]}, or --market {stored[-1]} as well"
+        )
+    return market or next(iter(stored), None)
+
+
+def refuse_files_of_others(folder: Path, origin: str) -> None:
+    """A report of a command replaces another one of it, and nothing else.
+
+    Args:
+        origin: what its own reports say of themselves.
+    """
+    from trading_pipeline.adapters.reports.tear_sheet import FILES
+
+    try:
+        summary = json.loads((folder / FILES["json"]).read_text(encoding="utf-8"))
+        ours = summary["origin"] == origin
+    except (OSError, ValueError, LookupError, TypeError):
+        ours = False
+    theirs = [] if ours else [file for file in FILES.values() if (folder / file).exists()]
+    if theirs:
+        raise SettingsError(
+            f"{folder / theirs[0]} is not from this command; choose another folder with --out"
+        )

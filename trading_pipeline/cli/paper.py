@@ -8,7 +8,9 @@ import typer
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.markets import cancel_at_broker, markets_of, settings_of
 from trading_pipeline.cli.options import Capital
+from trading_pipeline.cli.overview import print_overview
 from trading_pipeline.cli.runner import running
+from trading_pipeline.errors import SettingsError, TradingError
 
 if TYPE_CHECKING:
     from trading_pipeline.steps.status import Status
@@ -17,7 +19,22 @@ _SHOWN = 20  # differences
 
 
 def paper_trade(
-    source: Annotated[str, typer.Option(help="The market to trade, or its source.")] = "sample",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="The market of this source (sample, alpaca, binance, ...).", show_default="sample"
+        ),
+    ] = None,
+    market: Annotated[
+        str | None,
+        typer.Option(
+            "--market",
+            "-m",
+            help="The market to trade, an entry of pipeline.toml; of a source "
+            "that has several, which one.",
+            show_default="the source's",
+        ),
+    ] = None,
     capital: Capital = 100_000.0,
     session: Annotated[
         str, typer.Option(help="Name of the session; the same name resumes where it stopped.")
@@ -44,22 +61,34 @@ def paper_trade(
     period and checkpoints. Fills are simulated, unless the market names a `broker` and trades live:
     then orders go to its paper account. Every decision is in the ledger before it is acted on.
     Ctrl-C stops cleanly; the same command resumes, and of bars that closed meanwhile only the
-    newest is decided on.
+    newest is decided on. A live market that has no model in service yet gets one first, trained on
+    all stored bars as every night does.
+
+    - `trading-pipeline paper-trade --source binance --capital 100000`
+    - `trading-pipeline paper-trade --market sample --start 2011-01-03 --end 2011-06-30`
     """
     from trading_pipeline.settings import LIVE_SOURCES
 
     settings = settings_of()
-    name = markets_of(settings, source, None if source in settings.markets else source)[0]
+    name = _market_meant(settings, source, market)
     live = settings.markets[name].source in LIVE_SOURCES and not replayed
+    if live and (start or end or speed != "max"):
+        raise TradingError(
+            f"{name} trades the bars of a venue as they close: --start, --end and --speed are "
+            "those of a --replay"
+        )
     say(
         f"note: bars of {name} as they close; broker: {settings.markets[name].broker}"
         if live
         else f"note: a replay of the bars of {name} that are stored, with simulated fills: new "
         "bars are not waited for, and no order is sent to a venue"
     )
+    if live:
+        _bring_model(settings, name)
     with running(settings, name, alone=False) as (run, plan):
         from trading_pipeline.defs.paper import run_session
 
+        _refuse_without_bars(run.home, plan.market)
         summary = run_session(
             run,
             plan,
@@ -73,6 +102,52 @@ def paper_trade(
             },
         )
     typer.echo(summary)
+
+
+def _market_meant(settings: Any, source: str | None, market: str | None) -> str:
+    """The market of that name, or the only one of a source; `sample`, if neither is said.
+
+    Raises:
+        SettingsError: there is none, or there are several; names them.
+    """
+    if market is None and source in settings.markets:
+        market, source = source, None  # by its name, as this option took it before there were two
+    if source is None:
+        return markets_of(settings, market or "sample", None)[0]
+    names = markets_of(settings, "", source)
+    if market is None and len(names) > 1:
+        raise SettingsError(
+            f"{source} is the source of {', '.join(names)}: say which one with --market {names[0]}"
+        )
+    if market not in (None, *names):
+        raise SettingsError(
+            f"{market!r} is no market of source {source}: it has {', '.join(names)}"
+        )
+    return market or names[0]
+
+
+def _refuse_without_bars(home: Any, market: Any) -> None:
+    """Before a run is begun that could only fail."""
+    from trading_pipeline.steps.inputs import no_bars
+
+    store = home.bars(market)
+    if not store.files():
+        raise no_bars(store, market)
+
+
+def _bring_model(settings: Any, name: str) -> None:
+    """Train a model on all stored bars where a market has none in service yet."""
+    from trading_pipeline.definitions import home_of
+    from trading_pipeline.steps.production import has_model
+
+    home, known = home_of(settings), settings.market(name)
+    if has_model(home, known) or not home.bars(known).files():
+        return  # without bars there is nothing to train on, and the session says so
+    say(f"note: {name} has no model in service yet: one is trained on all of its stored bars")
+    with running(settings, name) as (run, plan):
+        from trading_pipeline.defs import runs
+
+        runs.produce(run, plan)
 
 
 def replay(
@@ -161,13 +236,31 @@ def stop(market: Name, reason: Reason = "") -> None:
 
 
 def status(
-    market: Annotated[str, typer.Option(help="Name of the market in pipeline.toml.")] = "sample",
+    market: Annotated[
+        str | None,
+        typer.Option(
+            "--market",
+            "-m",
+            help="An entry of pipeline.toml.",
+            show_default="all of them, a line each",
+        ),
+    ] = None,
     session: Annotated[str, typer.Option(help="Its session; the newest, if not given.")] = "",
     watch: Annotated[
         float, typer.Option(min=0.0, help="Show it anew every so many seconds; 0 shows it once.")
     ] = 0.0,
 ) -> None:
-    """How a paper session stands: account, positions, orders and their reasons, heartbeat."""
+    """How all markets stand; with --market, its paper session: account, positions, orders and their
+    reasons, heartbeat.
+
+    - `trading-pipeline status` what is stored, trained, reported and traded, a line for each market
+    - `trading-pipeline status --market crypto --watch 5` its session, shown anew every 5 seconds
+    """
+    if market is None:
+        if session or watch:
+            raise SettingsError("whose session? Give --market, too")
+        print_overview(settings_of())
+        return
     import time
 
     from rich.console import Console

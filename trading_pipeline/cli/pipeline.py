@@ -1,19 +1,25 @@
 """Commands that go from bars to a report: the whole chain, and its parts."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import say, working
+from trading_pipeline.adapters.terminal import say, since, working
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import (
+    DAYS,
+    BatchSize,
     CalendarName,
     Capital,
     DataPath,
+    Epochs,
     Executor,
-    MarketName,
+    LearningRate,
+    MarketOrSample,
     Model,
+    OwnBars,
     Preset,
     Strict,
 )
@@ -56,52 +62,156 @@ def demo(
 
 
 def train(
-    market: MarketName = "sample",
+    market: MarketOrSample = None,
+    data_path: OwnBars = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=DAYS, help="Last day that one model learns from.", show_default="that there is"
+        ),
+    ] = None,
+    model_path: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the one model; what is there is replaced.",
+            show_default="HOME/models/best_model.pt",
+        ),
+    ] = None,
     preset: Preset = None,
     model: Model = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
+    calendar: CalendarName = None,
+    strict: Strict = False,
     workers: Annotated[
         int, typer.Option(min=1, help="Folds at a time, each in a process of its own.")
     ] = 1,
     executor: Executor = None,
 ) -> None:
-    """Train a model for every walk-forward fold that lacks one, and predict the fold with it.
+    """Train a model for every walk-forward fold that lacks one, and predict the fold with it;
+    or, with --data-path or --until, one model on all bars up to a day.
 
     A model sees nothing of the fold it is asked about, nor of what comes after. The result does
-    not depend on how many are trained at a time, nor on where.
+    not depend on how many folds are trained at a time, nor on where.
+
+    - `trading-pipeline train --market us_equities`
+    - `trading-pipeline train --data-path PANEL.parquet --epochs 100 --batch-size 64 --lr 0.001
+      --until 2022-12-31`
+
+    --data-path is a Parquet file or folder, or a market's folder below `data_storage/raw`. An epoch
+    is as many steps as it takes to look at as many windows as there are; without it the number of
+    steps is the preset's. Options that shape a training shape its backtest, so give them to
+    `backtest --market`, too, or write them into the market's entry (`epochs`, `batch_size`,
+    `learning_rate`). The file of one model carries its own.
     """
-    settings = settings_of(market, preset, model, executor)
-    with running(settings, market) as (run, plan):
+    budget = {"epochs": epochs, "batch_size": batch_size, "learning_rate": lr}
+    if data_path or until or model_path:
+        from trading_pipeline.cli.single_model import train_once
+
+        asked = {"preset": preset, "model": model, **budget}
+        given = (market, calendar, strict)
+        train_once(
+            settings_of(), given, data_path, until.date() if until else None, model_path, asked
+        )
+        return
+    _refuse(calendar=calendar, strict=strict)
+    name = market or "sample"
+    settings = settings_of(name, preset, model, executor, **budget)
+    with running(settings, name) as (run, plan):
         from trading_pipeline.defs import runs
 
         here = workers == 1 and settings.executor == "in_process"
         done = runs.train(run, plan, None if here else workers, say)
-    say(f"{market}: {_brought(list(done.values()))}")
+        say(f"{name}: {_brought(list(done.values()), run.home.predictions(plan.market))}")
 
 
-def _brought(jobs: list[str]) -> str:
-    """What was done to the folds, for a person."""
+def _refuse(**given: object) -> None:
+    """Say of options that they are of bars of one's own, where there are none."""
+    if names := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
+        raise SettingsError(f"{names[0]} is for bars of your own: give --data-path as well")
+
+
+def _brought(jobs: list[str], predictions: Any) -> str:
+    """What was done to the folds, for a person; since when nothing was, if so."""
     words = {
         "train": "trained {} folds",
         "predict": "predicted {} folds with the models they have",
         "rivals": "fitted the simpler models of {} folds",
     }
     told = [text.format(jobs.count(job)) for job, text in words.items() if job in jobs]
-    return ", ".join(told) or "all folds are up to date"
+    return ", ".join(told) or (
+        f"all folds are up to date, unchanged since {since(*predictions.folder.glob('*.parquet'))}"
+    )
 
 
 def backtest(
-    market: MarketName = "sample",
+    market: MarketOrSample = None,
+    data_path: OwnBars = None,
+    model_path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Test this one model, a .pt file that `train` wrote, on bars it has not seen.",
+            show_default="the models of all folds",
+        ),
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=DAYS,
+            help="First day that one model decides on.",
+            show_default="the first that it has not seen",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report of one model.", show_default="backtest/STEM"),
+    ] = None,
     preset: Preset = None,
     model: Model = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
     capital: Capital = 100_000.0,
+    calendar: CalendarName = None,
+    strict: Strict = False,
 ) -> None:
-    """Trade the out-of-sample predictions with costs and risk rules, and write the report."""
-    with running(settings_of(market, preset, model), market) as (run, plan):
+    """Trade the out-of-sample predictions with costs and risk rules, and write the report;
+    or, with --model-path, those of one model on bars that it has not seen.
+
+    - `trading-pipeline backtest --market us_equities`
+    - `trading-pipeline backtest --data-path PANEL.parquet --model-path
+      data_storage/models/best_model.pt --start 2023-01-01 --capital 100000`
+
+    A model that has learned from any bar that it is to be tested on is refused, with the first day
+    that it has not seen, and the commands that make an honest test. Each report is a trial.
+    """
+    asked = {"preset": preset, "model": model}
+    budget = {"epochs": epochs, "batch_size": batch_size, "learning_rate": lr}
+    if model_path:
+        from trading_pipeline.cli.single_model import backtest_once
+
+        if options := [name for name, each in {**asked, **budget}.items() if each is not None]:
+            raise SettingsError(
+                f"{model_path} has a {options[0]} of its own: leave that option out"
+            )
+        given = (market, calendar, strict)
+        backtest_once(settings_of(), given, data_path, model_path, start, out, capital)
+        return
+    if data_path or start or out:
+        raise SettingsError(
+            "which model? --data-path, --start and --out are of one model: give --model-path FILE, "
+            "or judge a panel with a model for every year: `trading-pipeline walk-forward "
+            f"--data-path {data_path or 'PANEL.parquet'}`"
+        )
+    _refuse(calendar=calendar, strict=strict)
+    name = market or "sample"
+    with running(settings_of(name, preset, model, None, **budget), name) as (run, plan):
         from trading_pipeline.defs import runs
 
-        with working(f"{market}: backtest"):
-            runs.backtest(run, plan, capital)
-        _print_summary(run.home.report(plan.market))
+        with working(f"{name}: backtest"):
+            made = runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market), made)
 
 
 def walk_forward(
@@ -139,10 +249,10 @@ def _chain(settings: Any, name: str, capital: float, proofs: bool = False) -> No
 
         with working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
-        runs.train(run, plan)
+        runs.train(run, plan, tell=say)
         with working(f"{name}: backtest, baselines, random portfolios, report"):
-            runs.backtest(run, plan, capital)
-        _print_summary(run.home.report(plan.market))
+            made = runs.backtest(run, plan, capital)
+        _print_summary(run.home.report(plan.market), made)
         if proofs:
             _print_proofs(run, plan, capital)
 
@@ -173,10 +283,13 @@ What next:
 (commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
 
 
-def _print_summary(folder: Path) -> None:
+def _print_summary(folder: Path, made: bool) -> None:
     import json
 
     from trading_pipeline.adapters.reports.text import summary_text
 
     typer.echo(summary_text(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
-    typer.echo(f"\nReport: {folder / 'report.html'}")
+    page = folder / "report.html"
+    typer.echo(f"\nReport: {page}")
+    if not made:
+        say(f"bars, models, settings and trials are those of then: unchanged since {since(page)}")

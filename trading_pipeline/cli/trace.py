@@ -38,17 +38,24 @@ def trace(
 
     An unknown key lists those that are near. `trading-pipeline rebuild` makes the report again.
     """
-    from trading_pipeline.core.evaluation.summary import FOREIGN
+    from trading_pipeline.core.evaluation.summary import FOREIGN, SINGLE_MODEL
     from trading_pipeline.steps.rebuild import read_report
     from trading_pipeline.steps.trace import models_behind, where
     from trading_pipeline.steps.trace import trace as traced
 
     summary = read_report(report)
-    foreign = summary.get("origin") == FOREIGN
+    origin = summary.get("origin")
+    foreign = origin in (FOREIGN, SINGLE_MODEL)
     home = _home(report, foreign)
     found = traced(summary, key, home)
     typer.echo(f"{key} = {_short(found.value)}\n{where(summary, report)}\n")
     _print_sources(found)
+    if origin == SINGLE_MODEL:
+        typer.echo(
+            "\nThe scores are those of one checkpoint, which is not kept with the report: "
+            "`trading-pipeline backtest --model-path` with the same files makes it again."
+        )
+        return
     if foreign:
         typer.echo(
             f"\nThe scores are those of {summary['model']}, a table that was made elsewhere: no "

@@ -1,21 +1,13 @@
-"""The local Dagster instance: where it lives, how it is configured, and a faster event log."""
+"""The local Dagster instance: where it lives, and how it is configured."""
 
 import json
 import os
 import socket
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
 
-from dagster import DagsterInstance, DagsterRunStatus, EventLogEntry, RunsFilter
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    INDEX_SHARD_NAME,
-    SqliteEventLogStorage,
-)
-from dagster._serdes import ConfigurableClassData
-from sqlalchemy.engine import Connection
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import StoreError
@@ -32,10 +24,12 @@ telemetry:
 nux:
   enabled: false
 event_log_storage:
-  module: trading_pipeline.defs.instance
+  module: trading_pipeline.defs.event_logs
   class: BatchedSqliteEventLog
   config:
     base_dir: {history}
+freshness:
+  enabled: true
 concurrency:
   pools:
     granularity: op
@@ -52,48 +46,6 @@ run_monitoring:
   start_timeout_seconds: 300
   free_slots_after_run_end_seconds: 60
 """
-
-
-class BatchedSqliteEventLog(SqliteEventLogStorage):
-    """Dagster's SQLite event log, but a batch of events is one transaction and not thousands.
-
-    A run over 3,400 daily partitions writes two events for each; one connection and three commits
-    an event make that minutes, several times as long as this class (benchmarks/event_log.py).
-    """
-
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._batch = threading.local()  # the connections of the batch that a thread writes
-        super().__init__(base_dir, inst_data)
-        # The batch holds the lock on both files; its events take it again.
-        self._db_lock = threading.RLock()  # type: ignore[assignment]
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Self:
-        return cls(inst_data=inst_data, **config_value)
-
-    @contextmanager
-    def _connect(self, shard: str) -> Iterator[Connection]:
-        opened: dict[str, Connection] = getattr(self._batch, "opened", {})
-        if shard in opened:
-            yield opened[shard]
-        else:
-            if not Path(self.path_for_shard(shard)).exists():
-                self._initialized_dbs.discard(shard)  # it was pruned, perhaps by another process
-            with super()._connect(shard) as connection:
-                yield connection
-
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """All events of one run, in one transaction on each of the two files they go to."""
-        run_id = events[0].run_id
-        with self._connect(run_id) as run, self._connect(INDEX_SHARD_NAME) as index:
-            self._batch.opened = {run_id: run, INDEX_SHARD_NAME: index}
-            try:
-                for event in events:
-                    self.store_event(event)
-            finally:
-                self._batch.opened = {}
 
 
 def prepare_home(root: Path) -> Path:
@@ -153,12 +105,18 @@ def close_abandoned_runs(instance: DagsterInstance) -> list[str]:
     running = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=running)):
-        process = run.tags.get(PROCESS_TAG)
+        process = process_of(run)
         if process and _has_ended(process):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
+
+
+def process_of(run: DagsterRun) -> str | None:
+    """The process of the command that a run was made by; None: the web UI or the daemon made it,
+    also where they re-execute a command's run, whose tags they copy."""
+    return None if run.parent_run_id else run.tags.get(PROCESS_TAG)
 
 
 def this_process() -> str:

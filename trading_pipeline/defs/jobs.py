@@ -7,6 +7,7 @@ the second.
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.assets.rivals import rival_asset
@@ -17,6 +18,11 @@ BY_DAY = ("raw_bars", "corporate_actions", "features")
 BY_FOLD = ("model_checkpoint", "predictions")
 RIVALS = "rivals"  # stands for the predictions of all rivals of a plan
 
+
+# Which run goes first where several wait: an account loses bars, a night is wanted tonight. What a
+# person asks for, a backfill above all, has no priority of its own.
+PAPER, NIGHT, FOLLOWS, REPORTS = ({PRIORITY_TAG: str(priority)} for priority in (10, 6, 3, 1))
+_PRIORITIES = {"nightly": NIGHT, "paper_divergence": REPORTS}
 
 # name: (what it makes, by what it is partitioned, what it is for)
 _JOBS = {
@@ -76,16 +82,21 @@ def asset_jobs(plan: Plan) -> dict[str, UnresolvedAssetJobDefinition]:
             ),
             partitions_def=partitions(market) if partitions else None,
             description=description,
+            tags=_PRIORITIES.get(job),
         )
         for job, (assets, partitions, description) in _JOBS.items()
     }
 
 
-def quality_job(market: Market, checks: tuple[str, ...]) -> UnresolvedAssetJobDefinition:
-    """The checks of the stored bars alone, by their names; nothing is downloaded."""
-    bars = dg.AssetKey([market.name, "raw_bars"])
+def quality_job(
+    market: Market, checks: tuple[tuple[str, str], ...]
+) -> UnresolvedAssetJobDefinition:
+    """Checks of what is stored, by asset and name; nothing is downloaded or made."""
+    keys = (dg.AssetCheckKey(dg.AssetKey([market.name, asset]), name) for asset, name in checks)
     return dg.define_asset_job(
         f"{market.name}_weekly_quality",
-        selection=dg.AssetSelection.checks(*(dg.AssetCheckKey(bars, name) for name in checks)),
-        description="The quality of all stored bars: findings, coverage, revisions.",
+        selection=dg.AssetSelection.checks(*keys),
+        tags=REPORTS,
+        description="The quality of all stored bars, whether the model in service is the one that "
+        "was accepted, and whether the journals of paper sessions are whole.",
     )

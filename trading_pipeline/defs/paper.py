@@ -1,7 +1,7 @@
 """Paper trading: a long-running job, one session per market, that reports to `paper_account`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,8 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.paper_account import AccountReports
-from trading_pipeline.defs.instance import PROCESS_TAG
+from trading_pipeline.defs.instance import process_of
+from trading_pipeline.defs.jobs import PAPER
 from trading_pipeline.errors import TradingError
 from trading_pipeline.steps.home import Home, Sources
 from trading_pipeline.steps.plan import Plan
@@ -81,9 +82,9 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
         try:
             with (
                 home.ledger() as ledger,
-                attendance(context, ledger, market, config.session, config) as wanted,
+                attendance(context, ledger, home.clock.now, market, config) as wanted,
             ):
-                session = _session(plan, venue, brokers, config)
+                session = _session(plan, home.clock.now, venue, brokers, config)
                 for after_bar in session(ledger, home, plan, watch=watch, running=wanted):
                     account = after_bar
                     reports.after_bar(account)
@@ -93,7 +94,7 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
 
     @dg.job(
         name=paper_job_name(market),
-        tags={"trading_pipeline/paper_session": market.name},
+        tags={"trading_pipeline/paper_session": market.name, **PAPER},
         description="Paper trading, journalled and resumable: bars of a venue as they close, or a "
         "replay of stored ones.",
         executor_def=dg.in_process_executor,
@@ -123,6 +124,7 @@ def _venue(sources: Sources, market: Market, config: PaperConfig) -> LiveSource 
 
 def _session(
     plan: Plan,
+    clock: Callable[[], datetime],
     venue: LiveSource | None,
     brokers: Mapping[str, BrokerFactory],
     config: PaperConfig,
@@ -135,37 +137,33 @@ def _session(
     if venue is None:
         return partial(replay, **terms, **config.span)
     market = plan.market
-    broker = brokers[market.name].open(market, _now) if brokers else None
+    broker = brokers[market.name].open(market, clock) if brokers else None
     return partial(trade, source=venue, broker=broker, **terms)
 
 
 def attendance(
     context: dg.OpExecutionContext,
     ledger: Ledger,
+    clock: Callable[[], datetime],
     market: Market,
-    session: str,
     config: PaperConfig,
 ) -> Attendance:
     """What notes who started a session, and how it ended: see `watchdog`."""
     run, who, reason = context.run, operator(), ""
-    if PROCESS_TAG not in run.tags:
+    if process_of(run) is None:
         who, reason = run.tags.get(SENSOR_NAME_TAG, "the web UI"), run.tags.get(REASON_TAG, "")
     return Attendance(
         ledger,
         market.name,
-        session,
+        config.session,
         run.run_id,
         config.model_dump(),
         who,
         reason,
-        clock=_now,
+        clock=clock,
         goes_on=running(context.instance, run.run_id),
         instead_of=run.tags.get(INSTEAD_TAG, ""),
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def running(instance: dg.DagsterInstance, run_id: str) -> Callable[[], bool]:

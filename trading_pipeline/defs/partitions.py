@@ -1,4 +1,4 @@
-"""Partitions: the days of a market, and the folds of its walk-forward."""
+"""Partitions: the sessions of a market, and the folds of its walk-forward."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,27 +11,29 @@ from dagster._core.storage.tags import (
 )
 
 from trading_pipeline.core.learning.walkforward import fold_starts
-from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, rests_on_weekends
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.sessions import open_days
 from trading_pipeline.steps.freshness import DAY
 
 
 def days(market: Market) -> dg.TimeWindowPartitionsDefinition:
-    """One partition a day: weekdays where the market keeps to them, every day where it does not.
+    """One partition a session of the market's calendar; every day where it never closes.
 
-    A holiday is a partition without bars. Where the session ends before the UTC day does, today is
-    a partition too, so that a night can fetch it; sources never give a bar that is still open.
+    Where the session ends before the UTC day does, today (on a holiday the next session) is a
+    partition too, so that a night can fetch it; sources never give a bar that is still open.
     """
-    weekdays = rests_on_weekends(market.calendar)
-    end = market.end
-    while end and weekdays and end.weekday() >= SATURDAY:  # Friday's window ends on Monday
+    end, (weekdays, closed) = market.end, open_days(market.calendar, market.start, market.end)
+    while end and end.weekday() not in weekdays:  # Friday's window ends on Monday
         end += timedelta(days=1)
+    of_cron = ",".join(str(each) for each in sorted((day + 1) % 7 for day in weekdays))
     return dg.TimeWindowPartitionsDefinition(
         start=f"{market.start:{DAY}}",
         end=f"{end:{DAY}}" if end else None,
-        cron_schedule="0 0 * * 1-5" if weekdays else "0 0 * * *",
+        cron_schedule=f"0 0 * * {'*' if len(weekdays) == 7 else of_cron}",
         fmt=DAY,
         end_offset=1 if market.calendar != NEVER_CLOSES and end is None else 0,
+        exclusions=[day.to_pydatetime() for day in closed],
     )
 
 
@@ -87,7 +89,7 @@ def window_before() -> dg.PartitionMapping:
 
 
 def training_days(market: Market) -> dg.PartitionMapping:
-    """From a fold to the days it may have learned from."""
+    """From a fold to the days it may have learned from, as `fold_days` has them."""
     spans = market.walk_forward
     back = -(-spans.window // spans.test)
     return dg.TimeWindowPartitionMapping(
@@ -112,5 +114,5 @@ def window_before_and_fold() -> dg.PartitionMapping:
 
 
 def fold_days() -> dg.PartitionMapping:
-    """From a fold to its own days."""
+    """From a fold to its own days; where it begins on a holiday, from the session before on."""
     return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)

@@ -1,10 +1,11 @@
 """Running the jobs from this process, so that the UI shows what the command line did."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.processes import run_each
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
+from trading_pipeline.adapters.timed_progress import duration
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.defs.checks.passed import checks_passed
 from trading_pipeline.defs.instance import PROCESS_TAG, local_instance, prepare_home, this_process
 from trading_pipeline.defs.jobs import BY_DAY, job_name
 from trading_pipeline.defs.one_run import QUIET, command
+from trading_pipeline.defs.origin import origin_in
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.defs.resources import DUCKDB_POOL, TRAINING_POOL
 from trading_pipeline.errors import StoreError, TradingPipelineError
@@ -31,6 +34,7 @@ from trading_pipeline.steps.freshness import (
     features_are_current,
     lacking,
     missing_days,
+    refuse_without_predictions,
     without_rivals,
 )
 from trading_pipeline.steps.home import Home, Sources
@@ -70,7 +74,7 @@ class Runner:
         """
         resolved = self.definitions.resolve_job_def(job)
         try:
-            with naming_faults(self._broken_step, _NO_FAULTS):
+            with naming_faults(self._broken_step, _NO_FAULTS), origin_in(self.instance, job):
                 return resolved.execute_in_process(
                     instance=self.instance,
                     partition_key=partition_key,
@@ -235,7 +239,7 @@ def download(
         start: earlier days are left alone; those before the market's own start always are.
         refetch: ask a venue for everything again.
     """
-    market, now = plan.market, datetime.now(UTC)
+    market, now = plan.market, run.home.clock.now()
     source, known = run.sources.open(market), known_days(market, now)
     stored = run.instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
     checked = checks_passed(run.instance, market)
@@ -291,23 +295,27 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
 
 
 def train(
-    run: Runner, plan: Plan, workers: int | None = None, say: Callable[[str], object] = _LOG.info
+    run: Runner,
+    plan: Plan,
+    workers: int | None = None,
+    tell: Callable[[str], object] = _LOG.info,
 ) -> dict[str, str]:
     """Whatever the folds lack, models, predictions or rivals; by key, the job that brought it.
 
     Args:
         workers: folds at a time, each a process that reads the settings anew, and executes steps
             where those say; None: one after the other, in this process.
-        say: told of each fold that is a process, as it ends.
+        tell: hears which fold it is at, and how long the others will take; of folds that are
+            processes, each as it ends.
     """
 
     def bring(lacks: Mapping[str, str]) -> None:
         jobs = {key: job_name(plan.market, job) for key, job in lacks.items()}
         if workers:
-            run.run_folds(jobs, workers, say)
+            run.run_folds(jobs, workers, tell)
         else:
-            for key, job in jobs.items():
-                run.run(job, partition_key=key)
+            for key in _told(jobs, plan, tell):
+                run.run(jobs[key], partition_key=key)
 
     lacks = lacking(run.home, plan, read_panel(run.home, plan.market))
     bring({key: lack.job for key, lack in lacks.items()})
@@ -316,13 +324,29 @@ def train(
     return dict.fromkeys(alone, "rivals") | {key: lack.job for key, lack in lacks.items()}
 
 
+def _told(keys: Collection[str], plan: Plan, tell: Callable[[str], object]) -> Iterator[str]:
+    """The keys of folds, one after the other, and beforehand which of how many each is."""
+    began = time.monotonic()
+    for done, key in enumerate(keys):
+        left = (time.monotonic() - began) / max(done, 1) * (len(keys) - done)
+        more = f", about {duration(left)} left" if done else ""
+        tell(f"{plan.market.name}: fold {done + 1} of {len(keys)}, {key}{more}")
+        yield key
+
+
 def backtest(run: Runner, plan: Plan, capital: float) -> bool:
     """The report, if anything it is made from has changed; whether it was."""
+    refuse_without_predictions(run.home, plan.market)
     if report_is_current(run.home, plan, capital):
         return False
     step = {f"{plan.market.name}__backtest_report": {"config": {"capital": capital}}}
     run.run(job_name(plan.market, "backtest"), ops=step)
     return True
+
+
+def produce(run: Runner, plan: Plan) -> None:
+    """A model of all stored bars, put in service where nothing speaks against it."""
+    run.run(job_name(plan.market, "production"))
 
 
 def refits(run: Runner, plan: Plan, capital: float) -> None:

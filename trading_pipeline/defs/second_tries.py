@@ -37,7 +37,8 @@ def second_tries(
         ),
         description="A night that failed, or did not get every symbol, is run again after 5, 10, "
         f"20 minutes and so on, {len(_PAUSES)} times over nine hours, and not before the venue "
-        "wants to be asked. What is missing then is made up by the next night.",
+        "wants to be asked; once, where all bars are there and something else failed. What is "
+        "missing then is made up by the next night.",
     )
     def failed_night(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return look(context.instance, market, name, clock())
@@ -59,23 +60,26 @@ def look(
         return dg.SkipReason(f"run {newest.run_id[:8]} is under way")
     if newest.status == dg.DagsterRunStatus.CANCELED:
         return dg.SkipReason(f"run {newest.run_id[:8]} was cancelled")
-    lack = (
-        "failed" if newest.status == dg.DagsterRunStatus.FAILURE else _unfetched(instance, market)
-    )
+    unfetched = _unfetched(instance, market)
+    lack = "failed" if newest.status == dg.DagsterRunStatus.FAILURE else unfetched
     if not lack:
         return dg.SkipReason("the newest night brought everything")
+    everything = missing_days(market, known_days(market, now), set(), now)
+    if everything is None:
+        return dg.SkipReason(f"the night {lack}, and no day of the market is over yet")
+    stored = instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
+    missing = missing_days(market, known_days(market, now), stored, now)
+    # Bars come by waiting; a training that fails on bars that are there fails again.
+    pauses = _PAUSES if missing or unfetched else _PAUSES[:1]
     tries = _tries(nights, sensor)
-    if tries == len(_PAUSES):
+    if tries >= len(pauses):
         return dg.SkipReason(f"the night {lack}, {tries + 1} times; the next night makes up for it")
-    due = datetime.fromtimestamp(nights[0].end_time or 0, UTC) + _PAUSES[tries]
+    due = datetime.fromtimestamp(nights[0].end_time or 0, UTC) + pauses[tries]
     if wish := newest.tags.get(NOT_BEFORE_TAG):
         due = max(due, datetime.fromisoformat(wish))
-    everything = missing_days(market, known_days(market, now), set(), now)
-    if now < due or everything is None:
+    if now < due:
         return dg.SkipReason(f"the night {lack}; it is tried again at {due:%H:%M} UTC")
-    stored = instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
-    newest_day = everything[1], everything[1]
-    wanted = missing_days(market, known_days(market, now), stored, now) or newest_day
+    wanted = missing or (everything[1], everything[1])
     return dg.RunRequest(run_key=f"{market.name} after {newest.run_id}", tags=range_tags(*wanted))
 
 

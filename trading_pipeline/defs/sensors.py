@@ -11,6 +11,7 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.checks.passed import checks_passed
+from trading_pipeline.defs.jobs import FOLLOWS
 from trading_pipeline.errors import HistoryTooShort
 from trading_pipeline.steps.freshness import Lack, lacking
 from trading_pipeline.steps.home import Home
@@ -93,7 +94,7 @@ def new_bars(plan: Plan, jobs: dict[str, UnresolvedAssetJobDefinition]) -> dg.Se
         job = _WITH_REPORT[lacking_job] if len(left) == 1 else lacking_job
         key = f"{job} {fold} {cursor.landed}"
         asking = replace(cursor, tried=(*cursor.tried, fold), asked=key)
-        request = dg.RunRequest(run_key=key, job_name=jobs[job].name, partition_key=fold)
+        request = dg.RunRequest(key, job_name=jobs[job].name, partition_key=fold, tags=FOLLOWS)
         return dg.SensorResult(run_requests=[request], cursor=asking.write())
 
     return new_bars_landed

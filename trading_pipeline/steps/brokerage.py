@@ -34,6 +34,7 @@ from trading_pipeline.errors import BrokerError, LedgerError
 from trading_pipeline.steps.order_routing import OrderRouter
 from trading_pipeline.steps.reconcile import CASH, Reconciliation, reconcile
 from trading_pipeline.steps.session import Execute, Send
+from trading_pipeline.steps.streams import broker_stream
 
 _LOG = logging.getLogger(__name__)
 _LOOKS, _LOOK_AGAIN = 4, 5.0  # times and seconds: positions and executions are asked one by one
@@ -72,7 +73,7 @@ def routes(
     if broker is not None:
         made = Brokerage(OrderRouter(broker, ledger, market, session, clock=clock, wait=wait))
         return Routes(made.execute, made.orders.send, made.begin)
-    if ledger.last(broker_stream(market, session)):
+    if ledger.last(broker_stream(market.name, session)):
         raise LedgerError(
             f"the session {session} of {market.name} trades at a broker, and the market has "
             '`broker = "simulated"` now: set it back, or give another --session'
@@ -88,7 +89,7 @@ class Brokerage:
         self.orders, self.broker, self.ledger = orders, orders.broker, orders.ledger
         self.market, self.session = orders.market, orders.session
         self.clock, self.wait = orders.clock, orders.wait
-        self.stream = broker_stream(self.market, self.session)
+        self.stream = broker_stream(self.market.name, self.session)
         self._events: dict[str, Event] = {}  # the newest of each kind
         self._known: set[str] = set()  # ids of all executions that are journalled
         self._cursors: list[str | None] = []  # the newest execution at each bar
@@ -259,11 +260,6 @@ class Brokerage:
     def _add(self, amounts: Iterable[tuple[str, float]]) -> None:
         for name, amount in amounts:
             self._beside[name] = self._beside.get(name, 0.0) + amount
-
-
-def broker_stream(market: Market, session: str) -> str:
-    """The ledger's stream of what a session's broker said."""
-    return f"broker/{market.name}/{session}"
 
 
 def executions_of(event: Event) -> list[Execution]:

@@ -13,6 +13,7 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.evaluation.portfolio.expected import expected_band
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.steps.status import Status, status_of, word_on_recipe
+from trading_pipeline.steps.streams import session_of
 
 _POINTS = 400  # of the curve, more than a screen shows
 _DECISIONS = 12  # the newest ones
@@ -43,7 +44,7 @@ class Dashboard:
             known = status_of(self.ledger, self.market, self.session, now)
             return {
                 "market": self.market.name,
-                "session": known.stream.removeprefix(f"paper/{self.market.name}/"),
+                "session": session_of(known.stream),
                 "now": now.isoformat(),
                 **_account(known),
                 "recipe": word_on_recipe(self.report),

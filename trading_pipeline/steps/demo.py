@@ -14,6 +14,7 @@ from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.lineage import INPUTS
 from trading_pipeline.steps.rebuild import read_report
 from trading_pipeline.steps.session import journalled_orders
+from trading_pipeline.steps.streams import session_stream
 
 _SETTINGS = ("configuration", "seeds")  # that a report has in it: nothing stored to compare with
 BARS = 40  # replayed on paper; about a second for every six
@@ -74,7 +75,7 @@ def paper_equals_backtest(
     last = stamps.iloc[min(BARS, len(stamps) - 1)]
     run_session({"session": session, "capital": capital, "end": str(last)[:10]})
     with home.ledger() as ledger:
-        papered = journalled_orders(ledger, f"paper/{market.name}/{session}")
+        papered = journalled_orders(ledger, session_stream(market.name, session))
     names = ["decided_at", "symbol", "side", "quantity"]
     mine, theirs = (_before(table, last)[names] for table in (papered, ordered))
     if mine.equals(theirs):

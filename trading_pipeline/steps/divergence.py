@@ -17,6 +17,7 @@ from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.streams import is_of_session, session_of
 
 if TYPE_CHECKING:  # it loads numba, which the code location must not
     from trading_pipeline.core.backtest.divergence import Divergence
@@ -37,20 +38,14 @@ class Reported:
 
 def newest_session(ledger: Ledger, market: Market) -> Event | None:
     """The newest mark of the market's sessions, of the one that was written to last."""
-    prefix = f"paper/{market.name}/"
-    streams = [name for name in ledger.streams() if name.startswith(prefix)]
+    streams = [name for name in ledger.streams() if is_of_session(name, market.name)]
     marks = [event for name in streams if (event := ledger.last(name, "mark"))]
     return max(marks, key=lambda event: event.recorded_at, default=None)
 
 
-def name_of(event: Event) -> str:
-    """The session of an event: streams are 'paper/MARKET/SESSION'."""
-    return event.stream.split("/", 2)[2]
-
-
 def is_reported(home: Home, market: Market, newest: Event) -> bool:
     """Whether the report of a session reaches its newest mark."""
-    told = _told(home, market, name_of(newest))
+    told = _told(home, market, session_of(newest.stream))
     return str(told.get("until", "")) >= newest.at.isoformat()
 
 
@@ -76,7 +71,7 @@ def divergence_of(home: Home, plan: Plan, ledger: Ledger, session: str = "") -> 
                 f"{market.name} has no paper session that has lived through a bar; start one with "
                 f"`trading-pipeline paper-trade --source {market.name}`"
             )
-        session = name_of(newest)
+        session = session_of(newest.stream)
     able = eligibility_of(plan.recipe.model.n_steps)
     past = PastSession.read(ledger, market, home.recordings(market), session, able)
     predictions = home.predictions(market)

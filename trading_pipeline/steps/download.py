@@ -7,7 +7,7 @@ may have changed (`venue_download.py`).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import pandas as pd
 
@@ -46,7 +46,7 @@ def download_bars(
         first = max(date.fromisoformat(start) if start else market.start, market.start)
         days = span_of(replace(market, start=first), days[1])[0], days[1]
     bars = home.bars(market)
-    return download(source, bars, market, days, lambda: datetime.now(UTC), watch, refetch=refetch)
+    return download(source, bars, market, days, home.clock.now, watch, refetch=refetch)
 
 
 def download(

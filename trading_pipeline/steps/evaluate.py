@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from trading_pipeline.core.evaluation.heads import Comparison, Outcomes, Windows
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import (
     FOREIGN,
+    SINGLE_MODEL,
     WALK_FORWARD,
     EvaluationInputs,
     check_days,
@@ -58,7 +58,11 @@ from trading_pipeline.steps.trials import (
     name_of,
 )
 
-_KINDS = {WALK_FORWARD: "walk_forward", FOREIGN: "judge"}  # of trials
+_KINDS = {  # of trials
+    WALK_FORWARD: "walk_forward",
+    FOREIGN: "judge",
+    SINGLE_MODEL: "single_model",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
         learned={name: home.beside(name).predictions(market).read(folds) for name in rivals},
         aside=home.bars(market).set_aside(),
         name=name_of(plan),
-        hashes=lineage_of(home, plan, data, folds, rivals, capital, datetime.now(UTC)),
+        hashes=lineage_of(home, plan, data, folds, rivals, capital, home.clock.now()),
         diagnostics=diagnose(history, CATALOG),
         known={
             "leaks": leaks_of(home, plan, folds),

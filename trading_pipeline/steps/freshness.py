@@ -20,19 +20,14 @@ from trading_pipeline.adapters.store.bars import MONTH_FILES, BarStore
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.calendar import trading_calendar
-from trading_pipeline.core.market.exchanges import (
-    NEVER_CLOSES,
-    WEEKDAYS,
-    close_of_day,
-    zone_of,
-)
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, WEEKDAYS, close_of_day, zone_of
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.quality.finding import written
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.errors import CheckpointError, EvaluationError, StoreError
 from trading_pipeline.steps.home import Home
-from trading_pipeline.steps.inputs import checkpoint_of, folds_of, read_dataset, span_of
+from trading_pipeline.steps.inputs import checkpoint_of, folds_of, no_bars, read_dataset, span_of
 from trading_pipeline.steps.plan import Plan
 
 if TYPE_CHECKING:  # it loads torch, which the code location must not
@@ -52,15 +47,11 @@ Days = tuple[str, str]  # the first and the last one, YYYY-MM-DD
 def missing_days(
     market: Market, known: Iterable[str], stored: set[str], now: datetime, first: str = ""
 ) -> Days | None:
-    """First and last of the `known` days from `first` on that have closed by `now` and are not
-    stored, if any.
-
-    None as well where the market had no session on any of them: holidays alone bring no bars, and
-    are stored together with the next session.
-    """
+    """First and last of the `known` sessions from `first` on that have closed by `now` and are not
+    stored, if any."""
     last = last_closed_day(market, now)
     missing = [day for day in known if first <= day <= last and day not in stored]
-    return (missing[0], missing[-1]) if sessions_among(market, missing) else None
+    return (missing[0], missing[-1]) if missing else None
 
 
 def days_to_download(
@@ -320,13 +311,26 @@ def predicted(home: Home, plan: Plan, leaking: bool = False) -> tuple["Dataset",
         if key in lacks and not (leaking and lacks[key].leaks):
             raise StoreError(lacks[key].why)
     if not folds:
-        raise StoreError(
-            f"{store.folder} has no predictions; run `trading-pipeline train --market "
-            f"{plan.market.name}` or materialize model_checkpoint and predictions"
-        )
+        raise _nothing_predicted(home, plan.market)
     rows = slice(possible[folds[0]].test.first, possible[folds[-1]].test.last + 1)
     refuse_nothing_eligible(data, rows, plan.market.name, recipe.model.n_steps)
     return data, folds
+
+
+def refuse_without_predictions(home: Home, market: Market) -> None:
+    """Raise StoreError where there are no bars, or no predictions of them: before a run is begun
+    that could only fail."""
+    if not home.bars(market).files():
+        raise no_bars(home.bars(market), market)
+    if not home.predictions(market).folds():
+        raise _nothing_predicted(home, market)
+
+
+def _nothing_predicted(home: Home, market: Market) -> StoreError:
+    return StoreError(
+        f"{home.predictions(market).folder} has no predictions; run `trading-pipeline train "
+        f"--market {market.name}` or materialize model_checkpoint and predictions"
+    )
 
 
 def refuse_nothing_eligible(data: "Dataset", rows: slice, name: str, n_steps: int) -> None:

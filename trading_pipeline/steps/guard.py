@@ -65,7 +65,7 @@ def guarded(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
     *,
-    ttl: timedelta = TTL,
+    ttl: timedelta | None = None,
     running: Callable[[], bool] = lambda: True,
 ) -> Iterator[Guard]:
     """Hold the lease of a market. One that a killed session left is waited for until it expires,
@@ -75,7 +75,7 @@ def guarded(
         LeaseHeld: another session goes on holding it.
     """
     with around("taking the lease"):
-        lease = _taken(ledger, market, f"{session}, {_here()}", clock, sleep, ttl)
+        lease = _taken(ledger, market, f"{session}, {_here()}", clock, sleep, ttl or TTL)
     try:
         yield Guard(lease, clock, running)
     finally:

@@ -1,4 +1,4 @@
-"""What a step works with: where everything is kept, and where bars come from."""
+"""What a step works with: where everything is kept, what time it is, and where bars come from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from trading_pipeline.adapters.alerts import Address, Alerts
+from trading_pipeline.adapters.clock import WALL, Clock
 from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
@@ -24,7 +25,7 @@ from trading_pipeline.core.market.market import Market
 
 @dataclass(frozen=True)
 class Home:
-    """Where everything is kept.
+    """Where everything is kept, and the clock that its records are dated by.
 
     Never made a configuration of Dagster, which records and shows what it is given: a database's
     address may hold a password.
@@ -32,6 +33,7 @@ class Home:
 
     root: str
     ledger_url: str | None = field(default=None, repr=False)
+    clock: Clock = field(default=WALL, repr=False, compare=False)
     model: str = ""  # whose checkpoints and predictions are meant; the market's own, if empty
     # Where other machines find and leave the same files; None: they are this machine's alone.
     shared: SharedStore | None = field(default=None, repr=False)

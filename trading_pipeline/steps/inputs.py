@@ -27,7 +27,7 @@ def read_panel(home: Home, market: Market) -> Panel:
     a later one may be of other shares than those before it.
     """
     store = home.bars(market)
-    bars, stale = store.read(*span_of(market, datetime.now(UTC))), store.stale_actions()
+    bars, stale = store.read(*span_of(market, home.clock.now())), store.stale_actions()
     if bars.empty:
         raise no_bars(store, market)
     calendar = trading_calendar(market.calendar, market.timeframe)

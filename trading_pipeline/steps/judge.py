@@ -1,6 +1,5 @@
 """Judge anyone's own model: its scores, traded and weighed as the network's are."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from trading_pipeline.core.backtest.basis import score_grid
 from trading_pipeline.core.backtest.prediction_table import predictions_from, refuse_another_unit
 from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.leakage.timing import timing_of
-from trading_pipeline.core.learning.adhoc import market_name, unfitted_market
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.recalibration import Recalibrated, recalibrated
 from trading_pipeline.core.learning.recipe import fingerprint, of_a_configuration
@@ -28,9 +26,8 @@ from trading_pipeline.core.model.config import ModelConfig
 from trading_pipeline.errors import EvaluationError, TradingError
 from trading_pipeline.steps.evaluate import Candidate, Evaluated, evaluate_candidate
 from trading_pipeline.steps.home import Home
-from trading_pipeline.steps.inputs import read_panel
 from trading_pipeline.steps.lineage import spanned
-from trading_pipeline.steps.panel_file import PanelFile
+from trading_pipeline.steps.panel_file import PanelBars
 
 # How far the scores of a date lie apart, as expected returns in units of σ√h: the information
 # coefficient that they claim. Below the lower one nothing is worth its cost.
@@ -45,39 +42,8 @@ class Judged(NamedTuple):
     notes: list[str]  # what a person should know beside it
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class JudgedBars:
-    """The bars that predictions are of."""
-
-    market: Market
-    panel: Panel  # T rows, N symbols
-    aside: pd.DataFrame
-
-    @classmethod
-    def of_file(
-        cls, file: PanelFile, template: Market | None = None, calendar: str | None = None
-    ) -> "JudgedBars":
-        """A panel of anyone's own; options as of `unfitted_market`."""
-        path = file.source.path
-        name = market_name(path.resolve().stem)
-        market, _, opened = unfitted_market(file.bars, name, template, calendar, str(path))
-        return cls(market=market, panel=file.panel(opened), aside=file.aside)
-
-    @classmethod
-    def stored(cls, home: Home, market: Market) -> "JudgedBars":
-        """What a market of the settings has stored."""
-        aside = home.bars(market).set_aside()
-        return cls(market=market, panel=read_panel(home, market), aside=aside)
-
-    def looking_ahead(self, horizon: int | None) -> "JudgedBars":
-        """The same bars, for scores that look so many of them ahead; None: as many as usual."""
-        if horizon is None:
-            return self
-        return replace(self, market=replace(self.market, horizon=horizon))
-
-
 def judge(
-    home: Home, path: Path, bars: JudgedBars, folder: Path, capital: float, calibrate: bool = False
+    home: Home, path: Path, bars: PanelBars, folder: Path, capital: float, calibrate: bool = False
 ) -> Judged:
     """Trade predictions beside all baselines, journal the trial, and write the report.
 
@@ -127,7 +93,7 @@ def judge(
 
 
 def _traded(
-    table: pd.DataFrame, bars: JudgedBars
+    table: pd.DataFrame, bars: PanelBars
 ) -> tuple[pd.DataFrame, NDArray[np.bool_], NDArray[np.float64]]:
     """The predictions of eligible symbols, who is eligible (T, N), and σ (T, N)."""
     panel, lookback = bars.panel, burn_in(_WINDOW)
@@ -169,7 +135,7 @@ def _calibrated(panel: Panel, table: pd.DataFrame, fitted: Recalibrated) -> pd.D
     return table.assign(**new)[np.isfinite(score)].reset_index(drop=True)
 
 
-def _hashes(bars: JudgedBars, table: pd.DataFrame, calibrate: bool) -> dict[str, Any]:
+def _hashes(bars: PanelBars, table: pd.DataFrame, calibrate: bool) -> dict[str, Any]:
     """What the numbers trace to; another table, or another setting, is another trial."""
     content, stamps = content_hash(table), bars.panel.timestamps
     return {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # it loads torch, which the code location must not
 INPUTS = "inputs_hash"  # in report.json: of everything that the report was made from
 SEED = 0  # of random portfolios and of the bootstrap
 # Of a checkpoint, what says how it was made; older ones may lack some.
-_OF_CHECKPOINT = (
+CHECKPOINT_ORIGINS = (
     *("train_start", "train_end", "last_target", "data_hash"),
     *("code_version", "torch", "processor"),
 )
@@ -165,5 +165,5 @@ def fold_lineage(home: Home, market: Market, key: str) -> dict[str, Any]:
     return {
         "checkpoint": models.verify(key),
         "predictions": home.predictions(market).digest(key),
-        **{name: stored.get(name) for name in _OF_CHECKPOINT},
+        **{name: stored.get(name) for name in CHECKPOINT_ORIGINS},
     }

@@ -6,10 +6,8 @@ was away, paused, or without an answer, are missed: see `Session`.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -20,7 +18,7 @@ from trading_pipeline.adapters.kill_switch import is_paused
 from trading_pipeline.adapters.sources.source import LiveSource
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.walkforward import Fold, Rows
-from trading_pipeline.core.market.exchanges import STEPS
+from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.core.trading.broker import Broker
 from trading_pipeline.errors import CheckpointError, TradingError
@@ -35,14 +33,14 @@ from trading_pipeline.steps.paper import (
     IN_SERVICE,
     PAUSE,
     Tally,
-    now,
     past_predictions,
     refuse_other_kind,
 )
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.production import model_in_service
 from trading_pipeline.steps.recording import Recording
-from trading_pipeline.steps.session import Session, SessionBar, stream_of
+from trading_pipeline.steps.session import Session, SessionBar
+from trading_pipeline.steps.streams import session_stream
 
 _NONE = Rows(0, -1)
 
@@ -58,18 +56,16 @@ def trade(
     capital: float,
     running: Callable[[], bool] = lambda: True,
     broker: Broker | None = None,
-    clock: Callable[[], datetime] = now,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[dict[str, Any]]:
     """Run a session until it is stopped; after each bar, the account in a few numbers.
 
     A new one begins with the first bar after those that the model in service has learned from. It
-    holds the market's lease, also while it waits.
+    holds the market's lease, also while it waits. When a bar closes, the venue says; the rest goes
+    by the home's clock.
 
     Args:
         session: the same name with the same terms goes on where it stopped.
         running: as `Guard` takes it. broker: None is the simulation.
-        clock, sleep: of this machine; when a bar closes, the venue says.
 
     Raises:
         CheckpointError: there is no production model, or it is not one of today's recipe.
@@ -80,7 +76,7 @@ def trade(
         LeaseHeld: another session trades the market. LeaseLost: another one took over, or the run
             was ended from outside.
     """
-    store = home.bars(plan.market)
+    store, clock, sleep = home.bars(plan.market), home.clock.now, home.clock.sleep
     store.check_identity(source.identity())
     if broker is not None and source.delay >= STEPS[plan.market.timeframe]:
         raise TradingError(
@@ -92,7 +88,7 @@ def trade(
         wait = partial(guard.wait, sleep=sleep)
         incidents = Incidents(ledger, plan.market.name, session, clock)
         feed = Feed(source, plan.market, wait, incidents, guard, store.doubts())
-        stream, recordings = stream_of(plan.market, session), home.recordings(plan.market)
+        stream, recordings = session_stream(plan.market.name, session), home.recordings(plan.market)
         refuse_other_kind(ledger, stream, live=True)
         seen = guard.during(partial(Recording.read, ledger, stream, recordings))
         if seen is not None:

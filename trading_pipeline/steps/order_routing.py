@@ -25,13 +25,13 @@ from trading_pipeline.errors import (
     TooEarly,
 )
 from trading_pipeline.steps.incidents import Incidents
-from trading_pipeline.steps.session import stream_of
+from trading_pipeline.steps.streams import session_stream
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _FIRST, _LONGEST = 1.0, 60.0  # seconds between two questions to a venue that does not answer
 # After which an order that a venue has never heard of is not on its way to it any more: what is
-# signed for Binance is good for ten seconds, and Alpaca takes a name once.
+# signed is good for seconds, or a venue takes a name once.
 _SETTLED = timedelta(seconds=60)
 _MOMENT = 0.001  # seconds: a wait that only keeps the lease
 _MARGIN = timedelta(seconds=120)  # that our clock may be ahead of one that takes orders later
@@ -54,7 +54,7 @@ class OrderRouter:
         """See `brokerage.routes`. Nothing is asked yet."""
         self.broker, self.ledger, self.market, self.session = broker, ledger, market, session
         self.clock, self.wait = clock, wait
-        self.stream = stream_of(market, session)
+        self.stream = session_stream(market.name, session)
         self.calendar = trading_calendar(market.calendar, market.timeframe)
         self._decided: tuple[datetime, datetime] | None = None
         self.incidents = Incidents(ledger, market.name, session, clock)
@@ -98,6 +98,7 @@ class OrderRouter:
                 _LOG.info("%s: %s", self.stream, error)
                 pause = (error.until - self.clock() + _MARGIN).total_seconds()
             except Rejected as error:
+                self._note_return()  # a refusal is an answer
                 return _said("rejected", str(error))
             except CredentialsError:
                 raise

@@ -1,12 +1,17 @@
 """A panel of anyone's own: bars from any Parquet file or folder, and what was set aside of it."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from trading_pipeline.adapters.sources.parquet import ParquetSource
-from trading_pipeline.core.learning.adhoc import refuse_another_timeframe
+from trading_pipeline.core.learning.adhoc import (
+    market_name,
+    refuse_another_timeframe,
+    unfitted_market,
+)
 from trading_pipeline.core.market.calendar import on_rest_days
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -14,6 +19,8 @@ from trading_pipeline.core.market.quarantine import rows_in_doubt
 from trading_pipeline.core.market.set_aside import check_share, describe_first
 from trading_pipeline.core.market.stamps import clock_of
 from trading_pipeline.errors import BarsError
+from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.inputs import read_panel
 
 
 class PanelFile(NamedTuple):
@@ -56,3 +63,34 @@ def read_panel_file(
     bars = bars[~strays].reset_index(drop=True) if strays.any() else bars
     check_share(aside, len(bars), str(path))
     return PanelFile(source, bars, aside)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PanelBars:
+    """The bars that a command is about: of a file of anyone's own, or stored ones of a market."""
+
+    market: Market
+    panel: Panel  # T rows, N symbols
+    aside: pd.DataFrame
+
+    @classmethod
+    def of_file(
+        cls, file: PanelFile, template: Market | None = None, calendar: str | None = None
+    ) -> "PanelBars":
+        """A panel of anyone's own; options as of `unfitted_market`."""
+        path = file.source.path
+        name = market_name(path.resolve().stem)
+        market, _, opened = unfitted_market(file.bars, name, template, calendar, str(path))
+        return cls(market=market, panel=file.panel(opened), aside=file.aside)
+
+    @classmethod
+    def stored(cls, home: Home, market: Market) -> "PanelBars":
+        """What a market of the settings has stored."""
+        aside = home.bars(market).set_aside()
+        return cls(market=market, panel=read_panel(home, market), aside=aside)
+
+    def looking_ahead(self, horizon: int | None) -> "PanelBars":
+        """The same bars, for scores that look so many of them ahead; None: as many as usual."""
+        if horizon is None:
+            return self
+        return replace(self, market=replace(self.market, horizon=horizon))

@@ -5,10 +5,8 @@ the checkpoint of the fold it belongs to, the decision.
 """
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,8 +16,8 @@ from trading_pipeline.adapters.kill_switch import is_paused
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.soundness import check_checkpoint
 from trading_pipeline.core.learning.walkforward import Fold
-from trading_pipeline.core.market.exchanges import STEPS
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.forecaster import Forecaster
@@ -28,7 +26,8 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.recording import Recording
-from trading_pipeline.steps.session import Session, SessionBar, stream_of
+from trading_pipeline.steps.session import Session, SessionBar
+from trading_pipeline.steps.streams import session_stream
 
 PAUSE = 2.0  # seconds between two questions whether the operator still wants a pause
 IN_SERVICE = "production"  # begins the key of the fold of a live session's model
@@ -63,7 +62,8 @@ def replay(
             was ended from outside.
     """
     pause = seconds_a_bar(speed, plan.market.timeframe)
-    with guarded(ledger, plan.market.name, session, now, time.sleep, running=running) as guard:
+    now, sleep = home.clock.now, home.clock.sleep
+    with guarded(ledger, plan.market.name, session, now, sleep, running=running) as guard:
         yield from _replayed(
             ledger, home, plan, watch, guard, session, capital, (start, end), pause
         )
@@ -95,7 +95,7 @@ def _replayed(
     days: tuple[str, str],
     pause: float,
 ) -> Iterator[dict[str, Any]]:
-    recordings, stream = home.recordings(plan.market), stream_of(plan.market, session)
+    recordings, stream = home.recordings(plan.market), session_stream(plan.market.name, session)
     refuse_other_kind(ledger, stream, live=False)
     seen = guard.during(partial(Recording.read, ledger, stream, recordings))
     panel = read_panel(home, plan.market)
@@ -110,7 +110,7 @@ def _replayed(
         recordings,
         session=session,
         capital=capital,
-        clock=now,
+        clock=home.clock.now,
         guard=guard,
     )
     tally = Tally(account)
@@ -118,9 +118,9 @@ def _replayed(
         row = int(panel.timestamps.get_loc(bar.at))
         watch(row - first + 1, last - first + 1, f"{bar.at:%Y-%m-%d} equity {bar.equity:,.0f}")
         yield tally.after(bar)
-        guard.wait(pause, time.sleep)
+        guard.wait(pause, home.clock.sleep)
         while is_paused(ledger, plan.market.name):
-            guard.wait(PAUSE, time.sleep)
+            guard.wait(PAUSE, home.clock.sleep)
     if not tally.bars:
         yield tally.said(account.resumed_at)
 
@@ -152,11 +152,6 @@ class Tally:
             "positions": len(self.session.trader.holdings()),
             "events": self.session.seq,
         }
-
-
-def now() -> datetime:
-    """By this machine's clock."""
-    return datetime.now(UTC)
 
 
 def refuse_other_kind(ledger: Ledger, stream: str, *, live: bool) -> None:

@@ -21,9 +21,10 @@ from trading_pipeline.core.trading.broker import Execution
 from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.core.trading.trader import Trader
 from trading_pipeline.errors import LedgerError
-from trading_pipeline.steps.brokerage import broker_stream, executions_of
+from trading_pipeline.steps.brokerage import executions_of
 from trading_pipeline.steps.recording import Recording
-from trading_pipeline.steps.session import MISSED, check_terms, stream_of, terms_of
+from trading_pipeline.steps.session import MISSED, check_terms, terms_of
+from trading_pipeline.steps.streams import broker_stream, is_of_session, session_stream
 
 Eligible = Callable[[Panel], np.ndarray]  # who may be bought at each close, (T, N) bool
 
@@ -64,12 +65,12 @@ class PastSession:
                 when it began was changed. LedgerError: there is no such session, it has no bars, or
                 the market has other settings now.
         """
-        stream = stream_of(market, session)
+        stream = session_stream(market.name, session)
         seen = Recording.read(ledger, stream, store)
         events = ledger.read(stream)
         bars = sum(event.kind == "mark" for event in events)
         if seen is None or not bars:
-            known = ", ".join(name for name in ledger.streams() if name.startswith("paper/"))
+            known = ", ".join(name for name in ledger.streams() if is_of_session(name))
             raise LedgerError(f"{stream} has lived through no bar; there are: {known or 'none'}")
         capital = float(events[0].payload["capital"])
         trader = Trader(seen.panel.symbols, Terms.of(market, capital), session=session)
@@ -123,7 +124,7 @@ def _executions(
     ledger: Ledger, market: Market, session: str, events: list[Event]
 ) -> list[list[Execution]] | None:
     """What was booked at each mark."""
-    said = ledger.read(broker_stream(market, session))
+    said = ledger.read(broker_stream(market.name, session))
     told = {each.at: executions_of(each) for each in said if each.kind == "executions"}
     return [told[each.at] for each in events if each.kind == "mark"] if said else None
 

@@ -9,7 +9,6 @@ decided and why; a switch that a kill interrupted is finished by whoever comes n
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from trading_pipeline.steps.train import Host, Trained, train_fold
 PRODUCTION = "best_model"  # file of the model in service
 CANDIDATE = "candidate"
 KEPT = 10  # models that were accepted; the disk is finite
-_ASIDE = "production"  # folder of the candidate and of these
+ASIDE = "production"  # folder of the candidate and of these
 _SHOWN = 16  # digits of a SHA-256 that name a file
 
 
@@ -94,7 +93,7 @@ def _decide(
         decision = _about(kind, made.digest, made.checkpoint, known, record.NIGHTLY, reasons)
         decision = replace(decision, evidence=evidence)
         if reasons:
-            record.record(ledger, plan.market.name, decision, datetime.now(UTC))
+            record.record(ledger, plan.market.name, decision, home.clock.now())
         else:
             _put_in_service(home, plan.market, ledger, decision, store.path(CANDIDATE))
     return decision
@@ -161,16 +160,25 @@ def model_in_service(home: Home, plan: Plan, ledger: Ledger, known: str = "") ->
         raise CheckpointError(_none_yet(plan.market))
     if decision.model == known:
         return {}
-    store = _aside(home).checkpoints(plan.market)
-    if not _is_kept(store, decision.model):
-        raise CheckpointError(
-            f"{store.path(decision.model[:_SHOWN])}, the model in service, is missing or damaged; "
-            f"`trading-pipeline production rollback --market {plan.market.name}` puts another one "
-            "in service"
-        )
-    checkpoint = store.read(decision.model[:_SHOWN])
+    checkpoint = model_of(home, plan.market, decision.model)
     check_checkpoint(checkpoint, plan.recipe)
     return {**checkpoint, "sha256": decision.model}
+
+
+def model_of(home: Home, market: Market, digest: str) -> dict[str, Any]:
+    """A model that was accepted, as it is kept.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    store = _aside(home).checkpoints(market)
+    if not _is_kept(store, digest):
+        raise CheckpointError(
+            f"{store.path(digest[:_SHOWN])}, the model in service, is missing or damaged; "
+            f"`trading-pipeline production rollback --market {market.name}` puts another one "
+            "in service"
+        )
+    return store.read(digest[:_SHOWN])
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,11 @@ def listed(home: Home, market: Market) -> list[Listed]:
     ]
 
 
+def has_model(home: Home, market: Market) -> bool:
+    """Whether a model of a market was ever put in service."""
+    return record.in_service(decided(home, market)) is not None
+
+
 def newest_decision(home: Home, market: Market) -> Decision | None:
     """The newest word about a model of a market."""
     return next(reversed(decided(home, market)), None)
@@ -208,13 +221,14 @@ def decided(home: Home, market: Market) -> list[Decision]:
 
 def _none_yet(market: Market) -> str:
     return (
-        f"{market.name} has no production model yet; a night makes it: job {market.name}_nightly "
-        f"or {market.name}_production in the web UI"
+        f"{market.name} has no production model yet; a night makes it, job {market.name}_nightly "
+        f"or {market.name}_production in the web UI, and so does `trading-pipeline paper-trade "
+        f"--market {market.name}`"
     )
 
 
 def _aside(home: Home) -> Home:
-    return home.beside(_ASIDE)
+    return home.beside(ASIDE)
 
 
 def _unsaid(text: str) -> None:
@@ -269,7 +283,7 @@ def _put_in_service(
     kept, service = _aside(home).checkpoints(market), home.checkpoints(market)
     if not _is_kept(kept, decision.model):
         kept.copy(decision.model[:_SHOWN], file)
-    record.record(ledger, market.name, decision, datetime.now(UTC))
+    record.record(ledger, market.name, decision, home.clock.now())
     service.copy(PRODUCTION, kept.path(decision.model[:_SHOWN]))
     newest = record.accepted_models(record.decisions(ledger, market.name))[-KEPT:]
     for name in set(kept.names()) - {CANDIDATE, *(each[:_SHOWN] for each in newest)}:

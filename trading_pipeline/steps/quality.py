@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ def examine_store(home: Home, market: Market) -> Quality:
     Raises:
         StoreError: nothing is stored, or a file is damaged.
     """
-    now, store = datetime.now(UTC), home.bars(market)
+    now, store = home.clock.now(), home.bars(market)
     stored = store.read(*span_of(market, now))
     if stored.empty:
         raise StoreError(
@@ -187,7 +187,7 @@ class Revised:
 def find_revised(home: Home, market: Market) -> Revised:
     """The revisions, and those of the last week that contradict what had settled."""
     revisions = home.bars(market).revisions()
-    lately = revisions[revisions[REVISED] > datetime.now(UTC) - _NEW]
+    lately = revisions[revisions[REVISED] > home.clock.now() - _NEW]
     wrong = contradictions(lately, trading_calendar(market.calendar, market.timeframe))
     return Revised(revisions, len(lately), wrong)
 

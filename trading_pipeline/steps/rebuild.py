@@ -128,16 +128,24 @@ def read_original(path: Path, ledger_url: str | None = None, device: str | None 
             "`trading-pipeline backtest`), or of predictions that were made elsewhere"
         )
     plan = plan_from(lineage["config"])
-    last = datetime.fromisoformat(lineage["data"]["last"]).date()
+    try:
+        last = datetime.fromisoformat(lineage["data"]["last"]).date()
+        capital = float(lineage["config"]["capital"])
+        made_at = datetime.fromisoformat(lineage["made_at"])
+        config_hash, code_version = summary["config_hash"], summary["code_version"]
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path} does not say how it was made ({error!r}): it was changed after it was "
+            "written. Make it anew with `trading-pipeline backtest`"
+        ) from error
     market = replace(plan.market, end=plan.market.end or last + timedelta(days=1))
     plan = replace(plan, market=market, device=device or plan.device)
-    if (now := plan.recipe.config_hash(catalog_hash())) != summary["config_hash"]:
+    if (now := plan.recipe.config_hash(catalog_hash())) != config_hash:
         raise StoreError(
             f"{path}: this version makes another configuration ({now[:12]}) of the same settings "
-            f"than {summary['code_version']} did ({summary['config_hash'][:12]}): features or the "
-            f"sizes of a preset have changed. Check out that version to rebuild it"
+            f"than {code_version} did ({str(config_hash)[:12]}): features or the sizes of a preset "
+            f"have changed. Check out that version to rebuild it"
         )
-    capital, made_at = lineage["config"]["capital"], datetime.fromisoformat(lineage["made_at"])
     return Original(path, summary, home_of_report(path, ledger_url), plan, capital, made_at)
 
 

@@ -94,7 +94,7 @@ def _fit(home: Home, plan: Plan, data: Dataset, fold: Fold, key: str, host: Host
     """The CPU seconds that the model of a month took, now or when it was fitted; of a training that
     was killed, those after it went on."""
     file = home.checkpoints(plan.market).folder / _SECONDS
-    known = json.loads(file.read_text()) if file.exists() else {}
+    known = _measured(file)
     if key in known and stored_model(home, plan, data.panel, fold, key) is not None:
         return float(known[key])
     began = _cpu_seconds()
@@ -104,6 +104,15 @@ def _fit(home: Home, plan: Plan, data: Dataset, fold: Fold, key: str, host: Host
     text = json.dumps(known, indent=1, sort_keys=True)
     replace_file(file, lambda draft: draft.write_text(text))
     return float(known[key])
+
+
+def _measured(file: Path) -> dict[str, float]:
+    """CPU seconds by month; a damaged file knows none, and what it was of is fitted again."""
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return {str(key): float(value) for key, value in known.items()}
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _cpu_seconds() -> float:

@@ -37,6 +37,7 @@ from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline.steps.recording import bar_payload, history_arrays
 from trading_pipeline.steps.states import WHOLE_EVERY, earlier_states
+from trading_pipeline.steps.streams import session_stream
 
 MISSED = "missed"  # in the payload of a decision: there was none, a newer bar had closed
 ORDER_COLUMNS = (
@@ -104,7 +105,7 @@ class Session:
         self.ledger, self.forecaster, self.recordings = ledger, forecaster, recordings
         self.clock, self.execute, self.send, self.guard = clock, execute, send, guard
         forecaster.beat = guard
-        self.stream = stream_of(market, session)
+        self.stream = session_stream(market.name, session)
         self.trader = Trader(self.panel.symbols, Terms.of(market, capital), session=session)
         self.terms = terms_of(market, self.trader, capital)
         newest = ledger.last(self.stream)
@@ -303,11 +304,6 @@ class Session:
             self._journal("opening", [Entry("opened", at, self.terms)])
             return
         check_terms(self.stream, opened.payload, self.terms)
-
-
-def stream_of(market: Market, session: str) -> str:
-    """The ledger's stream of a session."""
-    return f"paper/{market.name}/{session}"
 
 
 def journalled_orders(ledger: Ledger, stream: str) -> pd.DataFrame:

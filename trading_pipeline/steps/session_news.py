@@ -23,6 +23,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.steps.incidents import incidents
 from trading_pipeline.steps.states import earlier_states
 from trading_pipeline.steps.status import answered_orders, next_bar, spelled
+from trading_pipeline.steps.streams import broker_stream, session_stream
 
 # After its close, until a bar is missed: a feed may tell it a quarter of an hour late, and some
 # symbols come later still.
@@ -52,11 +53,11 @@ def session_news(
     yield _halted(ledger, market)
     if not session:
         return
-    stream = f"paper/{market.name}/{session}"
+    stream = session_stream(market.name, session)
     told = [
         *_limits(ledger, market, stream),
         *incidents(ledger, market.name, session),
-        *_orders(ledger, stream),
+        *_orders(ledger, market.name, session),
     ]
     if lives or stopped:
         told.append(_word(STALE_DATA, market, _stale(ledger, market, stream, now)))
@@ -65,7 +66,7 @@ def session_news(
         yield from (replace(each, text=text, over=True) for each in told)
         return
     yield from told
-    differs = _differences(ledger, f"broker/{market.name}/{session}")
+    differs = _differences(ledger, broker_stream(market.name, session))
     yield _word(RECONCILIATION, market, differs)
 
 
@@ -98,9 +99,9 @@ def _limits(ledger: Ledger, market: Market, stream: str) -> Iterator[News]:
         yield News(LIMIT_HIT, f"{market.name}: {rule}", text, over=over)
 
 
-def _orders(ledger: Ledger, stream: str) -> Iterator[News]:
+def _orders(ledger: Ledger, market: str, session: str) -> Iterator[News]:
     """Whether a broker took the newest orders; nothing is said before it has answered to all."""
-    decision = ledger.last(stream, "decision")
+    decision = ledger.last(session_stream(market, session), "decision")
     orders = answered_orders(ledger, decision) if decision else []
     if decision is None or not all(each["status"] for each in orders) or not orders:
         return
@@ -109,7 +110,7 @@ def _orders(ledger: Ledger, stream: str) -> Iterator[News]:
         f"{len(failed)} of {len(orders)} orders of {decision.at:%Y-%m-%d %H:%M} UTC: "
         + "; ".join(failed[:_SHOWN])
     )
-    subject = stream.removeprefix("paper/")
+    subject = f"{market}/{session}"
     yield News(ORDER_FAILED, subject, text if failed else "all were taken", over=not failed)
 
 

@@ -14,6 +14,7 @@ from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps.states import earlier_states
+from trading_pipeline.steps.streams import is_of_session, session_stream
 from trading_pipeline.steps.watchdog import how_it_stands, wanted_session
 
 _AHEAD = timedelta(days=14)  # in which every market opens
@@ -86,13 +87,14 @@ def stream_of_session(ledger: Ledger, market: Market, session: str) -> str:
     Raises:
         LedgerError: there is no such session.
     """
-    prefix = f"paper/{market.name}/"
     wanted = wanted_session(ledger, market.name)
-    if wanted and not session and ledger.first(prefix + wanted.payload["session"]):
-        return prefix + str(wanted.payload["session"])
-    known = [name for name in ledger.streams() if name.startswith(prefix)]
+    if wanted and not session:
+        stream = session_stream(market.name, wanted.payload["session"])
+        if ledger.first(stream):
+            return stream
+    known = [name for name in ledger.streams() if is_of_session(name, market.name)]
     if session:
-        known = [name for name in known if name == prefix + session]
+        known = [name for name in known if name == session_stream(market.name, session)]
     newest = [event for name in known if (event := ledger.last(name))]
     if not newest:
         raise LedgerError(

@@ -10,7 +10,7 @@ from trading_pipeline.adapters.code_version import code_version
 from trading_pipeline.adapters.machine import packages, processor
 from trading_pipeline.adapters.store.trials import STREAM
 from trading_pipeline.core.evaluation.reproduction import figures_of
-from trading_pipeline.core.evaluation.summary import FOREIGN
+from trading_pipeline.core.evaluation.summary import FOREIGN, SINGLE_MODEL
 from trading_pipeline.core.features.catalog import catalog_hash
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import CheckpointError, LedgerError, StoreError, TradingPipelineError
@@ -107,7 +107,7 @@ def trace(summary: Mapping[str, Any], key: str, home: Home | None) -> Traced:
         StoreError: the report has no such figure, or does not say how it was made.
     """
     value, lineage = figure_of(summary, key), summary["lineage"]
-    if summary.get("origin") == FOREIGN:
+    if summary.get("origin") in (FOREIGN, SINGLE_MODEL):
         return Traced(value, _of_a_table(summary, home), folds=[], config={}, plan=None)
     if "config" not in lineage:
         raise StoreError(
@@ -137,10 +137,17 @@ def _of_a_table(summary: Mapping[str, Any], home: Home | None) -> list[Source]:
         _source("code", summary["code_version"], code_version()),
         *([_packages(lineage)] if "packages" in lineage else []),
         Source("bars", summary["data_hash"], once_more),
+        *([_checkpoint(lineage)] if "checkpoint" in lineage else []),
         Source("predictions", lineage["predictions_hash"], once_more),
-        Source("configuration", summary["config_hash"], "of market, predictions and --calibrate"),
+        Source("configuration", summary["config_hash"], "of market, predictions and options"),
         *([_trial_now(summary, home)] if home else []),
     ]
+
+
+def _checkpoint(lineage: Mapping[str, Any]) -> Source:
+    made = lineage["checkpoint"]
+    learned = f"learned from {made['train_start'][:10]} to {made['last_target'][:10]}"
+    return Source("checkpoint", made["sha256"], f"not kept here; {learned}")
 
 
 def _packages(lineage: Mapping[str, Any]) -> Source:

@@ -8,7 +8,6 @@ the same home names cannot say how many trials there were.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +38,7 @@ class Evaluation:
     config_hash: str
     name: str  # the configuration in a few words
     equity: Floats  # (T,), quote currency, on the bars of all evaluations of a call
-    kind: str = "walk_forward"  # or "sweep", "judge"
+    kind: str = "walk_forward"  # or "sweep", "judge", "single_model"
 
 
 class Counted(NamedTuple):
@@ -51,8 +50,14 @@ class Counted(NamedTuple):
 
 
 def name_of(plan: Plan) -> str:
-    """A plan in a few words: 'network tiny, moderate'."""
-    return f"{plan.model} {plan.preset}, {plan.market.profile}"
+    """A plan in a few words: 'network tiny, moderate', 'network tiny, 5 epochs, moderate'."""
+    asked = {
+        "epochs": plan.epochs,
+        "windows a step": plan.batch_size,
+        "learning rate": plan.learning_rate,
+    }
+    budget = [f"{value:g} {name}" for name, value in asked.items() if value is not None]
+    return ", ".join([f"{plan.model} {plan.preset}", *budget, plan.market.profile])
 
 
 def journal(
@@ -80,7 +85,7 @@ def journal(
         trials.append(Trial(each.config_hash, panel, each.kind, known, market.name, each.name))
 
     def record(book: TrialLedger) -> Event:
-        at, now = timestamps[-1].to_pydatetime(), datetime.now(UTC)
+        at, now = timestamps[-1].to_pydatetime(), home.clock.now()
         return book.record(trials, pd.DataFrame(table, index=days), at=at, recorded_at=now)[-1]
 
     return _counted(home, market, record)

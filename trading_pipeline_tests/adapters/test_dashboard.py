@@ -5,14 +5,19 @@ import inspect
 import json
 import re
 import threading
+from datetime import date
 
 import pytest
 
 from trading_pipeline.adapters.dashboard import dashboard_app, serve
+from trading_pipeline.adapters.dashboard_page import PORT
 from trading_pipeline.cli.dashboard import dashboard
+from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs.assets.metadata import open_text
 from trading_pipeline.errors import LedgerError, SettingsError
 
 LOOPBACK = "127.0.0.1"
+COINS = Market(name="coins", source="sample", symbols=("BTC/USDT",), start=date(2020, 1, 1))
 
 
 class Desk:
@@ -39,6 +44,12 @@ class Desk:
         answer = wire.getresponse()
         return answer.status, answer.read().decode()
 
+    def header(self, path, name):
+        """A header of an answer."""
+        wire = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=30)
+        wire.request("GET", path)
+        return wire.getresponse().getheader(name)
+
     @property
     def token(self):
         _, text = self.ask("GET", "/")
@@ -46,14 +57,24 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def server():
+def report(tmp_path_factory):
+    """The folder of a report, beside something that is none of it."""
+    made = tmp_path_factory.mktemp("home") / "reports" / "coins"
+    made.mkdir(parents=True)
+    (made / "report.html").write_text('<a href="features.html">features</a>')
+    (made.parents[1] / "secret").write_text("of nobody's business")
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(report):
     desk, ready = Desk(), threading.Event()
 
     def listening(url):
         desk.address = url
         ready.set()
 
-    app = dashboard_app("coins", desk.read, desk.tell)
+    app = dashboard_app("coins", desk.read, desk.tell, report)
     threading.Thread(target=serve, args=(app, LOOPBACK, 0, listening), daemon=True).start()
     assert ready.wait(30)
     return desk
@@ -133,10 +154,33 @@ def test_a_word_that_could_not_be_kept_is_said_to_be_so(desk):
     assert desk.ask("POST", "/intent", {"intent": "halted"}, x_token=token)[0] == 503
 
 
-def test_a_port_that_is_taken_is_named(desk):
+def test_the_report_is_where_its_asset_links_to(desk):
+    link = re.search(r"\]\((.+?)\)", open_text(COINS))[1]
+    assert link == "http://127.0.0.1:8710/report/report.html"
+    assert inspect.signature(dashboard).parameters["port"].default == PORT == 8710
+    status, text = desk.ask("GET", link.removeprefix("http://127.0.0.1:8710"))
+    assert (status, text) == (200, '<a href="features.html">features</a>')
+    assert desk.ask("GET", "/report/features.html")[0] == 404  # it is not made yet
+    assert desk.ask("GET", "/report/report.html", host="evil.example")[0] == 403
+
+
+@pytest.mark.parametrize("path", ["../../secret", "..%2f..%2fsecret", "%2e%2e/%2e%2e/secret", ""])
+def test_no_file_but_those_of_the_report_is_given(desk, path):
+    assert desk.ask("GET", f"/report/{path}")[0] == 404
+
+
+def test_a_report_can_ask_its_page_for_nothing(desk):
+    """Its scripts are of no site, so that none of them reads the token that halts a market."""
+    policy = desk.header("/report/report.html", "content-security-policy")
+    assert policy.startswith("sandbox allow-scripts ")
+    assert "allow-same-origin" not in policy
+    assert "sandbox" not in desk.header("/", "content-security-policy")
+
+
+def test_a_port_that_is_taken_is_named(desk, report):
     port = int(desk.address.rpartition(":")[2])
     with pytest.raises(SettingsError, match=f"127.0.0.1 port {port} .*--port"):
-        serve(dashboard_app("coins", desk.read, desk.tell), LOOPBACK, port, print)
+        serve(dashboard_app("coins", desk.read, desk.tell, report), LOOPBACK, port, print)
 
 
 def test_it_listens_on_this_machine_alone_unless_told():

@@ -4,13 +4,18 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
+import pandas as pd
 import pytest
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
 
 from trading_pipeline.core.learning.walkforward import fold_starts
+from trading_pipeline.core.market.exchanges import exchange
 from trading_pipeline.core.market.market import Market, WalkForward
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.defs.assets.rivals import rival_asset
-from trading_pipeline.defs.jobs import asset_jobs
+from trading_pipeline.defs.jobs import FOLLOWS, asset_jobs
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import days, folds, known_days, range_tags
 from trading_pipeline.defs.schedules import hour_of_night
@@ -78,10 +83,25 @@ def test_weekdays_close_at_midnight():
     assert last_closed_day(currencies, datetime(2023, 3, 7, 0, 10, tzinfo=UTC)) == "2023-03-06"
 
 
+@pytest.mark.parametrize("calendar", ["XNYS", "XTKS", "XETR", "XASX", "24/5", "24/7"])
+def test_days_are_the_sessions_of_the_calendar(calendar):
+    """A holiday would be green in the web UI, and have no bars."""
+    for end in (None, date(2026, 9, 20)):  # a Sunday
+        market = replace(LIVE, calendar=calendar, start=date(2019, 1, 3), end=end)
+        keys = days(market).get_partition_keys(datetime(2026, 9, 22, tzinfo=UTC))
+        first, last = (pd.Timestamp(day, tz="UTC") for day in (keys[0], keys[-1]))
+        open_days = exchange(calendar).sessions.loc[first:last].index
+        assert keys == list(open_days.strftime("%Y-%m-%d"))
+        assert keys[0] == "2019-01-03" or calendar == "XTKS"
+
+
 def test_an_exchange_that_is_open_on_sundays_has_partitions_of_them():
+    """Riyadh rests on Fridays and Saturdays, and on the 22nd of February, a Wednesday."""
     riyadh = replace(LIVE, calendar="XSAU", start=date(2023, 1, 1))
-    keys = days(riyadh).get_partition_keys(datetime(2023, 1, 10, tzinfo=UTC))
-    assert keys[:2] == ["2023-01-01", "2023-01-02"]
+    keys = days(riyadh).get_partition_keys(datetime(2023, 3, 1, tzinfo=UTC))
+    assert keys[:6] == [f"2023-01-0{day}" for day in (1, 2, 3, 4, 5, 8)]
+    assert {"2023-02-21", "2023-02-26"} < set(keys)
+    assert not {"2023-02-22", "2023-02-24", "2023-02-25"} & set(keys)
 
 
 def test_a_night_fetches_every_day_since_the_last_that_was_stored():
@@ -118,14 +138,14 @@ def half_past_four(day):
 
 
 def test_a_night_without_a_session_is_skipped(on_disk):
-    """Thanksgiving brings no bar; what Friday's half session brings is fetched with it."""
+    """Thanksgiving is no partition; Friday's half session is."""
     land(on_disk, "features", [f"2024-11-{day}" for day in (20, 21, 22, 25, 26, 27)])
     tick = evaluate_schedule(on_disk, half_past_four(THANKSGIVING), RECENT)
     assert not tick.run_requests
     assert tick.skip_message == "XNYS has no session on 2024-11-28"
     (request,) = evaluate_schedule(on_disk, half_past_four(HALF_DAY), RECENT).run_requests
-    assert request.tags.items() >= range_tags(THANKSGIVING, HALF_DAY).items()
-    land(on_disk, "features", [THANKSGIVING, HALF_DAY])
+    assert request.tags.items() >= range_tags(HALF_DAY, HALF_DAY).items()
+    land(on_disk, "features", [HALF_DAY])
     tick = evaluate_schedule(on_disk, half_past_four(HALF_DAY), RECENT)
     assert tick.skip_message == "all days of live are stored"
 
@@ -133,7 +153,7 @@ def test_a_night_without_a_session_is_skipped(on_disk):
 def test_nights_that_were_missed_are_made_up_for_on_a_holiday(on_disk):
     land(on_disk, "features", [f"2024-11-{day}" for day in (20, 21, 22, 25)])
     (request,) = evaluate_schedule(on_disk, half_past_four(THANKSGIVING), RECENT).run_requests
-    assert request.tags.items() >= range_tags("2024-11-26", THANKSGIVING).items()
+    assert request.tags.items() >= range_tags("2024-11-26", "2024-11-27").items()
 
 
 def test_a_market_that_never_closes_has_no_holidays(on_disk):
@@ -175,8 +195,6 @@ def test_nights_start_by_themselves_only_where_the_settings_say_so(running):
 @pytest.mark.parametrize("test_months", [1, 3, 12])
 def test_partitions_and_fold_arithmetic_agree(test_months):
     """Dagster counts folds by cron, training by months: both must name the same days."""
-    import pandas as pd
-
     spans = WalkForward(first_train=24, test=test_months, window=24)
     market = replace(LIVE, walk_forward=spans, start=date(2008, 2, 13), end=date(2012, 5, 20))
     first, last = pd.Timestamp("2008-02-13", tz="UTC"), pd.Timestamp("2012-05-19", tz="UTC")
@@ -185,11 +203,12 @@ def test_partitions_and_fold_arithmetic_agree(test_months):
 
 
 def test_a_fold_learns_from_the_days_before_it_and_predicts_its_own():
+    """New Year is a holiday, for which Dagster takes the session before."""
     market = replace(LIVE, end=date(2015, 3, 6))
     upstream = _days_of(market, "model_checkpoint", "2014-01-01")
-    assert (upstream[0], upstream[-1]) == ("2009-01-01", "2013-12-31")
+    assert (upstream[0], upstream[-1]) == ("2008-12-31", "2013-12-31")
     own = _days_of(market, "predictions", "2014-01-01")
-    assert (own[0], own[-1]) == ("2014-01-01", "2014-12-31")
+    assert (own[0], own[-1]) == ("2013-12-31", "2014-12-31")
 
 
 def _days_of(market, asset, fold):
@@ -229,3 +248,17 @@ def _assets_of(job):
         key.path[-1]
         for key in definitions(LIVE).resolve_job_def(job.name).asset_layer.executable_asset_keys
     }
+
+
+def test_a_session_goes_before_a_night_and_that_before_what_follows_it(instance):
+    """In the order in which Dagster's own daemon takes waiting runs; a backfill comes last."""
+    defs = definitions(LIVE)
+    named = ("backtest", "weekly_quality", "nightly", "paper_trading", "retrain")
+    tags = {name: defs.resolve_job_def(f"live_{name}").run_tags for name in named}
+    waiting = [
+        instance.create_run_for_job(defs.resolve_job_def(f"live_{name}"), tags={**given})
+        for name, given in (tags | {"retrain": FOLLOWS}).items()
+    ]
+    sorted_runs = QueuedRunCoordinatorDaemon(interval_seconds=5)._priority_sort(waiting)
+    order = [run.job_name.removeprefix("live_") for run in sorted_runs]
+    assert order == ["paper_trading", "nightly", "retrain", "weekly_quality", "backtest"]

@@ -10,11 +10,12 @@ import dagster as dg
 import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from trading_pipeline.defs.event_logs import BatchedPostgresEventLog, BatchedSqliteEventLog
 from trading_pipeline.defs.instance import (
     BATCH_VARIABLE,
     PROCESS_TAG,
-    BatchedSqliteEventLog,
     close_abandoned_runs,
     has_records,
     local_instance,
@@ -26,6 +27,7 @@ from trading_pipeline.errors import StoreError
 
 DAYS = dg.DailyPartitionsDefinition("2020-01-01", end_date="2020-10-01")
 COUNT = 274
+COMPOSE = Path(__file__).parents[2] / "docker"
 
 
 @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
@@ -40,6 +42,18 @@ def instance(tmp_path, monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.setenv(BATCH_VARIABLE, "100")
     with local_instance(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch, postgres):
+    """One of compose: what `docker/dagster.yaml` says, at a server of this machine."""
+    url = postgres.empty_database().replace("postgresql:", "postgresql+psycopg2:")
+    monkeypatch.setenv("POSTGRES_URL", url)
+    monkeypatch.setenv(BATCH_VARIABLE, "100")
+    config = (COMPOSE / "dagster.yaml").read_text().replace("/data/", f"{tmp_path}/")
+    (tmp_path / "dagster.yaml").write_text(config)
+    with DagsterInstance.from_config(str(tmp_path)) as made:
         yield made
 
 
@@ -98,6 +112,52 @@ def test_a_batch_that_fails_leaves_no_half_of_it(instance, monkeypatch):
     monkeypatch.undo()
     log.store_event(events[0])  # the log is usable again, without the batch's connections
     assert len(instance.all_logs(run_id)) == before + 1
+
+
+@pytest.mark.slow
+def test_compose_records_every_partition_and_no_half_of_a_batch(served, monkeypatch):
+    log = served.event_log_storage
+    assert isinstance(log, BatchedPostgresEventLog)
+    run_id = backfill(served, "2020-09-30")
+    assert served.get_materialized_partitions(bars.key) == set(DAYS.get_partition_keys())
+    for kind in ("ASSET_MATERIALIZATION", "ASSET_MATERIALIZATION_PLANNED"):
+        events = served.all_logs(run_id, of_type=dg.DagsterEventType(kind))
+        assert len(events) == COUNT
+        with monkeypatch.context() as broken:
+            broken.setattr(BatchedPostgresEventLog, "_store_asset_event", no_room)
+            with pytest.raises(OSError, match="disk full"):
+                log.store_event_batch(events)
+        assert len(served.all_logs(run_id, of_type=dg.DagsterEventType(kind))) == COUNT
+        log.store_event(events[0])  # the log is usable again, without the batch's connection
+        assert len(served.all_logs(run_id, of_type=dg.DagsterEventType(kind))) == COUNT + 1
+    newest = served.get_latest_materialization_event(bars.key).asset_materialization
+    assert newest.metadata["rows"].value == 7
+
+
+def no_room(*args):
+    raise OSError("disk full")
+
+
+@dg.asset_check(asset=bars)
+def all_of_them() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@pytest.mark.parametrize("kept", ["instance", pytest.param("served", marks=pytest.mark.slow)])
+def test_a_check_of_no_partition_is_planned_once_and_not_for_every_day(kept, request):
+    """What is planned for a day would stay planned: the evaluation is of no day."""
+    instance = request.getfixturevalue(kept)
+    jobs = [dg.define_asset_job("made")]
+    location = dg.Definitions([bars], jobs=jobs, asset_checks=[all_of_them])
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    run = location.resolve_job_def("made").execute_in_process(
+        instance=instance, tags=range_tags("2020-01-01", "2020-03-01"), run_config=quiet
+    )
+    key = dg.AssetCheckKey(bars.key, "all_of_them")
+    log = instance.event_log_storage
+    (done,) = log.get_asset_check_execution_history(key, limit=100)
+    assert done.status == AssetCheckExecutionRecordStatus.SUCCEEDED
+    assert (done.run_id, done.partition) == (run.run_id, None)
 
 
 def test_a_batch_of_a_run_whose_file_was_pruned_is_stored(instance):

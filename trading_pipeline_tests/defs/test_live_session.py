@@ -1,6 +1,6 @@
 """The paper job on the bars of a venue that closes them one by one, and takes its orders too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trading_pipeline.adapters.brokers.factory import BINANCE_TESTNET, BrokerFactory
+from trading_pipeline.adapters.clock import Clock
 from trading_pipeline.defs.paper import paper_job, paper_op_name
 from trading_pipeline.steps import live
 from trading_pipeline.steps.watchdog import how_it_stands
@@ -49,7 +50,7 @@ def venue():
 def test_the_paper_job_trades_at_the_market_s_broker(home, venue, instance, monkeypatch):
     """What the session holds is what the venue says it holds, after each of two starts."""
     clock = Moving(venue)
-    source = source_at(venue, clock)
+    source, home = source_at(venue, clock), replace(home, clock=Clock(clock.here, clock.sleep))
     furnish(home, source)
     last = home.bars(MARKET).read().groupby("symbol")["close"].last()
     venue.books.prices = last.to_dict()
@@ -58,7 +59,7 @@ def test_the_paper_job_trades_at_the_market_s_broker(home, venue, instance, monk
     monkeypatch.setattr(
         live,
         "trade",
-        lambda *args, **how: islice(trade(*args, **how, clock=clock.here, sleep=clock.sleep), BARS),
+        lambda *args, **how: islice(trade(*args, **how), BARS),
     )
     monkeypatch.setattr("trading_pipeline.steps.guard.TTL", timedelta(minutes=20))
     brokers = {MARKET.name: Connected(BINANCE_TESTNET, venue=venue)}

@@ -2,28 +2,27 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
-from trading_pipeline.defs.assets import paper_account as module
-from trading_pipeline.defs.assets.paper_account import AccountReports, paper_account
+from trading_pipeline.adapters.clock import Clock
+from trading_pipeline.defs.assets.paper_account import AccountReports, overdue
 from trading_pipeline_tests.steps import kills
 from trading_pipeline_tests.steps.kills import FIRST, MARKET
 
 
 @pytest.fixture
-def reported(home, instance, monkeypatch):
+def reported(home, instance):
     """Reports after each of some seconds, and at the end: what was materialized."""
 
     def run(seconds, session="s"):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
         clock = [0.0]
+        timed = replace(home, clock=Clock(elapsed=lambda: clock[0]))
 
         @dg.op
         def trade(context: dg.OpExecutionContext) -> None:
-            reports = AccountReports(context, home, MARKET, session)
+            reports = AccountReports(context, timed, MARKET, session)
             for bars, at in enumerate(seconds, start=1):
                 clock[0] = float(at)
                 reports.after_bar({"bars": bars})
@@ -78,12 +77,11 @@ def test_a_session_that_never_began_is_reported_all_the_same(reported):
         ("1d", "24/7", 25),
         ("1h", "24/7", 2),
         ("1m", "24/7", 2),
-        ("1d", "XNYS", 97),
-        ("1h", "XNYS", 97),
+        ("1d", "XNYS", 121),
+        ("1h", "XNYS", 121),
     ],
 )
 def test_an_account_is_overdue_when_a_bar_is_and_not_on_a_long_weekend(timeframe, calendar, hours):
-    spec = paper_account(replace(MARKET, timeframe=timeframe, calendar=calendar))
-    policy = spec.freshness_policy
+    policy = overdue(replace(MARKET, timeframe=timeframe, calendar=calendar))
     assert policy.fail_window.to_timedelta() == timedelta(hours=hours)
     assert policy.warn_window.to_timedelta() == timedelta(hours=hours, minutes=-30)

@@ -136,7 +136,7 @@ def test_the_weekly_job_runs_the_checks_and_downloads_nothing(
     location = dg.Definitions(
         assets=[raw_bars(MARKET)],
         asset_checks=market_checks(MARKET),
-        jobs=[quality_job(MARKET, CHECKS)],
+        jobs=[quality_job(MARKET, tuple(("raw_bars", name) for name in CHECKS))],
         resources=resources,
     )
     result = location.resolve_job_def("test_weekly_quality").execute_in_process(instance=instance)

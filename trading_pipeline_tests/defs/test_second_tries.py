@@ -104,6 +104,19 @@ def test_pauses_grow_and_end_with_the_night(nights):
     assert isinstance(nights.look(6), dg.RunRequest)
 
 
+def test_a_night_that_failed_on_bars_that_are_there_is_run_again_once(nights):
+    """A training that failed is no venue that answers later: eight more would be a night's heat."""
+    assert nights.run(range_tags("2000-03-10", "2000-07-31")).success
+    failed = dg.DagsterRunStatus.FAILURE
+    nights.instance.add_run(dg.DagsterRun(job_name=f"{MARKET.name}_nightly", status=failed))
+    request = nights.look(6)
+    assert request.tags.items() >= range_tags(LAST, LAST).items(), "the newest day alone"
+    tags = {SENSOR_NAME_TAG: SENSOR}
+    again = dg.DagsterRun(job_name=f"{MARKET.name}_nightly", status=failed, tags=tags)
+    nights.instance.add_run(again)
+    assert "failed, 2 times; the next night makes up" in nights.look(6000).skip_message
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [

@@ -29,15 +29,25 @@ class FakeAlpaca(Venue):
     now: the instant it is at the venue; minutes that begin later are not there yet.
     page: the most bars that it puts on one page. subscribed: SIP without its 15 minutes.
     actions: corporate actions by kind, records as the venue writes them.
+    bars: canonical daily bars that it tells instead of its own minutes, of any feed.
     withheld: by symbol, spans of days ("2024-11-05", "2024-11-08"), last one left out, of which it
         says nothing; its months are told all the same.
     """
 
-    def __init__(self, now: datetime, *, page: int = 10_000, subscribed: bool = False) -> None:
+    def __init__(
+        self,
+        now: datetime,
+        *,
+        page: int = 10_000,
+        subscribed: bool = False,
+        bars: pd.DataFrame | None = None,
+    ) -> None:
         super().__init__()
+        self.given = None if bars is None else _days_of(bars)
         self.now, self.page, self.subscribed = pd.Timestamp(now), page, subscribed
-        self.assets = {name: asset(name, active=name != "DEAD") for name in stocks.LIVES}
-        self.actions = copy.deepcopy(ACTIONS)
+        names = stocks.LIVES if self.given is None else self.given
+        self.assets = {name: asset(name, active=name != "DEAD") for name in names}
+        self.actions = copy.deepcopy(ACTIONS) if self.given is None else {}
         self.refused_tokens = False
         self.withheld: dict[str, list[tuple[str, str]]] = {}
         self._revised = False
@@ -126,6 +136,8 @@ class FakeAlpaca(Venue):
         """All bars of a symbol so far, the open one included."""
         feed, asof = query.get("feed", "iex"), query.get("asof")
         key = (symbol, query["timeframe"], feed, asof, self.now, self._revised)
+        if self.given is not None:
+            return _told(self.given.get(symbol), query["timeframe"], self.now)
         if key not in self._kept:
             table = self._minutes(symbol, feed, asof)
             self._kept[key] = _rows_of(stocks.bars(table, query["timeframe"])) if len(table) else []
@@ -304,6 +316,29 @@ def _calendar(query: dict[str, str]) -> Answer:
             for session, opened, closed in rows
         ]
     )
+
+
+def _days_of(bars: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Daily bars by symbol, as `stocks.bars` gives them: indexed by midnight in New York."""
+    days = pd.DatetimeIndex(bars["timestamp"]).tz_localize(None).tz_localize(stocks.NEW_YORK)
+    names = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+    table = bars.set_index(days.tz_convert(UTC)).rename(columns=names).assign(n=1)
+    table["vw"] = table["c"]
+    columns = ["o", "h", "l", "c", "v", "n", "vw"]
+    return {str(symbol): rows[columns] for symbol, rows in table.groupby("symbol")}
+
+
+def _told(days: pd.DataFrame | None, timeframe: str, now: pd.Timestamp) -> list[dict[str, Any]]:
+    """What a venue with daily bars says of a symbol by now: days, or their months."""
+    if days is None:
+        return []
+    days = days[days.index < now]
+    if timeframe == "1Month":
+        local = days.index.tz_convert(stocks.NEW_YORK)
+        month = local.tz_localize(None).to_period("M").start_time.tz_localize(stocks.NEW_YORK)
+        whole = {"o": "first", "h": "max", "l": "min", "c": "last", "v": "sum", "n": "sum"}
+        days = days.groupby(month.tz_convert(UTC)).agg(whole | {"vw": "mean"})
+    return _rows_of(days)
 
 
 def _rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:

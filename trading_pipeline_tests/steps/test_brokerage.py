@@ -138,6 +138,17 @@ def test_a_refused_order_is_told_and_nothing_else_happens(desk, caplog):
     assert "AAA/0 is rejected: Alpaca refused it" in caplog.text
 
 
+def test_a_refusal_is_an_answer(desk, caplog):
+    """A venue that was away and then refuses an order is back."""
+    night(desk)
+    desk.venue.misbehave(refusal(429), 2, method="POST")
+    with caplog.at_level(logging.WARNING, "trading_pipeline"):
+        said = desk.connect().orders.send(desk.order(quantity=1e6))
+    assert said["status"] == "rejected"
+    assert "does not answer" in caplog.text
+    assert "answers again" in caplog.text
+
+
 @pytest.mark.parametrize("arrives", [True, False])
 def test_an_order_of_unknown_outcome_is_asked_for_and_sent_once(desk, arrives):
     """It may be under way for a minute; only a venue that has never heard of it by then gets it

@@ -15,12 +15,12 @@ from trading_pipeline.steps import divergence, past_session
 from trading_pipeline.steps.divergence import (
     divergence_of,
     is_reported,
-    name_of,
     newest_session,
     news_of,
     report,
 )
 from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.streams import session_of
 from trading_pipeline_tests.steps import kills, paper_home
 from trading_pipeline_tests.steps.kills import FIRST, LAST, MARKET
 from trading_pipeline_tests.steps.paper_home import NOW, PLAN
@@ -140,7 +140,7 @@ def test_the_newest_session_is_meant_and_new_bars_are_to_be_reported(home):
     paper_home.predict(home, "a/b")
     with home.ledger() as ledger:
         newest = newest_session(ledger, MARKET)
-        assert name_of(newest) == "a/b"
+        assert session_of(newest.stream) == "a/b"
         assert not is_reported(home, MARKET, newest)
         report(home, PLAN, ledger)
         assert is_reported(home, MARKET, newest)

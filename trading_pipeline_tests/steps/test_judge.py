@@ -15,7 +15,8 @@ from trading_pipeline.steps.evaluate import evaluate_market
 from trading_pipeline.steps.freshness import predictions_fingerprint
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_dataset
-from trading_pipeline.steps.judge import JudgedBars, judge
+from trading_pipeline.steps.judge import judge
+from trading_pipeline.steps.panel_file import PanelBars
 from trading_pipeline_tests.defs.small_market import FIRST, MARKET, SECOND, SmallMarket, bars_until
 from trading_pipeline_tests.synthetic import panel as synthetic
 
@@ -67,7 +68,7 @@ def test_the_network_s_own_predictions_give_the_figures_of_its_report(small, tmp
     """Every one, from the same files; but for where they come from, and what counts trials."""
     own = evaluate_market(small.home, small.plan, 100_000.0)
     folder = small.home.predictions(MARKET).folder
-    bars = JudgedBars.stored(small.home, MARKET)
+    bars = PanelBars.stored(small.home, MARKET)
     done = judge(small.home, folder, bars, tmp_path / "judged", 100_000.0).evaluated
     assert own.summary["trials"] == 1
     assert done.summary["trials"] == 2
@@ -101,7 +102,7 @@ def test_calibrated_scores_give_the_same_figures_in_whatever_unit(home, tmp_path
     table = pd.DataFrame(
         {"timestamp": bars.timestamps[t], "symbol": np.array(symbols)[n], "score": score[t, n]}
     )
-    judged = JudgedBars(market=market, panel=bars, aside=pd.DataFrame())
+    judged = PanelBars(market=market, panel=bars, aside=pd.DataFrame())
     found = []
     for unit in (1.0, 2.0**10):  # of two, so that no bit of a sum differs
         table.assign(score=unit * table["score"]).to_parquet(tmp_path / "mine.parquet")

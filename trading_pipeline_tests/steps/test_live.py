@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.clock import Clock
 from trading_pipeline.adapters.kill_switch import PAUSED, TRADING, record_intent
 from trading_pipeline.adapters.store.lease import Lease
 from trading_pipeline.core.learning.dataset import Dataset, features_of
@@ -97,14 +98,12 @@ def trade(home, ledger, venue, clock, bars=None, session="live", plan=PLAN, sour
     """One process's worth of a session: so many bars, then it ends."""
     run = live.trade(
         ledger,
-        home,
+        replace(home, clock=Clock(clock.here, clock.sleep)),
         plan,
         source or source_at(venue, clock),
         silent,
         session=session,
         capital=1e5,
-        clock=clock.here,
-        sleep=clock.sleep,
         **how,
     )
     told = list(islice(run, bars))

@@ -18,7 +18,9 @@ from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.walkforward import production_fold
 from trading_pipeline.errors import CheckpointError, StoreError
 from trading_pipeline.steps import production
+from trading_pipeline.steps.integrity import service_faults
 from trading_pipeline.steps.production import (
+    ASIDE,
     CANDIDATE,
     PRODUCTION,
     accept,
@@ -96,6 +98,29 @@ def negative(checkpoint):
     record = checkpoint["metrics"]["validation_coefficients"]
     metrics = {**checkpoint["metrics"], "validation_coefficients": [-each for each in record]}
     return rival_with(lambda weights: -weights)({**checkpoint, "metrics": metrics})
+
+
+def test_a_model_in_service_that_is_not_the_accepted_one_is_found(nights):
+    """Put there by hand, damaged, or gone; so are those of the copy that sessions read."""
+    assert service_faults(nights.home, MARKET) == []  # there is none yet
+    nights.night()
+    nights.night(1)
+    assert service_faults(nights.home, MARKET) == []
+    store, aside = (home.checkpoints(MARKET) for home in (nights.home, nights.home.beside(ASIDE)))
+    first, second = (each.decision.model for each in listed(nights.home, MARKET)[-2:])
+    store.copy(PRODUCTION, aside.path(first[:16]))
+    (fault,) = service_faults(nights.home, MARKET)
+    assert f"is {first[:16]}, and {second[:16]} was accepted" in fault
+    store.copy(PRODUCTION, aside.path(second[:16]))
+    assert service_faults(nights.home, MARKET) == []
+    for kept in (store.path(PRODUCTION), aside.path(second[:16])):
+        whole = kept.read_bytes()
+        kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert len(service_faults(nights.home, MARKET)) == 1
+        kept.unlink()
+        assert len(service_faults(nights.home, MARKET)) == 1
+        kept.write_bytes(whole)
+    assert service_faults(nights.home, MARKET) == []
 
 
 def test_honest_nights_are_accepted_one_after_the_other(nights):

@@ -61,6 +61,11 @@ def test_a_plan_is_read_back_from_a_report():
             "the configuration in the report cannot be read by this version",
         ),
         (
+            {"lineage": lineage(PLAN) | {"made_at": "yesterday"}},
+            r"does not say how it was made \(ValueError.*'yesterday'.*changed after it was written",
+        ),
+        ({"lineage": lineage(PLAN)}, r"\(KeyError\('config_hash'\)\): it was changed after"),
+        (
             {"lineage": lineage(PLAN), "config_hash": "0" * 64, "code_version": "0.0.1+0"},
             r"makes another configuration \(.{12}\) of the same settings than 0.0.1\+0 did",
         ),
@@ -76,7 +81,8 @@ def test_a_market_that_goes_on_ends_where_its_report_did(tmp_path):
 
     plan = replace(PLAN, market=MARKET)
     known = plan.recipe.config_hash(catalog_hash())
-    path = written(tmp_path, {"lineage": lineage(plan), "config_hash": known})
+    told = {"lineage": lineage(plan), "config_hash": known, "code_version": "0.1.0"}
+    path = written(tmp_path, told)
     original = read_original(path, device="cuda")
     assert original.plan.market == replace(MARKET, end=date(2002, 8, 31))
     assert (original.plan.device, original.capital) == ("cuda", 1e5)

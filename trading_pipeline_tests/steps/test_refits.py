@@ -41,3 +41,11 @@ def test_the_four_intervals_are_fitted_once_and_kept(home, monkeypatch):
     assert "| quarterly | 5 |" in text
     assert done.picture.read_bytes().startswith(b"\x89PNG")
     assert home.checkpoints(MARKET).names() == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"1": "x"}', "\xff", "null"])
+def test_what_a_damaged_file_of_cpu_seconds_knows_is_nothing(tmp_path, text):
+    file = tmp_path / "cpu_seconds.json"
+    file.write_text(text, encoding="latin-1")
+    assert refits._measured(file) == {}
+    assert refits._measured(tmp_path / "none.json") == {}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from trading_pipeline.adapters.keys import BINANCE_TESTNET, binance_keys
 from trading_pipeline.adapters.sources.ccxt_client import CcxtClient, T
 from trading_pipeline.adapters.sources.payload import excerpt
 from trading_pipeline.adapters.sources.retry import FAILING, TOO_MANY, Patience, retry_after
@@ -25,7 +26,6 @@ from trading_pipeline.errors import (
 )
 
 TESTNET = "https://testnet.binance.vision"
-KEY_NAMES = "TP_BINANCE_KEY and TP_BINANCE_SECRET"
 NO_SUCH_ORDER, NOT_OPEN = -2013, -2011
 _CLOCK, _KEYS = -1021, frozenset({-1022, -2014, -2015})
 _UNKNOWN = frozenset({-1006, -1007})  # of which the venue itself says so
@@ -50,12 +50,7 @@ class BinanceAccount(CcxtClient):
                 f"{url} trades real money; orders are sent to the testnet only ({TESTNET})"
             )
         super().__init__("binance", "1d", url, patience, now)
-        texts = [each.get_secret_value() if each else "" for each in (key, secret)]
-        if not all(texts):
-            raise CredentialsError(
-                f"binance wants keys: set {KEY_NAMES} in .env or the environment. They are free, "
-                f"of a test account, at {TESTNET}"
-            )
+        texts = binance_keys(key, secret, testnet=TESTNET)
         self._secrets = texts
         self._ccxt.apiKey, self._ccxt.secret = texts
         # Of an API that the testnet lacks, and that ccxt asks for where it has keys.
@@ -145,8 +140,8 @@ class BinanceAccount(CcxtClient):
     def _worded(self, kind: type[SourceError], text: str, code: int | None) -> SourceError:
         if code in _KEYS:
             return CredentialsError(
-                f"binance refused the keys of {KEY_NAMES} ({code}): they must be of the testnet, "
-                f"or of the address that is set; make new ones at {TESTNET}"
+                f"binance refused the keys of {BINANCE_TESTNET} ({code}): they must be of the "
+                f"testnet, or of the address that is set; make new ones at {TESTNET}"
             )
         kind = {NO_SUCH_ORDER: NoSuchOrder, _CLOCK: _OutOfStep}.get(code or 0, kind)
         return kind(self._clean(text))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.broker import Broker
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they load pandas, which not every command needs
     from trading_pipeline.adapters.sources.retry import Patience
+    from trading_pipeline.core.trading.broker import Broker
 
 SIMULATED, ALPACA, BINANCE_TESTNET = "simulated", "alpaca", "binance_testnet"
 # The sources whose live bars each trades.
@@ -30,7 +30,7 @@ class BrokerFactory:
 
     def open(
         self, market: Market, clock: Callable[[], datetime], patience: "Patience | None" = None
-    ) -> Broker | None:
+    ) -> "Broker | None":
         """The market's broker; None: its fills are simulated.
 
         Args:

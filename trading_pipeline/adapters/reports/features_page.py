@@ -1,13 +1,12 @@
 """The features of a market as one HTML page beside the report: self-contained and offline."""
 
 from html import escape
-from string import Template
 
 import numpy as np
 
 from trading_pipeline.adapters.reports.charts import features as charts
 from trading_pipeline.adapters.reports.html import bullets, chart_html, minus, section
-from trading_pipeline.adapters.reports.template import PAGE
+from trading_pipeline.adapters.reports.template import whole_page
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.features.diagnostics import (
     Diagnosis,
@@ -20,32 +19,11 @@ from trading_pipeline.core.evaluation.features.predictive import CROSS_SECTION, 
 HEADS = ("Feature", "Known", "5 %", "Median", "95 %", "At bounds", "Histogram", "PSI, newest",
          "PSI, largest", "KS, newest", "Coefficient")  # fmt: skip
 _COLOURS = f"White: below {STABLE:.2f}, stable. Amber: {SHIFTED:.2f}. Red: 0.50 and more."
-_SORT = """<script>
-document.querySelectorAll("table.sortable").forEach(table => {
-  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
-  const value = (row, place) => {
-    const cell = row.cells[place], number = parseFloat(cell.dataset.value);
-    return cell.dataset.value === undefined ? cell.textContent : number;
-  };
-  heads.forEach((head, place) => head.querySelector("button")?.addEventListener("click", () => {
-    const down = head.getAttribute("aria-sort") !== "descending";
-    heads.forEach(other => other.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const order = (a, b) => {
-      const [x, y] = [value(a, place), value(b, place)];
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-      return (down ? -1 : 1) * (typeof x === "string" ? -x.localeCompare(y) : x - y);
-    };
-    body.append(...[...body.rows].sort(order));
-  }));
-});
-</script>"""
+_REPORT = '<a href="report.html">The backtest report</a>'
 
 
 def features_page(market: str, diagnostics: Diagnostics) -> str:
-    """The whole page, with plotly.js inside; the same inputs give the same text."""
-    from plotly.offline import get_plotlyjs
-
+    """The whole page; the same inputs give the same text."""
     first, last = diagnostics.months[0], diagnostics.months[-1]
     sections = [
         section("At a glance", "", bullets(sentence(diagnostics) for sentence in _SENTENCES)),
@@ -66,21 +44,16 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
         *_coefficients(diagnostics),
         section(
             "Which features say the same",
-            "Spearman's rank correlation over the bars of all symbols, from -1 (red) to 1 (green); "
-            "relatives are neighbours (average linkage over 1 - |correlation|).",
+            "Spearman's rank correlation over the bars of all symbols, from "
+            "\N{MINUS SIGN}1 (red) to 1 (blue); relatives are neighbours (average "
+            "linkage over 1 - |correlation|).",
             chart_html(charts.correlation_chart(diagnostics), "correlation"),
         ),
         section("How to read this page", "", bullets(_cautions(diagnostics))),
-        _SORT,
     ]
-    return Template(PAGE).substitute(
-        title=escape(f"{market}: features"),
-        market=escape(f"{market}: features"),
-        period=escape(f"{first} to {last}, {len(diagnostics.features)} features"),
-        beside='<a href="report.html">The backtest report</a>',
-        plotly=get_plotlyjs(),
-        sections="\n".join(part for part in sections if part),
-    )
+    title = f"{market}: features"
+    said = escape(f"{first} to {last}, {len(diagnostics.features)} features")
+    return whole_page(title, title, [said, _REPORT], sections)
 
 
 def coverage_sentence(diagnostics: Diagnostics) -> str:
@@ -129,8 +102,8 @@ def _table(diagnostics: Diagnostics) -> str:
     )
     rows = "".join(_row(each) for each in diagnostics.features)
     return (
-        f'<div class="wide"><table class="sortable"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<div><div class="wide"><table class="sortable"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></div>"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from trading_pipeline.adapters.reports.charts.figure import Figure
+from trading_pipeline.adapters.reports.script import packed
 from trading_pipeline.adapters.reports.text import Numbers, between, written
 
 
@@ -32,15 +33,12 @@ def folded_away(summary: str, *parts: str) -> str:
 
 
 def chart_html(figure: Figure, name: str) -> str:
-    """A chart's HTML without plotly.js, which the page has once."""
-    chart = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"chart-{name}",  # a random one would make every report another file
-        default_height=f"{figure.layout.height}px",
-        config={"responsive": True, "displayModeBar": False},
+    """The place of a chart, with what is drawn there: the page has plotly.js once."""
+    height = figure.layout.height
+    return (
+        f'<div class="chart" id="chart-{name}" style="min-height: {height}px" '
+        f'data-figure="{packed(figure.to_json())}"></div>'
     )
-    return f'<div class="chart">{chart}</div>'
 
 
 def bullets(texts: Iterable[str]) -> str:
@@ -83,6 +81,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
     head = "".join(f"<th>{cell}</th>" for cell in heads)
     body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div><div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div></div>"
     )

@@ -5,7 +5,6 @@ Whatever came from outside (names, reasons, warnings, hashes) is escaped where i
 
 from collections.abc import Mapping
 from html import escape
-from string import Template
 from typing import Any
 
 import pandas as pd
@@ -24,7 +23,7 @@ from trading_pipeline.adapters.reports.html import (
     signed,
     table,
 )
-from trading_pipeline.adapters.reports.template import PAGE
+from trading_pipeline.adapters.reports.template import whole_page
 from trading_pipeline.adapters.reports.text import (
     Numbers,
     between,
@@ -47,7 +46,7 @@ from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
-from trading_pipeline.core.evaluation.summary import FOREIGN
+from trading_pipeline.core.evaluation.summary import WALK_FORWARD
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 
@@ -55,9 +54,7 @@ _FEATURES = '<a href="features.html">The features: coverage, drift, what they sa
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
-    """The whole page, with plotly.js inside; the same inputs give the same text."""
-    from plotly.offline import get_plotlyjs
-
+    """The whole page; the same inputs give the same text."""
     events, benchmark = risk_events(series), summary["benchmark"]
     sections = [
         section(
@@ -83,15 +80,11 @@ def page(summary: Summary, series: ReportSeries) -> str:
         *_choices(summary),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
     ]
-    return Template(PAGE).substitute(
-        title=escape(f"{summary['market']}: backtest report"),
-        market=escape(summary["market"]),
-        period=escape(period(summary)),
-        beside=_FEATURES if summary["origin"] != FOREIGN else "",
-        plotly=get_plotlyjs(),
-        sections="\n".join(
-            [verdict_section(summary), _result(summary), section_links(sections), *sections]
-        ),
+    return whole_page(
+        f"{summary['market']}: backtest report",
+        summary["market"],
+        [escape(period(summary)), _FEATURES if summary["origin"] == WALK_FORWARD else ""],
+        [verdict_section(summary), _result(summary), section_links(sections), *sections],
     )
 
 
@@ -364,6 +357,7 @@ def _lineage(summary: Summary) -> str:
         "data": summary["data_hash"],
         "code": summary["code_version"],
         "configuration": summary["config_hash"],
+        "asset in the web UI": f"{summary['market']}/backtest_report",
         **{name: value for name, value in lineage.items() if isinstance(value, str)},
         **{f"checkpoint of fold {key}": fold["checkpoint"] for key, fold in folds.items()},
     }

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 from pydantic import SecretStr
 
+from trading_pipeline.adapters.keys import ALPACA, alpaca_keys
 from trading_pipeline.adapters.sources.alpaca_bars import raw_rows
 from trading_pipeline.adapters.sources.payload import excerpt
 from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
@@ -27,7 +28,6 @@ Asset = dict[str, Any]
 Page = TypeVar("Page")
 
 VENUE = "Alpaca"
-KEY_NAMES = "TP_ALPACA_KEY and TP_ALPACA_SECRET"
 _ASSET = {"symbol": str, "status": str, "tradable": bool}
 # Pages in vain: empty, seen before, or of another question. Some may come, but not for ever.
 _WASTED = 10
@@ -196,7 +196,7 @@ class AlpacaApi:
         from alpaca.data.historical.stock import StockHistoricalDataClient
         from alpaca.trading.client import TradingClient
 
-        keys = _checked(self._key, self._secret)
+        keys = alpaca_keys(self._key, self._secret)
         makers: dict[str, Callable[..., RESTClient]] = {
             "stocks": StockHistoricalDataClient,
             "actions": CorporateActionsClient,
@@ -241,20 +241,6 @@ def _host_of(address: str) -> str:
         return "no address at all"
 
 
-def _checked(*keys: SecretStr | None) -> list[str]:
-    texts = [key.get_secret_value() if key else "" for key in keys]
-    if not all(texts):
-        raise CredentialsError(
-            f"{VENUE} wants keys: set {KEY_NAMES} in .env or the environment. "
-            "They are free, of a paper account, at https://app.alpaca.markets"
-        )
-    if not all(text.isascii() and text.isalnum() for text in texts):
-        raise CredentialsError(
-            f"{KEY_NAMES} are letters and digits only; look for a space or a quote in them"
-        )
-    return texts
-
-
 def _refused(client: str, status: int | None, text: str, asked: str) -> SourceError:
     """What an answer of 400 to 499 means, and what to do."""
     said = f"{VENUE} answered HTTP {status}: {' '.join(text[:_SHOWN].split())}{asked}"
@@ -265,13 +251,13 @@ def _refused(client: str, status: int | None, text: str, asked: str) -> SourceEr
         )
     if status in (401, 403) and client == "trading":
         return CredentialsError(
-            f"{VENUE}'s trading API, which lists the symbols, refused the keys of {KEY_NAMES} "
+            f"{VENUE}'s trading API, which lists the symbols, refused the keys of {ALPACA} "
             f"(HTTP {status}). Keys of a live account need its address, "
             "https://api.alpaca.markets; keys for data alone are not enough"
         )
     if status in (401, 403):
         return CredentialsError(
-            f"{VENUE} refused the keys of {KEY_NAMES} (HTTP {status}): "
+            f"{VENUE} refused the keys of {ALPACA} (HTTP {status}): "
             "make new ones at https://app.alpaca.markets, and set both"
         )
     return NotFound(said) if status == 404 else SourceError(said)

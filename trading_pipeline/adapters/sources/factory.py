@@ -1,12 +1,14 @@
 """From what a market's entry says to the source of its bars. Clients are imported when opened."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from trading_pipeline.adapters.clock import WALL, Clock
 from trading_pipeline.adapters.sources.source import BarSource
 
 if TYPE_CHECKING:
@@ -26,15 +28,24 @@ class SourceFactory:
     delay: timedelta | None = None  # after a bar's close; None: what free keys need
     per_minute: float = 200.0  # requests that free keys may send
     hurried: bool = False  # a venue that is down is given up after a minute
+    clock: Clock = WALL
+    patience: "Patience | None" = None  # in place of either
     key: SecretStr | None = None
     secret: SecretStr | None = None
+    folder: str = ""  # of a source of one's own: where its module may be, as what follows
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, source: str, timeframe: str) -> BarSource:
-        """The source of that name: sample, synthetic, parquet, alpaca, or an exchange of ccxt.
+        """The source of that name: sample, synthetic, parquet, alpaca, an exchange of ccxt, or
+        MODULE:CLASS.
 
         Raises:
-            SettingsError: there is no such exchange, or it has no bars of this timeframe.
+            SettingsError: there is no such exchange or class, or it has no bars of this timeframe.
         """
+        if ":" in source:
+            from trading_pipeline.adapters.sources.own import own_source
+
+            return own_source(source, self.folder, self.options)
         match source:
             case "sample":
                 from trading_pipeline.adapters.sources.sample import SampleSource
@@ -53,7 +64,9 @@ class SourceFactory:
         from trading_pipeline.adapters.sources.ccxt_spot import CcxtSource
 
         exchange = self.exchange or source
-        return CcxtSource(exchange, timeframe, url=self.url, patience=self._patience())
+        return CcxtSource(
+            exchange, timeframe, url=self.url, now=self.clock.now, patience=self._patience()
+        )
 
     def _alpaca(self, timeframe: str) -> BarSource:
         from trading_pipeline.adapters.sources.alpaca import AlpacaSource
@@ -68,9 +81,11 @@ class SourceFactory:
             delay=self.delay,
             per_minute=self.per_minute,
             patience=self._patience(),
+            now=self.clock.now,
         )
 
-    def _patience(self) -> "Patience | None":
-        from trading_pipeline.adapters.sources.retry import HURRY
+    def _patience(self) -> "Patience":
+        from trading_pipeline.adapters.sources.retry import HURRY, Patience
 
-        return HURRY if self.hurried else None
+        patience = self.patience or (HURRY if self.hurried else Patience())
+        return replace(patience, sleep=self.clock.sleep, clock=self.clock.elapsed)

@@ -15,7 +15,7 @@ from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions
 from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL
 from trading_pipeline.core.market.calendar import infer_timeframe, is_daily
-from trading_pipeline.core.market.exchanges import STEPS
+from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.market.set_aside import Sifted, check_share, none_aside
 from trading_pipeline.core.market.stamps import actions_by_session, stamped_by_session
 from trading_pipeline.errors import SourceError

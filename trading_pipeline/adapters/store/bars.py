@@ -123,6 +123,10 @@ class BarStore:
         self._share()
         return _merged(merges)
 
+    def files(self) -> list[Path]:
+        """The files of bars, one a month, in order; none where nothing was stored yet."""
+        return self._months()
+
     def read(self, start: datetime | None = None, end: datetime | None = None) -> pd.DataFrame:
         """Canonical bars that open in [start, end), of all time if not given; empty if none."""
         return read_whole(self.folder, lambda: self._read(start, end, verify=False))

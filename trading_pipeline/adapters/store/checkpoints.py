@@ -122,6 +122,13 @@ class CheckpointStore:
             )
         return digest
 
+    def is_whole(self, name: str, digest: str) -> bool:
+        """Whether the file of that name is there, undamaged, and of this SHA-256."""
+        try:
+            return self.verify(name) == digest
+        except CheckpointError:
+            return False
+
     @contextmanager
     def one_training(self, name: str, waiting: Callable[[], object]) -> Iterator[None]:
         """One training of that name at a time: two would share curves and unfinished runs.

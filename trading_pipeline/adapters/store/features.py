@@ -135,6 +135,14 @@ class FeatureStore:
         with self._connection(read_only=True) as connection:
             return self._hash(connection)
 
+    def count(self) -> int:
+        """Rows of the table; 0 if there is none."""
+        if self.catalog_hash() is None:
+            return 0
+        with self._reading() as connection:
+            found = connection.execute(f"SELECT count(*) FROM {self._table}").fetchone()
+        return int(found[0]) if found else 0
+
     def read_grid(
         self,
         timestamps: pd.DatetimeIndex,

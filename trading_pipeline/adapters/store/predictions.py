@@ -38,6 +38,10 @@ class PredictionStore:
         """`share` is called after every write."""
         self.folder, self._share = folder, share
 
+    def path(self, fold: str) -> Path:
+        """The file of a fold's predictions, if it has any."""
+        return self.folder / f"{fold}.parquet"
+
     def write(self, fold: str, predictions: pd.DataFrame, fingerprint: str) -> None:
         """Replace a fold's predictions; columns as in `COLUMNS`, and the scores of each seed."""
         import pyarrow as pa
@@ -47,7 +51,7 @@ class PredictionStore:
         table = pa.Table.from_pandas(predictions[kept], preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _FINGERPRINT: fingerprint.encode()}
         table = table.replace_schema_metadata(metadata)
-        replace_file(self.folder / f"{fold}.parquet", lambda draft: pq.write_table(table, draft))
+        replace_file(self.path(fold), lambda draft: pq.write_table(table, draft))
         self._share()
 
     def read(self, folds: list[str]) -> pd.DataFrame:
@@ -65,7 +69,7 @@ class PredictionStore:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.folder / f"{fold}.parquet"
+        path = self.path(fold)
         if not path.exists():
             return None
         try:
@@ -77,7 +81,7 @@ class PredictionStore:
     def digest(self, fold: str) -> str | None:
         """SHA-256 of a fold's file; None if there is none, or it cannot be read."""
         try:
-            return hashlib.sha256((self.folder / f"{fold}.parquet").read_bytes()).hexdigest()
+            return hashlib.sha256((self.path(fold)).read_bytes()).hexdigest()
         except OSError:
             return None
 
@@ -110,7 +114,7 @@ class PredictionStore:
         return sorted(path.stem for path in self.folder.glob("*.parquet"))
 
     def _read(self, fold: str) -> pd.DataFrame:
-        path = self.folder / f"{fold}.parquet"
+        path = self.path(fold)
         if not path.exists():
             raise StoreError(f"{path} does not exist; materialize predictions for fold {fold}")
         try:

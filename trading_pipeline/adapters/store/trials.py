@@ -41,7 +41,7 @@ class Trial:
 
     config_hash: str
     panel: str  # see panel_identity
-    kind: str  # how it came to be tried: "walk_forward", "sweep" or "judge"
+    kind: str  # how it came to be tried: "walk_forward", "sweep", "judge", ...
     sharpe: float | None  # annualised, out of sample, after costs; None: undefined
     market: str = ""  # its name
     name: str = ""  # the configuration in a few words

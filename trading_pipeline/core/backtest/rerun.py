@@ -4,7 +4,6 @@ Letters: T rows of the panel, N symbols, K bars of the backtest; bar k of it is 
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Self
 
@@ -14,7 +13,7 @@ import pandas as pd
 from trading_pipeline.core.backtest.basis import Basis
 from trading_pipeline.core.backtest.on_paper import OnPaper, on_paper
 from trading_pipeline.core.backtest.result import BacktestResult
-from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.market import Market, unknown_symbol
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.trading.engine.dtypes import Array, Decision
 from trading_pipeline.core.trading.engine.reasons import Facts
@@ -123,13 +122,7 @@ class Rerun:
         symbols = self.panel.symbols
         if symbol in symbols:
             return symbols.index(symbol)
-        spelt = {name.upper(): name for name in symbols}
-        near = [spelt[name] for name in get_close_matches(symbol.upper(), spelt, n=3)]
-        meant = f"did you mean {' or '.join(near)}? " if near else ""
-        shown = ", ".join(symbols[:30]) + (" ..." if len(symbols) > 30 else "")
-        raise TradingError(
-            f"{self.market.name} has no symbol {symbol!r}; {meant}it has {len(symbols)}: {shown}"
-        )
+        raise unknown_symbol(self.market.name, symbol, symbols)
 
     def bar(self, at: pd.Timestamp, day: bool) -> int:
         """The bar k that opened at an instant, or the last bar of a day.

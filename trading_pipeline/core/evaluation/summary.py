@@ -55,7 +55,8 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import EvaluationError
 
-WALK_FORWARD, FOREIGN = "walk_forward", "foreign"  # where predictions come from
+# Where predictions come from: a model for each fold, anyone's own table, one model for all.
+WALK_FORWARD, FOREIGN, SINGLE_MODEL = "walk_forward", "foreign", "single_model"
 _LINEAGE = ("data_hash", "code_version", "config_hash")
 
 
@@ -82,7 +83,7 @@ class EvaluationInputs:
     leaks: Sequence[str] = ()  # findings of the leakage checks
     without_rules: Mapping[str, Floats] = field(default_factory=dict)  # (T,) equity, by rule
     model: str = "network"  # that made the scores, of `MODELS`, or the name of foreign ones
-    origin: str = WALK_FORWARD  # or FOREIGN, which is warned of
+    origin: str = WALK_FORWARD  # or FOREIGN, which is warned of, or SINGLE_MODEL
     choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
     starts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of networks, by fold
     stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
@@ -379,6 +380,7 @@ def _among_random(inputs: EvaluationInputs, daily: Mapping[str, DailyAccount]) -
 
 _SAMPLE = {
     WALK_FORWARD: "Every prediction is out of sample",
+    SINGLE_MODEL: "Every prediction is out of sample, of one model that is never trained again",
     FOREIGN: "Predictions are taken as out of sample, which nothing shows",
 }
 

@@ -33,6 +33,7 @@ from trading_pipeline.core.evaluation.trials import (
 )
 from trading_pipeline.core.market.panel import MIN_CROSS_SECTION
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.model.rivals import RIVALS
 
 MINIMUM_DAYS = 250
 MINIMUM_DEFLATED_SHARPE = 0.95
@@ -123,13 +124,7 @@ class Verdict:
         }
 
 
-_SPELLED = {
-    "ridge": "ridge",
-    "ridge_lags": "ridge with lags",
-    "lightgbm": "LightGBM",
-    "lstm": "LSTM",
-    "best": "the best on validation",
-}
+_SPELLED = {name: each.title for name, each in RIVALS.items()} | {"best": "the best on validation"}
 
 
 def spelled(model: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from trading_pipeline.core.features.catalog import NAMES, catalog_hash
+from trading_pipeline.core.learning.budget import epochs_of
 from trading_pipeline.core.learning.calibration import (
     believe,
     calibrate,
@@ -35,7 +36,7 @@ from trading_pipeline.core.learning.training import (
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.model.config import LEARNED_BASELINES, TrainingConfig
 from trading_pipeline.core.model.network import TradingNetwork
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import TrainingError
@@ -69,11 +70,14 @@ def train_fold(
     if recipe.learner in LEARNED_BASELINES:
         learned = _fit_rival(samples, targets, fold, recipe)
     else:
-        on_step(0, recipe.training.steps, "looking for what stands out")
+        training, epochs = epochs_of(recipe.training, samples.usable, fold.train)
+        on_step(
+            0, training.steps, epochs.text(training) if epochs else "looking for what stands out"
+        )
         start = Start.of(samples, fold, recipe.model, recipe.market.horizon)
         samples = samples.to(_usable_device(device))
         trained = _train_seeds(
-            samples, fold, recipe, start, on_step, saved or {}, save, ranks, record
+            samples, fold, recipe, training, start, on_step, saved or {}, save, ranks, record
         )
         learned = _of_networks(trained, start.found, samples, targets, fold, recipe)
     stamps = data.panel.timestamps
@@ -169,6 +173,7 @@ def _train_seeds(
     samples: Samples,
     fold: Fold,
     recipe: Recipe,
+    training: TrainingConfig,
     start: Start,
     on_step: Advance,
     saved: dict[int, Saved],
@@ -176,7 +181,8 @@ def _train_seeds(
     ranks: Ranks,
     record: Record,
 ) -> list[tuple[TradingNetwork, list[Look]]]:
-    """A network and its looks at validation for each seed; arguments as of `train_fold`."""
+    """A network and its looks at validation for each seed; arguments as of `train_fold`, and the
+    recipe's `training` with its epochs as steps."""
     costs, runs = recipe.market.costs, dict(saved)
 
     def keep(run: Saved) -> None:
@@ -188,7 +194,7 @@ def _train_seeds(
             samples,
             fold,
             recipe.model,
-            recipe.training,
+            training,
             costs.fee + costs.slippage,
             seed,
             start,
@@ -198,7 +204,7 @@ def _train_seeds(
             ranks=ranks,
             record=record,
         )
-        for seed in recipe.training.seeds
+        for seed in training.seeds
     ]
 
 

@@ -138,12 +138,24 @@ def production_fold(clock: pd.DatetimeIndex, market: Market, burn_in: int, dates
     """
     window = clock[-1] - np.timedelta64(int(market.walk_forward.window * _DAYS_A_MONTH), "D")
     earliest = max(burn_in, int(clock.searchsorted(window)))
-    if len(clock) - earliest < 2 * (market.horizon + 2) + dates:
+    return _last_fold("production", clock, market.horizon, earliest, dates)
+
+
+def whole_fold(clock: pd.DatetimeIndex, horizon: int, burn_in: int, dates: int) -> Fold:
+    """The fold of a model that is to be trained on all bars that there are, however old.
+
+    Arguments and errors as of `production_fold`.
+    """
+    return _last_fold("whole", clock, horizon, burn_in, dates)
+
+
+def _last_fold(key: str, clock: pd.DatetimeIndex, horizon: int, earliest: int, dates: int) -> Fold:
+    if len(clock) - earliest < 2 * (horizon + 2) + dates:
         raise HistoryTooShort(
-            f"{len(clock)} bars are too few to train a production model: {earliest} go into the "
+            f"{len(clock)} bars are too few to train a model: {earliest} go into the "
             "first window of features. Give more history."
         )
-    return fold_rows("production", earliest, len(clock), len(clock), market.horizon)
+    return fold_rows(key, earliest, len(clock), len(clock), horizon)
 
 
 def minimum_decisions(horizon: int) -> int:

@@ -14,16 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.core.market.bars import describe_row
-from trading_pipeline.core.market.exchanges import (
-    NEVER_CLOSES,
-    SATURDAY,
-    STEPS,
-    WEEKDAYS,
-    bar_opens,
-    exchange,
-    zone_of,
-)
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES, SATURDAY, WEEKDAYS, zone_of
 from trading_pipeline.core.market.market import TIMEFRAMES, check_clock
+from trading_pipeline.core.market.sessions import STEPS, bar_opens, exchange
 from trading_pipeline.errors import BarsError
 
 _DAY, _NO_TIME = STEPS["1d"], pd.Timedelta(0)

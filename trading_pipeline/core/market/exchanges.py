@@ -1,45 +1,34 @@
-"""Exchanges: the sessions of each, the clock on its wall, and how many days its year has.
+"""Exchanges: the name of each, the clock on its wall, and how many days its year has.
 
 Any calendar of the package exchange_calendars may be named, such as "XTKS" (Tokyo) or "24/5"
-(weekdays in UTC), beside "24/7", which never closes. Names are those of ISO 10383 (MIC).
+(weekdays in UTC), beside "24/7", which never closes. Names are those of ISO 10383 (MIC). Every
+command asks this module, so pandas is loaded only where sessions are looked at: `sessions.py`.
 """
 
-from datetime import time
+from datetime import time, timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-from trading_pipeline.errors import BarsError
+    from trading_pipeline.core.market.sessions import Exchange
 
 NEVER_CLOSES, WEEKDAYS = "24/7", "24/5"
 _SHIPPED = ("XNYS", NEVER_CLOSES)  # known without loading the package, which takes a while
 SATURDAY = 5
-STEPS = {
-    "1d": pd.Timedelta(days=1),
-    "4h": pd.Timedelta(hours=4),
-    "1h": pd.Timedelta(hours=1),
-    "30m": pd.Timedelta(minutes=30),
-    "15m": pd.Timedelta(minutes=15),
-    "5m": pd.Timedelta(minutes=5),
-    "1m": pd.Timedelta(minutes=1),
+LENGTHS = {
+    "1d": timedelta(days=1),
+    "4h": timedelta(hours=4),
+    "1h": timedelta(hours=1),
+    "30m": timedelta(minutes=30),
+    "15m": timedelta(minutes=15),
+    "5m": timedelta(minutes=5),
+    "1m": timedelta(minutes=1),
 }
-# Fixed bounds keep the clock out: the package's own defaults are relative to today.
-FIRST_DAY, LAST_DAY = pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2049-12-31", tz="UTC")
 # What the field counts on; of other exchanges sessions are counted.
 _DAYS_PER_YEAR = {"XNYS": 252, NEVER_CLOSES: 365}
-_HOURS = {"XNYS": pd.Timedelta(hours=6.5), NEVER_CLOSES: pd.Timedelta(hours=24)}
-_COUNTED = slice(pd.Timestamp("2010-01-01", tz="UTC"), pd.Timestamp("2025-12-31", tz="UTC"))
-COLUMNS = ("open", "break_start", "break_end", "close")
-
-
-class Exchange(NamedTuple):
-    """What is fixed about an exchange; made by `exchange`."""
-
-    zone: str  # of the clock on its wall, as the IANA database spells it
-    close: time  # usual end of a session on that clock; midnight where it never rests
-    sessions: pd.DataFrame  # by date at 00:00 UTC: `COLUMNS`, UTC; the breaks NaT if there are none
+_HOURS = {"XNYS": timedelta(hours=6.5), NEVER_CLOSES: timedelta(hours=24)}
 
 
 def canonical_calendar(name: str) -> str:
@@ -58,40 +47,15 @@ def canonical_calendar(name: str) -> str:
     return str(exchange_calendars.resolve_alias(name))
 
 
-@cache
-def exchange(name: str) -> Exchange:
-    """An exchange by the name of its calendar; never to be changed.
-
-    Kept because making it takes a tenth of a second, and it is the same for everyone.
-
-    Raises:
-        ValueError: there is no such calendar.
-        BarsError: the installed package cannot compute it.
-    """
-    if canonical_calendar(name) != name:
-        raise ValueError(f"calendar {name!r} is spelled {canonical_calendar(name)!r}")
-    if name == NEVER_CLOSES:
-        days = pd.date_range(FIRST_DAY, LAST_DAY, unit="us")
-        never = pd.DatetimeIndex(np.full(len(days), "NaT", "M8[us]"), tz="UTC")
-        times = {"open": days, "break_start": never, "break_end": never}
-        times["close"] = days + STEPS["1d"]
-        return Exchange("UTC", time(0), pd.DataFrame(times, index=days))
-    made = _made(name)
-    schedule = made.schedule
-    days = pd.DatetimeIndex(schedule.index.tz_localize("UTC"), name=None, freq=None).as_unit("us")
-    sessions = pd.DataFrame({each: schedule[each].dt.as_unit("us") for each in COLUMNS})
-    return Exchange(str(made.tz), made.close_times[-1][1], sessions.set_index(days))
-
-
 def zone_of(name: str) -> str:
     """The time zone of an exchange, as the IANA database spells it."""
     zones = {"XNYS": "America/New_York", NEVER_CLOSES: "UTC"}
-    return zones.get(name) or exchange(name).zone
+    return zones.get(name) or _exchange(name).zone
 
 
 def close_of_day(name: str) -> time:
     """When a full session ends, on the exchange's own clock."""
-    return time(16) if name == "XNYS" else exchange(name).close
+    return time(16) if name == "XNYS" else _exchange(name).close
 
 
 @cache
@@ -99,7 +63,7 @@ def days_per_year(name: str) -> int:
     """Sessions of a year: 252 in New York, 365 where the market never closes, else as counted."""
     if name in _DAYS_PER_YEAR:
         return _DAYS_PER_YEAR[name]
-    days = exchange(name).sessions.loc[_COUNTED].index
+    days = _counted_sessions(name).index
     whole = days[days.year > days[0].year] if days[0].dayofyear > 10 else days
     return round(len(whole) / len(whole.year.unique()))
 
@@ -110,23 +74,12 @@ def bars_per_day(name: str, timeframe: str) -> int:
     if timeframe == "1d":
         return 1
     if name in _HOURS:
-        return int(-(-_HOURS[name] // STEPS[timeframe]))
-    sessions = exchange(name).sessions.loc[_COUNTED]
+        return int(-(-_HOURS[name] // LENGTHS[timeframe]))
+    from trading_pipeline.core.market.sessions import STEPS, bar_opens
+
+    sessions = _counted_sessions(name)
     lengths = sessions["close"] - sessions["open"]
     return len(bar_opens(sessions[lengths == lengths.mode().max()].iloc[-1:], STEPS[timeframe]))
-
-
-def bar_opens(sessions: pd.DataFrame, step: pd.Timedelta) -> pd.DatetimeIndex:
-    """When the bars of sessions (`COLUMNS`) open: from the bell on, none wholly inside a break."""
-    # The last bar of a session may be a part of one: a session of 6.5 hours has 7 of them.
-    bars = -((sessions["open"] - sessions["close"]) // step).to_numpy()
-    nth = np.arange(bars.sum()) - np.repeat(np.cumsum(bars) - bars, bars)
-    opens = pd.DatetimeIndex(sessions["open"]).repeat(bars) + nth * step
-    if sessions["break_start"].isna().all():
-        return opens
-    pause, resume = (pd.DatetimeIndex(sessions[each]) for each in ("break_start", "break_end"))
-    inside = (opens >= pause.repeat(bars)) & (opens + step <= resume.repeat(bars))
-    return opens[~inside]
 
 
 @cache
@@ -134,7 +87,7 @@ def rests_on_weekends(name: str) -> bool:
     """Whether no regular session is on a Saturday or Sunday (UTC)."""
     if name in _SHIPPED:
         return name != NEVER_CLOSES
-    return bool((exchange(name).sessions.index.dayofweek < SATURDAY).all())
+    return bool((_exchange(name).sessions.index.dayofweek < SATURDAY).all())
 
 
 @cache
@@ -142,26 +95,19 @@ def crosses_midnight(name: str) -> bool:
     """Whether sessions begin on one UTC date and end on the next one, as Sydney's do in summer."""
     if name in (*_SHIPPED, WEEKDAYS):
         return False
-    sessions = exchange(name).sessions.loc[_COUNTED]
-    ends = sessions["close"] - pd.Timedelta(microseconds=1)
+    sessions = _counted_sessions(name)
+    ends = sessions["close"] - timedelta(microseconds=1)
     return bool((sessions["open"].dt.normalize() != ends.dt.normalize()).any())
 
 
-def _made(name: str):  # type: ignore[no-untyped-def]
-    """The package's calendar over as many of our years as it knows."""
-    import exchange_calendars
+def _exchange(name: str) -> "Exchange":
+    from trading_pipeline.core.market.sessions import exchange
 
-    first, last = (day.tz_localize(None) for day in (FIRST_DAY, LAST_DAY))
-    try:
-        try:
-            return exchange_calendars.get_calendar(name, start=first, end=last)
-        except ValueError:  # it does not know all of them
-            usual = exchange_calendars.get_calendar(name)
-            first = max(first, usual.bound_min() or first)
-            last = min(last, usual.bound_max() or last)
-            return exchange_calendars.get_calendar(name, start=first, end=last)
-    except (ValueError, NotImplementedError) as error:
-        raise BarsError(
-            f"exchange_calendars cannot compute the calendar {name} here ({str(error)[:80]}); name "
-            "another one that is open on the same days"
-        ) from error
+    return exchange(name)
+
+
+def _counted_sessions(name: str) -> "pd.DataFrame":
+    """The sessions of the years in which they are counted."""
+    from trading_pipeline.core.market.sessions import COUNTED
+
+    return _exchange(name).sessions.loc[COUNTED]

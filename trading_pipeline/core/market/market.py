@@ -1,8 +1,10 @@
 """What a market is: symbols, clock, mandate, costs and walk-forward spans, as one frozen value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
+from typing import Annotated
 
 from trading_pipeline.core.market.exchanges import (
     NEVER_CLOSES,
@@ -12,6 +14,7 @@ from trading_pipeline.core.market.exchanges import (
     crosses_midnight,
     days_per_year,
 )
+from trading_pipeline.errors import TradingError
 
 # As this product writes them, longest first, and as some venues do.
 _ALIASES = {
@@ -37,21 +40,29 @@ class Costs:
     Price Impact, 2011). Losses at delisting: Shumway, The Delisting Bias in CRSP Data (1997).
     """
 
-    fee: float = 0.001  # of orders that take liquidity: at the open, and stops
-    maker_fee: float | None = None  # of resting limit orders and take-profits; None: as `fee`
-    fee_per_share: float = 0.0  # money per unit traded, beside the fraction
-    minimum_fee: float = 0.0  # money per order, however many fills it takes
-    slippage: float = 0.0005
-    impact: float = 0.0  # × σ of a bar × √(quantity / volume of the bar), beside the slippage
-    participation: float = 0.1  # share of a bar's volume that one symbol's orders may be; inf: any
-    borrow: float = 0.005  # a year, on the value of short positions
-    funding: float = 0.0  # a year, paid by longs and earned by shorts (perpetuals); may be < 0
-    debit: float = 0.06  # a year, on negative cash
-    leverage: float = 1.0  # gross exposure allowed per unit of equity
-    lot: float = 0.0  # smallest tradable step in units; 0 is any fraction
-    min_notional: float = 1.0
-    delisting_loss: float = 0.3  # of the last price, for longs; shorts get no gain
-    delisted_after: int = 30  # calendar days without a bar
+    fee: Annotated[float, "of orders that take liquidity: at the open, and stops"] = 0.001
+    maker_fee: Annotated[
+        float | None, "of resting limit orders and take-profits; None: as `fee`"
+    ] = None
+    fee_per_share: Annotated[float, "money per unit traded, beside the fraction"] = 0.0
+    minimum_fee: Annotated[float, "money per order, however many fills it takes"] = 0.0
+    slippage: Annotated[float, "what a fill is worse than the price of its bar"] = 0.0005
+    impact: Annotated[
+        float, "× σ of a bar × √(quantity / volume of the bar), beside the slippage"
+    ] = 0.0
+    participation: Annotated[
+        float, "share of a bar's volume that one symbol's orders may be; inf: any"
+    ] = 0.1
+    borrow: Annotated[float, "a year, on the value of short positions"] = 0.005
+    funding: Annotated[
+        float, "a year, paid by longs and earned by shorts (perpetuals); may be < 0"
+    ] = 0.0
+    debit: Annotated[float, "a year, on negative cash"] = 0.06
+    leverage: Annotated[float, "gross exposure allowed per unit of equity"] = 1.0
+    lot: Annotated[float, "smallest tradable step in units; 0 is any fraction"] = 0.0
+    min_notional: Annotated[float, "smallest order, in quote currency"] = 1.0
+    delisting_loss: Annotated[float, "of the last price, for longs; shorts get no gain"] = 0.3
+    delisted_after: Annotated[int, "calendar days without a bar"] = 30
 
     def __post_init__(self) -> None:
         maker = self.fee if self.maker_fee is None else self.maker_fee
@@ -219,3 +230,12 @@ class Market:
     def horizon_in_days(self) -> int:
         """The horizon, rounded up to whole days."""
         return -(-self.horizon * self.days_per_year // self.bars_per_year)
+
+
+def unknown_symbol(market: str, symbol: str, symbols: Sequence[str]) -> TradingError:
+    """The error of a symbol that a market does not have: names those that are alike, and all."""
+    spelt = {name.upper(): name for name in symbols}
+    near = [spelt[name] for name in get_close_matches(symbol.upper(), spelt, n=3)]
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    shown = ", ".join(symbols[:30]) + (" ..." if len(symbols) > 30 else "")
+    return TradingError(f"{market} has no symbol {symbol!r}; {meant}it has {len(symbols)}: {shown}")

@@ -25,10 +25,10 @@ from trading_pipeline.core.market.exchanges import (
     bars_per_day,
     crosses_midnight,
     days_per_year,
-    exchange,
     zone_of,
 )
 from trading_pipeline.core.market.market import check_clock
+from trading_pipeline.core.market.sessions import exchange
 from trading_pipeline.errors import BarsError
 
 # Of zones whose clocks change alike one is enough; of those that never change, all are as UTC.

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from trading_pipeline.core.model.rivals import RIVALS
+
 PRESETS = ("tiny", "small", "full")
 PRECISIONS = ("float32", "bfloat16")
-LEARNED_BASELINES = ("ridge", "ridge_lags", "lightgbm", "lstm")  # the simplest first
+LEARNED_BASELINES = tuple(RIVALS)  # the simplest first
 CANDIDATES = (*LEARNED_BASELINES, "network")  # of "best"
 MODELS = ("network", *LEARNED_BASELINES, "best")  # what a market may be traded by
 # A column of predictions for each network of a fold, where several are averaged.
@@ -97,6 +99,7 @@ class TrainingConfig:
     """The budget and the recipe of one training; spans are counted in optimizer steps."""
 
     steps: int = 600  # per seed
+    epochs: int = 0  # a budget in its place: so many times the windows of the fold; 0: none
     windows: int = 960  # in a block of consecutive dates × symbols, about
     symbols: int = 0  # of a date in a block at most, drawn anew for each; 0: all there are
     blocks: int = 1  # in one step, whose loss is their mean; several processes share them
@@ -139,13 +142,18 @@ class TrainingConfig:
         return cls(**{**_of_preset(_BUDGETS, name), **changes})
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as a plain type (seeds as a list), ready for JSON or a checkpoint."""
-        return {**asdict(self), "seeds": list(self.seeds)}
+        """Every field as a plain type (seeds as a list), ready for JSON or a checkpoint.
+
+        Without `epochs` where none are asked for: such a training is the one that it was, and has
+        the same hash, as before there were any.
+        """
+        plain = {**asdict(self), "seeds": list(self.seeds)}
+        return plain if self.epochs else {n: each for n, each in plain.items() if n != "epochs"}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises ValueError on a missing or an unknown field."""
-        known = _exactly(cls, plain)
+        known = _exactly(cls, {"epochs": 0, **plain})
         loss = LossWeights(**_exactly(LossWeights, known["loss"]))
         return cls(**{**known, "seeds": tuple(known["seeds"]), "loss": loss})
 
@@ -153,6 +161,7 @@ class TrainingConfig:
 _SIZE_NAMES = tuple(each.name for each in fields(ModelConfig) if each.type is int)
 _COUNTS = {  # and the least of each
     "steps": 1,
+    "epochs": 0,
     "windows": 1,
     "symbols": 0,
     "blocks": 1,

@@ -1,7 +1,5 @@
 """Paper beside the backtest: the night's report on what a session's profit differs by, and why."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from trading_pipeline.adapters.alerts import Alerts
@@ -46,7 +44,7 @@ def paper_divergence(plan: Plan) -> dg.AssetsDefinition:
                 done = report(home, plan, ledger, config.session)
             except EvaluationError as early:
                 return dg.MaterializeResult(metadata={"answer": str(early)})
-        alerts.report([done.news], datetime.now(UTC))
+        alerts.report([done.news], home.clock.now())
         parts = {name: round(amount, 2) for name, amount in done.summary["parts"].items()}
         return dg.MaterializeResult(
             metadata={

@@ -1,10 +1,9 @@
 """Features: adjusted bars into the feature store."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.defs import columns
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import days
 from trading_pipeline.defs.resources import DUCKDB_POOL
@@ -24,7 +23,8 @@ def features(market: Market) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=DUCKDB_POOL,
         group_name=market.name,
-        kinds={"duckdb"},
+        kinds={"duckdb", "table"},
+        metadata={columns.TABLE: f"features.market.{market.name}"},
         description="Causal, scale-free features of adjusted bars, one row per symbol and bar.",
     )
     def features_of_days(
@@ -34,7 +34,14 @@ def features(market: Market) -> dg.AssetsDefinition:
         from trading_pipeline.steps.features import update_features
 
         span = context.partition_time_window
-        done = update_features(home, market, (span.start, span.end), datetime.now(UTC))
-        return dg.MaterializeResult(metadata=metadata.of_features(done))
+        done = update_features(home, market, (span.start, span.end), home.clock.now())
+        context.add_asset_metadata(
+            {
+                columns.SCHEMA: columns.features_schema(),
+                columns.LINEAGE: columns.features_lineage(market),
+            },
+            partition_key=context.partition_key_range.end,
+        )
+        return dg.MaterializeResult(metadata=metadata.of_features(home.features(market), done))
 
     return features_of_days

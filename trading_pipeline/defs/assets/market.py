@@ -1,11 +1,12 @@
 """Market data: from a source into the store. Raw bars stay raw; adjustment happens on read."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from trading_pipeline.adapters.clock import Clock
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import content_hash
 from trading_pipeline.core.market.market import Market
@@ -38,7 +39,7 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
         partitions_def=days(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         check_specs=[
             dg.AssetCheckSpec(FETCHED, asset=key, description="Red: the others were, and go on.")
         ],
@@ -61,11 +62,12 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
                 home, sources, market, (span.start, span.end), watch, config.start, config.refetch
             )
         except SourceUnavailable as error:
-            _leave_alone(context, error.retry_after)
+            _leave_alone(context, home.clock, error.retry_after)
             raise
-        _leave_alone(context, done.retry_after)
+        _leave_alone(context, home.clock, done.retry_after)
         newest = context.partition_key_range.end
-        context.add_asset_metadata(metadata.of_newest_day(store), partition_key=newest)
+        window = days(market).time_window_for_partition_key(newest)
+        context.add_asset_metadata(metadata.of_newest_day(store, window), partition_key=newest)
         for observation in revisions_observed(context.instance, market, store):
             context.log_event(observation)
         return dg.MaterializeResult(
@@ -75,10 +77,10 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
     return bars_of_days
 
 
-def _leave_alone(context: dg.AssetExecutionContext, seconds: float) -> None:
+def _leave_alone(context: dg.AssetExecutionContext, clock: Clock, seconds: float) -> None:
     """Tag the run with when its venue may be asked again, for whoever tries it again."""
     if seconds:
-        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        until = clock.now() + timedelta(seconds=seconds)
         tag = {NOT_BEFORE_TAG: until.isoformat(timespec="seconds")}
         context.instance.add_run_tags(context.run_id, tag)
 
@@ -94,7 +96,7 @@ def revised_bars(market: Market) -> dg.AssetSpec:
         deps=[dg.AssetDep([market.name, "raw_bars"], partition_mapping=fold_days())],
         partitions_def=windows(market),
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         description="Bars that the source corrected, up to the end of each window: old values and "
         "new ones. Models and predictions of later folds are stale when this changes.",
     )
@@ -147,7 +149,7 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         key=key,
         output_required=False,  # features wait where it is not made
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         check_specs=[
             dg.AssetCheckSpec(ACTIONS_FETCHED, asset=key, description="Red: those known stay.")
         ],
@@ -163,7 +165,9 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
             passed=done.failed is None, check_name=ACTIONS_FETCHED, description=done.failed
         )
         if done.failed is None:
-            yield dg.MaterializeResult(metadata=metadata.of_actions(done), check_results=[fetched])
+            yield dg.MaterializeResult(
+                metadata=metadata.of_actions(home.bars(market), done), check_results=[fetched]
+            )
         else:
             yield fetched
 

@@ -1,13 +1,16 @@
 """What the page of an asset shows of a materialization."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.adapters.dashboard_page import PORT, REPORT
 from trading_pipeline.adapters.store.bars import BarStore
+from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.adapters.store.history import SET_ASIDE
 from trading_pipeline.adapters.store.production import Decision
 from trading_pipeline.core.market.market import Market
@@ -19,6 +22,7 @@ if TYPE_CHECKING:  # they load torch, which the code location must not
     from trading_pipeline.steps.evaluate import Evaluated
     from trading_pipeline.steps.features import Updated
 
+ROWS, ROWS_OF_PARTITION, URI = "dagster/row_count", "dagster/partition_row_count", "dagster/uri"
 _SHOWN = 20  # symbols and revisions
 
 
@@ -27,6 +31,8 @@ def of_bars(market: Market, store: BarStore, done: Downloaded) -> dict[str, Any]
     stamps, first_changed = store.keys()["timestamp"], done.first_changed
     return {
         "rows": len(stamps),
+        ROWS: len(stamps),
+        URI: store.folder.absolute().as_uri(),
         "symbols": ", ".join(market.symbols[:_SHOWN]),
         "first": str(stamps.min()) if len(stamps) else "none",
         "last": str(stamps.max()) if len(stamps) else "none",
@@ -43,9 +49,11 @@ def of_bars(market: Market, store: BarStore, done: Downloaded) -> dict[str, Any]
     }
 
 
-def of_newest_day(store: BarStore) -> dict[str, Any]:
+def of_newest_day(store: BarStore, window: dg.TimeWindow) -> dict[str, Any]:
     """What is long: told of the newest day alone, as a first download has thousands of them."""
+    stamps = store.keys()["timestamp"]
     return {
+        ROWS_OF_PARTITION: int(((stamps >= window.start) & (stamps < window.end)).sum()),
         "newest_revisions": dg.MetadataValue.md(revisions_text(store.revisions())),
         "rows_set_aside": dg.MetadataValue.md(aside_text(store.set_aside())),
     }
@@ -71,10 +79,14 @@ def aside_text(aside: pd.DataFrame) -> str:
     return str(shown.to_markdown(index=False, floatfmt=".10g")) + rest
 
 
-def of_actions(done: ActionsDownloaded) -> dict[str, Any]:
+def of_actions(store: BarStore, done: ActionsDownloaded) -> dict[str, Any]:
     """Splits and dividends."""
     changed, actions = done.first_changed, done.actions
-    news = {"first_changed": "none" if changed is None else str(changed)}
+    news: dict[str, Any] = {
+        "first_changed": "none" if changed is None else str(changed),
+        ROWS: 0 if actions is None else len(actions),
+        URI: store.folder.absolute().as_uri(),
+    }
     if actions is None:
         note = "none known: prices are taken as total-return units and pay no dividends"
         return news | {"rows": 0, "note": note}
@@ -97,7 +109,7 @@ def notices_text(notices: pd.DataFrame) -> str:
     return str(newest.assign(timestamp=days).to_markdown(index=False, floatfmt=".10g"))
 
 
-def of_features(done: "Updated") -> dict[str, Any]:
+def of_features(store: FeatureStore, done: "Updated") -> dict[str, Any]:
     """An update of the features."""
     from trading_pipeline.core.features.catalog import NAMES, catalog_hash
     from trading_pipeline.core.features.coverage import coverage_markdown
@@ -105,6 +117,8 @@ def of_features(done: "Updated") -> dict[str, Any]:
     rows = done.features
     return {
         "rows": len(rows),
+        ROWS: store.count(),
+        URI: store.path.absolute().as_uri(),
         "features": len(NAMES),
         "catalog_hash": short(catalog_hash()),
         "computed": done.reason,
@@ -122,6 +136,18 @@ def of_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "last_target": checkpoint["last_target"],
         "validation_information": checkpoint["metrics"]["validation_information"],
         "fingerprint": short(checkpoint["fingerprint"]),
+    }
+
+
+def of_predictions(file: Path, rows: pd.DataFrame) -> dict[str, Any]:
+    """The predictions of a fold."""
+    return {
+        "rows": len(rows),
+        ROWS_OF_PARTITION: len(rows),
+        URI: file.absolute().as_uri(),
+        "first": str(rows["timestamp"].min()),
+        "last": str(rows["timestamp"].max()),
+        "mean_score": float(rows["score"].mean()),
     }
 
 
@@ -148,7 +174,7 @@ def start_text(start: dict[str, Any]) -> str:
     return f"{terms}\n\n{counts}"
 
 
-def of_report(done: "Evaluated") -> dict[str, Any]:
+def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
     """The report in short."""
     from trading_pipeline.adapters.reports.charts.pictures import as_markdown
     from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
@@ -178,6 +204,8 @@ def of_report(done: "Evaluated") -> dict[str, Any]:
             "\n".join(f"- {each.title}: {why}" for each in spoken for why in each.reasons)
         ),
         "warnings": dg.MetadataValue.md("\n".join(f"- {text}" for text in summary["warnings"])),
+        "open": dg.MetadataValue.md(open_text(market)),
+        URI: files["html"].absolute().as_uri(),
         "report": dg.MetadataValue.path(str(files["html"].absolute())),
         "features": dg.MetadataValue.path(str(files["features"].absolute())),
         "drift": drift_sentence(done.diagnostics) if done.diagnostics else "not known",
@@ -187,6 +215,15 @@ def of_report(done: "Evaluated") -> dict[str, Any]:
         "config_hash": short(summary["config_hash"]),
         "code_version": summary["code_version"],
     }
+
+
+def open_text(market: Market) -> str:
+    """Markdown that opens the report from the web UI, whose pages a browser lets open no file."""
+    site = f"http://127.0.0.1:{PORT}{REPORT}"
+    return (
+        f"[report]({site}/report.html), [features]({site}/features.html): while "
+        f"`trading-pipeline dashboard --market {market.name}` runs on this machine"
+    )
 
 
 def of_account(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import pandas as pd
 from dagster._core.errors import DagsterPipesExecutionError
 
 from trading_pipeline.adapters.store.production import REFUSED
 from trading_pipeline.core.progress import Advance, Progress
+from trading_pipeline.defs import columns
 from trading_pipeline.defs.assets import metadata
 from trading_pipeline.defs.partitions import fold_days, folds, training_days, window_before
 from trading_pipeline.defs.resources import DUCKDB_POOL, TRAINING_POOL
@@ -55,6 +57,7 @@ def model_checkpoint(plan: Plan) -> dg.AssetsDefinition:
                 "start": dg.MetadataValue.md(metadata.start_text(done.checkpoint["start"])),
                 "loss_curve": dg.MetadataValue.md(loss_curve(done.checkpoint["curves"])),
                 "sha256": metadata.short(done.digest),
+                metadata.URI: home.checkpoints(market).path(fold).absolute().as_uri(),
                 "file": dg.MetadataValue.path(str(home.checkpoints(market).path(fold))),
             }
         )
@@ -76,7 +79,7 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
         partitions_def=folds(market),
         pool=DUCKDB_POOL,
         group_name=market.name,
-        kinds={"parquet"},
+        kinds={"parquet", "table"},
         description="Out of sample by construction: each fold by the model trained before it.",
     )
     def predictions_of_fold(
@@ -89,13 +92,12 @@ def predictions(plan: Plan) -> dg.AssetsDefinition:
 
         watching = _watching(context, progress)
         rows, made_from = predict(home, plan, context.partition_key, watching)
+        store = home.predictions(market)
         return dg.MaterializeResult(
             metadata={
-                "rows": len(rows),
-                "first": str(rows["timestamp"].min()),
-                "last": str(rows["timestamp"].max()),
-                "mean_score": float(rows["score"].mean()),
+                **metadata.of_predictions(store.path(context.partition_key), rows),
                 "fingerprint": metadata.short(made_from),
+                **lineage_of(plan, context.partition_key, rows),
             }
         )
 
@@ -156,6 +158,16 @@ def host_of(context: dg.AssetExecutionContext, progress: Progress) -> "Host":
             context.log.error(str(error))
 
     return Host(_watching(context, progress), context.log.warning, launch)
+
+
+def lineage_of(plan: Plan, fold: str, rows: pd.DataFrame) -> dict[str, dg.TableColumnLineage]:
+    """Of the newest fold's columns, which is what the web UI shows; it is long."""
+    from trading_pipeline.core.learning.inference import MODEL
+
+    if fold != folds(plan.market).get_last_partition_key():
+        return {}
+    network = bool((rows["model"] == MODEL).all())
+    return {columns.LINEAGE: columns.predictions_lineage(plan.market, network, plan.position_state)}
 
 
 def _watching(context: dg.AssetExecutionContext, progress: Progress) -> Callable[[str], Advance]:

@@ -1,13 +1,14 @@
 """The account that a paper session trades, as Dagster's catalog shows it."""
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from trading_pipeline.core.market.exchanges import NEVER_CLOSES, STEPS
+from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.market.sessions import STEPS, longest_closure
 from trading_pipeline.defs.assets.metadata import of_account
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.steps.home import Home
@@ -15,25 +16,24 @@ from trading_pipeline.steps.home import Home
 # Of the wall's clock between two reports at least: a session reports after a bar, and a minute's is
 # no news. Months of hours are a few thousand reports.
 EVERY = timedelta(hours=1)
-# Between two closes: from Thursday's to Monday's around Good Friday.
-_LONGEST_CLOSURE = timedelta(days=4)
 
 
 def paper_account(market: Market) -> dg.AssetSpec:
     """The account that the paper job trades; its state is the ledger's."""
-    silent = _longest_silence(market)
     return dg.AssetSpec(
         [market.name, "paper_account"],
         deps=[[market.name, "model_checkpoint"], [market.name, "raw_bars"]],
         group_name=market.name,
         kinds={"sqlite"},
         description="A paper account, journalled event by event. A session reports to it after a "
-        f"bar, at most every hour, and at its end; without a report for {silent + EVERY} it is "
-        "overdue, also where nobody wants a session.",
-        freshness_policy=dg.FreshnessPolicy.time_window(
-            fail_window=silent + EVERY, warn_window=silent + EVERY / 2
-        ),
+        f"bar, at most every {EVERY}, and at its end.",
     )
+
+
+def overdue(market: Market) -> TimeWindowFreshnessPolicy:
+    """Of an account: a session that trades has reported since, however long its market closed."""
+    silent = _longest_silence(market)
+    return dg.FreshnessPolicy.time_window(silent + EVERY, silent + EVERY / 2)
 
 
 class AccountReports:
@@ -43,11 +43,11 @@ class AccountReports:
         self, context: dg.OpExecutionContext, home: Home, market: Market, session: str
     ) -> None:
         self.context, self.home, self.market, self.session = context, home, market, session
-        self._last = time.monotonic()
+        self._last = self.home.clock.elapsed()
 
     def after_bar(self, account: dict[str, Any]) -> None:
         """Report where the last report is old enough."""
-        if time.monotonic() - self._last >= EVERY.total_seconds():
+        if self.home.clock.elapsed() - self._last >= EVERY.total_seconds():
             self.now(account)
 
     def now(self, account: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class AccountReports:
         Args:
             account: what the session did since it was started, in a few numbers.
         """
-        self._last = time.monotonic()
+        self._last = self.home.clock.elapsed()
         key = dg.AssetKey([self.market.name, "paper_account"])
         told = {**account, **self._known()}
         self.context.log_event(dg.AssetMaterialization(key, metadata=told))
@@ -68,7 +68,7 @@ class AccountReports:
         try:
             with self.home.ledger() as ledger:
                 shown = Dashboard(ledger, self.market, self.session, report)
-                return of_account(shown.state(datetime.now(UTC)))
+                return of_account(shown.state(self.home.clock.now()))
         except TradingPipelineError as error:  # a session that never began, or its disk is full
             return {"not_known": str(error)}
 
@@ -76,5 +76,5 @@ class AccountReports:
 def _longest_silence(market: Market) -> timedelta:
     """Between two bars of a session that trades."""
     if market.calendar != NEVER_CLOSES:
-        return _LONGEST_CLOSURE
+        return longest_closure(market.calendar)
     return max(timedelta(seconds=STEPS[market.timeframe].total_seconds()), EVERY)

@@ -42,6 +42,6 @@ def backtest_report(plan: Plan) -> dg.AssetsDefinition:
         from trading_pipeline.steps.evaluate import evaluate_market
 
         done = evaluate_market(home, plan, config.capital)
-        return dg.MaterializeResult(metadata=metadata.of_report(done))
+        return dg.MaterializeResult(metadata=metadata.of_report(market, done))
 
     return report_of_market

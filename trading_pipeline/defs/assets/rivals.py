@@ -5,20 +5,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.model.rivals import RIVALS
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets import metadata
-from trading_pipeline.defs.assets.models import host_of
+from trading_pipeline.defs.assets.models import host_of, lineage_of
 from trading_pipeline.defs.partitions import folds, window_and_fold, window_before_and_fold
 from trading_pipeline.defs.resources import TRAINING_POOL
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.plan import Plan
-
-_WORDS = {
-    "ridge": "A ridge regression on the newest bar.",
-    "ridge_lags": "A ridge regression on the newest bar and six older ones.",
-    "lightgbm": "LightGBM's trees on the newest bar.",
-    "lstm": "One LSTM layer on the windows that the network reads.",
-}
 
 
 def rival_asset(model: str) -> str:
@@ -45,8 +39,8 @@ def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
                     ),
                 ],
                 group_name=market.name,
-                kinds={"parquet"},
-                description=f"{_WORDS[model]} On the network's samples, targets and folds.",
+                kinds={"parquet", "table"},
+                description=f"{RIVALS[model].what} On the network's samples, targets and folds.",
             )
             for model, key in keys.items()
         ],
@@ -64,15 +58,18 @@ def rival_predictions(plan: Plan) -> dg.AssetsDefinition:
 
         wanted = [model for model, key in keys.items() if key in context.selected_asset_keys]
         host = host_of(context, progress)
-        done = predict_rivals(home, plan, context.partition_key, wanted, host)
+        fold = context.partition_key
+        done = predict_rivals(home, plan, fold, wanted, host)
         for model, trained, rows in done:
             yield dg.MaterializeResult(
                 asset_key=keys[model],
                 metadata={
                     **metadata.of_checkpoint(trained.checkpoint),
                     "trained": "yes" if trained.is_new else "no: it is the one that was stored",
-                    "rows": len(rows),
-                    "mean_score": float(rows["score"].mean()),
+                    **metadata.of_predictions(
+                        home.beside(model).predictions(market).path(fold), rows
+                    ),
+                    **lineage_of(plan, fold, rows),
                 },
             )
 

@@ -1,5 +1,9 @@
 """Made-up series and tables for the tests of the reports, and what of a page is our own."""
 
+import base64
+import json
+import re
+import zlib
 from dataclasses import replace
 from math import inf, nan
 
@@ -188,9 +192,23 @@ def sweep_table(sharpes=(0.5, 0.7, nan, -0.1), own=1) -> pd.DataFrame:
     return pd.DataFrame(rows, index=[f"variant {n}" for n in range(4)])
 
 
+def unpacked(text: str) -> str:
+    """What `packed` packed."""
+    return zlib.decompress(base64.b64decode(text)).decode()
+
+
+def figures(html: str) -> dict[str, dict]:
+    """What each chart of a page draws, by its name, as Plotly is given it."""
+    found = re.findall(r'id="chart-([^"]*)"[^>]*data-figure="([^"]*)"', html)
+    return {name: json.loads(unpacked(figure)) for name, figure in found}
+
+
 def own_part(html: str) -> str:
-    """The page without plotly.js, which is a hundred times as long."""
+    """The page without plotly.js, and with its charts unpacked."""
     from plotly.offline import get_plotlyjs
 
-    assert get_plotlyjs() in html
-    return html.replace(get_plotlyjs(), "")
+    found = re.search(r'<script type="text/plain" id="plotly">([^<]*)</script>', html)
+    assert found is not None
+    assert unpacked(found[1]) == get_plotlyjs()
+    bare = html.replace(found[1], "")
+    return re.sub(r'data-figure="([^"]*)"', lambda chart: unpacked(chart[1]), bare)

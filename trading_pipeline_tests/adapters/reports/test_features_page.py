@@ -1,6 +1,5 @@
 """The page of the features: complete, reproducible, honest, and safe to open."""
 
-import json
 import re
 from html.parser import HTMLParser
 
@@ -14,7 +13,12 @@ from trading_pipeline.adapters.reports.features_page import (
     drift_sentence,
     features_page,
 )
-from trading_pipeline_tests.adapters.reports.histories import catalog, diagnostics
+from trading_pipeline_tests.adapters.reports.histories import (
+    catalog,
+    diagnostics,
+    figures,
+    own_part,
+)
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 
@@ -36,27 +40,20 @@ class Elements(HTMLParser):
             self.rows[-1].append(dict(attrs).get("data-value"))
 
 
-def own_part(html):
-    """The page without plotly.js, which is a hundred times as long."""
-    from plotly.offline import get_plotlyjs
-
-    return html.replace(get_plotlyjs(), "")
-
-
 @pytest.fixture(scope="module")
 def html():
-    return own_part(features_page("sample", diagnostics()))
+    return features_page("sample", diagnostics())
 
 
 def chart(html, name):
     """What a chart draws: the first trace that Plotly is given."""
-    start = html.index("[", html.index(f'"chart-{name}",'))
-    return json.JSONDecoder().raw_decode(html[start:])[0][0]
+    return figures(html)[name]["data"][0]
 
 
 def test_the_same_history_gives_the_same_page(html):
-    assert own_part(features_page("sample", diagnostics())) == html
-    assert not re.search(r"20[2-9]\d-\d\d-\d\d[T ]\d\d:", html)  # no time of day: no clock
+    assert features_page("sample", diagnostics()) == html
+    # No time of day: no clock.
+    assert not re.search(r"20[2-9]\d-\d\d-\d\d[T ]\d\d:", own_part(html))
 
 
 def test_every_feature_has_a_row_whose_numbers_can_be_sorted(html):
@@ -104,19 +101,19 @@ def test_the_sentences_name_what_stands_out():
 def test_a_market_without_folds_or_labels_has_a_page_too():
     nothing = np.full((500, 10), np.nan)
     found = diagnostics(folds={}, target=nothing, market_target=nothing[:, 0])
-    html = own_part(features_page("new", found))
+    html = features_page("new", found)
     assert html.count("There is no fold to compare.") == 2
     assert "No yearly coefficient has an interval" in html
     assert 'id="chart-ic-0"' not in html
 
 
 def test_the_page_needs_nothing_from_outside_and_names_are_escaped():
-    html = own_part(features_page(f"m{EVIL}", diagnostics(catalog((EVIL, "b", "c", "d")))))
-    elements = Elements(html)
+    made = features_page(f"m{EVIL}", diagnostics(catalog((EVIL, "b", "c", "d"))))
+    elements, html = Elements(made), own_part(made)
     assert "img" not in elements.seen
     assert elements.handlers == []
     assert EVIL not in html
-    assert "\\u003cimg" not in html  # Plotly would read it as a tag of its own
+    assert "<img" not in html  # in a chart Plotly would read it as a tag of its own
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", html)
     assert 'name="viewport"' in html
     assert len(html) < 3_000_000

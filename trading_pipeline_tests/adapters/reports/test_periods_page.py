@@ -11,7 +11,7 @@ from trading_pipeline.core.evaluation.confidence import resampled_dates
 from trading_pipeline.core.evaluation.crises import Crisis
 from trading_pipeline.core.evaluation.performance import Resampling
 from trading_pipeline.core.evaluation.periods import Books, periods
-from trading_pipeline_tests.adapters.reports.histories import series
+from trading_pipeline_tests.adapters.reports.histories import figures, series
 from trading_pipeline_tests.core.evaluation.books import inputs
 
 FALL = Crisis("A <fall>", "2019-03-01", "2019-04-01")
@@ -74,4 +74,5 @@ def test_a_quiet_benchmark_keeps_its_colour(drawn):
     """Charts name both books, whatever the benchmark is called."""
     quiet = replace(drawn, baselines={"cash": drawn.equity * 0 + 1.0})
     given = summary() | {"benchmark": "cash"}
-    assert '"name":"cash"' in parts(given, quiet)[0]
+    drawn_years = figures(parts(given, quiet)[0])["years"]["data"]
+    assert [trace["name"] for trace in drawn_years] == ["strategy", "cash"]

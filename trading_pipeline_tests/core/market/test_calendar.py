@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.market.bars import check_bars
 from trading_pipeline.core.market.calendar import infer_timeframe, trading_calendar
-from trading_pipeline.core.market.exchanges import STEPS, bars_per_day, close_of_day
+from trading_pipeline.core.market.exchanges import bars_per_day, close_of_day
+from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.market.stamps import clock_of
 from trading_pipeline.errors import BarsError
 

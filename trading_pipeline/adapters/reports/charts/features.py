@@ -8,15 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.figure import Figure, new_figure
-from trading_pipeline.adapters.reports.charts.palette import GAIN, LOSS, RULE, STRATEGY
+from trading_pipeline.adapters.reports.charts.palette import (
+    BASELINES,
+    DIVERGING,
+    LOSS,
+    PAPER,
+    RULE,
+    STRATEGY,
+)
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, Distribution
 from trading_pipeline.core.evaluation.features.drift import SHIFTED, STABLE
 
 Array = NDArray[np.float64]
 
 _ROW = 17  # pixels
-_SIGNED = [[0, LOSS], [0.5, "#ffffff"], [1, GAIN]]
-_AMBER = "#e8a33d"
+_SIGNED = [list(stop) for stop in DIVERGING]
 _TOP_PSI = 0.5  # drifts beyond it have the darkest colour
 _TOP_COEFFICIENT = 0.15
 _WIDTH, _HEIGHT = 72, 24  # of a histogram
@@ -28,7 +34,7 @@ def coverage_chart(diagnostics: Diagnostics) -> Figure:
         np.array([each.by_month for each in diagnostics.features]),
         diagnostics.months,
         _names(diagnostics),
-        colorscale=[[0, "#ffffff"], [1, STRATEGY]],
+        colorscale=[[0, PAPER], [1, STRATEGY]],
         zmin=0,
         zmax=1,
         hovertemplate="%{y}, %{x}: %{z:.1%}<extra></extra>",
@@ -48,9 +54,9 @@ def drift_chart(diagnostics: Diagnostics) -> Figure:
         _names(diagnostics),
         customdata=np.round([[drift.ks for drift in row] for row in drifts], 3),
         colorscale=[
-            [0, "#ffffff"],
-            [STABLE / _TOP_PSI, "#fbf0dc"],
-            [SHIFTED / _TOP_PSI, _AMBER],
+            [0, PAPER],
+            [STABLE / _TOP_PSI, PAPER],
+            [SHIFTED / _TOP_PSI, BASELINES[2]],
             [1, LOSS],
         ],
         zmin=0,
@@ -134,5 +140,5 @@ def histogram(distribution: Distribution) -> str:
     )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="histogram">'
-        f'<path fill="{STRATEGY}" d="{bars}"/></svg>'
+        f'<path d="{bars}"/></svg>'
     )

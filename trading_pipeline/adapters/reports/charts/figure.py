@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_pipeline.adapters.reports.charts.palette import INK, NEUTRAL, RULE
+from trading_pipeline.adapters.reports.charts.palette import INK, NEUTRAL, PAPER, RULE
 from trading_pipeline.adapters.reports.charts.series import Floats
 from trading_pipeline.core.evaluation.verdict import titled
 
@@ -30,14 +30,15 @@ def new_figure(height: int, **layout: Any) -> Figure:
     import plotly.graph_objects as go
 
     axis = {"gridcolor": RULE, "linecolor": RULE, "zerolinecolor": NEUTRAL, "automargin": True}
+    dated = {"hoverformat": "%Y-%m-%d"} if layout.get("hovermode") == "x unified" else {}
     look = {
         "template": "none",  # the usual one is 6 kB of settings that nothing here uses
         "autotypenumbers": "strict",  # a symbol may be a number
         "height": height,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
         "legend": {
             "orientation": "h",
             "y": -0.14,
@@ -46,9 +47,9 @@ def new_figure(height: int, **layout: Any) -> Figure:
             "xanchor": "left",
             "traceorder": "normal",
         },
-        "hoverlabel": {"bgcolor": "white"},
+        "hoverlabel": {"bgcolor": PAPER, "bordercolor": NEUTRAL, "font": {"color": INK}},
         "dragmode": False,  # a finger scrolls the page; the page switches zooming on for a mouse
-        "xaxis": axis,
+        "xaxis": axis | dated,
         "yaxis": axis,
     }
     return go.Figure(layout=look | layout)  # at once: updates take five times as long

@@ -24,6 +24,7 @@ from trading_pipeline.adapters.reports.charts.palette import (
     INK,
     LOSS,
     STRATEGY,
+    translucent,
 )
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
@@ -55,7 +56,7 @@ def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | 
     dates = series.timestamps[closes[rows]]
     own = rolling_sharpe(daily_returns(series.equity, closes), window, series.days_per_year)
     figure = new_figure(320, hovermode="x unified")
-    band = ("95 % band of the strategy", "rgba(11, 92, 173, 0.15)")
+    band = ("95 % band of the strategy", translucent(STRATEGY, 0.15))
     add_band(figure, dates, own.low[rows], own.high[rows], *band)
     if benchmark in series.baselines:
         returns = daily_returns(series.baselines[benchmark], closes)

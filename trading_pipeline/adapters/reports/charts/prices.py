@@ -15,7 +15,15 @@ from trading_pipeline.adapters.reports.charts.figure import (
     label,
     new_figure,
 )
-from trading_pipeline.adapters.reports.charts.palette import BASELINES, INK, LOSS, NEUTRAL, STRATEGY
+from trading_pipeline.adapters.reports.charts.palette import (
+    BASELINES,
+    INK,
+    LOSS,
+    NEUTRAL,
+    PAPER,
+    STRATEGY,
+    variable,
+)
 from trading_pipeline.adapters.reports.charts.series import Floats, ReportSeries, day_ends
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
 from trading_pipeline.core.evaluation.portfolio.trade_marks import (
@@ -92,7 +100,8 @@ def roles_in_order(marks: Sequence[pd.DataFrame]) -> list[str]:
 def key_of(roles: Sequence[str]) -> str:
     """What the marks mean, as HTML."""
     items = (
-        f'<span><b style="color: {mark.colour}">{mark.sign}</b> {escape(titled(role))}</span>'
+        f'<span><b style="color: {variable(mark.colour)}">{mark.sign}</b> '
+        f"{escape(titled(role))}</span>"
         for role in roles
         for mark in [mark_of(role, roles)]
     )
@@ -106,7 +115,7 @@ def price_chart(
     dates, closes = _closes(series, series.symbols.index(symbol))
     figure = new_figure(260, showlegend=False, hovermode="closest")
     figure.update_yaxes(tickformat=",~r")
-    hover = f"%{{x}}: close %{{y:{_DIGITS}}}<extra></extra>"
+    hover = f"%{{x|%Y-%m-%d}}: close %{{y:{_DIGITS}}}<extra></extra>"
     line = {"color": NEUTRAL, "width": 1}
     add_line(figure, dates, _five_digits(closes), None, line, hovertemplate=hover)
     for role in roles:
@@ -126,9 +135,9 @@ def _add_marks(figure: Figure, shown: pd.DataFrame, role: str, mark: Mark) -> No
             "symbol": mark.symbol,
             "size": mark.size,
             "color": mark.colour,
-            "line": {"width": 1.5 if rim else 0.5, "color": mark.colour if rim else "white"},
+            "line": {"width": 1.5 if rim else 0.5, "color": mark.colour if rim else PAPER},
         },
-        hovertemplate=f"%{{x}}: {label(role)} at %{{y:{_DIGITS}}}<extra></extra>",
+        hovertemplate=f"%{{x|%Y-%m-%d}}: {label(role)} at %{{y:{_DIGITS}}}<extra></extra>",
     )
 
 

@@ -25,6 +25,7 @@ from trading_pipeline.adapters.reports.charts.palette import (
     LOSS,
     NEUTRAL,
     STRATEGY,
+    translucent,
 )
 from trading_pipeline.adapters.reports.charts.series import (
     ReportSeries,
@@ -84,7 +85,7 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     days = day_ends(series.timestamps)
     dates = series.timestamps[days]
     own, line = fall_from_peak(series.equity)[days], {"color": STRATEGY, "width": 1.6}
-    area = {"fill": "tozeroy", "fillcolor": "rgba(11, 92, 173, 0.18)"}
+    area = {"fill": "tozeroy", "fillcolor": translucent(STRATEGY, 0.18)}
     add_line(figure, dates, own, "strategy", line, **area)
     if benchmark in series.baselines:
         fall = fall_from_peak(series.baselines[benchmark])[days]
@@ -144,7 +145,7 @@ def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
             mode="markers",
             marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
             customdata=symbols.to_numpy(np.int32),
-            hovertemplate="%{x}: %{y}, %{customdata} symbols<extra></extra>",
+            hovertemplate="%{x|%Y-%m-%d}: %{y}, %{customdata} symbols<extra></extra>",
         )
     figure.update_xaxes(range=iso_dates(series.timestamps[[0, -1]]))
     figure.update_yaxes(

@@ -43,7 +43,7 @@ class Boosting:
     text: str
 
     @classmethod
-    def fit(cls, samples: Samples, fold: Fold) -> Self:
+    def fit(cls, samples: Samples, fold: Fold, steps: int) -> Self:
         """Squared error of the target demeaned at each date; stopped early on validation."""
         import lightgbm  # late: it takes a second
 

@@ -37,7 +37,12 @@ class Ridge:
     penalty: float  # of `PENALTIES`
 
     @classmethod
-    def fit(cls, samples: Samples, fold: Fold, lags: tuple[int, ...]) -> Self:
+    def fit(cls, samples: Samples, fold: Fold, steps: int) -> Self:
+        """On the newest bar alone."""
+        return cls.with_lags(samples, fold, (0,))
+
+    @classmethod
+    def with_lags(cls, samples: Samples, fold: Fold, lags: tuple[int, ...]) -> Self:
         """Features and target are demeaned at each date; the penalty is what does best on
         validation, by its information coefficient."""
         products, moments = _sums(samples, fold, lags)
@@ -72,6 +77,15 @@ class Ridge:
         if not torch.isfinite(weights).all():
             raise ValueError("a weight is not finite")
         return cls(lags, weights.numpy(), plain["penalty"])
+
+
+class LaggedRidge(Ridge):
+    """The same on the newest bar and those that are `LAGS` before it."""
+
+    @classmethod
+    def fit(cls, samples: Samples, fold: Fold, steps: int) -> Self:
+        """On the lags that a window of `steps` bars has."""
+        return cls.with_lags(samples, fold, tuple(lag for lag in LAGS if lag < steps))
 
 
 def _inputs(grid: Tensor, date: int, lags: tuple[int, ...]) -> Tensor:

@@ -5,23 +5,28 @@ L dates, N symbols, S steps of a window, F features.
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trading_pipeline.core.learning.rivals.boosting import Boosting
-from trading_pipeline.core.learning.rivals.lstm import LSTM
-from trading_pipeline.core.learning.rivals.ridge import LAGS, Ridge
 from trading_pipeline.core.learning.samples import Samples
 from trading_pipeline.core.learning.walkforward import Fold, Rows
+from trading_pipeline.core.model.rivals import RIVALS
 
 Array = NDArray[np.float64]
 
 
 class Rival(Protocol):
-    """A fitted rival."""
+    """A fitted rival, and how it is made. Its row is in `core/model/rivals.py`."""
+
+    @classmethod
+    def fit(cls, samples: Samples, fold: Fold, steps: int) -> Self:
+        """Learn from the fold's training rows, and choose on its validation rows what is to be
+        chosen; see `fit` below."""
+        ...
 
     def score(self, windows: Tensor) -> Array:
         """The price target that is expected at the end of each scaled window: (N, S, F) -> (N,)."""
@@ -29,6 +34,11 @@ class Rival(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
+        ...
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError for what cannot be such a model."""
         ...
 
 
@@ -62,15 +72,7 @@ def fit(name: str, samples: Samples, fold: Fold, steps: int = 60) -> Rival:
     Raises:
         ValueError: no rival has that name.
     """
-    if name == "ridge":
-        return Ridge.fit(samples, fold, lags=(0,))
-    if name == "ridge_lags":
-        return Ridge.fit(samples, fold, lags=tuple(lag for lag in LAGS if lag < steps))
-    if name == "lightgbm":
-        return Boosting.fit(samples, fold)
-    if name == "lstm":
-        return LSTM.fit(samples, fold, steps)
-    raise ValueError(f"no learned baseline is called {name!r}")
+    return _class(name).fit(samples, fold, steps)
 
 
 def from_dict(name: str, plain: Mapping[str, Any]) -> Rival:
@@ -79,9 +81,15 @@ def from_dict(name: str, plain: Mapping[str, Any]) -> Rival:
     Raises:
         ValueError, KeyError, TypeError: it cannot be such a rival.
     """
-    kinds = {"ridge": Ridge, "ridge_lags": Ridge, "lightgbm": Boosting, "lstm": LSTM}
-    made: Rival = kinds[name].from_dict(plain)  # type: ignore[attr-defined]
-    return made
+    return _class(name).from_dict(plain)
+
+
+def _class(name: str) -> type[Rival]:
+    if name not in RIVALS:
+        raise ValueError(f"no learned baseline is called {name!r}")
+    module, _, kind = RIVALS[name].place.partition(":")
+    found: type[Rival] = getattr(import_module(f"{__package__}.{module}"), kind)
+    return found
 
 
 def scores_on(rival: Rival, samples: Samples, rows: Rows, steps: int = 60) -> Array:

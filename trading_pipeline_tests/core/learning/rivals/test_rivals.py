@@ -46,7 +46,7 @@ def same(one, other) -> bool:
 def test_ridge_is_that_of_scikit_learn(lags):
     """The sums over dates are the regression on the whole table."""
     of = samples()
-    made = Ridge.fit(of, FOLD, lags)
+    made = Ridge.with_lags(of, FOLD, lags)
     rows, targets = [], []
     for date in range(FOLD.train.first, FOLD.train.last + 1):
         known = of.usable[date]

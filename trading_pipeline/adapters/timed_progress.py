@@ -1,0 +1,43 @@
+"""Progress in a log: how far long work is, and about how long it still takes."""
+
+import time
+from collections.abc import Callable
+
+from trading_pipeline.core.progress import Advance, Progress
+
+
+def duration(seconds: float) -> str:
+    """A span in the unit that suits it: '40 s', '12 min', '3.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class TimedProgress(Progress):
+    """Writes what is asked for first, and then a line at every tenth, with the time that is left.
+
+    That is the time so far, for each part of the work, times the parts that are to come.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock  # seconds
+
+    def start(self, label: str, log: Callable[[str], None]) -> Advance:
+        """See `Progress.start`."""
+        reported, began = 0, self.clock()
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            nonlocal reported
+            if not done and note:
+                log(f"{label}: {note}")
+            tenth = 10 * done // max(total, 1)
+            if tenth <= reported:
+                return
+            reported = tenth
+            left = (self.clock() - began) * (total - done) / max(done, 1)
+            more = f", {duration(left)} left" if total > done else ""
+            log(f"{label}: {done} of {total} {note}".rstrip() + more)
+
+        return advance

@@ -1,0 +1,118 @@
+"""What a command did, on the pages of its job in Dagster's web UI."""
+
+import os
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+import yaml
+
+from trading_pipeline.defs.instance import (
+    PROCESS_TAG,
+    close_abandoned_runs,
+    process_of,
+    this_process,
+)
+from trading_pipeline.defs.origin import LOCATION, origin_in
+from trading_pipeline_tests.web_ui import ROOT, WebUI, web_ui
+
+JOB = "few_download"
+SETTINGS = """
+[markets.few]
+source = "sample"
+symbols = ["AAPL", "IBM"]
+start = 2000-05-30
+end = 2000-07-15
+"""
+OF_JOB = {
+    "repositoryLocationName": LOCATION,
+    "repositoryName": "__repository__",
+    "pipelineName": JOB,
+}
+RUNS = """query ($job: PipelineSelector!) {pipelineOrError(params: $job) {
+    ... on Pipeline {runs {id status hasReExecutePermission
+        repositoryOrigin {repositoryName repositoryLocationName}}}
+    ... on PythonError {message}}}"""
+AGAIN = """mutation ($run: String!) {launchPipelineReexecution(
+    reexecutionParams: {parentRunId: $run, strategy: ALL_STEPS, useParentRunTags: true}) {
+    __typename
+    ... on LaunchRunSuccess {run {id parentRunId}}
+    ... on PythonError {message}}}"""
+
+
+@dg.op
+def nothing() -> None:
+    pass
+
+
+@dg.job
+def a_job() -> None:
+    nothing()
+
+
+@pytest.mark.parametrize("path", ["workspace.yaml", "docker/workspace.yaml"])
+def test_the_location_is_the_one_that_the_workspace_names(path):
+    (entry,) = yaml.safe_load((ROOT / path).read_text())["load_from"]
+    (place,) = entry.values()
+    assert place["location_name"] == LOCATION
+
+
+def test_only_what_is_made_inside_has_an_origin(instance):
+    with origin_in(instance, "a_job"):
+        inside = a_job.execute_in_process(instance=instance).run_id
+    outside = a_job.execute_in_process(instance=instance).run_id
+    named = instance.get_run_by_id(inside).remote_job_origin
+    assert (named.job_name, named.location_name) == ("a_job", LOCATION)
+    assert instance.get_run_by_id(outside).remote_job_origin is None
+    label = {".dagster/repository": f"__repository__@{LOCATION}"}  # what the UI asks with
+    assert instance.get_run_ids(dg.RunsFilter(tags=label)) == [inside]
+
+
+def test_a_rerun_is_not_of_the_process_whose_tags_it_copied(instance):
+    """That of the command has long ended, and a daemon would close the run as abandoned."""
+    host, pid, start = this_process().rsplit(" ", 2)
+    tags = {PROCESS_TAG: f"{host} {pid} {int(start) - 1}"}
+    first = instance.create_run_for_job(a_job, tags=tags)
+    again = instance.create_run_for_job(
+        a_job,
+        tags=tags,
+        status=dg.DagsterRunStatus.STARTED,
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+    )
+    assert process_of(first) == tags[PROCESS_TAG]
+    assert process_of(again) is None
+    assert close_abandoned_runs(instance) == []
+
+
+@pytest.mark.slow
+def test_the_web_ui_lists_the_run_of_a_command_and_runs_it_again(tmp_path):
+    (tmp_path / "pipeline.toml").write_text(SETTINGS)
+    places = {"TP_CONFIG": str(tmp_path / "pipeline.toml"), "TP_HOME": str(tmp_path)}
+    told = {**os.environ, **places}
+    told.pop("DAGSTER_HOME", None)
+    command = [sys.executable, "-m", "trading_pipeline.cli", "download", "--market", "few"]
+    subprocess.run(command, env=told, cwd=ROOT, check=True)
+    with web_ui(tmp_path, places) as web:
+        (run,) = _runs(web)
+        assert run.pop("repositoryOrigin") == {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": LOCATION,
+        }
+        assert run["status"] == "SUCCESS"
+        assert run["hasReExecutePermission"]
+        answer = web.ask(AGAIN, run=run["id"])["launchPipelineReexecution"]
+        assert answer["run"]["parentRunId"] == run["id"], answer
+        again = web.wait(lambda: _ended(web, answer["run"]["id"]))
+        assert again["status"] == "SUCCESS"
+
+
+def _runs(web: WebUI) -> list[dict]:
+    """Those on the job's page."""
+    return web.wait(lambda: web.ask(RUNS, job=OF_JOB)["pipelineOrError"].get("runs"))
+
+
+def _ended(web: WebUI, run: str) -> dict | None:
+    (found,) = [each for each in _runs(web) if each["id"] == run]
+    return found if found["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
