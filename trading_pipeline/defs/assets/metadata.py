@@ -179,7 +179,7 @@ def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
     from trading_pipeline.adapters.reports.charts.pictures import as_markdown
     from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
     from trading_pipeline.adapters.reports.features_page import drift_sentence
-    from trading_pipeline.adapters.reports.text import (
+    from trading_pipeline.adapters.reports.summary_text import (
         markdown_attribution,
         markdown_brief,
         markdown_table,

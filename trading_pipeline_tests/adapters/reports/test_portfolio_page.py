@@ -12,8 +12,8 @@ from trading_pipeline.adapters.reports.charts import prices
 from trading_pipeline.adapters.reports.charts.portfolio import costs_chart, rolling_chart
 from trading_pipeline.adapters.reports.portfolio_page import extreme_days
 from trading_pipeline.adapters.reports.report_page import page
+from trading_pipeline.adapters.reports.summary_text import markdown_attribution
 from trading_pipeline.adapters.reports.tear_sheet import write_report
-from trading_pipeline.adapters.reports.text import markdown_attribution
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline_tests.adapters.reports.histories import (
     diagnostics,

@@ -13,10 +13,10 @@ from trading_pipeline.adapters.reports.charts.figure import (
     add_intervals,
     add_line,
     chart_text,
-    float32,
     iso_dates,
     label,
     new_figure,
+    shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BASELINES,
@@ -118,7 +118,7 @@ def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) ->
     reach = float(np.abs(values).max(initial=0.01))
     figure = new_figure(90 + 20 * len(largest))
     figure.add_heatmap(
-        z=float32(values),
+        z=shown(values),
         x=iso_dates(pd.DatetimeIndex(weeks.index)),
         y=[chart_text(symbols[column]) for column in largest],
         zmin=-reach,
@@ -139,7 +139,7 @@ def turnover_chart(series: ReportSeries) -> Figure:
     figure = new_figure(220, showlegend=False)
     figure.add_bar(
         x=months,
-        y=float32(traded),
+        y=shown(traded),
         marker={"color": STRATEGY},
         hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
     )
@@ -166,7 +166,7 @@ def costs_chart(series: ReportSeries) -> Figure | None:
         months, cost = by_month(1e4 * share, earnings.days)
         figure.add_bar(
             x=months,
-            y=float32(cost),
+            y=shown(cost),
             name=label(kind),
             marker={"color": colour, "pattern": {"shape": pattern}},
         )
@@ -177,18 +177,18 @@ def costs_chart(series: ReportSeries) -> Figure | None:
 
 def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Contribution a year of the symbols that mattered most, with its interval."""
-    shown = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
+    largest = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
     numbers = [
         {end: row["a_year"]["value"] if x is None else x for end, x in row["a_year"].items()}
-        for row in shown
+        for row in largest
     ]
-    long = [row["side"] == "long" for row in shown]
-    figure = new_figure(70 + 24 * len(shown), showlegend=False)
+    long = [row["side"] == "long" for row in largest]
+    figure = new_figure(70 + 24 * len(largest), showlegend=False)
     marker = {
         "color": [STRATEGY if each else LOSS for each in long],
         "symbol": ["triangle-up" if each else "triangle-down" for each in long],
     }
-    names = [f"{chart_text(row['symbol'])} {row['side']}" for row in shown]
+    names = [f"{chart_text(row['symbol'])} {row['side']}" for row in largest]
     add_intervals(figure, names, numbers, marker, "+.2%", 1.5, hover="%{y}: ")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_xaxes(title="part of mean equity, a year", tickformat=".1%")
@@ -203,15 +203,15 @@ def distribution_chart(series: ReportSeries) -> Figure | None:
     middle = (found.edges[1:] + found.edges[:-1]) / 2
     figure = new_figure(300, bargap=0.05)
     figure.add_bar(
-        x=float32(middle),
+        x=shown(middle),
         y=found.days.astype(np.int32),
         name="days",
         marker={"color": STRATEGY},
         hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
     )
     figure.add_scatter(
-        x=float32(middle),
-        y=float32(found.normal),
+        x=shown(middle),
+        y=shown(found.normal),
         name="normal of the same deviation",
         mode="lines",
         line={"color": BASELINES[3], "width": 2, "dash": "dash"},

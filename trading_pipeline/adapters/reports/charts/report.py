@@ -13,10 +13,10 @@ from trading_pipeline.adapters.reports.charts.figure import (
     add_band,
     add_intervals,
     add_line,
-    float32,
     iso_dates,
     label,
     new_figure,
+    shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BAND,
@@ -107,7 +107,7 @@ def monthly_chart(series: ReportSeries) -> Figure:
     reach = float(np.nanmax(np.abs(values), initial=0.01))
     figure = new_figure(60 + 30 * len(table))
     figure.add_heatmap(
-        z=float32(values),
+        z=shown(values),
         x=MONTHS,
         y=[str(year) for year in table.index],
         zmin=-reach,
@@ -136,9 +136,9 @@ def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     rules = in_order(events["rule"])
     figure = new_figure(80 + 32 * len(rules), showlegend=False, hovermode="closest")
     for rule in rules:
-        shown = events[events["rule"] == rule]
-        days = pd.DatetimeIndex(shown["at"]).normalize()
-        symbols = shown["symbols"].groupby(days).max()  # one mark a day, whatever the timeframe
+        acted = events[events["rule"] == rule]
+        days = pd.DatetimeIndex(acted["at"]).normalize()
+        symbols = acted["symbols"].groupby(days).max()  # one mark a day, whatever the timeframe
         figure.add_scatter(
             x=iso_dates(pd.DatetimeIndex(symbols.index)),
             y=[label(rule)] * len(symbols),
