@@ -268,7 +268,7 @@ def calculation(parts: Parts, size: Size, core_hour: float, month: float) -> lis
         "checkpoints": of.get("checkpoint_disk", 0) * size.folds,
     }
     shared = sum(each for name, each in bytes_.items() if "machine" not in name) / GIB
-    array = size.symbol_bars * len(NAMES) * 4
+    array, fold = size.symbol_bars * len(NAMES) * 4, seconds["networks, all folds"] / size.folds
     return [
         *(f"{name:<30} {each / 3600:10.2f} core-hours" for name, each in seconds.items()),
         f"{'all of it':<30} {total / 3600:10.2f} core-hours, {total / 3600 * core_hour:,.2f} at "
