@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock audit docs clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -56,13 +56,14 @@ test: $(STAMP) ## fast tests
 test-slow: $(STAMP) ## slow tests
 	@$(PYTEST) -m slow
 
-check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster definitions
+check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -m 'not slow'
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
+	$(BIN)/zensical build --strict --clean
 
 bench: $(STAMP) ## time what has to be fast
 	@set -e; for script in $(filter-out $(ASKED_FOR:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
@@ -85,6 +86,9 @@ kill-test: $(STAMP) ## kill a paper session at every named point, ten times each
 kill-test-short: $(STAMP) ## the same, once each; also among the slow tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.kills --seeds 1
 
+week: $(STAMP) ## seven nights by a real daemon in fast motion, after which all books agree
+	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.week.nights
+
 soak: $(STAMP) ## a year of hourly bars through a paper session, with its CPU and memory; DATA=FILE.parquet BARS=8760
 	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.soak --bars $(or $(BARS),8760) $(if $(DATA),--data $(DATA))
 
@@ -98,12 +102,17 @@ audit: $(STAMP) ## ask PyPI for known vulnerabilities of the locked versions
 	&& $(VENV)/audit/bin/pip install --quiet pip-audit; }
 	@$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
-docs: $(STAMP) ## write docs/features.md, docs/licences.md and the picture of docs/trading.md anew
+docs: $(STAMP) ## write the pages and pictures made from the code anew, and build the site into site/
 	@$(BIN)/python -m trading_pipeline_tests.licences > docs/licences.md.draft
 	@mv docs/licences.md.draft docs/licences.md
 	@$(BIN)/trading-pipeline features --markdown > docs/features.md.draft
 	@mv docs/features.md.draft docs/features.md
+	@$(BIN)/python tools/reference
 	@$(BIN)/python benchmarks/path.py
+	@$(BIN)/zensical build --strict --clean
+
+docs-serve: $(STAMP) ## show the site while its pages are edited, on http://127.0.0.1:8000; DOCS=127.0.0.1:8001 moves it
+	@$(BIN)/zensical serve --dev-addr $(or $(DOCS),127.0.0.1:8000)
 
 clean: ## remove .venv and caches; data and reports stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

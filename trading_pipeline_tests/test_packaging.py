@@ -173,10 +173,18 @@ def test_help_is_the_default_and_names_every_target(clone):
     assert {"demo", "ui", "install", "test", "test-slow", "check", "bench", "clean"} <= targets
 
 
-def test_check_is_format_lint_types_imports_fast_tests_and_definitions(clone):
+def test_check_is_format_lint_types_imports_fast_tests_definitions_and_pages(clone):
     make(clone, "install")
     script = make(clone, "--dry-run", "check").stdout
-    steps = ["ruff format --check", "ruff check", "mypy", "lint-imports", "pytest", "definitions"]
+    steps = [
+        "ruff format --check",
+        "ruff check",
+        "mypy",
+        "lint-imports",
+        "pytest",
+        "definitions",
+        "zensical",
+    ]
     assert [step for line in script.splitlines() for step in steps if step in line] == steps
     assert "-m 'not slow'" in script
 

@@ -214,6 +214,6 @@ def _code(about: About) -> dict[str, Any]:
     places = (made.co_filename, made.co_firstlineno), (str(_PACKAGE / about.step), 1)
     references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
         dg.LocalFileCodeReference(file_path=path, line_number=line, label=label)
-        for (path, line), label in zip(places, ("how it is declared", "what it does"), strict=True)
+        for (path, line), label in zip(places, ("declaration", "implementation"), strict=True)
     ]
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=references)}

@@ -26,7 +26,7 @@ def paper_account(market: Market) -> dg.AssetSpec:
         group_name=market.name,
         kinds={"sqlite"},
         description="A paper account, journalled event by event. A session reports to it after a "
-        f"bar, at most every {EVERY}, and at its end.",
+        "bar, at most once an hour, and at its end.",
     )
 
 
