@@ -266,8 +266,7 @@ def calculation(parts: Parts, size: Size, core_hour: float, month: float) -> lis
         *(f"{name:<30} {each / 3600:10.2f} core-hours" for name, each in seconds.items()),
         f"{'all of it':<30} {total / 3600:10.2f} core-hours, {total / 3600 * core_hour:,.2f} at "
         f"{core_hour:g} a core-hour",
-        f"{'a fold by itself':<30} {seconds['networks, all folds'] / size.folds / 3600:10.2f} h "
-        "on one core: folds are independent",
+        f"{'a fold by itself':<30} {fold / 3600:10.2f} hours on one core: folds are independent",
         *(f"{name:<30} {each / GIB:10.2f} GiB on disk" for name, each in bytes_.items()),
         f"{'shared storage':<30} {shared:10.2f} GiB, {shared * month:,.2f} a month at {month:g}",
         f"{'the features as one array':<30} {array / GIB:10.2f} GiB of memory",
