@@ -12,7 +12,6 @@ assumptions that the two options say, in whatever currency; look up those of you
 
 import argparse
 import os
-import resource
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -44,7 +43,7 @@ from trading_pipeline.core.market.panel import Panel
 YEAR, HORIZON, GIB = 252, 21, 2**30
 SPANS = WalkForward(first_train=60, test=12, window=60)
 RIVALS = ("ridge", "ridge_lags", "lightgbm")
-FEW, MORE = 4, 12  # steps, of which the difference is what a step costs
+FEW, MORE = 4, 20  # steps, of which the difference is what a step costs
 PARTS = ("bars", "features", "training", "rivals", "predicting", "backtest")
 
 
@@ -108,6 +107,7 @@ def measure(size: Size, preset: str, wanted: Any) -> Parts:
     panel = planted(0.03, 0, symbols=size.symbols, bars=int(size.bars)).panel
     market = market_of(panel)
     recipe = Recipe.preset(market, preset, len(NAMES))
+    _ = features_of(panel.until(300), market.calendar)  # compiles
     features, seconds = timed(lambda: features_of(panel, market.calendar))
     million = panel.close.size / 1e6
     parts: Parts = {}
@@ -181,19 +181,17 @@ def of_features(folder: Path, market: Market, features: pd.DataFrame, million: f
 
 def of_training(data: Dataset, fold: Fold, recipe: Recipe) -> Parts:
     """A step costs the same however many symbols there are; the start and a look do not."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _ = train_fold(data, fold, of_steps(recipe, 1))
     few, more = (
         timed(lambda steps=steps: train_fold(data, fold, of_steps(recipe, steps)))[1]
         for steps in (FEW, MORE)
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step, window = (more - few) / (MORE - FEW), (fold.validation.last - fold.train.first) / 1e6
     around = max(0.0, few - FEW * step)
     return {
         "training_step": (step, "s per step"),
         "training_steps": (float(recipe.training.steps * len(recipe.training.seeds)), "steps"),
         "training_around": (around / (window * data.panel.close.shape[1]), "s per million rows"),
-        "training_memory": (1024 * (peak - before) / data.grid.nbytes, "times the features' array"),
     }
 
 
@@ -232,13 +230,8 @@ def of_predicting(
 def of_backtest(data: Dataset, table: pd.DataFrame, market: Market) -> Parts:
     """Strategy, baselines, variants and a thousand random portfolios; compiled before."""
     _ = run_backtest(data.panel, table, data.eligible, market, 1e6)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _, seconds = timed(lambda: run_backtest(data.panel, table, data.eligible, market, 1e6))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "backtest": (1e6 * seconds / len(table), "s per million symbol-bars"),
-        "backtest_memory": (1024 * max(0, peak - before) / len(table), "bytes per symbol-bar"),
-    }
+    return {"backtest": (1e6 * seconds / len(table), "s per million symbol-bars")}
 
 
 def calculation(parts: Parts, size: Size, core_hour: float, month: float) -> list[str]:
@@ -268,18 +261,15 @@ def calculation(parts: Parts, size: Size, core_hour: float, month: float) -> lis
         "checkpoints": of.get("checkpoint_disk", 0) * size.folds,
     }
     shared = sum(each for name, each in bytes_.items() if "machine" not in name) / GIB
-    array = size.symbol_bars * len(NAMES) * 4
+    array, fold = size.symbol_bars * len(NAMES) * 4, seconds["networks, all folds"] / size.folds
     return [
         *(f"{name:<30} {each / 3600:10.2f} core-hours" for name, each in seconds.items()),
         f"{'all of it':<30} {total / 3600:10.2f} core-hours, {total / 3600 * core_hour:,.2f} at "
         f"{core_hour:g} a core-hour",
-        f"{'a fold by itself':<30} {seconds['networks, all folds'] / size.folds / 3600:10.2f} h "
-        "on one core: folds are independent",
+        f"{'a fold by itself':<30} {fold / 3600:10.2f} hours on one core: folds are independent",
         *(f"{name:<30} {each / GIB:10.2f} GiB on disk" for name, each in bytes_.items()),
         f"{'shared storage':<30} {shared:10.2f} GiB, {shared * month:,.2f} a month at {month:g}",
         f"{'the features as one array':<30} {array / GIB:10.2f} GiB of memory",
-        f"{'a training at its peak':<30} "
-        f"{array * (1 + of.get('training_memory', 0)) / GIB:10.2f} GiB of memory",
     ]
 
 
