@@ -33,7 +33,6 @@ from trading_pipeline.adapters.reports.text import (
     head_sentences,
     heading,
     is_beyond_chance,
-    rule_name,
     rules_sentence,
     start_sentence,
     written,
@@ -49,6 +48,7 @@ from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.summary import WALK_FORWARD
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.trading.rules import rule_name
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
@@ -142,11 +142,7 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
             chart_html(charts.drawdown_chart(series, benchmark), "drawdown"),
             portfolio.falls(summary),
         ),
-        section(
-            "Monthly returns",
-            "Per cent.",
-            chart_html(charts.monthly_chart(series), "monthly"),
-        ),
+        portfolio.months(series),
         *periods.parts(summary, series),
         portfolio.exposure(summary, series),
         portfolio.costs(summary, series),
@@ -270,7 +266,7 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     if events.empty:
         return section("Risk events", said, "<p>No rule acted.</p>")
     rows = [
-        [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
+        [escape(rule_name(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
         for rule in in_order(events["rule"])
         for bars in [events[events["rule"] == rule]]

@@ -154,7 +154,7 @@ def test_the_page_says_what_came_out_then_the_verdicts_the_metrics_and_the_chart
         *(
             f'id="chart-{name}"'
             for name in (
-                *("equity", "rolling", "drawdown", "monthly", "years", "crises", "starts"),
+                *("equity", "rolling", "rolling-beta", "drawdown", "years", "crises", "starts"),
                 *(
                     "exposure",
                     "positions",
