@@ -13,10 +13,12 @@ WORKDIR /opt/trading-pipeline
 ARG TORCH="torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu"
 COPY constraints.txt ./
 RUN pip install --no-deps --constraint constraints.txt ${TORCH}
+# For Kubernetes and shared storage: --build-arg EXTRAS=docker,kubernetes,s3
+ARG EXTRAS="docker"
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir trading_pipeline \
     && touch trading_pipeline/__init__.py \
-    && pip install --constraint constraints.txt '.[docker]'
+    && pip install --constraint constraints.txt ".[${EXTRAS}]"
 
 COPY trading_pipeline trading_pipeline
 RUN pip install --no-deps --editable .

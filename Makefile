@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock audit docs docs-serve clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -85,6 +85,9 @@ kill-test: $(STAMP) ## kill a paper session at every named point, ten times each
 
 kill-test-short: $(STAMP) ## the same, once each; also among the slow tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.kills --seeds 1
+
+week: $(STAMP) ## seven nights by a real daemon in fast motion, after which all books agree
+	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.week.nights
 
 soak: $(STAMP) ## a year of hourly bars through a paper session, with its CPU and memory; DATA=FILE.parquet BARS=8760
 	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.soak --bars $(or $(BARS),8760) $(if $(DATA),--data $(DATA))

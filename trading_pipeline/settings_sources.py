@@ -22,7 +22,7 @@ from pydantic_settings import (
 from trading_pipeline.errors import SettingsError
 
 ENV_FILE = ".env"
-_NOT_FIELDS = {"TP_CONFIG", "TP_LOG_LEVEL", "TP_SECRETS"}
+_NOT_FIELDS = {"TP_CONFIG", "TP_SECRETS"}  # they say where the settings are
 _SECRETS = ("alpaca_key", "alpaca_secret", "binance_key", "binance_secret", "alert_urls")
 _say_once = cache(logging.getLogger(__name__).warning)
 
@@ -55,7 +55,7 @@ def check_sources(fields: set[str]) -> None:
 
 def config_path() -> Path:
     """Where pipeline.toml is, whether or not there is one."""
-    return Path(os.environ.get("TP_CONFIG", "pipeline.toml"))
+    return Path(_said("TP_CONFIG") or "pipeline.toml")
 
 
 def place_of(entry: tuple[int | str, ...]) -> str:
@@ -138,6 +138,7 @@ class _OwnNames(_Reworded):
     def __call__(self) -> dict[str, Any]:
         known = set(self.settings_cls.model_fields)
         values = super().__call__()
+        values = {name: each for name, each in values.items() if name.upper() not in _NOT_FIELDS}
         return {name: each for name, each in values.items() if name in known or _is_ours(name)}
 
 
@@ -173,7 +174,7 @@ def _is_ours(name: str) -> bool:
 
 def _secrets_in_files() -> dict[str, Any]:
     """Secrets that a container gets as files named like tp_alpaca_key, in the folder TP_SECRETS."""
-    if not (folder := os.environ.get("TP_SECRETS")):
+    if not (folder := _said("TP_SECRETS")):
         return {}
     known = {f"tp_{name}": name for name in (*_SECRETS, "ledger_url")}
     files = [path for path in Path(folder).iterdir() if _is_ours(path.name)]
@@ -192,7 +193,7 @@ def _text_of(path: Path) -> str:
 
 def _refuse_missing_file() -> None:
     """Without TP_CONFIG there may be no file: `walk-forward` runs from any folder."""
-    if "TP_CONFIG" in os.environ and not config_path().is_file():
+    if _said("TP_CONFIG") and not config_path().is_file():
         raise SettingsError(
             f"TP_CONFIG is {config_path()}, which is not a file; give pipeline.toml"
         )
@@ -213,9 +214,17 @@ def _refuse_other_bytes() -> None:
         )
 
 
+def _said(variable: str) -> str | None:
+    """What a variable says, or .env in its place."""
+    return os.environ.get(variable) or _in_env_file().get(variable)
+
+
 def _in_env_file() -> dict[str, str | None]:
     path = Path(ENV_FILE)
-    return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+    try:
+        return dotenv_values(path, encoding="utf-8-sig") if path.is_file() else {}
+    except UnicodeDecodeError:  # `check_sources` says so
+        return {}
 
 
 def _reworded(name: str, entry: Any) -> Any:

@@ -13,7 +13,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-OURS, EXTRAS = "trading-pipeline", ("docker", "onnx")  # what users install; not `dev`
+OURS = "trading-pipeline"
+EXTRAS = "docker", "kubernetes", "onnx", "ray", "s3"  # what users install; not `dev`
 # Whatever is done with such a package, also in a product that is sold, is allowed.
 PERMISSIVE = re.compile(r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software|ISC|NCSA|Zlib|CC0|CNRI)\b")
 # Those whose metadata say nothing, or that ask for more, and why they may be used.

@@ -1,7 +1,7 @@
 """A Ray cluster on this machine's loopback, as `ray start --head` makes one."""
 
 import json
-import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
+import pytest
 
 from trading_pipeline_tests.postgres import free_port
 
@@ -19,10 +20,17 @@ _PATIENCE = 300  # seconds
 
 @contextmanager
 def ray_cluster(cpus: int) -> Iterator[str]:
-    """The cluster's address, for RAY_ADDRESS; it takes jobs as well as tasks. Only its own
-    processes are ended: `ray stop` would end those of every cluster of the machine."""
+    """The cluster's address, which RAY_ADDRESS has too; it takes jobs as well as tasks, of those
+    that have its token. Only its own processes are ended: `ray stop` would end those of every
+    cluster of the machine."""
     port = free_port()
-    with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    with (
+        TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
         options = {
             "--port": port,
             "--num-cpus": cpus,
@@ -36,7 +44,6 @@ def ray_cluster(cpus: int) -> Iterator[str]:
         given = [f"{name}={value}" for name, value in options.items()]
         subprocess.run(
             [_RAY, "start", "--head", "--disable-usage-stats", *given],
-            env={**os.environ, "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "120"},
             check=True,
             capture_output=True,
             timeout=_PATIENCE,

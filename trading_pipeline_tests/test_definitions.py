@@ -77,6 +77,12 @@ def test_every_dependency_and_every_checked_asset_exists(definitions):
     assert checked - {dg.AssetKey(["sample", "paper_account"])} <= graph.executable_asset_keys
 
 
+def test_no_check_has_partitions(definitions):
+    """They look at all that is stored; the event log of the local instance counts on it."""
+    graph = definitions.resolve_asset_graph()
+    assert not [k for k in graph.asset_check_keys if graph.get_check_spec(k).partitions_def]
+
+
 def test_a_training_keeps_nobody_from_the_features(definitions):
     """It reads them once, and trains for hours, and no night of another market waits."""
     graph = definitions.resolve_asset_graph()

@@ -1,5 +1,6 @@
 """Settings: what wins, and what is refused with words that help."""
 
+import re
 import tomllib
 import traceback
 from dataclasses import fields, replace
@@ -21,7 +22,7 @@ from trading_pipeline.settings import (
     WalkForwardSettings,
     months,
 )
-from trading_pipeline.settings_sources import _say_once, line_of
+from trading_pipeline.settings_sources import _NOT_FIELDS, _say_once, line_of
 
 START, END = date(2020, 1, 1), date(2021, 1, 1)
 MARKET = """
@@ -603,3 +604,52 @@ def test_a_source_of_ones_own_is_named_by_its_class_and_has_options():
 def test_options_are_for_a_source_of_ones_own():
     with pytest.raises(SettingsError, match="`options` are for a source of your own"):
         read(MARKET + '[markets.mine.options]\nfolder = "bars"\n').market("mine")
+
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+NAME = "[A-Z]+(?:_[A-Z]+)+"  # not TP_MARKETS__SAMPLE__HORIZON, which a sentence is about
+OF_COMPOSE = {"WEB_ADDRESS", "DOCKER_GROUP"}
+
+
+def named_in_example() -> list[str]:
+    return re.findall(rf"^# ({NAME})=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_example_of_env_names_exactly_what_there_is_and_explains_each():
+    """Whatever is a setting and no part of a market; the rest is shown in pipeline.toml."""
+    ours = {f"TP_{name.upper()}" for name in Settings.model_fields if name != "markets"}
+    assert sorted(named_in_example()) == sorted(ours | _NOT_FIELDS | OF_COMPOSE)
+    blocks = EXAMPLE.read_text(encoding="utf-8").strip().split("\n\n")
+    explained = [re.findall(rf"^# {NAME}=", block, re.MULTILINE) for block in blocks]
+    assert all(len(names) <= 2 for names in explained)  # a key and its secret
+    for block, names in zip(blocks, explained, strict=True):
+        assert not names or not re.match(rf"# {NAME}=", block), f"{names} come without a word"
+
+
+def test_whatever_the_example_shows_can_be_said_in_env(folder, monkeypatch):
+    """As somebody does who takes the marks away and fills in values of their own."""
+    (folder / "other.toml").write_text(MARKET)
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "tp_binance_key").write_text("fromafile")
+    own = {
+        "TP_ALPACA_KEY": "ak",
+        "TP_ALPACA_SECRET": "as",
+        "TP_HOME": "there",
+        "TP_CONFIG": "other.toml",
+        "TP_SECRETS": "secrets",
+        "TP_BINANCE_KEY": "",
+    }
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for name in named_in_example():
+        line = re.search(rf"^# ({name}=.*)$", text, re.MULTILINE)
+        said = f"{name}={own[name]}" if name in own else line[1]
+        text = text.replace(line[0], said)
+    Path(".env").write_text(text)
+    settings = Settings.read()
+    assert settings.home == Path("there")
+    assert set(settings.markets) == {"mine"}
+    assert settings.alpaca_key.get_secret_value() == "ak"
+    assert settings.binance_key.get_secret_value() == "fromafile"
+    assert settings.executor == "multiprocess"
+    assert settings.ledger_url.get_secret_value().startswith("postgresql")
+    assert settings.alert_urls.get_secret_value().startswith("tgram://BOT_TOKEN")

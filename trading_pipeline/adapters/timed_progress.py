@@ -18,7 +18,8 @@ def duration(seconds: float) -> str:
 class TimedProgress(Progress):
     """Writes what is asked for first, and then a line at every tenth, with the time that is left.
 
-    That is the time so far, for each part of the work, times the parts that are to come.
+    That is the time so far, for each part of the work, times the parts that are to come; of work
+    that goes on, such as a paper session, whose end is always one part ahead, nothing is said.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,10 +27,11 @@ class TimedProgress(Progress):
 
     def start(self, label: str, log: Callable[[str], None]) -> Advance:
         """See `Progress.start`."""
-        reported, began = 0, self.clock()
+        reported, known, began = 0, 0, self.clock()
 
         def advance(done: int, total: int, note: str = "") -> None:
-            nonlocal reported
+            nonlocal reported, known
+            lasts, known = total != known, total
             if not done and note:
                 log(f"{label}: {note}")
             tenth = 10 * done // max(total, 1)
@@ -37,7 +39,7 @@ class TimedProgress(Progress):
                 return
             reported = tenth
             left = (self.clock() - began) * (total - done) / max(done, 1)
-            more = f", {duration(left)} left" if total > done else ""
+            more = f", {duration(left)} left" if total > done and not lasts else ""
             log(f"{label}: {done} of {total} {note}".rstrip() + more)
 
         return advance

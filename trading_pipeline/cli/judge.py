@@ -64,7 +64,7 @@ def judge(
     `simulate` trades orders instead, and gives no verdict. Exit code 2: refused, with file, row and
     rule.
     """
-    from trading_pipeline.adapters.reports.text import summary_text
+    from trading_pipeline.adapters.reports.summary_text import summary_text
     from trading_pipeline.core.evaluation.summary import FOREIGN
     from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.judge import judge as judged

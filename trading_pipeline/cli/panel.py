@@ -120,7 +120,7 @@ def refuse_files_of_others(folder: Path, origin: str) -> None:
     Args:
         origin: what its own reports say of themselves.
     """
-    from trading_pipeline.adapters.reports.tear_sheet import FILES
+    from trading_pipeline.adapters.reports.report_files import FILES
 
     try:
         summary = json.loads((folder / FILES["json"]).read_text(encoding="utf-8"))

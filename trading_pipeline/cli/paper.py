@@ -11,6 +11,7 @@ from trading_pipeline.cli.options import Capital
 from trading_pipeline.cli.overview import print_overview
 from trading_pipeline.cli.runner import running
 from trading_pipeline.errors import SettingsError, TradingError
+from trading_pipeline.steps.replay_speed import seconds_a_bar
 
 if TYPE_CHECKING:
     from trading_pipeline.steps.status import Status
@@ -71,6 +72,7 @@ def paper_trade(
 
     settings = settings_of()
     name = _market_meant(settings, source, market)
+    seconds_a_bar(speed, settings.market(name).timeframe)  # it is refused before work begins
     live = settings.markets[name].source in LIVE_SOURCES and not replayed
     if live and (start or end or speed != "max"):
         raise TradingError(

@@ -286,7 +286,7 @@ What next:
 def _print_summary(folder: Path, made: bool) -> None:
     import json
 
-    from trading_pipeline.adapters.reports.text import summary_text
+    from trading_pipeline.adapters.reports.summary_text import summary_text
 
     typer.echo(summary_text(json.loads((folder / "report.json").read_text(encoding="utf-8"))))
     page = folder / "report.html"

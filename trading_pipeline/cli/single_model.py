@@ -58,7 +58,7 @@ def backtest_once(
     capital: float,
 ) -> None:
     """Test one model on bars that it has not seen, and write the report."""
-    from trading_pipeline.adapters.reports.text import summary_text
+    from trading_pipeline.adapters.reports.summary_text import summary_text
     from trading_pipeline.core.evaluation.summary import SINGLE_MODEL
     from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.single_model import Asked, backtest_once

@@ -23,7 +23,6 @@ from trading_pipeline.defs.assets import (
     report,
     rivals,
 )
-from trading_pipeline.defs.assets.paper_account import late_after
 from trading_pipeline.defs.columns import SCHEMA, SCHEMAS
 from trading_pipeline.steps.plan import Plan
 
@@ -34,14 +33,14 @@ _LATE = timedelta(hours=12)  # a failed night is tried again for nine hours; tra
 def _after_bars(plan: Plan) -> TimeWindowFreshnessPolicy:
     """Of what each session brings. A deadline by cron would be missed on every holiday."""
     longest = longest_closure(plan.market.calendar)
-    return late_after(longest + _LATE, longest + _LATE / 2)
+    return dg.FreshnessPolicy.time_window(longest + _LATE, longest + _LATE / 2)
 
 
 def _after_folds(plan: Plan) -> TimeWindowFreshnessPolicy:
     """Of what each fold brings: in months that have 31 days, and the longest closure after them."""
     span = timedelta(days=31 * plan.market.walk_forward.test)
     longest = longest_closure(plan.market.calendar)
-    return late_after(span + longest + 7 * _LATE, span + longest + 2 * _LATE)
+    return dg.FreshnessPolicy.time_window(span + longest + 7 * _LATE, span + longest + 2 * _LATE)
 
 
 class About(NamedTuple):
@@ -217,6 +216,6 @@ def _code(about: About) -> dict[str, Any]:
     places = (made.co_filename, made.co_firstlineno), (str(_PACKAGE / about.step), 1)
     references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
         dg.LocalFileCodeReference(file_path=path, line_number=line, label=label)
-        for (path, line), label in zip(places, ("how it is declared", "what it does"), strict=True)
+        for (path, line), label in zip(places, ("declaration", "implementation"), strict=True)
     ]
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=references)}

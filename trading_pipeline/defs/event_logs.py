@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from dagster import EventLogEntry
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -21,7 +25,27 @@ from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy.engine import Connection
 
 
-class BatchedSqliteEventLog(SqliteEventLogStorage):
+class _ChecksOfNoPartition(SqlEventLogStorage):
+    """One planned row a check, which its evaluation then replaces, for no check of ours has
+    partitions.
+
+    Dagster would plan it for each partition of the run: thousands of rows which nothing ever
+    replaces.
+    """
+
+    def _store_asset_check_evaluation_planned(
+        self, event: EventLogEntry, event_id: int | None
+    ) -> None:
+        known = event.get_dagster_event()
+        planned = known.asset_check_planned_data
+        alone = AssetCheckEvaluationPlanned(
+            asset_key=planned.asset_key, check_name=planned.check_name
+        )
+        whole = event._replace(dagster_event=known._replace(event_specific_data=alone))
+        super()._store_asset_check_evaluation_planned(whole, event_id)
+
+
+class BatchedSqliteEventLog(_ChecksOfNoPartition, SqliteEventLogStorage):
     """Of a laptop: a file a run, and an index of all."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -59,7 +83,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
                 self._batch.opened = {}
 
 
-class BatchedPostgresEventLog(PostgresEventLogStorage):
+class BatchedPostgresEventLog(_ChecksOfNoPartition, PostgresEventLogStorage):
     """Of a server."""
 
     def __init__(self, postgres_url: str, **others: Any) -> None:

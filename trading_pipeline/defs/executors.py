@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from trading_pipeline.defs.instance import BATCH_VARIABLE, HOME_VARIABLE
 from trading_pipeline.errors import SettingsError
 
 IN_PROCESS, MULTIPROCESS, RAY, KUBERNETES = "in_process", "multiprocess", "ray", "kubernetes"
 # Of the process that submits a step: none is a secret, for Ray shows them to whoever asks.
-_HANDED_ON = ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "OMP_NUM_THREADS")
+_HANDED_ON = (HOME_VARIABLE, BATCH_VARIABLE, "OMP_NUM_THREADS")
 
 
 def executor_named(name: str, variables: Mapping[str, str]) -> dg.ExecutorDefinition:

@@ -12,7 +12,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import StoreError
 
-_HOME = "DAGSTER_HOME"  # where a deployment says which instance it is
+HOME_VARIABLE = "DAGSTER_HOME"  # where a deployment says which instance it is
 PROCESS_TAG = "trading_pipeline/process"
 # Dagster hands events over in batches of this size, if the variable is set.
 BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "1000"
@@ -72,7 +72,7 @@ def prepare_home(root: Path) -> Path:
 
 def leave_deployment() -> None:
     """From now on the instance is that below the root, whatever a deployment sets."""
-    os.environ.pop(_HOME, None)
+    os.environ.pop(HOME_VARIABLE, None)
 
 
 def has_records(root: Path) -> bool:
@@ -80,7 +80,7 @@ def has_records(root: Path) -> bool:
     if (root / "dagster").exists():
         leave_deployment()
         return True
-    return _HOME in os.environ
+    return HOME_VARIABLE in os.environ
 
 
 @contextmanager
@@ -89,8 +89,8 @@ def local_instance(root: Path) -> Iterator[DagsterInstance]:
 
     What processes that were killed left behind is cleaned away first.
     """
-    if _HOME not in os.environ:
-        os.environ[_HOME] = str(prepare_home(root))
+    if HOME_VARIABLE not in os.environ:
+        os.environ[HOME_VARIABLE] = str(prepare_home(root))
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     with DagsterInstance.get() as instance:
         close_abandoned_runs(instance)

@@ -31,6 +31,7 @@ from trading_pipeline.core.evaluation.summary import (
     evaluate,
 )
 from trading_pipeline.core.evaluation.verdict import spelled
+from trading_pipeline.core.explain.trades import why_opened
 from trading_pipeline.core.features.catalog import CATALOG
 from trading_pipeline.core.learning.checkpoint import targets_of
 from trading_pipeline.core.learning.dataset import Dataset
@@ -227,6 +228,7 @@ def report_series(
 ) -> ReportSeries:
     """What the report draws and tables of a backtest."""
     result = backtest.strategy
+    held = result.positions()
     return ReportSeries(
         timestamps=result.timestamps,
         equity=result.equity,
@@ -240,7 +242,8 @@ def report_series(
         predictions=predictions,
         cash_flows=result.cash_flows(),
         cash=result.cash,
-        trades=holdings.trades,
+        trades=holdings.trades.assign(reason=why_opened(result, holdings.trades)),
+        positions=held.assign(reason=why_opened(result, held)),
         price=result.price,
         split=result.split,
         turnover=result.turnover,

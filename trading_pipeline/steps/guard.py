@@ -76,8 +76,10 @@ def guarded(
     """
     with around("taking the lease"):
         lease = _taken(ledger, market, f"{session}, {_here()}", clock, sleep, ttl or TTL)
+    guard = Guard(lease, clock, running)
     try:
-        yield Guard(lease, clock, running)
+        guard()  # notes that it was started: one that is killed before its first bar is missed, too
+        yield guard
     finally:
         lease.release(clock())
 

@@ -4,7 +4,6 @@ Each bar is lived through, then decided on: features from the bars up to here, t
 the checkpoint of the fold it belongs to, the decision.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,6 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.learning.soundness import check_checkpoint
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.panel import Panel
-from trading_pipeline.core.market.sessions import STEPS
 from trading_pipeline.core.progress import Advance
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.forecaster import Forecaster
@@ -26,6 +24,7 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of, read_panel
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline.steps.recording import Recording
+from trading_pipeline.steps.replay_speed import seconds_a_bar
 from trading_pipeline.steps.session import Session, SessionBar
 from trading_pipeline.steps.streams import session_stream
 
@@ -67,21 +66,6 @@ def replay(
         yield from _replayed(
             ledger, home, plan, watch, guard, session, capital, (start, end), pause
         )
-
-
-def seconds_a_bar(speed: str, timeframe: str) -> float:
-    """How long a replay takes over a bar: 'max' is no time, 'real' is the bar's own length, and
-    '60x' is a sixtieth of it.
-
-    Raises:
-        TradingError: it is none of these.
-    """
-    if speed == "max":
-        return 0.0
-    times = re.fullmatch(r"(\d+(?:\.\d+)?)x", "1x" if speed == "real" else speed)
-    if times is None or not float(times[1]):
-        raise TradingError(f"--speed is max, real, or times real time such as 60x, was {speed!r}")
-    return float(STEPS[timeframe].total_seconds() / float(times[1]))
 
 
 def _replayed(

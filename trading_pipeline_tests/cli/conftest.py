@@ -59,15 +59,15 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(settings):
     """Everything run once; what each step said."""
-    plan = plan_of(settings, "sample")
+    plan, told = plan_of(settings, "sample"), list[str]()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)
         with running(settings) as run:
             days = runs.download(run, plan)
-            folds = runs.train(run, plan)
+            folds = runs.train(run, plan, told.append)
             reported = runs.backtest(run, plan, 100_000.0)
         patch.delenv("DAGSTER_HOME", raising=False)
-    return {"days": days, "folds": folds, "reported": reported}
+    return {"days": days, "folds": folds, "reported": reported, "told": told}
 
 
 @pytest.fixture

@@ -301,7 +301,7 @@ def test_damaged_records_of_dagster_are_named(run, folder):
 def test_an_interruption_anywhere_is_said_and_ends_with_130(run, monkeypatch, sent):
     """Also before the first run, while settings and packages are loaded."""
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         os.kill(os.getpid(), sent)
         time.sleep(30)  # a busy machine delivers it when it gets to it
 

@@ -1,11 +1,14 @@
 """The whole chain through Dagster on real bars, with small models: what the demo does."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
 
+from trading_pipeline.core.backtest.sweep import grid_of_limits
 from trading_pipeline.core.learning.inference import Predictor
+from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.definitions import plan_of
 from trading_pipeline.defs import runs
 from trading_pipeline.defs.paper import run_session
@@ -13,6 +16,7 @@ from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import LookAheadError, TradingPipelineError
 from trading_pipeline.steps import demo as proofs
 from trading_pipeline.steps.inputs import read_dataset
+from trading_pipeline.steps.sweep import sweep_market
 from trading_pipeline_tests.cli.running import running
 
 pytestmark = pytest.mark.slow
@@ -54,18 +58,53 @@ def test_a_second_run_with_nothing_new_does_nothing(finished, settings, own_inst
     assert {path: path.stat().st_mtime_ns for path in report_folder(settings).iterdir()} == before
 
 
+def test_commands_that_had_nothing_to_do_say_since_when(finished, settings, run, monkeypatch):
+    monkeypatch.setenv("TP_HOME", str(settings.home))
+    monkeypatch.setenv("TP_MARKETS__SAMPLE__END", "2008-01-01")
+    for command, text in (
+        ("download", "sample: up to date, unchanged since 20"),
+        ("train", "sample: all folds are up to date, unchanged since 20"),
+        ("backtest", "settings and trials are those of then: unchanged since 20"),
+    ):
+        code, said = run(command)
+        assert (code, text in said) == (0, True), said
+
+
+def test_a_training_says_which_fold_of_how_many_it_is_at(finished):
+    assert finished["told"][0] == "sample: fold 1 of 2, 2006-01-01"
+    assert re.fullmatch(
+        r"sample: fold 2 of 2, 2007-01-01, about \d+(\.\d)? (s|min|h) left", finished["told"][1]
+    )
+
+
+def test_a_sweep_makes_the_report_stale_and_the_next_one_counts_its_trials(
+    finished, settings, own_instance
+):
+    plan = plan_of(settings, "sample")
+    trials = lambda: json.loads((report_folder(settings) / "report.json").read_text())["trials"]  # noqa: E731
+    with running(settings) as run:
+        runs.backtest(run, plan, 100_000.0)
+        before = trials()
+        grid = grid_of_limits(profile_of(plan.market), {"stop_loss": [2.25, 4.25]})
+        sweep_market(run.home, plan, grid, 100_000.0, 1, lambda label: lambda *_: None)
+        assert runs.backtest(run, plan, 100_000.0)
+        assert trials() == before + 2
+        assert not runs.backtest(run, plan, 100_000.0)
+
+
 def test_a_repeated_evaluation_is_one_trial_and_another_variant_is_two(
     finished, settings, own_instance
 ):
     plan = plan_of(settings, "sample")
     with running(settings) as run:
         runs.backtest(run, plan, 50_000.0)
-    assert json.loads((report_folder(settings) / "report.json").read_text())["trials"] == 1
+    before = json.loads((report_folder(settings) / "report.json").read_text())["trials"]
     entry = settings.markets["sample"].model_copy(update={"profile": "aggressive"})
     variant = settings.model_copy(update={"markets": {"sample": entry}})
     with running(variant) as run:
         runs.backtest(run, plan_of(variant, "sample"), 50_000.0)
-    assert json.loads((report_folder(settings) / "report.json").read_text())["trials"] == 2
+    after = json.loads((report_folder(settings) / "report.json").read_text())["trials"]
+    assert (before, after) == (3, 4)  # itself and two of a sweep; the capital is no configuration
 
 
 def test_a_report_that_does_not_add_up_fails_its_check(finished, settings):

@@ -7,6 +7,7 @@ import pytest
 
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
+from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline_tests.synthetic import panel
 
 SYMBOLS = ("AAPL", "IBM", "MSFT", "GOOG")  # of the market `sample`
@@ -14,9 +15,11 @@ TRAIN = ("train", "--model=ridge")
 
 
 def of_sample(count: int) -> pd.DataFrame:
-    bars = panel(count, SYMBOLS, days="XNYS")
-    span = pd.Timestamp("2001-01-02", tz="UTC") - bars["timestamp"].min()
-    return bars.assign(timestamp=bars["timestamp"] + span)
+    """Random walks on the sessions of New York from 2001 on."""
+    first = pd.Timestamp("2001-01-02", tz="UTC")
+    days = trading_calendar("XNYS", "1d").sessions(first, first + pd.Timedelta(days=2 * count))
+    stamps = days[:count].repeat(len(SYMBOLS))
+    return panel(count, SYMBOLS, days="XNYS").assign(timestamp=stamps)
 
 
 def store(folder, *markets: str) -> None:

@@ -172,7 +172,6 @@ def test_folds_in_processes_predict_the_same_bit_for_bit(here, monkeypatch):
 @pytest.mark.usefixtures("_own_instance")
 def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch):
     with ray_cluster(cpus=2) as address:
-        monkeypatch.setenv("RAY_ADDRESS", address)
         _folds(here, "ray", monkeypatch, "ray")
         done = [each["metadata"]["dagster/op"] for each in jobs(address)]
     assert done.count("small__model_checkpoint") == done.count("small__predictions") == 2

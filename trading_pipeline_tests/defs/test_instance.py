@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_pipeline.defs.event_logs import BatchedPostgresEventLog, BatchedSqliteEventLog
 from trading_pipeline.defs.instance import (
@@ -135,6 +136,28 @@ def test_compose_records_every_partition_and_no_half_of_a_batch(served, monkeypa
 
 def no_room(*args):
     raise OSError("disk full")
+
+
+@dg.asset_check(asset=bars)
+def all_of_them() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@pytest.mark.parametrize("kept", ["instance", pytest.param("served", marks=pytest.mark.slow)])
+def test_a_check_of_no_partition_is_planned_once_and_not_for_every_day(kept, request):
+    """What is planned for a day would stay planned: the evaluation is of no day."""
+    instance = request.getfixturevalue(kept)
+    jobs = [dg.define_asset_job("made")]
+    location = dg.Definitions([bars], jobs=jobs, asset_checks=[all_of_them])
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    run = location.resolve_job_def("made").execute_in_process(
+        instance=instance, tags=range_tags("2020-01-01", "2020-03-01"), run_config=quiet
+    )
+    key = dg.AssetCheckKey(bars.key, "all_of_them")
+    log = instance.event_log_storage
+    (done,) = log.get_asset_check_execution_history(key, limit=100)
+    assert done.status == AssetCheckExecutionRecordStatus.SUCCEEDED
+    assert (done.run_id, done.partition) == (run.run_id, None)
 
 
 def test_a_batch_of_a_run_whose_file_was_pruned_is_stored(instance):

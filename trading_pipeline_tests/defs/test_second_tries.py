@@ -1,5 +1,7 @@
 """A night that failed is run again in the same night, when the venue wants to be asked."""
 
+import signal
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -58,6 +60,25 @@ class Nights:
         return self.run({**request.tags, SENSOR_NAME_TAG: SENSOR})
 
 
+@contextmanager
+def ended_after(seconds):
+    """What goes on for longer is ended by an error, which is noted: Dagster makes a failed run of
+    it."""
+    noted = []
+
+    def end(number, frame):
+        noted.append(number)
+        raise TimeoutError("it goes on and on")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield noted
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture
 def nights(home, instance, sample_bars):
     return Nights(home, instance, sample_bars)
@@ -73,6 +94,22 @@ def test_a_failed_night_is_run_again_the_same_night_and_then_left_alone(nights):
     assert "brought everything" in nights.look(6000).skip_message
     stored = nights.instance.get_materialized_partitions(BY_DAY[2])
     assert {FIRST, LAST} <= stored, "the days of the night that failed"
+
+
+def test_a_night_in_which_the_venue_answers_nothing_at_all_ends(nights):
+    """Neither bars nor corporate actions. Dagster went on for good, and nothing was tried again,
+    where a step was to be skipped after others had been given up."""
+
+    def silent(symbols):
+        raise SourceUnavailable("the table answered HTTP 500")
+
+    nights.venue.actions, told = silent, nights.venue.actions
+    with ended_after(300) as endless:
+        nights.fail(SourceUnavailable("the table answered HTTP 500"))
+    assert not endless
+    nights.venue.actions = told
+    assert nights.again(nights.look(6)).success
+    assert "brought everything" in nights.look(6000).skip_message
 
 
 def test_a_venue_that_wants_to_be_left_alone_is(nights):

@@ -10,6 +10,7 @@ from trading_pipeline.adapters.store.lease import Lease
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.errors import LeaseHeld, LeaseLost
 from trading_pipeline.steps.guard import TTL, guarded
+from trading_pipeline.steps.watchdog import Attendance, wanted_session
 from trading_pipeline_tests.steps import kills
 
 
@@ -55,6 +56,13 @@ def test_the_second_of_two_sessions_waits_in_vain_and_is_refused(ledger, clock, 
     assert [each.message[:23] for each in caplog.records] == ["waiting for the lease o"]
 
 
+def test_a_session_is_known_as_soon_as_it_holds_the_lease(ledger, clock):
+    """Killed before its first sign of life, it was never started for the watchdog."""
+    told = Attendance(ledger, "m", "one", "run", {}, "somebody", "", clock)
+    with told, holding(ledger, clock, running=told):
+        assert wanted_session(ledger, "m").payload["session"] == "one"
+
+
 def test_a_session_takes_over_from_one_that_died(ledger, clock):
     """As soon as the lease has expired, and the dead one, should it wake, may not go on."""
     left_open = holding(ledger, clock)  # were it collected, it would be released
@@ -77,7 +85,7 @@ def test_a_session_that_ends_leaves_the_market_free(ledger, clock):
 
 def test_a_run_that_was_ended_from_outside_trades_no_more(ledger, clock):
     """A force-cancelled run leaves its process alive."""
-    wanted = [True, True, False]
+    wanted = [True, True, True, False]
     with holding(ledger, clock, running=lambda: wanted.pop(0)) as guard:
         guard()
         guard()

@@ -20,8 +20,8 @@ from trading_pipeline.core.trading.terms import Terms
 from trading_pipeline.errors import LedgerError, TradingError
 from trading_pipeline.steps.forecaster import Forecaster
 from trading_pipeline.steps.identity import compare
-from trading_pipeline.steps.paper import seconds_a_bar
 from trading_pipeline.steps.past_session import eligibility_of
+from trading_pipeline.steps.replay_speed import seconds_a_bar
 from trading_pipeline.steps.session import Session, journalled_orders
 from trading_pipeline_tests.core.learning.checkpoints import untrained
 from trading_pipeline_tests.core.learning.sample_market import MARKET as SAMPLE

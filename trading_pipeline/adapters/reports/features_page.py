@@ -5,7 +5,13 @@ from html import escape
 import numpy as np
 
 from trading_pipeline.adapters.reports.charts import features as charts
-from trading_pipeline.adapters.reports.html import bullets, chart_html, minus, section
+from trading_pipeline.adapters.reports.html import (
+    bullets,
+    chart_html,
+    minus,
+    section,
+    sortable_table,
+)
 from trading_pipeline.adapters.reports.template import whole_page
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.features.diagnostics import (
@@ -94,23 +100,13 @@ _SENTENCES = (coverage_sentence, drift_sentence, chance_sentence)
 
 def _table(diagnostics: Diagnostics) -> str:
     """All features; each number carries its value, by which a click on the head sorts."""
-    heads = "".join(
-        f"<th>{escape(head)}</th>"
-        if head == "Histogram"
-        else f'<th><button type="button">{escape(head)}</button></th>'
-        for head in HEADS
-    )
-    rows = "".join(_row(each) for each in diagnostics.features)
-    return (
-        f'<div><div class="wide"><table class="sortable"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></div>"
-    )
+    return sortable_table(HEADS, map(_row, diagnostics.features), unsorted="Histogram")
 
 
-def _row(each: Diagnosis) -> str:
+def _row(each: Diagnosis) -> list[str]:
     drifts = list(each.drifts.values()) or [Drift()]
     kind = f"{each.feature.family.replace('_', ' ')}, {each.feature.scale.unit}"
-    cells = [
+    return [
         f"<td>{escape(each.feature.name)}<small>{escape(kind)}</small></td>",
         _cell(each.coverage, ".1%"),
         *_spread(each.distribution),
@@ -119,7 +115,6 @@ def _row(each: Diagnosis) -> str:
         _cell(drifts[-1].ks, ".2f"),
         _coefficient(each.predictive.whole, each.predictive.kind),
     ]
-    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _spread(distribution: Distribution | None) -> list[str]:

@@ -9,7 +9,13 @@ from html import escape
 
 from trading_pipeline.adapters.reports.charts.figure import Figure
 from trading_pipeline.adapters.reports.script import packed
-from trading_pipeline.adapters.reports.text import Numbers, between, written
+from trading_pipeline.adapters.reports.text import (
+    Numbers,
+    between,
+    written,
+)
+
+_NEGATIVE = re.compile(r"(?<![\w.,)\]-])-(?=\.?\d)")
 
 
 def section(heading: str, explanation: str, *parts: str) -> str:
@@ -43,13 +49,16 @@ def chart_html(figure: Figure, name: str) -> str:
 
 def bullets(texts: Iterable[str]) -> str:
     """A bulleted list; empty if there is nothing in it."""
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    items = "".join(f"<li>{minus(text)}</li>" for text in texts)
     return f"<ul>{items}</ul>" if items else ""
 
 
-def minus(number: str) -> str:
-    """A number with a true minus sign, which lines up with the plus and the digits."""
-    return escape(number.replace("-", "\N{MINUS SIGN}"))
+def minus(text: str) -> str:
+    """A text for a page, its numbers with a true minus sign, which lines up with the plus.
+
+    A hyphen within a word or a date stays one.
+    """
+    return escape(_NEGATIVE.sub("\N{MINUS SIGN}", text))
 
 
 def signed(value: float, form: str) -> str:
@@ -74,6 +83,32 @@ def number_cell(metric: str, numbers: Numbers, sign: str = "-") -> str:
     """A metric's value, and below it the interval."""
     interval = minus(between(metric, numbers, sign))
     return f"{minus(written(metric, numbers['value'], sign))}<small>{interval}</small>"
+
+
+def sortable_cell(value: float, shown: str) -> str:
+    """A cell of a sortable table: what it is sorted by, and its HTML."""
+    return f'<td data-value="{value:.9g}">{shown}</td>'
+
+
+def sortable_table(
+    heads: Iterable[str], rows: Iterable[Sequence[str]], kind: str = "", unsorted: str = ""
+) -> str:
+    """A table that a click on a heading sorts, by the text of cells or by their `sortable_cell`.
+
+    Args:
+        heads: texts. rows: of whole cells. unsorted: the heading that does not sort.
+    """
+    head = "".join(
+        f"<th>{escape(each)}</th>"
+        if each == unsorted
+        else f'<th><button type="button">{escape(each)}</button></th>'
+        for each in heads
+    )
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return (
+        f'<div><div class="wide"><table class="sortable {kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div></div>"
+    )
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

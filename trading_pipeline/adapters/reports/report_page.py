@@ -11,8 +11,10 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports import periods_page as periods
 from trading_pipeline.adapters.reports import portfolio_page as portfolio
+from trading_pipeline.adapters.reports import trades_page as trades
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
+from trading_pipeline.adapters.reports.headline import beside_benchmark, header
 from trading_pipeline.adapters.reports.html import (
     bullets,
     chart_html,
@@ -23,6 +25,7 @@ from trading_pipeline.adapters.reports.html import (
     signed,
     table,
 )
+from trading_pipeline.adapters.reports.report_files import FILES, SAID
 from trading_pipeline.adapters.reports.template import whole_page
 from trading_pipeline.adapters.reports.text import (
     Numbers,
@@ -30,10 +33,6 @@ from trading_pipeline.adapters.reports.text import (
     head_sentences,
     heading,
     is_beyond_chance,
-    ordinal,
-    paired_sentence,
-    period,
-    rule_name,
     rules_sentence,
     start_sentence,
     written,
@@ -49,14 +48,20 @@ from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.summary import WALK_FORWARD
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
-
-_FEATURES = '<a href="features.html">The features: coverage, drift, what they said</a>'
+from trading_pipeline.core.trading.rules import rule_name
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
     """The whole page; the same inputs give the same text."""
     events, benchmark = risk_events(series), summary["benchmark"]
     sections = [
+        section(
+            "Metrics",
+            "The value, and below it the 95 % interval; of the maximum drawdown, what another "
+            "history of as many days would have shown. Alpha and beta are to "
+            f"{titled(benchmark)}. n/a: not defined for this book.",
+            _metrics_table(summary),
+        ),
         section(
             "Against every baseline",
             "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
@@ -68,23 +73,18 @@ def page(summary: Summary, series: ReportSeries) -> str:
         _risk(series, events),
         _rules(summary),
         one_thing_changed(summary),
-        section(
-            "Metrics",
-            "Value, and below it the 95 % interval; of the maximum drawdown, what another history "
-            "of as many days would have shown. Alpha and beta are to "
-            f"{titled(benchmark)}. n/a: not defined for this book.",
-            _metrics_table(summary),
-        ),
         *_of_the_model(summary),
         significance_section(summary),
         *_choices(summary),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
+        _files(summary),
     ]
+    first = beside_benchmark(summary)
     return whole_page(
         f"{summary['market']}: backtest report",
         summary["market"],
-        [escape(period(summary)), _FEATURES if summary["origin"] == WALK_FORWARD else ""],
-        [verdict_section(summary), _result(summary), section_links(sections), *sections],
+        header(summary),
+        [first, verdict_section(summary), section_links([first, *sections]), *sections],
     )
 
 
@@ -142,56 +142,17 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
             chart_html(charts.drawdown_chart(series, benchmark), "drawdown"),
             portfolio.falls(summary),
         ),
-        section(
-            "Monthly returns",
-            "Per cent.",
-            chart_html(charts.monthly_chart(series), "monthly"),
-        ),
+        portfolio.months(series),
         *periods.parts(summary, series),
         portfolio.exposure(summary, series),
         portfolio.costs(summary, series),
         portfolio.attribution(summary),
         portfolio.trades(summary, series),
+        trades.closed_trades(series),
+        trades.open_positions(series),
         portfolio.distribution(summary, series),
         portfolio.extreme_days(summary),
     ]
-
-
-def _result(summary: Summary) -> str:
-    """The paired difference, and the rank among random portfolios."""
-    tiles = "".join(_difference(summary, metric) for metric in PAIRED) + _rank(summary)
-    return (
-        f'<section><p class="lead">{escape(paired_sentence(summary))}</p>'
-        f'<div class="tiles">{tiles}</div></section>'
-    )
-
-
-def _tile(heading: str, value: str, below: str) -> str:
-    return (
-        f'<div class="tile"><span class="quiet">{heading}</span><b>{value}</b>'
-        f'<span class="quiet">{below}</span></div>'
-    )
-
-
-def _difference(summary: Summary, metric: str) -> str:
-    numbers = summary["paired"][summary["benchmark"]][f"{metric}_difference"]
-    return _tile(
-        f"{METRICS[metric].label} against {escape(titled(summary['benchmark']))}",
-        minus(written(metric, numbers["value"], "+")),
-        minus(between(metric, numbers, "+")),
-    )
-
-
-def _rank(summary: Summary) -> str:
-    """Where the result stands among random portfolios."""
-    share, count = summary["random_percentile"], summary["random"]["portfolios"]
-    if share is None:
-        return ""
-    rank = f"{ordinal(round(100 * share))} percentile"
-    below = f"by Sharpe ratio, of {count:,} on the same bars"
-    if (traded := summary["random"]["turnover"]) is not None:
-        below += f", that trade {written('turnover', traded)} a year"
-    return _tile("Among random portfolios", rank, below)
 
 
 def _paired_table(summary: Summary) -> str:
@@ -208,7 +169,10 @@ def _paired_table(summary: Summary) -> str:
 def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
-        [metric.label, *(number_cell(name, numbers[name]) for numbers in books.values())]
+        [
+            f"{metric.label}<small>{escape(metric.said)}</small>",
+            *(number_cell(name, numbers[name]) for numbers in books.values()),
+        ]
         for name, metric in METRICS.items()
     ]
     heads = (escape(heading(name)) for name in books)
@@ -302,7 +266,7 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     if events.empty:
         return section("Risk events", said, "<p>No rule acted.</p>")
     rows = [
-        [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
+        [escape(rule_name(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
         for rule in in_order(events["rule"])
         for bars in [events[events["rule"] == rule]]
@@ -347,6 +311,15 @@ def _saved(row: Mapping[str, Any], metric: str) -> str:
         f'<span class="{kind}">{signed(difference["value"], form)}</span>'
         f"<small>{ends}</small><small>{without} without</small>"
     )
+
+
+def _files(summary: Summary) -> str:
+    """Links to what lies beside the page."""
+    shown = [(name, said) for name, said in SAID.items() if name != FILES["html"]]
+    if summary["origin"] != WALK_FORWARD:
+        shown = [each for each in shown if each[0] != FILES["features"]]
+    items = (f'<li><a href="{name}">{name}</a>: {escape(said)}</li>' for name, said in shown)
+    return section("Files", "Beside this page, in the same folder.", f"<ul>{''.join(items)}</ul>")
 
 
 def _lineage(summary: Summary) -> str:

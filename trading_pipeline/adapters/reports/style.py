@@ -91,6 +91,8 @@ th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); z-index: 1; }
 .metrics td:nth-child(2) { font-weight: 600; }
+.metrics td:first-child, .beside td:first-child { white-space: normal; min-width: 200px; }
+.beside td:not(:first-child) { font-size: 1.05rem; font-weight: 600; }
 .lineage td:last-child, .lineage th:last-child { text-align: left; white-space: normal;
   overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: 4px 14px; margin: 0 0 16px; font-size: .875rem; }
@@ -113,6 +115,11 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
 .sortable th, .sortable td { padding: 6px 7px; }
 .sortable svg { display: block; width: 72px; height: 24px; margin-left: auto;
   fill: var(--strategy); }
+.why { white-space: normal; min-width: 320px; text-align: left; font-size: .78rem; }
+.trades td { vertical-align: top; }
+.months th, .months td { padding: 2px; text-align: center; }
+.months td:first-child { padding-right: 8px; }
+.months td span { display: block; padding: 4px 2px; border-radius: 3px; }
 .met, .saved { color: var(--gain); font-weight: 600; }
 .not-met, .cost { color: var(--loss); font-weight: 600; }
 .undecidable, .not-run { color: var(--quiet); font-weight: 600; }
@@ -123,6 +130,9 @@ a { color: inherit; }
   th, td { padding: 6px; }
   td:first-child, th:first-child { white-space: normal; min-width: 92px; }
   small { font-size: .72rem; letter-spacing: -.01em; }
+  .beside td:first-child { min-width: 92px; } .beside td { font-size: .8rem; padding: 6px 4px; }
+  .beside td:not(:first-child) { font-size: .85rem; }
+  .beside small { font-size: .62rem; }
   .scoreboard { font-size: .7rem; table-layout: fixed; }
   .scoreboard th:first-child, .scoreboard td:first-child { min-width: 0; width: 66px; }
   .scoreboard th, .scoreboard td { padding: 6px 3px; }

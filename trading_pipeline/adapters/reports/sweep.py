@@ -11,7 +11,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.palette import INK, NEUTRAL
 from trading_pipeline.adapters.reports.charts.pictures import draw_cells, math_off, png_of
-from trading_pipeline.adapters.reports.text import WIDTH
+from trading_pipeline.adapters.reports.summary_text import WIDTH
 from trading_pipeline.adapters.reports.verdicts import choice_sentences
 from trading_pipeline.core.evaluation.sweep import Luck
 from trading_pipeline.core.evaluation.verdict import MINIMUM_DEFLATED_SHARPE, titled

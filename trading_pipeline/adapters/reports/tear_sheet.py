@@ -12,33 +12,23 @@ from trading_pipeline.adapters.reports.charts.pictures import (
     draw_equity,
     draw_months,
 )
-from trading_pipeline.adapters.reports.charts.series import ReportSeries, accounts
+from trading_pipeline.adapters.reports.charts.series import (
+    ReportSeries,
+    accounts,
+    curves,
+    random_portfolios,
+)
 from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
+from trading_pipeline.adapters.reports.report_files import FILES
 from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.text import basis
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.adapters.store.files import remove_file
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics
 
-FILES = {
-    "html": "report.html",
-    "features": "features.html",
-    "json": "report.json",
-    "png": "equity.png",
-    "drawdown": "drawdown.png",
-    "months": "months.png",
-    "orders": "orders.csv",
-    "fills": "fills.csv",
-    "vetoes": "vetoes.csv",
-    "predictions": "predictions.csv",
-    "cash_flows": "cash_flows.csv",
-    "equity": "equity.csv",
-    "trades": "trades.csv",
-    "attribution": "attribution.csv",
-}
 ASIDE = "set_aside.csv"  # only where rows were set aside
-_TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows", "trades")
+_TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows", "trades", "positions")
 
 
 def write_report(
@@ -64,7 +54,12 @@ def write_report(
         StoreError: the folder cannot be written; the old report is still there.
     """
     tables = {FILES[name]: getattr(series, name) for name in _TABLES}
-    tables |= {FILES["equity"]: accounts(series), FILES["attribution"]: attribution_table(summary)}
+    tables |= {
+        FILES["equity"]: accounts(series),
+        FILES["attribution"]: attribution_table(summary),
+        FILES["curves"]: curves(series),
+        FILES["random"]: random_portfolios(series),
+    }
     if aside is not None and len(aside):
         tables[ASIDE] = aside
 

@@ -216,8 +216,9 @@ def _units_of(folder: Path, whole: bool) -> dict[str, list[Path]]:
         return {}
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*") if whole else folder.iterdir()):
-        inside = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        # A commit takes an empty file for one that is to go; nobody writes any.
+        if path.is_file() and path.stat().st_size and not hidden:
             found.setdefault("all" if whole else path.name.partition(".")[0], []).append(path)
     return found
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.core.backtest.trades import trades_of
+from trading_pipeline.core.backtest.trades import positions_of, trades_of
 from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import (
     FLOWS,
@@ -170,3 +170,8 @@ class BacktestResult(Curves):
     def trades(self) -> pd.DataFrame:
         """Closed round trips, from flat to flat: see `trades_of`."""
         return trades_of(self.timestamps, self.symbols, self.events, self.payments, self.split)
+
+    def positions(self) -> pd.DataFrame:
+        """What is held at the last bar: see `positions_of`."""
+        known = (self.timestamps, self.symbols, self.events, self.payments, self.split)
+        return positions_of(*known, self.price)

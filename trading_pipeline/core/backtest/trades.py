@@ -1,5 +1,7 @@
 """Closed trades: round trips of one symbol from flat to flat."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -12,10 +14,26 @@ _DTYPES = {  # of a round trip, by the bars that opened and closed it
     "side": "str",
     "opened": "int64",
     "closed": "int64",
+    "quantity": "float64",
+    "entry_price": "float64",
+    "exit_price": "float64",
     "invested": "float64",
     "pnl": "float64",
+    "return": "float64",
     "fees": "float64",
     "exit": "str",
+}
+_OF_POSITIONS = {
+    "symbol": "str",
+    "side": "str",
+    "opened": "int64",
+    "quantity": "float64",
+    "entry_price": "float64",
+    "price": "float64",
+    "value": "float64",
+    "pnl": "float64",
+    "return": "float64",
+    "fees": "float64",
 }
 
 
@@ -35,20 +53,14 @@ def trades_of(
         fills: (F,); flows: (P,); split: (K, N).
 
     Returns:
-        symbol, side (long, short), opened_at, closed_at, bars between the two, invested (money
-        that opened and raised it, > 0), pnl (money, after fees, with dividends and borrow), fees,
+        symbol, side (long, short), opened_at, closed_at, bars between the two, quantity (units that
+        opened and raised it, > 0), entry_price and exit_price (means over them; all three in units
+        of the day it closed, after splits), invested (money that opened and raised it, > 0), pnl
+        (money, after fees, with dividends and borrow), return (that over the money invested), fees,
         exit (as `kind` of a fill).
     """
-    rows, K = [], len(timestamps)
-    filled = fills[fills["quantity"] != 0]
-    filled = filled[np.argsort(filled["symbol"], kind="stable")]  # by time, as they were written
-    money = paid_in(flows)
-    for part in np.split(filled, np.flatnonzero(np.diff(filled["symbol"])) + 1):
-        if len(part):
-            n = int(part["symbol"][0])
-            own = flows["symbol"] == n
-            flowed = np.bincount(flows["bar"][own], weights=money[own], minlength=K).cumsum()
-            rows += _round_trips(part, flowed, np.cumprod(split[:, n]), symbols[n])
+    rows = [row for n, part, flowed, shares in _by_symbol(symbols, fills, flows, split)
+            for row in _round_trips(part, flowed, shares, symbols[n])[0]]  # fmt: skip
     table = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
     table = table.sort_values(["closed", "opened"], kind="stable", ignore_index=True)
     opened, closed = table.pop("opened"), table.pop("closed")
@@ -58,36 +70,108 @@ def trades_of(
     return table
 
 
+def positions_of(
+    timestamps: pd.DatetimeIndex,
+    symbols: tuple[str, ...],
+    fills: Array[Fill],
+    flows: Array[CashFlow],
+    split: np.ndarray,
+    price: np.ndarray,
+) -> pd.DataFrame:
+    """Round trips that have not ended: what is held at the last bar, in the order of the symbols.
+
+    Args:
+        fills: (F,); flows: (P,); split: (K, N); price: (K, N) that holdings are marked at.
+
+    Returns:
+        symbol, side, opened_at, bars since then, quantity held (> 0), entry_price (mean of what
+        opened and raised it), price and value now, pnl (what it would be, closed at that price
+        without costs), return, fees, all in units of the last bar.
+    """
+    rows, last = [], len(timestamps) - 1
+    for n, part, flowed, shares in _by_symbol(symbols, fills, flows, split):
+        _, trip, held = _round_trips(part, flowed, shares, symbols[n])
+        if trip is not None:
+            earned = float(flowed[last] - flowed[trip.bar])
+            rows.append(trip.held(held, float(price[last, n]), earned, float(shares[last])))
+    table = pd.DataFrame(rows, columns=list(_OF_POSITIONS)).astype(_OF_POSITIONS)
+    opened = table.pop("opened")
+    table.insert(2, "opened_at", timestamps[opened])
+    table.insert(3, "bars", last - opened)
+    return table
+
+
+def _by_symbol(
+    symbols: tuple[str, ...], fills: Array[Fill], flows: Array[CashFlow], split: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each symbol that was ever filled: its column, fills, cash that flowed and shares, (K,)."""
+    filled = fills[fills["quantity"] != 0]
+    filled = filled[np.argsort(filled["symbol"], kind="stable")]  # by time, as they were written
+    money = paid_in(flows)
+    for part in np.split(filled, np.flatnonzero(np.diff(filled["symbol"])) + 1):
+        if len(part):
+            n = int(part["symbol"][0])
+            own = flows["symbol"] == n
+            flowed = np.bincount(flows["bar"][own], weights=money[own], minlength=len(split))
+            yield n, part, flowed.cumsum(), np.cumprod(split[:, n])
+
+
 class _Open:
-    """A round trip under way."""
+    """A round trip under way; `shares` turns units of a bar into those before any split."""
 
     def __init__(self, symbol: str, bar: int, side: float) -> None:
         self.symbol, self.bar, self.side = symbol, bar, side
-        self.invested = self.cash = self.fees = 0.0
+        self.invested = self.returned = self.cash = self.fees = 0.0
+        self.entered = self.left = 0.0  # units before any split
 
-    def trade(self, quantity: float, price: float, fee: float) -> None:
+    def trade(self, quantity: float, price: float, fee: float, shares: float) -> None:
         self.cash -= quantity * price + fee
         self.fees += fee
         if quantity * self.side > 0:
             self.invested += abs(quantity) * price
+            self.entered += abs(quantity) / shares
+        else:
+            self.returned += abs(quantity) * price
+            self.left += abs(quantity) / shares
 
-    def closed(self, bar: int, flowed: float, exit_kind: str) -> dict[str, object]:
+    def _known(self, pnl: float, shares: float) -> dict[str, object]:
         return {
             "symbol": self.symbol,
             "side": "long" if self.side > 0 else "short",
             "opened": self.bar,
-            "closed": bar,
-            "invested": self.invested,
-            "pnl": self.cash + flowed,
+            "entry_price": self.invested / (self.entered * shares),
+            "pnl": pnl,
+            "return": pnl / self.invested,
             "fees": self.fees,
+        }
+
+    def closed(self, bar: int, flowed: float, exit_kind: str, shares: float) -> dict[str, object]:
+        return {
+            **self._known(self.cash + flowed, shares),
+            "closed": bar,
+            "quantity": self.entered * shares,
+            "exit_price": self.returned / (self.left * shares),
+            "invested": self.invested,
             "exit": exit_kind,
+        }
+
+    def held(self, held: float, price: float, flowed: float, shares: float) -> dict[str, object]:
+        return {
+            **self._known(self.cash + flowed + held * price, shares),
+            "quantity": abs(held),
+            "price": price,
+            "value": held * price,
         }
 
 
 def _round_trips(
     fills: np.ndarray, flowed: np.ndarray, shares: np.ndarray, symbol: str
-) -> list[dict[str, object]]:
-    """The closed round trips of one symbol: its fills, cash that flowed and shares so far (K,)."""
+) -> tuple[list[dict[str, object]], _Open | None, float]:
+    """The closed round trips of one symbol, the one under way, and what it holds at the end.
+
+    Args:
+        fills: of the symbol; flowed: cash so far (K,); shares: of one before any split (K,).
+    """
     done: list[dict[str, object]] = []
     trip: _Open | None = None
     held, last = 0.0, 0
@@ -97,17 +181,17 @@ def _round_trips(
         held *= shares[k] / shares[last]
         if trip is not None and quantity * trip.side < 0 and abs(quantity) >= abs(held) * _ALL:
             part = min(abs(held / quantity), 1.0)
-            trip.trade(-held, price, fee * part)
+            trip.trade(-held, price, fee * part, float(shares[k]))
             # Cash flows come before the open, so those of its first bar are not its own.
             earned = float(flowed[k] - flowed[trip.bar])
-            done.append(trip.closed(k, earned, kind_of(fill["reasons"])))
+            done.append(trip.closed(k, earned, kind_of(fill["reasons"]), float(shares[k])))
             quantity, fee, trip = quantity + held, fee * (1 - part), None
             held = 0.0
             if abs(quantity) <= (1 - _ALL) * abs(float(fill["quantity"])):
                 quantity = 0.0
         if quantity != 0:
             trip = trip or _Open(symbol, k, float(np.sign(quantity)))
-            trip.trade(quantity, price, fee)
+            trip.trade(quantity, price, fee, float(shares[k]))
             held += quantity
         last = k
-    return done
+    return done, trip, float(held * shares[-1] / shares[last])

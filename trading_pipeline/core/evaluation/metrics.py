@@ -98,6 +98,23 @@ def alpha(returns: Floats, benchmark: Floats, days_per_year: float) -> Floats:
     return np.asarray((returns.mean(axis=-1) - part) * days_per_year)
 
 
+def correlation(returns: Floats, benchmark: Floats, days_per_year: float = 1.0) -> Floats:
+    """Of an account's returns with the benchmark's, in [-1, 1]: two (R, D) -> (R,).
+
+    NaN where one of the two never moved.
+    """
+    own, other = (each - each.mean(axis=-1, keepdims=True) for each in (returns, benchmark))
+    deviations = np.sqrt(np.square(own).mean(axis=-1) * np.square(other).mean(axis=-1))
+    moves = deviations > STILL**2
+    found = (own * other).mean(axis=-1) / np.where(moves, deviations, 1)
+    return np.asarray(np.where(moves, np.clip(found, -1.0, 1.0), np.nan))
+
+
+def tracking_error(returns: Floats, benchmark: Floats, days_per_year: float) -> Floats:
+    """Standard deviation a year of the returns less the benchmark's, >= 0: two (R, D) -> (R,)."""
+    return annual_volatility(returns - benchmark, days_per_year)
+
+
 def tally(profits: Floats) -> Floats:
     """What closed trades (n,) add to sums: one, one if it won, money won, money lost; (n, 4)."""
     won = profits > 0
@@ -120,6 +137,11 @@ def profit_factor(sums: Floats) -> Floats:
     return _ratio(sums[..., 2], sums[..., 3])
 
 
+def expectancy(sums: Floats) -> Floats:
+    """Money that a closed trade made on average; NaN when none is closed. `sums`: `win_rate`."""
+    return _ratio(sums[..., 2] - sums[..., 3], sums[..., 0])
+
+
 def turnover(traded: Floats, days_per_year: float) -> Floats:
     """Traded value over equity, a year, >= 0; 2 is all sold and rebought once: (R, D) -> (R,)."""
     return np.asarray(traded.mean(axis=-1) * days_per_year)
@@ -135,6 +157,25 @@ def of_volatility(returns: Floats, days_per_year: float) -> Floats:
     squares = np.square(returns - returns.mean())
     relative = squares / squares.mean() - 1 if squares.any() else np.zeros(len(returns))
     return np.asarray(annual_volatility(returns, days_per_year) * relative / 2)
+
+
+def of_tracking_error(returns: Floats, benchmark: Floats, days_per_year: float) -> Floats:
+    """What each day adds to the error of `tracking_error`, two (D,) -> (D,)."""
+    return of_volatility(returns - benchmark, days_per_year)
+
+
+def of_correlation(returns: Floats, benchmark: Floats, days_per_year: float = 1.0) -> Floats:
+    """What each day adds to the error of `correlation`, two (D,) -> (D,)."""
+    own, other = (_standardised(each) for each in (returns, benchmark))
+    value = (own * other).mean()
+    return np.asarray(own * other - value * (np.square(own) + np.square(other)) / 2)
+
+
+def _standardised(values: Floats) -> Floats:
+    """(D,) of mean 0 and deviation 1; zero where nothing moved."""
+    deviation = values.std()
+    apart = values - values.mean()
+    return np.asarray(apart / deviation if deviation > STILL else np.zeros(len(values)))
 
 
 def of_mean(values: Floats, factor: float = 1.0) -> Floats:
@@ -159,6 +200,7 @@ class Metric:
     """
 
     label: str
+    said: str  # in a line, for whoever has never met the word
     of: str
     formula: Callable[..., Any] | None
     form: str = ".2f"  # of the number, as Python writes it
@@ -172,10 +214,17 @@ class Metric:
 # In the order of every table.
 METRICS = {
     "annual_return": Metric(
-        "Return a year", "returns", annual_return, ".1%", limits=(-1.0, np.inf), brief=True
+        "Return a year",
+        "Growth a year, compounded: what would have made the end value of the start.",
+        "returns",
+        annual_return,
+        ".1%",
+        limits=(-1.0, np.inf),
+        brief=True,
     ),
     "annual_volatility": Metric(
         "Volatility a year",
+        "How far returns spread around their mean; two years in three lie within it.",
         "returns",
         annual_volatility,
         ".1%",
@@ -183,10 +232,22 @@ METRICS = {
         brief=True,
         influence=of_volatility,
     ),
-    "sharpe": Metric("Sharpe ratio", "returns", sharpe, brief=True),
-    "sortino": Metric("Sortino ratio", "returns", sortino),
+    "sharpe": Metric(
+        "Sharpe ratio",
+        "Mean return over volatility, both a year: return for its risk.",
+        "returns",
+        sharpe,
+        brief=True,
+    ),
+    "sortino": Metric(
+        "Sortino ratio",
+        "The same over the spread of losing days alone.",
+        "returns",
+        sortino,
+    ),
     "max_drawdown": Metric(
         "Maximum drawdown",
+        "Deepest fall from a peak of equity.",
         "returns",
         max_drawdown,
         ".1%",
@@ -194,15 +255,61 @@ METRICS = {
         brief=True,
         another=True,
     ),
-    "calmar": Metric("Calmar ratio", "returns", calmar),
-    "alpha": Metric("Alpha a year", "against", alpha, ".1%", brief=True),
-    "beta": Metric("Beta", "against", beta),
-    "win_rate": Metric(
-        "Win rate of closed trades", "trades", win_rate, ".1%", limits=(0.0, 1.0), brief=True
+    "calmar": Metric("Calmar ratio", "Return a year over that fall.", "returns", calmar),
+    "alpha": Metric(
+        "Alpha a year",
+        "Mean return beyond beta times the benchmark's: what following it does not explain.",
+        "against",
+        alpha,
+        ".1%",
+        brief=True,
     ),
-    "profit_factor": Metric("Profit factor", "trades", profit_factor, limits=_POSITIVE),
+    "beta": Metric(
+        "Beta", "By how much it moved where the benchmark moved by one.", "against", beta
+    ),
+    "correlation": Metric(
+        "Correlation",
+        "With the benchmark's days: 1 moves as it does, 0 on its own.",
+        "against",
+        correlation,
+        limits=(-1.0, 1.0),
+        influence=of_correlation,
+    ),
+    "tracking_error": Metric(
+        "Tracking error a year",
+        "How far returns spread around the benchmark's.",
+        "against",
+        tracking_error,
+        ".1%",
+        limits=_POSITIVE,
+        influence=of_tracking_error,
+    ),
+    "win_rate": Metric(
+        "Win rate of closed trades",
+        "Share of trades, from flat to flat, that made money.",
+        "trades",
+        win_rate,
+        ".1%",
+        limits=(0.0, 1.0),
+        brief=True,
+    ),
+    "profit_factor": Metric(
+        "Profit factor",
+        "Money won over money lost by closed trades.",
+        "trades",
+        profit_factor,
+        limits=_POSITIVE,
+    ),
+    "expectancy": Metric(
+        "Expectancy of a trade",
+        "Money that a closed trade made on average.",
+        "trades",
+        expectancy,
+        ",.0f",
+    ),
     "turnover": Metric(
         "Turnover a year",
+        "Bought and sold, over equity: 2 is all of it sold and bought anew once.",
         "turnover",
         turnover,
         ".1f",
@@ -213,6 +320,7 @@ METRICS = {
     ),
     "exposure": Metric(
         "Mean exposure",
+        "Value of longs and shorts over equity.",
         "exposure",
         exposure,
         ".1%",
@@ -220,10 +328,20 @@ METRICS = {
         influence=lambda gross, _: of_mean(gross),
     ),
     "information_coefficient": Metric(
-        "Information coefficient", "ic", None, ".3f", limits=(-1.0, 1.0)
+        "Information coefficient",
+        "Correlation across symbols of the scores with what followed, mean over dates.",
+        "ic",
+        None,
+        ".3f",
+        limits=(-1.0, 1.0),
     ),
     "rank_information_coefficient": Metric(
-        "Rank information coefficient", "ic", None, ".3f", limits=(-1.0, 1.0)
+        "Rank information coefficient",
+        "The same of ranks: a large move counts no more than a small one.",
+        "ic",
+        None,
+        ".3f",
+        limits=(-1.0, 1.0),
     ),
 }
 # Those that are also given as strategy less baseline on the same days; undefined counts as 0.

@@ -185,25 +185,36 @@ def _of_trades(trades: Floats, resampling: Resampling) -> dict[str, Sampled]:
 
 
 def estimates(
-    account: DailyAccount, sampled: Mapping[str, Sampled], resampling: Resampling
+    account: DailyAccount,
+    sampled: Mapping[str, Sampled],
+    resampling: Resampling,
+    benchmark: Floats | None = None,
 ) -> dict[str, Estimate]:
     """All METRICS in their order, each with its interval; those of scores and absent ones NaN.
 
     Args:
-        sampled: from `sampled_metrics`.
+        sampled: from `sampled_metrics`. benchmark: (D,), its daily returns; None: not known.
     """
     known = {}
     for name, metric in METRICS.items():
-        if metric.influence is not None and metric.formula is not None:
-            series: Floats = getattr(account, metric.of)
-            value = float(metric.formula(series, resampling.days_per_year))
-            influence = metric.influence(series, resampling.days_per_year)
+        series = _series(account, metric.of, benchmark)
+        if series and metric.influence is not None and metric.formula is not None:
+            value = float(metric.formula(*series, resampling.days_per_year))
+            influence = metric.influence(*series, resampling.days_per_year)
             known[name] = persistent(value, influence, metric.limits)
         elif name in sampled and metric.another:
             known[name] = range_of(sampled[name])
         elif name in sampled:
             known[name] = interval(sampled[name], resampling.widening, metric.limits)
     return {name: known.get(name, Estimate(float("nan"))) for name in METRICS}
+
+
+def _series(account: DailyAccount, of: str, benchmark: Floats | None) -> tuple[Floats, ...]:
+    """What a formula and its influence take, (D,) each; () where that is not known."""
+    if of == "against":
+        return () if benchmark is None else (account.returns, benchmark)
+    values: Floats | None = getattr(account, of, None)
+    return () if values is None else (values,)
 
 
 def share_beaten(own: float, others: Floats) -> float | None:

@@ -41,6 +41,7 @@ from trading_pipeline.core.evaluation.portfolio.exposure import exposure
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings, portfolio
 from trading_pipeline.core.evaluation.rules import price_of_rules
 from trading_pipeline.core.evaluation.scoreboard import scoreboard
+from trading_pipeline.core.evaluation.subject import end_values, subject
 from trading_pipeline.core.evaluation.trials import Trials
 from trading_pipeline.core.evaluation.variants import (
     by_seed,
@@ -158,7 +159,10 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
         name: sampled_metrics(account, resampling, benchmark) for name, account in daily.items()
     }
     coefficients = _coefficients(inputs)
-    known = {name: estimates(account, sampled[name], resampling) for name, account in daily.items()}
+    known = {
+        name: estimates(account, sampled[name], resampling, benchmark)
+        for name, account in daily.items()
+    }
     strategy = known["strategy"] | coefficients.get("scores", {})
     baselines = sorted(inputs.baselines, key=lambda name: name != inputs.benchmark)
     paired = {name: _paired(sampled["strategy"], sampled[name], resampling) for name in baselines}
@@ -167,7 +171,8 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     given = _verdict_inputs(inputs, daily, paired)
     verdict = reach_verdict(given, resampling.days_per_year)
     return {
-        **_subject(inputs, days),
+        **subject(inputs, days),
+        "end_value": end_values(inputs, known, days),
         "verdict": verdict.to_dict(),
         "significance": significance(verdict, inputs.trials, given.trial_returns, resampling),
         "benchmark": inputs.benchmark,
@@ -277,7 +282,9 @@ def _by_profile(
         if name != inputs.market.profile
     }
     return {
-        name: estimates(account, sampled_metrics(account, resampling, benchmark), resampling)
+        name: estimates(
+            account, sampled_metrics(account, resampling, benchmark), resampling, benchmark
+        )
         for name, account in others.items()
     } | {inputs.market.profile: strategy}
 
@@ -317,24 +324,6 @@ def _changed(inputs: EvaluationInputs, resampling: Resampling) -> dict[str, obje
         "sides": None if earnings is None else by_side(earnings, resampling),
         "capacity": None if variants is None else capacity(variants, closes, resampling),
         "seeds": by_seed(inputs.seeds, closes, resampling),
-    }
-
-
-def _subject(inputs: EvaluationInputs, days: int) -> dict[str, object]:
-    """Keys market, synthetic, period, model, origin, choices, starts: whose scores, on what."""
-    return {
-        "market": inputs.market.name,
-        "synthetic": inputs.market.synthetic,
-        "period": {
-            "start": inputs.timestamps[0].isoformat(),
-            "end": inputs.timestamps[-1].isoformat(),
-            "bars": len(inputs.timestamps),
-            "days": days,
-        },
-        "model": inputs.model,
-        "origin": inputs.origin,
-        "choices": dict(inputs.choices),
-        "starts": dict(inputs.starts),
     }
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.explain.order import ExplainedOrder, ReasonText
@@ -28,17 +29,26 @@ def answer_of(
 ) -> str:
     """What happened, or that nothing did and why."""
     here = run.decided(k)[n]
-    holding = f"{here['quantity']:+,.10g} held" if here["quantity"] else "nothing held"
     if order is not None:
         waits = k + 1 == len(run.result.log)
         fate = "It waits for the next open." if waits else _fate(filled)
-        return (
-            f"Ordered to {order.side} {order.quantity:,.10g}, with {holding}, towards a target of "
-            f"{here['target']:+.2%} of equity. {fate}"
-        )
-    kept = f"No order, with {holding}: {_why_none(here['signal'], reasons)}."
+        return f"{ordered(here)} {fate}"
+    kept = f"No order, with {_holding(here)}: {_why_none(here['signal'], reasons)}."
     stops = [each for each in filled if each.kind != "order"]
     return f"{kept} {_fate(stops)}" if stops else kept
+
+
+def ordered(decision: Any) -> str:
+    """A decision that made an order, in a sentence: a record of `Decision`."""
+    side = "buy" if decision["order"] > 0 else "sell"
+    return (
+        f"Ordered to {side} {abs(decision['order']):,.10g}, with {_holding(decision)}, towards a "
+        f"target of {decision['target']:+.2%} of equity."
+    )
+
+
+def _holding(decision: Any) -> str:
+    return f"{decision['quantity']:+,.10g} held" if decision["quantity"] else "nothing held"
 
 
 def _why_none(signal: float, reasons: Sequence[ReasonText]) -> str:

@@ -71,5 +71,5 @@ def epochs_of(
     each = max(1, ceil(windows / batch))
     steps = training.epochs * each
     looks = max(each, ceil(steps / LOOKS))
-    longer = replace(training, steps=steps, warmup=steps // 10, evaluate_every=looks)
-    return longer, Epochs(windows, batch, each)
+    asked = replace(training, steps=steps, warmup=steps // 10, evaluate_every=looks)
+    return asked, Epochs(windows, batch, each)

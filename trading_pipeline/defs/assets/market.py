@@ -147,6 +147,10 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
+        # After the bars: the in-process executor never ends a run in which a step is to be skipped,
+        # as features are where these are not made, once others were given up, as checks of bars
+        # are that did not come.
+        deps=[dg.AssetDep([market.name, "raw_bars"], partition_mapping=dg.AllPartitionMapping())],
         output_required=False,  # features wait where it is not made
         group_name=market.name,
         kinds={"parquet", "table"},

@@ -179,7 +179,7 @@ def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
     from trading_pipeline.adapters.reports.charts.pictures import as_markdown
     from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
     from trading_pipeline.adapters.reports.features_page import drift_sentence
-    from trading_pipeline.adapters.reports.text import (
+    from trading_pipeline.adapters.reports.summary_text import (
         markdown_attribution,
         markdown_brief,
         markdown_table,
@@ -190,6 +190,7 @@ def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
     spoken, benchmark = spoken_verdicts(summary), summary["benchmark"]
     curve = equity_markdown(series.equity, series.baselines[benchmark], benchmark)
     return {
+        "open": dg.MetadataValue.md(open_text(market)),
         "verdict": "; ".join(f"{each.title}: {each.answer}" for each in spoken),
         "equity": dg.MetadataValue.md(curve),
         "summary": dg.MetadataValue.md(markdown_brief(summary)),
@@ -204,7 +205,6 @@ def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
             "\n".join(f"- {each.title}: {why}" for each in spoken for why in each.reasons)
         ),
         "warnings": dg.MetadataValue.md("\n".join(f"- {text}" for text in summary["warnings"])),
-        "open": dg.MetadataValue.md(open_text(market)),
         URI: files["html"].absolute().as_uri(),
         "report": dg.MetadataValue.path(str(files["html"].absolute())),
         "features": dg.MetadataValue.path(str(files["features"].absolute())),

@@ -26,20 +26,14 @@ def paper_account(market: Market) -> dg.AssetSpec:
         group_name=market.name,
         kinds={"sqlite"},
         description="A paper account, journalled event by event. A session reports to it after a "
-        f"bar, at most every {EVERY}, and at its end.",
+        "bar, at most once an hour, and at its end.",
     )
-
-
-def late_after(failing: timedelta, warning: timedelta) -> TimeWindowFreshnessPolicy:
-    """The policy of an asset that is late so long after its last materialization."""
-    policy: TimeWindowFreshnessPolicy = TimeWindowFreshnessPolicy.from_timedeltas(failing, warning)
-    return policy
 
 
 def overdue(market: Market) -> TimeWindowFreshnessPolicy:
     """Of an account: a session that trades has reported since, however long its market closed."""
     silent = _longest_silence(market)
-    return late_after(silent + EVERY, silent + EVERY / 2)
+    return dg.FreshnessPolicy.time_window(silent + EVERY, silent + EVERY / 2)
 
 
 class AccountReports:

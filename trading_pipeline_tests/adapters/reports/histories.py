@@ -49,10 +49,35 @@ def closed_trades(given: EvaluationInputs, symbols=SYMBOLS) -> pd.DataFrame:
             "opened_at": at[[3, 20, 30]],
             "closed_at": at[[6, 25, 40]],
             "bars": [3, 5, 10],
+            "quantity": [5.0, 4.0, 4.0],
+            "entry_price": [100.4, 90.0, 90.0],
+            "exit_price": [95.0, 80.0, 92.5],
             "invested": 1000.0,
             "pnl": [50.0, -20.0, 10.0],
+            "return": [0.05, -0.02, 0.01],
             "fees": 1.0,
             "exit": ["stop_loss", "order", "take_profit"],
+            "reason": ["Ordered to buy 5 <b>.", "", "Ordered to sell 4, towards -2.00%."],
+        }
+    )
+
+
+def held_positions(given: EvaluationInputs, symbols=SYMBOLS) -> pd.DataFrame:
+    """One position that is still open."""
+    return pd.DataFrame(
+        {
+            "symbol": [symbols[0]],
+            "side": "long",
+            "opened_at": given.timestamps[[60]],
+            "bars": 30,
+            "quantity": 7.0,
+            "entry_price": 70.0,
+            "price": 77.0,
+            "value": 539.0,
+            "pnl": 49.0,
+            "return": 0.1,
+            "fees": 0.5,
+            "reason": "Ordered to buy 7.",
         }
     )
 
@@ -126,6 +151,7 @@ def series(given: EvaluationInputs, symbols=SYMBOLS, **changes) -> ReportSeries:
         "cash": given.strategy.equity * (1 - weights.sum(axis=1)),
         "predictions": pd.DataFrame({"timestamp": at[:3], "symbol": symbols[0], "score": 0.125}),
         "trades": closed_trades(given, symbols),
+        "positions": held_positions(given, symbols),
         "price": 100 + np.cumsum(np.random.default_rng(1).normal(size=weights.shape), axis=0),
         "split": np.ones(weights.shape),
         "turnover": given.strategy.turnover,
@@ -194,7 +220,8 @@ def sweep_table(sharpes=(0.5, 0.7, nan, -0.1), own=1) -> pd.DataFrame:
 
 def unpacked(text: str) -> str:
     """What `packed` packed."""
-    return zlib.decompress(base64.b64decode(text)).decode()
+    letters = text.translate(str.maketrans(".,:", "&<>"))
+    return zlib.decompress(base64.b85decode(letters)).decode()
 
 
 def figures(html: str) -> dict[str, dict]:

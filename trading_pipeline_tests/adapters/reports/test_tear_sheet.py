@@ -64,10 +64,37 @@ def test_every_file_is_written_and_named(written, summary):
     assert predictions["score"].tolist() == [0.125] * 3
     assert pd.read_csv(paths["vetoes"])["rule"].tolist() == ["weekly_loss"] * 2
     assert pd.read_csv(paths["trades"])["pnl"].tolist() == [50.0, -20.0, 10.0]
+    assert {"quantity", "entry_price", "exit_price", "return", "reason"} <= set(
+        pd.read_csv(paths["trades"])
+    )
+    assert pd.read_csv(paths["positions"])["quantity"].tolist() == [7.0]
     attribution = pd.read_csv(paths["attribution"])
     earned = attribution["pnl"].sum() + summary["attribution"]["interest"]
     assert earned == pytest.approx(summary["attribution"]["total"])
     assert {"symbol", "side", "a_year", "a_year_low", "a_year_high", "price"} <= set(attribution)
+
+
+def test_curves_and_random_portfolios_can_be_computed_with(written, given, summary):
+    """Every baseline of the report is there, and the ranks follow from the random portfolios."""
+    curves = pd.read_csv(written["curves"])
+    for name, account in given.baselines.items():
+        assert curves[name].to_numpy() == pytest.approx(account.equity)
+    assert curves["strategy"].to_numpy() == pytest.approx(given.strategy.equity)
+    middle = np.quantile(given.random_equity, 0.5, axis=0)
+    assert curves["random_50"].to_numpy() == pytest.approx(middle)
+    random = pd.read_csv(written["random"])
+    for metric, share in (
+        ("sharpe", summary["random_percentile"]),
+        ("annual_return", summary["random"]["percentile_of_annual_return"]),
+    ):
+        own = summary["strategy"][metric]["value"]
+        assert (random[metric] < own).mean() == pytest.approx(share)
+
+
+def test_the_page_links_to_every_file_beside_it_and_to_no_other(written):
+    text = written["html"].read_text(encoding="utf-8")
+    links = set(re.findall(r'href="([^"#:]+)"', text))
+    assert links == set(FILES.values()) - {FILES["html"]}
 
 
 def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given, summary):
@@ -112,20 +139,22 @@ def test_the_two_pages_point_to_one_another(written):
         assert f'href="{FILES[other]}"' in own_part(written[name].read_text(encoding="utf-8"))
 
 
-def test_the_page_says_the_verdicts_first_then_the_warnings_then_the_charts(given, summary):
+def test_the_page_says_what_came_out_then_the_verdicts_the_metrics_and_the_charts(given, summary):
     html = own_part(page(summary, series(given)))
     marks = (
+        "The strategy&#x27;s Sharpe ratio is",
+        "by return a year",
         "<h2>The edge</h2><b>not proven</b>",
         "<h2>Adds to the baselines</h2><b>not proven</b>",
         "<h2>The network</h2><b>not asked</b>",
         "this recipe is not proven",
         "survivorship-biased",
-        "The strategy&#x27;s Sharpe ratio is",
-        "Against every baseline",
+        "<h2>Metrics",
+        "<h2>Against every baseline",
         *(
             f'id="chart-{name}"'
             for name in (
-                *("equity", "rolling", "drawdown", "monthly", "years", "crises", "starts"),
+                *("equity", "rolling", "rolling-beta", "drawdown", "years", "crises", "starts"),
                 *(
                     "exposure",
                     "positions",
@@ -138,13 +167,47 @@ def test_the_page_says_the_verdicts_first_then_the_warnings_then_the_charts(give
                 ),
             )
         ),
-        "<h2>Metrics",
         "Promised to each risk profile",
         "<h2>Significance",
         "<code>d1</code>",
     )
     places = [html.index(mark) for mark in marks]
     assert places == sorted(places)
+
+
+def test_the_page_says_first_of_what_it_is_a_report(given):
+    """Market, symbols, dates, currency, model, costs; when, from what, and by which code."""
+    lineage = {
+        "made_at": "2026-01-02T03:04:05+00:00",
+        "data": {"rows": 5000, "first": "2009-01-05T00:00:00", "last": "2011-07-15T00:00:00"},
+        "config": {"plan": {"preset": "tiny"}},
+    }
+    text = page(evaluate(replace(given, hashes={**given.hashes, **lineage})), series(given))
+    head = text.split("<header>")[1].split("</header>")[0]
+    for said in (
+        "<h1>sample</h1>",
+        "AAPL, IBM: 2 symbols, bars of 1d, calendar XNYS, prices in USD",
+        "2010-01-04 to 2011-07-15, 399 days",
+        "Model network (preset tiny), mandate long only, profile moderate; capital 100,000 USD",
+        "a fee of 10 bp and slippage of 5 bp",
+        "Made 2026-01-02 03:04 UTC from 5,000 bars, 2009-01-05 to 2011-07-15 by code c1, data d1",
+    ):
+        assert said in head, said
+
+
+def test_both_books_are_beside_one_another_with_an_interval_each(given, summary):
+    """Return a year, Sharpe ratio, fall and end value, of the strategy and of its benchmark."""
+    text = page(summary, series(given))
+    (table,) = re.findall(r'<table class="beside">(.*?)</table>', text)
+    rows = re.findall(r"<tr>(.*?)</tr>", table)[1:]
+    assert len(rows) == 4
+    for row in rows:
+        for cell in re.findall(r"<td>(.*?)</td>", row)[1:3]:
+            assert re.search(r"<small>\[\S.*, .*\]</small>", cell)
+    ends = summary["end_value"]
+    assert ends["strategy"]["value"] == given.strategy.equity[-1]
+    assert f"{ends['strategy']['value']:,.0f}</span>" in rows[-1]
+    assert f"{ends['buy_and_hold']['value']:,.0f}</span>" in rows[-1]
 
 
 def test_the_page_says_above_all_that_an_edge_was_planted(given, summary):

@@ -3,18 +3,20 @@
 import pytest
 
 from trading_pipeline.adapters.reports.charts.sparkline import SHOWN_AT_ONCE
-from trading_pipeline.adapters.reports.text import (
+from trading_pipeline.adapters.reports.summary_text import (
     WIDTH,
+    markdown_brief,
+    markdown_table,
+    summary_text,
+)
+from trading_pipeline.adapters.reports.text import (
     between,
     exposure_sentence,
     head_sentences,
-    markdown_brief,
-    markdown_table,
     ordinal,
     paired_sentence,
     rules_sentence,
     start_sentence,
-    summary_text,
     written,
 )
 from trading_pipeline.core.evaluation.metrics import METRICS, Metric
@@ -199,7 +201,13 @@ def test_the_brief_table_is_shown_at_once_and_says_the_same(summary):
 
 def test_a_metric_is_a_row_of_one_table(monkeypatch):
     """Whatever computes and writes metrics knows none by name, so that a new one is one row."""
-    worst = Metric("Worst day", "returns", lambda returns, _: returns.min(axis=-1), ".1%")
+    worst = Metric(
+        "Worst day",
+        "The lowest return of a day.",
+        "returns",
+        lambda returns, _: returns.min(axis=-1),
+        ".1%",
+    )
     monkeypatch.setitem(METRICS, "worst_day", worst)
     given = inputs()
     found = evaluate(given)
@@ -212,7 +220,13 @@ def test_a_metric_is_a_row_of_one_table(monkeypatch):
 
 def rule(name, value, low, high, acted=True):
     difference = {"value": value, "low": low, "high": high}
-    return {"rule": name, "acted": acted, "sharpe_difference": difference}
+    return {
+        "rule": name,
+        "acted": acted,
+        "sharpe_difference": difference,
+        "annual_return_difference": difference,
+        "max_drawdown_difference": difference,
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from trading_pipeline.adapters.reports.text import capacity_sentence, costs_sentence, summary_text
+from trading_pipeline.adapters.reports.summary_text import summary_text
+from trading_pipeline.adapters.reports.text import capacity_sentence, costs_sentence
 from trading_pipeline.adapters.reports.variants_page import one_thing_changed
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline_tests.adapters.reports.histories import with_holdings

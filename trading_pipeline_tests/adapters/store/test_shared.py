@@ -93,6 +93,7 @@ def test_folders_below_belong_to_a_whole_and_to_no_part(machine):
     write(one, "a.parquet", "a")
     write(one, "history/asked.parquet", "b")
     write(one, ".draft-1", "hidden")
+    write(one, "empty.csv", "")
     sync(one, whole=True, wrote=True)
     sync(other, whole=True)
     assert files(other) == {"a.parquet": "a", "history/asked.parquet": "b"}

@@ -84,3 +84,54 @@ def test_once_all_is_closed_the_trades_are_the_profit(seed):
     profit = book.equity[-1] - 1000 - book.log["interest"].sum()
     assert book.trades()["pnl"].sum() == pytest.approx(profit, abs=1e-7)
     assert (book.trades()["invested"] > 0).all()
+
+
+@given(st.integers(0, 10**6))
+def test_prices_and_quantities_account_for_the_money(seed):
+    """Price differences less fees, and cash that flowed, are the profit: of closed trades and of
+    open ones, through flips and splits."""
+    panel = random_panel(seed, missing=0)
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(0, 0.15, panel.close.shape)
+    weights[rng.random(len(weights)) < 0.7] = np.nan
+    weights[rng.random(weights.shape) < 0.2] = 0.0
+    book = simulated(panel, stop=160, weights=weights, costs=Costs(leverage=5, borrow=0.2), **TERMS)
+    closed, held = book.trades(), book.positions()
+    side = closed["side"].map({"long": 1, "short": -1})
+    moved = side * (closed["exit_price"] - closed["entry_price"]) * closed["quantity"]
+    of_positions = held["pnl"].sum() + closed["pnl"].sum()
+    profit = book.equity[-1] - 1000 - book.log["interest"].sum()
+    assert of_positions == pytest.approx(profit, abs=1e-7)
+    assert closed["entry_price"].to_numpy() * closed["quantity"].to_numpy() == pytest.approx(
+        closed["invested"].to_numpy()
+    )
+    flowed = (closed["pnl"] - moved + closed["fees"]).sum()
+    paid = sum(book.flows[kind].sum() for kind in book.flows.dtype.names)
+    if held.empty:
+        assert flowed == pytest.approx(paid, abs=1e-7)
+    assert (closed["return"] * closed["invested"]).to_numpy() == pytest.approx(
+        closed["pnl"].to_numpy()
+    )
+
+
+def test_a_trade_by_hand_has_its_prices_in_the_units_of_the_day_it_closed():
+    """20 bought at 50 are 40 of 25 after a split, sold at 26."""
+    book = book_of(
+        [1.0, HOLD, HOLD, HOLD, 0.0, HOLD],
+        [50.0, 50, 50, 25, 26, 26],
+        split={(3, 0): 2.0},
+    )
+    (trade,) = book.trades().to_dict("records")
+    assert (trade["quantity"], trade["entry_price"], trade["exit_price"]) == (40, 25, 26)
+    assert trade["return"] == pytest.approx(0.04)
+    assert book.positions().empty
+
+
+def test_an_open_position_says_what_it_would_make():
+    book = book_of([1.0, HOLD, HOLD, HOLD], [100.0, 100, 60, 63], split={(2, 0): 2.0})
+    (held,) = book.positions().to_dict("records")
+    assert (held["symbol"], held["side"], held["bars"]) == ("AAA", "long", 2)
+    assert (held["quantity"], held["entry_price"], held["price"]) == (20, 50, 63)
+    assert held["value"] == 20 * 63
+    assert held["pnl"] == pytest.approx(20 * 13)
+    assert held["return"] == pytest.approx(0.26)

@@ -106,8 +106,9 @@ def coverage(market, days, histories, replications):
     held = Counter(dict.fromkeys(COVERED, 0))
     for place in range(histories):
         account = drawn.account(place)
-        sampled = sampled_metrics(account, resampling, drawn.benchmark[place])
-        found = estimates(account, sampled, resampling)
+        benchmark = drawn.benchmark[place]
+        sampled = sampled_metrics(account, resampling, benchmark)
+        found = estimates(account, sampled, resampling, benchmark)
         truth["max_drawdown"] = others[place]  # what another history showed
         held.update(name for name in COVERED if found[name].low <= truth[name] <= found[name].high)
     return {name: count / histories for name, count in held.items()}

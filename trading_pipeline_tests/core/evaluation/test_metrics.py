@@ -59,10 +59,22 @@ def test_alpha_is_what_beta_leaves_of_the_mean_return():
     assert metrics.alpha(benchmark / 2 + 0.001, benchmark, 252) == pytest.approx(0.252)
 
 
+def test_correlation_and_tracking_error_match_the_hand_worked_example():
+    # as above: products add up to 75, squares to 568.75 and 10
+    benchmark = np.array([0.02, -0.01, 0.03, 0.0])
+    assert metrics.correlation(FOUR_DAYS, benchmark) == pytest.approx(75 / (568.75 * 10) ** 0.5)
+    assert metrics.correlation(-2 * benchmark + 7, benchmark) == pytest.approx(-1)
+    # differences 8, -9, 17, -5 hundredths: mean 2.75, squares of deviations add up to 428.75
+    expected = (0.042875 / 3 * 4) ** 0.5
+    assert metrics.tracking_error(FOUR_DAYS, benchmark, 4) == pytest.approx(expected)
+    assert metrics.tracking_error(benchmark, benchmark, 4) == 0
+
+
 def test_against_a_benchmark_that_never_moves_nothing_is_defined():
     still = np.full(4, 0.1)  # its mean rounds
     assert np.isnan(metrics.beta(FOUR_DAYS, still))
     assert np.isnan(metrics.alpha(FOUR_DAYS, still, 252))
+    assert np.isnan(metrics.correlation(FOUR_DAYS, still))
     assert metrics.beta(np.zeros(4), FOUR_DAYS) == metrics.alpha(np.zeros(4), FOUR_DAYS, 4) == 0
 
 
@@ -71,6 +83,7 @@ def test_trades_are_counted_and_weighed():
     assert sums.tolist() == [4, 1, 30, 15]
     assert metrics.win_rate(sums) == 0.25
     assert metrics.profit_factor(sums) == 2.0
+    assert metrics.expectancy(sums) == 15 / 4
 
 
 def test_turnover_and_exposure_are_means():
@@ -100,6 +113,16 @@ def test_an_influence_is_the_derivative_by_the_weight_of_a_day(name):
     moved = float(metric.formula(heavier, 252) - metric.formula(heavier[:-1], 252))
     # The deviation divides by one day less; over as many copies that is nothing.
     expected = metric.influence(heavier[:-1], 252)[1] * step
+    assert moved == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["correlation", "tracking_error"])
+def test_an_influence_of_two_books_is_the_derivative_by_the_weight_of_a_day(name):
+    metric, step = metrics.METRICS[name], 1e-5
+    days = np.r_[np.tile(np.arange(4), round(1 / step / 4)), 1]
+    own, other = FOUR_DAYS[days], np.array([0.02, -0.01, 0.03, 0.0])[days]
+    moved = float(metric.formula(own, other, 252) - metric.formula(own[:-1], other[:-1], 252))
+    expected = metric.influence(own[:-1], other[:-1], 252)[1] * step
     assert moved == pytest.approx(expected, rel=1e-3)
 
 

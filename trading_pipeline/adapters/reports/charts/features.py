@@ -116,7 +116,7 @@ def _heat_map(values: Array, across: Sequence[str], down: Sequence[str], **looks
     figure = new_figure(120 + _ROW * len(down))
     bar = {"thickness": 10, "orientation": "h", "y": 0, "yanchor": "top", "ypad": 24}
     figure.add_heatmap(
-        z=np.round(values, 3),
+        z=np.round(values, 3).tolist(),
         x=list(across),
         y=list(down),
         hoverongaps=False,

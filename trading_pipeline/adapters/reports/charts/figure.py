@@ -64,13 +64,19 @@ def add_line(
     **looks: Any,
 ) -> None:
     """A curve over dates; `name` is HTML already."""
-    x, y = iso_dates(dates), float32(values)
+    x, y = iso_dates(dates), shown(values)
     figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line, **looks)
 
 
-def float32(values: Floats) -> NDArray[np.float32]:
-    """Numbers of seven digits, which is more than a screen shows, in half the bytes."""
-    return np.asarray(values, dtype=np.float32)
+def shown(values: Floats | NDArray[np.float32]) -> list[Any]:
+    """Numbers of five digits, or whole ones: more than a screen shows, and few bytes once packed.
+
+    Last bits of a sum, which another processor adds up otherwise, are gone as well.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    scale = 10.0 ** np.maximum(4 - np.floor(np.log10(np.maximum(np.abs(known), 1e-12))), 0)
+    numbers: list[Any] = (np.round(known * scale) / scale).tolist()
+    return numbers
 
 
 def iso_dates(dates: pd.DatetimeIndex) -> list[str]:
@@ -83,8 +89,8 @@ def add_band(
 ) -> None:
     """An area between two curves over dates."""
     shared = {"x": iso_dates(dates), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(y=float32(low), showlegend=False, **shared)
-    figure.add_scatter(y=float32(high), fill="tonexty", fillcolor=colour, name=name, **shared)
+    figure.add_scatter(y=shown(low), showlegend=False, **shared)
+    figure.add_scatter(y=shown(high), fill="tonexty", fillcolor=colour, name=name, **shared)
 
 
 def add_intervals(

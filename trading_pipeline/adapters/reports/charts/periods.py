@@ -10,9 +10,9 @@ from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
     add_line,
     chart_text,
-    float32,
     label,
     new_figure,
+    shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import INK, STRATEGY
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, colour_of
@@ -28,7 +28,7 @@ def parts_chart(rows: Sequence[Row], series: ReportSeries, benchmark: str) -> Fi
         made = np.array([row[book]["total_return"]["value"] for row in rows], dtype=np.float64)
         figure.add_bar(
             x=names,
-            y=float32(made),
+            y=shown(made),
             name=name,
             marker={"color": colour},
             hovertemplate="%{y:+.1%}",

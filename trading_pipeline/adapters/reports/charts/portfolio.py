@@ -9,14 +9,13 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
-    add_band,
     add_intervals,
     add_line,
     chart_text,
-    float32,
     iso_dates,
     label,
     new_figure,
+    shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BASELINES,
@@ -24,62 +23,29 @@ from trading_pipeline.adapters.reports.charts.palette import (
     INK,
     LOSS,
     STRATEGY,
-    translucent,
 )
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
     by_month,
-    colour_of,
     day_ends,
     solvent_weights,
+    thinned,
 )
 from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio.attribution import INTEREST, is_cost
 from trading_pipeline.core.evaluation.portfolio.distribution import histogram
-from trading_pipeline.core.evaluation.portfolio.rolling import rolling_sharpe, rolling_window
 
 _AREAS = 8  # more symbols than this are a heat map, not a stack of areas
 _ROWS = 20  # of the heat map of positions: the largest ones
 _SHOWN = 20  # symbols of the attribution
-_POINTS = 1_500  # of a curve that changes slowly from day to day
 _PATTERNS = ("", "/", "x", ".", "\\", "+", "-")  # told apart without colours, too
-
-
-def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | None:
-    """The Sharpe ratio of the last days with its band, and of how many days; None: too short."""
-    closes = day_closes(series.timestamps)
-    window = rolling_window(len(closes), series.days_per_year)
-    if window is None:
-        return None
-    rows = _thinned(len(closes), window - 1)
-    dates = series.timestamps[closes[rows]]
-    own = rolling_sharpe(daily_returns(series.equity, closes), window, series.days_per_year)
-    figure = new_figure(320, hovermode="x unified")
-    band = ("95 % band of the strategy", translucent(STRATEGY, 0.15))
-    add_band(figure, dates, own.low[rows], own.high[rows], *band)
-    if benchmark in series.baselines:
-        returns = daily_returns(series.baselines[benchmark], closes)
-        other = rolling_sharpe(returns, window, series.days_per_year)
-        colour = colour_of(series, benchmark)
-        add_line(
-            figure, dates, other.value[rows], label(benchmark), {"color": colour, "width": 1.4}
-        )
-    add_line(figure, dates, own.value[rows], "strategy", {"color": STRATEGY, "width": 2.4})
-    figure.add_hline(y=0, line={"color": INK, "width": 1})
-    figure.update_yaxes(hoverformat=".2f")
-    return figure, window
-
-
-def _thinned(count: int, first: int = 0) -> Any:
-    """At most `_POINTS` evenly spaced positions from `first` on, the last one included."""
-    return np.unique(np.linspace(first, count - 1, min(_POINTS, count - first)).round().astype(int))
 
 
 def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
     days = day_ends(series.timestamps)
-    days = days[_thinned(len(days))]
+    days = days[thinned(len(days))]
     weights, dates = solvent_weights(series)[days], series.timestamps[days]
     figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
@@ -118,7 +84,7 @@ def _heated(weights: Floats, dates: pd.DatetimeIndex, symbols: Sequence[str]) ->
     reach = float(np.abs(values).max(initial=0.01))
     figure = new_figure(90 + 20 * len(largest))
     figure.add_heatmap(
-        z=float32(values),
+        z=shown(values),
         x=iso_dates(pd.DatetimeIndex(weeks.index)),
         y=[chart_text(symbols[column]) for column in largest],
         zmin=-reach,
@@ -139,7 +105,7 @@ def turnover_chart(series: ReportSeries) -> Figure:
     figure = new_figure(220, showlegend=False)
     figure.add_bar(
         x=months,
-        y=float32(traded),
+        y=shown(traded),
         marker={"color": STRATEGY},
         hovertemplate="%{x|%b %Y}: %{y:.0%} of equity<extra></extra>",
     )
@@ -166,7 +132,7 @@ def costs_chart(series: ReportSeries) -> Figure | None:
         months, cost = by_month(1e4 * share, earnings.days)
         figure.add_bar(
             x=months,
-            y=float32(cost),
+            y=shown(cost),
             name=label(kind),
             marker={"color": colour, "pattern": {"shape": pattern}},
         )
@@ -177,18 +143,18 @@ def costs_chart(series: ReportSeries) -> Figure | None:
 
 def attribution_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Contribution a year of the symbols that mattered most, with its interval."""
-    shown = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
+    largest = [row for row in rows if row["a_year"]["value"] is not None][:_SHOWN]
     numbers = [
         {end: row["a_year"]["value"] if x is None else x for end, x in row["a_year"].items()}
-        for row in shown
+        for row in largest
     ]
-    long = [row["side"] == "long" for row in shown]
-    figure = new_figure(70 + 24 * len(shown), showlegend=False)
+    long = [row["side"] == "long" for row in largest]
+    figure = new_figure(70 + 24 * len(largest), showlegend=False)
     marker = {
         "color": [STRATEGY if each else LOSS for each in long],
         "symbol": ["triangle-up" if each else "triangle-down" for each in long],
     }
-    names = [f"{chart_text(row['symbol'])} {row['side']}" for row in shown]
+    names = [f"{chart_text(row['symbol'])} {row['side']}" for row in largest]
     add_intervals(figure, names, numbers, marker, "+.2%", 1.5, hover="%{y}: ")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_xaxes(title="part of mean equity, a year", tickformat=".1%")
@@ -203,15 +169,15 @@ def distribution_chart(series: ReportSeries) -> Figure | None:
     middle = (found.edges[1:] + found.edges[:-1]) / 2
     figure = new_figure(300, bargap=0.05)
     figure.add_bar(
-        x=float32(middle),
+        x=shown(middle),
         y=found.days.astype(np.int32),
         name="days",
         marker={"color": STRATEGY},
         hovertemplate="%{x:+.2%}: %{y} days<extra></extra>",
     )
     figure.add_scatter(
-        x=float32(middle),
-        y=float32(found.normal),
+        x=shown(middle),
+        y=shown(found.normal),
         name="normal of the same deviation",
         mode="lines",
         line={"color": BASELINES[3], "width": 2, "dash": "dash"},

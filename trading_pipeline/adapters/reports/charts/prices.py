@@ -10,10 +10,10 @@ import pandas as pd
 from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
     add_line,
-    float32,
     iso_dates,
     label,
     new_figure,
+    shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BASELINES,
@@ -37,9 +37,9 @@ from trading_pipeline.core.evaluation.portfolio.trade_marks import (
 from trading_pipeline.core.evaluation.verdict import titled
 
 CHARTS = 12
-POINTS = 3_000  # of a price curve; above, its days, and every so many of them
+POINTS = 1_200  # of a price curve, three to a pixel: its days, and every so many of them
 _DIGITS = ",.5~r"  # of D3: five significant ones, and never an exponent
-MARKS = 300  # of one role on one chart: the largest by value
+MARKS = 150  # of one role on one chart: the largest by value
 
 
 class Mark(NamedTuple):
@@ -117,19 +117,19 @@ def price_chart(
     figure.update_yaxes(tickformat=",~r")
     hover = f"%{{x|%Y-%m-%d}}: close %{{y:{_DIGITS}}}<extra></extra>"
     line = {"color": NEUTRAL, "width": 1}
-    add_line(figure, dates, _five_digits(closes), None, line, hovertemplate=hover)
+    add_line(figure, dates, closes, None, line, hovertemplate=hover)
     for role in roles:
-        shown = marks[marks["role"] == role].nlargest(MARKS, "value", keep="first").sort_index()
-        if len(shown):
-            _add_marks(figure, shown, role, mark_of(role, roles))
+        own = marks[marks["role"] == role].nlargest(MARKS, "value", keep="first").sort_index()
+        if len(own):
+            _add_marks(figure, own, role, mark_of(role, roles))
     return figure
 
 
-def _add_marks(figure: Figure, shown: pd.DataFrame, role: str, mark: Mark) -> None:
+def _add_marks(figure: Figure, marks: pd.DataFrame, role: str, mark: Mark) -> None:
     rim = "open" in mark.symbol  # and nothing else; a white one keeps the others apart
     figure.add_scatter(
-        x=iso_dates(pd.DatetimeIndex(shown["at"])),
-        y=float32(_five_digits(shown["price"].to_numpy(np.float64))),
+        x=iso_dates(pd.DatetimeIndex(marks["at"])),
+        y=shown(marks["price"].to_numpy(np.float64)),
         mode="markers",
         marker={
             "symbol": mark.symbol,
@@ -149,9 +149,3 @@ def _closes(series: ReportSeries, column: int) -> tuple[pd.DatetimeIndex, Floats
     every = max(-(-len(rows) // POINTS), 1)
     rows = rows[::-1][::every][::-1]  # counted from the end, so that the last one stays
     return series.timestamps[rows], price[rows]
-
-
-def _five_digits(values: Floats) -> Floats:
-    """Rounded to five significant digits, so that the bytes do not depend on the last ones."""
-    scale = 10.0 ** (4 - np.floor(np.log10(np.maximum(np.abs(values), 1e-300))))
-    return np.asarray(np.round(values * scale) / scale)

@@ -8,11 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading_pipeline.adapters.reports.charts.palette import BASELINES
-from trading_pipeline.core.evaluation.performance import day_closes, solvent
+from trading_pipeline.core.evaluation.metrics import annual_return, max_drawdown, sharpe
+from trading_pipeline.core.evaluation.performance import daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio import risk_events as events
 from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 
 Floats = NDArray[np.float64]
+
+_DAYS = 1_500  # of a curve that is read day by day: more than a screen is wide
+_POINTS = 1_000  # of a curve that changes slowly from day to day: more than a screen is wide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,8 @@ class ReportSeries:
     predictions: pd.DataFrame
     cash_flows: pd.DataFrame  # at, symbol, kind, amount
     cash: Floats  # (T,), quote currency; equity is cash and holdings
-    trades: pd.DataFrame  # closed ones: symbol, side, opened_at, closed_at, pnl, exit, ...
+    trades: pd.DataFrame  # closed ones: columns of `trades_of`, and reason
+    positions: pd.DataFrame  # open ones: columns of `positions_of`, and reason
     price: Floats  # (T, N), raw, that each symbol is marked at; NaN before its first bar
     split: Floats  # (T, N), new shares per old one
     turnover: Floats  # (T,), value traded in the bar over the equity before it
@@ -73,14 +78,52 @@ def accounts(series: ReportSeries) -> pd.DataFrame:
     )
 
 
+def curves(series: ReportSeries) -> pd.DataFrame:
+    """Equity at each close: strategy, every baseline, and quantiles of the random portfolios."""
+    table = pd.DataFrame({"timestamp": series.timestamps, "strategy": series.equity})
+    for name, equity in series.baselines.items():
+        table[name] = equity
+    if len(series.random_equity):
+        shares = np.quantile(series.random_equity, [0.05, 0.5, 0.95], axis=0)
+        for name, equity in zip(("random_5", "random_50", "random_95"), shares, strict=True):
+            table[name] = equity
+    return table
+
+
+def random_portfolios(series: ReportSeries) -> pd.DataFrame:
+    """What each random portfolio came to: end value, return a year, Sharpe ratio, worst fall."""
+    rivals = daily_returns(series.random_equity, day_closes(series.timestamps))
+    return pd.DataFrame(
+        {
+            "portfolio": np.arange(len(rivals)),
+            "end_value": series.random_equity[:, -1],
+            "annual_return": annual_return(rivals, series.days_per_year),
+            "sharpe": sharpe(rivals, series.days_per_year),
+            "max_drawdown": max_drawdown(rivals) if len(rivals) else np.empty(0),
+        }
+    )
+
+
 def risk_events(series: ReportSeries) -> pd.DataFrame:
     """When a rule that protects the account acted: columns at, rule, symbols (how many)."""
     return events.risk_events(series.orders, series.fills, series.vetoes)
 
 
+def drawn_days(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
+    """Positions of the days that a large chart draws: all of six years, every so many of more."""
+    days = day_ends(timestamps)
+    return days[thinned(len(days), most=_DAYS)]
+
+
 def day_ends(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
     """Positions of the first bar and of each day's last one."""
     return np.append(0, day_closes(timestamps))
+
+
+def thinned(count: int, first: int = 0, most: int = _POINTS) -> NDArray[np.intp]:
+    """At most `most` evenly spaced positions from `first` on, the last one included."""
+    places = np.linspace(first, count - 1, min(most, count - first))
+    return np.unique(places.round().astype(np.intp))
 
 
 def solvent_weights(series: ReportSeries) -> Floats:
