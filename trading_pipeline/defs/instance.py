@@ -35,7 +35,7 @@ concurrency:
     granularity: op
     default_limit: 1
   runs:
-    max_concurrent_runs: 4
+    max_concurrent_runs: 8
     tag_concurrency_limits:
       - key: trading_pipeline/paper_session
         value:

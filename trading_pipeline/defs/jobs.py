@@ -21,7 +21,9 @@ RIVALS = "rivals"  # stands for the predictions of all rivals of a plan
 
 # Which run goes first where several wait: an account loses bars, a night is wanted tonight. What a
 # person asks for, a backfill above all, has no priority of its own.
-PAPER, NIGHT, FOLLOWS, REPORTS = ({PRIORITY_TAG: str(priority)} for priority in (10, 6, 3, 1))
+PAPER, NIGHT, AGAIN, FOLLOWS, REPORTS = (
+    {PRIORITY_TAG: str(priority)} for priority in (10, 6, 5, 3, 1)
+)
 _PRIORITIES = {"nightly": NIGHT, "paper_divergence": REPORTS}
 
 # name: (what it makes, by what it is partitioned, what it is for)

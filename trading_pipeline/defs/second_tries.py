@@ -11,7 +11,7 @@ from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.assets.market import ACTIONS_FETCHED, FETCHED, NOT_BEFORE_TAG
-from trading_pipeline.defs.jobs import job_name
+from trading_pipeline.defs.jobs import AGAIN, job_name
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.steps.freshness import missing_days
 
@@ -80,7 +80,8 @@ def look(
     if now < due:
         return dg.SkipReason(f"the night {lack}; it is tried again at {due:%H:%M} UTC")
     wanted = missing or (everything[1], everything[1])
-    return dg.RunRequest(run_key=f"{market.name} after {newest.run_id}", tags=range_tags(*wanted))
+    tags = {**range_tags(*wanted), **AGAIN}
+    return dg.RunRequest(run_key=f"{market.name} after {newest.run_id}", tags=tags)
 
 
 def _unfetched(instance: dg.DagsterInstance, market: Market) -> str:

@@ -15,7 +15,7 @@ from trading_pipeline.core.market.exchanges import exchange
 from trading_pipeline.core.market.market import Market, WalkForward
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.defs.assets.rivals import rival_asset
-from trading_pipeline.defs.jobs import FOLLOWS, asset_jobs
+from trading_pipeline.defs.jobs import AGAIN, FOLLOWS, asset_jobs
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import days, folds, known_days, range_tags
 from trading_pipeline.defs.schedules import hour_of_night
@@ -259,6 +259,13 @@ def test_a_session_goes_before_a_night_and_that_before_what_follows_it(instance)
         instance.create_run_for_job(defs.resolve_job_def(f"live_{name}"), tags={**given})
         for name, given in (tags | {"retrain": FOLLOWS}).items()
     ]
-    sorted_runs = QueuedRunCoordinatorDaemon(interval_seconds=5)._priority_sort(waiting)
-    order = [run.job_name.removeprefix("live_") for run in sorted_runs]
-    assert order == ["paper_trading", "nightly", "retrain", "weekly_quality", "backtest"]
+    night = defs.resolve_job_def("live_nightly")
+    again = instance.create_run_for_job(night, tags={**night.run_tags, **AGAIN, "again": "yes"})
+    sorted_runs = QueuedRunCoordinatorDaemon(interval_seconds=5)._priority_sort([again, *waiting])
+    order = [
+        "again" if "again" in run.tags else run.job_name.removeprefix("live_")
+        for run in sorted_runs
+    ]
+    assert order == [
+        "paper_trading", "nightly", "again", "retrain", "weekly_quality", "backtest"
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 
+from trading_pipeline.defs.jobs import AGAIN
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.defs.second_tries import look
@@ -91,6 +92,7 @@ def test_a_failed_night_is_run_again_the_same_night_and_then_left_alone(nights):
     assert "the night failed; it is tried again at " in nights.look(4).skip_message
     request = nights.look(6)
     assert request.run_key == nights.look(7).run_key, "asked for once"
+    assert request.tags.items() >= AGAIN.items(), "behind the nights of other markets"
     assert nights.again(request).success
     assert "brought everything" in nights.look(6000).skip_message
     stored = nights.instance.get_materialized_partitions(BY_DAY[2])
