@@ -154,6 +154,7 @@ def test_verdicts_are_seldom_wrong_and_find_what_is_there(verdict_power):
     assert wrong <= 0.1 * histories * len(worthless)
 
 
+@pytest.mark.slow
 def test_the_table_of_the_evidence_is_what_the_reports_say(tmp_path):
     """Of a report with its settings beside it: verdicts, figures, trials, the panel as a file."""
     (script,) = imported("evidence")
@@ -178,6 +179,7 @@ def test_the_table_of_the_evidence_is_what_the_reports_say(tmp_path):
     assert "bars d1, configuration c1, code v1" in said
 
 
+@pytest.mark.slow
 def test_several_panels_are_claimed_for_by_holm():
     """Worked by hand: 0.01 × 4, then 0.015 × 3, 0.03 × 2, 0.04, none below the one before it."""
     (script,) = imported("evidence")

@@ -415,7 +415,7 @@ def test_compose_sets_every_variable_that_dagster_asks_for_and_no_unknown_one():
     assert (url.host, url.username) == ("postgres", server["POSTGRES_USER"])
     assert url.database == server["POSTGRES_DB"]
     assert environment[BATCH_VARIABLE] == BATCH_SIZE
-    known = {f"TP_{name.upper()}" for name in Settings.model_fields} | {"TP_SECRETS"}
+    known = {f"TP_{name.upper()}" for name in Settings.model_fields} | {"TP_CONFIG", "TP_SECRETS"}
     in_files = (ROOT / ".env.example").read_text(encoding="utf-8") + DOCKERFILE + str(environment)
     for variable in re.findall(r"TP_[A-Z]\w*", in_files):
         assert variable.split("__")[0] in known, variable

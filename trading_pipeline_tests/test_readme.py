@@ -1,4 +1,4 @@
-"""README's map of the code, and every path that it and the other pages name."""
+"""The map of the code, README in short, and every path that the pages name."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,10 @@ ROOTS = (ROOT, PACKAGE, ROOT / "trading_pipeline_tests")  # that pages name file
 
 
 def tree() -> dict[str, str]:
-    """Paths of the tree in README, folders with a slash at their end, and what it says of each."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Where the code lives")
+    """Paths of the tree in architecture.md, folders with a slash at their end, and what it says of
+    each."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition("## Where the code lives")
     block = re.search(r"```text\n(trading_pipeline/\n.+?)```", section[2], re.DOTALL)
     found: dict[str, str] = {}
     above = [""]
@@ -35,6 +37,11 @@ def test_the_tree_names_the_modules_beside_the_rings_and_explains_all():
     beside = {path.relative_to(ROOT).as_posix() for path in PACKAGE.glob("[a-z]*.py")}
     assert {path for path in tree() if path.endswith(".py")} == beside
     assert [path for path, told in tree().items() if not told] == ["trading_pipeline/"]
+
+
+def test_the_readme_is_read_in_a_few_minutes():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 130  # what is longer is a page of docs/
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

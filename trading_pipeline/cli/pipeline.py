@@ -279,7 +279,7 @@ _NEXT = """
 What next:
   make ui                                          the graph, the runs, the pictures
   trading-pipeline paper-trade --source sample     the same decisions, bar by bar, journalled
-  trading-pipeline walk-forward --data-path FILE   your own bars (columns: see README)
+  trading-pipeline walk-forward --data-path FILE   your own bars (docs/your-data.md)
 (commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
 
 

@@ -2,6 +2,7 @@
 it fails, how old it may be, and where its code is.
 """
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -177,7 +178,8 @@ def described(plan: Plan, spec: dg.AssetSpec) -> dg.AssetSpec:
         f"{spec.description}\n\n**What for:** {about.purpose}\n\n"
         f"**When it fails:** {about.when_it_fails}\n\n**Freshness:** {freshness}"
     )
-    tags = {"layer": about.layer, "timeframe": plan.market.timeframe, "source": plan.market.source}
+    source = re.sub(r"[^\w.-]", ".", plan.market.source)[-63:]  # MODULE:CLASS of one's own
+    tags = {"layer": about.layer, "timeframe": plan.market.timeframe, "source": source}
     return spec.replace_attributes(
         description=text,
         owners=[plan.owner],

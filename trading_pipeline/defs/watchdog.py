@@ -8,7 +8,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, NOT_FINI
 
 from trading_pipeline.adapters.alerts import SESSION_DIED, Alerts, News
 from trading_pipeline.adapters.store.lease import holder_of
-from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.adapters.store.ledger import Event, Ledger
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.defs.paper import INSTEAD_TAG, REASON_TAG, paper_job_name, paper_op_name
 from trading_pipeline.steps.guard import TTL
@@ -78,7 +78,7 @@ def look(
     if dead is not None:
         requests, said, died = _revived(instance, ledger, market, dead, now)
         return requests, said, [died, *news]
-    if holder or stopped:
+    if stopped or (holder and not _has_ended(instance, started)):
         text = f"{holder} trades" if holder else "it was stopped"
         subjects = (market.name, _for_good(market))
         news += [News(SESSION_DIED, subject, text, over=True) for subject in subjects]
@@ -117,6 +117,12 @@ def _cancelled(instance: dg.DagsterInstance, dead: Dead) -> bool:
     """Whether somebody ended its run in the web UI."""
     run = instance.get_run_by_id(dead.run)
     return run is not None and run.status in _CANCELLED
+
+
+def _has_ended(instance: dg.DagsterInstance, started: Event | None) -> bool:
+    """Whether the run of a session has: where its process was killed, it holds its lease still."""
+    run = instance.get_run_by_id(started.payload["run"]) if started else None
+    return run is not None and run.is_finished
 
 
 def _others(

@@ -19,6 +19,7 @@ from trading_pipeline.core.evaluation.backtest import (
     view_of,
     warnings_of,
 )
+from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics, History, diagnose
 from trading_pipeline.core.evaluation.heads import Comparison, Outcomes, Windows, compare_heads
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
@@ -37,6 +38,7 @@ from trading_pipeline.core.learning.checkpoint import targets_of
 from trading_pipeline.core.learning.dataset import Dataset
 from trading_pipeline.core.learning.inference import MODEL
 from trading_pipeline.core.learning.targets import Targets
+from trading_pipeline.core.learning.validation import validation_of
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
@@ -124,6 +126,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
             "model": plan.model,
             "choices": choices_of(home, plan, folds),
             "starts": starts_of(home, plan, folds),
+            "validation": validations_of(home, plan, folds),
             "stale": stale_rivals(home, plan, rivals),
             "heads": heads_of(
                 panel, predictions, outcomes_of(data, targets), history.folds, market
@@ -214,6 +217,13 @@ def starts_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, Mapping[str
         return {}
     read = {key: home.checkpoints(plan.market).read(key)["start"] for key in folds}
     return {key: start for key, start in read.items() if start}
+
+
+def validations_of(home: Home, plan: Plan, folds: list[str]) -> dict[str, Estimate]:
+    """By fold, the information coefficient of its scores on validation."""
+    read = {key: home.checkpoints(plan.market).read(key)["metrics"] for key in folds}
+    horizon = plan.market.horizon
+    return {key: Estimate(*validation_of(metrics, horizon)) for key, metrics in read.items()}
 
 
 def _journal(home: Home, candidate: Candidate, backtest: Backtest) -> Counted:

@@ -88,6 +88,7 @@ def desk(home, instance):
         yield Desk(home, instance, inbox)
 
 
+@pytest.mark.slow
 def test_a_venue_that_is_down_for_an_hour_is_one_message_and_one_that_it_is_back(desk):
     desk.venue.down = True
     heard = []
@@ -106,6 +107,7 @@ def test_a_venue_that_is_down_for_an_hour_is_one_message_and_one_that_it_is_back
     assert desk.tick() == []
 
 
+@pytest.mark.slow
 def test_a_symbol_that_failed_in_a_run_that_went_well_is_told(desk):
     desk.venue.errors, desk.venue.forever = {"BBB": [SourceError("BBB is broken")]}, True
     assert desk.download()
@@ -116,6 +118,7 @@ def test_a_symbol_that_failed_in_a_run_that_went_well_is_told(desk):
     assert desk.tick()[0].startswith("over: download failed: coins/raw_bars: every_symbol")
 
 
+@pytest.mark.slow
 def test_a_check_that_blocks_is_told_as_itself_and_not_as_a_failed_run(desk):
     table = desk.venue.table
     hole = table["timestamp"].between(

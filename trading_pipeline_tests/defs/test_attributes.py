@@ -103,3 +103,8 @@ def test_an_owner_that_dagster_would_not_show_is_refused(monkeypatch, owner):
     monkeypatch.setenv("TP_MARKETS__SAMPLE__OWNER", owner)
     with pytest.raises(SettingsError, match=r"owner"):
         Settings.read()
+
+
+def test_a_source_of_ones_own_is_a_tag_that_dagster_takes():
+    specs = specs_of(replace(PLAN, market=replace(LIVE, source="my.module:CsvFolder")))
+    assert {spec.tags["source"] for spec in specs.values()} == {"my.module.CsvFolder"}

@@ -64,6 +64,7 @@ def backfill(instance: DagsterInstance, last: str) -> str:
     return dg.materialize([bars], instance=instance, tags=tags, run_config=quiet).run_id
 
 
+@pytest.mark.slow
 def test_a_backfill_in_one_run_records_every_partition(instance):
     """In the index, which is of all runs, and in the file of the run."""
     assert isinstance(instance.event_log_storage, BatchedSqliteEventLog)

@@ -139,6 +139,7 @@ def test_an_impossible_row_becomes_a_gap_that_is_named(resources, instance, home
     assert features[late & (features["symbol"] == "AAPL")]["ret_5"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_panel_that_was_mended_is_whole_again(resources, instance, home, holed, sample_bars):
     """Features of the days that were held out are computed, though one month's bars changed."""
     path, *_ = holed

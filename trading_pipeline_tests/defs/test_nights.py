@@ -82,6 +82,7 @@ def test_a_fold_that_has_just_begun_goes_all_the_way(small, end):
     assert f"{panel.timestamps[-1]:%Y-%m-%d}" in account
 
 
+@pytest.mark.slow
 def test_a_fold_without_bars_is_refused_by_name(small):
     """The web UI lists it from the first day of the month on."""
     small.store(bars_until(BEFORE))
@@ -108,6 +109,7 @@ def test_before_the_first_fold_has_a_bar_nothing_is_trained(small):
 # What may be reported on
 
 
+@pytest.mark.slow
 def test_a_fold_whose_check_crashed_is_not_reported_on(small, check):
     """It crashed in one run; the next, of another fold, made a report with its predictions."""
     small.store(bars_until(ONE_BAR))
@@ -125,6 +127,7 @@ def test_a_fold_whose_check_crashed_is_not_reported_on(small, check):
     assert not small.home.report(MARKET).exists()
 
 
+@pytest.mark.slow
 def test_a_crash_in_a_check_is_an_error_that_names_the_place(small, check, monkeypatch):
     small.store(bars_until("2002-07-03"))
     monkeypatch.setattr(leakage, "examine_model", lambda *_: [].pop())
@@ -182,6 +185,7 @@ def test_only_what_is_not_cleared_is_made_again(small, check):
     assert not any("leak" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 def test_other_rows_than_those_checked_are_not_cleared(small, check):
     """Altered, or made again while the check was running: what made them says the same."""
     small.store(bars_until("2002-07-10"))
@@ -195,6 +199,7 @@ def test_other_rows_than_those_checked_are_not_cleared(small, check):
     assert store.passed(FIRST)
 
 
+@pytest.mark.slow
 def test_bars_taken_back_leave_their_fold_out(small, check):
     """A market's `end` is moved back: what is stored of later folds is not looked at."""
     small.store(bars_until(ONE_BAR))

@@ -107,6 +107,7 @@ def test_the_same_bars_again_make_nothing_stale(world, bars):
     assert world.stale() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("day", "stale"),
     [

@@ -50,6 +50,7 @@ def digests(small) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     """From one run: what each simpler model earns on the same bars, and the network's verdict."""
     assert small.run("retrain", FIRST).success
@@ -71,6 +72,7 @@ def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     assert "Ridge with lags" in page
 
 
+@pytest.mark.slow
 def test_rivals_that_are_up_to_date_are_kept(small):
     """A second run fits nothing; a bar that is new in the fold brings predictions alone."""
     assert small.run("train", FIRST).success
@@ -113,6 +115,7 @@ def test_a_rival_is_fitted_alone_where_it_is_asked_for(small):
     assert set(small.home.beside("lstm").predictions(MARKET).read([FIRST])["model"]) == {"lstm"}
 
 
+@pytest.mark.slow
 def test_damaged_predictions_of_a_rival_are_made_again(small):
     """A file that cannot be read is none."""
     assert small.run("train", FIRST).success
@@ -123,6 +126,7 @@ def test_damaged_predictions_of_a_rival_are_made_again(small):
     assert len(small.home.beside("ridge").predictions(MARKET).read([FIRST]))
 
 
+@pytest.mark.slow
 def test_a_rival_that_is_out_of_date_is_left_out_of_the_report(small):
     """It would be compared on other bars than those of now; the verdict is told of it."""
     assert small.run("retrain", FIRST).success
@@ -153,6 +157,7 @@ def test_a_rival_trades_in_the_place_of_the_network(small):
     assert small.home.checkpoints(MARKET).read("best_model")["rival"]["name"] == "ridge"
 
 
+@pytest.mark.slow
 def test_the_best_model_of_a_fold_is_named_with_its_reason(small):
     """Of two symbols none can be told from another, and the simplest is taken."""
     small.model = "best"

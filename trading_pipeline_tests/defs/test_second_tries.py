@@ -84,6 +84,7 @@ def nights(home, instance, sample_bars):
     return Nights(home, instance, sample_bars)
 
 
+@pytest.mark.slow
 def test_a_failed_night_is_run_again_the_same_night_and_then_left_alone(nights):
     assert "no night yet" in nights.look(0).skip_message
     nights.fail(SourceUnavailable("the table answered HTTP 500"))
@@ -127,6 +128,7 @@ def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
     assert "brought everything" in nights.look(6000).skip_message
 
 
+@pytest.mark.slow
 def test_pauses_grow_and_end_with_the_night(nights):
     nights.fail(SourceUnavailable("the table answered HTTP 500"))
     nights.venue.forever = True
@@ -141,6 +143,7 @@ def test_pauses_grow_and_end_with_the_night(nights):
     assert isinstance(nights.look(6), dg.RunRequest)
 
 
+@pytest.mark.slow
 def test_a_night_that_failed_on_bars_that_are_there_is_run_again_once(nights):
     """A training that failed is no venue that answers later: eight more would be a night's heat."""
     assert nights.run(range_tags("2000-03-10", "2000-07-31")).success

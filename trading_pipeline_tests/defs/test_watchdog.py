@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from trading_pipeline.adapters import kill_points
-from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED, addresses_of
+from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED, SESSION_DIED, addresses_of
 from trading_pipeline.adapters.kill_switch import HALTED, TRADING, record_intent
 from trading_pipeline.adapters.store.lease import Lease
 from trading_pipeline.core.market.market import Market
@@ -116,6 +116,19 @@ def test_it_is_over_once_a_session_trades_again(desk):
     assert requests == []
     assert over.startswith("over: session died: coins\n")
     assert desk.tick(seconds=30) == ([], [])
+
+
+def test_a_session_whose_run_failed_does_not_trade_while_its_lease_lasts(desk):
+    """The alert of the failed run was told as over, and half a minute later once more."""
+    run = desk.killed()
+    desk.instance.report_run_failed(run, "its process is gone")
+    desk.alerts.tell(SESSION_DIED, desk.market.name, "its process is gone", desk.now)
+    assert desk.tick(seconds=60) == ([], [])
+    (request,), told = desk.tick(seconds=90)
+    assert (request.tags["trading_pipeline/instead_of"], told) == (run.run_id, [])
+    desk.killed()  # the next one, which lives
+    _, (over,) = desk.tick(seconds=30)
+    assert over.startswith("over: session died: coins\n")
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING])

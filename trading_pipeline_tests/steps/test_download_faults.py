@@ -43,6 +43,7 @@ def truth(tmp_path_factory):
 QUICK = {"cut in the middle of the body", "half pages only", "another history"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize(
     "fault",
@@ -99,6 +100,7 @@ def test_a_venue_that_does_not_come_back_leaves_the_store_as_it_was(tmp_path, na
     assert not [path for path in store.folder.rglob(".*") if path.name != ".lock"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_symbol_that_only_fails_does_not_take_the_others_with_it(tmp_path, truth, name):
     case, store = CASES[name], BarStore(tmp_path / "raw")

@@ -70,6 +70,7 @@ SLOW = pytest.mark.slow
 QUICK = {"nothing once, after 4 pages", "nothing of one symbol", "a large hole of all", "no tail"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [pytest.param("first", marks=SLOW), "nightly"])
 @pytest.mark.parametrize("lie", [pytest.param(x, marks=() if x in QUICK else SLOW) for x in LIES])
 @pytest.mark.parametrize("name", CASES)

@@ -91,6 +91,7 @@ def history():
     return with_history(panel(DAYS, SYMBOLS), 3)
 
 
+@pytest.mark.slow
 def test_a_new_day_costs_one_month_and_changes_no_bit(shop, history):
     shop.update(shop.store(history, 0, DAYS - 3))
     for day in (DAYS - 3, DAYS - 2, DAYS - 1):
@@ -100,6 +101,7 @@ def test_a_new_day_costs_one_month_and_changes_no_bit(shop, history):
     shop.check()
 
 
+@pytest.mark.slow
 def test_old_actions_are_remembered_in_the_unit_of_price(shop, history, monkeypatch):
     """Bars of a part are adjusted as all of them are: not one bit of float64, seldom of float32."""
     adjusted = []
@@ -123,6 +125,7 @@ def test_old_actions_are_remembered_in_the_unit_of_price(shop, history, monkeypa
         assert (ours[0] != getattr(part, name.removeprefix("adjusted_"))[here][0]).any()
 
 
+@pytest.mark.slow
 def test_a_symbol_that_was_away_for_years_is_told_from_a_new_one(shop, history):
     """Its bars of old, from before what is read, have split since: the unit must go on."""
     row = history["timestamp"].rank(method="dense")

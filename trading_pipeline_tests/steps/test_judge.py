@@ -64,6 +64,7 @@ def _predict(small: SmallMarket, key: str) -> None:
     store.note_check(key, store.digest(key), passed=True)
 
 
+@pytest.mark.slow
 def test_the_network_s_own_predictions_give_the_figures_of_its_report(small, tmp_path):
     """Every one, from the same files; but for where they come from, and what counts trials."""
     own = evaluate_market(small.home, small.plan, 100_000.0)
@@ -90,6 +91,7 @@ def test_the_network_s_own_predictions_give_the_figures_of_its_report(small, tmp
     assert other.evaluated.series.equity[5] != own.series.equity[5]
 
 
+@pytest.mark.slow
 def test_calibrated_scores_give_the_same_figures_in_whatever_unit(home, tmp_path):
     """From the first fit on, a year after the first score that may be traded."""
     symbols = tuple(f"S{n}" for n in range(9))

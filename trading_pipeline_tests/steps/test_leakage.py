@@ -65,6 +65,7 @@ def check(home, instance):
     return evaluation
 
 
+@pytest.mark.slow
 def test_clean_predictions_pass_and_altered_ones_do_not(stored, instance, model):
     """What was found is kept beside them, for the report and for the next training."""
     passed = check(stored, instance)
@@ -86,6 +87,7 @@ def test_clean_predictions_pass_and_altered_ones_do_not(stored, instance, model)
     assert stored.predictions(MARKET).passed(KEY) is False
 
 
+@pytest.mark.slow
 def test_all_stages_of_a_market_are_examined(stored):
     examined, skipped = examine_market(
         stored, PLAN, 2, lambda label: Progress().start(label, print)
@@ -107,6 +109,7 @@ def test_a_market_without_features_skips_what_needs_them_and_says_so(stored):
     assert set(skipped) == {"features, stored", MODEL}
 
 
+@pytest.mark.slow
 def test_a_planted_leak_is_found_in_the_whole_market(stored, monkeypatch):
     true_features = dataset_module.compute_features
 

@@ -137,6 +137,7 @@ def test_a_sweep_refuses_a_broken_chain_before_it_trades(home, stored, monkeypat
         swept(home, stored, stop_loss=[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut", "emptied", "removed", "no database"])
 def test_a_sweep_whose_trials_are_unknown_is_refused_before_it_trades(
     home, stored, monkeypatch, harm

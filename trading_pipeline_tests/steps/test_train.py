@@ -93,6 +93,7 @@ def test_a_training_leaves_its_curves_for_tensorboard(home, instance, shorten):
     assert mean == pytest.approx(looks[3]["loss"])
 
 
+@pytest.mark.slow
 def test_curves_go_on_after_a_kill_and_begin_anew_with_another_training(home, instance, shorten):
     plan = Plan(MARKET, preset="tiny")
     recipe = shorten(6, 3)(plan)

@@ -37,6 +37,13 @@ def agree_on_bars(week: Story, market: str, told: pd.DataFrame) -> None:
         )
 
 
+def agree_on_quarantine(week: Story, market: str, symbol: str) -> None:
+    """Of the newest bar this symbol alone is held out."""
+    panel = read_panel(week.machine.home, week.plans[market].market)
+    held = dict(zip(panel.symbols, panel.quarantined[-1].tolist(), strict=True))
+    assert [name for name, each in held.items() if each] == [symbol]
+
+
 def agree_on_days(week: Story, market: str) -> None:
     """Every session of the calendar was made, bars and features, and the features are of these."""
     known, now = week.plans[market].market, week.clock.now()

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from trading_pipeline.adapters.reports.charts import portfolio as charts
 from trading_pipeline.adapters.reports.charts import prices
-from trading_pipeline.adapters.reports.charts.series import ReportSeries
+from trading_pipeline.adapters.reports.charts.palette import LOSS, STRATEGY, variable
+from trading_pipeline.adapters.reports.charts.rolling import rolling_charts
+from trading_pipeline.adapters.reports.charts.series import ReportSeries, monthly_returns
 from trading_pipeline.adapters.reports.html import (
     chart_html,
     folded_away,
@@ -19,9 +23,10 @@ from trading_pipeline.adapters.reports.html import (
     signed,
     table,
 )
-from trading_pipeline.adapters.reports.text import Numbers, exposure_sentence
+from trading_pipeline.adapters.reports.text import MONTHS, Numbers, exposure_sentence
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.verdict import titled
+from trading_pipeline.core.trading.rules import rule_name
 
 _FIRST = 12  # rows of the table of symbols that are shown at once
 _SHAPES = {
@@ -38,17 +43,54 @@ _UNKNOWN = "<p>Not known: only the equity of this book was recorded.</p>"
 
 
 def rolling(series: ReportSeries, benchmark: str) -> str:
-    """The Sharpe ratio of the last year, day by day."""
-    heading = "Rolling Sharpe ratio"
-    found = charts.rolling_chart(series, benchmark)
+    """Sharpe ratio, volatility and beta of the last year, day by day."""
+    heading = "Rolling Sharpe ratio, volatility and beta"
+    found = rolling_charts(series, benchmark)
     if found is None:
         return section(heading, "", "<p>The history is too short for a window.</p>")
-    chart, window = found
     said = (
-        f"Of the last {window} days. The band is the 95 % sampling error of one such window of "
-        "independent days: where it holds zero, the window alone says nothing."
+        f"Of the last {found.window} days. The band is the 95 % sampling error of one such window "
+        "of independent days: where it holds zero, the window alone says nothing. Volatility: a "
+        f"year's, of daily returns. Beta: by how much the strategy moved where {titled(benchmark)} "
+        "moved by one."
     )
-    return section(heading, said, chart_html(chart, "rolling"))
+    parts = [
+        *(chart_html(found.sharpe, "rolling"), "<h3>Volatility a year</h3>"),
+        chart_html(found.volatility, "rolling-volatility"),
+    ]
+    if found.beta is not None:
+        name = escape(titled(benchmark))
+        parts += [f"<h3>Beta to {name}</h3>", chart_html(found.beta, "rolling-beta")]
+    return section(heading, said, *parts)
+
+
+def months(series: ReportSeries) -> str:
+    """Returns of calendar months as a table, and of their years."""
+    returned = monthly_returns(series.timestamps, series.equity)
+    values = returned.to_numpy(dtype=np.float64)
+    reach = float(np.nanmax(np.abs(values), initial=0.01))
+    rows = []
+    for year, returns in zip(returned.index, values, strict=True):
+        known = returns[~np.isnan(returns)]
+        cells = [_month(each, reach) for each in returns]
+        whole = f'<span class="total">{per_cent(float(np.prod(1 + known) - 1))}</span>'
+        rows.append([str(year), *cells, whole])
+    return section(
+        "Monthly returns",
+        "Per cent, and of each calendar year, the first and the last in part: blue rose, red fell, "
+        "as far as the colour is strong.",
+        table(["", *MONTHS, "Year"], rows, "months"),
+    )
+
+
+def _month(value: float, reach: float) -> str:
+    """A return in per cent on a colour that is as strong as it is large."""
+    if np.isnan(value):
+        return ""
+    share = round(70 * min(abs(value) / reach, 1.0))
+    colour = variable(STRATEGY if value > 0 else LOSS)
+    mix = f"color-mix(in srgb, {colour} {share}%, transparent)"
+    return f'<span style="background: {mix}">{signed(100 * value, "+.1f")}</span>'
 
 
 def falls(summary: Summary) -> str:
@@ -268,6 +310,6 @@ def _day(row: Mapping[str, Any]) -> list[str]:
     made = ", ".join(
         f"{escape(each['symbol'])} {per_cent(each['contribution'])}" for each in row["contributors"]
     )
-    rules = ", ".join(escape(titled(rule)) for rule in row["rules"])
+    rules = ", ".join(escape(rule_name(rule)) for rule in row["rules"])
     return [row["date"], per_cent(row["return"], digits=2), per_cent(row["benchmark"], digits=2),
             made or "none", rules or "none"]  # fmt: skip

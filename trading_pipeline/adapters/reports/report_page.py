@@ -33,7 +33,6 @@ from trading_pipeline.adapters.reports.text import (
     head_sentences,
     heading,
     is_beyond_chance,
-    rule_name,
     rules_sentence,
     start_sentence,
     written,
@@ -49,6 +48,7 @@ from trading_pipeline.core.evaluation.scoreboard import PROFILES, PROMISES
 from trading_pipeline.core.evaluation.summary import WALK_FORWARD
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.model.config import LEARNED_BASELINES
+from trading_pipeline.core.trading.rules import rule_name
 
 
 def page(summary: Summary, series: ReportSeries) -> str:
@@ -75,7 +75,7 @@ def page(summary: Summary, series: ReportSeries) -> str:
         one_thing_changed(summary),
         *_of_the_model(summary),
         significance_section(summary),
-        *_choices(summary),
+        *_folds(summary),
         section("How this was measured", "", bullets(summary["assumptions"]), _lineage(summary)),
         _files(summary),
     ]
@@ -115,8 +115,10 @@ def _of_the_model(summary: Summary) -> list[str]:
         ),
         section(
             "Expected performance",
-            "Promised to each risk profile, and what its own run came to. Met: the whole interval "
-            "clears the easier end of the promised range. Not met: it wholly misses it. "
+            "Target: the range that the specification of this pipeline names for each risk "
+            "profile, set before anything was measured; an aim, no forecast. Below it, "
+            "what the profile's own run came to. Met: the whole interval clears the easier end of "
+            "the range. Not met: it wholly misses it. "
             "Undecidable: it holds that end, or too few trades were closed; more days decide, but "
             "not of a drawdown, which only deepens.",
             _scoreboard(summary),
@@ -142,11 +144,7 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
             chart_html(charts.drawdown_chart(series, benchmark), "drawdown"),
             portfolio.falls(summary),
         ),
-        section(
-            "Monthly returns",
-            "Per cent.",
-            chart_html(charts.monthly_chart(series), "monthly"),
-        ),
+        portfolio.months(series),
         *periods.parts(summary, series),
         portfolio.exposure(summary, series),
         portfolio.costs(summary, series),
@@ -183,6 +181,7 @@ def _metrics_table(summary: Summary) -> str:
     return table(["", *heads], rows, "metrics")
 
 
+_NOT_KNOWN = {"value": None, "low": None, "high": None}
 _KNOWING = {
     "scores": "The scores that were traded",
     "minus_sigma": "Minus the volatility",
@@ -205,13 +204,28 @@ def _coefficients(summary: Summary) -> str:
     return table(["", *(METRICS[metric].label for metric in COEFFICIENTS)], rows)
 
 
-def _choices(summary: Summary) -> list[str]:
-    """Which model traded each fold, where validation chose it."""
-    if not summary["choices"]:
+def _folds(summary: Summary) -> list[str]:
+    """Of each fold, what its scores knew on validation, and which model was chosen, if any was."""
+    found, choices = summary["validation"], summary["choices"]
+    if not found and not choices:
         return []
-    said = "Chosen before the fold, on the validation rows: the simplest within one standard error."
-    rows = [[escape(fold), escape(choice)] for fold, choice in summary["choices"].items()]
-    return [section("The model of each fold", said, table(["Fold", "Model"], rows))]
+    said = (
+        "Validation IC of the scores: their information coefficient on the last part of what the "
+        "fold learned from, which comes before everything in this report, and below it the 95 % "
+        "interval. n/a, or without an interval: fewer than eight symbols, or fewer than 20 dates."
+    )
+    if choices:
+        said += " The model was chosen on it: the simplest within one standard error of the best."
+    rows = [
+        [
+            escape(fold),
+            number_cell("information_coefficient", found.get(fold, _NOT_KNOWN), "+"),
+            *([escape(choices[fold])] if fold in choices else []),
+        ]
+        for fold in dict.fromkeys([*found, *choices])
+    ]
+    heads = ["Fold", "Validation IC of the scores", *(["Model"] if choices else [])]
+    return [section("Fold by fold", said, table(heads, rows))]
 
 
 def _heads(summary: Summary) -> str:
@@ -252,12 +266,12 @@ def _scoreboard(summary: Summary) -> str:
 
 
 def _judged(cell: Summary) -> str:
-    """The answer, what was promised, and what was measured."""
+    """The answer, the target, and what was measured."""
     days, kind = cell["needs_days"], cell["status"].lower().replace(" ", "-")
     ends = minus(between(cell["metric"], cell))
     measured = f"{minus(written(cell['metric'], cell['value']))} {ends}" if ends else ""
     lines = (
-        f"promised {escape(cell['promised'])}",
+        f"target {minus(cell['promised'])}",
         measured,
         f"needs {days:,} more days" if days else "",
     )
@@ -270,7 +284,7 @@ def _risk(series: ReportSeries, events: pd.DataFrame) -> str:
     if events.empty:
         return section("Risk events", said, "<p>No rule acted.</p>")
     rows = [
-        [escape(titled(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
+        [escape(rule_name(rule)), f"{len(bars):,}", f"{bars['at'].min():%Y-%m-%d}",
          f"{bars['at'].max():%Y-%m-%d}"]
         for rule in in_order(events["rule"])
         for bars in [events[events["rule"] == rule]]

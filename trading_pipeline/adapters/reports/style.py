@@ -117,6 +117,9 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
   fill: var(--strategy); }
 .why { white-space: normal; min-width: 320px; text-align: left; font-size: .78rem; }
 .trades td { vertical-align: top; }
+.months th, .months td { padding: 2px; text-align: center; }
+.months td:first-child { padding-right: 8px; }
+.months td span { display: block; padding: 4px 2px; border-radius: 3px; }
 .met, .saved { color: var(--gain); font-weight: 600; }
 .not-met, .cost { color: var(--loss); font-weight: 600; }
 .undecidable, .not-run { color: var(--quiet); font-weight: 600; }

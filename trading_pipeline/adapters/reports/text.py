@@ -9,6 +9,7 @@ from trading_pipeline.adapters.reports.verdicts import (
 from trading_pipeline.core.evaluation.metrics import METRICS
 from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.evaluation.verdict import titled
+from trading_pipeline.core.trading.rules import rule_name
 
 Numbers = Mapping[str, float | None]  # {value, low, high}
 
@@ -30,7 +31,10 @@ def written(metric: str, value: float | None, sign: str = "-") -> str:
     if value is None:
         return "n/a"
     row = METRICS[metric]
-    return f"{value:{sign}{row.form}}".replace("%", " %") + row.unit
+    text = f"{value:{sign}{row.form}}"
+    if not any(digit in text for digit in "123456789"):
+        text = text.lstrip("+-")  # what rounds to nothing has no sign
+    return text.replace("%", " %") + row.unit
 
 
 def between(metric: str, numbers: Numbers, sign: str = "-") -> str:
@@ -191,11 +195,6 @@ def start_sentence(summary: Summary) -> str:
         f"Before training, closed form found terms in {found:,} of {len(starts):,} folds{which}; "
         f"what the encoders add to them counts, fold after fold, {gains}."
     )
-
-
-def rule_name(rule: str) -> str:
-    """'stop loss', 'Kelly cap'."""
-    return titled(rule).replace("kelly", "Kelly")
 
 
 def is_beyond_chance(difference: Numbers) -> bool:

@@ -15,10 +15,10 @@ from trading_pipeline.adapters.reports.html import (
     sortable_cell,
     sortable_table,
 )
-from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.market.bars import price_text
+from trading_pipeline.core.trading.rules import rule_name
 
-_SHOWN = 200  # trades, the largest profits and losses; trades.csv has all
+_SHOWN = 100  # trades, the largest profits and losses; trades.csv has all
 _HEADS = ("Symbol", "Side", "Opened", "Closed", "Bars", "Quantity", "Entry", "Exit", "Return",
           "P&L", "Ended by", "Why it was opened")  # fmt: skip
 _HELD = ("Symbol", "Side", "Since", "Bars", "Quantity", "Entry", "Price", "Value", "Return", "P&L",
@@ -66,7 +66,7 @@ def _closed(row: Row) -> list[str]:
         *_size(row),
         _price(row["exit_price"]),
         *_made(row),
-        f"<td>{escape(titled(row['exit']))}</td>",
+        f"<td>{escape(rule_name(row['exit']))}</td>",
         _why(row),
     ]
 

@@ -1,11 +1,12 @@
 """What speaks against a strategy by more than chance explains: never left out of a report."""
 
-from trading_pipeline.adapters.reports.text import Numbers, between, rule_name, written
+from trading_pipeline.adapters.reports.text import Numbers, between, written
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.information_coefficient import COEFFICIENTS
 from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.verdict import titled
+from trading_pipeline.core.trading.rules import rule_name
 
 
 def unfavourable(summary: Summary) -> list[str]:

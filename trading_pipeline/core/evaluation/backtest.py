@@ -25,6 +25,7 @@ from trading_pipeline.core.market.panel import MIN_CROSS_SECTION, Panel, volatil
 from trading_pipeline.core.market.quality.report import held_out
 from trading_pipeline.core.trading.kelly import EVIDENCE_DAYS, MINIMUM_SYMBOLS, shares_in_force
 from trading_pipeline.core.trading.profiles import profile_of
+from trading_pipeline.core.trading.rules import rule_name
 
 PLANTED = (
     "synthetic: the edge was planted. Nobody ever traded these bars, and what they tell about the "
@@ -212,11 +213,11 @@ def never_delisted(panel: Panel) -> bool:
 def _rules_tripped(result: BacktestResult) -> list[tuple[str, int]]:
     final = result.log[-1]
     trips = [
-        ("maximum drawdown (halvings)", int(final["halvings"])),
-        ("maximum drawdown (flattenings)", int(final["flattenings"])),
-        ("volatility circuit breaker", int(final["breaks"])),
+        ("drawdown_half", int(final["halvings"])),
+        ("drawdown_flat", int(final["flattenings"])),
+        ("turbulence", int(final["breaks"])),
     ]
-    return [(name, count) for name, count in trips if count]
+    return [(rule_name(name), count) for name, count in trips if count]
 
 
 def annual_sharpe(result: BacktestResult, market: Market) -> float:

@@ -13,7 +13,7 @@ _DOLLARS = ("XNYS", "XNAS", "XASE")  # calendars of markets whose prices are in 
 
 
 def subject(inputs: "EvaluationInputs", days: int) -> dict[str, object]:
-    """Keys market, synthetic, traded, period, model, origin, choices, starts."""
+    """Keys market, synthetic, traded, period, model, origin, choices, starts, validation."""
     market = inputs.market
     return {
         "market": market.name,
@@ -40,6 +40,7 @@ def subject(inputs: "EvaluationInputs", days: int) -> dict[str, object]:
         "origin": inputs.origin,
         "choices": dict(inputs.choices),
         "starts": dict(inputs.starts),
+        "validation": {fold: each.to_dict() for fold, each in inputs.validation.items()},
     }
 
 

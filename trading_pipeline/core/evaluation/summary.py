@@ -87,6 +87,7 @@ class EvaluationInputs:
     origin: str = WALK_FORWARD  # or FOREIGN, which is warned of, or SINGLE_MODEL
     choices: Mapping[str, str] = field(default_factory=dict)  # fold -> which model, and why
     starts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of networks, by fold
+    validation: Mapping[str, Estimate] = field(default_factory=dict)  # of the scores, by fold
     stale: Sequence[str] = ()  # learned baselines whose stored predictions are not up to date
     heads: Sequence[Comparison] = ()  # of the network, each beside its rivals
     holdings: Holdings | None = None  # of the strategy; None: its equity is all that is known

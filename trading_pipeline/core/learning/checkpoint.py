@@ -33,6 +33,7 @@ from trading_pipeline.core.learning.training import (
     train_network,
     unrecorded,
 )
+from trading_pipeline.core.learning.validation import validation_text
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.eligibility import EligibilityRule, refusals, rules_of
 from trading_pipeline.core.market.panel import Panel
@@ -80,6 +81,8 @@ def train_fold(
             samples, fold, recipe, training, start, on_step, saved or {}, save, ranks, record
         )
         learned = _of_networks(trained, start.found, samples, targets, fold, recipe)
+        said = validation_text(learned["metrics"], recipe.market.horizon)
+        on_step(recipe.training.steps, recipe.training.steps, said)
     stamps = data.panel.timestamps
     return {
         "model": recipe.model.to_dict(),

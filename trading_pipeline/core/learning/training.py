@@ -227,10 +227,10 @@ def train_network(
                 information = validation_information(run.network, samples, fold.validation)
                 run.look(information)
                 save(run.to_dict())
-                note = f"validation IC {information:+.3f}"
+                note = f"price head on validation {information:+.3f}"
             record(Moment(seed, run.step, loss, run.rate, information))
             on_step(run.step, training.steps, note)
-    on_step(training.steps, training.steps, f"validation IC {run.information:+.3f}")
+    on_step(training.steps, training.steps, f"price head on validation {run.information:+.3f}")
     return run.network.eval(), run.looks
 
 

@@ -23,6 +23,23 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
+# What is one thing has one name, wherever it is written: as a rule of a profile, as a reason for an
+# order, as a veto, in a warning.
+_SPELLED = {
+    "kelly": "Kelly cap",
+    "kelly_cap": "Kelly cap",
+    "no_trade_region": "no-trade band",
+    "no_trade_band": "no-trade band",
+    "halving": "drawdown half and flat",
+    "loss_limits": "daily, weekly and monthly loss",
+}
+
+
+def rule_name(rule: str) -> str:
+    """A rule as a sentence says it: 'stop loss', 'Kelly cap'."""
+    return _SPELLED.get(rule, rule.replace("_", " "))
+
+
 # Those that act on losses and alarms, whatever the account holds.
 GUARDS = (
     *("drawdown_control", "halving", "loss_limits", "turbulence"),

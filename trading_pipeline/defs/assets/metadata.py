@@ -130,11 +130,15 @@ def of_features(store: FeatureStore, done: "Updated") -> dict[str, Any]:
 
 def of_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A trained model."""
+    from trading_pipeline.core.learning.validation import VALIDATION, validation_text
+
     return {
         "train_start": checkpoint["train_start"],
         "train_end": checkpoint["train_end"],
         "last_target": checkpoint["last_target"],
-        "validation_information": checkpoint["metrics"]["validation_information"],
+        "validation_ic_of_the_scores": validation_text(
+            checkpoint["metrics"], checkpoint["recipe"]["market"]["horizon"]
+        ).removeprefix(f"{VALIDATION} "),
         "fingerprint": short(checkpoint["fingerprint"]),
     }
 

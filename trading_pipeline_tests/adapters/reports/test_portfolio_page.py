@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.charts import prices
-from trading_pipeline.adapters.reports.charts.portfolio import costs_chart, rolling_chart
+from trading_pipeline.adapters.reports.charts.portfolio import costs_chart
+from trading_pipeline.adapters.reports.charts.rolling import rolling_charts
 from trading_pipeline.adapters.reports.portfolio_page import extreme_days
 from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.summary_text import markdown_attribution
@@ -197,7 +198,7 @@ def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_end
 def test_one_symbol_and_a_short_history_have_a_report():
     given = with_holdings(inputs(n_bars=100), ("AAA",))
     drawn = series(given, ("AAA",))
-    assert rolling_chart(drawn, "buy_and_hold") is None
+    assert rolling_charts(drawn, "buy_and_hold") is None
     html = own_part(page(evaluate(given), drawn))
     assert "too short for a window" in html
     assert 'id="chart-price-0"' in html
@@ -228,3 +229,18 @@ def test_the_markdown_names_sides_and_the_largest_symbols(summary):
     ]
     assert len(lines) == 8
     assert "Not known" in markdown_attribution({"attribution": None})
+
+
+def test_months_have_a_decimal_and_compound_to_the_years_that_the_page_states(html, summary):
+    (table,) = re.findall(r'<table class="months">(.*?)</table>', html)
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)[1:]]
+    years = {row["name"]: row["strategy"]["total_return"]["value"]
+             for row in summary["periods"]["years"]}  # fmt: skip
+    assert [row[0] for row in rows] == list(years)
+    for name, *cells in rows:
+        texts = [re.sub("<.*?>", "", cell).replace("\N{MINUS SIGN}", "-") for cell in cells]
+        months = [float(text) for text in texts[:12] if text]
+        assert all("." in text for text in texts[:12] if text)
+        compounded = np.prod([1 + month / 100 for month in months]) - 1
+        assert compounded == pytest.approx(years[name], abs=0.001 * len(months))
+        assert texts[12] == f"{100 * years[name]:+.1f}\N{NO-BREAK SPACE}%"

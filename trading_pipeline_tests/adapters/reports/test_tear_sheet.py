@@ -16,6 +16,7 @@ from trading_pipeline.adapters.reports import tear_sheet
 from trading_pipeline.adapters.reports.charts.pictures import loss_curve
 from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.tear_sheet import ASIDE, FILES, is_whole, write_report
+from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline_tests.adapters.reports.histories import (
@@ -154,7 +155,7 @@ def test_the_page_says_what_came_out_then_the_verdicts_the_metrics_and_the_chart
         *(
             f'id="chart-{name}"'
             for name in (
-                *("equity", "rolling", "drawdown", "monthly", "years", "crises", "starts"),
+                *("equity", "rolling", "rolling-beta", "drawdown", "years", "crises", "starts"),
                 *(
                     "exposure",
                     "positions",
@@ -167,7 +168,7 @@ def test_the_page_says_what_came_out_then_the_verdicts_the_metrics_and_the_chart
                 ),
             )
         ),
-        "Promised to each risk profile",
+        "Target: the range that",
         "<h2>Significance",
         "<code>d1</code>",
     )
@@ -321,7 +322,7 @@ def test_the_page_holds_the_twelve_promises_against_their_runs(given, summary):
     text = page(summary, series(given))
     section = text.split('<section id="expected-performance">')[1].split("</section>")[0]
     cells, (_, table) = summary["scoreboard"], section.split("<table")
-    assert table.count("<small>promised ") == len(cells) == 12
+    assert table.count("<small>target ") == len(cells) == 12
     for status in ("Met", "Not met", "Undecidable", "Not run"):
         found = [cell for cell in cells if cell["status"] == status]
         assert table.count(f">{status}</span>") == len(found)
@@ -346,3 +347,15 @@ def test_the_page_says_what_each_head_knew(given, summary):
     assert "normal &lt;tail&gt;" in heads
     without = page(evaluate(replace(given, heads=())), series(given))
     assert "Not measured.</p>" in without
+
+
+def test_the_page_says_of_each_fold_what_its_scores_knew_on_validation(given):
+    """The number that the terminal and the web UI tell, by the same name, and its interval."""
+    folds = {"2010-01-01": Estimate(0.012, -0.02, 0.044), "2011-01-01": Estimate(-0.3)}
+    chosen = {"2011-01-01": "ridge: within one standard error"}
+    text = page(evaluate(replace(given, validation=folds, choices=chosen)), series(given))
+    part = text.split('<section id="fold-by-fold">')[1].split("</section>")[0]
+    assert "<th>Validation IC of the scores</th><th>Model</th>" in part
+    assert "<td>2010-01-01</td><td>+0.012<small>[\N{MINUS SIGN}0.020, +0.044]</small>" in part
+    assert "\N{MINUS SIGN}0.300<small></small></td><td>ridge: within" in part
+    assert 'id="fold-by-fold"' not in page(evaluate(given), series(given))

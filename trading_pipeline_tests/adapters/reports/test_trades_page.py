@@ -55,8 +55,8 @@ def test_of_many_trades_the_largest_are_shown(drawn):
     many = pd.concat([drawn.trades] * 100, ignore_index=True)
     many["pnl"] = [float(k) for k in range(300)]
     html = closed_trades(replace(drawn, trades=many))
-    assert sorted(row[9][0] for row in cells(html)) == [float(k) for k in range(100, 300)]
-    assert "the largest 200 of 300" in html
+    assert sorted(row[9][0] for row in cells(html)) == [float(k) for k in range(200, 300)]
+    assert "the largest 100 of 300" in html
 
 
 def test_what_is_held_at_the_end_is_told(drawn):

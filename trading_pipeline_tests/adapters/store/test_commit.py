@@ -100,6 +100,7 @@ def nights(tmp_path_factory, request):
     return BarStore(top / "before"), BarStore(top / "after"), folders, request.param
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_killed_is_done_or_not_begun(nights):
     """The reader comes first, then the same night again; both see one of two states."""
     before, after, folders, stride = nights
@@ -116,6 +117,7 @@ def test_a_merge_that_is_killed_is_done_or_not_begun(nights):
     assert (seen[0], seen[-1]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_recovery_that_is_killed_is_taken_up_again(nights, tmp_path):
     """Killed a second time, while finishing what the first one decided."""
     after, stride = nights[1], nights[3]
@@ -137,6 +139,7 @@ def test_a_recovery_that_is_killed_is_taken_up_again(nights, tmp_path):
         assert said(BarStore(folder)) == said(after)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_store_as_it_was(tmp_path, monkeypatch):
     """Whichever draft it happens at."""
     store = BarStore(tmp_path / "store")

@@ -237,8 +237,9 @@ def test_a_connection_open_in_this_process_says_so_too(store):
     import duckdb
 
     store.write(features(), HASH)
+    hurried = FeatureStore(store.path, store.market, patience=0.0)
     with duckdb.connect(store.path), pytest.raises(StoreError, match="is using the features"):
-        store.read()
+        hurried.read()
 
 
 @pytest.mark.parametrize("keep", ["garbage", "half"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ def table(prices, extra):
     return check_bars(bars.assign(open=bars["close"], high=bars["close"], low=bars["close"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(st.lists(st.tuples(prices, spans, extras), min_size=2, max_size=4))
 def test_every_state_can_be_read_back_from_disk(merges):

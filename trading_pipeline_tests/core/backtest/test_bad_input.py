@@ -176,6 +176,7 @@ def test_orders_may_come_in_any_order():
     assert forward.log.tobytes() == backward.log.tobytes()
 
 
+@pytest.mark.slow
 def test_no_prediction_no_trade():
     panel = random_panel(1)
     book = managed(panel, np.full(panel.close.shape, nan))

@@ -74,6 +74,7 @@ def check(panel, market, first, score, half_life, volatility):
     return np.array(shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "changes"),
     [
@@ -90,6 +91,7 @@ def test_signals_of_a_market_that_gives_evidence(first, changes):
     assert len(np.unique(shares[np.isfinite(shares)])) > 50, "no evidence sizes anything"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "first"), [(0, 1), (1, 300), (2, 90)])
 def test_signals_of_a_wild_market(seed, first):
     """With gaps, breaks, symbols that come and go."""

@@ -28,6 +28,7 @@ def check(panel: Panel, calendar: str, first: int) -> None:
     assert known.mean() > 0.9 if few else known.all(), "features are never known"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "first"), [(0, 1), (1, 200), (2, 330)])
 def test_windows_of_a_wild_market(seed, first):
     """With gaps, halts, breaks, late listings, symbols in quarantine."""

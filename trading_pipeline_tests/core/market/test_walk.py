@@ -13,6 +13,7 @@ from trading_pipeline_tests.core.market.wild import wild_panel
 LOOKBACK, WINDOW = 40, 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_every_row_is_that_of_the_whole_panel(seed):
     """From any first row on; the whole is asked as far as it goes, with later rows cut off."""

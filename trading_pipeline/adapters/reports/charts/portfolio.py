@@ -9,7 +9,6 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.figure import (
     Figure,
-    add_band,
     add_intervals,
     add_line,
     chart_text,
@@ -24,62 +23,29 @@ from trading_pipeline.adapters.reports.charts.palette import (
     INK,
     LOSS,
     STRATEGY,
-    translucent,
 )
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
     by_month,
-    colour_of,
     day_ends,
     solvent_weights,
+    thinned,
 )
 from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio.attribution import INTEREST, is_cost
 from trading_pipeline.core.evaluation.portfolio.distribution import histogram
-from trading_pipeline.core.evaluation.portfolio.rolling import rolling_sharpe, rolling_window
 
 _AREAS = 8  # more symbols than this are a heat map, not a stack of areas
 _ROWS = 20  # of the heat map of positions: the largest ones
 _SHOWN = 20  # symbols of the attribution
-_POINTS = 1_500  # of a curve that changes slowly from day to day
 _PATTERNS = ("", "/", "x", ".", "\\", "+", "-")  # told apart without colours, too
-
-
-def rolling_chart(series: ReportSeries, benchmark: str) -> tuple[Figure, int] | None:
-    """The Sharpe ratio of the last days with its band, and of how many days; None: too short."""
-    closes = day_closes(series.timestamps)
-    window = rolling_window(len(closes), series.days_per_year)
-    if window is None:
-        return None
-    rows = _thinned(len(closes), window - 1)
-    dates = series.timestamps[closes[rows]]
-    own = rolling_sharpe(daily_returns(series.equity, closes), window, series.days_per_year)
-    figure = new_figure(320, hovermode="x unified")
-    band = ("95 % band of the strategy", translucent(STRATEGY, 0.15))
-    add_band(figure, dates, own.low[rows], own.high[rows], *band)
-    if benchmark in series.baselines:
-        returns = daily_returns(series.baselines[benchmark], closes)
-        other = rolling_sharpe(returns, window, series.days_per_year)
-        colour = colour_of(series, benchmark)
-        add_line(
-            figure, dates, other.value[rows], label(benchmark), {"color": colour, "width": 1.4}
-        )
-    add_line(figure, dates, own.value[rows], "strategy", {"color": STRATEGY, "width": 2.4})
-    figure.add_hline(y=0, line={"color": INK, "width": 1})
-    figure.update_yaxes(hoverformat=".2f")
-    return figure, window
-
-
-def _thinned(count: int, first: int = 0) -> Any:
-    """At most `_POINTS` evenly spaced positions from `first` on, the last one included."""
-    return np.unique(np.linspace(first, count - 1, min(_POINTS, count - first)).round().astype(int))
 
 
 def exposure_chart(series: ReportSeries) -> Figure:
     """Longs, shorts and their net as shares of equity, at daily closes."""
     days = day_ends(series.timestamps)
-    days = days[_thinned(len(days))]
+    days = days[thinned(len(days))]
     weights, dates = solvent_weights(series)[days], series.timestamps[days]
     figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))

@@ -13,14 +13,13 @@ from trading_pipeline.adapters.reports.charts.figure import (
     add_band,
     add_intervals,
     add_line,
+    chart_text,
     iso_dates,
     label,
     new_figure,
-    shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import (
     BAND,
-    DIVERGING,
     GAIN,
     LOSS,
     NEUTRAL,
@@ -30,15 +29,14 @@ from trading_pipeline.adapters.reports.charts.palette import (
 from trading_pipeline.adapters.reports.charts.series import (
     ReportSeries,
     colour_of,
-    day_ends,
     drawn_baselines,
+    drawn_days,
     money_ticks,
-    monthly_returns,
 )
-from trading_pipeline.adapters.reports.text import MONTHS
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.portfolio.drawdowns import fall_from_peak
 from trading_pipeline.core.evaluation.portfolio.risk_events import in_order
+from trading_pipeline.core.trading.rules import rule_name
 
 
 def paired_chart(summary: Summary) -> Figure:
@@ -63,7 +61,7 @@ def _verdict_colour(numbers: Mapping[str, float]) -> str:
 def equity_chart(series: ReportSeries) -> Figure:
     """Equity on a log scale, bare baselines, and the band of random portfolios behind."""
     figure = new_figure(440, hovermode="x unified")
-    days = day_ends(series.timestamps)
+    days = drawn_days(series.timestamps)
     dates = series.timestamps[days]
     if len(series.random_equity):
         ends = np.quantile(series.random_equity[:, days], [0.05, 0.95], axis=0)
@@ -82,7 +80,7 @@ def equity_chart(series: ReportSeries) -> Figure:
 def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     """How far below its own peak the strategy was, and the benchmark beside it."""
     figure = new_figure(280, hovermode="x unified")
-    days = day_ends(series.timestamps)
+    days = drawn_days(series.timestamps)
     dates = series.timestamps[days]
     own, line = fall_from_peak(series.equity)[days], {"color": STRATEGY, "width": 1.6}
     area = {"fill": "tozeroy", "fillcolor": translucent(STRATEGY, 0.18)}
@@ -100,37 +98,6 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
     return figure
 
 
-def monthly_chart(series: ReportSeries) -> Figure:
-    """Returns of calendar months: years down, months across, red below zero."""
-    table = monthly_returns(series.timestamps, series.equity)
-    values = table.to_numpy(dtype=np.float64)
-    reach = float(np.nanmax(np.abs(values), initial=0.01))
-    figure = new_figure(60 + 30 * len(table))
-    figure.add_heatmap(
-        z=shown(values),
-        x=MONTHS,
-        y=[str(year) for year in table.index],
-        zmin=-reach,
-        zmax=reach,
-        colorscale=DIVERGING,
-        showscale=False,
-        text=[[_percent(value) for value in row] for row in values],
-        texttemplate="%{text}",
-        textfont={"size": 11},
-        hovertemplate="%{x} %{y}: %{z:+.1%}<extra></extra>",
-        xgap=1,
-        ygap=1,
-        hoverongaps=False,
-    )
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    figure.update_xaxes(side="top", showgrid=False, tickangle=0, tickfont={"size": 10})
-    return figure
-
-
-def _percent(value: float) -> str:
-    return "" if np.isnan(value) else str(round(100 * value))
-
-
 def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
     """When each risk rule acted, one row per rule, over the whole period."""
     rules = in_order(events["rule"])
@@ -141,7 +108,7 @@ def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
         symbols = acted["symbols"].groupby(days).max()  # one mark a day, whatever the timeframe
         figure.add_scatter(
             x=iso_dates(pd.DatetimeIndex(symbols.index)),
-            y=[label(rule)] * len(symbols),
+            y=[chart_text(rule_name(rule))] * len(symbols),
             mode="markers",
             marker={"symbol": "line-ns", "size": 14, "line": {"width": 1.5, "color": LOSS}},
             customdata=symbols.to_numpy(np.int32),
@@ -152,6 +119,6 @@ def risk_chart(series: ReportSeries, events: pd.DataFrame) -> Figure:
         showgrid=False,
         type="category",
         categoryorder="array",
-        categoryarray=[label(rule) for rule in reversed(rules)],
+        categoryarray=[chart_text(rule_name(rule)) for rule in reversed(rules)],
     )
     return figure

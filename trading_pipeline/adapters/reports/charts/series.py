@@ -15,6 +15,9 @@ from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 
 Floats = NDArray[np.float64]
 
+_DAYS = 1_500  # of a curve that is read day by day: more than a screen is wide
+_POINTS = 1_000  # of a curve that changes slowly from day to day: more than a screen is wide
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSeries:
@@ -106,9 +109,21 @@ def risk_events(series: ReportSeries) -> pd.DataFrame:
     return events.risk_events(series.orders, series.fills, series.vetoes)
 
 
+def drawn_days(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
+    """Positions of the days that a large chart draws: all of six years, every so many of more."""
+    days = day_ends(timestamps)
+    return days[thinned(len(days), most=_DAYS)]
+
+
 def day_ends(timestamps: pd.DatetimeIndex) -> NDArray[np.intp]:
     """Positions of the first bar and of each day's last one."""
     return np.append(0, day_closes(timestamps))
+
+
+def thinned(count: int, first: int = 0, most: int = _POINTS) -> NDArray[np.intp]:
+    """At most `most` evenly spaced positions from `first` on, the last one included."""
+    places = np.linspace(first, count - 1, min(most, count - first))
+    return np.unique(places.round().astype(np.intp))
 
 
 def solvent_weights(series: ReportSeries) -> Floats:

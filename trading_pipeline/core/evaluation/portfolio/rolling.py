@@ -1,10 +1,10 @@
-"""The Sharpe ratio of the last year, day by day, and how sure it can be."""
+"""Sharpe ratio, volatility and beta of the last year, day by day, and how sure the first can be."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from trading_pipeline.core.evaluation.metrics import Floats, sharpe
+from trading_pipeline.core.evaluation.metrics import Floats, annual_volatility, beta, sharpe
 from trading_pipeline.core.evaluation.portfolio.distribution import standardised
 
 _NORMAL = 1.96  # 95 %, two-sided
@@ -41,6 +41,26 @@ def rolling_sharpe(returns: Floats, window: int, days_per_year: float) -> Rollin
         error = _error(windows, value / np.sqrt(days_per_year)) * np.sqrt(days_per_year)
         ends[:, window - 1 :] = value, value - _NORMAL * error, value + _NORMAL * error
     return Rolling(*ends)
+
+
+def rolling_volatility(returns: Floats, window: int, days_per_year: float) -> Floats:
+    """Volatility a year of the last `window` daily returns, (D,); NaN until one is full."""
+    found = np.full(len(returns), np.nan)
+    if len(returns) >= window:
+        windows = np.lib.stride_tricks.sliding_window_view(returns, window)
+        found[window - 1 :] = annual_volatility(windows, days_per_year)
+    return found
+
+
+def rolling_beta(returns: Floats, benchmark: Floats, window: int) -> Floats:
+    """Beta of the last `window` daily returns to the benchmark's, (D,); NaN until one is full."""
+    found = np.full(len(returns), np.nan)
+    if len(returns) >= window:
+        own, other = (
+            np.lib.stride_tricks.sliding_window_view(each, window) for each in (returns, benchmark)
+        )
+        found[window - 1 :] = beta(own, other)
+    return found
 
 
 def _error(windows: Floats, per_day: Floats) -> Floats:

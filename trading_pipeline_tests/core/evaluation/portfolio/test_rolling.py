@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from trading_pipeline.core.evaluation.metrics import sharpe
-from trading_pipeline.core.evaluation.portfolio.rolling import rolling_sharpe, rolling_window
+from trading_pipeline.core.evaluation.portfolio.rolling import (
+    rolling_beta,
+    rolling_sharpe,
+    rolling_volatility,
+    rolling_window,
+)
 from trading_pipeline.core.evaluation.significance import SharpeMoments
 
 
@@ -45,3 +50,17 @@ def test_short_histories_have_short_windows_or_none():
     assert rolling_window(100, 252) is None
     assert rolling_window(400, 365) == 182
     assert np.isnan(rolling_sharpe(np.zeros(10), 50, 252).value).all()
+
+
+def test_rolling_volatility_and_beta_are_those_of_each_window():
+    rng = np.random.default_rng(2)
+    own, other = rng.normal(0.001, 0.01, (2, 60))
+    volatility, beta = rolling_volatility(own, 21, 252), rolling_beta(own, other, 21)
+    assert np.isnan(volatility[:20]).all()
+    assert np.isnan(beta[:20]).all()
+    for end in range(21, 61):
+        window = slice(end - 21, end)
+        assert volatility[end - 1] == pytest.approx(own[window].std(ddof=1) * 252**0.5)
+        slope = np.polyfit(other[window], own[window], 1)[0]
+        assert beta[end - 1] == pytest.approx(slope)
+    assert np.isnan(rolling_beta(own, other, 61)).all()

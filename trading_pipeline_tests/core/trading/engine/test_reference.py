@@ -111,6 +111,7 @@ def test_the_engine_equals_the_reference(seed, costs, profile, inputs):
     check(seed, costs, profile, inputs)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_the_engine_equals_the_reference_across_symbols(seed, costs, profile, inputs):
@@ -127,6 +128,7 @@ def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs)
     check(seed, costs, profile, inputs, T=YEAR, N=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mandate", ["long_only", "neutral"])
 def test_the_evidence_is_the_reference_s(mandate, monkeypatch):
     """Active returns of a book without an account, and the shares of the tilt that they allow."""

@@ -56,6 +56,7 @@ def check(seed, costs, profile, shortable):
     return book
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
 def test_the_engine_fills_orders_as_the_reference_does(seed, costs, profile, shortable):
     """Every kind of order and stop, all costs, volume, lots, money, limits of losses, ruin."""
