@@ -279,6 +279,7 @@ def noise_samples(symbols: int, days: int) -> Samples:
         price=normal(*table),
         direction=torch.randint(0, 3, table, generator=generator),
         next_return=returns,
+        next_residual=returns / 0.02,
         volatility=torch.ones(table),
         risk=torch.zeros(table),
         overnight=torch.zeros(table),

@@ -36,7 +36,7 @@ from trading_pipeline.core.learning.checkpoint import train_fold
 from trading_pipeline.core.learning.dataset import Dataset, features_of
 from trading_pipeline.core.learning.inference import Predictor, predict_rows
 from trading_pipeline.core.learning.recipe import Recipe
-from trading_pipeline.core.learning.walkforward import Fold, folds
+from trading_pipeline.core.learning.walkforward import VALIDATION_SHARE, Fold, folds
 from trading_pipeline.core.market.market import Market, WalkForward
 from trading_pipeline.core.market.panel import Panel
 
@@ -191,6 +191,7 @@ def of_training(data: Dataset, fold: Fold, recipe: Recipe) -> Parts:
     return {
         "training_step": (step, "s per step"),
         "training_steps": (float(recipe.training.steps * len(recipe.training.seeds)), "steps"),
+        "training_looks": (recipe.training.steps / recipe.training.evaluate_every, "looks"),
         "training_around": (around / (window * data.panel.close.shape[1]), "s per million rows"),
     }
 
@@ -249,6 +250,11 @@ def calculation(parts: Parts, size: Size, core_hour: float, month: float) -> lis
             of.get("training_step", 0) * of.get("training_steps", 0)
             + of.get("training_around", 0) * window
         ),
+        "their other looks at validation": size.folds  # around has one; at most, as predicting
+        * max(0.0, of.get("training_looks", 1) - 1)
+        * of.get("predicting", 0)
+        * VALIDATION_SHARE
+        * window,
         "simpler models, all folds": size.folds * sum(of.get(name, 0) for name in RIVALS) * window,
         "predictions": of.get("predicting", 0) * predicted,
         "backtest and report's books": of.get("backtest", 0) * predicted,
@@ -261,7 +267,8 @@ def calculation(parts: Parts, size: Size, core_hour: float, month: float) -> lis
         "checkpoints": of.get("checkpoint_disk", 0) * size.folds,
     }
     shared = sum(each for name, each in bytes_.items() if "machine" not in name) / GIB
-    array, fold = size.symbol_bars * len(NAMES) * 4, seconds["networks, all folds"] / size.folds
+    array = size.symbol_bars * len(NAMES) * 4
+    fold = sum(list(seconds.values())[2:5]) / size.folds  # networks, looks, simpler models
     return [
         *(f"{name:<30} {each / 3600:10.2f} core-hours" for name, each in seconds.items()),
         f"{'all of it':<30} {total / 3600:10.2f} core-hours, {total / 3600 * core_hour:,.2f} at "
