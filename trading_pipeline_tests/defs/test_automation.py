@@ -11,8 +11,8 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 )
 
 from trading_pipeline.core.learning.walkforward import fold_starts
-from trading_pipeline.core.market.exchanges import exchange
 from trading_pipeline.core.market.market import Market, WalkForward
+from trading_pipeline.core.market.sessions import exchange
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.defs.assets.rivals import rival_asset
 from trading_pipeline.defs.jobs import AGAIN, FOLLOWS, asset_jobs
