@@ -28,6 +28,12 @@ SHARES = ("AAPL", "MSFT")
 COINS = ("BTC", "ETH")
 PATIENCE = 900  # seconds; a command that takes longer hangs
 _SET_UP = ["make install", ". .venv/bin/activate"]  # what `test_packaging.py` tries
+YEAR = datetime.now(UTC) - timedelta(days=400)  # a report takes some days more than a year's
+SHORTER = {
+    "100": "1",  # epochs
+    "2022-12-31": f"{YEAR - timedelta(days=1):%Y-%m-%d}",
+    "2023-01-01": f"{YEAR:%Y-%m-%d}",
+}
 # Of the specification's quick start: what is there has to be here, by a command of the same name.
 OPTIONS = {
     "download": [
@@ -88,11 +94,11 @@ def test_the_page_has_every_command_of_the_specification_in_its_order():
 
 
 def shares(now: datetime) -> pd.DataFrame:
-    """Two random walks, a bar for every session since 2019 and some beyond now."""
-    bars = panel(2200, SHARES, days="XNYS")
-    first = pd.Timestamp("2019-01-02", tz="UTC")
+    """Two random walks, a bar for every session of three years and of some days beyond now."""
+    first = pd.Timestamp(now).normalize() - pd.Timedelta(days=1200)
     days = trading_calendar("XNYS", "1d").sessions(first, pd.Timestamp(now) + pd.Timedelta(days=5))
-    return bars[: len(days) * len(SHARES)].assign(timestamp=days.repeat(len(SHARES))[: len(bars)])
+    bars = panel(len(days), SHARES, days="XNYS")
+    return bars.assign(timestamp=days.repeat(len(SHARES)))
 
 
 SETTINGS = """
@@ -101,14 +107,14 @@ source = "alpaca"
 url = "{alpaca}"
 trading_url = "{alpaca}"
 symbols = ["AAPL", "MSFT"]
-start = 2021-01-01
+start = {shares:%Y-%m-%d}
 preset = "tiny"
 
 [markets.crypto]
 source = "binance"
 url = "{binance}"
 symbols = ["BTC/USDT", "ETH/USDT"]
-start = 2025-07-01
+start = {coins:%Y-%m-%d}
 preset = "tiny"
 """
 
@@ -163,12 +169,13 @@ class Machine:
 def machine(tmp_path):
     now = datetime.now(UTC).replace(hour=22, minute=0, second=0, microsecond=0)
     now -= timedelta(days=1)
-    pairs = tuple(Pair(name, since="2025-06-01") for name in COINS)
+    pairs = tuple(Pair(name, since=f"{now - timedelta(days=600):%Y-%m-%d}") for name in COINS)
     with (
         FakeAlpaca(now, bars=shares(now)) as alpaca,
         FakeBinance(f"{now:%Y-%m-%d %H:%M:%S}", pairs) as binance,
     ):
-        text = SETTINGS.format(alpaca=alpaca.url, binance=binance.url)
+        starts = {"shares": now - timedelta(days=1100), "coins": now - timedelta(days=500)}
+        text = SETTINGS.format(alpaca=alpaca.url, binance=binance.url, **starts)
         (tmp_path / "pipeline.toml").write_text(text)
         (tmp_path / ".env.example").write_text((ROOT / ".env.example").read_text())
         yield Machine(tmp_path, alpaca, binance)
@@ -176,9 +183,9 @@ def machine(tmp_path):
 
 @pytest.mark.slow
 def test_every_command_of_the_page_does_what_it_says(machine):
-    """As it stands there, with one epoch for a hundred, and keys in .env once it is copied."""
+    """As it stands there, with one epoch for a hundred, a test of a year, and keys in .env."""
     for words, output in commands()[len(_SET_UP) :]:
-        words = ["1" if each == "100" else each for each in words]
+        words = [SHORTER.get(each, each) for each in words]
         if words[1] == "paper-trade":
             market = {"binance": "crypto", "alpaca": "us_equities"}[options_of(words)["--source"]]
             machine.next_day()
