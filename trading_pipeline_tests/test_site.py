@@ -87,3 +87,13 @@ def test_a_link_that_leads_nowhere_is_refused(build, tmp_path, link, fine):
     _, code, said = build(tmp_path)
     assert (code == 0) == fine
     assert ("does not exist" in said) != fine
+
+
+def test_no_page_links_to_a_file_that_the_site_does_not_have():
+    """Zensical looks at links to pages alone; a file of the repository is named, and not linked."""
+    for page in DOCS.rglob("*.md"):
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        outside = [
+            each for each in links if not (page.parent / each).resolve().is_relative_to(DOCS)
+        ]
+        assert not outside, f"{page.name}: {outside}"
