@@ -8,6 +8,7 @@ from trading_pipeline.adapters.reports.charts import features as charts
 from trading_pipeline.adapters.reports.html import (
     bullets,
     chart_html,
+    folded_away,
     minus,
     section,
     sortable_table,
@@ -25,7 +26,10 @@ from trading_pipeline.core.evaluation.features.predictive import CROSS_SECTION, 
 HEADS = ("Feature", "Known", "5 %", "Median", "95 %", "At bounds", "Histogram", "PSI, newest",
          "PSI, largest", "KS, newest", "Coefficient")  # fmt: skip
 _COLOURS = f"White: below {STABLE:.2f}, stable. Amber: {SHIFTED:.2f}. Red: 0.50 and more."
-_REPORT = '<a href="report.html">The backtest report</a>'
+_LINKS = (
+    '<a href="report.html">The backtest report</a> · the notation of the formulas: '
+    "docs/features.md, or `trading-pipeline features`"
+)
 
 
 def features_page(market: str, diagnostics: Diagnostics) -> str:
@@ -35,9 +39,12 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
         section("At a glance", "", bullets(sentence(diagnostics) for sentence in _SENTENCES)),
         section(
             "Feature by feature",
-            "Known: share of bars. At bounds: share of known values on an end of the declared "
-            "range. Coefficient: over all years, its 95 % interval below. A click on a heading "
-            "sorts.",
+            "Known: share of bars that have a value. 5 %, median, 95 %: of the known values. At "
+            "bounds: share of them on an end of the declared range. PSI, KS: how far the live "
+            "window of a fold is distributed otherwise than its training (population stability "
+            "index; Kolmogorov and Smirnov's largest gap). Coefficient: correlation with what "
+            "followed over all years, its 95 % interval below. A click on a heading sorts, one on "
+            "'formula' unfolds it.",
             _table(diagnostics),
         ),
         section(
@@ -59,7 +66,7 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
     ]
     title = f"{market}: features"
     said = escape(f"{first} to {last}, {len(diagnostics.features)} features")
-    return whole_page(title, title, [said, _REPORT], sections)
+    return whole_page(title, title, [said, _LINKS], sections)
 
 
 def coverage_sentence(diagnostics: Diagnostics) -> str:
@@ -107,7 +114,7 @@ def _row(each: Diagnosis) -> list[str]:
     drifts = list(each.drifts.values()) or [Drift()]
     kind = f"{each.feature.family.replace('_', ' ')}, {each.feature.scale.unit}"
     return [
-        f"<td>{escape(each.feature.name)}<small>{escape(kind)}</small></td>",
+        f"<td>{escape(each.feature.name)}<small>{escape(kind)}</small>{_formula(each)}</td>",
         _cell(each.coverage, ".1%"),
         *_spread(each.distribution),
         _cell(drifts[-1].psi, ".2f"),
@@ -115,6 +122,18 @@ def _row(each: Diagnosis) -> list[str]:
         _cell(drifts[-1].ks, ".2f"),
         _coefficient(each.predictive.whole, each.predictive.kind),
     ]
+
+
+def _formula(each: Diagnosis) -> str:
+    """How it is computed, on demand: formula, parameters, range, lookback and source."""
+    feature = each.feature
+    given = "".join(f", {name} {value}" for name, value in feature.parameters.items())
+    lines = (
+        f"{feature.formula}{given}",
+        f"in [{feature.scale.low:g}, {feature.scale.high:g}], of {feature.lookback:,} bars",
+        feature.source,
+    )
+    return folded_away("formula", *(f"<small>{minus(line)}</small>" for line in lines))
 
 
 def _spread(distribution: Distribution | None) -> list[str]:

@@ -83,6 +83,16 @@ def test_the_charts_show_what_was_diagnosed(html):
     assert sorted(chart(html, "correlation")["y"]) == ["early", "late", "never", "shared"]
 
 
+def test_every_feature_has_its_formula_and_every_chart_its_axes(html):
+    """Whoever does not know a name by heart finds what it is, and what colours and columns mean."""
+    for feature in catalog():
+        assert f"<small>{feature.formula}</small>" in html
+    assert html.count("<summary>formula</summary>") == 4
+    for name, figure in figures(html).items():
+        assert figure["layout"]["xaxis"]["title"]["text"], name
+        assert figure["data"][0]["colorbar"]["title"]["text"], name
+
+
 def test_the_page_says_what_it_is_not(html):
     assert "Description of the past, with labels up to 2020-11-30, 5 bars ahead" in html
     assert "if no feature said anything, about 0 would" in html

@@ -37,6 +37,8 @@ def coverage_chart(diagnostics: Diagnostics) -> Figure:
         colorscale=[[0, PAPER], [1, STRATEGY]],
         zmin=0,
         zmax=1,
+        scale="share of bars",
+        axis="month",
         hovertemplate="%{y}, %{x}: %{z:.1%}<extra></extra>",
     )
     if len(januaries := [month for month in diagnostics.months if month.endswith("-01")]) > 1:
@@ -61,6 +63,8 @@ def drift_chart(diagnostics: Diagnostics) -> Figure:
         ],
         zmin=0,
         zmax=_TOP_PSI,
+        scale="population stability index",
+        axis="fold",
         hovertemplate="%{y}, fold %{x}: PSI %{z:.2f}, KS %{customdata:.2f}<extra></extra>",
     )
 
@@ -85,6 +89,8 @@ def coefficient_chart(diagnostics: Diagnostics, kind: str) -> Figure:
         colorscale=_SIGNED,
         zmin=-reach,
         zmax=reach,
+        scale="correlation with what followed",
+        axis="year",
         hovertemplate="%{y}, %{x}: %{z:+.3f} [%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]"
         "<extra></extra>",
     )
@@ -101,9 +107,11 @@ def correlation_chart(diagnostics: Diagnostics) -> Figure:
         colorscale=_SIGNED,
         zmin=-1,
         zmax=1,
+        scale="rank correlation",
+        axis="the same features, in the order of the rows",
         hovertemplate="%{y} and %{x}: %{z:+.2f}<extra></extra>",
     )
-    figure.update_xaxes(showticklabels=False)  # the rows name them, in the same order
+    figure.update_xaxes(showticklabels=False)  # sixty names would be no wider than a stroke
     return figure
 
 
@@ -111,10 +119,23 @@ def _names(diagnostics: Diagnostics) -> list[str]:
     return [escape(each.feature.name) for each in diagnostics.features]
 
 
-def _heat_map(values: Array, across: Sequence[str], down: Sequence[str], **looks: Any) -> Figure:
-    """Rows from the top in the order given; white cells on grey are what is not available."""
-    figure = new_figure(120 + _ROW * len(down))
-    bar = {"thickness": 10, "orientation": "h", "y": 0, "yanchor": "top", "ypad": 24}
+def _heat_map(
+    values: Array, across: Sequence[str], down: Sequence[str], scale: str, axis: str, **looks: Any
+) -> Figure:
+    """Rows from the top in the order given; cells in the grey of the ground are not available.
+
+    Args:
+        scale: what the colours mean. axis: what the columns are.
+    """
+    figure = new_figure(150 + _ROW * len(down))
+    bar = {
+        "thickness": 10,
+        "orientation": "h",
+        "y": 0,
+        "yanchor": "top",
+        "ypad": 24,
+        "title": {"text": scale, "side": "bottom", "font": {"size": 11}},
+    }
     figure.add_heatmap(
         z=np.round(values, 3).tolist(),
         x=list(across),
@@ -127,7 +148,13 @@ def _heat_map(values: Array, across: Sequence[str], down: Sequence[str], **looks
     figure.update_yaxes(
         autorange="reversed", showgrid=False, type="category", dtick=1, tickfont={"size": 10}
     )
-    figure.update_xaxes(side="top", showgrid=False, type="category", tickfont={"size": 10})
+    figure.update_xaxes(
+        side="top",
+        showgrid=False,
+        type="category",
+        tickfont={"size": 10},
+        title={"text": axis, "font": {"size": 11}},
+    )
     return figure
 
 
