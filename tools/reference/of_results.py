@@ -66,4 +66,6 @@ all of them. Any other exception is a fault of the program.
 def _tree(kind: type, depth: int) -> str:
     said = cell((inspect.getdoc(kind) or "").split("\n\n")[0])
     own = f"{'    ' * depth}- **{kind.__name__}**: {said}\n"
-    return own + "".join(_tree(each, depth + 1) for each in kind.__subclasses__())
+    # Of what else is loaded by now some are private to their module.
+    known = [each for each in kind.__subclasses__() if each.__module__ == errors.__name__]
+    return own + "".join(_tree(each, depth + 1) for each in known)
