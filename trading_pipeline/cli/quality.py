@@ -30,7 +30,7 @@ def quality(
     calendar: CalendarName = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for quality.txt, findings.csv and a picture, coverage.png."),
+        typer.Option(help="Folder for quality.html, quality.txt, findings.csv, coverage.png."),
     ] = None,
 ) -> None:
     """Say what is wrong with market data: which rows, how bad it is, and what to do.

@@ -11,6 +11,7 @@ import pandas as pd
 from trading_pipeline.adapters.reports.coverage import draw_coverage
 from trading_pipeline.adapters.reports.folder import write_among_others
 from trading_pipeline.adapters.reports.quality import quality_text
+from trading_pipeline.adapters.reports.quality_page import quality_page
 from trading_pipeline.adapters.sources.parquet import ParquetSource, read_actions, read_parquet
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.core.market.bars import check_bars, typed_bars
@@ -216,7 +217,7 @@ def _pace(bars: pd.DataFrame, calendar: TradingCalendar, market: Market) -> list
 
 
 def write_quality(folder: Path, quality: Quality) -> list[Path]:
-    """Write quality.txt, findings.csv and coverage.png; where they are.
+    """Write quality.txt, quality.html, findings.csv and coverage.png; where they are.
 
     Raises:
         StoreError: one of them is there, and is not from an earlier call; or the folder cannot be
@@ -226,6 +227,7 @@ def write_quality(folder: Path, quality: Quality) -> list[Path]:
     findings = pd.DataFrame([vars(each) for each in quality.findings], columns=list(_COLUMNS))
     files: dict[str, Callable[[Path], object]] = {
         "quality.txt": lambda path: path.write_text(quality_text(quality), encoding="utf-8"),
+        "quality.html": lambda path: path.write_text(quality_page(quality), encoding="utf-8"),
         "findings.csv": lambda path: findings.to_csv(path, index=False),
         "coverage.png": lambda path: path.write_bytes(draw_coverage(quality.coverage, title)),
     }

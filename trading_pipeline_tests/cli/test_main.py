@@ -434,7 +434,7 @@ def test_a_file_that_nobody_named_is_not_written_over(run, folder):
     assert len(pd.read_parquet("bars.parquet")) == 30
 
 
-@pytest.mark.parametrize("name", ["quality.txt", "findings.csv", "coverage.png"])
+@pytest.mark.parametrize("name", ["quality.txt", "quality.html", "findings.csv", "coverage.png"])
 def test_quality_writes_over_nothing_but_its_own_files(run, folder, name):
     """The user names the folder, not what is written into it."""
     clean_bars(240).to_parquet(folder / "panel.parquet", index=False)

@@ -88,8 +88,9 @@ def test_what_cannot_be_examined_is_refused(tmp_path):
 def test_the_report_is_written_as_text_table_and_picture(tmp_path):
     scaled(BARS, "BBB", 100, 100).to_parquet(tmp_path / "bars.parquet", index=False)
     quality = examine_files(tmp_path / "bars.parquet")
-    text, table, picture = write_quality(tmp_path / "out", quality)
+    text, page, table, picture = write_quality(tmp_path / "out", quality)
     assert "unit of the price" in " ".join(text.read_text().split())
+    assert "unit of the price" in page.read_text(encoding="utf-8")
     rows = pd.read_csv(table)
     assert rows["kind"].tolist() == [each.kind for each in quality.findings]
     assert pd.Timestamp(rows["first"][0]) == quality.findings[0].first

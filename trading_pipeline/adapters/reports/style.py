@@ -121,6 +121,8 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
 .months td:first-child { padding-right: 8px; }
 .months td span { display: block; padding: 4px 2px; border-radius: 3px; }
 .met, .saved { color: var(--gain); font-weight: 600; }
+.warned { color: var(--amber); font-weight: 600; }
+.findings td:nth-child(-n+4) { text-align: left; }
 .not-met, .cost { color: var(--loss); font-weight: 600; }
 .undecidable, .not-run { color: var(--quiet); font-weight: 600; }
 a { color: inherit; }

@@ -1,6 +1,8 @@
 """The report of data quality can be read: every finding, in a terminal and in the UI."""
 
 import re
+from dataclasses import replace
+from html import escape
 from io import BytesIO
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -18,7 +20,10 @@ from trading_pipeline.adapters.reports.coverage import (
     least_covered,
 )
 from trading_pipeline.adapters.reports.quality import quality_markdown, quality_text
+from trading_pipeline.adapters.reports.quality_page import quality_page
+from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.quality.report import examine
+from trading_pipeline_tests.adapters.reports.histories import figures
 from trading_pipeline_tests.core.market.planted import (
     CALENDAR,
     clean_bars,
@@ -117,3 +122,37 @@ def test_the_small_picture_is_shown_at_once(symbols):
     assert 0 < len(markdown) < SHOWN_AT_ONCE
     source = re.match(r"!\[coverage\]\(data:image/svg\+xml,(.*?)\)\n", markdown).group(1)
     ElementTree.fromstring(unquote(source))
+
+
+def test_the_page_has_every_finding_and_the_classes_of_every_month(quality):
+    html = quality_page(quality)
+    rows = re.findall(r"<tr>(.*?)</tr>", html)[1:]
+    assert len(rows) == len(quality.findings) > 2
+    for row, each in zip(rows, quality.findings, strict=True):
+        assert f">{each.severity}</span>" in row
+        assert f"<td>{each.symbol or 'all'}</td>" in row
+        assert escape(each.kind) in row
+    drawn = figures(html)["coverage"]["data"][0]
+    assert drawn["y"] == list(quality.coverage.index)
+    assert drawn["z"] == classes_of(quality.coverage).tolist()
+    assert quality_page(quality) == html
+
+
+def test_what_many_symbols_share_is_one_line_with_their_number():
+    """A feed that trades on a holiday does so for every symbol: a person mends it once."""
+    bars = clean_bars(60)
+    first = bars[bars["symbol"] == "AAA"]
+    many = pd.concat([first.assign(symbol=f"S{n:03}") for n in range(501)], ignore_index=True)
+    holiday = many.groupby("symbol").head(1).assign(timestamp=pd.Timestamp("2015-01-19", tz="UTC"))
+    holiday["timestamp"] = holiday["timestamp"].astype(many["timestamp"].dtype)
+    panel = pd.concat([many, holiday], ignore_index=True).sort_values(["timestamp", "symbol"])
+    panel = panel.drop_duplicates(["timestamp", "symbol"]).reset_index(drop=True)
+    html = quality_page(examine(panel, None, trading_calendar("XNYS", "1d"), "wide"))
+    rows = [row for row in re.findall(r"<tr>(.*?)</tr>", html)[1:] if "<td>closed</td>" in row]
+    assert len([row for row in rows if "501 symbols" in row and "2015-01-19" in row]) == 1
+    assert all("on a holiday" not in row or "501 symbols" in row for row in rows)
+
+
+def test_names_from_files_are_escaped_on_the_page(quality):
+    evil = replace(quality, name="<script>alert(1)</script>")
+    assert "<script>alert" not in quality_page(evil)
