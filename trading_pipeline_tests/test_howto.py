@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.core.model import config
 from trading_pipeline_tests.pages import DOCS, ROOT, Page, clone
 
@@ -48,6 +49,16 @@ def mine(desk):
     return desk
 
 
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    """The panel that `Add a market` makes."""
+    folder = tmp_path_factory.mktemp("panel")
+    source, symbols = SampleSource(), ["IBM", "MSFT"]
+    bars = source.bars(symbols, *source.span(symbols))
+    bars.to_parquet(folder / "panel.parquet", index=False)
+    return folder / "panel.parquet"
+
+
 def report(folder: Path, name: str) -> dict:
     return json.loads((folder / "data_storage" / "reports" / name / "report.json").read_text())
 
@@ -75,15 +86,15 @@ def test_a_source_is_added(desk):
     assert len(list((desk / "data_storage" / "raw" / "csv").glob("*.parquet"))) >= 14  # months
 
 
-def test_a_feature_is_added(mine, tmp_path):
+def test_a_feature_is_added(panel, tmp_path):
     folder = clone(tmp_path, "trading_pipeline/core/features/families/momentum.py")
-    shutil.copy(mine / "panel.parquet", folder)
+    shutil.copy(panel, folder)
     Page("how-to/add-a-feature.md", folder, apart=True).follow()
 
 
-def test_a_baseline_is_added(mine, tmp_path):
+def test_a_baseline_is_added(panel, tmp_path):
     folder = clone(tmp_path, "trading_pipeline/core/backtest/baselines.py")
-    shutil.copy(mine / "panel.parquet", folder)
+    shutil.copy(panel, folder)
     Page("how-to/add-a-baseline.md", folder, apart=True).follow()
     told = json.loads((folder / "judge" / "nothing" / "report.json").read_text())
     assert {"low_volatility", "low_volatility_managed"} <= set(told["baselines"])
