@@ -27,6 +27,12 @@ def stored(monkeypatch, rerun):
     shape = (*rerun.panel.close.shape, len(NAMES))
     grid = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     monkeypatch.setattr(command, "_rerun", lambda *_: (rerun, grid, 1))
+    name_symbols(monkeypatch, rerun)
+
+
+def name_symbols(monkeypatch, rerun):
+    """The market of the settings is that of the strategy."""
+    monkeypatch.setenv("TP_MARKETS__SAMPLE__SYMBOLS", json.dumps(list(rerun.panel.symbols)))
 
 
 def some_order(rerun):
@@ -59,6 +65,7 @@ def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):
     coin = rerun_of(LONG_ONLY, level=0.0000123 / 50)
     grid = np.zeros((*coin.panel.close.shape, len(NAMES)), np.float32)
     monkeypatch.setattr(command, "_rerun", lambda *_: (coin, grid, 1))
+    name_symbols(monkeypatch, coin)
     day, symbol = some_order(coin)
     k, n = coin.bar(pd.Timestamp(day, tz="UTC"), day=True), coin.column(symbol)
     _, said = run("explain", "--at", day, "--symbol", symbol)

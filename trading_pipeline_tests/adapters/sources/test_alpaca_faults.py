@@ -283,6 +283,7 @@ def keys_in(text):
 def test_keys_never_get_out(venue, name, caplog):
     """Not into a log of any library, an error, what caused it, nor a variable on the way."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")  # which other libraries make silent
     if name in FAULTS:
         FAULTS[name](venue)
     else:
