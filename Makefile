@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock docs clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short soak lock docs pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -97,6 +97,9 @@ docs: $(STAMP) ## write docs/features.md and the picture of docs/trading.md anew
 	@$(BIN)/trading-pipeline features --markdown > docs/features.md.draft
 	@mv docs/features.md.draft docs/features.md
 	@$(BIN)/python benchmarks/path.py
+
+pictures: $(STAMP) ## take the pictures of the report in docs/images anew, after a demo; needs chromium
+	@$(BIN)/python -m trading_pipeline_tests.pictures
 
 clean: ## remove .venv and caches; data and reports stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
