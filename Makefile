@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit docs docs-serve clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit docs docs-serve pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -113,6 +113,9 @@ docs: $(STAMP) ## write the pages and pictures made from the code anew, and buil
 
 docs-serve: $(STAMP) ## show the site while its pages are edited, on http://127.0.0.1:8000; DOCS=127.0.0.1:8001 moves it
 	@$(BIN)/zensical serve --dev-addr $(or $(DOCS),127.0.0.1:8000)
+
+pictures: $(STAMP) ## take the pictures of the report in docs/images anew, after a demo; needs chromium
+	@$(BIN)/python -m trading_pipeline_tests.pictures
 
 clean: ## remove .venv and caches; data and reports stay
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

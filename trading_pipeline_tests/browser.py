@@ -94,10 +94,16 @@ class Tab:
         """Into what has the focus."""
         self.do("Input.insertText", text=text)
 
-    def picture(self, path: Path) -> None:
-        """A PNG of the whole page."""
+    def dark(self, is_dark: bool) -> None:
+        """What the screen asks of pages that are opened from now on."""
+        theme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        self.do("Emulation.setEmulatedMedia", features=[theme])
+
+    def picture(self, path: Path, height: int | None = None) -> None:
+        """A PNG of the whole page, or of its first CSS pixels."""
         size = self.do("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        high = size["height"] if height is None else min(height, size["height"])
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": high, "scale": 1}
         shot = self.do("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))
 

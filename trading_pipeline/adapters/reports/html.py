@@ -79,6 +79,11 @@ def per_cent(share: float | None, sign: str = "+", digits: int = 1) -> str:
     return "n/a" if share is None else signed(share, f"{sign}.{digits}%")
 
 
+def with_line(name: str, said: str) -> str:
+    """A name, HTML already, and below it a text on what it means, where there is one."""
+    return f"{name}<small>{escape(said)}</small>" if said else name
+
+
 def number_cell(metric: str, numbers: Numbers, sign: str = "-") -> str:
     """A metric's value, and below it the interval."""
     interval = minus(between(metric, numbers, sign))

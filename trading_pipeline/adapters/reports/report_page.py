@@ -14,6 +14,7 @@ from trading_pipeline.adapters.reports import portfolio_page as portfolio
 from trading_pipeline.adapters.reports import trades_page as trades
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
+from trading_pipeline.adapters.reports.glossary import baseline_said, rule_said
 from trading_pipeline.adapters.reports.headline import beside_benchmark, header
 from trading_pipeline.adapters.reports.html import (
     bullets,
@@ -24,6 +25,7 @@ from trading_pipeline.adapters.reports.html import (
     section_links,
     signed,
     table,
+    with_line,
 )
 from trading_pipeline.adapters.reports.report_files import FILES, SAID
 from trading_pipeline.adapters.reports.template import whole_page
@@ -160,7 +162,7 @@ def _histories(series: ReportSeries, summary: Summary) -> list[str]:
 def _paired_table(summary: Summary) -> str:
     rows = [
         [
-            escape(heading(name)),
+            with_line(escape(heading(name)), baseline_said(name)),
             *(number_cell(metric, paired[f"{metric}_difference"], "+") for metric in PAIRED),
         ]
         for name, paired in summary["paired"].items()
@@ -172,7 +174,7 @@ def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
         [
-            f"{metric.label}<small>{escape(metric.said)}</small>",
+            with_line(metric.label, metric.said),
             *(number_cell(name, numbers[name]) for numbers in books.values()),
         ]
         for name, metric in METRICS.items()
@@ -303,7 +305,8 @@ def _rules(summary: Summary) -> str:
     rows = [["All rules on", *own]]
     for row in sorted(acted, key=lambda row: -row["sharpe_difference"]["value"]):
         name = escape(rule_name(row["rule"]))
-        rows.append([name[0].upper() + name[1:], *(_saved(row, metric) for metric in COMPARED)])
+        label = with_line(name[0].upper() + name[1:], rule_said(row["rule"]))
+        rows.append([label, *(_saved(row, metric) for metric in COMPARED)])
     never = ", ".join(rule_name(row["rule"]) for row in summary["rules"] if not row["acted"])
     return section(
         heading,

@@ -74,7 +74,7 @@ li { margin: 4px 0; overflow-wrap: anywhere; }
 .warnings { border-left: 5px solid var(--amber); padding-left: 14px; font-size: .875rem; }
 .warnings h3 { margin-top: 0; }
 .lead { font-size: 1.125rem; margin-top: 0; }
-.tiles { display: flex; flex-wrap: wrap; gap: 12px; }
+.tiles { margin-top: 12px; display: flex; flex-wrap: wrap; gap: 12px; }
 .tile { flex: 1 1 220px; background: var(--raised); border: 1px solid var(--rule);
   border-radius: 6px; padding: 10px 14px; display: flex; flex-direction: column; }
 .tile b { font-size: 1.6rem; line-height: 1.25; font-variant-numeric: tabular-nums; }

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from matplotlib.image import imread
 
 from trading_pipeline.adapters.reports.tear_sheet import write_report
 from trading_pipeline.core.evaluation.summary import evaluate
@@ -14,9 +15,11 @@ from trading_pipeline_tests.adapters.reports.histories import (
 )
 from trading_pipeline_tests.browser import browser
 from trading_pipeline_tests.core.evaluation.books import inputs
+from trading_pipeline_tests.pictures import PICTURES, take
 
 pytestmark = pytest.mark.slow
 WIDTHS = (1280, 768, 390)
+DRAWN = "document.documentElement?.dataset.drawn === 'all'"  # all charts of a page
 THEMES = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 27, 34)"}
 PAGES = ("html", "features")
 
@@ -39,11 +42,9 @@ def opened(tab, path, width, theme="light"):
     """The page on a screen, with every chart drawn."""
     tab.errors.clear()
     tab.asked_for.clear()
-    tab.do(
-        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}]
-    )
+    tab.dark(theme == "dark")
     tab.open(path.as_uri(), width)
-    tab.wait("document.documentElement?.dataset.drawn === 'all'")
+    tab.wait(DRAWN)
     return tab
 
 
@@ -100,3 +101,14 @@ def test_a_table_wider_than_the_screen_says_so_and_keeps_its_names(tab, files):
     page.ask(f"{wide}.scrollLeft = {wide}.scrollWidth")
     page.wait(f"!{hint}")
     assert abs(page.ask(f"{name}.getBoundingClientRect().left") - left) < 2
+
+
+def test_the_pictures_of_the_docs_are_taken_of_a_report(tab, files, tmp_path):
+    """As wide and high as README needs them, and not of a blank page."""
+    for path in take(tab, files["html"].parent, tmp_path):
+        picture = PICTURES[path.name]
+        assert tab.errors == []
+        pixels = imread(path)
+        assert pixels.shape[:2] == (picture.height, picture.width)
+        assert pixels[..., :3].std() > 0.05
+    tab.do("Emulation.setScrollbarsHidden", hidden=False)

@@ -228,7 +228,7 @@ def test_the_page_lists_rules_from_what_saved_most_to_what_cost_most(given):
     html = own_part(page(evaluate(replace(given, without_rules=without)), series(given)))
     part = html[html.index("What each rule cost or saved</h2>") :]
     part = part[: part.index("</section>")]
-    marks = ("All rules on", '>Drawdown</td><td><span class="saved">+', ">Stop loss</td>",
+    marks = ("All rules on", '>Drawdown</td><td><span class="saved">+', ">Stop loss<small>Closes",
              '<span class="cost">\N{MINUS SIGN}', "Never acted", "turbulence")  # fmt: skip
     places = [part.index(mark) for mark in marks]
     assert places == sorted(places)
