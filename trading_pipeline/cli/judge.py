@@ -107,7 +107,7 @@ def _bars(
 
 def _refuse_files_of_others(folder: Path) -> None:
     """A report of this command replaces another one of it, and nothing else."""
-    from trading_pipeline.adapters.reports.tear_sheet import FILES
+    from trading_pipeline.adapters.reports.report_files import FILES
     from trading_pipeline.core.evaluation.summary import FOREIGN
 
     try:
