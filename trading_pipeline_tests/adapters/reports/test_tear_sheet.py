@@ -14,8 +14,9 @@ import pytest
 
 from trading_pipeline.adapters.reports import tear_sheet
 from trading_pipeline.adapters.reports.charts.pictures import loss_curve
+from trading_pipeline.adapters.reports.report_files import FILES
 from trading_pipeline.adapters.reports.report_page import page
-from trading_pipeline.adapters.reports.tear_sheet import ASIDE, FILES, is_whole, write_report
+from trading_pipeline.adapters.reports.tear_sheet import ASIDE, is_whole, write_report
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.market.set_aside import Sifted
