@@ -122,7 +122,7 @@ def train(
         from trading_pipeline.defs import runs
 
         here = workers == 1 and settings.executor == "in_process"
-        done = runs.train(run, plan, None if here else workers, say)
+        done = runs.train(run, plan, say, workers=None if here else workers)
         say(f"{name}: {_brought(list(done.values()), run.home.predictions(plan.market))}")
 
 
@@ -249,7 +249,7 @@ def _chain(settings: Any, name: str, capital: float, proofs: bool = False) -> No
 
         with working(f"{name}: bars, checks, features"):
             runs.download(run, plan)
-        runs.train(run, plan, tell=say)
+        runs.train(run, plan, say)
         with working(f"{name}: backtest, baselines, random portfolios, report"):
             made = runs.backtest(run, plan, capital)
         _print_summary(run.home.report(plan.market), made)

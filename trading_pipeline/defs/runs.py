@@ -297,16 +297,17 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
 def train(
     run: Runner,
     plan: Plan,
-    workers: int | None = None,
     tell: Callable[[str], object] = _LOG.info,
+    *,
+    workers: int | None = None,
 ) -> dict[str, str]:
     """Whatever the folds lack, models, predictions or rivals; by key, the job that brought it.
 
     Args:
-        workers: folds at a time, each a process that reads the settings anew, and executes steps
-            where those say; None: one after the other, in this process.
         tell: hears which fold it is at, and how long the others will take; of folds that are
             processes, each as it ends.
+        workers: folds at a time, each a process that reads the settings anew, and executes steps
+            where those say; None: one after the other, in this process.
     """
 
     def bring(lacks: Mapping[str, str]) -> None:
