@@ -231,5 +231,5 @@ def _gpu(settings: Any) -> Line:
 
     if torch.cuda.is_available():
         return Line(FINE, "GPU", f"{torch.cuda.get_device_name(0)}, for {', '.join(wanted)}")
-    todo = "make install TORCH=... (docs/how-to/use-a-gpu.md), or device = \"cpu\""
+    todo = 'make install TORCH=... (docs/how-to/use-a-gpu.md), or device = "cpu"'
     return Line(MEND, "GPU", f"torch {torch.__version__} sees none; {', '.join(wanted)} ask", todo)
