@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from trading_pipeline.core.backtest.sweep import grid_of_limits
+from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.definitions import plan_of
@@ -20,6 +20,10 @@ from trading_pipeline.steps.sweep import sweep_market
 from trading_pipeline_tests.cli.running import running
 
 pytestmark = pytest.mark.slow
+
+
+def one_thread(basis, terms, profiles, watch):
+    return sweep(basis, terms, profiles, threads=1, watch=watch)
 
 
 def report_folder(settings):
@@ -86,7 +90,7 @@ def test_a_sweep_makes_the_report_stale_and_the_next_one_counts_its_trials(
         runs.backtest(run, plan, 100_000.0)
         before = trials()
         grid = grid_of_limits(profile_of(plan.market), {"stop_loss": [2.25, 4.25]})
-        sweep_market(run.home, plan, grid, 100_000.0, 1, lambda label: lambda *_: None)
+        sweep_market(run.home, plan, grid, 100_000.0, one_thread, lambda label: lambda *_: None)
         assert runs.backtest(run, plan, 100_000.0)
         assert trials() == before + 2
         assert not runs.backtest(run, plan, 100_000.0)
