@@ -1,6 +1,7 @@
 """A Ray cluster on this machine's loopback, as `ray start --head` makes one."""
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -28,6 +29,8 @@ def ray_cluster(cpus: int) -> Iterator[str]:
         TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,
     ):
+        # A step is the command `dagster`, which a worker finds where its own Python is.
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")

@@ -4,10 +4,13 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from trading_pipeline.adapters.sources import ccxt_spot, retry
+from trading_pipeline import definitions
+from trading_pipeline.adapters.clock import Clock
+from trading_pipeline.adapters.sources import retry
 from trading_pipeline.adapters.sources.retry import HURRY, Patience
 from trading_pipeline.cli import main
 from trading_pipeline_tests.fakes.binance import FakeBinance, Pair
@@ -21,9 +24,15 @@ SYMBOLS = ("AAA/USDT", "BBB/USDT", "CCC/USDT")
 def clock(monkeypatch):
     """Time in which every source waits, so that nobody has to."""
     clock = TestClock()
-    times = {"sleep": clock.sleep, "clock": clock.time, "random": lambda: 1.0}
-    monkeypatch.setattr(retry, "HURRY", replace(HURRY, **times))
-    monkeypatch.setattr(ccxt_spot, "Patience", lambda: Patience(**times))
+    monkeypatch.setattr(retry, "HURRY", replace(HURRY, random=lambda: 1.0))
+    monkeypatch.setattr(retry, "Patience", partial(Patience, random=lambda: 1.0))
+    timed = Clock(sleep=clock.sleep, elapsed=clock.time)
+    made = definitions.sources_of
+    monkeypatch.setattr(
+        definitions,
+        "sources_of",
+        lambda settings, *, hurried=False, **_: made(settings, hurried=hurried, clock=timed),
+    )
     return clock
 
 

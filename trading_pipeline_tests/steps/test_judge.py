@@ -21,7 +21,10 @@ from trading_pipeline_tests.defs.small_market import FIRST, MARKET, SECOND, Smal
 from trading_pipeline_tests.synthetic import panel as synthetic
 
 # What a table does not say: where it comes from, and how the network was made and came to speak.
-_OWN = ("model", "origin", "starts", "heads", "warnings", "config_hash", "lineage", "assumptions")
+_OWN = (
+    "model", "origin", "starts", "heads", "validation", "warnings", "config_hash", "lineage",
+    "assumptions",
+)  # fmt: skip
 _COUNTED = ("trials", "significance", "verdict")
 
 

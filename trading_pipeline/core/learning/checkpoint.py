@@ -82,7 +82,7 @@ def train_fold(
         )
         learned = _of_networks(trained, start.found, samples, targets, fold, recipe)
         said = validation_text(learned["metrics"], recipe.market.horizon)
-        on_step(recipe.training.steps, recipe.training.steps, said)
+        on_step(training.steps, training.steps, said)
     stamps = data.panel.timestamps
     return {
         "model": recipe.model.to_dict(),
