@@ -19,7 +19,7 @@ from trading_pipeline.steps.lineage import report_is_current
 from trading_pipeline.steps.past_session import eligibility_of
 from trading_pipeline_tests.week.story import FAILURE, Story
 
-_PRICES = ["open", "high", "low", "close", "volume"]
+PRICES = ["open", "high", "low", "close", "volume"]
 
 
 def agree_on_bars(week: Story, market: str, told: pd.DataFrame) -> None:
@@ -29,7 +29,7 @@ def agree_on_bars(week: Story, market: str, told: pd.DataFrame) -> None:
     impossible = told["high"] < told["low"]
     stored, aside = home.bars(known).read(), home.bars(known).set_aside()
     for ours, theirs in ((stored, told[~impossible]), (aside, told[impossible])):
-        columns = ["timestamp", "symbol", *_PRICES]
+        columns = ["timestamp", "symbol", *PRICES]
         pd.testing.assert_frame_equal(
             ours[columns].sort_values(columns[:2]).reset_index(drop=True),
             theirs[columns].sort_values(columns[:2]).reset_index(drop=True),
@@ -61,12 +61,17 @@ def agree_on_days(week: Story, market: str) -> None:
 
 def agree_on_models(week: Story, market: str, nights: int) -> None:
     """Each night with news decided about one model; folds and report are of the bars stored now."""
+    agree_on_folds(week, market)
+    with week.machine.home.ledger() as ledger:
+        decided = ledger.read(f"production/{market}")
+    assert len(decided) == nights, [(each.kind, each.at) for each in decided]
+
+
+def agree_on_folds(week: Story, market: str) -> None:
+    """All that are possible, and the report, are of the bars stored now."""
     home, plan = week.machine.home, week.plans[market]
     assert lacking(home, plan, read_panel(home, plan.market)) == {}
     assert report_is_current(home, plan, 100_000.0)
-    with home.ledger() as ledger:
-        decided = ledger.read(f"production/{market}")
-    assert len(decided) == nights, [(each.kind, each.at) for each in decided]
 
 
 def agree_on_session(week: Story, market: str, session: str, days: list[str]) -> None:

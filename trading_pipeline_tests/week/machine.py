@@ -47,7 +47,7 @@ class Machine:
     sessions: set[str] = field(default_factory=set)  # markets whose session is meant to live
 
     def __post_init__(self) -> None:
-        self.home = Home(root=str(self.folder / "home"))
+        self.home = Home(root=str(self.folder / "home"), clock=self.clock.given)
         config = prepare_home(self.home.path) / "dagster.yaml"
         settings = yaml.safe_load(config.read_text())
         # A leap of the clock is no start that takes too long.

@@ -1,4 +1,4 @@
-"""Venues that go by the clock of the test: shares at Alpaca, coins at Binance."""
+"""A venue that goes by the clock of the test: shares at Alpaca."""
 
 from typing import Any
 
@@ -7,12 +7,10 @@ import pandas as pd
 
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca, asset
-from trading_pipeline_tests.fakes.binance import FakeBinance, Pair
 from trading_pipeline_tests.fakes.stocks import NEW_YORK
 from trading_pipeline_tests.week.moving_clock import MovingClock
 
 SHARES = ("AAA", "BBB", "CCC", "DDD")
-COINS = ("ADA/USDT", "BTC/USDT", "ETH/USDT")
 _FIRST, _LAST = pd.Timestamp("2021-01-04", tz="UTC"), pd.Timestamp("2025-06-30", tz="UTC")
 _TOGETHER = {"o": "first", "h": "max", "l": "min", "c": "last", "v": "sum", "n": "sum"}
 
@@ -55,7 +53,7 @@ class Alpaca(FakeAlpaca):
     """
 
     def __init__(self, clock: MovingClock) -> None:
-        self._time = clock
+        self.moving = clock
         self.table, self.told = daily_shares(), dict[tuple[str, str], dict[str, float]]()
         super().__init__(clock.now())
         self.assets = {name: asset(name) for name in SHARES}
@@ -63,7 +61,7 @@ class Alpaca(FakeAlpaca):
 
     @property
     def now(self) -> pd.Timestamp:
-        return pd.Timestamp(self._time.now()).floor("us")
+        return pd.Timestamp(self.moving.now()).floor("us")
 
     @now.setter
     def now(self, given: Any) -> None:
@@ -88,20 +86,3 @@ class Alpaca(FakeAlpaca):
             for row, day in zip(rows, local.strftime("%Y-%m-%d"), strict=True):
                 row |= self.told.get((symbol, day), {})
         return rows
-
-
-class Binance(FakeBinance):
-    """Its coins, by the clock."""
-
-    def __init__(self, clock: MovingClock) -> None:
-        self._time = clock
-        pairs = tuple(Pair(name.partition("/")[0], since="2021-01-01") for name in COINS)
-        super().__init__(pairs=pairs)
-
-    @property
-    def now(self) -> str:
-        return self._time.now().isoformat()
-
-    @now.setter
-    def now(self, given: Any) -> None:
-        """It goes by the clock."""
