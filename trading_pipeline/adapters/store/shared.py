@@ -16,6 +16,7 @@ home, so that it can tell its own changes from those of others.
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ from trading_pipeline.errors import StoreError
 
 _LOG = logging.getLogger(__name__)
 _BELIEVED = 5.0  # seconds for which a listing of heads is believed, if nothing is to be written
+_BACK = "bring it back from a copy, or remove what names it and make it again"
+_DIGEST = re.compile("[0-9a-f]{64}")
 Files = dict[str, str]  # SHA-256 by path relative to the folder
 
 
@@ -134,10 +137,7 @@ class SharedStore:
     def _fetch(self, digest: str, path: Path) -> None:
         self._files.get_file(self._object(digest), str(path))
         if _sha256(path) != digest:
-            raise StoreError(
-                f"{self.url}: object {digest[:12]}... was altered; bring it back from a copy, or "
-                "remove what names it and make it again"
-            )
+            raise StoreError(f"{self.url}: object {digest[:12]}... was altered; {_BACK}")
 
     def _put(self, area: str, unit: str, head: Head) -> None:
         """Objects first, the head last.
@@ -170,16 +170,22 @@ class SharedStore:
             return known
         self._files.invalidate_cache()
         top, newest = self._place(f"heads/{area}"), dict[str, int]()
-        for place in self._files.find(top):
-            *_, unit, name = PurePosixPath(place).parts
-            if PurePosixPath(place).parent.parent == PurePosixPath(top):
-                newest[unit] = max(newest.get(unit, 0), int(name.partition(".")[0]))
+        for place in map(PurePosixPath, self._files.find(top)):
+            if place.parent.parent == PurePosixPath(top) and place.stem.isdecimal():
+                unit = place.parent.name
+                newest[unit] = max(newest.get(unit, 0), int(place.stem))
         self._listed[area] = time.monotonic(), newest
         return newest
 
     def _head(self, unit: str, number: int) -> Head:
-        said = json.loads(self._files.cat_file(self._place(f"heads/{unit}/{number:08d}.json")))
-        return Head(number, said["files"])
+        place = self._place(f"heads/{unit}/{number:08d}.json")
+        try:
+            files = json.loads(self._files.cat_file(place))["files"]
+            if all(_stays_within(name) and _DIGEST.fullmatch(files[name]) for name in files):
+                return Head(number, dict(files))
+        except (ValueError, LookupError, TypeError) as error:
+            raise StoreError(f"{self.url}: {place} is damaged ({error!r}); {_BACK}") from error
+        raise StoreError(f"{self.url}: {place} names files that no home of ours has; {_BACK}")
 
     def _object(self, digest: str) -> str:
         return self._place(f"objects/{digest[:2]}/{digest}")
@@ -207,6 +213,13 @@ class SharedStore:
     @property
     def _base(self) -> str:
         return self._opened[1]
+
+
+def _stays_within(name: str) -> bool:
+    """Whether a name from the store is one of a file below a folder of ours, and not hidden."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return bool(path.parts) and not path.is_absolute() and not hidden
 
 
 def _units_of(folder: Path, whole: bool) -> dict[str, list[Path]]:

@@ -238,6 +238,31 @@ def test_an_altered_object_is_refused_and_nothing_here_changes(machine):
     assert files(other) == {"2001.parquet": "rows"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", '{"files": null}', '{"files": {"a.parquet": 1}}',
+        '{"files": {"a.parquet": "no digest"}}',
+        *(f'{{"files": {{"{name}": "{"0" * 64}"}}}}' for name in
+          ("../escaped", "/tmp/escaped", "below/../../escaped", ".hidden", "")),
+    ],
+)  # fmt: skip
+def test_a_head_that_somebody_made_up_is_refused_and_nothing_is_written(machine, text):
+    """Whoever may write to the store may not write beside the home."""
+    one, other = machine("one"), machine("other")
+    write(one, "2001.parquet", "rows")
+    sync(one, wrote=True)
+    sync(other)
+    place = one._place(f"heads/{AREA}/2001/00000002.json")
+    one._files.pipe_file(place, text.encode())
+    one._files.pipe_file(one._place(f"heads/{AREA}/2001/notes.txt"), b"no head")
+    before = sorted(other.root.parent.rglob("*"))
+    with pytest.raises(StoreError, match=r"00000002.json (is damaged|names files that no home)"):
+        sync(other)
+    assert files(other) == {"2001.parquet": "rows"}
+    assert sorted(other.root.parent.rglob("*")) == before
+
+
 def test_what_is_equal_is_neither_read_nor_sent(machine, monkeypatch):
     one = machine("one")
     write(one, "2001.parquet", "rows")
