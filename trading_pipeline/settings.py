@@ -48,6 +48,7 @@ from trading_pipeline.settings_sources import (
 
 COIN_SOURCES = ("binance", "ccxt")
 LIVE_SOURCES = ("alpaca", *COIN_SOURCES)  # venues over the network
+EXECUTORS = ("in_process", "multiprocess", "ray", "kubernetes")
 SOURCES = ("sample", "synthetic", "parquet", *LIVE_SOURCES)
 _OF_SOURCE = {  # settings that only some sources read
     "path": ("parquet",),
@@ -333,7 +334,7 @@ class Settings(BaseSettings):
     storage: str | None = Field(default=None, pattern=r"^[a-z0-9+]+://[^@?]+$")
     """Where machines share it, such as s3://BUCKET/PREFIX; if not given, they do not. Credentials
     are those of its service's own variables, such as AWS_ACCESS_KEY_ID."""
-    executor: Literal["in_process", "multiprocess", "ray", "kubernetes"] = "in_process"
+    executor: Literal[*EXECUTORS] = "in_process"  # type: ignore[valid-type]
     """Where the steps of a run are executed."""
     alpaca_key: SecretStr | None = None
     """The key of Alpaca; that of a paper account is enough."""

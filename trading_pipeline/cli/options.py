@@ -40,9 +40,12 @@ def _known_model(model: str | None) -> str | None:
 
 
 def _known_executor(executor: str | None) -> str | None:
-    known = ("in_process", "multiprocess", "ray", "kubernetes")
-    if executor not in (None, *known):
-        raise SettingsError(f"--executor must be one of {', '.join(known)}, was {executor!r}")
+    if executor is None:
+        return None
+    from trading_pipeline.settings import EXECUTORS
+
+    if executor not in EXECUTORS:
+        raise SettingsError(f"--executor must be one of {', '.join(EXECUTORS)}, was {executor!r}")
     return executor
 
 

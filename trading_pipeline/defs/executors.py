@@ -7,7 +7,7 @@ import dagster as dg
 from trading_pipeline.defs.instance import BATCH_VARIABLE, HOME_VARIABLE
 from trading_pipeline.errors import SettingsError
 
-IN_PROCESS, MULTIPROCESS, RAY, KUBERNETES = "in_process", "multiprocess", "ray", "kubernetes"
+RAY, KUBERNETES = "ray", "kubernetes"
 # Of the process that submits a step: none is a secret, for Ray shows them to whoever asks.
 _HANDED_ON = (HOME_VARIABLE, BATCH_VARIABLE, "OMP_NUM_THREADS")
 
@@ -16,7 +16,7 @@ def executor_named(name: str, variables: Mapping[str, str]) -> dg.ExecutorDefini
     """The executor of that name; what it needs is imported now, and not by those without it.
 
     Args:
-        name: one of those above.
+        name: one of `EXECUTORS` of the settings.
         variables: what a step on another machine has to know of the settings; no secrets. Pods
             get theirs from the run launcher, as they get image, volumes and secrets.
 
@@ -27,7 +27,7 @@ def executor_named(name: str, variables: Mapping[str, str]) -> dg.ExecutorDefini
         return _ray(variables)
     if name == KUBERNETES:
         return _kubernetes()
-    return dg.multiprocess_executor if name == MULTIPROCESS else dg.in_process_executor
+    return dg.multiprocess_executor if name == "multiprocess" else dg.in_process_executor
 
 
 def _ray(variables: Mapping[str, str]) -> dg.ExecutorDefinition:
