@@ -89,8 +89,9 @@ def paper_trade(
         _bring_model(settings, name)
     with running(settings, name, alone=False) as (run, plan):
         from trading_pipeline.defs.paper import run_session
+        from trading_pipeline.steps.inputs import refuse_without_bars
 
-        _refuse_without_bars(run.home, plan.market)
+        refuse_without_bars(run.home, plan.market)
         summary = run_session(
             run,
             plan,
@@ -126,15 +127,6 @@ def _market_meant(settings: Any, source: str | None, market: str | None) -> str:
             f"{market!r} is no market of source {source}: it has {', '.join(names)}"
         )
     return market or names[0]
-
-
-def _refuse_without_bars(home: Any, market: Any) -> None:
-    """Before a run is begun that could only fail."""
-    from trading_pipeline.steps.inputs import no_bars
-
-    store = home.bars(market)
-    if not store.files():
-        raise no_bars(store, market)
 
 
 def _bring_model(settings: Any, name: str) -> None:

@@ -27,7 +27,13 @@ from trading_pipeline.core.market.quality.finding import written
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.errors import CheckpointError, EvaluationError, StoreError
 from trading_pipeline.steps.home import Home
-from trading_pipeline.steps.inputs import checkpoint_of, folds_of, no_bars, read_dataset, span_of
+from trading_pipeline.steps.inputs import (
+    checkpoint_of,
+    folds_of,
+    read_dataset,
+    refuse_without_bars,
+    span_of,
+)
 from trading_pipeline.steps.plan import Plan
 
 if TYPE_CHECKING:  # it loads torch, which the code location must not
@@ -320,8 +326,7 @@ def predicted(home: Home, plan: Plan, leaking: bool = False) -> tuple["Dataset",
 def refuse_without_predictions(home: Home, market: Market) -> None:
     """Raise StoreError where there are no bars, or no predictions of them: before a run is begun
     that could only fail."""
-    if not home.bars(market).files():
-        raise no_bars(home.bars(market), market)
+    refuse_without_bars(home, market)
     if not home.predictions(market).folds():
         raise _nothing_predicted(home, market)
 

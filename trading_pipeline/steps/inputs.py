@@ -84,8 +84,14 @@ def _bring_features(home: Home, market: Market) -> None:
 
     with one_writer(home.path / ".shared" / "features" / market.name):
         if not features_are_current(home, market):
-            now = datetime.now(UTC)
+            now = home.clock.now()
             update_features(home, market, span_of(market, now), now)
+
+
+def refuse_without_bars(home: Home, market: Market) -> None:
+    """Raise StoreError where nothing is stored: before work is begun that could only fail."""
+    if not home.bars(market).files():
+        raise no_bars(home.bars(market), market)
 
 
 def folds_of(panel: Panel, recipe: "Recipe") -> dict[str, Fold]:
