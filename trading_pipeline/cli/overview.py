@@ -59,6 +59,7 @@ def _of_ledger(home: Any, market: Any) -> list[str]:
     """The model that trades, and the newest paper session."""
     from trading_pipeline.adapters.store.production import newest_in_service
     from trading_pipeline.steps.status import status_of
+    from trading_pipeline.steps.streams import session_of
 
     with home.ledger() as ledger:
         model = newest_in_service(ledger, market.name)
@@ -70,4 +71,4 @@ def _of_ledger(home: Any, market: Any) -> list[str]:
     if known is None:
         return [learned, _NOTHING]
     runs = "runs" if known.holder else "rests"
-    return [learned, f"{known.stream.rpartition('/')[2]} {runs}, equity {known.equity:,.0f}"]
+    return [learned, f"{session_of(known.stream)} {runs}, equity {known.equity:,.0f}"]

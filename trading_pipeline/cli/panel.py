@@ -73,24 +73,16 @@ def bars_of(
     """
     from trading_pipeline.steps.panel_file import PanelBars
 
-    if path is not None:
-        market = stored_in(home, settings, path, market) or market
-    known = settings.market(market) if market else None
-    if path is not None and not (known and path.resolve() in _stores(home, known.name)):
-        file = read_panel(path, strict, calendar, known)
-        return PanelBars.of_file(file, known, calendar)
-    if known is None:
+    entry = market if path is None else stored_in(home, settings, path, market)
+    if entry is not None:
+        return PanelBars.stored(home, settings.market(entry))
+    if path is None:
         raise SettingsError(
             "whose bars? Give --data-path PANEL.parquet, or --market NAME for the stored bars of "
             "an entry of pipeline.toml"
         )
-    return PanelBars.stored(home, known)
-
-
-def _stores(home: Any, market: str) -> tuple[Path, ...]:
-    """Where a market's bars are stored, and where those of all markets are."""
-    raw = (home.path / "raw").resolve()
-    return raw, raw / market
+    known = settings.market(market) if market else None
+    return PanelBars.of_file(read_panel(path, strict, calendar, known), known, calendar)
 
 
 def stored_in(home: Any, settings: Any, path: Path, market: str | None) -> str | None:

@@ -18,6 +18,7 @@ from trading_pipeline.core.market.bars import KEY
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import BrokenChain, CheckpointError, StoreError
 from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.streams import is_of_session
 
 _ROUNDING = 1e-6
 _WITHIN = {"p_down": (0, 1), "p_flat": (0, 1), "p_up": (0, 1), "risk": (0, 1), "position": (-1, 1)}
@@ -96,7 +97,7 @@ def journal_faults(home: Home, market: Market) -> tuple[int, list[str]]:
     events, faults = 0, []
     with home.ledger() as ledger:
         for stream in ledger.streams():
-            if not stream.startswith(f"paper/{market.name}/"):
+            if not is_of_session(stream, market.name):
                 continue
             try:
                 events += ledger.verify(stream)

@@ -1,5 +1,7 @@
 """A line on what each baseline does and what each rule is for, where a page names them."""
 
+from trading_pipeline.core.model.rivals import RIVALS
+
 _BASELINES = {
     "buy_and_hold": "All symbols in equal parts, bought once and kept.",
     "market_benchmark": "The weights that the market's entry names, restored monthly.",
@@ -10,10 +12,7 @@ _BASELINES = {
     "reversal": "The third that fell most in the last month, monthly.",
     "trend": "An equal share of each symbol while its last 12 months were up, monthly.",
     "equal_weight_at_target_volatility": "Equal weight, scaled to the volatility target.",
-    "ridge": "A linear model of the newest features, fitted to the same folds.",
-    "ridge_lags": "The same with features of earlier bars.",
-    "lightgbm": "Boosted trees, fitted to the same folds.",
-    "lstm": "A plain recurrent network, fitted to the same folds.",
+    **{name: f"{kind.what} Fitted to the same folds." for name, kind in RIVALS.items()},
 }
 _MANAGED = "The same under the strategy's volatility target and risk rules."
 _RULES = {

@@ -222,7 +222,7 @@ def _folds(summary: Summary) -> list[str]:
         [
             escape(fold),
             number_cell("information_coefficient", found.get(fold, _NOT_KNOWN), "+"),
-            *([escape(choices[fold])] if fold in choices else []),
+            *([escape(choices.get(fold, ""))] if choices else []),
         ]
         for fold in dict.fromkeys([*found, *choices])
     ]

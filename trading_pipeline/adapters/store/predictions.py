@@ -81,7 +81,7 @@ class PredictionStore:
     def digest(self, fold: str) -> str | None:
         """SHA-256 of a fold's file; None if there is none, or it cannot be read."""
         try:
-            return hashlib.sha256((self.path(fold)).read_bytes()).hexdigest()
+            return hashlib.sha256(self.path(fold).read_bytes()).hexdigest()
         except OSError:
             return None
 

@@ -125,6 +125,7 @@ class _Open:
         self.entered = self.left = 0.0  # units before any split
 
     def trade(self, quantity: float, price: float, fee: float, shares: float) -> None:
+        """A fill, or the part of it that is of this round trip: signed units of its bar."""
         self.cash -= quantity * price + fee
         self.fees += fee
         if quantity * self.side > 0:
@@ -146,6 +147,7 @@ class _Open:
         }
 
     def closed(self, bar: int, flowed: float, exit_kind: str, shares: float) -> dict[str, object]:
+        """The row of `trades_of`, its stamps as bars; `flowed`: cash of dividends and borrow."""
         return {
             **self._known(self.cash + flowed, shares),
             "closed": bar,
@@ -156,6 +158,7 @@ class _Open:
         }
 
     def held(self, held: float, price: float, flowed: float, shares: float) -> dict[str, object]:
+        """The row of `positions_of`, its stamp as a bar; `held`: signed units of the last bar."""
         return {
             **self._known(self.cash + flowed + held * price, shares),
             "quantity": abs(held),

@@ -30,4 +30,5 @@ def _sentence(result: BacktestResult, orders: np.ndarray, row: int | None) -> st
     order = orders[row]
     facts = Facts(result.rules[0], result.log[order["bar"]], order)
     reasons = "; ".join(reason.text for reason in told(order["reasons"], facts))
-    return f"{ordered(order)} {reasons[:1].upper()}{reasons[1:]}.".replace(" .", "")
+    why = [f"{reasons[0].upper()}{reasons[1:]}."] if reasons else []
+    return " ".join([ordered(order), *why])

@@ -15,9 +15,7 @@ class RivalKind:
     title: str  # as a sentence says it
     what: str  # a sentence, on the page of its predictions
     place: str  # its class, as module:name below `core/learning/rivals`
-    dear: bool = (
-        False  # costs as much as the network of the preset `tiny`, with which it is left out
-    )
+    dear: bool = False  # as a network of the preset `tiny`, beside which it is left out
 
 
 # The simplest first: of two that validation cannot tell apart, `model = "best"` takes the first.
