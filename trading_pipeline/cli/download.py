@@ -1,6 +1,6 @@
 """The command that fetches bars."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from trading_pipeline.cli.markets import markets_of, settings_of
 from trading_pipeline.cli.options import MarketName
 from trading_pipeline.cli.runner import runner_of
 from trading_pipeline.core.market.market import TIMEFRAMES
-from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.errors import SettingsError, TradingPipelineError
 
 _ASIDE = "set_aside.parquet"
 IN_PART = 3  # exit code: what could be had is stored, and something could not
@@ -71,6 +71,8 @@ def download(
 
     Exit code 3: what could be had is stored, and a symbol or a market could not.
     """
+    if start and start.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise SettingsError(f"no bar opens from {start:%Y-%m-%d} on yet; give an earlier --start")
     settings = settings_of()
     names = markets_of(settings, market, source, timeframe)
     if len(names) == 1 and settings.markets[names[0]].source == "alpaca":
@@ -100,7 +102,11 @@ def _download(
             raise
         say(f"error: {name}: {error}", style="red")
         return False
-    unchanged = f"unchanged since {since(*run.home.bars(plan.market).files())}"
+    stored = list(run.home.bars(plan.market).files())
+    unchanged = f"unchanged since {since(*stored)}"
+    if days is None and not stored:
+        say(f"{name}: no bars; it ends before {first}, so nothing was downloaded")
+        return True
     if days is None:
         say(f"{name}: up to date, {unchanged}")
         return True
