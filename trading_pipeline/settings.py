@@ -85,10 +85,21 @@ def source_name(name: str) -> str:
     return name
 
 
+def storage_url(url: str) -> str:
+    """An address of fsspec, which is shown, and so holds no keys. What is refused may hold some."""
+    if not re.fullmatch(r"[a-z0-9+]+://[^@?]+", url):
+        raise ValueError(
+            "an address is written like 's3://BUCKET/PREFIX', without keys: those are variables of "
+            "its service, such as AWS_SECRET_ACCESS_KEY"
+        )
+    return url
+
+
 Months = Annotated[int, BeforeValidator(months)]
 Source = Annotated[str, AfterValidator(source_name)]
 Timeframe = Annotated[str, BeforeValidator(lambda name: TIMEFRAMES.get(name, name))]
 Calendar = Annotated[str, AfterValidator(canonical_calendar)]
+StorageUrl = Annotated[str, AfterValidator(storage_url)]
 Url = Annotated[str, AfterValidator(secure_address)]
 
 
@@ -331,7 +342,7 @@ class Settings(BaseSettings):
     """Where everything is kept."""
     ledger_url: SecretStr | None = None
     """The database of the ledger; if not given, SQLite below `home`. It may hold a password."""
-    storage: str | None = Field(default=None, pattern=r"^[a-z0-9+]+://[^@?]+$")
+    storage: StorageUrl | None = None
     """Where machines share it, such as s3://BUCKET/PREFIX; if not given, they do not. Credentials
     are those of its service's own variables, such as AWS_ACCESS_KEY_ID."""
     executor: Literal[*EXECUTORS] = "in_process"  # type: ignore[valid-type]

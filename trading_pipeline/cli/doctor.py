@@ -1,9 +1,11 @@
 """The command that looks whether everything that is needed is there."""
 
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,8 +37,9 @@ def doctor(
 ) -> None:
     """Look whether everything that is needed is there, and say what to do where it is not.
 
-    Versions, settings, keys (whether they are set, never what they are), storage, ledger, the
-    clock of this machine against those of the venues, and the GPU, if a market wants one. What only
+    Versions, settings, keys (whether they are set, never what they are), storage, ledger and other
+    databases, shared storage, the clock of this machine against those of the venues, and the GPU,
+    if a market wants one. What only
     some markets need is a note, unless a market with `nightly = true` does.
 
     Exit codes: 0 all that is needed is there, 1 something has to be mended (MEND).
@@ -63,6 +66,8 @@ def _lines(offline: bool) -> Iterator[Line]:
     yield from _keys(settings)
     yield _storage(settings.home)
     yield _ledger(settings)
+    yield from _databases(settings.home)
+    yield from _elsewhere(settings)
     yield from _clocks(settings, offline)
     yield _gpu(settings)
 
@@ -177,6 +182,45 @@ def _ledger(settings: Any) -> Line:
         todo = "start the database, or correct TP_LEDGER_URL; a file can be put back from a copy"
         return Line(MEND, "ledger", str(error), todo)
     return Line(FINE, "ledger", f"{where} answers, {streams} streams")
+
+
+def _databases(home: Path) -> Iterator[Line]:
+    """Whether Dagster's records and the features can be read; nothing is said of those that are."""
+    from trading_pipeline.adapters.store.features import FeatureStore
+
+    for path in sorted((home / "dagster").glob("*/*.db")):
+        try:
+            with closing(sqlite3.connect(path, timeout=1)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            todo = (
+                f"end what holds it, or move {home / 'dagster'} away: bars, models and reports are "
+                "not in there"
+            )
+            yield Line(MEND, "Dagster's records", f"{path} cannot be read ({error})", todo)
+    try:
+        FeatureStore(home / "features.duckdb", "", patience=0).made_of("")
+    except TradingPipelineError as error:
+        yield Line(NOTE, "features", str(error))
+
+
+def _elsewhere(settings: Any) -> Iterator[Line]:
+    """What work on other machines needs, where the settings ask for it."""
+    from trading_pipeline.definitions import home_of
+    from trading_pipeline.defs.executors import executor_named
+
+    if settings.executor != "in_process":
+        try:
+            executor_named(settings.executor, {})
+            yield Line(FINE, "executor", settings.executor)
+        except TradingPipelineError as error:
+            yield Line(MEND, "executor", str(error))
+    if shared := home_of(settings).shared:
+        try:
+            shared.ask()
+            yield Line(FINE, "shared storage", f"{shared.url} answers")
+        except TradingPipelineError as error:
+            yield Line(MEND, "shared storage", str(error))
 
 
 def _clocks(settings: Any, offline: bool) -> Iterator[Line]:

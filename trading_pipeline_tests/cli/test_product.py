@@ -220,6 +220,30 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(run, venu
     assert "hunter2" not in said
 
 
+def test_databases_that_are_damaged_are_named(run, venue, folder):
+    history = folder / "home" / "dagster" / "history"
+    history.mkdir(parents=True)
+    (history / "runs.db").write_bytes(b"\xff" * 4096)
+    (folder / "home" / "features.duckdb").write_bytes(b"\xff" * 4096)
+    code, said = run("doctor", "--offline")
+    assert code == 1
+    assert "runs.db cannot be read (file is not a database) -> end what holds it, or move" in said
+    assert "note features: " in said
+    assert "damaged; delete the file and run `trading-pipeline download`" in said
+
+
+def test_what_other_machines_need_is_looked_at(run, venue, folder, monkeypatch):
+    monkeypatch.setenv("TP_STORAGE", f"file://{folder}/shared")
+    code, said = run("doctor", "--offline")
+    assert (code, f"ok shared storage: file://{folder}/shared answers" in said) == (0, True), said
+    monkeypatch.setenv("TP_STORAGE", "nothing://bucket")
+    monkeypatch.setenv("TP_EXECUTOR", "ray")
+    monkeypatch.setitem(sys.modules, "dagster_ray", None)
+    code, said = run("doctor", "--offline")
+    assert (code, "MEND shared storage: TP_STORAGE is 'nothing://bucket'" in said) == (1, True)
+    assert 'MEND executor: executor = "ray" needs packages that are not installed; pip' in said
+
+
 def test_settings_that_are_broken_come_first(run, venue, monkeypatch):
     monkeypatch.setenv("TP_MARKETS__COINS__HORIZON", "0")
     code, said = run("doctor")

@@ -85,6 +85,11 @@ class SharedStore:
             for unit in sorted({*newest, *here}):
                 self._sync_unit(area, unit, newest.get(unit, 0), here.get(unit, []), wrote)
 
+    def ask(self) -> None:
+        """Ask the store for what it has, to know that it answers."""
+        with _naming(self.url):
+            self._newest("raw", afresh=True)
+
     def _sync_unit(self, area: str, unit: str, newest: int, paths: list[Path], wrote: bool) -> None:
         folder, note = self.root / area, self.root / ".shared" / area / f"{unit}.json"
         known, stats = _noted(note)
