@@ -26,8 +26,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 from dagster import DagsterInstance
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
+from dagster._core.workspace.load_target import WorkspaceLoadTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.applications import Starlette
 from typer.core import TyperGroup
@@ -216,25 +218,25 @@ def commands(folder, run, servers, monkeypatch):
     return commands
 
 
-def asked(app: Starlette) -> Callable[..., bytes]:
-    """Serves an app on a free port; called with a path, it gives the answer, headers first."""
+def asked(app: Starlette) -> Callable[..., tuple[str, bytes]]:
+    """Serves an app on a free port; called with a path, it gives headers and body of the answer."""
     ready = Queue[str]()
     threading.Thread(target=serve, args=(app, "127.0.0.1", 0, ready.put), daemon=True).start()
     address = ready.get(timeout=60)
 
-    def answer(path: str, question: str = "") -> bytes:
+    def answer(path: str, question: str = "") -> tuple[str, bytes]:
         body = json.dumps({"query": question}).encode() if question else None
         request = Request(f"{address}{path}", body, {"Content-Type": "application/json"})
         try:
-            with urlopen(request, timeout=120) as came:
-                return f"{came.headers}\n\n".encode() + came.read()
+            with urlopen(request, timeout=600) as came:
+                return str(came.headers), came.read()
         except HTTPError as error:
-            return error.read()
+            return str(error.headers), error.read()
 
     return answer
 
 
-def live_page(market: str, url: str, report: Path) -> Iterator[bytes]:
+def live_page(market: str, url: str, report: Path) -> Iterator[str | bytes]:
     """What it answers."""
     known = Settings.read().market(market)
     with Ledger(url) as ledger:
@@ -242,26 +244,34 @@ def live_page(market: str, url: str, report: Path) -> Iterator[bytes]:
         app = dashboard_app(market, lambda: shown.state(datetime.now(UTC)), print, report)
         ask = asked(app)
         for path in ("/", "/state", "/report/report.html", "/nowhere"):
-            yield ask(path)
+            yield from ask(path)
 
 
-def web_ui(home: Path) -> Iterator[tuple[str, bytes]]:
+class Here(WorkspaceLoadTarget):
+    """The definitions, loaded in this process: a server of their own would take its time."""
+
+    def create_origins(self) -> list[InProcessCodeLocationOrigin]:
+        target = LoadableTargetOrigin(module_name="trading_pipeline.definitions", attribute="defs")
+        return [InProcessCodeLocationOrigin(target, location_name="here")]
+
+
+def web_ui(home: Path) -> Iterator[tuple[str, str | bytes]]:
     """What Dagster's web server answers, by kind of place."""
-    target = ModuleTarget("trading_pipeline.definitions", "defs", None, "here")
     with (
         DagsterInstance.from_config(str(home / "dagster")) as instance,
-        WorkspaceProcessContext(instance, target) as workspace,
+        WorkspaceProcessContext(instance, Here()) as workspace,
     ):
         ask = asked(create_app_from_workspace_process_context(workspace))
         for name, question in QUESTIONS.items():
-            answer = ask("/graphql", question)
+            _, answer = ask("/graphql", question)
             assert b'"errors"' not in answer, answer[:2000]
             yield "metadata" if name == "assets" else "GraphQL", answer
         for run in instance.get_runs():
-            headers, _, debug = ask(f"/download_debug/{run.run_id}").partition(b"\n\n")
-            yield "the web UI", headers + gzip.decompress(debug)
+            headers, debug = ask(f"/download_debug/{run.run_id}")
+            yield "the web UI", headers
+            yield "the web UI", gzip.decompress(debug)
         for path in ("/", "/server_info", "/nowhere"):
-            yield "the web UI", ask(path)
+            yield from (("the web UI", text) for text in ask(path))
 
 
 def look_into_ledger(search: Search, kind: str, url: str) -> None:
