@@ -26,7 +26,8 @@ def csv_of(table: pd.DataFrame, *, index: bool = False) -> bytes:
     texts = [place for place, kind in enumerate(table.dtypes) if not _has_numbers(kind)]
     for place in texts:
         told.isetitem(place, told.iloc[:, place].map(_as_text))
-    return told.to_csv(index=index, lineterminator="\n").encode("utf-8")
+    text: str = told.to_csv(index=index, lineterminator="\n")
+    return text.encode()
 
 
 def _has_numbers(kind: Any) -> bool:
