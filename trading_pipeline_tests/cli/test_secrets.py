@@ -9,11 +9,14 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 import traceback
+import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -43,6 +46,7 @@ from trading_pipeline_tests.canaries import (
     WHERE_IT_IS_REFUSED,
     WHERE_IT_WORKS,
     Search,
+    spellings,
 )
 from trading_pipeline_tests.echoes import Echo, echoing_postgres
 from trading_pipeline_tests.fakes.inbox import Inbox
@@ -272,6 +276,30 @@ def web_ui(home: Path) -> Iterator[tuple[str, str | bytes]]:
             yield "the web UI", gzip.decompress(debug)
         for path in ("/", "/server_info", "/nowhere"):
             yield from (("the web UI", text) for text in ask(path))
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_found_however_it_is_spelled(tmp_path, name):
+    """In a text, within base64, and in a row of a database that is compressed."""
+    for how, told in spellings(SECRETS[name]).items():
+        search = Search({})
+        search.look("text", b"say " + told + b".")
+        assert ("text", name, how) in search.found
+    search = Search({})
+    search.look("text", b64encode(f"me:{SECRETS[name]}!".encode()))
+    assert {secret for _, secret, _ in search.found} == {name}
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as database, database:
+        database.execute("CREATE TABLE told (what BLOB)")
+        database.execute("INSERT INTO told VALUES (?)", [zlib.compress(SECRETS[name].encode())])
+    search.look_below("files", tmp_path)
+    assert ("files runs.db", name, "as it is") in search.found
+
+
+def test_every_secret_of_the_settings_is_looked_for():
+    hidden = {
+        f"TP_{n.upper()}" for n, each in Settings.model_fields.items() if "Secret" in str(each)
+    }
+    assert hidden == {name for name in SECRETS if name.startswith("TP_")}
 
 
 def look_into_ledger(search: Search, kind: str, url: str) -> None:
