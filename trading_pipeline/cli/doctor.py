@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from trading_pipeline.adapters.keys import alpaca_keys, binance_keys
+from trading_pipeline.adapters.keys import OF_BROKERS, OF_SOURCES
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
 FINE, NOTE, MEND = "ok", "note", "MEND"
@@ -123,23 +123,17 @@ def _read_from(settings: Any) -> Line:
 
 def _keys(settings: Any) -> Iterator[Line]:
     """Whether keys are set that some market wants; what they are is nobody's business."""
-    testnet = "https://testnet.binance.vision"
-    alpaca = [n for n, each in settings.markets.items() if "alpaca" in (each.source, each.broker)]
-    coins = [n for n, each in settings.markets.items() if each.broker == "binance_testnet"]
-    asked: list[tuple[str, list[str], Callable[[], object]]] = [
-        ("Alpaca", alpaca, lambda: alpaca_keys(settings.alpaca_key, settings.alpaca_secret)),
-        (
-            "Binance's testnet",
-            coins,
-            lambda: binance_keys(settings.binance_key, settings.binance_secret, testnet=testnet),
-        ),
-    ]
-    for venue, markets, keys in asked:
+    for keys in dict.fromkeys([*OF_SOURCES.values(), *OF_BROKERS.values()]):
+        markets = [
+            name
+            for name, each in settings.markets.items()
+            if keys in (OF_SOURCES.get(each.source), OF_BROKERS.get(each.broker))
+        ]
         if not markets:
             continue
-        what = f"keys of {venue}"
+        what = f"keys of {keys.venue}"
         try:
-            keys()
+            keys.texts(*keys.held(settings))
             yield Line(FINE, what, f"set, for {', '.join(markets)}")
         except TradingPipelineError as error:
             must = any(settings.markets[name].nightly for name in markets)
@@ -189,9 +183,8 @@ def _clocks(settings: Any, offline: bool) -> Iterator[Line]:
         if each.source in LIVE_SOURCES and venue not in seen:
             seen.add(venue)
             what = f"clock of {each.exchange or each.source}"
-            no_keys = each.source == "alpaca" and not (
-                settings.alpaca_key and settings.alpaca_secret
-            )
+            keys = OF_SOURCES.get(each.source)
+            no_keys = keys is not None and not all(keys.held(settings))
             if offline or no_keys:
                 why = "it has no keys" if no_keys else "--offline"
                 yield Line(NOTE, what, f"not asked: {why}")
