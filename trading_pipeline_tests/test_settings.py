@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from trading_pipeline.core.market.market import Costs, Market
 from trading_pipeline.definitions import alerts_of, brokers_of, build, home_of, plan_of
 from trading_pipeline.errors import CredentialsError, SettingsError, StoreError
-from trading_pipeline.settings import (
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import (
     CostSettings,
     MarketSettings,
-    Settings,
     WalkForwardSettings,
     months,
 )

@@ -175,7 +175,7 @@ def _ledger(settings: Any) -> Line:
 
 def _clocks(settings: Any, offline: bool) -> Iterator[Line]:
     """This machine's clock beside those of the venues, each asked once."""
-    from trading_pipeline.settings import LIVE_SOURCES
+    from trading_pipeline.settings_markets import LIVE_SOURCES
 
     seen = set()
     for name, each in settings.markets.items():

@@ -32,7 +32,7 @@ def panel_settings(
     """Settings of a market made from a panel, written to its folder for the UI to read."""
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.model.config import ModelConfig
-    from trading_pipeline.settings import MarketSettings
+    from trading_pipeline.settings_markets import MarketSettings
 
     settings = settings_of()
     template = settings.market(market) if market else None

@@ -68,7 +68,7 @@ def paper_trade(
     - `trading-pipeline paper-trade --source binance --capital 100000`
     - `trading-pipeline paper-trade --market sample --start 2011-01-03 --end 2011-06-30`
     """
-    from trading_pipeline.settings import LIVE_SOURCES
+    from trading_pipeline.settings_markets import LIVE_SOURCES
 
     settings = settings_of()
     name = _market_meant(settings, source, market)

@@ -25,7 +25,8 @@ from trading_pipeline.defs.checks.market import no_session_is_missing
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
-from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import MarketSettings
 from trading_pipeline.steps.home import ConfiguredSources, Home
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.defs.short_market import sources_of
