@@ -26,6 +26,7 @@ def _known_calendar(name: str | None) -> str | None:
 
 
 def known_preset(preset: str | None) -> str | None:
+    """The preset, if there is one of that name."""
     if preset not in (None, "tiny", "small", "full"):
         raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
     return preset
