@@ -40,6 +40,7 @@ def shell(folder: Path, *arguments: str, **variables: str) -> str:
         ("trading-pipeline production ro", {"rollback"}),
         ("trading-pipeline train --ep", {"--epochs"}),
         ("trading-pipeline train --market cry", {"crypto"}),
+        ("trading-pipeline paper-trade --market cry", {"crypto"}),
         ("trading-pipeline backtest -m s", {"sample", "synthetic"}),
     ],
 )
