@@ -36,10 +36,8 @@ def bars() -> dg.MaterializeResult[None]:
 
 
 @pytest.fixture
-def instance(tmp_path, monkeypatch):
+def instance(tmp_path, monkeypatch, no_dagster_home):
     """A real one, on SQLite files."""
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.setenv(BATCH_VARIABLE, "100")
     with local_instance(tmp_path) as made:
         yield made
@@ -237,9 +235,7 @@ def test_one_place_knows_where_a_deployment_names_its_instance():
     assert spelled == [package / "defs" / "instance.py"]
 
 
-def test_records_of_a_home_go_before_those_of_a_deployment(tmp_path, monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
+def test_records_of_a_home_go_before_those_of_a_deployment(tmp_path, monkeypatch, no_dagster_home):
     assert not has_records(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", "of a deployment")
     assert has_records(tmp_path)

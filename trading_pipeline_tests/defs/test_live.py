@@ -158,10 +158,8 @@ def test_a_market_without_keys_fails_only_when_it_downloads(home, instance):
 
 
 @pytest.mark.parametrize("fault", [None, refusal(422), refusal(403)])
-def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, capfd, fault):
+def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, capfd, fault, no_dagster_home):
     """The venue refuses, or answers with nonsense: events, logs, database and output are read."""
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     market = replace(
         COINS, name="shares", source="alpaca", calendar="XNYS", symbols=("AAPL", "MSFT"),
         start=date(2024, 11, 1), end=date(2024, 11, 20),
