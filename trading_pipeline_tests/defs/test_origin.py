@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import dagster as dg
 import pytest
 import yaml
 
+from trading_pipeline.defs import one_run
 from trading_pipeline.defs.instance import (
     PROCESS_TAG,
     close_abandoned_runs,
@@ -46,7 +48,7 @@ def nothing() -> None:
     pass
 
 
-@dg.job
+@dg.job(executor_def=dg.in_process_executor)
 def a_job() -> None:
     nothing()
 
@@ -67,6 +69,16 @@ def test_only_what_is_made_inside_has_an_origin(instance):
     assert instance.get_run_by_id(outside).remote_job_origin is None
     label = {".dagster/repository": f"__repository__@{LOCATION}"}  # what the UI asks with
     assert instance.get_run_ids(dg.RunsFilter(tags=label)) == [inside]
+
+
+def test_a_run_in_a_process_of_its_own_has_one_as_well(instance, monkeypatch):
+    """Folds that several workers train are on the pages of their job, too."""
+    monkeypatch.setattr(one_run, "_reconstructable", lambda job: dg.reconstructable(a_job))
+    monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
+    monkeypatch.setattr(sys, "argv", ["one_run", "a_job", "2002-07-01"])
+    assert one_run.main() == 0
+    (run,) = instance.get_runs()
+    assert run.remote_job_origin.location_name == LOCATION
 
 
 def test_a_rerun_is_not_of_the_process_whose_tags_it_copied(instance):
