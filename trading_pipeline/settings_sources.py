@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,11 @@ def by_strength(
     Raises:
         SettingsError: pipeline.toml holds a key, or a file of secrets has a name that none has.
     """
-    toml = _Reworded(_NoSecrets(settings_cls, config_path()))
+    toml = _NoSecrets(settings_cls, config_path())
+    names = toml.market_names()
     files = InitSettingsSource(settings_cls, _secrets_in_files())
-    return *map(_Reworded, given), _OwnNames(dotenv), files, toml
+    said = *(_Reworded(each, names) for each in given), _OwnNames(dotenv, names)
+    return *said, files, _Reworded(toml)
 
 
 def check_sources(fields: set[str]) -> None:
@@ -116,11 +119,17 @@ def places_of(market: str) -> str:
 
 
 class _Reworded(PydanticBaseSettingsSource):
-    """What a source says, under today's names; each source by itself, for one overrides another."""
+    """What a source says, under today's names; each source by itself, for one overrides another.
 
-    def __init__(self, source: PydanticBaseSettingsSource) -> None:
+    Args:
+        names: of markets, by what a variable calls them, whose letters have no case.
+    """
+
+    def __init__(
+        self, source: PydanticBaseSettingsSource, names: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(source.settings_cls)
-        self.source = source
+        self.source, self.names = source, names or {}
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         return self.source.get_field_value(field, field_name)
@@ -129,7 +138,8 @@ class _Reworded(PydanticBaseSettingsSource):
         values = self.source()
         if not isinstance(markets := values.get("markets"), dict):
             return values
-        return values | {"markets": {name: _reworded(name, each) for name, each in markets.items()}}
+        spelled = {self.names.get(name, name): each for name, each in markets.items()}
+        return values | {"markets": {name: _reworded(name, each) for name, each in spelled.items()}}
 
 
 class _OwnNames(_Reworded):
@@ -156,6 +166,13 @@ class _NoSecrets(TomlConfigSettingsSource):
                 f"{path} holds {', '.join(found)}, and that file is committed. Set {variables} in "
                 ".env or the environment instead; if the file was ever pushed, make a new key"
             )
+
+    def market_names(self) -> dict[str, str]:
+        """Those of the file, by their small letters; of two that differ in case alone, none."""
+        if not isinstance(markets := self.toml_data.get("markets"), dict):
+            return {}
+        small = [name.lower() for name in markets]
+        return {name.lower(): name for name in markets if small.count(name.lower()) == 1}
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))  # as some editors write it
