@@ -43,10 +43,7 @@ demo: $(STAMP) ## run everything on real and on made-up bars, down to the report
 	@$(BIN)/trading-pipeline demo
 
 ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon; PORT=... moves it
-	@home="$$($(BIN)/trading-pipeline home)" \
-	&& DAGSTER_HOME="$$home" DAGSTER_EVENT_BATCH_SIZE=1000 \
-	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/trading-pipeline ui --port $(PORT)
 
 install: $(STAMP) ## make .venv from the locked versions; TORCH='...' chooses PyTorch's build
 

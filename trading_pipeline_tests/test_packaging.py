@@ -199,13 +199,6 @@ def test_clean_leaves_data_and_settings(clone):
     assert (clone / ".env").exists()
 
 
-def test_the_ui_is_for_this_machine_alone(clone):
-    make(clone, "install")
-    script = make(clone, "--dry-run", "ui").stdout
-    assert "--host 127.0.0.1" in script
-    assert f"{BATCH_VARIABLE}={BATCH_SIZE}" in script
-
-
 def test_ci_runs_check_and_then_the_slow_tests():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
