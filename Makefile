@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit docs docs-serve pictures clean
+.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,12 @@ audit: $(STAMP) ## ask PyPI for known vulnerabilities of the locked versions
 	@test -x $(VENV)/audit/bin/pip-audit || { "$(PYTHON)" -m venv --clear $(VENV)/audit \
 	&& $(VENV)/audit/bin/pip install --quiet pip-audit; }
 	@$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+wheel: $(STAMP) ## build the wheel of the last commit into dist/; the same file each time
+	@rm -rf $(VENV)/export && mkdir $(VENV)/export
+	@umask 022 && git archive HEAD | tar -x --no-same-permissions -C $(VENV)/export
+	@SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" $(PIP) wheel --quiet --no-deps --wheel-dir dist $(VENV)/export
+	@ls dist/*.whl
 
 docs: $(STAMP) ## write the pages and pictures made from the code anew, and build the site into site/
 	@$(BIN)/python -m trading_pipeline_tests.licences > docs/licences.md.draft
