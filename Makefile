@@ -126,6 +126,8 @@ clean: ## remove .venv and caches; data and reports stay
 
 # The stamp goes before anything is changed and comes back when all of it worked: an installation
 # that was killed is done again. Asking for a build of torch by name asks for an installation.
+# The lock is installed as it is, for to resolve it costs most of the time; what it lacks on another
+# platform or Python the last step adds. Python compiles what is imported, a part of it all.
 $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,always)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; \
 	install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -134,8 +136,9 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@rm -f $(STAMP)
 	@$(PIP) --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV); the first time this takes some minutes."
-	@$(PIP) install --quiet --no-deps --constraint constraints.txt $(TORCH)
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --quiet --no-compile --no-deps --constraint constraints.txt $(TORCH)
+	@$(PIP) install --quiet --no-compile --no-deps --requirement constraints.txt
+	@$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
 $(RIVALS_STAMP): Makefile | $(STAMP)
