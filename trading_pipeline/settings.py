@@ -27,6 +27,7 @@ from trading_pipeline.settings_sources import (
     config_path,
     place_of,
     places_of,
+    where_markets_are,
 )
 
 EXECUTORS = ("in_process", "multiprocess", "ray", "kubernetes")
@@ -104,11 +105,7 @@ class Settings(BaseSettings):
     def market(self, name: str) -> Market:
         """The market of that name, or a SettingsError that lists the ones there are."""
         if name not in self.markets:
-            known = ", ".join(sorted(self.markets)) or "none"
-            raise SettingsError(
-                f"no market {name!r}: {config_path().absolute()} has {known}. Add a "
-                f"[markets.{name}] entry, run from the folder of pipeline.toml, or set TP_CONFIG."
-            )
+            raise SettingsError(f"no market {name!r}: {where_markets_are(name, self.markets)}")
         try:
             return self.markets[name].market(name)
         except SettingsError as error:

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import SettingsError
 
 ENV_FILE = ".env"
+_FIRST = Path(__file__).with_name("pipeline.toml")  # in a checkout, the one that lies there
 _NOT_FIELDS = {"TP_CONFIG", "TP_SECRETS"}  # they say where the settings are
 _SECRETS = ("alpaca_key", "alpaca_secret", "binance_key", "binance_secret", "alert_urls")
 _say_once = cache(logging.getLogger(__name__).warning)
@@ -59,6 +61,28 @@ def check_sources(fields: set[str]) -> None:
 def config_path() -> Path:
     """Where pipeline.toml is, whether or not there is one."""
     return Path(_said("TP_CONFIG") or "pipeline.toml")
+
+
+def write_first_settings() -> Path | None:
+    """Write the pipeline.toml that this package brings, unless there is one; its path, if so.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    path = config_path()
+    if path.exists() or _said("TP_CONFIG"):
+        return None
+    replace_file(path, lambda draft: draft.write_bytes(_FIRST.read_bytes()))
+    return path
+
+
+def where_markets_are(asked: str, known: Iterable[str]) -> str:
+    """What to do about a market that is none of those known."""
+    path, names = config_path().absolute(), ", ".join(sorted(known))
+    there = "run from the folder of pipeline.toml, or set TP_CONFIG"
+    if not names and not path.is_file():
+        return f"there is no {path}; {there}, or let `trading-pipeline demo` make one here"
+    return f"{path} has {names or 'none'}. Add a [markets.{asked}] entry, {there}."
 
 
 def place_of(entry: tuple[int | str, ...]) -> str:

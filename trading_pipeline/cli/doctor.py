@@ -18,6 +18,7 @@ FINE, NOTE, MEND = "ok", "note", "MEND"
 ILL = 1  # exit code: something has to be mended
 SKEW = 5  # seconds that a clock may be wrong by: signed requests are refused not much later
 ROOM = 2 * 2**30  # bytes on the disk below which it is said
+_INSTALL = "install trading-pipeline again; in a checkout `make install` takes the locked versions"
 _ASKED = 8.0  # seconds that a venue is asked for its time
 
 
@@ -103,7 +104,7 @@ def _packages() -> Iterator[Line]:
             wrong.append(f"{each.name} is {known[each.name]}, and {each.specifier} is needed")
     shown = [f"{name} {known[name]}" for name in ("dagster", "torch", "duckdb") if name in known]
     if wrong:
-        yield Line(MEND, "packages", "; ".join(wrong), "`make install` installs the locked ones")
+        yield Line(MEND, "packages", "; ".join(wrong), _INSTALL)
     else:
         yield Line(FINE, "packages", f"{', '.join(shown)}, and {len(known) - len(shown)} others")
 
@@ -117,7 +118,10 @@ def _read_from(settings: Any) -> Line:
     if settings.markets:
         return Line(FINE, "settings", f"{' and '.join(files)}; markets: {names}")
     where = f"there is no {path} in {Path.cwd()}" if not path.is_file() else f"{path} has no market"
-    todo = "run this where pipeline.toml is, or set TP_CONFIG; `walk-forward` needs neither"
+    todo = (
+        "run this where pipeline.toml is, or set TP_CONFIG; `demo` makes one where there is none, "
+        "and `walk-forward` needs none"
+    )
     return Line(NOTE, "settings", where, todo)
 
 
@@ -224,5 +228,5 @@ def _gpu(settings: Any) -> Line:
 
     if torch.cuda.is_available():
         return Line(FINE, "GPU", f"{torch.cuda.get_device_name(0)}, for {', '.join(wanted)}")
-    todo = 'make install TORCH=... (docs/how-to/use-a-gpu.md), or device = "cpu"'
+    todo = 'install the build of torch that suits it (docs/how-to/use-a-gpu.md), or device = "cpu"'
     return Line(MEND, "GPU", f"torch {torch.__version__} sees none; {', '.join(wanted)} ask", todo)

@@ -54,7 +54,7 @@ def panel_settings(
     for note in notes:
         say(f"note: {note}")
     config = settings.for_panel(home, name, entry)
-    say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
+    say(f"note: settings written to {config}; TP_CONFIG={config} trading-pipeline ui shows them")
     own = {"home": home, "storage": None, "markets": {name: entry}}  # no other machine's business
     return settings.model_copy(update=own), name
 

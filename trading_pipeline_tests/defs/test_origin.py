@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -12,12 +13,16 @@ import yaml
 from trading_pipeline.defs import one_run
 from trading_pipeline.defs.instance import (
     PROCESS_TAG,
+    WORKSPACE,
     close_abandoned_runs,
+    prepare_home,
     process_of,
     this_process,
 )
 from trading_pipeline.defs.origin import LOCATION, origin_in
-from trading_pipeline_tests.web_ui import ROOT, WebUI, web_ui
+from trading_pipeline_tests.web_ui import WebUI, web_ui
+
+ROOT = Path(__file__).parents[2]
 
 JOB = "few_download"
 SETTINGS = """
@@ -53,9 +58,10 @@ def a_job() -> None:
     nothing()
 
 
-@pytest.mark.parametrize("path", ["workspace.yaml", "docker/workspace.yaml"])
-def test_the_location_is_the_one_that_the_workspace_names(path):
-    (entry,) = yaml.safe_load((ROOT / path).read_text())["load_from"]
+@pytest.mark.parametrize("path", ["workspace.yaml", "docker/workspace.yaml", "the home's"])
+def test_the_location_is_the_one_that_the_workspace_names(path, tmp_path):
+    file = prepare_home(tmp_path) / WORKSPACE if path == "the home's" else ROOT / path
+    (entry,) = yaml.safe_load(file.read_text())["load_from"]
     (place,) = entry.values()
     assert place["location_name"] == LOCATION
 
