@@ -32,9 +32,9 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 	verdict_power whole_chain
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
+.PHONY: help demo ui install test test-slow check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -53,13 +53,22 @@ test: $(STAMP) ## fast tests
 test-slow: $(STAMP) ## slow tests
 	@$(PYTEST) -m slow
 
-check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
+check: style types imports test definitions site ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
+
+style: $(STAMP) ## its parts: format and lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(STAMP) ## ... types
 	$(BIN)/mypy
+
+imports: $(STAMP) ## ... which module may import which
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not slow'
+
+definitions: $(STAMP) ## ... what Dagster makes of the definitions
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+site: $(STAMP) ## ... the documentation as a site, whose links lead somewhere
 	$(BIN)/zensical build --strict --clean
 
 bench: $(STAMP) ## time what has to be fast

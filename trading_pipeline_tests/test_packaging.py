@@ -246,7 +246,7 @@ def test_ci_runs_check_and_then_the_slow_tests():
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     lines = script.read_text(encoding="utf-8").splitlines()
-    assert lines[-2:] == ["make check", "make test-slow"]
+    assert lines[-2:] == ["make --jobs=2 --output-sync check", "make test-slow"]
     assert "set -euo pipefail" in lines
     assert "export CI=true" in lines
 
