@@ -66,10 +66,12 @@ def check_config(config: PaperConfig) -> None:
 
 
 def paper_job_name(market: Market) -> str:
+    """What Dagster calls the job of a market's sessions."""
     return f"{market.name}_paper_trading"
 
 
 def paper_op_name(market: Market) -> str:
+    """And its one step."""
     return f"{market.name}_paper_session"
 
 
