@@ -32,6 +32,7 @@ from trading_pipeline.cli import (
     rebuild,
     refits,
     simulate,
+    storage,
     sweep,
     trace,
 )
@@ -117,6 +118,7 @@ app.command()(features.features)
 app.command()(model.model)
 app.command()(trace.trace)
 app.command()(rebuild.rebuild)
+app.command()(storage.storage)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(alerts.app, name="alerts")
 

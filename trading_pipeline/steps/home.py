@@ -53,7 +53,8 @@ class Home:
     @property
     def folders(self) -> list[Path]:
         """Where files of ours alone are, by market."""
-        return [self.path / name for name in ("raw", "models", "predictions", "reports", "paper")]
+        names = ("raw", "models", "predictions", "reports", "paper", "trials", "tensorboard")
+        return [self.path / name for name in names]
 
     def bars(self, market: Market) -> BarStore:
         return BarStore(*self._opened("raw", market.name, whole=True))
