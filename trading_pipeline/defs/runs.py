@@ -180,7 +180,7 @@ def runner(
     busy = f"another command works in {root}; waiting until it ends (Ctrl-C gives up)"
     with one_writer(root, lambda: say(busy)) if alone else nullcontext():
         try:
-            with local_instance(root) as instance:
+            with local_instance(root, alone) as instance:
                 if alone:
                     _name_holder(instance, say)
                 yield Runner(definitions, instance, home, sources, variables or {})
