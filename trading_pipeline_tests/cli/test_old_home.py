@@ -34,13 +34,11 @@ STREAMS = {f"paper/{MARKET}/{SESSION}", f"production/{MARKET}", f"lease/{MARKET}
 
 
 @pytest.fixture
-def old(tmp_path, monkeypatch):
-    """The folder, with its settings; what it was made by, it does not say itself."""
-    monkeypatch.chdir(unpack(tmp_path))
-    for name in ("TP_HOME", "TP_CONFIG", "DAGSTER_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    yield tmp_path
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+def old(folder, monkeypatch):
+    """The folder of an operator, with settings that are its own."""
+    for name in ("TP_HOME", "TP_CONFIG"):
+        monkeypatch.delenv(name)
+    return unpack(folder)
 
 
 @pytest.fixture
@@ -76,7 +74,7 @@ def test_bars_are_those_of_the_source_and_remember_what_they_were(home, plan):
         close_of(panel()),
     )
     assert (
-        close_of(store.read_as_known(revised["superseded_at"] - pd.Timedelta(1, "us")))
+        close_of(store.read_as_known(revised["revised_at"] - pd.Timedelta(1, "us")))
         == (revised["close"])
     )
 
@@ -137,6 +135,22 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(home):
 
 
 @pytest.mark.slow
+def test_storage_shows_what_is_left_over_and_removes_it_when_told(old, run):
+    """A fold of walk-forward spans of before, beside all that is current."""
+    gone = old / "data_storage" / "models" / MARKET / "2023-01-01.pt"
+    gone.write_bytes(b"weights")
+    code, said = run("storage")
+    assert (code, "Left over, and removed with --prune: 7 B" in said) == (0, True), said
+    assert "1.6 MB features.duckdb" in said
+    assert gone.exists()
+    code, said = run("storage", "--prune")
+    assert (code, f"removed data_storage/models/{MARKET}/{gone.name}, 7 B" in said) == (0, True)
+    assert not gone.exists()
+    code, said = run("storage", "--prune")
+    assert (code, "Nothing is left over." in said) == (0, True), said
+
+
+@pytest.mark.slow
 def test_every_command_goes_on_with_it(old, run):
     """As an operator would after `git pull`: train, test, look where a figure comes from, trade."""
     market = ("--market", MARKET)
@@ -170,7 +184,7 @@ def test_another_machine_takes_over_from_a_copy(old, tmp_path_factory, run, monk
     shutil.copytree(old, there)
     shutil.rmtree(old / "data_storage")  # whoever still asks for the old place finds nothing
     monkeypatch.chdir(there)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("DAGSTER_HOME")  # commands have set it, each is a process of its own
     for command in ("download", "train", "backtest"):
         code, said = run(command, *market)
         assert (code, "unchanged since" in said) == (0, True), said
