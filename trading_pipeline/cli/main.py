@@ -35,6 +35,7 @@ from trading_pipeline.cli import (
     storage,
     sweep,
     trace,
+    web_ui,
 )
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.errors import TradingPipelineError
@@ -106,6 +107,7 @@ app.command()(paper.replay)
 app.command()(divergence.divergence)
 app.command()(paper.status)
 app.command("open")(opening.open_report)
+app.command()(web_ui.ui)
 app.command()(dashboard.dashboard)
 app.command()(paper.stop)
 app.command()(paper.pause)
@@ -125,7 +127,7 @@ app.add_typer(alerts.app, name="alerts")
 
 @app.command()
 def home() -> None:
-    """Create the home of Dagster below TP_HOME, with its dagster.yaml, and print its path.
+    """Create the home of Dagster below TP_HOME, with its two files, and print its path.
 
     What an older version left in TP_HOME is migrated first.
     """
