@@ -141,8 +141,7 @@ def _named(leftover: "Leftover") -> Path:
 
 def _size(count: int) -> str:
     """Bytes for a person."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} GB"
+    if count < 1000:
+        return f"{count} B"
+    power = 1 if count < 1e6 else 2 if count < 1e9 else 3
+    return f"{count / 1000**power:,.1f} {('kB', 'MB', 'GB')[power - 1]}"
