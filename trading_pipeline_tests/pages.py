@@ -112,7 +112,8 @@ class Page:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=self.folder,
-            env=os.environ | given,
+            # Commands in this process have set it: the shell of a reader has not.
+            env={k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"} | given,
             capture_output=True,
             text=True,
             check=False,

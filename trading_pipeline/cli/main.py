@@ -32,6 +32,7 @@ from trading_pipeline.cli import (
     rebuild,
     refits,
     simulate,
+    storage,
     sweep,
     trace,
     web_ui,
@@ -119,16 +120,23 @@ app.command()(features.features)
 app.command()(model.model)
 app.command()(trace.trace)
 app.command()(rebuild.rebuild)
+app.command()(storage.storage)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(alerts.app, name="alerts")
 
 
 @app.command()
 def home() -> None:
-    """Create the home of Dagster below TP_HOME, with its two files, and print its path."""
+    """Create the home of Dagster below TP_HOME, with its two files, and print its path.
+
+    What an older version left in TP_HOME is migrated first.
+    """
+    from trading_pipeline.adapters.store.home_version import settle
     from trading_pipeline.defs.instance import prepare_home
 
-    typer.echo(str(prepare_home(settings_of().home)))
+    root = settings_of().home
+    settle(root.absolute(), say)
+    typer.echo(str(prepare_home(root)))
 
 
 def main() -> None:

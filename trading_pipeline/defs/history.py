@@ -38,13 +38,13 @@ def history(clock: Callable[[], datetime]) -> dg.SensorDefinition:
     return forget
 
 
-def prune(instance: dg.DagsterInstance, now: datetime) -> int:
-    """Throw away what runs said more than 30 days ago; of how many runs."""
+def prune(instance: dg.DagsterInstance, now: datetime, kept: timedelta = KEPT) -> int:
+    """Throw away what runs said more than `kept` ago; of how many runs."""
     log = instance.event_log_storage
     if isinstance(log, SqliteEventLogStorage):
-        pruned = _forget_files(log, now - KEPT)
+        pruned = _forget_files(log, now - kept)
     elif isinstance(log, SqlEventLogStorage):
-        pruned = _forget_rows(log, now - KEPT, instance)
+        pruned = _forget_rows(log, now - kept, instance)
     else:
         return 0
     for run in pruned:
@@ -54,12 +54,17 @@ def prune(instance: dg.DagsterInstance, now: datetime) -> int:
 
 def _forget_files(log: SqliteEventLogStorage, before: datetime) -> list[str]:
     """SQLite has a file for each run, and what stays in an index besides."""
-    runs = Path(log.path_for_shard(_ANY_RUN)).parent.glob(f"{_ANY_RUN}.db")
-    old = [path for path in runs if path.stat().st_mtime < before.timestamp()]
+    old = old_logs(Path(log.path_for_shard(_ANY_RUN)).parent, before)
     for path in old:
         for end in ("", "-wal", "-shm", "-journal"):
             Path(f"{path}{end}").unlink(missing_ok=True)
     return [path.stem for path in old]
+
+
+def old_logs(folder: Path, before: datetime) -> list[Path]:
+    """The files of runs in a folder of SQLite that said nothing since."""
+    runs = folder.glob(f"{_ANY_RUN}.db")
+    return [path for path in runs if path.stat().st_mtime < before.timestamp()]
 
 
 def _forget_rows(

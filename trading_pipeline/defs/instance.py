@@ -15,6 +15,7 @@ from trading_pipeline.errors import StoreError
 
 HOME_VARIABLE = "DAGSTER_HOME"  # where a deployment says which instance it is
 PROCESS_TAG = "trading_pipeline/process"
+SESSION_TAG = "trading_pipeline/paper_session"  # names the market that a run trades
 # Dagster hands events over in batches of this size, if the variable is set.
 BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "1000"
 WORKSPACE = "workspace.yaml"  # where Dagster finds the assets, beside the instance's dagster.yaml
@@ -97,29 +98,38 @@ def has_records(root: Path) -> bool:
 
 
 @contextmanager
-def local_instance(root: Path) -> Iterator[DagsterInstance]:
+def local_instance(root: Path, alone: bool = False) -> Iterator[DagsterInstance]:
     """The instance below `root`, or of DAGSTER_HOME where a deployment sets it.
 
     What processes that were killed left behind is cleaned away first.
+
+    Args:
+        alone: the caller holds the lock of the root.
     """
     if HOME_VARIABLE not in os.environ:
         os.environ[HOME_VARIABLE] = str(prepare_home(root))
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     with DagsterInstance.get() as instance:
-        close_abandoned_runs(instance)
+        is_below = Path(instance.root_directory) == root.absolute() / "dagster"
+        close_abandoned_runs(instance, alone and is_below)
         yield instance
 
 
-def close_abandoned_runs(instance: DagsterInstance) -> list[str]:
+def close_abandoned_runs(instance: DagsterInstance, alone: bool = False) -> list[str]:
     """Fail the runs whose process was killed, and free the pool slots they hold; their ids.
 
     A killed process cannot say goodbye, and the next run would wait for its slot forever.
+
+    Args:
+        alone: no other command works on these records, so that one of another host is on record
+            only because they were copied from there. A paper session is not alone, and stays.
     """
     running = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=running)):
         process = process_of(run)
-        if process and _has_ended(process):
+        elsewhere = alone and SESSION_TAG not in run.tags
+        if process and _has_ended(process, elsewhere):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
@@ -137,11 +147,11 @@ def this_process() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_start_of(os.getpid())}"
 
 
-def _has_ended(process: str) -> bool:
+def _has_ended(process: str, elsewhere: bool) -> bool:
     """Whether a process of this host is no more; of another host's nothing is known."""
     host, pid, start = process.rsplit(" ", 2)
     if host != socket.gethostname():
-        return False
+        return elsewhere
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:

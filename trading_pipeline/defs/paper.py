@@ -15,7 +15,7 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.progress import Progress
 from trading_pipeline.defs.assets.paper_account import AccountReports
-from trading_pipeline.defs.instance import process_of
+from trading_pipeline.defs.instance import SESSION_TAG, process_of
 from trading_pipeline.defs.jobs import PAPER
 from trading_pipeline.errors import TradingError
 from trading_pipeline.steps.home import Home, Sources
@@ -113,7 +113,7 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
 
     @dg.job(
         name=paper_job_name(market),
-        tags={"trading_pipeline/paper_session": market.name, **PAPER},
+        tags={SESSION_TAG: market.name, **PAPER},
         description="Paper trading, journalled and resumable: bars of a venue as they close, or a "
         "replay of stored ones.",
         executor_def=dg.in_process_executor,

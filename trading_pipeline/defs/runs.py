@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.processes import run_each
 from trading_pipeline.adapters.store.files import clear_drafts, one_writer
+from trading_pipeline.adapters.store.home_version import settle
 from trading_pipeline.adapters.timed_progress import duration
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.set_aside import lines_of
@@ -172,13 +173,14 @@ def runner(
     """
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     root = Path(home.root)
+    settle(root, say)
     prepare_home(root)
     for folder in home.folders:
         clear_drafts(folder)
     busy = f"another command works in {root}; waiting until it ends (Ctrl-C gives up)"
     with one_writer(root, lambda: say(busy)) if alone else nullcontext():
         try:
-            with local_instance(root) as instance:
+            with local_instance(root, alone) as instance:
                 if alone:
                     _name_holder(instance, say)
                 yield Runner(definitions, instance, home, sources, variables or {})

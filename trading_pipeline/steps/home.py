@@ -15,6 +15,7 @@ from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
 from trading_pipeline.adapters.store.features import FeatureStore
+from trading_pipeline.adapters.store.home_version import refuse_other_version
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.adapters.store.predictions import PredictionStore
 from trading_pipeline.adapters.store.recordings import RecordingStore
@@ -26,6 +27,8 @@ from trading_pipeline.core.market.market import Market
 @dataclass(frozen=True)
 class Home:
     """Where everything is kept, and the clock that its records are dated by.
+
+    What another version of the code made is refused, whenever something in it is opened.
 
     Never made a configuration of Dagster, which records and shows what it is given: a database's
     address may hold a password.
@@ -51,7 +54,8 @@ class Home:
     @property
     def folders(self) -> list[Path]:
         """Where files of ours alone are, by market."""
-        return [self.path / name for name in ("raw", "models", "predictions", "reports", "paper")]
+        names = ("raw", "models", "predictions", "reports", "paper", "trials", "tensorboard")
+        return [self.path / name for name in names]
 
     def bars(self, market: Market) -> BarStore:
         """Its bars and corporate actions."""
@@ -59,6 +63,7 @@ class Home:
 
     def features(self, market: Market) -> FeatureStore:
         """Its features."""
+        refuse_other_version(self.path)
         return FeatureStore(self.path / "features.duckdb", market.name)
 
     def checkpoints(self, market: Market) -> CheckpointStore:
@@ -91,6 +96,7 @@ class Home:
 
     def ledger(self) -> Ledger:
         """Where all that happened is written, opened."""
+        refuse_other_version(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         return Ledger(self.ledger_url or self._ledger_file)
 
@@ -107,6 +113,7 @@ class Home:
 
     def _opened(self, *names: str, whole: bool = False) -> tuple[Path, Callable[[], None]]:
         """A folder, equal to what other machines left of it, and what shares a write into it."""
+        refuse_other_version(self.path)
         area = "/".join(filter(None, names))
         self._share(area, whole=whole, wrote=False)
         return self.path / area, partial(self._share, area, whole=whole, wrote=True)

@@ -260,11 +260,14 @@ def _settle(
     store, kept = home.checkpoints(market), _aside(home).checkpoints(market)
     known = record.decisions(ledger, market.name)
     named = record.in_service(known)
+    checkpoint: dict[str, Any] = {}
     try:
-        found, checkpoint = store.verify(PRODUCTION), store.read(PRODUCTION)
+        found = store.verify(PRODUCTION)
+        if found not in record.accepted_models(known):
+            checkpoint = store.read(PRODUCTION)
     except CheckpointError:
         found = ""
-    if found and found not in record.accepted_models(known):
+    if checkpoint:
         why = "found in service: of an earlier release, or put there by hand"
         decision = _about(ACCEPTED, found, checkpoint, known, record.NIGHTLY, [why])
         _put_in_service(home, market, ledger, decision, store.path(PRODUCTION))

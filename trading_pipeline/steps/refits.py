@@ -34,7 +34,7 @@ from trading_pipeline.steps.train import Host, train_fold
 
 INTERVALS = {"never": None, "yearly": 12, "quarterly": 3, "monthly": 1}  # months
 MOST_MONTHS = 84  # so many trainings at most: seven years
-_ASIDE = "refits"  # folder of the models
+ASIDE = "refits"  # folder of the models
 _SECONDS = "cpu_seconds.json"  # of each training, by month
 
 
@@ -58,8 +58,8 @@ def refit_comparison(home: Home, plan: Plan, host: Host, capital: float) -> Refi
     """
     plan = replace(plan, preset="tiny", model="network" if plan.model == "best" else plan.model)
     data = read_dataset(home, plan)
-    months = monthly_folds(data, plan)
-    aside = home.beside(_ASIDE)
+    months = monthly_folds(data.panel.timestamps, plan)
+    aside = home.beside(ASIDE)
     watch = host.watching(f"{plan.market.name}: fitting {len(months)} months")
     seconds = {}
     for n, (key, fold) in enumerate(months.items()):
@@ -82,11 +82,11 @@ def refit_comparison(home: Home, plan: Plan, host: Host, capital: float) -> Refi
     return _written(home, plan, summary)
 
 
-def monthly_folds(data: Dataset, plan: Plan) -> dict[str, Fold]:
+def monthly_folds(stamps: pd.DatetimeIndex, plan: Plan) -> dict[str, Fold]:
     """The newest folds of the walk-forward, had they a month each."""
     market, lookback = plan.market, burn_in(plan.recipe.model.n_steps)
     spans = replace(market.walk_forward, test=1)
-    every = folds(data.panel.timestamps, spans, market.horizon, lookback)
+    every = folds(stamps, spans, market.horizon, lookback)
     return {key: every[key] for key in list(every)[-MOST_MONTHS:]}
 
 

@@ -23,10 +23,12 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 )
 from sqlalchemy import select
 
+from trading_pipeline.defs import instance as module
 from trading_pipeline.defs.event_logs import BatchedPostgresEventLog, BatchedSqliteEventLog
 from trading_pipeline.defs.instance import (
     BATCH_VARIABLE,
     PROCESS_TAG,
+    SESSION_TAG,
     close_abandoned_runs,
     has_records,
     local_instance,
@@ -269,6 +271,31 @@ def test_the_run_of_a_process_that_may_live_is_left_alone(instance, kind):
     assert close_abandoned_runs(instance) == []
     assert holders(instance) == {run.run_id}
     assert str(os.getpid()) in this_process()
+
+
+@pytest.mark.parametrize("is_session", [False, True])
+def test_the_run_of_a_host_that_a_home_was_copied_from_has_ended(instance, is_session):
+    """Whoever is alone in a home knows that no other command works there; a session may."""
+    run = started_by(instance, f"not-{socket.gethostname()} 99999999 1")
+    if is_session:
+        instance.add_run_tags(run.run_id, {SESSION_TAG: "sample"})
+    closed = close_abandoned_runs(instance, alone=True)
+    assert (closed, holders(instance)) == (
+        ([], {run.run_id}) if is_session else ([run.run_id], set())
+    )
+
+
+def test_a_command_that_is_alone_says_so_of_its_own_records_only(tmp_path, monkeypatch, instance):
+    """A deployment's are those of several hosts."""
+    told = []
+    monkeypatch.setattr(module, "close_abandoned_runs", lambda _, alone: told.append(alone))
+    with local_instance(tmp_path / "other", alone=True):
+        pass
+    home = Path(instance.root_directory).parent
+    for alone in (False, True):
+        with local_instance(home, alone):
+            pass
+    assert told == [False, False, True]
 
 
 def test_one_place_knows_where_a_deployment_names_its_instance():

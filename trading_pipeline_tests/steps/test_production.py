@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from trading_pipeline.adapters.store import checkpoints
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
 from trading_pipeline.adapters.store.production import ACCEPTED, REFUSED, ROLLED_BACK
 from trading_pipeline.core.learning.checkpoint import train_fold
@@ -238,6 +239,19 @@ def test_a_damaged_model_in_service_is_put_back(nights):
     assert nights.service == model
     assert f"{model[:16]} is put back" in nights.said[-1]
     assert nights.trained == 1
+
+
+def test_a_model_of_another_version_gives_way_to_one_of_this(nights, monkeypatch):
+    """It is whole, and none of this code can ask it: nothing is put back, and the walk-forward
+    speaks for its successor."""
+    model = nights.night().made.digest
+    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
+    nights.patch.setattr("trading_pipeline.steps.acceptance.lacking", lambda *_: {})
+    tonight = nights.night()
+    assert (tonight.decision.kind, tonight.decision.instead_of) == (ACCEPTED, model)
+    assert "has format" in tonight.decision.evidence["predecessor"]
+    assert nights.service == tonight.made.digest != model
+    assert nights.said == []
 
 
 @pytest.mark.parametrize(

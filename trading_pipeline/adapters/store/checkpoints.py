@@ -137,8 +137,12 @@ class CheckpointStore:
 
         `waiting` is called once if another process is at it.
         """
-        with one_writer(self.folder / "unfinished" / "locks" / name, waiting):
+        with one_writer(self.lock(name), waiting):
             yield
+
+    def lock(self, name: str) -> Path:
+        """The folder that is locked while a checkpoint of that name is trained."""
+        return self.folder / "unfinished" / "locks" / name
 
     def write_unfinished(self, name: str, fingerprint: str, runs: dict[int, Any]) -> None:
         """Keep a training so far, by seed, until the checkpoint of that name is written."""

@@ -91,7 +91,7 @@ def recover(folder: Path) -> None:
 
 
 def _draft(path: Path, write: Writer) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if write is None:
         path.touch()  # an empty file is no Parquet file, and so can say 'remove'
     else:
@@ -105,7 +105,7 @@ def _place(draft: Path, path: Path) -> None:
         flush(path.parent)
         draft.unlink()
         return
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft.replace(path)
     flush(path.parent)
 

@@ -70,4 +70,9 @@ def _next_step(complaint: str) -> str:
         return f"another process is using the features; wait for it, or stop it. ({first})"
     if "not a valid DuckDB" in first or "read enough bytes" in first or "orrupt" in first:
         return f"damaged; delete the file and run `trading-pipeline download`. ({first})"
+    if "storage version" in first:
+        return (
+            "written by another version of DuckDB; install that one, or delete the file and run "
+            f"`trading-pipeline download`, which makes it anew. ({first})"
+        )
     return f"cannot be used. Check that its folder exists and is writable. ({first})"

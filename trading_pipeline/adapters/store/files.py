@@ -111,6 +111,18 @@ def one_writer(folder: Path, waiting: Callable[[], object] | None = None) -> Ite
         os.close(handle)  # which also unlocks
 
 
+def is_free(folder: Path) -> bool:
+    """Whether nobody holds the folder's write lock now; nothing is made."""
+    try:
+        handle = os.open(folder / ".lock", os.O_RDWR)
+    except FileNotFoundError:
+        return True
+    try:
+        return _lock(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def readers(folder: Path) -> Iterator[bool]:
     """Hold the folder's lock together with other readers, waiting until no writer does.

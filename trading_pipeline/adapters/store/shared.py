@@ -2,6 +2,7 @@
 
     objects/SHA[:2]/SHA         the content of a file, named by its SHA-256; never changed
     heads/UNIT/00000042.json    {"files": {path: SHA}}: a unit's files since its 42nd change
+    heads/versions/home/00000002.json   the files are of version 2 of a home: older code stays away
 
 A unit is what changes together and has one writer: a market's bars, the model of a fold, its
 predictions, a report. Its newest head says what it is. An object store has no rename and no lock,
@@ -19,7 +20,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,12 @@ from typing import Any
 
 from trading_pipeline.adapters.store.commit import Writer, commit, read_whole, writing
 from trading_pipeline.adapters.store.files import one_writer, readers, replace_file
+from trading_pipeline.adapters.store.home_version import (
+    newer_text,
+    newest,
+    read_stamp,
+    stamp_text,
+)
 from trading_pipeline.errors import StoreError
 
 _LOG = logging.getLogger(__name__)
@@ -81,14 +88,27 @@ class SharedStore:
         """
         folder = self.root / area
         with _naming(self.url), one_writer(self.root / ".shared" / area):
-            newest = self._newest(area, afresh=wrote)
+            self._refuse_newer()
+            heads = self._newest(area, afresh=wrote)
             here = self._here(area, whole)
             # A folder that is gone was moved away, or a kill came between: others keep theirs.
             gone = not folder.is_dir()
-            for unit in sorted({*newest, *here}):
+            for unit in sorted({*heads, *here}):
                 known = _NOTHING if gone else _noted(self._note(area, unit))[0]
                 found = here.get(unit, ({}, {}))
-                self._sync_unit(area, unit, known, newest.get(unit, 0), *found, wrote=wrote)
+                self._sync_unit(area, unit, known, heads.get(unit, 0), *found, wrote=wrote)
+
+    def _refuse_newer(self) -> None:
+        """Stay away from files of a newer version; of an older one, say that they are of ours from
+        now on: this home was migrated, and what it has is put next. One without a word is of 1."""
+        unit = "versions/home"
+        number = self._newest("versions", afresh=False).get("home", 1)
+        if number > newest():
+            said = self._files.cat_file(self._head_place(unit, number))
+            raise StoreError(newer_text(self.url, *read_stamp(said)))
+        if number < newest():
+            with suppress(FileExistsError):  # another machine was as fast
+                self._put_head(unit, newest(), stamp_text(newest()))
 
     def ask(self) -> None:
         """Ask the store for what it has, to know that it answers."""
@@ -179,11 +199,14 @@ class SharedStore:
             if not self._has(place, path.stat().st_size):
                 self._files.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
                 self._files.put_file(str(path), place)
-        place = self._place(f"heads/{area}/{unit}/{head.number:08d}.json")
-        text = json.dumps({"files": head.files}, sort_keys=True).encode()
         self._listed.pop(area, None)
+        text = json.dumps({"files": head.files}, sort_keys=True)
+        self._put_head(f"{area}/{unit}", head.number, text)
+
+    def _put_head(self, unit: str, number: int, text: str) -> None:
+        place = self._head_place(unit, number)
         self._files.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
-        self._files.pipe_file(place, text, mode="create")
+        self._files.pipe_file(place, text.encode(), mode="create")
 
     def _has(self, place: str, size: int) -> bool:
         """Whether an object is there, all of it."""
@@ -198,16 +221,16 @@ class SharedStore:
         if not afresh and time.monotonic() - at < _BELIEVED:
             return known
         self._files.invalidate_cache()
-        top, newest = self._place(f"heads/{area}"), dict[str, int]()
+        top, heads = self._place(f"heads/{area}"), dict[str, int]()
         for place in map(PurePosixPath, self._files.find(top)):
             if place.parent.parent == PurePosixPath(top) and place.stem.isdecimal():
                 unit = place.parent.name
-                newest[unit] = max(newest.get(unit, 0), int(place.stem))
-        self._listed[area] = time.monotonic(), newest
-        return newest
+                heads[unit] = max(heads.get(unit, 0), int(place.stem))
+        self._listed[area] = time.monotonic(), heads
+        return heads
 
     def _head(self, unit: str, number: int) -> Head:
-        place = self._place(f"heads/{unit}/{number:08d}.json")
+        place = self._head_place(unit, number)
         try:
             files = json.loads(self._files.cat_file(place))["files"]
             if all(_stays_within(name) and _DIGEST.fullmatch(files[name]) for name in files):
@@ -215,6 +238,9 @@ class SharedStore:
         except (ValueError, LookupError, TypeError) as error:
             raise StoreError(f"{self.url}: {place} is damaged ({error!r}); {_BACK}") from error
         raise StoreError(f"{self.url}: {place} names files that no home of ours has; {_BACK}")
+
+    def _head_place(self, unit: str, number: int) -> str:
+        return self._place(f"heads/{unit}/{number:08d}.json")
 
     def _object(self, digest: str) -> str:
         return self._place(f"objects/{digest[:2]}/{digest}")

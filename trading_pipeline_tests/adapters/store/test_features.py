@@ -251,6 +251,22 @@ def test_a_damaged_file_says_how_to_mend_it(store, keep):
         store.read()
 
 
+def test_a_file_of_a_newer_duckdb_says_how_to_make_it_anew(store, monkeypatch):
+    """In the words of DuckDB 2.0, which checks that its header was not made up."""
+    import duckdb
+
+    def newer(*_, **__):
+        raise duckdb.Error(
+            "IO Error: Trying to read a database file with storage version number 1000, but we can "
+            "only read storage versions between 64 and 999."
+        )
+
+    store.write(features(), HASH)
+    monkeypatch.setattr(duckdb, "connect", newer)
+    with pytest.raises(StoreError, match=r"another version of DuckDB; .*delete the file and run"):
+        store.read()
+
+
 def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     store = FeatureStore(tmp_path / "file" / "features.duckdb", "m")

@@ -13,6 +13,7 @@ import fsspec
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.store import home_version
 from trading_pipeline.adapters.store.commit import DECIDED
 from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.adapters.store.shared import SharedStore
@@ -436,3 +437,25 @@ def _synced(home, area):
     home.shared._listed.clear()
     home.shared.sync(area, whole=False)
     return home.shared
+
+
+def test_a_machine_of_older_code_stays_away_from_files_of_a_newer_version(
+    machine, url, monkeypatch
+):
+    """The first machine that is upgraded says so before it puts anything."""
+    one, two = machine("one"), machine("two")
+    write(one, "a.parquet", "of version 1")
+    one.sync(AREA, whole=False, wrote=True)
+    two.sync(AREA, whole=False)
+    with monkeypatch.context() as newer:
+        newer.setattr(home_version, "MIGRATIONS", (lambda root: {},))
+        newer.setattr(home_version, "installed", lambda name: "0.3.0")
+        upgraded = machine("one")
+        write(upgraded, "a.parquet", "of version 2")
+        upgraded.sync(AREA, whole=False, wrote=True)
+        upgraded.sync(AREA, whole=False)
+        machine("three").sync(AREA, whole=False)
+        assert files(machine("three")) == {"a.parquet": "of version 2"}
+    with pytest.raises(StoreError, match=r"version 2 of its files.*install .*0\.3\.0 or newer"):
+        machine("two").sync(AREA, whole=False)
+    assert files(two) == {"a.parquet": "of version 1"}
