@@ -267,6 +267,26 @@ def test_status_shows_all_markets_in_a_line_each(run, folder):
     code, said = run("status")
     assert code == 0
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert f"sample to 2020-02, {today} - {today}, edge not proven - -" in said
-    assert "crypto - - damaged - -" in said
+    assert f"sample off to 2020-02, {today} - {today}, edge not proven - -" in said
+    assert "crypto off - - damaged - -" in said
     assert run("status", "--watch=1") == (2, "error: whose session? Give --market, too ")
+
+
+def test_status_says_what_is_wrong_until_it_is_over(run, folder, monkeypatch):
+    """Who looks in the morning learns why the night failed, and nothing that was mended since."""
+    from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED, RUN_FAILED
+    from trading_pipeline.steps.home import Home
+
+    monkeypatch.setenv("TP_MARKETS__SAMPLE__NIGHTLY", "true")
+    alerts, night = Home(folder / "home").alerts(), datetime(2024, 1, 5, 21, 30, tzinfo=UTC)
+    alerts.tell(RUN_FAILED, "crypto/features", "no room on the disk", night)
+    alerts.over(RUN_FAILED, "crypto/features", "it works again", night + timedelta(hours=1))
+    assert "Wrong now" not in run("status")[1]
+    alerts.tell(DOWNLOAD_FAILED, "sample", "nothing there (sample_nightly, run 1a2b3c4d)", night)
+    code, said = run("status")
+    assert (code, "sample on - -" in said, "crypto" in said.partition("Wrong now")[2]) == (
+        0,
+        True,
+        False,
+    )
+    assert "2024-01-05 21:30 UTC download failed: sample nothing there (sample_nightly, run" in said
