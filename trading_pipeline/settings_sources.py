@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,12 @@ def place_of(entry: tuple[int | str, ...]) -> str:
         if found := next((name for name in names if name in variables), None):
             return f"{place}{found}"
     return _in_config(tuple(map(str, entry)))
+
+
+def said_of_fault(fault: Mapping[str, Any]) -> str:
+    """Where a value was said that pydantic refuses, its name, and why."""
+    said = "no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return f"{place_of(fault['loc'])}: {'.'.join(map(str, fault['loc']))}: {said}"
 
 
 def _in_config(entry: tuple[str, ...]) -> str:

@@ -247,8 +247,8 @@ def status(
     """How all markets stand; with --market, its paper session: account, positions, orders and their
     reasons, heartbeat.
 
-    - `trading-pipeline status` what is stored, trained, reported and traded, a line for each market,
-      and below them what is wrong: alerts that are not over
+    - `trading-pipeline status` what is stored, trained, reported and traded, a line for each
+      market, and below them what is wrong: alerts that are not over
     - `trading-pipeline status --market crypto --watch 5` its session, shown anew every 5 seconds
     """
     if market is None:

@@ -163,7 +163,7 @@ def test_a_healthy_machine_is_said_to_be_one(run, venue, folder):
     assert "ok settings: pipeline.toml; markets: coins, shares" in said
     assert "ok storage: " in said
     assert "ok clock of binance: " in said
-    assert "note keys of Alpaca: not for shares -> Alpaca wants keys: set TP_ALPACA_KEY" in said
+    assert "note keys of Alpaca: needed by shares -> Alpaca wants keys: set TP_ALPACA_KEY" in said
     assert "note clock of alpaca: not asked: it has no keys" in said
     assert not (folder / "home").exists()  # it looks, and makes nothing
 
@@ -183,7 +183,7 @@ def test_keys_are_said_to_be_there_and_never_shown(run, venue, monkeypatch):
 def test_what_a_nightly_market_lacks_has_to_be_mended(run, venue, monkeypatch):
     monkeypatch.setenv("TP_MARKETS__SHARES__NIGHTLY", "true")
     code, said = run("doctor", "--offline")
-    assert (code, "MEND keys of Alpaca: not for shares" in said) == (1, True)
+    assert (code, "MEND keys of Alpaca: needed by shares" in said) == (1, True)
 
 
 def test_a_clock_that_is_wrong_is_measured(run, venue):
