@@ -54,7 +54,7 @@ def paper_trade(
         str, typer.Option(help="Of a replay: max, real (a bar in a bar's time), or 60x that.")
     ] = "max",
 ) -> None:
-    """Trade on paper, bar by bar, through the same kernels as the backtest, journalled.
+    """Trade on paper, bar by bar, by the code of the backtest; each step is in the ledger.
 
     A market of a venue (binance, alpaca, ccxt) trades live: its bars as they close there, with the
     production model. Any other one, or any with --replay, is a replay of bars that `download`

@@ -290,3 +290,33 @@ def test_status_says_what_is_wrong_until_it_is_over(run, folder, monkeypatch):
         False,
     )
     assert "2024-01-05 21:30 UTC download failed: sample nothing there (sample_nightly, run" in said
+
+
+# Which market is traded
+
+
+@pytest.mark.parametrize(
+    ("source", "market", "meant"),
+    [
+        (None, None, "sample"),
+        (None, "crypto", "crypto"),
+        ("binance", None, "crypto"),
+        ("binance", "more", "more"),
+        ("crypto", None, "crypto"),  # by its name, as before there was --market
+        ("binance", "sample", "'sample' is no market of source binance: it has crypto, more"),
+    ],
+)
+def test_a_session_is_of_the_market_that_is_named_or_the_only_one(source, market, meant):
+    """`paper-trade --market`, and `--source` as the specification has it."""
+    from trading_pipeline.cli.paper import _market_meant
+    from trading_pipeline.errors import SettingsError
+    from trading_pipeline.settings import MarketSettings, Settings
+
+    coin = MarketSettings(source="binance", symbols=["BTC/USDT"], start="2020-01-01")
+    stock = MarketSettings(source="sample", symbols=["IBM"], start="2005-01-03")
+    markets = {"sample": stock, "crypto": coin} | ({"more": coin} if market else {})
+    try:
+        said = _market_meant(Settings(_env_file=None, markets=markets), source, market)
+    except SettingsError as error:
+        said = str(error)
+    assert said == meant
