@@ -56,8 +56,8 @@ class Page:
             elif kind == "console":
                 self._run_all(body)
             elif kind == "sh":
-                for line in set(body.splitlines()) & set(instead or ()):
-                    instead[line]()
+                for line in body.splitlines():
+                    (instead or {}).get(line, _nothing)()
             elif kind == "text" and self.ran:
                 self._expect(body)
             elif title:
@@ -135,6 +135,10 @@ class Page:
             place = said.find(words)
             assert place >= 0, f"{self.ran[-1]} did not say:\n{words}\nbut:\n{self.said}"
             said = said[place + len(words) :]
+
+
+def _nothing() -> None:
+    """What is done for a line that is only shown."""
 
 
 def clone(folder: Path, *edited: str) -> Path:
