@@ -35,6 +35,13 @@ def home(tmp_path):
 
 
 @pytest.fixture
+def no_dagster_home(monkeypatch):
+    """Dagster's records are those of a home; a DAGSTER_HOME that is set meanwhile is undone."""
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
+
+
+@pytest.fixture
 def instance():
     import dagster as dg
 

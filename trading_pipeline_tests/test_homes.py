@@ -23,10 +23,7 @@ ROOT = Path(__file__).parents[1]
 ODD = ["with spaces", "a#b", "quote's \"", "größe 😀", "a: b", "{x}", "-", "a&b=c;d", "back\\slash"]
 
 
-@pytest.fixture(autouse=True)
-def own_instance(monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
+pytestmark = pytest.mark.usefixtures("no_dagster_home")
 
 
 @pytest.mark.parametrize("name", [*ODD, "100%", "a?b"])

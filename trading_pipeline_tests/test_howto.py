@@ -169,7 +169,7 @@ def test_a_market_is_operated(mine):
     """Scheduled, broken, found out why, recovered: the last of the pages, for it moves the bars."""
     daemon, page = Daemon(), Page("how-to/operate.md", mine)
     seen = {
-        "make ui": daemon.look,
+        "trading-pipeline ui": daemon.look,
         "# 16:30 in New York": daemon.night,
         "# half a minute later": daemon.look,
     }

@@ -39,6 +39,7 @@ async def _run_each(
     gate, failed = asyncio.Semaphore(at_once), dict[str, str]()
 
     async def run(name: str, command: Sequence[str]) -> None:
+        """One command, when there is room for it."""
         async with gate:
             process = await asyncio.create_subprocess_exec(*command, stderr=PIPE, env=environment)
             try:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from trading_pipeline.adapters.keys import alpaca_keys, binance_keys
+from trading_pipeline.adapters.keys import OF_BROKERS, OF_SOURCES
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
 FINE, NOTE, MEND = "ok", "note", "MEND"
 ILL = 1  # exit code: something has to be mended
 SKEW = 5  # seconds that a clock may be wrong by: signed requests are refused not much later
 ROOM = 2 * 2**30  # bytes on the disk below which it is said
+_INSTALL = "install trading-pipeline again; in a checkout `make install` takes the locked versions"
 _ASKED = 8.0  # seconds that a venue is asked for its time
 
 
@@ -103,7 +104,7 @@ def _packages() -> Iterator[Line]:
             wrong.append(f"{each.name} is {known[each.name]}, and {each.specifier} is needed")
     shown = [f"{name} {known[name]}" for name in ("dagster", "torch", "duckdb") if name in known]
     if wrong:
-        yield Line(MEND, "packages", "; ".join(wrong), "`make install` installs the locked ones")
+        yield Line(MEND, "packages", "; ".join(wrong), _INSTALL)
     else:
         yield Line(FINE, "packages", f"{', '.join(shown)}, and {len(known) - len(shown)} others")
 
@@ -117,29 +118,26 @@ def _read_from(settings: Any) -> Line:
     if settings.markets:
         return Line(FINE, "settings", f"{' and '.join(files)}; markets: {names}")
     where = f"there is no {path} in {Path.cwd()}" if not path.is_file() else f"{path} has no market"
-    todo = "run this where pipeline.toml is, or set TP_CONFIG; `walk-forward` needs neither"
+    todo = (
+        "run this where pipeline.toml is, or set TP_CONFIG; `demo` makes one where there is none, "
+        "and `walk-forward` needs none"
+    )
     return Line(NOTE, "settings", where, todo)
 
 
 def _keys(settings: Any) -> Iterator[Line]:
     """Whether keys are set that some market wants; what they are is nobody's business."""
-    testnet = "https://testnet.binance.vision"
-    alpaca = [n for n, each in settings.markets.items() if "alpaca" in (each.source, each.broker)]
-    coins = [n for n, each in settings.markets.items() if each.broker == "binance_testnet"]
-    asked: list[tuple[str, list[str], Callable[[], object]]] = [
-        ("Alpaca", alpaca, lambda: alpaca_keys(settings.alpaca_key, settings.alpaca_secret)),
-        (
-            "Binance's testnet",
-            coins,
-            lambda: binance_keys(settings.binance_key, settings.binance_secret, testnet=testnet),
-        ),
-    ]
-    for venue, markets, keys in asked:
+    for keys in dict.fromkeys([*OF_SOURCES.values(), *OF_BROKERS.values()]):
+        markets = [
+            name
+            for name, each in settings.markets.items()
+            if keys in (OF_SOURCES.get(each.source), OF_BROKERS.get(each.broker))
+        ]
         if not markets:
             continue
-        what = f"keys of {venue}"
+        what = f"keys of {keys.venue}"
         try:
-            keys()
+            keys.texts(*keys.held(settings))
             yield Line(FINE, what, f"set, for {', '.join(markets)}")
         except TradingPipelineError as error:
             must = any(settings.markets[name].nightly for name in markets)
@@ -182,7 +180,7 @@ def _ledger(settings: Any) -> Line:
 
 def _clocks(settings: Any, offline: bool) -> Iterator[Line]:
     """This machine's clock beside those of the venues, each asked once."""
-    from trading_pipeline.settings import LIVE_SOURCES
+    from trading_pipeline.settings_markets import LIVE_SOURCES
 
     seen = set()
     for name, each in settings.markets.items():
@@ -190,9 +188,8 @@ def _clocks(settings: Any, offline: bool) -> Iterator[Line]:
         if each.source in LIVE_SOURCES and venue not in seen:
             seen.add(venue)
             what = f"clock of {each.exchange or each.source}"
-            no_keys = each.source == "alpaca" and not (
-                settings.alpaca_key and settings.alpaca_secret
-            )
+            keys = OF_SOURCES.get(each.source)
+            no_keys = keys is not None and not all(keys.held(settings))
             if offline or no_keys:
                 why = "it has no keys" if no_keys else "--offline"
                 yield Line(NOTE, what, f"not asked: {why}")
@@ -232,5 +229,5 @@ def _gpu(settings: Any) -> Line:
 
     if torch.cuda.is_available():
         return Line(FINE, "GPU", f"{torch.cuda.get_device_name(0)}, for {', '.join(wanted)}")
-    todo = 'make install TORCH=... (docs/how-to/use-a-gpu.md), or device = "cpu"'
+    todo = 'install the build of torch that suits it (docs/how-to/use-a-gpu.md), or device = "cpu"'
     return Line(MEND, "GPU", f"torch {torch.__version__} sees none; {', '.join(wanted)} ask", todo)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.keys import alpaca_keys
+from trading_pipeline.adapters.keys import OF_SOURCES
 from trading_pipeline.adapters.terminal import say, since, working
 from trading_pipeline.cli.markets import markets_of, settings_of
 from trading_pipeline.cli.options import MarketName
@@ -73,8 +73,8 @@ def download(
     """
     settings = settings_of()
     names = markets_of(settings, market, source, timeframe)
-    if len(names) == 1 and settings.markets[names[0]].source == "alpaca":
-        alpaca_keys(settings.alpaca_key, settings.alpaca_secret)  # before anything is loaded
+    if len(names) == 1 and (keys := OF_SOURCES.get(settings.markets[names[0]].source)):
+        keys.texts(*keys.held(settings))  # refused before anything is loaded
     with runner_of(settings, wait=wait) as run:
         whole = [_download(run, settings, name, start, refetch, len(names) == 1) for name in names]
     if not all(whole):

@@ -15,6 +15,7 @@ from dagster._core.definitions.reconstruct import ReconstructableJob, Reconstruc
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
+from trading_pipeline.defs.origin import origin_in
 
 MODULE = "trading_pipeline.defs.one_run"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -29,7 +30,7 @@ def main() -> int:
     """0 where every step succeeded; else what failed is said on stderr, a line for each step."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job, partition, *only = sys.argv[1:]
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, origin_in(instance, job):
         done = dg.execute_job(
             _reconstructable(job),
             instance,

@@ -50,10 +50,12 @@ REPLAY = {"start": "", "end": "", "speed": "max"}  # where nothing is said of it
 
 
 def paper_job_name(market: Market) -> str:
+    """What Dagster calls the job of a market's sessions."""
     return f"{market.name}_paper_trading"
 
 
 def paper_op_name(market: Market) -> str:
+    """And its one step."""
     return f"{market.name}_paper_session"
 
 

@@ -40,6 +40,7 @@ def shell(folder: Path, *arguments: str, **variables: str) -> str:
         ("trading-pipeline production ro", {"rollback"}),
         ("trading-pipeline train --ep", {"--epochs"}),
         ("trading-pipeline train --market cry", {"crypto"}),
+        ("trading-pipeline paper-trade --market cry", {"crypto"}),
         ("trading-pipeline backtest -m s", {"sample", "synthetic"}),
     ],
 )
@@ -135,7 +136,10 @@ def test_what_is_not_there_says_what_makes_it(run, folder):
         True,
     )
     code, said = run("open", "ui", "--port=9")
-    assert (code, "nothing answers at port 9: `make ui` starts the web UI" in said) == (2, True)
+    assert (code, "nothing answers at port 9: `trading-pipeline ui --port 9` starts" in said) == (
+        2,
+        True,
+    )
 
 
 # Doctor
@@ -246,7 +250,7 @@ def test_a_package_of_another_version_is_named(run, venue, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["pytest>=999", "nope>1"])
     code, said = run("doctor", "--offline")
     assert code == 1
-    assert "and >=999 is needed; nope is not installed -> `make install` installs the" in said
+    assert "and >=999 is needed; nope is not installed -> install trading-pipeline again" in said
 
 
 # Status
@@ -310,7 +314,8 @@ def test_a_session_is_of_the_market_that_is_named_or_the_only_one(source, market
     """`paper-trade --market`, and `--source` as the specification has it."""
     from trading_pipeline.cli.paper import _market_meant
     from trading_pipeline.errors import SettingsError
-    from trading_pipeline.settings import MarketSettings, Settings
+    from trading_pipeline.settings import Settings
+    from trading_pipeline.settings_markets import MarketSettings
 
     coin = MarketSettings(source="binance", symbols=["BTC/USDT"], start="2020-01-01")
     stock = MarketSettings(source="sample", symbols=["IBM"], start="2005-01-03")
