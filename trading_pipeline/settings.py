@@ -26,8 +26,8 @@ from trading_pipeline.settings_sources import (
     by_strength,
     check_sources,
     config_path,
-    place_of,
     places_of,
+    said_of_fault,
     where_markets_are,
 )
 
@@ -103,11 +103,7 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            faults = (
-                f"{place_of(fault['loc'])}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-                for fault in error.errors()
-            )
-            raise SettingsError("; ".join(faults)) from error
+            raise SettingsError("; ".join(map(said_of_fault, error.errors()))) from error
         except SettingsParsingError as error:  # a variable that should hold JSON
             place = "a TP_* variable" if "EnvSettingsSource" in str(error) else ENV_FILE
             raise SettingsError(f"{place}: {error}") from error

@@ -96,6 +96,12 @@ def place_of(entry: tuple[int | str, ...]) -> str:
     return _in_config(tuple(map(str, entry)))
 
 
+def said_of_fault(fault: Mapping[str, Any]) -> str:
+    """Where a value was said that pydantic refuses, its name, and why."""
+    said = "no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return f"{place_of(fault['loc'])}: {'.'.join(map(str, fault['loc']))}: {said}"
+
+
 def _in_config(entry: tuple[str, ...]) -> str:
     """`pipeline.toml:12`, the line that says a value, or the entry that it is missing from."""
     path = config_path()

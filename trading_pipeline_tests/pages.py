@@ -4,7 +4,8 @@
 - A `diff` block with a title edits a file: the lines without `+` must be in it, once.
 - The lines of a `console` block that begin with `$` are commands, and the lines below one what it
   says; so is a `text` block after it. `...` stands for whatever is between.
-- `sh` blocks are shown and not run: they need a network, a GPU, Docker or another machine.
+- `sh` blocks are shown and not run: they need a network, a GPU, Docker or another machine, or go on
+  for ever. A test may do in their place what a reader would see.
 """
 
 import os
@@ -13,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,14 +43,21 @@ class Page:
     said: str = ""  # by the last command
     ran: list[str] = field(default_factory=list)
 
-    def follow(self) -> list[str]:
-        """Do all that the page says, in its order; the commands that were run."""
+    def follow(self, instead: Mapping[str, Callable[[], None]] | None = None) -> list[str]:
+        """Do all that the page says, in its order; the commands that were run.
+
+        Args:
+            instead: what to do for an `sh` block, by a line of it.
+        """
         text = (DOCS / self.name).read_text(encoding="utf-8")
         for kind, title, body in _BLOCK.findall(text):
             if kind == "diff":
                 self._edit(self.folder / title, body)
             elif kind == "console":
                 self._run_all(body)
+            elif kind == "sh":
+                for line in body.splitlines():
+                    (instead or {}).get(line, _nothing)()
             elif kind == "text" and self.ran:
                 self._expect(body)
             elif title:
@@ -128,6 +137,10 @@ class Page:
             place = said.find(words)
             assert place >= 0, f"{self.ran[-1]} did not say:\n{words}\nbut:\n{self.said}"
             said = said[place + len(words) :]
+
+
+def _nothing() -> None:
+    """What is done for a line that is only shown."""
 
 
 def clone(folder: Path, *edited: str) -> Path:

@@ -9,12 +9,18 @@ import os
 import shutil
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.runner import running
 from trading_pipeline.core.model import config
+from trading_pipeline.defs.alerts import alerts_sensor
+from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline_tests.pages import DOCS, ROOT, Page, clone
 
 HOWTO = sorted(path.name for path in (DOCS / "how-to").glob("*.md"))
@@ -130,6 +136,46 @@ def test_a_disaster_is_recovered_from(mine):
     again = report(mine, "mine")
     assert again["strategy"] == before["strategy"]  # to the last digit
     assert again["data_hash"] == before["data_hash"]
+
+
+class Daemon:
+    """What Dagster's daemon does for the market `mine`, when it is asked to."""
+
+    def __init__(self) -> None:
+        self.cursor: str | None = None
+
+    def look(self) -> None:
+        """The sensor `alerts` reads the runs that ended since its last look."""
+        with running(settings_of(), "mine", alone=False) as (run, _):
+            given = {"alerts": run.home.alerts()}
+            context = dg.build_sensor_context(run.instance, self.cursor, resources=given)
+            sensor = alerts_sensor(lambda: datetime.now(UTC))
+            self.cursor = sensor.evaluate_tick(context).cursor
+
+    def night(self) -> None:
+        """The schedule asks for a run, which fails; the sensor looks."""
+        at = datetime(2010, 1, 5, 21, 30, tzinfo=UTC)
+        with running(settings_of(), "mine", alone=False) as (run, _):
+            schedule = run.definitions.resolve_schedule_def("mine_nightly")
+            assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+            context = dg.build_schedule_context(run.instance, scheduled_execution_time=at)
+            (asked,) = schedule.evaluate_tick(context).run_requests
+            with pytest.raises(TradingPipelineError):
+                run.run("mine_nightly", tags=asked.tags)
+        self.look()
+
+
+def test_a_market_is_operated(mine):
+    """Scheduled, broken, found out why, recovered: the last of the pages, for it moves the bars."""
+    daemon, page = Daemon(), Page("how-to/operate.md", mine)
+    seen = {
+        "trading-pipeline ui": daemon.look,
+        "# 16:30 in New York": daemon.night,
+        "# half a minute later": daemon.look,
+    }
+    page.follow(seen)
+    assert page.ran[-1] == "trading-pipeline status"
+    assert "Wrong now" not in page.said
 
 
 def test_every_howto_is_followed():

@@ -132,13 +132,13 @@ def test_spans_are_months(span, expected):
     ("text", "complaint"),
     [
         ("a = [", r"pipeline\.toml is not TOML"),
-        ("colour = 1", "colour: Extra inputs"),
+        ("colour = 1", "colour: no such setting"),
         (MARKET + 'benchmark = "SPY"', r"pipeline\.toml:7: markets\.mine: benchmark is a table"),
-        (MARKET + 'book = "long_only"\nmandate = "neutral"', r"markets\.mine\.book: Extra"),
-        (MARKET + "[markets.mine.costs]\nfees = 1", r"markets\.mine\.costs\.fees: Extra"),
+        (MARKET + 'book = "long_only"\nmandate = "neutral"', r"markets\.mine\.book: no such"),
+        (MARKET + "[markets.mine.costs]\nfees = 1", r"markets\.mine\.costs\.fees: no such"),
         ("markets = 3", "markets: Input should be a valid dictionary"),
         (MARKET.replace("5", '"x"'), r"markets\.mine\.horizon: .* integer"),
-        (MARKET.replace("horizon", "horzon"), r"markets\.mine\.horzon: Extra"),
+        (MARKET.replace("horizon", "horzon"), r"markets\.mine\.horzon: no such"),
         (MARKET.replace("5", "0"), r"markets\.mine: horizon must be at least 1 bar, was 0"),
         (MARKET.replace('"IBM"', ""), "symbols must be one or more"),
         (
@@ -249,7 +249,7 @@ horizon = 5
     ("variable", "value", "complaint"),
     [
         ("TP_NOPE", "1", "unknown variable TP_NOPE; known: .*TP_HOME"),
-        ("TP_MARKETS__MINE__HORZON", "1", r"markets\.mine\.horzon: Extra"),
+        ("TP_MARKETS__MINE__HORZON", "1", r"markets\.mine\.horzon: no such"),
         ("TP_MARKETS", "{broken", 'value for field "markets"'),
         ("TP_EXECUTOR", "spark", "executor: .*'in_process', 'multiprocess', 'ray' or 'kubernetes'"),
         ("TP_CONFIG", "nowhere.toml", r"TP_CONFIG is nowhere\.toml, which is not a file"),
@@ -265,7 +265,7 @@ def test_a_bad_variable_is_named(monkeypatch, variable, value, complaint):
 
 def test_a_typo_of_ours_in_env_file_is_refused():
     Path(".env").write_text("TP_HOEM=x\n")
-    with pytest.raises(SettingsError, match=r"(?i)tp_hoem: Extra"):
+    with pytest.raises(SettingsError, match=r"(?i)tp_hoem: no such"):
         read(MARKET)
 
 
@@ -583,7 +583,7 @@ def test_a_settings_file_with_a_byte_order_mark_is_read():
 def test_a_key_under_a_wrong_name_is_not_repeated(line):
     """Neither in our words nor in those of the error underneath, which a traceback prints."""
     Path(".env").write_text(line + "\n")
-    with pytest.raises(SettingsError, match=r"(?i)key.*: Extra") as refused:
+    with pytest.raises(SettingsError, match=r"(?i)key.*: no such") as refused:
         read(ALPACA)
     assert "canary" not in f"{refused.value} {refused.value.__cause__}"
 

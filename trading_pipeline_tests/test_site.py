@@ -5,10 +5,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+
+from trading_pipeline_tests.browser import browser
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -77,6 +82,41 @@ def test_nothing_of_the_site_is_fetched_from_the_network(site):
         away = [each for each in parser.addresses if re.match(r"(https?:)?//", each)]
         assert not away, f"{page.name}: {away}"
         assert 'class="mermaid"' not in page.read_text(encoding="utf-8"), page  # fetches a script
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and logs nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(site):
+    """The address at which the site is, on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_dark_screen_has_a_dark_site_whose_search_needs_no_network(served, tmp_path):
+    with browser(tmp_path) as tab:
+        tab.do("Network.enable")
+        tab.dark(True)
+        tab.open(f"{served}index.html", 1280)
+        tab.wait("document.body?.dataset.mdColorScheme == 'slate'")
+        tab.wait("!!document.querySelector('.md-search__button')")
+        tab.wait("document.readyState == 'complete'")
+        tab.press(".md-search__button")
+        tab.wait("!!document.activeElement.shadowRoot")
+        tab.type("embargo")
+        found = "[...document.activeElement.shadowRoot.querySelectorAll('a')].map(a => a.href)"
+        tab.wait(f"{found}.length > 0")
+        assert any("/concepts/walk-forward.html" in each for each in tab.ask(found))
+        assert not [each for each in tab.asked_for if not each.startswith((served, "data:"))]
+        assert not tab.errors
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,13 @@ class Alerts:
         return dict(zip(letters, said, strict=True))
 
 
+def open_alerts(ledger: Ledger) -> list[tuple[datetime, News]]:
+    """What is wrong, and when it was told last; what was told first comes first."""
+    return [
+        (each.event.at, each.news) for each in _Known(ledger.read(STREAM)) if not each.news.over
+    ]
+
+
 class _Known:
     """What the ledger says: the newest word of every (kind, subject)."""
 

@@ -146,7 +146,8 @@ def _keys(settings: Any) -> Iterator[Line]:
             yield Line(FINE, what, f"set, for {', '.join(markets)}")
         except TradingPipelineError as error:
             must = any(settings.markets[name].nightly for name in markets)
-            yield Line(MEND if must else NOTE, what, f"not for {', '.join(markets)}", str(error))
+            missing = f"needed by {', '.join(markets)}"
+            yield Line(MEND if must else NOTE, what, missing, str(error))
 
 
 def _storage(home: Path) -> Line:

@@ -74,7 +74,7 @@ BatchSize = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--lr", callback=_rate, help="Peak rate.", show_default="the preset's"),
+    typer.Option("--lr", callback=_rate, help="Peak learning rate.", show_default="the preset's"),
 ]
 DAYS = ["%Y-%m-%d"]  # formats of an option that is a day
 

@@ -1,4 +1,7 @@
-"""How all markets stand, in a line each: what is stored, trained, reported, and traded on paper."""
+"""How all markets stand, in a line each: what is stored, trained, reported, and traded on paper.
+
+Below them is what is wrong, as the daemon's sensors have told it.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -18,14 +21,30 @@ def print_overview(settings: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        "market", "bars", "folds", "report", "model in service", "paper session", box=None
-    )
-    for name in settings.markets:
-        table.add_row(name, *_row(settings, name))
+    heads = ("market", "nights", "bars", "folds", "report", "model in service", "paper session")
+    table = Table(*heads, box=None)
+    for name, entry in settings.markets.items():
+        table.add_row(name, "on" if entry.nightly else "off", *_row(settings, name))
     Console(width=120, highlight=False).print(table)
     if not settings.markets:
         typer.echo("no market: run this where pipeline.toml is, or set TP_CONFIG")
+    _print_wrong(settings)
+
+
+def _print_wrong(settings: Any) -> None:
+    """What was told as wrong and is not over, with the words of the alert."""
+    from trading_pipeline.adapters.alerts import open_alerts
+    from trading_pipeline.definitions import home_of
+
+    home = home_of(settings)
+    if not home.has_ledger:
+        return
+    with home.ledger() as ledger:
+        wrong = open_alerts(ledger)
+    if wrong:
+        typer.echo("\nWrong now, as alerts told it:")
+    for at, news in wrong:
+        typer.echo(f"  {at:%Y-%m-%d %H:%M} UTC  {news.title}\n    {news.text}")
 
 
 def _row(settings: Any, name: str) -> list[str]:

@@ -52,7 +52,7 @@ def paper_trade(
         str, typer.Option(help="Of a replay: max, real (a bar in a bar's time), or 60x that.")
     ] = "max",
 ) -> None:
-    """Trade on paper, bar by bar, through the same kernels as the backtest, journalled.
+    """Trade on paper, bar by bar, by the code of the backtest; each step is in the ledger.
 
     A market of a venue (binance, alpaca, ccxt) trades live: its bars as they close there, with the
     production model. Any other one, or any with --replay, is a replay of bars that `download`
@@ -237,7 +237,8 @@ def status(
     """How all markets stand; with --market, its paper session: account, positions, orders and their
     reasons, heartbeat.
 
-    - `trading-pipeline status` what is stored, trained, reported and traded, a line for each market
+    - `trading-pipeline status` what is stored, trained, reported and traded, a line for each
+      market, and below them what is wrong: alerts that are not over
     - `trading-pipeline status --market crypto --watch 5` its session, shown anew every 5 seconds
     """
     if market is None:

@@ -284,7 +284,7 @@ def _print_proofs(run: Any, plan: Any, capital: float) -> None:
 _NEXT = """
 What next:
   trading-pipeline ui                              the graph, the runs, the pictures
-  trading-pipeline paper-trade --source sample     the same decisions, bar by bar, journalled
+  trading-pipeline paper-trade --market sample     the same decisions, bar by bar, journalled
   trading-pipeline walk-forward --data-path FILE   your own bars (docs/your-data.md)"""
 
 

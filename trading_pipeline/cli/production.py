@@ -23,8 +23,8 @@ Digits = Annotated[str, typer.Argument(help="First digits of its SHA-256, as `li
 def list_models(market: MarketName = "sample") -> None:
     """Every candidate of the nights, what was decided about it, and which one trades.
 
-    A candidate is accepted where it loads, says numbers, agrees with its predecessor about the last
-    quarter, and is not significantly worse on the dates that both were validated on.
+    A candidate is accepted where it loads, predicts numbers, agrees with its predecessor about the
+    last quarter, and is not significantly worse on the dates that both were validated on.
     """
     from rich.console import Console
     from rich.table import Table

@@ -69,7 +69,7 @@ def divergence_of(home: Home, plan: Plan, ledger: Ledger, session: str = "") -> 
         if newest is None:
             raise LedgerError(
                 f"{market.name} has no paper session that has lived through a bar; start one with "
-                f"`trading-pipeline paper-trade --source {market.name}`"
+                f"`trading-pipeline paper-trade --market {market.name}`"
             )
         session = session_of(newest.stream)
     able = eligibility_of(plan.recipe.model.n_steps)

@@ -99,7 +99,7 @@ def stream_of_session(ledger: Ledger, market: Market, session: str) -> str:
     if not newest:
         raise LedgerError(
             f"{market.name} has no paper session{f' {session}' if session else ''}; start one with "
-            f"`trading-pipeline paper-trade --source {market.name}`"
+            f"`trading-pipeline paper-trade --market {market.name}`"
         )
     return max(newest, key=lambda event: event.recorded_at).stream
 

@@ -78,4 +78,4 @@ def test_a_program_reads_json(run, found):
 def test_a_market_without_a_session_names_the_command_that_starts_one(run):
     code, said = run("divergence", "--market", "sample")
     assert code == 2
-    assert "start one with `trading-pipeline paper-trade --source sample`" in said
+    assert "start one with `trading-pipeline paper-trade --market sample`" in said

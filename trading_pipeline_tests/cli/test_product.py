@@ -167,7 +167,7 @@ def test_a_healthy_machine_is_said_to_be_one(run, venue, folder):
     assert "ok settings: pipeline.toml; markets: coins, shares" in said
     assert "ok storage: " in said
     assert "ok clock of binance: " in said
-    assert "note keys of Alpaca: not for shares -> Alpaca wants keys: set TP_ALPACA_KEY" in said
+    assert "note keys of Alpaca: needed by shares -> Alpaca wants keys: set TP_ALPACA_KEY" in said
     assert "note clock of alpaca: not asked: it has no keys" in said
     assert not (folder / "home").exists()  # it looks, and makes nothing
 
@@ -187,7 +187,7 @@ def test_keys_are_said_to_be_there_and_never_shown(run, venue, monkeypatch):
 def test_what_a_nightly_market_lacks_has_to_be_mended(run, venue, monkeypatch):
     monkeypatch.setenv("TP_MARKETS__SHARES__NIGHTLY", "true")
     code, said = run("doctor", "--offline")
-    assert (code, "MEND keys of Alpaca: not for shares" in said) == (1, True)
+    assert (code, "MEND keys of Alpaca: needed by shares" in said) == (1, True)
 
 
 def test_a_clock_that_is_wrong_is_measured(run, venue):
@@ -295,6 +295,57 @@ def test_status_shows_all_markets_in_a_line_each(run, folder):
     code, said = run("status")
     assert code == 0
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert f"sample to 2020-02, {today} - {today}, edge not proven - -" in said
-    assert "crypto - - damaged - -" in said
+    assert f"sample off to 2020-02, {today} - {today}, edge not proven - -" in said
+    assert "crypto off - - damaged - -" in said
     assert run("status", "--watch=1") == (2, "error: whose session? Give --market, too ")
+
+
+def test_status_says_what_is_wrong_until_it_is_over(run, folder, monkeypatch):
+    """Who looks in the morning learns why the night failed, and nothing that was mended since."""
+    from trading_pipeline.adapters.alerts import DOWNLOAD_FAILED, RUN_FAILED
+    from trading_pipeline.steps.home import Home
+
+    monkeypatch.setenv("TP_MARKETS__SAMPLE__NIGHTLY", "true")
+    alerts, night = Home(folder / "home").alerts(), datetime(2024, 1, 5, 21, 30, tzinfo=UTC)
+    alerts.tell(RUN_FAILED, "crypto/features", "no room on the disk", night)
+    alerts.over(RUN_FAILED, "crypto/features", "it works again", night + timedelta(hours=1))
+    assert "Wrong now" not in run("status")[1]
+    alerts.tell(DOWNLOAD_FAILED, "sample", "nothing there (sample_nightly, run 1a2b3c4d)", night)
+    code, said = run("status")
+    assert (code, "sample on - -" in said, "crypto" in said.partition("Wrong now")[2]) == (
+        0,
+        True,
+        False,
+    )
+    assert "2024-01-05 21:30 UTC download failed: sample nothing there (sample_nightly, run" in said
+
+
+# Which market is traded
+
+
+@pytest.mark.parametrize(
+    ("source", "market", "meant"),
+    [
+        (None, None, "sample"),
+        (None, "crypto", "crypto"),
+        ("binance", None, "crypto"),
+        ("binance", "more", "more"),
+        ("crypto", None, "crypto"),  # by its name, as before there was --market
+        ("binance", "sample", "'sample' is no market of source binance: it has crypto, more"),
+    ],
+)
+def test_a_session_is_of_the_market_that_is_named_or_the_only_one(source, market, meant):
+    """`paper-trade --market`, and `--source` as the specification has it."""
+    from trading_pipeline.cli.paper import _market_meant
+    from trading_pipeline.errors import SettingsError
+    from trading_pipeline.settings import Settings
+    from trading_pipeline.settings_markets import MarketSettings
+
+    coin = MarketSettings(source="binance", symbols=["BTC/USDT"], start="2020-01-01")
+    stock = MarketSettings(source="sample", symbols=["IBM"], start="2005-01-03")
+    markets = {"sample": stock, "crypto": coin} | ({"more": coin} if market else {})
+    try:
+        said = _market_meant(Settings(_env_file=None, markets=markets), source, market)
+    except SettingsError as error:
+        said = str(error)
+    assert said == meant
