@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-_PATIENCE = 120.0  # seconds that a loaded machine may take
+_PATIENCE = 300.0  # seconds that a loaded machine may take
 
 
 class WebUI:
@@ -57,7 +57,12 @@ def web_ui(home: Path, places: dict[str, str]) -> Iterator[WebUI]:
     with log.open("w") as said:
         process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, **places, "DAGSTER_HOME": str(home / "dagster")},
+            env={
+                **os.environ,
+                **places,
+                "DAGSTER_HOME": str(home / "dagster"),
+                "DAGSTER_GRPC_TIMEOUT_SECONDS": str(int(_PATIENCE)),
+            },
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
