@@ -132,7 +132,11 @@ a { color: inherit; }
   th, td { padding: 6px; }
   td:first-child, th:first-child { white-space: normal; min-width: 92px; }
   small { font-size: .72rem; letter-spacing: -.01em; }
-  .beside td:first-child { min-width: 92px; } .beside td { font-size: .8rem; padding: 6px 4px; }
+  .metrics td:first-child { min-width: 124px; }
+  .beside tr { display: grid; grid-template-columns: repeat(3, 1fr);
+    border-bottom: 1px solid var(--rule); }
+  .beside tr > :first-child { grid-column: 1 / -1; padding-bottom: 0; }
+  .beside th, .beside td { border: 0; padding: 4px; }
   .beside td:not(:first-child) { font-size: .85rem; }
   .beside small { font-size: .62rem; }
   .scoreboard { font-size: .7rem; table-layout: fixed; }
