@@ -235,7 +235,7 @@ def _heads(summary: Summary) -> str:
         [
             f"{escape(row['head'].capitalize())}, by {escape(row['measure'])}",
             _figure(row["value"]),
-            f"{_figure(row['rival_value'])}<small>{escape(row['rival'])}</small>",
+            f'{_figure(row["rival_value"])}<small class="words">{escape(row["rival"])}</small>',
             _gain(row["gain"]),
             f"{row['dates']:,}",
         ]

@@ -108,6 +108,7 @@ nav a { padding: 2px 0; }
 details { margin-top: 8px; }
 summary { cursor: pointer; color: var(--quiet); font-size: .875rem; }
 small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem; }
+.words { white-space: normal; min-width: 110px; }
 .sortable th button { all: unset; cursor: pointer; font-weight: 600; }
 .sortable th button:focus-visible { outline: 2px solid var(--ink); }
 .sortable th[aria-sort="ascending"] button::after { content: " \\25B2"; }
