@@ -32,9 +32,9 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 	verdict_power whole_chain
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo ui install test test-slow check bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit docs docs-serve pictures clean
+.PHONY: help demo ui install test test-slow check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -43,10 +43,7 @@ demo: $(STAMP) ## run everything on real and on made-up bars, down to the report
 	@$(BIN)/trading-pipeline demo
 
 ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon; PORT=... moves it
-	@home="$$($(BIN)/trading-pipeline home)" \
-	&& DAGSTER_HOME="$$home" DAGSTER_EVENT_BATCH_SIZE=1000 \
-	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/trading-pipeline ui --port $(PORT)
 
 install: $(STAMP) ## make .venv from the locked versions; TORCH='...' chooses PyTorch's build
 
@@ -56,13 +53,22 @@ test: $(STAMP) ## fast tests
 test-slow: $(STAMP) ## slow tests
 	@$(PYTEST) -m slow
 
-check: $(STAMP) ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
+check: style types imports test definitions site ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
+
+style: $(STAMP) ## its parts: format and lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(STAMP) ## ... types
 	$(BIN)/mypy
+
+imports: $(STAMP) ## ... which module may import which
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not slow'
+
+definitions: $(STAMP) ## ... what Dagster makes of the definitions
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
+
+site: $(STAMP) ## ... the documentation as a site, whose links lead somewhere
 	$(BIN)/zensical build --strict --clean
 
 bench: $(STAMP) ## time what has to be fast
@@ -102,6 +108,12 @@ audit: $(STAMP) ## ask PyPI for known vulnerabilities of the locked versions
 	&& $(VENV)/audit/bin/pip install --quiet pip-audit; }
 	@$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
+wheel: $(STAMP) ## build the wheel of the last commit into dist/; the same file each time
+	@rm -rf $(VENV)/export && mkdir $(VENV)/export
+	@umask 022 && git archive HEAD | tar -x --no-same-permissions -C $(VENV)/export
+	@SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" $(PIP) wheel --quiet --no-deps --wheel-dir dist $(VENV)/export
+	@ls dist/*.whl
+
 docs: $(STAMP) ## write the pages and pictures made from the code anew, and build the site into site/
 	@$(BIN)/python -m trading_pipeline_tests.licences > docs/licences.md.draft
 	@mv docs/licences.md.draft docs/licences.md
@@ -123,6 +135,8 @@ clean: ## remove .venv and caches; data and reports stay
 
 # The stamp goes before anything is changed and comes back when all of it worked: an installation
 # that was killed is done again. Asking for a build of torch by name asks for an installation.
+# The lock is installed as it is, for to resolve it costs most of the time; what it lacks on another
+# platform or Python the last step adds. Python compiles what is imported, a part of it all.
 $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,always)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; \
 	install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -131,8 +145,9 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@rm -f $(STAMP)
 	@$(PIP) --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV); the first time this takes some minutes."
-	@$(PIP) install --quiet --no-deps --constraint constraints.txt $(TORCH)
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install --quiet --no-compile --no-deps --constraint constraints.txt $(TORCH)
+	@$(PIP) install --quiet --no-compile --no-deps --requirement constraints.txt
+	@$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
 $(RIVALS_STAMP): Makefile | $(STAMP)

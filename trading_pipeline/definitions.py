@@ -13,6 +13,7 @@ import dagster as dg
 from trading_pipeline.adapters.alerts import Alerts, addresses_of
 from trading_pipeline.adapters.brokers.factory import BrokerFactory
 from trading_pipeline.adapters.clock import WALL, Clock
+from trading_pipeline.adapters.keys import OF_BROKERS
 from trading_pipeline.adapters.sources.factory import SourceFactory
 from trading_pipeline.adapters.store.shared import SharedStore
 from trading_pipeline.adapters.timed_progress import TimedProgress
@@ -132,16 +133,13 @@ def sources_of(
 
 def brokers_of(settings: Settings) -> dict[str, BrokerFactory]:
     """Where the orders of each market go; opened only when something is traded."""
-    keys = {
-        "alpaca": (settings.alpaca_key, settings.alpaca_secret),
-        "binance_testnet": (settings.binance_key, settings.binance_secret),
-    }
+    held = {broker: keys.held(settings) for broker, keys in OF_BROKERS.items()}
     return {
         name: BrokerFactory(
             each.broker,
             each.broker_url,
             each.per_minute or BrokerFactory.per_minute,
-            *keys.get(each.broker, (None, None)),
+            *held.get(each.broker, ()),
         )
         for name, each in settings.markets.items()
     }

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import tomllib
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from trading_pipeline.adapters.store.files import replace_file
 from trading_pipeline.errors import SettingsError
 
 ENV_FILE = ".env"
+_FIRST = Path(__file__).with_name("pipeline.toml")  # in a checkout, the one that lies there
 _NOT_FIELDS = {"TP_CONFIG", "TP_SECRETS"}  # they say where the settings are
 _SECRETS = ("alpaca_key", "alpaca_secret", "binance_key", "binance_secret", "alert_urls")
 _say_once = cache(logging.getLogger(__name__).warning)
@@ -37,9 +40,11 @@ def by_strength(
     Raises:
         SettingsError: pipeline.toml holds a key, or a file of secrets has a name that none has.
     """
-    toml = _Reworded(_NoSecrets(settings_cls, config_path()))
+    toml = _NoSecrets(settings_cls, config_path())
+    names = toml.market_names()
     files = InitSettingsSource(settings_cls, _secrets_in_files())
-    return *map(_Reworded, given), _OwnNames(dotenv), files, toml
+    said = *(_Reworded(each, names) for each in given), _OwnNames(dotenv, names)
+    return *said, files, _Reworded(toml)
 
 
 def check_sources(fields: set[str]) -> None:
@@ -56,6 +61,28 @@ def check_sources(fields: set[str]) -> None:
 def config_path() -> Path:
     """Where pipeline.toml is, whether or not there is one."""
     return Path(_said("TP_CONFIG") or "pipeline.toml")
+
+
+def write_first_settings() -> Path | None:
+    """Write the pipeline.toml that this package brings, unless there is one; its path, if so.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    path = config_path()
+    if path.exists() or _said("TP_CONFIG"):
+        return None
+    replace_file(path, lambda draft: draft.write_bytes(_FIRST.read_bytes()))
+    return path
+
+
+def where_markets_are(asked: str, known: Iterable[str]) -> str:
+    """What to do about a market that is none of those known."""
+    path, names = config_path().absolute(), ", ".join(sorted(known))
+    there = "run from the folder of pipeline.toml, or set TP_CONFIG"
+    if not names and not path.is_file():
+        return f"there is no {path}; {there}, or let `trading-pipeline demo` make one here"
+    return f"{path} has {names or 'none'}. Add a [markets.{asked}] entry, {there}."
 
 
 def place_of(entry: tuple[int | str, ...]) -> str:
@@ -116,11 +143,17 @@ def places_of(market: str) -> str:
 
 
 class _Reworded(PydanticBaseSettingsSource):
-    """What a source says, under today's names; each source by itself, for one overrides another."""
+    """What a source says, under today's names; each source by itself, for one overrides another.
 
-    def __init__(self, source: PydanticBaseSettingsSource) -> None:
+    Args:
+        names: of markets, by what a variable calls them, whose letters have no case.
+    """
+
+    def __init__(
+        self, source: PydanticBaseSettingsSource, names: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(source.settings_cls)
-        self.source = source
+        self.source, self.names = source, names or {}
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         return self.source.get_field_value(field, field_name)
@@ -129,7 +162,8 @@ class _Reworded(PydanticBaseSettingsSource):
         values = self.source()
         if not isinstance(markets := values.get("markets"), dict):
             return values
-        return values | {"markets": {name: _reworded(name, each) for name, each in markets.items()}}
+        spelled = {self.names.get(name, name): each for name, each in markets.items()}
+        return values | {"markets": {name: _reworded(name, each) for name, each in spelled.items()}}
 
 
 class _OwnNames(_Reworded):
@@ -156,6 +190,13 @@ class _NoSecrets(TomlConfigSettingsSource):
                 f"{path} holds {', '.join(found)}, and that file is committed. Set {variables} in "
                 ".env or the environment instead; if the file was ever pushed, make a new key"
             )
+
+    def market_names(self) -> dict[str, str]:
+        """Those of the file, by their small letters; of two that differ in case alone, none."""
+        if not isinstance(markets := self.toml_data.get("markets"), dict):
+            return {}
+        small = [name.lower() for name in markets]
+        return {name.lower(): name for name in markets if small.count(name.lower()) == 1}
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         return tomllib.loads(file_path.read_text(encoding="utf-8-sig"))  # as some editors write it

@@ -7,6 +7,13 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 
+LONG = tuple(
+    f"trading_pipeline_tests/{name}"
+    for name in (
+        "week/", "test_howto.py", "test_compose.py", "cli/test_pipeline.py", "defs/test_nights.py",
+        "steps/test_session_killed.py", "steps/test_live.py", "steps/test_download_",
+    )
+)  # fmt: skip
 CASES = pytest.StashKey[Counter[str]]()
 
 # A few new examples at every run find more in a month than many of the same.
@@ -20,7 +27,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Count before slow ones are left out."""
+    """Count before slow ones are left out; of these what takes minutes comes first, so that no
+    worker is left alone with it."""
+    items.sort(key=lambda item: item.nodeid.startswith(LONG), reverse=True)
     names = (
         item.nodeid.partition("[")[0].removeprefix("trading_pipeline_tests/") for item in items
     )
@@ -32,6 +41,13 @@ def home(tmp_path):
     from trading_pipeline.steps.home import Home
 
     return Home(root=str(tmp_path))
+
+
+@pytest.fixture
+def no_dagster_home(monkeypatch):
+    """Dagster's records are those of a home; a DAGSTER_HOME that is set meanwhile is undone."""
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.delenv("DAGSTER_HOME")
 
 
 @pytest.fixture

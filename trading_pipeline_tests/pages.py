@@ -54,6 +54,7 @@ class Page:
             elif title:
                 with self._there(title).open("a", encoding="utf-8") as file:
                     file.write(body)
+        assert self.ran, f"{self.name} has no command that is run"
         return self.ran
 
     def _there(self, title: str) -> Path:

@@ -31,9 +31,9 @@ from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.adapters.reports.histories import series, with_holdings
 from trading_pipeline_tests.browser import Tab, browser
 from trading_pipeline_tests.core.evaluation.books import inputs
-from trading_pipeline_tests.web_ui import ROOT, web_ui
+from trading_pipeline_tests.web_ui import web_ui
 
-IMAGES = ROOT / "docs" / "images"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 MARKET = "sample"
 _DIGEST = "Shows"  # the key of a PNG's text
 _STEADY = 10.0  # seconds that a page of the web UI stays the same before it counts as whole

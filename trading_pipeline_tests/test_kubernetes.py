@@ -163,15 +163,13 @@ def test_web_server_daemon_and_runs_have_one_image():
 
 
 @pytest.mark.slow
-def test_steps_of_a_fold_run_in_pods_of_their_own(tmp_path, monkeypatch):
+def test_steps_of_a_fold_run_in_pods_of_their_own(tmp_path, monkeypatch, no_dagster_home):
     """By Dagster's executor and launcher, configured as the values say, against an API on loopback;
     each pod is a process that has what its specification gives it."""
     home = tmp_path / "data"
     (tmp_path / "pipeline.toml").write_text(MARKET)
     monkeypatch.setenv("TP_CONFIG", str(tmp_path / "pipeline.toml"))
     monkeypatch.setenv("TP_HOME", str(home))
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     with running(settings_of("small"), "small") as (run, plan):
         runs.download(run, plan)
     alone = tmp_path / "alone"

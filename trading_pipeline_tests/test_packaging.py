@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,33 @@ def test_the_lock_suits_every_machine():
         assert not name.startswith(("nvidia", "triton", "trading"))
 
 
+def test_the_lock_has_nothing_that_nobody_asks_for():
+    """It is installed as it is, so what was dropped would stay in it for ever."""
+    project = pyproject()["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    left, seen = [*map(Requirement, project["dependencies"] + extras)], set()
+    while left:
+        asked = left.pop()
+        if (known := (canonicalize_name(asked.name), frozenset(asked.extras))) not in seen:
+            seen.add(known)
+            left += below(asked)
+    assert {canonicalize_name(name) for name in LOCKED} <= {name for name, _ in seen}
+
+
+def below(asked: Requirement) -> list[Requirement]:
+    """What a requirement needs with its extras, on whatever platform and Python."""
+    try:
+        lines = metadata.requires(asked.name) or []
+    except metadata.PackageNotFoundError:  # of another platform, or this project in its own extra
+        return []
+    return [
+        each
+        for each in map(Requirement, lines)
+        if "extra" not in str(each.marker)
+        or any(each.marker.evaluate({"extra": extra}) for extra in asked.extras)
+    ]
+
+
 def test_makefile_and_image_install_the_same_torch():
     (chosen,) = re.findall(r"^TORCH \?= (.+)$", MAKEFILE, re.MULTILINE)
     assert chosen.split()[0] == f"torch=={LOCKED['torch']}"
@@ -80,7 +107,8 @@ def test_makefile_and_image_install_the_same_torch():
 # pip was asked for. PIP_FAILS is a word of the pip command that is to fail.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
-    *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"pip --disable-pip-version-check wheel"*) echo "$SOURCE_DATE_EPOCH $*" >> pip.log ;;
     *"pip --disable-pip-version-check install"*)
         echo "$*" >> pip.log
         case "$*" in *"${PIP_FAILS:-nothing}"*) exit 1 ;; esac ;;
@@ -117,11 +145,12 @@ def pip_calls(folder: Path) -> list[str]:
 
 def test_a_second_run_installs_nothing(clone):
     assert make(clone, "install").returncode == 0
-    torch, ours = pip_calls(clone)
+    torch, lock, ours = pip_calls(clone)
     assert "--no-deps --constraint constraints.txt torch==" in torch
+    assert lock.endswith("--no-deps --requirement constraints.txt")
     assert ours.endswith("--constraint constraints.txt --editable .[dev]")
     assert make(clone, "install").returncode == 0
-    assert len(pip_calls(clone)) == 2
+    assert len(pip_calls(clone)) == 3
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
@@ -130,16 +159,16 @@ def test_a_changed_lock_or_project_is_installed(clone, changed):
     stamp = (clone / ".venv" / ".installed").stat().st_mtime
     os.utime(clone / changed, (stamp + 1, stamp + 1))
     assert make(clone, "install").returncode == 0
-    assert len(pip_calls(clone)) == 4
+    assert len(pip_calls(clone)) == 6
 
 
-@pytest.mark.parametrize("fails", ["torch", "editable"])
+@pytest.mark.parametrize("fails", ["torch", "requirement", "editable"])
 def test_an_installation_that_broke_off_is_done_again(clone, fails):
     assert make(clone, "install", PIP_FAILS=fails).returncode != 0
     assert not (clone / ".venv" / ".installed").exists()
     before = len(pip_calls(clone))
     assert make(clone, "install").returncode == 0
-    assert len(pip_calls(clone)) == before + 2
+    assert len(pip_calls(clone)) == before + 3
 
 
 def test_a_reinstallation_that_broke_off_takes_the_stamp_away(clone):
@@ -151,7 +180,7 @@ def test_a_reinstallation_that_broke_off_takes_the_stamp_away(clone):
 def test_choosing_a_build_of_torch_installs_it_over_another(clone):
     make(clone, "install")
     make(clone, "install", "TORCH=torch==2.13.0+cu130 --index-url https://example.org/cu130")
-    assert pip_calls(clone)[2].endswith("torch==2.13.0+cu130 --index-url https://example.org/cu130")
+    assert pip_calls(clone)[3].endswith("torch==2.13.0+cu130 --index-url https://example.org/cu130")
 
 
 def test_an_old_python_is_refused_by_name(clone):
@@ -165,6 +194,19 @@ def test_a_machine_without_a_new_enough_python_is_told(clone):
     done = make(clone, "install", "PYTHON=")
     assert done.returncode != 0
     assert "Python 3.11 or newer is needed, and none was found" in done.stderr
+
+
+def test_a_wheel_is_of_the_last_commit_and_dated_by_it(clone):
+    """What is not committed is not in it; the date makes it the same file each time."""
+    make(clone, "install")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    dated = {**os.environ, "GIT_COMMITTER_DATE": "@1700000000 +0000"}
+    for command in (["init"], ["add", "Makefile"], ["commit", "-m", "first"]):
+        subprocess.run([*git, *command], cwd=clone, env=dated, check=True, capture_output=True)
+    make(clone, "wheel")
+    assert [path.name for path in (clone / ".venv/export").iterdir()] == ["Makefile"]
+    asked = "-m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist"
+    assert pip_calls(clone)[-1] == f"1700000000 {asked} .venv/export"
 
 
 def test_help_is_the_default_and_names_every_target(clone):
@@ -199,19 +241,12 @@ def test_clean_leaves_data_and_settings(clone):
     assert (clone / ".env").exists()
 
 
-def test_the_ui_is_for_this_machine_alone(clone):
-    make(clone, "install")
-    script = make(clone, "--dry-run", "ui").stdout
-    assert "--host 127.0.0.1" in script
-    assert f"{BATCH_VARIABLE}={BATCH_SIZE}" in script
-
-
 def test_ci_runs_check_and_then_the_slow_tests():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     lines = script.read_text(encoding="utf-8").splitlines()
-    assert lines[-2:] == ["make check", "make test-slow"]
+    assert lines[-2:] == ["make --jobs=2 --output-sync check", "make test-slow"]
     assert "set -euo pipefail" in lines
     assert "export CI=true" in lines
 
@@ -472,6 +507,18 @@ def test_dagster_starts_on_postgresql_with_the_file_of_compose(tmp_path, monkeyp
 
 
 # --- documents ------------------------------------------------------------------------------------
+
+
+def test_the_newest_version_of_the_changelog_is_that_of_the_project():
+    """Above it may be what comes next. The chart of the cluster and its page name it, too."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version, *headings = pyproject()["project"]["version"], *re.findall(r"^## (.+)$", text, re.M)
+    released = [each for each in headings if each != "Unreleased"]
+    assert headings.index(released[0]) <= 1
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)", each) for each in released)
+    assert released[0].split()[0] == version
+    for name in ("kubernetes/values.yaml", "docs/scale-out.md"):
+        assert version in (ROOT / name).read_text(encoding="utf-8"), name
 
 
 def test_every_decision_is_indexed_and_whole():

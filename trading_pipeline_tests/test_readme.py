@@ -5,10 +5,50 @@ from pathlib import Path
 
 import pytest
 
+from trading_pipeline_tests import canaries
+from trading_pipeline_tests.steps import kills
+from trading_pipeline_tests.test_robustness import counted
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "trading_pipeline"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROOTS = (ROOT, PACKAGE, ROOT / "trading_pipeline_tests")  # that pages name files from
+
+
+def tried() -> dict[str, int]:
+    """The figures of README's table of what was tried, by the first word of each row."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+)\b.* \| ([\d,]+)(?: cases)? \| .*make .* \|$|", text, re.M)
+    return {word: int(figure.replace(",", "")) for word, figure in rows if word}
+
+
+def test_the_figures_of_what_was_tried_are_those_of_the_tests():
+    """Those of long runs are what their target does: its seeds, its nights, its bars."""
+    make = (ROOT / "Makefile").read_text(encoding="utf-8")
+    week = (ROOT / "trading_pipeline_tests/week/nights.py").read_text(encoding="utf-8")
+    seeds = re.search(r"^kill-test:.*\n.*steps\.kills --seeds (\d+)$", make, re.M)
+    bars = re.search(r"^soak:.*\n.*--bars \$\(or \$\(BARS\),(\d+)\)", make, re.M)
+    if seeds is None or bars is None:
+        pytest.fail("the Makefile says neither how many seeds nor how many bars")
+    assert tried() == {
+        "bad": counted("Files", "Stamps", "Disks", "Money", "Settings", "Names"),
+        "venues": counted("Venues"),
+        "kills": int(seeds[1]) * sum(kills.POINTS.values()),
+        "nights": week.count("week.night("),
+        "hourly": int(bars[1]),
+        "secrets": len(canaries.SECRETS),
+    }
+
+
+def test_the_figures_of_secrets_are_those_of_the_search():
+    (ways,) = {len(canaries.spellings(secret)) for secret in canaries.SECRETS.values()}
+    places, secrets = len(canaries.PLACES), len(canaries.SECRETS)
+    said = f"in {ways} spellings each, looked for in {places} kinds of places | {secrets} |"
+    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert f"each of {secrets} secrets" in page
+    assert f"in {ways} spellings" in page
+    assert f"in {places} kinds of places" in page
 
 
 def tree() -> dict[str, str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from trading_pipeline.cli.main import app
-from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import MarketSettings
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("settings.md", "commands.md", "metrics.md", "errors.md", "python.md")

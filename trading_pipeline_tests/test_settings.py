@@ -13,12 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_pipeline.core.market.market import Costs, Market
-from trading_pipeline.definitions import alerts_of, brokers_of, build, home_of, plan_of
+from trading_pipeline.definitions import (
+    alerts_of,
+    brokers_of,
+    build,
+    home_of,
+    plan_of,
+    variables_of,
+)
 from trading_pipeline.errors import CredentialsError, SettingsError, StoreError
-from trading_pipeline.settings import (
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import (
     CostSettings,
     MarketSettings,
-    Settings,
     WalkForwardSettings,
     months,
 )
@@ -68,6 +75,20 @@ def test_variables_win_over_env_file_over_toml(monkeypatch):
     assert Settings.read().home == Path("from_env_file")
     monkeypatch.setenv("TP_MARKETS__MINE__HORIZON", "9")
     assert Settings.read().market("mine").horizon == 9
+
+
+def test_a_variable_changes_a_market_whose_name_has_capitals(monkeypatch):
+    """Once it was another market, which lacked all the rest. Processes that train folds are told
+    of every market in variables."""
+    settings = read(MARKET.replace("mine", "Mine"))
+    for name, value in variables_of(settings).items():
+        monkeypatch.setenv(name, value)
+    Path(".env").write_text("TP_MARKETS__MINE__HORIZON=7\n")
+    told = Settings.read()
+    assert list(told.markets) == ["Mine"]
+    assert told.market("Mine").horizon == 7
+    monkeypatch.setenv("TP_MARKETS__MINE__HORIZON", "9")
+    assert Settings.read().market("Mine").horizon == 9
 
 
 def test_old_names_are_read_on_and_said_once(caplog):

@@ -1,4 +1,4 @@
-"""Dagster's own web server and daemon, as `make ui` starts them, asked through GraphQL."""
+"""Dagster's web server and daemon, as `trading-pipeline ui` starts them, asked by GraphQL."""
 
 import json
 import os
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
 _PATIENCE = 300.0  # seconds that a loaded machine may take
 
 
@@ -49,18 +48,17 @@ class WebUI:
 
 @contextmanager
 def web_ui(home: Path, places: dict[str, str]) -> Iterator[WebUI]:
-    """`dagster dev` on the instance of a home, with the settings that `places` names."""
+    """Those of a home, with the settings that `places` names."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = home / "web_ui.log"
-    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(ROOT / "workspace.yaml")]
     with log.open("w") as said:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", "trading_pipeline.cli", "ui", "--port", str(port)],
             env={
                 **os.environ,
                 **places,
-                "DAGSTER_HOME": str(home / "dagster"),
+                "TP_HOME": str(home),
                 "DAGSTER_GRPC_TIMEOUT_SECONDS": str(int(_PATIENCE)),
             },
             stdout=said,

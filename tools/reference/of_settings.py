@@ -8,24 +8,24 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from tables import NOTE, cell, table
 
-from trading_pipeline import settings
+from trading_pipeline import settings, settings_markets
 from trading_pipeline.core.market.market import _USUAL_TERMS
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES
 
 _SECTIONS = {
     "Of everything": (settings.Settings, "At the top of `pipeline.toml`."),
-    "`[markets.NAME]`": (settings.MarketSettings, "One market."),
+    "`[markets.NAME]`": (settings_markets.MarketSettings, "One market."),
     "`[markets.NAME.costs]`": (
-        settings.CostSettings,
+        settings_markets.CostSettings,
         "What trading costs. Fractions of the value "
         "traded, and not percent; what is of a year says so.",
     ),
     "`[markets.NAME.walk_forward]`": (
-        settings.WalkForwardSettings,
+        settings_markets.WalkForwardSettings,
         'Spans of training and test, as `"5y"`, `"6mo"` or months.',
     ),
     "`[markets.NAME.divergence]`": (
-        settings.DivergenceSettings,
+        settings_markets.DivergenceSettings,
         "How far a paper session may be from the backtest.",
     ),
 }

@@ -60,6 +60,7 @@ def dashboard_app(market: str, read: Read, tell: Tell, report: Path) -> Starlett
             return JSONResponse({"error": str(error)}, 503)
 
     async def intent(request: Request) -> Response:
+        """What the operator wants, told by a page that has the token."""
         told = request.headers.get(_TOKEN, "")
         if not secrets.compare_digest(told.encode(), token.encode()):
             return JSONResponse({"error": "the page is an old one: load it again"}, 403)

@@ -16,8 +16,6 @@ with its own `--node-rank`. A run that was killed goes on from `runs.pt` when it
 
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
@@ -30,6 +28,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from trading_pipeline.adapters.processes import leave_with_parent
 from trading_pipeline.adapters.store.checkpoints import load, read_runs, save, write_runs
 from trading_pipeline.adapters.store.files import remove_file, replace_file
 from trading_pipeline.adapters.tensorboard import curves
@@ -158,7 +157,7 @@ def work(folder: Path, log: Callable[[str], None]) -> None:
 
 def main() -> None:
     """`FOLDER PROCESSES` launches workers; `FOLDER` is one, started by `torch.distributed.run`."""
-    _leave_with_parent()
+    leave_with_parent()  # a worker has a session of its own, which no kill of the run reaches
     folder = Path(sys.argv[1])
     if len(sys.argv) > 2:
         _launch(folder, int(sys.argv[2]))
@@ -171,22 +170,6 @@ def _launch(folder: Path, processes: int) -> None:
 
     worker = ("-m", WORKER, str(folder))
     run(["--standalone", f"--nproc-per-node={processes}", *worker])
-
-
-def _leave_with_parent() -> None:
-    """End this process when the one that started it has ended, however that did.
-
-    `torch.distributed.run` gives each worker a session of its own, which no kill reaches that is
-    meant for the run: workers would train on, and write beside those of the next run.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _join(folder: Path) -> None:

@@ -1,5 +1,8 @@
-"""Keys of venues: what they are called, and whether they are there. Nothing here loads a client,
-so that a command can say that one is missing before it begins."""
+"""Keys of venues: what they are called, who wants them, and whether they are there. Nothing here
+loads a client, so that a command can say that one is missing before it begins."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -7,6 +10,7 @@ from trading_pipeline.errors import CredentialsError
 
 ALPACA = "TP_ALPACA_KEY and TP_ALPACA_SECRET"
 BINANCE_TESTNET = "TP_BINANCE_KEY and TP_BINANCE_SECRET"
+TESTNET = "https://testnet.binance.vision"
 
 
 def alpaca_keys(*keys: SecretStr | None) -> list[str]:
@@ -24,10 +28,10 @@ def alpaca_keys(*keys: SecretStr | None) -> list[str]:
     return texts
 
 
-def binance_keys(*keys: SecretStr | None, testnet: str) -> list[str]:
-    """The same of Binance's testnet, whose address is for the message."""
+def binance_keys(*keys: SecretStr | None) -> list[str]:
+    """The same of Binance's testnet."""
     return _texts(keys, f"binance wants keys: set {BINANCE_TESTNET} in .env or the environment. "
-                  f"They are free, of a test account, at {testnet}")  # fmt: skip
+                  f"They are free, of a test account, at {TESTNET}")  # fmt: skip
 
 
 def _texts(keys: tuple[SecretStr | None, ...], missing: str) -> list[str]:
@@ -35,3 +39,22 @@ def _texts(keys: tuple[SecretStr | None, ...], missing: str) -> list[str]:
     if not all(texts):
         raise CredentialsError(missing)
     return texts
+
+
+class Keys(NamedTuple):
+    """The keys that one venue wants."""
+
+    venue: str
+    names: tuple[str, str]  # of the settings that hold them
+    texts: Callable[..., list[str]]  # raises CredentialsError if they cannot be right
+
+    def held(self, settings: Any) -> tuple[SecretStr | None, SecretStr | None]:
+        """Key and secret as the settings hold them."""
+        key, secret = (getattr(settings, name) for name in self.names)
+        return key, secret
+
+
+_ALPACA = Keys("Alpaca", ("alpaca_key", "alpaca_secret"), alpaca_keys)
+_TESTNET = Keys("Binance's testnet", ("binance_key", "binance_secret"), binance_keys)
+OF_SOURCES = {"alpaca": _ALPACA}  # the others ask for none
+OF_BROKERS = {"alpaca": _ALPACA, "binance_testnet": _TESTNET}

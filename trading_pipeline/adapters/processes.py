@@ -2,10 +2,28 @@
 
 import asyncio
 import os
+import threading
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 
 _PATIENCE = 60.0  # seconds that a process has to end after it was asked to
+
+
+def leave_with_parent() -> None:
+    """End this process when the one that started it has ended, however that did.
+
+    A kill that is meant for the parent does not reach its children: they would work on, and write
+    beside those of the next run.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_each(
@@ -39,6 +57,7 @@ async def _run_each(
     gate, failed = asyncio.Semaphore(at_once), dict[str, str]()
 
     async def run(name: str, command: Sequence[str]) -> None:
+        """One command, when there is room for it."""
         async with gate:
             process = await asyncio.create_subprocess_exec(*command, stderr=PIPE, env=environment)
             try:
@@ -46,13 +65,17 @@ async def _run_each(
             finally:
                 await _end(process)
             if process.returncode:
-                failed[name] = said.decode(errors="replace") or f"exit code {process.returncode}"
+                failed[name] = said.decode(errors="replace") or _how_it_ended(process.returncode)
             ended(name, process.returncode == 0)
 
     async with asyncio.TaskGroup() as group:
         for name, command in commands.items():
             group.create_task(run(name, command))
     return failed
+
+
+def _how_it_ended(code: int) -> str:
+    return f"exit code {code}" if code > 0 else f"killed by signal {-code}; was memory short?"
 
 
 async def _end(process: Process) -> None:

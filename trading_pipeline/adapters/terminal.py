@@ -107,6 +107,7 @@ class ProgressBars(TimedProgress):
         task: TaskID = self.bars.add_task(label, total=None, note="")
 
         def advance(done: int, total: int, note: str = "") -> None:
+            """Draw so much of the bar; a bar that was full is left as it is."""
             if task not in self.bars.task_ids:
                 return
             self.bars.update(task, completed=done, total=total, note=note)

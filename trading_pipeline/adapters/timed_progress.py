@@ -30,6 +30,7 @@ class TimedProgress(Progress):
         reported, known, began = 0, 0, self.clock()
 
         def advance(done: int, total: int, note: str = "") -> None:
+            """A line where another tenth is done."""
             nonlocal reported, known
             lasts, known = total != known, total
             if not done and note:

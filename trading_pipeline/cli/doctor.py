@@ -1,9 +1,11 @@
 """The command that looks whether everything that is needed is there."""
 
 import shutil
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +13,14 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from trading_pipeline.adapters.keys import alpaca_keys, binance_keys
+from trading_pipeline.adapters.keys import OF_BROKERS, OF_SOURCES
 from trading_pipeline.errors import SettingsError, TradingPipelineError
 
 FINE, NOTE, MEND = "ok", "note", "MEND"
 ILL = 1  # exit code: something has to be mended
 SKEW = 5  # seconds that a clock may be wrong by: signed requests are refused not much later
 ROOM = 2 * 2**30  # bytes on the disk below which it is said
+_INSTALL = "install trading-pipeline again; in a checkout `make install` takes the locked versions"
 _ASKED = 8.0  # seconds that a venue is asked for its time
 
 
@@ -35,8 +38,9 @@ def doctor(
 ) -> None:
     """Look whether everything that is needed is there, and say what to do where it is not.
 
-    Versions, settings, keys (whether they are set, never what they are), storage, ledger, the
-    clock of this machine against those of the venues, and the GPU, if a market wants one. What only
+    Versions, settings, keys (whether they are set, never what they are), storage, ledger and other
+    databases, shared storage, the clock of this machine against those of the venues, and the GPU,
+    if a market wants one. What only
     some markets need is a note, unless a market with `nightly = true` does.
 
     Exit codes: 0 all that is needed is there, 1 something has to be mended (MEND).
@@ -63,6 +67,8 @@ def _lines(offline: bool) -> Iterator[Line]:
     yield from _keys(settings)
     yield _storage(settings.home)
     yield _ledger(settings)
+    yield from _databases(settings.home)
+    yield from _elsewhere(settings)
     yield from _clocks(settings, offline)
     yield _gpu(settings)
 
@@ -103,7 +109,7 @@ def _packages() -> Iterator[Line]:
             wrong.append(f"{each.name} is {known[each.name]}, and {each.specifier} is needed")
     shown = [f"{name} {known[name]}" for name in ("dagster", "torch", "duckdb") if name in known]
     if wrong:
-        yield Line(MEND, "packages", "; ".join(wrong), "`make install` installs the locked ones")
+        yield Line(MEND, "packages", "; ".join(wrong), _INSTALL)
     else:
         yield Line(FINE, "packages", f"{', '.join(shown)}, and {len(known) - len(shown)} others")
 
@@ -117,29 +123,26 @@ def _read_from(settings: Any) -> Line:
     if settings.markets:
         return Line(FINE, "settings", f"{' and '.join(files)}; markets: {names}")
     where = f"there is no {path} in {Path.cwd()}" if not path.is_file() else f"{path} has no market"
-    todo = "run this where pipeline.toml is, or set TP_CONFIG; `walk-forward` needs neither"
+    todo = (
+        "run this where pipeline.toml is, or set TP_CONFIG; `demo` makes one where there is none, "
+        "and `walk-forward` needs none"
+    )
     return Line(NOTE, "settings", where, todo)
 
 
 def _keys(settings: Any) -> Iterator[Line]:
     """Whether keys are set that some market wants; what they are is nobody's business."""
-    testnet = "https://testnet.binance.vision"
-    alpaca = [n for n, each in settings.markets.items() if "alpaca" in (each.source, each.broker)]
-    coins = [n for n, each in settings.markets.items() if each.broker == "binance_testnet"]
-    asked: list[tuple[str, list[str], Callable[[], object]]] = [
-        ("Alpaca", alpaca, lambda: alpaca_keys(settings.alpaca_key, settings.alpaca_secret)),
-        (
-            "Binance's testnet",
-            coins,
-            lambda: binance_keys(settings.binance_key, settings.binance_secret, testnet=testnet),
-        ),
-    ]
-    for venue, markets, keys in asked:
+    for keys in dict.fromkeys([*OF_SOURCES.values(), *OF_BROKERS.values()]):
+        markets = [
+            name
+            for name, each in settings.markets.items()
+            if keys in (OF_SOURCES.get(each.source), OF_BROKERS.get(each.broker))
+        ]
         if not markets:
             continue
-        what = f"keys of {venue}"
+        what = f"keys of {keys.venue}"
         try:
-            keys()
+            keys.texts(*keys.held(settings))
             yield Line(FINE, what, f"set, for {', '.join(markets)}")
         except TradingPipelineError as error:
             must = any(settings.markets[name].nightly for name in markets)
@@ -179,9 +182,48 @@ def _ledger(settings: Any) -> Line:
     return Line(FINE, "ledger", f"{where} answers, {streams} streams")
 
 
+def _databases(home: Path) -> Iterator[Line]:
+    """Whether Dagster's records and the features can be read; nothing is said of those that are."""
+    from trading_pipeline.adapters.store.features import FeatureStore
+
+    for path in sorted((home / "dagster").glob("*/*.db")):
+        try:
+            with closing(sqlite3.connect(path, timeout=1)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            todo = (
+                f"end what holds it, or move {home / 'dagster'} away: bars, models and reports are "
+                "not in there"
+            )
+            yield Line(MEND, "Dagster's records", f"{path} cannot be read ({error})", todo)
+    try:
+        FeatureStore(home / "features.duckdb", "", patience=0).made_of("")
+    except TradingPipelineError as error:
+        yield Line(NOTE, "features", str(error))
+
+
+def _elsewhere(settings: Any) -> Iterator[Line]:
+    """What work on other machines needs, where the settings ask for it."""
+    from trading_pipeline.definitions import home_of
+    from trading_pipeline.defs.executors import executor_named
+
+    if settings.executor != "in_process":
+        try:
+            executor_named(settings.executor, {})
+            yield Line(FINE, "executor", settings.executor)
+        except TradingPipelineError as error:
+            yield Line(MEND, "executor", str(error))
+    if shared := home_of(settings).shared:
+        try:
+            shared.ask()
+            yield Line(FINE, "shared storage", f"{shared.url} answers")
+        except TradingPipelineError as error:
+            yield Line(MEND, "shared storage", str(error))
+
+
 def _clocks(settings: Any, offline: bool) -> Iterator[Line]:
     """This machine's clock beside those of the venues, each asked once."""
-    from trading_pipeline.settings import LIVE_SOURCES
+    from trading_pipeline.settings_markets import LIVE_SOURCES
 
     seen = set()
     for name, each in settings.markets.items():
@@ -189,9 +231,8 @@ def _clocks(settings: Any, offline: bool) -> Iterator[Line]:
         if each.source in LIVE_SOURCES and venue not in seen:
             seen.add(venue)
             what = f"clock of {each.exchange or each.source}"
-            no_keys = each.source == "alpaca" and not (
-                settings.alpaca_key and settings.alpaca_secret
-            )
+            keys = OF_SOURCES.get(each.source)
+            no_keys = keys is not None and not all(keys.held(settings))
             if offline or no_keys:
                 why = "it has no keys" if no_keys else "--offline"
                 yield Line(NOTE, what, f"not asked: {why}")
@@ -231,5 +272,5 @@ def _gpu(settings: Any) -> Line:
 
     if torch.cuda.is_available():
         return Line(FINE, "GPU", f"{torch.cuda.get_device_name(0)}, for {', '.join(wanted)}")
-    todo = 'make install TORCH=... (docs/how-to/use-a-gpu.md), or device = "cpu"'
+    todo = 'install the build of torch that suits it (docs/how-to/use-a-gpu.md), or device = "cpu"'
     return Line(MEND, "GPU", f"torch {torch.__version__} sees none; {', '.join(wanted)} ask", todo)

@@ -1,17 +1,17 @@
 """The command that fetches bars."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.keys import alpaca_keys
+from trading_pipeline.adapters.keys import OF_SOURCES
 from trading_pipeline.adapters.terminal import say, since, working
 from trading_pipeline.cli.markets import markets_of, settings_of
 from trading_pipeline.cli.options import MarketName
 from trading_pipeline.cli.runner import runner_of
 from trading_pipeline.core.market.market import TIMEFRAMES
-from trading_pipeline.errors import TradingPipelineError
+from trading_pipeline.errors import SettingsError, TradingPipelineError
 
 _ASIDE = "set_aside.parquet"
 IN_PART = 3  # exit code: what could be had is stored, and something could not
@@ -71,10 +71,12 @@ def download(
 
     Exit code 3: what could be had is stored, and a symbol or a market could not.
     """
+    if start and start.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise SettingsError(f"no bar opens from {start:%Y-%m-%d} on yet; give an earlier --start")
     settings = settings_of()
     names = markets_of(settings, market, source, timeframe)
-    if len(names) == 1 and settings.markets[names[0]].source == "alpaca":
-        alpaca_keys(settings.alpaca_key, settings.alpaca_secret)  # before anything is loaded
+    if len(names) == 1 and (keys := OF_SOURCES.get(settings.markets[names[0]].source)):
+        keys.texts(*keys.held(settings))  # refused before anything is loaded
     with runner_of(settings, wait=wait) as run:
         whole = [_download(run, settings, name, start, refetch, len(names) == 1) for name in names]
     if not all(whole):
@@ -100,7 +102,11 @@ def _download(
             raise
         say(f"error: {name}: {error}", style="red")
         return False
-    unchanged = f"unchanged since {since(*run.home.bars(plan.market).files())}"
+    stored = list(run.home.bars(plan.market).files())
+    unchanged = f"unchanged since {since(*stored)}"
+    if days is None and not stored:
+        say(f"{name}: no bars; it ends before {first}, so nothing was downloaded")
+        return True
     if days is None:
         say(f"{name}: up to date, {unchanged}")
         return True

@@ -7,7 +7,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.cli.options import CalendarName, Capital, Strict
+from trading_pipeline.cli.options import CalendarName, Capital, Strict, market_option
 from trading_pipeline.cli.panel import bars_of, refuse_files_of_others
 
 
@@ -23,10 +23,8 @@ def judge(
     ] = None,
     market: Annotated[
         str | None,
-        typer.Option(
-            "--market",
-            "-m",
-            help="An entry of pipeline.toml: its stored bars, or its settings for --data-path.",
+        market_option(
+            "An entry of pipeline.toml: its stored bars, or its settings for --data-path."
         ),
     ] = None,
     horizon: Annotated[

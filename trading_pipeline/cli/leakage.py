@@ -9,7 +9,7 @@ import typer
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import ProgressBars, say
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.cli.options import CalendarName, Strict
+from trading_pipeline.cli.options import CalendarName, MarketOrSample, Strict
 from trading_pipeline.cli.panel import read_panel
 from trading_pipeline.cli.runner import running
 from trading_pipeline.errors import HistoryTooShort
@@ -18,10 +18,7 @@ LEAK = 1  # exit code
 
 
 def check_leakage(
-    market: Annotated[
-        str | None,
-        typer.Option("--market", "-m", help="An entry of pipeline.toml.", show_default="sample"),
-    ] = None,
+    market: MarketOrSample = None,
     data_path: Annotated[
         Path | None,
         typer.Option(help="Parquet file or folder: features, universe and targets of it alone."),

@@ -34,6 +34,7 @@ from trading_pipeline.cli import (
     simulate,
     sweep,
     trace,
+    web_ui,
 )
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.errors import TradingPipelineError
@@ -105,6 +106,7 @@ app.command()(paper.replay)
 app.command()(divergence.divergence)
 app.command()(paper.status)
 app.command("open")(opening.open_report)
+app.command()(web_ui.ui)
 app.command()(dashboard.dashboard)
 app.command()(paper.stop)
 app.command()(paper.pause)
@@ -123,7 +125,7 @@ app.add_typer(alerts.app, name="alerts")
 
 @app.command()
 def home() -> None:
-    """Create the home of Dagster below TP_HOME, with its dagster.yaml, and print its path."""
+    """Create the home of Dagster below TP_HOME, with its two files, and print its path."""
     from trading_pipeline.defs.instance import prepare_home
 
     typer.echo(str(prepare_home(settings_of().home)))

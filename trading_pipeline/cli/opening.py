@@ -11,6 +11,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import say, shown
 from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.cli.web_ui import PORT
 from trading_pipeline.errors import SettingsError
 
 PAGE = "report.html"
@@ -24,14 +25,14 @@ def open_report(
             show_default="the newest report",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Of the web UI.")] = 3000,
+    port: Annotated[int, typer.Option(help="Of the web UI.")] = PORT,
 ) -> None:
     """Open the newest report in a browser, or the web UI; where there is no browser, say where.
 
     - `trading-pipeline open` the newest of all reports, of whatever command
     - `trading-pipeline open crypto` that of a market
     - `trading-pipeline open backtest/mine` that of a folder
-    - `trading-pipeline open ui` Dagster's web UI, which `make ui` starts
+    - `trading-pipeline open ui` Dagster's web UI, which `trading-pipeline ui` starts
     """
     if what == "ui":
         _open(_web_ui(port))
@@ -81,8 +82,7 @@ def _web_ui(port: int) -> str:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError as error:
         raise SettingsError(
-            f"nothing answers at port {port}: `make ui` starts the web UI (`make ui PORT={port}` "
-            "at this one)"
+            f"nothing answers at port {port}: `trading-pipeline ui --port {port}` starts the web UI"
         ) from error
     return f"http://127.0.0.1:{port}"
 

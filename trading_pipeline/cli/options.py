@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,7 @@ def _known_calendar(name: str | None) -> str | None:
 
 
 def known_preset(preset: str | None) -> str | None:
+    """The preset, if there is one of that name."""
     if preset not in (None, "tiny", "small", "full"):
         raise SettingsError(f"--preset must be tiny, small or full, was {preset!r}")
     return preset
@@ -89,20 +90,21 @@ def market_names(incomplete: str) -> list[str]:
     return [name for name in known if name.startswith(incomplete)]
 
 
-MarketName = Annotated[
-    str,
-    typer.Option("--market", "-m", help="An entry of pipeline.toml.", autocompletion=market_names),
-]
-MarketOrSample = Annotated[
-    str | None,
-    typer.Option(
-        "--market",
-        "-m",
-        help="An entry of pipeline.toml.",
-        show_default="sample",
-        autocompletion=market_names,
-    ),
-]
+def market_option(meaning: str, default: str | bool = True) -> Any:
+    """`--market`, whose names a shell completes.
+
+    Args:
+        default: what is said to be meant where none is given.
+    """
+    return typer.Option(
+        "--market", "-m", help=meaning, show_default=default, autocompletion=market_names
+    )
+
+
+_ENTRY = "An entry of pipeline.toml."
+MarketName = Annotated[str, market_option(_ENTRY)]
+MarketOrSample = Annotated[str | None, market_option(_ENTRY, "sample")]
+MarketOrAll = Annotated[str | None, market_option(_ENTRY, "all of them, a line each")]
 OwnBars = Annotated[
     Path | None,
     typer.Option(

@@ -32,7 +32,7 @@ def panel_settings(
     """Settings of a market made from a panel, written to its folder for the UI to read."""
     from trading_pipeline.core.learning.adhoc import market_name, market_of_panel
     from trading_pipeline.core.model.config import ModelConfig
-    from trading_pipeline.settings import MarketSettings
+    from trading_pipeline.settings_markets import MarketSettings
 
     settings = settings_of()
     template = settings.market(market) if market else None
@@ -54,7 +54,7 @@ def panel_settings(
     for note in notes:
         say(f"note: {note}")
     config = settings.for_panel(home, name, entry)
-    say(f"note: settings written to {config}; TP_CONFIG={config} make ui shows its graph")
+    say(f"note: settings written to {config}; TP_CONFIG={config} trading-pipeline ui shows them")
     own = {"home": home, "storage": None, "markets": {name: entry}}  # no other machine's business
     return settings.model_copy(update=own), name
 

@@ -7,7 +7,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.markets import cancel_at_broker, markets_of, settings_of
-from trading_pipeline.cli.options import Capital
+from trading_pipeline.cli.options import Capital, MarketOrAll, market_option
 from trading_pipeline.cli.overview import print_overview
 from trading_pipeline.cli.runner import running
 from trading_pipeline.errors import SettingsError, TradingError
@@ -28,12 +28,10 @@ def paper_trade(
     ] = None,
     market: Annotated[
         str | None,
-        typer.Option(
-            "--market",
-            "-m",
-            help="The market to trade, an entry of pipeline.toml; of a source "
-            "that has several, which one.",
-            show_default="the source's",
+        market_option(
+            "The market to trade, an entry of pipeline.toml; of a source that has several, which "
+            "one.",
+            "the source's",
         ),
     ] = None,
     capital: Capital = 100_000.0,
@@ -68,7 +66,7 @@ def paper_trade(
     - `trading-pipeline paper-trade --source binance --capital 100000`
     - `trading-pipeline paper-trade --market sample --start 2011-01-03 --end 2011-06-30`
     """
-    from trading_pipeline.settings import LIVE_SOURCES
+    from trading_pipeline.settings_markets import LIVE_SOURCES
 
     settings = settings_of()
     name = _market_meant(settings, source, market)
@@ -230,15 +228,7 @@ def stop(market: Name, reason: Reason = "") -> None:
 
 
 def status(
-    market: Annotated[
-        str | None,
-        typer.Option(
-            "--market",
-            "-m",
-            help="An entry of pipeline.toml.",
-            show_default="all of them, a line each",
-        ),
-    ] = None,
+    market: MarketOrAll = None,
     session: Annotated[str, typer.Option(help="Its session; the newest, if not given.")] = "",
     watch: Annotated[
         float, typer.Option(min=0.0, help="Show it anew every so many seconds; 0 shows it once.")

@@ -1,12 +1,14 @@
 """Commands that go from bars to a report: the whole chain, and its parts."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
+from shutil import which
 from typing import Annotated, Any
 
 import typer
 
-from trading_pipeline.adapters.terminal import say, since, working
+from trading_pipeline.adapters.terminal import say, shown, since, working
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.cli.options import (
     DAYS,
@@ -53,12 +55,16 @@ def demo(
             f"--market must be sample or synthetic, was {market!r}; "
             "`trading-pipeline download`, `train` and `backtest` take any market of pipeline.toml"
         )
+    from trading_pipeline.settings_sources import write_first_settings
+
+    if written := write_first_settings():
+        say(f"note: {written} is new here: the markets that every command works on, to be edited")
     if market != "synthetic":
         _chain(settings_of("sample", preset, model), "sample", capital, proofs=True)
     if market != "sample":
         typer.echo(_PLANTED)
         _chain(settings_of("synthetic", preset, model), "synthetic", capital)
-    typer.echo(_NEXT)
+    typer.echo(_next())
 
 
 def train(
@@ -277,10 +283,17 @@ def _print_proofs(run: Any, plan: Any, capital: float) -> None:
 
 _NEXT = """
 What next:
-  make ui                                          the graph, the runs, the pictures
+  trading-pipeline ui                              the graph, the runs, the pictures
   trading-pipeline paper-trade --source sample     the same decisions, bar by bar, journalled
-  trading-pipeline walk-forward --data-path FILE   your own bars (docs/your-data.md)
-(commands live in .venv/bin; `. .venv/bin/activate` puts them on the path)"""
+  trading-pipeline walk-forward --data-path FILE   your own bars (docs/your-data.md)"""
+
+
+def _next() -> str:
+    """What to type now; and how, where the shell does not find it."""
+    if which("trading-pipeline"):
+        return _NEXT
+    folder = shown(Path(sys.executable).parent)
+    return f"{_NEXT}\n(commands live in {folder}; `. {folder}/activate` puts them on the path)"
 
 
 def _print_summary(folder: Path, made: bool) -> None:

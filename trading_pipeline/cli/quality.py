@@ -8,7 +8,7 @@ import typer
 from trading_pipeline.adapters.faults import naming_faults
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.cli.options import CalendarName
+from trading_pipeline.cli.options import CalendarName, market_option
 
 SEVERE = 1  # exit code
 
@@ -20,11 +20,8 @@ def quality(
     ] = None,
     market: Annotated[
         str | None,
-        typer.Option(
-            "--market",
-            "-m",
-            help="An entry of pipeline.toml: its stored bars, or its calendar for --data-path.",
-            show_default="sample",
+        market_option(
+            "An entry of pipeline.toml: its stored bars, or its calendar for --data-path.", "sample"
         ),
     ] = None,
     calendar: CalendarName = None,

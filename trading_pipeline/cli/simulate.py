@@ -7,7 +7,7 @@ import typer
 
 from trading_pipeline.adapters.terminal import say, working
 from trading_pipeline.cli.markets import settings_of
-from trading_pipeline.cli.options import CalendarName, Capital, DataPath, Strict
+from trading_pipeline.cli.options import CalendarName, Capital, DataPath, Strict, market_option
 from trading_pipeline.cli.panel import read_panel
 from trading_pipeline.core.trading.profiles import PROFILES
 
@@ -23,11 +23,7 @@ def simulate(
     data_path: DataPath,
     market: Annotated[
         str | None,
-        typer.Option(
-            "--market",
-            "-m",
-            help="Take costs, shorts and calendar of this entry of pipeline.toml.",
-        ),
+        market_option("Take costs, shorts and calendar of this entry of pipeline.toml."),
     ] = None,
     capital: Capital = 100_000.0,
     profile: Annotated[

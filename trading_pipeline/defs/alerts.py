@@ -44,6 +44,7 @@ class Outcome:
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """What a later end of the same kind is told by."""
         return self.kind, self.subject, self.fold
 
 
@@ -65,6 +66,7 @@ class Cursor:
             return None
 
     def write(self) -> str:
+        """What `read` reads."""
         return json.dumps({"after": self.after, "wrong": sorted(self.wrong)})
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.defs.origin import LOCATION
 from trading_pipeline.errors import StoreError
 
 HOME_VARIABLE = "DAGSTER_HOME"  # where a deployment says which instance it is
 PROCESS_TAG = "trading_pipeline/process"
 # Dagster hands events over in batches of this size, if the variable is set.
 BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", "1000"
+WORKSPACE = "workspace.yaml"  # where Dagster finds the assets, beside the instance's dagster.yaml
 
 _YAML = """\
 # Written by `trading-pipeline`; change it there, not here.
@@ -46,10 +48,17 @@ run_monitoring:
   start_timeout_seconds: 300
   free_slots_after_run_end_seconds: 60
 """
+_WORKSPACE_YAML = f"""\
+# Written by `trading-pipeline`; change it there, not here.
+load_from:
+  - python_module:
+      module_name: trading_pipeline.definitions
+      location_name: {LOCATION}
+"""
 
 
 def prepare_home(root: Path) -> Path:
-    """Create `root`/dagster with its dagster.yaml; return the absolute path, for DAGSTER_HOME."""
+    """Create `root`/dagster with its two files; return the absolute path, for DAGSTER_HOME."""
     home = root.absolute() / "dagster"
     # Dagster puts the path into URLs of SQLite as it is, and alembic into templates.
     if found := [each for each in "%?" if each in str(home)]:
@@ -59,15 +68,19 @@ def prepare_home(root: Path) -> Path:
         )
     try:
         home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
         text = _YAML.format(history=json.dumps(str(home / "history"), ensure_ascii=False))
-        if not config.exists() or config.read_bytes() != text.encode():
-            replace_file(config, lambda draft: draft.write_bytes(text.encode()))
+        _write_if_other(home / "dagster.yaml", text.encode())
+        _write_if_other(home / WORKSPACE, _WORKSPACE_YAML.encode())
     except OSError as error:
         raise StoreError(
             f"cannot write to {home} ({error.strerror}); set TP_HOME to a folder that is writable"
         ) from error
     return home
+
+
+def _write_if_other(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        replace_file(path, lambda draft: draft.write_bytes(content))
 
 
 def leave_deployment() -> None:

@@ -14,7 +14,9 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from trading_pipeline.adapters.processes import leave_with_parent
 from trading_pipeline.defs.instance import PROCESS_TAG, this_process
+from trading_pipeline.defs.origin import origin_in
 
 MODULE = "trading_pipeline.defs.one_run"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -27,9 +29,10 @@ def command(job: str, partition: str, only: list[str]) -> list[str]:
 
 def main() -> int:
     """0 where every step succeeded; else what failed is said on stderr, a line for each step."""
+    leave_with_parent()
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     job, partition, *only = sys.argv[1:]
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, origin_in(instance, job):
         done = dg.execute_job(
             _reconstructable(job),
             instance,

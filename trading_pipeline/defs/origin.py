@@ -14,7 +14,7 @@ from dagster._core.definitions.repository_definition.valid_definitions import (
 )
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
-LOCATION = "trading_pipeline"  # in workspace.yaml and docker/workspace.yaml
+LOCATION = "trading_pipeline"  # in every workspace.yaml
 # By its name alone, as whoever reads it has a workspace that says where the code is.
 _REPOSITORY = RemoteRepositoryOrigin(
     RegisteredCodeLocationOrigin(LOCATION), SINGLETON_REPOSITORY_NAME

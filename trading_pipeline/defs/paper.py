@@ -46,14 +46,32 @@ class PaperConfig(dg.Config):
         return {"start": self.start, "end": self.end, "speed": self.speed}
 
 
+LONGEST = 60  # characters of a session's name: venues have 128 for that of an order, which has it
 REPLAY = {"start": "", "end": "", "speed": "max"}  # where nothing is said of it
 
 
+def check_config(config: PaperConfig) -> None:
+    """Refuse what the web UI may be told, before it is in the ledger as what an operator wants.
+
+    Raises:
+        TradingError: the session's name cannot be shown, or the capital is none.
+    """
+    name = config.session
+    if not (name.strip() and name.isprintable() and len(name) <= LONGEST):
+        raise TradingError(
+            f"a session has a name of 1 to {LONGEST} printable characters, not {name!r:.{LONGEST}}"
+        )
+    if not 0 < config.capital < float("inf"):
+        raise TradingError(f"capital must be positive and finite, was {config.capital}")
+
+
 def paper_job_name(market: Market) -> str:
+    """What Dagster calls the job of a market's sessions."""
     return f"{market.name}_paper_trading"
 
 
 def paper_op_name(market: Market) -> str:
+    """And its one step."""
     return f"{market.name}_paper_session"
 
 
@@ -73,6 +91,7 @@ def paper_job(plan: Plan) -> dg.JobDefinition:
         """Every bar is journalled before the next; a kill at any moment loses nothing."""
         from trading_pipeline.steps.status import word_on_recipe
 
+        check_config(config)
         venue = _venue(sources, market, config)
         watch = progress.start(f"{market.name} paper {config.session}", context.log.info)
         account: dict[str, Any] = {"session": config.session, "bars": 0}

@@ -56,32 +56,44 @@ def look(
     if not nights:
         return dg.SkipReason("there was no night yet")
     newest = nights[0].dagster_run
-    if newest.status in NOT_FINISHED_STATUSES:
-        return dg.SkipReason(f"run {newest.run_id[:8]} is under way")
-    if newest.status == dg.DagsterRunStatus.CANCELED:
-        return dg.SkipReason(f"run {newest.run_id[:8]} was cancelled")
+    if why := _left_alone(newest):
+        return dg.SkipReason(why)
     unfetched = _unfetched(instance, market)
     lack = "failed" if newest.status == dg.DagsterRunStatus.FAILURE else unfetched
     if not lack:
         return dg.SkipReason("the newest night brought everything")
-    everything = missing_days(market, known_days(market, now), set(), now)
+    known, features = known_days(market, now), dg.AssetKey([market.name, "features"])
+    everything = missing_days(market, known, set(), now)
     if everything is None:
         return dg.SkipReason(f"the night {lack}, and no day of the market is over yet")
-    stored = instance.get_materialized_partitions(dg.AssetKey([market.name, "features"]))
-    missing = missing_days(market, known_days(market, now), stored, now)
+    missing = missing_days(market, known, instance.get_materialized_partitions(features), now)
     # Bars come by waiting; a training that fails on bars that are there fails again.
     pauses = _PAUSES if missing or unfetched else _PAUSES[:1]
     tries = _tries(nights, sensor)
     if tries >= len(pauses):
         return dg.SkipReason(f"the night {lack}, {tries + 1} times; the next night makes up for it")
-    due = datetime.fromtimestamp(nights[0].end_time or 0, UTC) + pauses[tries]
-    if wish := newest.tags.get(NOT_BEFORE_TAG):
-        due = max(due, datetime.fromisoformat(wish))
-    if now < due:
+    if now < (due := _due(nights[0], pauses[tries])):
         return dg.SkipReason(f"the night {lack}; it is tried again at {due:%H:%M} UTC")
-    wanted = missing or (everything[1], everything[1])
-    tags = {**range_tags(*wanted), **AGAIN}
+    tags = {**range_tags(*(missing or (everything[1], everything[1]))), **AGAIN}
     return dg.RunRequest(run_key=f"{market.name} after {newest.run_id}", tags=tags)
+
+
+def _left_alone(night: dg.DagsterRun) -> str:
+    """Why such a night is not looked at; empty: it is over by itself."""
+    if night.status in NOT_FINISHED_STATUSES:
+        return f"run {night.run_id[:8]} is under way"
+    return (
+        f"run {night.run_id[:8]} was cancelled"
+        if night.status == dg.DagsterRunStatus.CANCELED
+        else ""
+    )
+
+
+def _due(night: dg.RunRecord, pause: timedelta) -> datetime:
+    """When it is tried again: after the pause, and not before the venue wants to be asked."""
+    due = datetime.fromtimestamp(night.end_time or 0, UTC) + pause
+    wish = night.dagster_run.tags.get(NOT_BEFORE_TAG)
+    return max(due, datetime.fromisoformat(wish)) if wish else due
 
 
 def _unfetched(instance: dg.DagsterInstance, market: Market) -> str:

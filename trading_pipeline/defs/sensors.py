@@ -49,6 +49,7 @@ class Cursor:
             return cls()
 
     def write(self) -> str:
+        """What `read` reads."""
         return json.dumps(asdict(self))
 
     def at(self, landed: int) -> Self:

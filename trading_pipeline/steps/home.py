@@ -45,6 +45,7 @@ class Home:
 
     @property
     def path(self) -> Path:
+        """The folder."""
         return Path(self.root)
 
     @property
@@ -53,15 +54,19 @@ class Home:
         return [self.path / name for name in ("raw", "models", "predictions", "reports", "paper")]
 
     def bars(self, market: Market) -> BarStore:
+        """Its bars and corporate actions."""
         return BarStore(*self._opened("raw", market.name, whole=True))
 
     def features(self, market: Market) -> FeatureStore:
+        """Its features."""
         return FeatureStore(self.path / "features.duckdb", market.name)
 
     def checkpoints(self, market: Market) -> CheckpointStore:
+        """Its models, of folds and in service."""
         return CheckpointStore(*self._opened("models", market.name, self.model))
 
     def predictions(self, market: Market) -> PredictionStore:
+        """What they predicted."""
         return PredictionStore(*self._opened("predictions", market.name, self.model))
 
     def recordings(self, market: Market) -> RecordingStore:
@@ -77,6 +82,7 @@ class Home:
         return self.path / "tensorboard" / market.name / self.model / name
 
     def report(self, market: Market) -> Path:
+        """The folder of its report."""
         return self._opened("reports", market.name, whole=True)[0]
 
     def share_report(self, market: Market) -> None:
@@ -84,6 +90,7 @@ class Home:
         self._share(f"reports/{market.name}", whole=True, wrote=True)
 
     def ledger(self) -> Ledger:
+        """Where all that happened is written, opened."""
         self.path.mkdir(parents=True, exist_ok=True)
         return Ledger(self.ledger_url or self._ledger_file)
 

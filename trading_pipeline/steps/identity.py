@@ -49,6 +49,7 @@ class Identity:
 
     @property
     def same(self) -> bool:
+        """Whether nothing differs."""
         return not self.differences
 
 

@@ -241,7 +241,9 @@ def _switching(
 ) -> Iterator[tuple[Ledger, list[Decision], Decision | None]]:
     """Alone with what decides which model trades, after finishing what was interrupted: the ledger,
     every decision, and that which was finished just now."""
-    with one_writer(_aside(home).checkpoints(market).folder), home.ledger() as ledger:
+    locks = _aside(home).checkpoints(market).folder / "unfinished" / "locks"
+    # Not the lock of the folder itself, which is taken for what other machines share.
+    with one_writer(locks / "decision"), home.ledger() as ledger:
         finished = _settle(home, market, ledger, warn)
         yield ledger, record.decisions(ledger, market.name), finished
 

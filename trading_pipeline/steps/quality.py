@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from trading_pipeline.adapters.reports.coverage import draw_coverage
+from trading_pipeline.adapters.reports.csv_file import write_csv
 from trading_pipeline.adapters.reports.folder import write_among_others
 from trading_pipeline.adapters.reports.quality import quality_text
 from trading_pipeline.adapters.reports.quality_page import quality_page
@@ -228,7 +230,7 @@ def write_quality(folder: Path, quality: Quality) -> list[Path]:
     files: dict[str, Callable[[Path], object]] = {
         "quality.txt": lambda path: path.write_text(quality_text(quality), encoding="utf-8"),
         "quality.html": lambda path: path.write_text(quality_page(quality), encoding="utf-8"),
-        "findings.csv": lambda path: findings.to_csv(path, index=False),
+        "findings.csv": partial(write_csv, findings),
         "coverage.png": lambda path: path.write_bytes(draw_coverage(quality.coverage, title)),
     }
     return write_among_others(folder, "findings.csv", list(_COLUMNS), files)

@@ -67,6 +67,7 @@ class StoredSources(Sources):
         self.source = StoredSource(original.home.bars(original.plan.market), original.made_at)
 
     def open(self, market: Market) -> StoredSource:
+        """Its stored bars."""
         return self.source
 
 

@@ -20,11 +20,9 @@ BUDGET = {"steps": 12, "warmup": 2, "evaluate_every": 6}
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, no_dagster_home):
     """A folder with the project's own settings; signals and variables are put back."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.setenv("TP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TP_CONFIG", str(ROOT / "pipeline.toml"))
     handler = signal.getsignal(signal.SIGTERM)

@@ -106,3 +106,15 @@ def test_a_venue_that_is_down_is_given_up_after_a_minute_or_waited_for(
     venue.behave()
     clock.sleep(61)
     assert download()[0] == 0
+
+
+def test_a_day_that_has_not_come_is_refused(venue, download):
+    code, said = download("--start", "2999-01-01")
+    assert (code, venue.requests) == (2, [])
+    assert "error: no bar opens from 2999-01-01 on yet; give an earlier --start" in said
+
+
+def test_a_market_that_ended_before_is_no_market_that_is_up_to_date(run):
+    code, said = run("download", "--market", "sample", "--start", "2020-01-01")
+    assert code == 0
+    assert "sample: no bars; it ends before 2020-01-01, so nothing was downloaded" in said

@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from trading_pipeline.cli.main import app
-from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import MarketSettings
 from trading_pipeline.steps.trials import Evaluation, journal
 from trading_pipeline_tests.defs.small_market import MARKET
 

@@ -40,6 +40,7 @@ def shell(folder: Path, *arguments: str, **variables: str) -> str:
         ("trading-pipeline production ro", {"rollback"}),
         ("trading-pipeline train --ep", {"--epochs"}),
         ("trading-pipeline train --market cry", {"crypto"}),
+        ("trading-pipeline paper-trade --market cry", {"crypto"}),
         ("trading-pipeline backtest -m s", {"sample", "synthetic"}),
     ],
 )
@@ -135,7 +136,10 @@ def test_what_is_not_there_says_what_makes_it(run, folder):
         True,
     )
     code, said = run("open", "ui", "--port=9")
-    assert (code, "nothing answers at port 9: `make ui` starts the web UI" in said) == (2, True)
+    assert (code, "nothing answers at port 9: `trading-pipeline ui --port 9` starts" in said) == (
+        2,
+        True,
+    )
 
 
 # Doctor
@@ -220,6 +224,30 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(run, venu
     assert "hunter2" not in said
 
 
+def test_databases_that_are_damaged_are_named(run, venue, folder):
+    history = folder / "home" / "dagster" / "history"
+    history.mkdir(parents=True)
+    (history / "runs.db").write_bytes(b"\xff" * 4096)
+    (folder / "home" / "features.duckdb").write_bytes(b"\xff" * 4096)
+    code, said = run("doctor", "--offline")
+    assert code == 1
+    assert "runs.db cannot be read (file is not a database) -> end what holds it, or move" in said
+    assert "note features: " in said
+    assert "damaged; delete the file and run `trading-pipeline download`" in said
+
+
+def test_what_other_machines_need_is_looked_at(run, venue, folder, monkeypatch):
+    monkeypatch.setenv("TP_STORAGE", f"file://{folder}/shared")
+    code, said = run("doctor", "--offline")
+    assert (code, f"ok shared storage: file://{folder}/shared answers" in said) == (0, True), said
+    monkeypatch.setenv("TP_STORAGE", "nothing://bucket")
+    monkeypatch.setenv("TP_EXECUTOR", "ray")
+    monkeypatch.setitem(sys.modules, "dagster_ray", None)
+    code, said = run("doctor", "--offline")
+    assert (code, "MEND shared storage: TP_STORAGE is 'nothing://bucket'" in said) == (1, True)
+    assert 'MEND executor: executor = "ray" needs packages that are not installed; pip' in said
+
+
 def test_settings_that_are_broken_come_first(run, venue, monkeypatch):
     monkeypatch.setenv("TP_MARKETS__COINS__HORIZON", "0")
     code, said = run("doctor")
@@ -246,7 +274,7 @@ def test_a_package_of_another_version_is_named(run, venue, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["pytest>=999", "nope>1"])
     code, said = run("doctor", "--offline")
     assert code == 1
-    assert "and >=999 is needed; nope is not installed -> `make install` installs the" in said
+    assert "and >=999 is needed; nope is not installed -> install trading-pipeline again" in said
 
 
 # Status

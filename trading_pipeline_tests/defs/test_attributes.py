@@ -88,9 +88,7 @@ def test_bars_are_late_only_after_the_longest_closure_that_there_was(calendar, d
     assert spec.freshness_policy.warn_window.to_timedelta() == timedelta(days=days, hours=6)
 
 
-def test_the_daemon_of_a_home_looks_at_freshness(tmp_path, monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
+def test_the_daemon_of_a_home_looks_at_freshness(tmp_path, no_dagster_home):
     with local_instance(tmp_path) as instance:
         assert instance.get_settings("freshness") == {"enabled": True}
         assert instance.freshness_enabled

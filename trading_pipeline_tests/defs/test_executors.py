@@ -39,12 +39,6 @@ FOLDS = ("2002-07-01", "2002-08-01")
 ONLY = [dg.AssetKey(["small", asset]) for asset in ("model_checkpoint", "predictions")]
 
 
-@pytest.fixture
-def _own_instance(monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
-
-
 @pytest.mark.parametrize("name", ["in_process", "multiprocess", "ray", "k8s"])
 def test_every_executor_has_its_name(name):
     asked = {"k8s": "kubernetes"}.get(name, name)
@@ -161,7 +155,7 @@ def _assert_same(folder, name):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_own_instance")
+@pytest.mark.usefixtures("no_dagster_home")
 def test_folds_in_processes_predict_the_same_bit_for_bit(here, monkeypatch):
     said = _folds(here, "processes", monkeypatch, "multiprocess")
     assert sorted(said) == [f"small_train of {fold}: done" for fold in FOLDS]
@@ -169,7 +163,7 @@ def test_folds_in_processes_predict_the_same_bit_for_bit(here, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_own_instance")
+@pytest.mark.usefixtures("no_dagster_home")
 def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch):
     with ray_cluster(cpus=2) as address:
         _folds(here, "ray", monkeypatch, "ray")
@@ -179,7 +173,7 @@ def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_own_instance")
+@pytest.mark.usefixtures("no_dagster_home")
 def test_a_fold_that_fails_is_told_with_its_reason(here, monkeypatch):
     monkeypatch.setenv("TP_CONFIG", str(here / "pipeline.toml"))
     monkeypatch.setenv("TP_HOME", str(here / "fails"))

@@ -11,6 +11,17 @@ import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+)
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
+from sqlalchemy import select
 
 from trading_pipeline.defs.event_logs import BatchedPostgresEventLog, BatchedSqliteEventLog
 from trading_pipeline.defs.instance import (
@@ -27,6 +38,7 @@ from trading_pipeline.errors import StoreError
 
 DAYS = dg.DailyPartitionsDefinition("2020-01-01", end_date="2020-10-01")
 COUNT = 274
+_TABLES = (SqlEventLogStorageTable, AssetKeyTable, AssetEventTagsTable, AssetCheckExecutionsTable)
 COMPOSE = Path(__file__).parents[2] / "docker"
 
 
@@ -36,10 +48,8 @@ def bars() -> dg.MaterializeResult[None]:
 
 
 @pytest.fixture
-def instance(tmp_path, monkeypatch):
+def instance(tmp_path, monkeypatch, no_dagster_home):
     """A real one, on SQLite files."""
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.setenv(BATCH_VARIABLE, "100")
     with local_instance(tmp_path) as made:
         yield made
@@ -99,20 +109,51 @@ def test_a_batch_that_fails_leaves_no_half_of_it(instance, monkeypatch):
     log = instance.event_log_storage
     events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     before = len(instance.all_logs(run_id))
-    store_event = BatchedSqliteEventLog.store_event
-
-    def breaking(self, event):
-        if event.dagster_event.partition == "2020-01-09":
-            raise OSError("disk full")
-        store_event(self, event)
-
-    monkeypatch.setattr(BatchedSqliteEventLog, "store_event", breaking)
+    monkeypatch.setattr(BatchedSqliteEventLog, "_store_asset_event", no_room)
     with pytest.raises(OSError, match="disk full"):
         log.store_event_batch(events)
     assert len(instance.all_logs(run_id)) == before
     monkeypatch.undo()
     log.store_event(events[0])  # the log is usable again, without the batch's connections
     assert len(instance.all_logs(run_id)) == before + 1
+
+
+@dg.asset(deps=[bars], partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+def features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    context.log_event(dg.AssetObservation(context.asset_key, tags={"seen": "once"}))
+    return dg.MaterializeResult(tags={"of": "day"})
+
+
+def rows_of(log: SqliteEventLogStorage, run_id: str) -> dict[str, list[tuple]]:
+    """All rows of all tables of both files, but for when they were written."""
+    found = {}
+    for shard in (run_id, INDEX_SHARD_NAME):
+        with log._connect(shard) as connection:
+            for table in _TABLES:
+                columns = [each for each in table.columns if each.name != "create_timestamp"]
+                found[f"{shard[:5]}/{table.name}"] = list(
+                    connection.execute(select(*columns).order_by(table.c.id))
+                )
+    return found
+
+
+def test_a_batch_writes_what_dagster_writes_event_by_event(instance, tmp_path):
+    """Planned, materialized and observed partitions of two assets, with tags, among others."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    tags = range_tags("2020-01-01", "2020-01-09")
+    run_id = dg.materialize([bars, features], instance=instance, tags=tags, run_config=quiet).run_id
+    whole = instance.all_logs(run_id)
+    planned = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    for name, events in (("planned", planned), ("whole", whole)):
+        ours = BatchedSqliteEventLog(str(tmp_path / name))
+        ours.store_event_batch(events)
+        theirs = SqliteEventLogStorage(str(tmp_path / f"{name}_by_dagster"))
+        for event in events:
+            theirs.store_event(event)
+        written = rows_of(ours, run_id)
+        assert written == rows_of(theirs, run_id)
+    assert len(written["index/asset_event_tags"]) >= 9
+    assert len(written["index/asset_keys"]) == 2
 
 
 @pytest.mark.slow
@@ -237,9 +278,7 @@ def test_one_place_knows_where_a_deployment_names_its_instance():
     assert spelled == [package / "defs" / "instance.py"]
 
 
-def test_records_of_a_home_go_before_those_of_a_deployment(tmp_path, monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
+def test_records_of_a_home_go_before_those_of_a_deployment(tmp_path, monkeypatch, no_dagster_home):
     assert not has_records(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", "of a deployment")
     assert has_records(tmp_path)

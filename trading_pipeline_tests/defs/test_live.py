@@ -25,7 +25,8 @@ from trading_pipeline.defs.checks.market import no_session_is_missing
 from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import CredentialsError, SourceError
-from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import MarketSettings
 from trading_pipeline.steps.home import ConfiguredSources, Home
 from trading_pipeline_tests.adapters.sources.alpaca_fixtures import source_at
 from trading_pipeline_tests.defs.short_market import sources_of
@@ -157,10 +158,8 @@ def test_a_market_without_keys_fails_only_when_it_downloads(home, instance):
 
 
 @pytest.mark.parametrize("fault", [None, refusal(422), refusal(403)])
-def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, monkeypatch, capfd, fault):
+def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, capfd, fault, no_dagster_home):
     """The venue refuses, or answers with nonsense: events, logs, database and output are read."""
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     market = replace(
         COINS, name="shares", source="alpaca", calendar="XNYS", symbols=("AAPL", "MSFT"),
         start=date(2024, 11, 1), end=date(2024, 11, 20),

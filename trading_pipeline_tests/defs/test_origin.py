@@ -3,20 +3,27 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 
+from trading_pipeline.defs import one_run
 from trading_pipeline.defs.instance import (
     PROCESS_TAG,
+    WORKSPACE,
     close_abandoned_runs,
+    prepare_home,
     process_of,
     this_process,
 )
 from trading_pipeline.defs.origin import LOCATION, origin_in
 from trading_pipeline_tests.browser import browser
-from trading_pipeline_tests.web_ui import ROOT, WebUI, web_ui
+from trading_pipeline_tests.web_ui import WebUI, web_ui
+
+ROOT = Path(__file__).parents[2]
 
 JOB = "few_download"
 SETTINGS = """
@@ -50,14 +57,15 @@ def nothing() -> None:
     pass
 
 
-@dg.job
+@dg.job(executor_def=dg.in_process_executor)
 def a_job() -> None:
     nothing()
 
 
-@pytest.mark.parametrize("path", ["workspace.yaml", "docker/workspace.yaml"])
-def test_the_location_is_the_one_that_the_workspace_names(path):
-    (entry,) = yaml.safe_load((ROOT / path).read_text())["load_from"]
+@pytest.mark.parametrize("path", ["workspace.yaml", "docker/workspace.yaml", "the home's"])
+def test_the_location_is_the_one_that_the_workspace_names(path, tmp_path):
+    file = prepare_home(tmp_path) / WORKSPACE if path == "the home's" else ROOT / path
+    (entry,) = yaml.safe_load(file.read_text())["load_from"]
     (place,) = entry.values()
     assert place["location_name"] == LOCATION
 
@@ -71,6 +79,16 @@ def test_only_what_is_made_inside_has_an_origin(instance):
     assert instance.get_run_by_id(outside).remote_job_origin is None
     label = {".dagster/repository": f"__repository__@{LOCATION}"}  # what the UI asks with
     assert instance.get_run_ids(dg.RunsFilter(tags=label)) == [inside]
+
+
+def test_a_run_in_a_process_of_its_own_has_one_as_well(instance, monkeypatch):
+    """Folds that several workers train are on the pages of their job, too."""
+    monkeypatch.setattr(one_run, "_reconstructable", lambda job: dg.reconstructable(a_job))
+    monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(instance))
+    monkeypatch.setattr(sys, "argv", ["one_run", "a_job", "2002-07-01"])
+    assert one_run.main() == 0
+    (run,) = instance.get_runs()
+    assert run.remote_job_origin.location_name == LOCATION
 
 
 def test_a_rerun_is_not_of_the_process_whose_tags_it_copied(instance):

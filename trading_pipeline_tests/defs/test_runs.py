@@ -163,10 +163,8 @@ def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
 @pytest.mark.parametrize(
     ("pool", "work"), [("duckdb", "working on the features"), ("training", "training")]
 )
-def test_who_holds_the_pool_is_named(pool, work, home, sample_bars, monkeypatch):
+def test_who_holds_the_pool_is_named(pool, work, home, sample_bars, no_dagster_home):
     """A run of the web UI may take minutes; the command that waits for it must say so."""
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     said: list[str] = []
     sources = FakeSources(TableSource(sample_bars))
     with runner(dg.Definitions(), home, sources, said.append) as run:

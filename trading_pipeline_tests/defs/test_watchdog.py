@@ -226,10 +226,10 @@ def test_more_deaths_than_allowed_are_told_and_wait(desk):
 
 
 @pytest.mark.slow
-def test_a_run_process_that_is_killed_is_followed_by_a_run_that_goes_on(home, inbox, monkeypatch):
+def test_a_run_process_that_is_killed_is_followed_by_a_run_that_goes_on(
+    home, inbox, no_dagster_home
+):
     """A real process, SIGKILL, Dagster's records on disk: the next run lives the other bars."""
-    monkeypatch.setenv("DAGSTER_HOME", "unset")
-    monkeypatch.delenv("DAGSTER_HOME")
     config = {"session": "s", "capital": 1e5}
     ops = {"ops": {"small_paper_session": {"config": config}}}
 

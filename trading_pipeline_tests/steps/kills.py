@@ -54,6 +54,7 @@ FOLDS = [
     Fold("two", Rows(0, 1), Rows(2, 3), Rows(FIRST + 10, LAST)),
 ]
 CAPITAL = 100_000.0
+POINTS = {"simulated": 28, "at_alpaca": 40, "at_binance": 40}  # by setting
 STREAM = "paper/killed/s"
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -309,7 +310,7 @@ def survive(
     kills = 0
     with tempfile.TemporaryDirectory() as made:
         whole, visits = undisturbed(Path(made) / "whole", setting)
-        assert len(visits) >= 20, f"only {len(visits)} points: {sorted(visits)}"
+        assert len(visits) == POINTS[setting.__name__], f"{len(visits)} points: {sorted(visits)}"
         assert len(whole.fills) >= 100, f"only {len(whole.fills)} fills"
         assert len(whole.vetoes) >= 2, f"only {len(whole.vetoes)} vetoes"
         rules = {veto["rule"] for veto in whole.vetoes}

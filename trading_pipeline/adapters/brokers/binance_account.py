@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from trading_pipeline.adapters.keys import BINANCE_TESTNET, binance_keys
+from trading_pipeline.adapters.keys import BINANCE_TESTNET, TESTNET, binance_keys
 from trading_pipeline.adapters.sources.ccxt_client import CcxtClient, T
 from trading_pipeline.adapters.sources.payload import excerpt
 from trading_pipeline.adapters.sources.retry import FAILING, TOO_MANY, Patience, retry_after
@@ -25,7 +25,6 @@ from trading_pipeline.errors import (
     SourceUnavailable,
 )
 
-TESTNET = "https://testnet.binance.vision"
 NO_SUCH_ORDER, NOT_OPEN = -2013, -2011
 _CLOCK, _KEYS = -1021, frozenset({-1022, -2014, -2015})
 _UNKNOWN = frozenset({-1006, -1007})  # of which the venue itself says so
@@ -50,7 +49,7 @@ class BinanceAccount(CcxtClient):
                 f"{url} trades real money; orders are sent to the testnet only ({TESTNET})"
             )
         super().__init__("binance", "1d", url, patience, now)
-        texts = binance_keys(key, secret, testnet=TESTNET)
+        texts = binance_keys(key, secret)
         self._secrets = texts
         self._ccxt.apiKey, self._ccxt.secret = texts
         # Of an API that the testnet lacks, and that ccxt asks for where it has keys.

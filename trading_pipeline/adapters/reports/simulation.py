@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.pictures import draw_account
+from trading_pipeline.adapters.reports.csv_file import write_csv
 from trading_pipeline.adapters.reports.folder import write_among_others
 from trading_pipeline.core.backtest.outcomes import OUTCOMES
 from trading_pipeline.core.backtest.result import BacktestResult
@@ -77,8 +78,7 @@ def write_simulation(
         "cash_flows": result.cash_flows(),
     }
     files: dict[str, Callable[[Path], object]] = {
-        f"{name}.csv": partial(table.to_csv, index=False, lineterminator="\n")
-        for name, table in tables.items()
+        f"{name}.csv": partial(write_csv, table) for name, table in tables.items()
     }
     files["equity.png"] = lambda path: draw_account(path, result.timestamps, result.equity, title)
     write_among_others(folder, "outcomes.csv", list(outcomes), files)

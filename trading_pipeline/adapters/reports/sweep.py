@@ -11,6 +11,7 @@ import pandas as pd
 
 from trading_pipeline.adapters.reports.charts.palette import INK, NEUTRAL
 from trading_pipeline.adapters.reports.charts.pictures import draw_cells, math_off, png_of
+from trading_pipeline.adapters.reports.csv_file import csv_of
 from trading_pipeline.adapters.reports.summary_text import WIDTH
 from trading_pipeline.adapters.reports.verdicts import choice_sentences
 from trading_pipeline.core.evaluation.sweep import Luck
@@ -77,7 +78,7 @@ def write_sweep(path: Path, table: pd.DataFrame) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    _write(path, table.to_csv().encode("utf-8"))
+    _write(path, csv_of(table, index=True))
 
 
 def draw_sweep(path: Path, table: pd.DataFrame, limits: tuple[str, ...], title: str) -> None:

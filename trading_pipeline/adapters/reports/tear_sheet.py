@@ -18,6 +18,7 @@ from trading_pipeline.adapters.reports.charts.series import (
     curves,
     random_portfolios,
 )
+from trading_pipeline.adapters.reports.csv_file import write_csv
 from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
 from trading_pipeline.adapters.reports.report_files import FILES
@@ -67,7 +68,7 @@ def write_report(
         _write_pages(draft, summary, series, diagnostics)
         _draw(draft, summary, series)
         for name, table in tables.items():
-            table.to_csv(draft / name, index=False, lineterminator="\n", encoding="utf-8")
+            write_csv(table, draft / name)
 
     replace_folder(folder, fill)
     if aside is None or aside.empty:

@@ -266,6 +266,7 @@ class AlpacaSource:
 
 
 def is_active(asset: Asset) -> bool:
+    """Whether Alpaca still lists it."""
     return bool(asset["status"] == "active")
 
 

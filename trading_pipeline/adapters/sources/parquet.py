@@ -1,27 +1,23 @@
 """Any Parquet file, or folder of them, in the data format of `core/market/bars.py`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading_pipeline.adapters.sources.source import refuse_unknown, select, span_of
+from trading_pipeline.adapters.sources.table import SiftedSource, sifted
 from trading_pipeline.adapters.store.bars import ACTIONS_FILE
 from trading_pipeline.core.market.actions import ACTION_COLUMNS, check_actions
 from trading_pipeline.core.market.bars import COLUMNS, OPTIONAL
-from trading_pipeline.core.market.calendar import infer_timeframe, is_daily
-from trading_pipeline.core.market.sessions import STEPS
-from trading_pipeline.core.market.set_aside import Sifted, check_share, none_aside
-from trading_pipeline.core.market.stamps import actions_by_session, stamped_by_session
+from trading_pipeline.core.market.calendar import is_daily
+from trading_pipeline.core.market.set_aside import Sifted
+from trading_pipeline.core.market.stamps import actions_by_session
 from trading_pipeline.errors import SourceError
 
 
-class ParquetSource:
+class ParquetSource(SiftedSource):
     """A `BarSource` of one Parquet file, or of all directly in a folder.
 
     A folder may hold `corporate_actions.parquet` beside its bars, as our own store does: then
@@ -32,55 +28,32 @@ class ParquetSource:
     them are refused. Files are read again when they have changed.
     """
 
-    live: ClassVar[bool] = False
-
     def __init__(self, path: Path, calendar: str | None = None) -> None:
         self.path, self.calendar = path, calendar
         self._signature: list[tuple[Path, int, int]] = []
-        self._sifted = Sifted(pd.DataFrame(), none_aside(), pd.MultiIndex.from_arrays([[], []]))
+        self._read: Sifted | None = None
 
-    def symbols(self) -> list[str]:
-        """All symbols in the files, sorted."""
-        return sorted(self._all_bars()["symbol"].unique())
+    @property
+    def where(self) -> str:
+        """The path."""
+        return str(self.path)
 
-    def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """[first stamp, last stamp + 1 bar) of the symbols, UTC; see `BarSource.span`."""
-        bars = self._all_bars()
-        refuse_unknown(symbols, self.symbols(), str(self.path))
-        step = STEPS[infer_timeframe(bars, where=str(self.path))]
-        return span_of(bars, symbols, step, str(self.path))
-
-    def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> pd.DataFrame:
-        """Bars that open in [start, end); see `BarSource.bars`."""
-        refuse_unknown(symbols, self.symbols(), str(self.path))
-        return select(self._all_bars(), symbols, start, end)
-
-    def set_aside(self, calendar: str) -> pd.DataFrame:
-        """Rows of the files that are no bars of such a market; see `BarSource.set_aside`."""
-        self._all_bars()
-        return self._sifted.on_open_days(calendar).aside
-
-    def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
+    def corporate_actions(self) -> pd.DataFrame | None:
         """What `corporate_actions.parquet` in the folder says; None if there is no such file."""
-        refuse_unknown(symbols, self.symbols(), str(self.path))
-        actions = read_actions(self.path, self._all_bars())
-        if actions is None:
-            return None
-        return actions[actions["symbol"].isin(list(symbols))].reset_index(drop=True)
+        return read_actions(self.path, self._sifted.bars)
 
-    def _all_bars(self) -> pd.DataFrame:
+    @property
+    def _sifted(self) -> Sifted:
         files = self.files()
         try:
             states = [(file, file.stat()) for file in files]
         except OSError as error:
             raise SourceError(f"{self.path} cannot be read: {error}") from error
         signature = [(file, state.st_mtime_ns, state.st_size) for file, state in states]
-        if signature != self._signature:
-            sifted = Sifted.of({str(file): read_rows(file) for file in files})
-            check_share(sifted.aside, len(sifted.bars), str(self.path))
-            self._sifted = replace(sifted, bars=stamped_by_session(sifted.bars, self.calendar))
-            self._signature = signature
-        return self._sifted.bars
+        if self._read is None or signature != self._signature:
+            rows = {str(file): read_rows(file) for file in files}
+            self._read, self._signature = sifted(rows, self.where, self.calendar), signature
+        return self._read
 
     def files(self) -> list[Path]:
         """The files that hold the bars, sorted.

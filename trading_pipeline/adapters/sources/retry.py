@@ -8,18 +8,21 @@ A venue that fails for one question may answer others, so before it is given up 
 it answered last is put again: no answer to that either is `VenueDown`, and nothing else is asked.
 """
 
+import json
 import logging
 import math
 import random
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import requests
 from requests.exceptions import (
@@ -28,9 +31,10 @@ from requests.exceptions import (
     ContentDecodingError,
     Timeout,
 )
+from requests.utils import get_auth_from_url
 
 from trading_pipeline.adapters.sources.venue_clock import date_of
-from trading_pipeline.errors import SourceUnavailable, VenueDown
+from trading_pipeline.errors import SourceError, SourceUnavailable, VenueDown
 
 _LOG = logging.getLogger(__name__)
 # Asked too often: all threads must hold. 418 is Binance's ban of those who ignored a 429.
@@ -133,6 +137,7 @@ class PatientSession(requests.Session):
         # By kind of question, its path: when one was last answered, and how to send it again.
         self._answered: dict[str, tuple[float, Callable[[], requests.Response]]] = {}
         self._here = threading.local()
+        self.hooks["response"].append(self._refuse_echo)
         # Threads that share a jar would change it under each other; no cookie, no such race.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -171,6 +176,15 @@ class PatientSession(requests.Session):
                     raise error from setback.error
             self._wait(setback, pause)
         raise ValueError(f"patience must have at least one try, had {tries}")
+
+    def _refuse_echo(self, answer: requests.Response, **_: Any) -> None:
+        """An answer that quotes the password of a proxy is no venue's, and would be in errors."""
+        if any(secret in answer.content for secret in _passwords_of_proxies()):
+            raise SourceError(
+                f"{self.venue}'s answer repeats the password of a proxy (HTTP "
+                f"{answer.status_code}): it may be the proxy's own. Correct HTTP_PROXY and "
+                "HTTPS_PROXY, or unset them"
+            )
 
     def said(self) -> str:
         """The beginning of the last answer that this thread was given."""
@@ -230,6 +244,17 @@ class PatientSession(requests.Session):
         if setback.retry_after > min(self.patience.outage, self.patience.limit):
             return f"in {setback.retry_after / 60:.0f} minutes, and not before"
         return "later, or with --wait" if down and math.isfinite(self.patience.outage) else "later"
+
+
+def _passwords_of_proxies() -> set[bytes]:
+    """Those of the environment, as they are, as they are sent, and as JSON would have them."""
+    found = set[bytes]()
+    for proxy in getproxies().values():
+        user, password = get_auth_from_url(proxy)
+        if password:
+            sent = b64encode(f"{user}:{password}".encode("latin1", "replace"))
+            found |= {password.encode(), json.dumps(password)[1:-1].encode(), sent}
+    return found
 
 
 def _setback_of(answer: requests.Response) -> _Setback | None:

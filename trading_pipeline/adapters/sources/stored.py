@@ -40,8 +40,10 @@ class StoredSource:
         return select(self._bars, symbols, start, end)
 
     def set_aside(self, calendar: str) -> pd.DataFrame:
+        """Those that the store keeps."""
         return self.store.set_aside()
 
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
+        """Those that the store keeps; see `BarSource.actions`."""
         known = self.store.read_actions()
         return None if known is None else known[known["symbol"].isin(list(symbols))]

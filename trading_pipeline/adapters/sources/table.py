@@ -1,7 +1,8 @@
-"""A source on this machine whose bars are one table: what a source of one's own is made from."""
+"""Sources on this machine: of rows that were sifted, and of one table, which a source of one's own
+is made from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -17,30 +18,27 @@ from trading_pipeline.core.market.set_aside import Sifted, check_share
 from trading_pipeline.core.market.stamps import stamped_by_session
 
 
-class TableSource(ABC):
-    """A `LocalSource`: a subclass says where the table comes from, and the rest follows.
-
-    Rows that no market could have made are set aside; more than 1 % of them are refused. Daily bars
-    that are stamped in another zone are moved to 00:00 UTC of their session.
-    """
+class SiftedSource(ABC):
+    """A `LocalSource` of rows that were sifted; a subclass says which, and what its actions are."""
 
     live: ClassVar[bool] = False
 
-    @abstractmethod
-    def table(self) -> pd.DataFrame:
-        """All rows in the data format of `core/market/bars.py`, in any order; asked for once."""
-
-    def corporate_actions(self) -> pd.DataFrame | None:
-        """All splits and dividends; None: prices are adjusted already."""
-        return None
-
     @property
+    @abstractmethod
     def where(self) -> str:
         """What messages call it."""
-        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def _sifted(self) -> Sifted:
+        """All rows, checked, on their sessions."""
+
+    @abstractmethod
+    def corporate_actions(self) -> pd.DataFrame | None:
+        """All splits and dividends; None: prices are adjusted already."""
 
     def symbols(self) -> list[str]:
-        """All symbols of the table, sorted."""
+        """All symbols of the rows, sorted."""
         return sorted(self._sifted.bars["symbol"].unique())
 
     def span(self, symbols: Sequence[str]) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -55,7 +53,7 @@ class TableSource(ABC):
         return select(self._sifted.bars, symbols, start, end)
 
     def set_aside(self, calendar: str) -> pd.DataFrame:
-        """Rows of the table that are no bars of such a market; see `LocalSource.set_aside`."""
+        """Rows that are no bars of such a market; see `LocalSource.set_aside`."""
         return self._sifted.on_open_days(calendar).aside
 
     def actions(self, symbols: Sequence[str]) -> pd.DataFrame | None:
@@ -67,8 +65,38 @@ class TableSource(ABC):
         actions = check_actions(actions, where=self.where)
         return actions[actions["symbol"].isin(list(symbols))].reset_index(drop=True)
 
+
+class TableSource(SiftedSource):
+    """A `LocalSource`: a subclass says where the table comes from, and the rest follows.
+
+    Rows that no market could have made are set aside; more than 1 % of them are refused. Daily bars
+    that are stamped in another zone are moved to 00:00 UTC of their session.
+    """
+
+    @abstractmethod
+    def table(self) -> pd.DataFrame:
+        """All rows in the data format of `core/market/bars.py`, in any order; asked for once."""
+
+    def corporate_actions(self) -> pd.DataFrame | None:
+        """All splits and dividends; None: prices are adjusted already."""
+        return None
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
+
     @cached_property
     def _sifted(self) -> Sifted:
-        sifted = Sifted.of({self.where: self.table()})
-        check_share(sifted.aside, len(sifted.bars), self.where)
-        return replace(sifted, bars=stamped_by_session(sifted.bars, None))
+        return sifted({self.where: self.table()}, self.where)
+
+
+def sifted(rows: Mapping[str, pd.DataFrame], where: str, calendar: str | None = None) -> Sifted:
+    """Rows of several places, on their sessions.
+
+    Raises:
+        BarsError: more than 1 % of them are no bars.
+    """
+    found = Sifted.of(rows)
+    check_share(found.aside, len(found.bars), where)
+    return replace(found, bars=stamped_by_session(found.bars, calendar))

@@ -33,6 +33,7 @@ class CheckpointStore:
         self.folder, self._share = folder, share
 
     def path(self, name: str) -> Path:
+        """Its file, whether or not it is there."""
         return self.folder / f"{name}.pt"
 
     def write(self, name: str, checkpoint: dict[str, Any], trained_on: str = "cpu") -> str:
@@ -69,6 +70,7 @@ class CheckpointStore:
         path, digests = self.path(name), list[str]()
 
         def announced(draft: Path) -> None:
+            """Write the draft, and put its digest beside the file that it replaces."""
             write(draft)
             digests.append(_sha256(draft))
             if path.exists() and (before := _sha256(path)) in _digests_beside(path):

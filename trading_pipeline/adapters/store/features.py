@@ -1,13 +1,10 @@
 """Features in DuckDB: one table a market, each with the hash of the catalog that made it.
 
-DuckDB lets one process write a file, and then no other process even read it. So a connection is
-opened for one call and closed before the call returns, reads are read-only, which may overlap, and
-whoever finds the file taken waits for a while: a write is over in seconds.
+A connection is opened for one call and closed before the call returns; see `duckdb_file`.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trading_pipeline.adapters.store.duckdb_file import PATIENCE, connected
 from trading_pipeline.core.market.bars import KEY
-from trading_pipeline.errors import FeatureError, StoreError
+from trading_pipeline.errors import FeatureError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as Connection
@@ -33,7 +31,6 @@ _SETUP = """
 """
 Span = tuple[datetime | None, datetime | None]
 _SOURCES = {"sources", "units"}  # tables that a file of an older release lacks
-_PATIENCE, _AGAIN = 120.0, 0.2  # seconds to wait for a file that is taken, and between two looks
 _BATCH = 8192  # rows whose columns stay in cache while they are turned into rows of the grid
 
 
@@ -56,7 +53,7 @@ class FeatureStore:
         patience: seconds to wait while another process has the file.
     """
 
-    def __init__(self, path: Path, market: str, patience: float = _PATIENCE) -> None:
+    def __init__(self, path: Path, market: str, patience: float = PATIENCE) -> None:
         self.path, self.market, self._patience = path, market, patience
         self._table = 'market."' + market.replace('"', '""') + '"'
 
@@ -310,42 +307,8 @@ class FeatureStore:
             f"{self.path} has no features of {self.market}; run `trading-pipeline download` first"
         )
 
-    @contextmanager
-    def _connection(self, read_only: bool) -> Iterator["Connection"]:
-        import duckdb
-
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = self._open(read_only)
-            try:
-                connection.execute("SET TimeZone = 'UTC'")
-                yield connection
-            finally:
-                connection.close()  # rolls back what was not committed
-        except (duckdb.Error, OSError) as error:
-            raise StoreError(f"{self.path}: {_next_step(str(error))}") from error
-
-    def _open(self, read_only: bool) -> "Connection":
-        """The file, as soon as no other process has it."""
-        import duckdb
-
-        until = time.monotonic() + self._patience
-        while True:
-            try:
-                return duckdb.connect(self.path, read_only=read_only)
-            except duckdb.Error as error:
-                if not _is_taken(str(error)) or time.monotonic() >= until:
-                    raise
-            time.sleep(_AGAIN)
-
-
-def _is_taken(complaint: str) -> bool:
-    """Whether an open failed for another process or another thread of this one that has the file.
-
-    The latter is DuckDB's 'different configuration': read-only beside a writer.
-    """
-    first = complaint.partition("\n")[0]
-    return "set lock" in first or "different configuration" in first
+    def _connection(self, *, read_only: bool) -> AbstractContextManager["Connection"]:
+        return connected(self.path, read_only=read_only, patience=self._patience)
 
 
 def _check_keys(features: pd.DataFrame) -> None:
@@ -407,12 +370,3 @@ def _catalogs(connection: "Connection") -> dict[str, str]:
     if "catalogs" not in _tables(connection):
         return {}
     return dict(connection.execute("SELECT market, hash FROM meta.catalogs").fetchall())
-
-
-def _next_step(complaint: str) -> str:
-    first = complaint.splitlines()[0] if complaint else "no reason given"
-    if _is_taken(complaint):
-        return f"another process is using the features; wait for it, or stop it. ({first})"
-    if "not a valid DuckDB" in first or "read enough bytes" in first or "orrupt" in first:
-        return f"damaged; delete the file and run `trading-pipeline download`. ({first})"
-    return f"cannot be used. Check that its folder exists and is writable. ({first})"

@@ -18,15 +18,15 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trading_pipeline.adapters.store.commit import Writer, commit, writing
-from trading_pipeline.adapters.store.files import one_writer, replace_file
+from trading_pipeline.adapters.store.commit import Writer, commit, read_whole, writing
+from trading_pipeline.adapters.store.files import one_writer, readers, replace_file
 from trading_pipeline.errors import StoreError
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ _BELIEVED = 5.0  # seconds for which a listing of heads is believed, if nothing 
 _BACK = "bring it back from a copy, or remove what names it and make it again"
 _DIGEST = re.compile("[0-9a-f]{64}")
 Files = dict[str, str]  # SHA-256 by path relative to the folder
+Stats = dict[str, list[int]]  # by the same, what tells that a file was not changed
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,42 @@ class SharedStore:
         folder = self.root / area
         with _naming(self.url), one_writer(self.root / ".shared" / area):
             newest = self._newest(area, afresh=wrote)
-            here = _units_of(folder, whole)
+            here = self._here(area, whole)
+            # A folder that is gone was moved away, or a kill came between: others keep theirs.
+            gone = not folder.is_dir()
             for unit in sorted({*newest, *here}):
-                self._sync_unit(area, unit, newest.get(unit, 0), here.get(unit, []), wrote)
+                known = _NOTHING if gone else _noted(self._note(area, unit))[0]
+                found = here.get(unit, ({}, {}))
+                self._sync_unit(area, unit, known, newest.get(unit, 0), *found, wrote=wrote)
 
-    def _sync_unit(self, area: str, unit: str, newest: int, paths: list[Path], wrote: bool) -> None:
-        folder, note = self.root / area, self.root / ".shared" / area / f"{unit}.json"
-        known, stats = _noted(note)
-        files, seen = _hashed(folder, paths, known, stats)
+    def ask(self) -> None:
+        """Ask the store for what it has, to know that it answers."""
+        with _naming(self.url):
+            self._newest("raw", afresh=True)
+
+    def _here(self, area: str, whole: bool) -> dict[str, tuple[Files, Stats]]:
+        """The files of this machine by unit, while none of its writers is in between; what a
+        killed one left is finished."""
+        folder = self.root / area
+
+        def hashed() -> dict[str, tuple[Files, Stats]]:
+            return {
+                unit: _hashed(folder, paths, *_noted(self._note(area, unit)))
+                for unit, paths in _units_of(folder, whole).items()
+            }
+
+        # A folder that is replaced as a whole is locked in the one above it.
+        with readers(folder.parent) if whole else nullcontext():
+            return read_whole(folder, hashed)
+
+    def _note(self, area: str, unit: str) -> Path:
+        return self.root / ".shared" / area / f"{unit}.json"
+
+    def _sync_unit(
+        self, area: str, unit: str, known: Head, newest: int, files: Files, seen: Stats, *,
+        wrote: bool,
+    ) -> None:  # fmt: skip
+        folder, note = self.root / area, self._note(area, unit)
         changed = files != known.files
         if newest > known.number:
             theirs = self._head(f"{area}/{unit}", newest)
@@ -236,12 +265,10 @@ def _units_of(folder: Path, whole: bool) -> dict[str, list[Path]]:
     return found
 
 
-def _hashed(
-    folder: Path, paths: list[Path], known: Head, stats: Mapping[str, list[int]]
-) -> tuple[Files, dict[str, list[int]]]:
+def _hashed(folder: Path, paths: list[Path], known: Head, stats: Stats) -> tuple[Files, Stats]:
     """Digests of files, and by what to tell that they are the same; those that are not changed
     since they were noted are not read."""
-    files, seen = Files(), dict[str, list[int]]()
+    files, seen = Files(), Stats()
     for path in paths:
         name, stat = path.relative_to(folder).as_posix(), _stat(path)
         same = stats.get(name) == stat and name in known.files
@@ -249,7 +276,7 @@ def _hashed(
     return files, seen
 
 
-def _stats(folder: Path, files: Files) -> dict[str, list[int]]:
+def _stats(folder: Path, files: Files) -> Stats:
     return {name: _stat(folder / name) for name in files}
 
 
@@ -263,7 +290,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _noted(note: Path) -> tuple[Head, dict[str, list[int]]]:
+def _noted(note: Path) -> tuple[Head, Stats]:
     try:
         said = json.loads(note.read_bytes())
     except FileNotFoundError:
@@ -271,7 +298,7 @@ def _noted(note: Path) -> tuple[Head, dict[str, list[int]]]:
     return Head(said["number"], said["files"]), said["stats"]
 
 
-def _note(note: Path, head: Head, stats: Mapping[str, list[int]]) -> None:
+def _note(note: Path, head: Head, stats: Stats) -> None:
     text = json.dumps({"number": head.number, "files": head.files, "stats": stats})
     replace_file(note, lambda draft: draft.write_text(text))
 

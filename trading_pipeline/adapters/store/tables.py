@@ -16,6 +16,7 @@ def table_writer(table: pd.DataFrame) -> Callable[[Path], None]:
     """What writes a table whole into the path it is given."""
 
     def write(path: Path) -> None:
+        """The table into a file that nobody reads yet."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

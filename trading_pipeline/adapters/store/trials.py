@@ -190,6 +190,7 @@ class TrialLedger:
         return self.shared and not self.path(digest).exists()
 
     def path(self, digest: str) -> Path:
+        """Where a file of returns is, if this home has it."""
         return self.folder / f"{digest}.parquet"
 
     def _returns(self, tried: list[Tried]) -> tuple[list[pd.Series], list[str]]:

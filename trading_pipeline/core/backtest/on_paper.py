@@ -89,6 +89,7 @@ def on_paper(
     apart = Apart()
 
     def live(k: int, trader: Trader, bar: Bar) -> Filled:
+        """As the engine fills the bar, unless the session booked otherwise: then as it did."""
         before = deepcopy(trader)
         filled = trader.fill(bar)
         engine, booked = trades_of(filled.fills), told.get(k, [])
@@ -112,6 +113,7 @@ def timed(apart: Apart, costs: Costs) -> Live:
     came late at the open, with the modelled slippage and fee."""
 
     def live(k: int, trader: Trader, bar: Bar) -> Filled:
+        """As the engine fills the bar, without what came late, and with what came here."""
         if k not in apart.postponed and k not in apart.late:
             return trader.fill(bar)
         trades = [
@@ -130,6 +132,7 @@ def executed(apart: Apart, costs: Costs) -> Live:
     price, in another bar; fees are those of the model."""
 
     def live(k: int, trader: Trader, bar: Bar) -> Filled:
+        """As the engine fills the bar, or as far as the session's orders were filled."""
         if not apart.is_filled_otherwise(k):
             return trader.fill(bar)
         engine, paper = apart.engine[k], apart.paper[k]

@@ -93,6 +93,7 @@ class Rerun:
 
     @property
     def profile(self) -> Profile:
+        """The risk limits that it traded by."""
         return profile_of(self.market)
 
     def row(self, k: int) -> int:

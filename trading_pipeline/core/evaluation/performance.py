@@ -122,6 +122,7 @@ class Resampling:
 
     @property
     def widening(self) -> float:
+        """By how much intervals of its replications are widened; see `widening`."""
         return widening(self.dates.shape[1], self.block)
 
     def totals(self, values: Floats) -> Floats:

@@ -46,10 +46,12 @@ class Regressors(NamedTuple):
 
     @property
     def weight(self) -> float:
+        """Sum of squares of what the baselines leave of the constant."""
         return float((self.constant * self.constant).sum())
 
     @property
     def freedom(self) -> int:
+        """Degrees of freedom of the residual."""
         return len(self.constant) - len(self.basis) - 1
 
     def fit(self, book: Floats) -> tuple[float, Floats]:

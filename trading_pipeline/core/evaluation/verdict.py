@@ -89,6 +89,7 @@ class Answer(NamedTuple):
 
     @property
     def answer(self) -> str:
+        """PROVEN, or NOT_PROVEN where a reason speaks against it."""
         return NOT_PROVEN if self.reasons else PROVEN
 
 

@@ -37,8 +37,10 @@ class Scaler:
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
     def to_dict(self) -> dict[str, list[float]]:
+        """As a checkpoint carries it."""
         return {"center": self.center.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Scaler":
+        """What `to_dict` wrote."""
         return cls(np.asarray(plain["center"], float), np.asarray(plain["scale"], float))

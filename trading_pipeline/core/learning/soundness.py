@@ -130,8 +130,8 @@ def check_weights(state: Mapping[str, Tensor], config: ModelConfig, whose: str) 
 
 @cache
 def _shapes(config: ModelConfig) -> dict[str, torch.Size]:
-    with torch.device("meta"):  # shapes without memory
-        return {name: each.shape for name, each in TradingNetwork(config).state_dict().items()}
+    """Of a real network: torch's `meta` device would load for a second and a half of CPU."""
+    return {name: each.shape for name, each in TradingNetwork(config).state_dict().items()}
 
 
 def _check_terms(index: Tensor, config: ModelConfig, whose: str) -> None:

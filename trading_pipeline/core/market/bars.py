@@ -25,6 +25,7 @@ COLUMNS = ("timestamp", "symbol", *PRICES, "volume")
 OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
 STAMPS = "datetime64[us, UTC]"  # the dtype of every instant in a table
+LONGEST_NAME = 100  # characters of a symbol
 YEARS = (1700, 2200)  # of stamps; beyond them nanoseconds end
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
@@ -181,7 +182,8 @@ def symbols_of(table: pd.DataFrame, where: str) -> pd.Series:
         row = int(broken.argmax())
         value = table["symbol"].tolist()[row]
         raise BarsError(
-            f"{where}: row {row} has symbol {value!r}, must be a name ({_rows(broken)})"
+            f"{where}: row {row} has symbol {value!r:.{LONGEST_NAME}}, must be a name "
+            f"({_rows(broken)})"
         )
     return names
 
@@ -192,10 +194,17 @@ def _names_of(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     # One look at each distinct symbol is enough: panels repeat a few of them very often.
-    named = {value: isinstance(value, str) and bool(value.strip()) for value in column.unique()}
+    named = {value: is_name(value) for value in column.unique()}
     if all(named.values()):
         return column.astype("str")
     return column.where(column.map(named, na_action=None).to_numpy(dtype=bool), None).astype("str")
+
+
+def is_name(value: object) -> bool:
+    """Whether it can name a symbol: a text that pages, tables and ledgers show as it is."""
+    if not isinstance(value, str) or len(value) > LONGEST_NAME:
+        return False
+    return bool(value.strip()) and value.isprintable()
 
 
 def numbers_of(column: pd.Series, where: str) -> np.ndarray:

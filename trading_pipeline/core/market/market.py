@@ -6,6 +6,7 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Annotated
 
+from trading_pipeline.core.market.bars import LONGEST_NAME, is_name
 from trading_pipeline.core.market.exchanges import (
     NEVER_CLOSES,
     WEEKDAYS,
@@ -196,6 +197,11 @@ class Market:
             raise ValueError(f"{self.name}: a neutral mandate needs shortable = true")
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ValueError(f"{self.name}: symbols must be one or more, each once")
+        if bad := [each for each in self.symbols if not is_name(each)]:
+            raise ValueError(
+                f"{self.name}: a symbol is a name of printable characters, {LONGEST_NAME} at most, "
+                f"was {bad[0]!r:.{LONGEST_NAME}}"
+            )
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"{self.name}: end {self.end} is not after start {self.start}")
         if self.horizon < 1:

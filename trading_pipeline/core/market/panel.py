@@ -124,14 +124,17 @@ class Panel:
 
     @property
     def adjusted_high(self) -> np.ndarray:
+        """(T, N); see `adjusted_open`."""
         return self._adjusted(self.high)
 
     @property
     def adjusted_low(self) -> np.ndarray:
+        """(T, N); see `adjusted_open`."""
         return self._adjusted(self.low)
 
     @property
     def adjusted_close(self) -> np.ndarray:
+        """(T, N); see `adjusted_open`."""
         return self._adjusted(self.close)
 
     @property

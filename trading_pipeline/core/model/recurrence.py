@@ -91,6 +91,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *args: Tensor) -> tuple[Tensor, ...]:
+        """From inputs, weights and memory: hidden of every bar; cell, norm and peak of the last."""
         inputs, recurrent, hidden, cell, norm, peak = args
         (steps, heads, _, batch), width = inputs.shape, recurrent.shape[2]
         results = inputs.new_empty(steps, 5, heads, width, batch)
@@ -114,6 +115,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of what `forward` was given, from the last bar to the first, but the peak."""
         recurrent, memory, results = ctx.saved_tensors
         steps, _, heads, width, batch = results.shape
         upstream, mixing = grads[0].contiguous(), recurrent.transpose(1, 2).contiguous()

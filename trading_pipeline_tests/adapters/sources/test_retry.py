@@ -2,13 +2,14 @@
 
 import threading
 import time
+import traceback
 from datetime import UTC, datetime
 
 import pytest
 import requests
 
 from trading_pipeline.adapters.sources.retry import Pace, Patience, PatientSession
-from trading_pipeline.errors import SourceUnavailable, VenueDown
+from trading_pipeline.errors import SourceError, SourceUnavailable, VenueDown
 from trading_pipeline_tests.fakes.venue import (
     ANSWER_FAULTS,
     FOREVER,
@@ -338,3 +339,17 @@ def test_the_date_of_the_last_answer_is_kept(venue, session):
         venue.misbehave(Fault(answer=Answer(WORDS, 200, {"Date": sent})))
         session.get(venue.url)
         assert session.date == datetime(2015, 10, 21, 7, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("quoted", ["canary", "bWU6Y2FuYXJ5"], ids=["as it is", "as it was sent"])
+def test_an_answer_that_quotes_the_password_of_a_proxy_is_in_no_error(
+    venue, session, monkeypatch, method, quoted
+):
+    """It would be in Dagster's records, and so in the web UI."""
+    monkeypatch.setenv("http_proxy", venue.url.replace("//", "//me:canary@"))
+    monkeypatch.setenv("no_proxy", "")
+    venue.misbehave(Fault(answer=Answer({"sent": quoted}, 407)))
+    with pytest.raises(SourceError, match=r"library's answer repeats .* \(HTTP 407\)") as refused:
+        session.request(method, "http://library.example/words")
+    assert quoted not in "".join(traceback.format_exception(refused.value))

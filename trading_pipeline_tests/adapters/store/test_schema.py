@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -188,32 +187,6 @@ def test_opening_a_ledger_with_nothing_to_migrate_waits_for_no_writer(tmp_path):
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger, ledger._table.writing(), Ledger(path, patience=1) as other:
         assert other.streams() == []
-
-
-@pytest.mark.slow
-def test_a_wheel_has_the_migrations_and_opens_a_ledger(tmp_path):
-    """Installed from a wheel, without the repository around it."""
-    source = tmp_path / "source"
-    for name in ("pyproject.toml", "README.md", "LICENSE", "trading_pipeline"):
-        kept = ROOT / name
-        copy = shutil.copytree if kept.is_dir() else shutil.copy
-        source.mkdir(exist_ok=True)
-        copy(kept, source / name)
-    build = "from setuptools import build_meta; build_meta.build_wheel('..')"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "installed")
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path\n"
-        "import trading_pipeline.adapters.store.ledger as ledger\n"
-        "assert ledger.__file__.startswith(sys.argv[1]), ledger.__file__\n"
-        "ledger.Ledger(Path('ledger.sqlite')).close()"
-    )
-    command = [sys.executable, "-P", "-c", code, str(tmp_path / "installed")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_that_two_processes_make_at_once_is_opened_by_both(tmp_path):

@@ -2,19 +2,24 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from threading import Thread
 
 import fsspec
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.store.commit import DECIDED
+from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.adapters.store.shared import SharedStore
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import StoreError
 from trading_pipeline.steps.home import Home
+from trading_pipeline.steps.production import ASIDE, _switching
 from trading_pipeline_tests.object_store import object_store
 
 MARKET = Market(
@@ -169,6 +174,8 @@ def test_a_folder_that_was_never_shared_is_not_written_over(machine):
 KILLED = """
 import os, sys
 from pathlib import Path
+from trading_pipeline.adapters.store.commit import DECIDED
+from trading_pipeline.adapters.store.files import one_writer
 from trading_pipeline.adapters.store.shared import SharedStore
 
 store, left = SharedStore(Path(sys.argv[1]), sys.argv[2]), int(sys.argv[3])
@@ -271,6 +278,86 @@ def test_what_is_equal_is_neither_read_nor_sent(machine, monkeypatch):
     monkeypatch.setattr(SharedStore, "_fetch", None)
     monkeypatch.setattr("trading_pipeline.adapters.store.shared._sha256", None)
     sync(one)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_commit_that_a_kill_cut_short_is_shared_whole(machine, whole):
+    """Decided, and one of its two files in its place: others get both or none."""
+    one, other = machine("one"), machine("other")
+    for name in ("2001.parquet", "2001.checked"):
+        write(one, name, f"old {name}")
+    sync(one, whole=whole, wrote=True)
+    write(one, "2001.parquet", "new 2001.parquet")
+    write(one, f"{DECIDED}/2001.checked", "new 2001.checked")
+    sync(one, whole=whole)
+    sync(other, whole=whole)
+    assert files(other) == {name: f"new {name}" for name in ("2001.parquet", "2001.checked")}
+
+
+def test_a_first_fetch_that_a_kill_cut_short_goes_on(machine):
+    """Its files once passed for this machine's own, which nobody may write over."""
+    one, other = machine("one"), machine("other")
+    for name in ("a.parquet", "b.parquet"):
+        write(one, name, name)
+    sync(one, whole=True, wrote=True)
+    write(other, "a.parquet", "a.parquet")
+    write(other, f"{DECIDED}/b.parquet", "b.parquet")
+    sync(other, whole=True)
+    assert files(other) == files(one)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_folder_that_is_gone_comes_back_and_others_keep_theirs(machine, whole):
+    """Removed by hand, or in the middle of being replaced when a kill came."""
+    one, other = machine("one"), machine("other")
+    for name in ("2001.parquet", "2002.parquet"):
+        write(one, name, name)
+    sync(one, whole=whole, wrote=True)
+    sync(other, whole=whole)
+    shutil.rmtree(one.root / AREA)
+    sync(one, whole=whole)
+    sync(other, whole=whole)
+    assert (
+        files(one)
+        == files(other)
+        == {f"{year}.parquet": f"{year}.parquet" for year in (2001, 2002)}
+    )
+
+
+def test_a_folder_that_is_being_replaced_is_waited_for(machine):
+    """As a report is: the old one is out of the way before the new one is in its place."""
+    one, other = machine("one"), machine("other")
+    write(one, "report.json", "old")
+    sync(one, whole=True, wrote=True)
+    sync(other, whole=True)
+    folder = one.root / AREA
+    with one_writer(folder.parent):
+        folder.rename(folder.with_name(".previous"))
+        looks = Thread(target=sync, args=(one,), kwargs={"whole": True})
+        looks.start()
+        looks.join(0.2)
+        assert looks.is_alive()
+        write(one, "report.json", "new")
+    looks.join()
+    sync(other, whole=True)
+    assert files(other) == {"report.json": "new"}
+
+
+def test_a_decision_on_models_takes_what_another_machine_shares_meanwhile(tmp_path, url):
+    """It waited for itself: both held the lock of the folder of models that are kept."""
+    one, other = (
+        Home(root=str(tmp_path / name), shared=SharedStore(tmp_path / name, url)).beside(ASIDE)
+        for name in ("one", "other")
+    )
+    file = tmp_path / "theirs.pt"
+    file.write_text("a model")
+    with _switching(one, MARKET, print):
+        other.checkpoints(MARKET).copy("theirs", file)
+        ours = Thread(target=one.checkpoints(MARKET).copy, args=("ours", file), daemon=True)
+        ours.start()
+        ours.join(60)
+        assert not ours.is_alive()
+    assert one.checkpoints(MARKET).names() == ["ours", "theirs"]
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline.core.evaluation.trials import Trials
 from trading_pipeline.core.evaluation.warnings import TRIALS_UNKNOWN, UNPROVEN
 from trading_pipeline.errors import EvaluationError
-from trading_pipeline.settings import MarketSettings, Settings
+from trading_pipeline.settings import Settings
+from trading_pipeline.settings_markets import MarketSettings
 from trading_pipeline_tests.core.evaluation.books import book, closed_trades, inputs
 
 CASH = book(np.random.default_rng(0), n_bars=3, deviation=0)

@@ -13,6 +13,7 @@ from trading_pipeline.core.market.bars import (
     empty_bars,
     price_text,
 )
+from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import BarsError
 from trading_pipeline_tests.strategies import bars
 
@@ -30,6 +31,15 @@ def broken(row, **values):
     for name, value in values.items():
         table.loc[row, name] = value
     return table
+
+
+@pytest.mark.parametrize("name", ["A\nB", "A\0B", "A\rB", "\x1b[2J", "A\u202eB", "A" * 101])
+def test_a_symbol_that_cannot_be_shown_as_it_is_names_nothing(name):
+    """It would begin a row of a table, turn a line around, or be refused by a database."""
+    with pytest.raises(BarsError, match=r"row 0, no symbol at .* \(4 rows concerned\)"):
+        check_bars(good(symbols=(name, "BBB")))
+    with pytest.raises(ValueError, match=r"m: a symbol is a name of printable characters, 100 at "):
+        Market(name="m", source="sample", symbols=(name,), start=MONDAY.date())
 
 
 @given(bars(), st.randoms(use_true_random=False))

@@ -36,6 +36,7 @@ def extreme_days(
     acted = _rules_by_day(events, earnings.days)
 
     def row(day: int) -> Row:
+        """One day, as `day` counts them in the earnings."""
         return {
             "date": f"{earnings.days[day]:%Y-%m-%d}",
             "return": float(returns[day]),

@@ -58,9 +58,11 @@ class Quality:
 
     @property
     def severe(self) -> tuple[Finding, ...]:
+        """What must not be traded on."""
         return tuple(each for each in self.findings if each.severity == "severe")
 
     def count(self, severity: str) -> int:
+        """Findings of that severity."""
         return sum(each.severity == severity for each in self.findings)
 
 

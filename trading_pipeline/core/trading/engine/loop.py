@@ -230,6 +230,7 @@ def _live(
 
 @kernel
 def clear_fill(row: Fill) -> None:
+    """Nothing was filled."""
     row.quantity, row.price, row.fee, row.slippage = 0.0, 0.0, 0.0, 0.0
     row.age, row.reasons = 0, 0
 

@@ -109,6 +109,7 @@ def block(rules: Parameters, position: Position) -> None:
 
 @kernel
 def name_of(position: Position, stopped: bool) -> int:
+    """The reason by which a position was left: a stop, trailed or not, or its target."""
     if stopped:
         return int(TRAILING_STOP if position.trailed else STOP_LOSS)
     return int(TAKE_PROFIT)

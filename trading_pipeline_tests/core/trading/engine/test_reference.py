@@ -120,7 +120,7 @@ def test_the_engine_equals_the_reference_across_symbols(seed, costs, profile, in
 
 
 @pytest.mark.slow
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
 def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs):
     """The same, for longer, and through more than a year."""

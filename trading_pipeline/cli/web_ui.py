@@ -1,0 +1,46 @@
+"""The command that starts Dagster's web UI."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trading_pipeline.cli.markets import settings_of
+from trading_pipeline.errors import SettingsError
+
+PORT = 3000
+
+
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it is shown.")] = PORT,
+) -> None:
+    """Start Dagster's web UI with its daemon, for this machine alone, until Ctrl-C.
+
+    It shows the markets of pipeline.toml and all that commands did in their home. Schedules and
+    sensors run as long as it does. `trading-pipeline open ui` opens it in a browser.
+    """
+    settings = settings_of()
+    if not settings.markets:
+        raise SettingsError(
+            f"no market to show in {Path.cwd()}: run this where pipeline.toml is, or set "
+            "TP_CONFIG; `trading-pipeline demo` makes a pipeline.toml where there is none"
+        )
+    from trading_pipeline.defs.instance import (
+        BATCH_SIZE,
+        BATCH_VARIABLE,
+        HOME_VARIABLE,
+        WORKSPACE,
+        prepare_home,
+    )
+
+    home = prepare_home(settings.home)
+    said = {
+        HOME_VARIABLE: str(home),
+        BATCH_VARIABLE: BATCH_SIZE,
+        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
+    }
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(home / WORKSPACE)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    os.execve(sys.executable, command, {**os.environ, **said})  # signals are Dagster's from here
