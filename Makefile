@@ -126,7 +126,7 @@ docs: $(STAMP) ## write the pages and pictures made from the code anew, and buil
 docs-serve: $(STAMP) ## show the site while its pages are edited, on http://127.0.0.1:8000; DOCS=127.0.0.1:8001 moves it
 	@$(BIN)/zensical serve --dev-addr $(or $(DOCS),127.0.0.1:8000)
 
-pictures: $(STAMP) ## take the pictures of the report in docs/images anew, after a demo; needs chromium
+pictures: $(STAMP) ## take the pictures of report and web UI in docs/images anew, after a demo; needs chromium
 	@$(BIN)/python -m trading_pipeline_tests.pictures
 
 clean: ## remove .venv and caches; data and reports stay

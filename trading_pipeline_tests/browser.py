@@ -19,7 +19,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE = 60.0  # seconds that a loaded machine may take
+_PATIENCE = 120.0  # seconds that a loaded machine may take
 
 
 class Tab:
@@ -89,6 +89,14 @@ class Tab:
                 button="left",
                 clickCount=1,
             )
+
+    def press_button(self, text: str) -> None:
+        """Click the button that says just this, once it is there and can be clicked."""
+        found = f"""[...document.querySelectorAll('button')].find(
+            b => b.innerText.trim() === {json.dumps(text)} && !b.disabled
+            && b.getAttribute('aria-disabled') !== 'true')"""
+        self.wait(f"!!({found})")
+        self.ask(f"({found}).click()")
 
     def type(self, text: str) -> None:
         """Into what has the focus."""

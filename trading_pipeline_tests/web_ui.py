@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_PATIENCE = 120.0  # seconds that a loaded machine may take
+_PATIENCE = 300.0  # seconds that a loaded machine may take
 
 
 class WebUI:
@@ -55,7 +55,12 @@ def web_ui(home: Path, places: dict[str, str]) -> Iterator[WebUI]:
     with log.open("w") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "trading_pipeline.cli", "ui", "--port", str(port)],
-            env={**os.environ, **places, "TP_HOME": str(home)},
+            env={
+                **os.environ,
+                **places,
+                "TP_HOME": str(home),
+                "DAGSTER_GRPC_TIMEOUT_SECONDS": str(int(_PATIENCE)),
+            },
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -20,6 +20,7 @@ from trading_pipeline.defs.instance import (
     this_process,
 )
 from trading_pipeline.defs.origin import LOCATION, origin_in
+from trading_pipeline_tests.browser import browser
 from trading_pipeline_tests.web_ui import WebUI, web_ui
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,9 @@ AGAIN = """mutation ($run: String!) {launchPipelineReexecution(
     __typename
     ... on LaunchRunSuccess {run {id parentRunId}}
     ... on PythonError {message}}}"""
+
+BACKFILLS = """{partitionBackfillsOrError {... on PartitionBackfills {results {
+    status partitionNames runs {status}}}}}"""
 
 
 @dg.op
@@ -104,31 +108,61 @@ def test_a_rerun_is_not_of_the_process_whose_tags_it_copied(instance):
     assert close_abandoned_runs(instance) == []
 
 
-@pytest.mark.slow
-def test_the_web_ui_lists_the_run_of_a_command_and_runs_it_again(tmp_path):
-    (tmp_path / "pipeline.toml").write_text(SETTINGS)
-    places = {"TP_CONFIG": str(tmp_path / "pipeline.toml"), "TP_HOME": str(tmp_path)}
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    """The web UI of a home with the bars that a command has downloaded."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "pipeline.toml").write_text(SETTINGS)
+    places = {"TP_CONFIG": str(home / "pipeline.toml"), "TP_HOME": str(home)}
     told = {**os.environ, **places}
     told.pop("DAGSTER_HOME", None)
     command = [sys.executable, "-m", "trading_pipeline.cli", "download", "--market", "few"]
     subprocess.run(command, env=told, cwd=ROOT, check=True)
-    with web_ui(tmp_path, places) as web:
-        (run,) = _runs(web)
-        assert run.pop("repositoryOrigin") == {
-            "repositoryName": "__repository__",
-            "repositoryLocationName": LOCATION,
-        }
-        assert run["status"] == "SUCCESS"
-        assert run["hasReExecutePermission"]
-        answer = web.ask(AGAIN, run=run["id"])["launchPipelineReexecution"]
-        assert answer["run"]["parentRunId"] == run["id"], answer
-        again = web.wait(lambda: _ended(web, answer["run"]["id"]))
-        assert again["status"] == "SUCCESS"
+    with web_ui(home, places) as running:
+        yield running
+
+
+@pytest.mark.slow
+def test_the_web_ui_lists_the_run_of_a_command_and_runs_it_again(web):
+    (run,) = _runs(web)
+    assert run.pop("repositoryOrigin") == {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": LOCATION,
+    }
+    assert run["status"] == "SUCCESS"
+    assert run["hasReExecutePermission"]
+    answer = web.ask(AGAIN, run=run["id"])["launchPipelineReexecution"]
+    assert answer["run"]["parentRunId"] == run["id"], answer
+    again = web.wait(lambda: _ended(web, answer["run"]["id"]))
+    assert again["status"] == "SUCCESS"
+
+
+@pytest.mark.slow
+def test_a_backfill_of_all_sessions_is_launched_by_three_clicks(web, tmp_path):
+    """In one run, whose partitions are the sessions: Independence Day is none."""
+    with browser(tmp_path) as tab:
+        tab.open(f"{web.url}/assets/few/raw_bars", 1280)
+        for button in ("Materialize…", "All", "Launch backfill"):
+            tab.press_button(button)
+        made = web.wait(lambda: _backfilled(web))
+        tab.picture(tmp_path / "launched.png")
+        assert tab.errors == []
+    assert made["status"] == "COMPLETED_SUCCESS"
+    assert len(made["partitionNames"]) == 33
+    assert "2000-07-04" not in made["partitionNames"]
+    assert [run["status"] for run in made["runs"]] == ["SUCCESS"]
 
 
 def _runs(web: WebUI) -> list[dict]:
     """Those on the job's page."""
     return web.wait(lambda: web.ask(RUNS, job=OF_JOB)["pipelineOrError"].get("runs"))
+
+
+def _backfilled(web: WebUI) -> dict | None:
+    """The only backfill, once it has ended."""
+    (found,) = web.ask(BACKFILLS)["partitionBackfillsOrError"]["results"] or [None]
+    ended = found and (found["status"].startswith("COMPLETED") or found["status"] == "FAILED")
+    return found if ended else None
 
 
 def _ended(web: WebUI, run: str) -> dict | None:

@@ -8,7 +8,7 @@ import pytest
 
 from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.core.market.bars import check_bars
-from trading_pipeline.defs.assets.market import raw_bars
+from trading_pipeline.defs.assets.market import corporate_actions, raw_bars
 from trading_pipeline.defs.checks.market import (
     CHECKS,
     bars_are_plausible,
@@ -17,8 +17,14 @@ from trading_pipeline.defs.checks.market import (
     no_session_is_missing,
 )
 from trading_pipeline.defs.jobs import quality_job
+from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.steps.inputs import read_panel
-from trading_pipeline_tests.defs.short_market import MARKET, without_days
+from trading_pipeline_tests.defs.short_market import (
+    MARKET,
+    TableSource,
+    resources_of,
+    without_days,
+)
 
 NOW = datetime.now(UTC)
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -84,6 +90,27 @@ def test_real_bars_with_their_actions_are_plausible(home, sample_bars, actions):
     result = bars_are_plausible(MARKET)(home=home)
     assert result.passed
     assert "Nothing severe; 0 warnings" in result.description
+
+
+def test_a_first_download_is_judged_by_the_splits_that_come_with_it(home, sample_bars, actions):
+    """Apple's split is one, and no amber check of a market that is as it should be."""
+    check, resources = (
+        bars_are_plausible(MARKET),
+        resources_of(home, TableSource(sample_bars, actions)),
+    )
+    (spec,) = check.check_specs
+    assert [each.asset_key for each in spec.additional_deps] == [
+        dg.AssetKey(["test", "corporate_actions"])  # else it is chance which of the two comes first
+    ]
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize(
+            [raw_bars(MARKET), corporate_actions(MARKET), check],
+            tags=range_tags("2000-03-10", "2000-07-31"),
+            resources=resources,
+            instance=instance,
+        )
+    judged = {each.check_name: each for each in done.get_asset_check_evaluations()}
+    assert judged["bars_are_plausible"].passed, judged["bars_are_plausible"].description
 
 
 def test_a_real_split_that_the_source_withheld_is_found(home, sample_bars):

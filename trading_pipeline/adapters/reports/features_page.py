@@ -1,5 +1,6 @@
 """The features of a market as one HTML page beside the report: self-contained and offline."""
 
+import re
 from html import escape
 
 import numpy as np
@@ -22,13 +23,17 @@ from trading_pipeline.core.evaluation.features.diagnostics import (
 )
 from trading_pipeline.core.evaluation.features.drift import SHIFTED, STABLE, Drift
 from trading_pipeline.core.evaluation.features.predictive import CROSS_SECTION, OVER_TIME
+from trading_pipeline.core.features.page import notation
 
 HEADS = ("Feature", "Known", "5 %", "Median", "95 %", "At bounds", "Histogram", "PSI, newest",
          "PSI, largest", "KS, newest", "Coefficient")  # fmt: skip
-_COLOURS = f"White: below {STABLE:.2f}, stable. Amber: {SHIFTED:.2f}. Red: 0.50 and more."
+_COLOURS = (
+    f"Without colour: below {STABLE:.2f}, stable. Amber: {SHIFTED:.2f}. Orange: 0.50 and more."
+)
+_NOTATION = "Notation of the formulas"
 _LINKS = (
-    '<a href="report.html">The backtest report</a> · the notation of the formulas: '
-    "docs/features.md, or `trading-pipeline features`"
+    '<a href="report.html">The backtest report</a> · '
+    f'<a href="#notation-of-the-formulas">{_NOTATION}</a>'
 )
 
 
@@ -58,11 +63,17 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
         section(
             "Which features say the same",
             "Spearman's rank correlation over the bars of all symbols, from "
-            "\N{MINUS SIGN}1 (red) to 1 (blue); relatives are neighbours (average "
-            "linkage over 1 - |correlation|).",
+            "\N{MINUS SIGN}1 (orange) to 1 (blue); relatives are neighbours (average "
+            "linkage over 1 \N{MINUS SIGN} |correlation|).",
             chart_html(charts.correlation_chart(diagnostics), "correlation"),
         ),
         section("How to read this page", "", bullets(_cautions(diagnostics))),
+        section(
+            _NOTATION,
+            "",
+            f"<ul>{''.join(f'<li>{_from_markdown(text)}</li>' for text in notation())}</ul>",
+            "<p><code>trading-pipeline features</code> prints every formula with its source.</p>",
+        ),
     ]
     title = f"{market}: features"
     said = escape(f"{first} to {last}, {len(diagnostics.features)} features")
@@ -103,6 +114,13 @@ def chance_sentence(diagnostics: Diagnostics) -> str:
 
 
 _SENTENCES = (coverage_sentence, drift_sentence, chance_sentence)
+
+
+def _from_markdown(text: str) -> str:
+    """Bold and code of a line of Markdown."""
+    for mark, tag in ((r"\*\*", "b"), ("`", "code")):
+        text = re.sub(f"{mark}(.+?){mark}", rf"<{tag}>\1</{tag}>", text)
+    return text
 
 
 def _table(diagnostics: Diagnostics) -> str:

@@ -61,12 +61,14 @@ def _origin(summary: Summary) -> str:
     made, data = lineage.get("made_at"), lineage.get("data")
     at = f"Made {pd.Timestamp(made):%Y-%m-%d %H:%M} UTC" if made else ""
     bars = (
-        f"from {data['rows']:,} bars, {data['first'][:10]} to {data['last'][:10]}" if data else ""
+        f"from {data['rows']:,} bars a symbol, {data['first'][:10]} to {data['last'][:10]}"
+        if data
+        else ""
     )
     code = f"by code {summary['code_version']}" if summary["code_version"] else ""
     hashed = f"data {summary['data_hash'][:12]}" if summary["data_hash"] else ""
-    said = " ".join(part for part in (at, bars, code) if part)
-    return ", ".join(part for part in (said[:1].upper() + said[1:], hashed) if part)
+    said = ", ".join(part for part in (f"{at} {bars}".strip(), code, hashed) if part)
+    return said[:1].upper() + said[1:]
 
 
 def beside_benchmark(summary: Summary) -> str:

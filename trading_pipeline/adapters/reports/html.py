@@ -15,6 +15,7 @@ from trading_pipeline.adapters.reports.text import (
     written,
 )
 
+_PER_CENT = re.compile(r"(?<=\d) ?%")
 _NEGATIVE = re.compile(r"(?<![\w.,)\]-])-(?=\.?\d)")
 
 
@@ -54,11 +55,13 @@ def bullets(texts: Iterable[str]) -> str:
 
 
 def minus(text: str) -> str:
-    """A text for a page, its numbers with a true minus sign, which lines up with the plus.
+    """A text for a page, its numbers with a true minus sign, which lines up with the plus, and one
+    blank before '%', at which no line breaks.
 
     A hyphen within a word or a date stays one.
     """
-    return escape(_NEGATIVE.sub("\N{MINUS SIGN}", text))
+    signed = _NEGATIVE.sub("\N{MINUS SIGN}", text)
+    return escape(_PER_CENT.sub("\N{NO-BREAK SPACE}%", signed))
 
 
 def signed(value: float, form: str) -> str:
@@ -66,7 +69,7 @@ def signed(value: float, form: str) -> str:
     text = f"{value:{form}}"
     if not any(digit in text for digit in "123456789"):
         text = text.lstrip("+-")
-    return minus(text.replace("%", "\N{NO-BREAK SPACE}%"))
+    return minus(text)
 
 
 def money(amount: float, sign: str = "+") -> str:

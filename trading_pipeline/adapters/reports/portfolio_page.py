@@ -13,7 +13,7 @@ from trading_pipeline.adapters.reports.charts import portfolio as charts
 from trading_pipeline.adapters.reports.charts import prices
 from trading_pipeline.adapters.reports.charts.palette import LOSS, STRATEGY, variable
 from trading_pipeline.adapters.reports.charts.rolling import rolling_charts
-from trading_pipeline.adapters.reports.charts.series import ReportSeries, monthly_returns
+from trading_pipeline.adapters.reports.charts.series import ReportSeries
 from trading_pipeline.adapters.reports.html import (
     chart_html,
     folded_away,
@@ -25,6 +25,7 @@ from trading_pipeline.adapters.reports.html import (
 )
 from trading_pipeline.adapters.reports.text import MONTHS, Numbers, exposure_sentence
 from trading_pipeline.adapters.reports.verdicts import Summary
+from trading_pipeline.core.evaluation.portfolio.months import monthly_returns, yearly_returns
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.trading.rules import rule_name
 
@@ -69,16 +70,18 @@ def months(series: ReportSeries) -> str:
     returned = monthly_returns(series.timestamps, series.equity)
     values = returned.to_numpy(dtype=np.float64)
     reach = float(np.nanmax(np.abs(values), initial=0.01))
-    rows = []
-    for year, returns in zip(returned.index, values, strict=True):
-        known = returns[~np.isnan(returns)]
-        cells = [_month(each, reach) for each in returns]
-        whole = f'<span class="total">{per_cent(float(np.prod(1 + known) - 1))}</span>'
-        rows.append([str(year), *cells, whole])
+    rows = [
+        [
+            str(year),
+            *(_month(each, reach) for each in returns),
+            f'<span class="total">{per_cent(whole)}</span>',
+        ]
+        for returns, (year, whole) in zip(values, yearly_returns(returned).items(), strict=True)
+    ]
     return section(
         "Monthly returns",
-        "Per cent, and of each calendar year, the first and the last in part: blue rose, red fell, "
-        "as far as the colour is strong.",
+        "Per cent, and of each calendar year, the first and the last in part: blue rose, orange "
+        "fell, as far as the colour is strong.",
         table(["", *MONTHS, "Year"], rows, "months"),
     )
 

@@ -66,8 +66,8 @@ def page(summary: Summary, series: ReportSeries) -> str:
         ),
         section(
             "Against every baseline",
-            "Strategy minus baseline, measured on the same days. A bar that crosses zero may be "
-            "chance.",
+            "Strategy minus baseline, measured on the same days; the chart shows the Sharpe ratio. "
+            "A bar that crosses zero may be chance.",
             chart_html(charts.paired_chart(summary), "paired"),
             _paired_table(summary),
         ),
@@ -235,7 +235,7 @@ def _heads(summary: Summary) -> str:
         [
             f"{escape(row['head'].capitalize())}, by {escape(row['measure'])}",
             _figure(row["value"]),
-            f"{_figure(row['rival_value'])}<small>{escape(row['rival'])}</small>",
+            f'{_figure(row["rival_value"])}<small class="words">{escape(row["rival"])}</small>',
             _gain(row["gain"]),
             f"{row['dates']:,}",
         ]

@@ -108,6 +108,7 @@ nav a { padding: 2px 0; }
 details { margin-top: 8px; }
 summary { cursor: pointer; color: var(--quiet); font-size: .875rem; }
 small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem; }
+.words { white-space: normal; min-width: 110px; }
 .sortable th button { all: unset; cursor: pointer; font-weight: 600; }
 .sortable th button:focus-visible { outline: 2px solid var(--ink); }
 .sortable th[aria-sort="ascending"] button::after { content: " \\25B2"; }
@@ -132,7 +133,11 @@ a { color: inherit; }
   th, td { padding: 6px; }
   td:first-child, th:first-child { white-space: normal; min-width: 92px; }
   small { font-size: .72rem; letter-spacing: -.01em; }
-  .beside td:first-child { min-width: 92px; } .beside td { font-size: .8rem; padding: 6px 4px; }
+  .metrics td:first-child { min-width: 124px; }
+  .beside tr { display: grid; grid-template-columns: repeat(3, 1fr);
+    border-bottom: 1px solid var(--rule); }
+  .beside tr > :first-child { grid-column: 1 / -1; padding-bottom: 0; }
+  .beside th, .beside td { border: 0; padding: 4px; }
   .beside td:not(:first-child) { font-size: .85rem; }
   .beside small { font-size: .62rem; }
   .scoreboard { font-size: .7rem; table-layout: fixed; }

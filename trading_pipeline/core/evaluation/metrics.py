@@ -215,7 +215,7 @@ class Metric:
 METRICS = {
     "annual_return": Metric(
         "Return a year",
-        "Growth a year, compounded: what would have made the end value of the start.",
+        "Growth a year, compounded: every year at this rate leads to the end value.",
         "returns",
         annual_return,
         ".1%",

@@ -18,17 +18,7 @@ _FAMILIES = {
     "calendar": "Known in advance; the market's own clock.",
 }
 
-_INTRO = """\
-# Features
-
-<!-- Written by `make docs` from the catalog in trading_pipeline/core/features; do not edit. -->
-
-{count} features of every bar, in the order of the columns of the feature store. The catalog is the
-schema: the table in DuckDB, the inputs of the network and this page are all made from it, and
-stored features of another catalog are never mixed with these.
-
-## How to read the tables
-
+_NOTATION = """\
 - `O`, `H`, `L`, `C`, `V` are open, high, low, close and volume of the bar, adjusted for splits and
   dividends; `TP` is the typical price, (H + L + C) / 3. `[t]` is the bar that the value belongs to,
   and is left out where every term is of that bar.
@@ -41,7 +31,20 @@ stored features of another catalog are never mixed with these.
 - **Range** is what the value is clipped into. A bounded indicator reaches its ends by itself.
 - **Unit**: none is a price, a number of shares or a currency. All prices, or all volumes, of a
   symbol can be multiplied by a constant, and no feature changes.
+"""
 
+_INTRO = """\
+# Features
+
+<!-- Written by `make docs` from the catalog in trading_pipeline/core/features; do not edit. -->
+
+{count} features of every bar, in the order of the columns of the feature store. The catalog is the
+schema: the table in DuckDB, the inputs of the network and this page are all made from it, and
+stored features of another catalog are never mixed with these.
+
+## How to read the tables
+
+{notation}
 ## What is true of all of them
 
 - **Causal.** A value uses bars at or before its own. Cutting off the future, or replacing it by
@@ -63,13 +66,20 @@ How well they are covered, how far they drift and what they had to do with retur
 
 def catalog_page() -> str:
     """The whole page, Markdown, one table a family."""
-    parts = [_INTRO.format(count=len(CATALOG), lookback=LOOKBACK)]
+    written = _NOTATION.format(lookback=LOOKBACK)
+    parts = [_INTRO.format(count=len(CATALOG), notation=written)]
     for family in FAMILIES:
         mine = [feature for feature in CATALOG if feature.family == family]
         parts.append(
             f"\n## {family.replace('_', ' ').capitalize()}\n\n{_FAMILIES[family]}\n\n{_table(mine)}"
         )
     return "".join(parts)
+
+
+def notation() -> list[str]:
+    """What letters and columns of the formulas mean: a line of Markdown each."""
+    lines = _NOTATION.format(lookback=LOOKBACK).removeprefix("- ").split("\n- ")
+    return [" ".join(line.split()) for line in lines]
 
 
 def cells(feature: Feature) -> tuple[str, ...]:

@@ -22,11 +22,14 @@ def paper_account(market: Market) -> dg.AssetSpec:
     """The account that the paper job trades; its state is the ledger's."""
     return dg.AssetSpec(
         [market.name, "paper_account"],
-        deps=[[market.name, "model_checkpoint"], [market.name, "raw_bars"]],
+        deps=[
+            [market.name, asset] for asset in ("model_checkpoint", "production_model", "raw_bars")
+        ],
         group_name=market.name,
         kinds={"sqlite"},
-        description="A paper account, journalled event by event. A session reports to it after a "
-        "bar, at most once an hour, and at its end.",
+        description="A paper account, journalled event by event: bars of a venue are traded with "
+        "the production model, a replay of stored bars with the model of each fold. A session "
+        "reports to it after a bar, at most once an hour, and at its end.",
     )
 
 

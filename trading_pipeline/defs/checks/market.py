@@ -85,7 +85,12 @@ def _listed(lines: list[str]) -> dg.MarkdownMetadataValue:
 def bars_are_plausible(market: Market) -> dg.AssetChecksDefinition:
     """What obeys every rule and is wrong all the same: found and shown, for a person to judge."""
 
-    @dg.asset_check(asset=[market.name, "raw_bars"], name="bars_are_plausible")
+    @dg.asset_check(
+        asset=[market.name, "raw_bars"],
+        name="bars_are_plausible",
+        # In a first download, too: a split that is not known yet looks like a wrong price.
+        additional_deps=[[market.name, "corporate_actions"]],
+    )
     def plausible_bars(home: dg.ResourceParam[Home]) -> dg.AssetCheckResult:
         """Warns of whatever is more than a note; severe findings hold their own symbol out."""
         from trading_pipeline.steps.quality import examine_store

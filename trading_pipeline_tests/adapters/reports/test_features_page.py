@@ -93,6 +93,16 @@ def test_every_feature_has_its_formula_and_every_chart_its_axes(html):
         assert figure["data"][0]["colorbar"]["title"]["text"], name
 
 
+def test_the_letters_of_the_formulas_are_explained_on_the_page(html):
+    """A report is read where docs/features.md is not at hand."""
+    (said,) = re.findall(r'<section id="notation-of-the-formulas">(.*?)</section>', html)
+    assert '<a href="#notation-of-the-formulas">' in html
+    assert "<li><b>σ</b> is the standard deviation" in said
+    assert "<code>V</code> are open, high, low, close and volume" in said
+    assert "`" not in said
+    assert "**" not in said
+
+
 def test_the_page_says_what_it_is_not(html):
     assert "Description of the past, with labels up to 2020-11-30, 5 bars ahead" in html
     assert "if no feature said anything, about 0 would" in html

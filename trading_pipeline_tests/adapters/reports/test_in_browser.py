@@ -22,6 +22,13 @@ WIDTHS = (1280, 768, 390)
 DRAWN = "document.documentElement?.dataset.drawn === 'all'"  # all charts of a page
 THEMES = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 27, 34)"}
 PAGES = ("html", "features")
+CUT_OFF = """[...document.querySelectorAll('[data-figure]')].flatMap(chart => {
+  const room = chart.getBoundingClientRect();
+  return [...chart.querySelectorAll('svg text')].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.width && (box.left < room.left - 2 || box.right > room.right + 2);
+  }).map(text => `${chart.id}: ${text.textContent}`);
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def opened(tab, path, width, theme="light"):
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
 def test_every_chart_is_drawn_and_nothing_is_asked_of_the_network(tab, files, name, width, theme):
-    """Nothing is pushed sideways either, and the page is as dark as its reader's screen."""
+    """Nothing is pushed sideways or cut off, and the page is as dark as its reader's screen."""
     path = files[name]
     page = opened(tab, path, width, theme)
     page.picture(path.with_name(f"{name}-{width}-{theme}.png"))
@@ -66,6 +73,7 @@ def test_every_chart_is_drawn_and_nothing_is_asked_of_the_network(tab, files, na
     outside = [url for url in page.asked_for if not url.startswith(("data:", "blob:"))]
     assert outside == [path.as_uri()]
     assert page.ask("document.documentElement.scrollWidth") <= width
+    assert page.ask(CUT_OFF) == []
     colour = "getComputedStyle(document.querySelector('section')).backgroundColor"
     assert page.ask(colour) == THEMES[theme]
 
@@ -101,6 +109,15 @@ def test_a_table_wider_than_the_screen_says_so_and_keeps_its_names(tab, files):
     page.ask(f"{wide}.scrollLeft = {wide}.scrollWidth")
     page.wait(f"!{hint}")
     assert abs(page.ask(f"{name}.getBoundingClientRect().left") - left) < 2
+
+
+def test_the_first_answer_fits_on_a_phone(tab, files):
+    """Strategy, benchmark and difference are all seen without a finger."""
+    page = opened(tab, files["html"], 390)
+    table = "document.querySelector('table.beside')"
+    assert page.ask(f"{table}.querySelectorAll('tr')[1].cells.length") == 4
+    assert page.ask(f"{table}.scrollWidth <= {table}.parentElement.clientWidth")
+    assert not page.ask(f"{table}.closest('.more')")
 
 
 def test_the_pictures_of_the_docs_are_taken_of_a_report(tab, files, tmp_path):

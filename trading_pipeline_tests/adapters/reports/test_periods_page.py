@@ -41,6 +41,8 @@ def test_each_year_and_crisis_is_a_line_with_its_difference(drawn):
     dates = "2019-03-04 to 2019-04-01".replace("-", "\N{NON-BREAKING HYPHEN}")
     assert f"A &lt;fall&gt;<small>{dates}</small>" in crises
     assert 'id="chart-crises"' in crises
+    legend = figures(crises)["crises"]["layout"]["legend"]
+    assert (legend["y"], legend["yanchor"]) == (1, "bottom")  # clear of names that slant on a phone
     assert 'id="chart-starts"' in starts
     assert "Sharpe ratio until the end" in starts
 

@@ -192,7 +192,8 @@ def test_the_page_says_first_of_what_it_is_a_report(given):
         "2010-01-04 to 2011-07-15, 399 days",
         "Model network (preset tiny), mandate long only, profile moderate; capital 100,000 USD",
         "a fee of 10 bp and slippage of 5 bp",
-        "Made 2026-01-02 03:04 UTC from 5,000 bars, 2009-01-05 to 2011-07-15 by code c1, data d1",
+        "Made 2026-01-02 03:04 UTC from 5,000 bars a symbol, 2009-01-05 to 2011-07-15, by code c1, "
+        "data d1",
     ):
         assert said in head, said
 

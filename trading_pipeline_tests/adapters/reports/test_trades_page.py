@@ -48,7 +48,7 @@ def test_a_trade_is_told_whole_and_sorts_by_its_numbers(drawn):
     assert [row[9][0] for row in table] == [50, -20, 10]
     assert [row[8][0] for row in table] == [0.05, -0.02, 0.01]
     assert table[1][11][1] == "not recorded"
-    assert table[2][11][1] == "Ordered to sell 4, towards \N{MINUS SIGN}2.00%."
+    assert table[2][11][1] == "Ordered to sell 4, towards \N{MINUS SIGN}2.00\N{NO-BREAK SPACE}%."
 
 
 def test_of_many_trades_the_largest_are_shown(drawn):

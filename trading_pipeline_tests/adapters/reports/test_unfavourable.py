@@ -45,7 +45,8 @@ def test_every_interval_below_zero_is_said_in_page_and_terminal(mean):
     assert len(said) == below_zero(summary)
     assert any("The rule stop loss cost return a year" in each for each in said)
     terminal = " ".join(summary_text(summary).split())
-    shown = re.sub("<.*?>", "", beside_benchmark(summary)).replace("\N{MINUS SIGN}", "-")
+    shown = re.sub("<.*?>", "", beside_benchmark(summary))
+    shown = shown.replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
     for sentence in said:
         assert sentence in terminal
         assert sentence.replace("'", "&#x27;") in shown

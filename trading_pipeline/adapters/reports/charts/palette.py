@@ -13,7 +13,7 @@ STRATEGY = "#0b5cad"
 GAIN = "#0072b2"
 LOSS = "#b84a00"
 AMBER = "#9a5b00"
-# From loss over nothing to gain: red and blue are told apart by nearly everyone.
+# From loss over nothing to gain: orange and blue are told apart by nearly everyone.
 DIVERGING = ((0.0, LOSS), (0.5, PAPER), (1.0, STRATEGY))
 # For baselines, in the order given (Tol, muted, in another order).
 BASELINES = (

@@ -35,6 +35,7 @@ def parts_chart(rows: Sequence[Row], series: ReportSeries, benchmark: str) -> Fi
         )
     figure.add_hline(y=0, line={"color": INK, "width": 1})
     figure.update_xaxes(type="category", showgrid=False)
+    figure.update_layout(legend={"y": 1, "yanchor": "bottom"})  # names of crises slant on a phone
     figure.update_yaxes(tickformat=".0%")
     return figure
 

@@ -22,10 +22,10 @@ from trading_pipeline.adapters.reports.charts.series import (
     colour_of,
     drawn_baselines,
     money_ticks,
-    monthly_returns,
 )
 from trading_pipeline.adapters.reports.text import MONTHS
 from trading_pipeline.core.evaluation.portfolio.drawdowns import fall_from_peak
+from trading_pipeline.core.evaluation.portfolio.months import monthly_returns
 from trading_pipeline.core.evaluation.verdict import titled
 
 
@@ -83,7 +83,7 @@ def draw_months(path: Path, series: ReportSeries, title: str) -> None:
 
 
 def draw_cells(axes: Any, values: Floats, texts: Sequence[Sequence[str]], least: float) -> None:
-    """A heat map, red below zero, with a text in every cell that is not NaN.
+    """A heat map, orange below zero, with a text in every cell that is not NaN.
 
     Args:
         values: (rows, columns). least: the colours reach at least as far from zero.

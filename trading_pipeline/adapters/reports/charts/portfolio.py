@@ -27,7 +27,6 @@ from trading_pipeline.adapters.reports.charts.palette import (
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
-    by_month,
     day_ends,
     solvent_weights,
     thinned,
@@ -35,6 +34,7 @@ from trading_pipeline.adapters.reports.charts.series import (
 from trading_pipeline.core.evaluation.performance import by_day, daily_returns, day_closes, solvent
 from trading_pipeline.core.evaluation.portfolio.attribution import INTEREST, is_cost
 from trading_pipeline.core.evaluation.portfolio.distribution import histogram
+from trading_pipeline.core.evaluation.portfolio.months import by_month
 
 _AREAS = 8  # more symbols than this are a heat map, not a stack of areas
 _ROWS = 20  # of the heat map of positions: the largest ones

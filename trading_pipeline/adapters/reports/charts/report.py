@@ -48,7 +48,6 @@ def paired_chart(summary: Summary) -> Figure:
     marker = {"color": [_verdict_colour(each) for each in numbers]}
     add_intervals(figure, [label(name) for name in order], numbers, marker, "+.2f", thickness=2)
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_xaxes(title="difference in Sharpe ratio")
     return figure
 
 

@@ -132,28 +132,6 @@ def solvent_weights(series: ReportSeries) -> Floats:
     return np.nan_to_num(np.where(alive, series.weights, 0.0), posinf=0.0, neginf=0.0)
 
 
-def by_month(values: Floats, days: pd.DatetimeIndex) -> tuple[list[str], Floats]:
-    """Sums of (D, ...) over calendar months: the first of each as ISO dates (M,), and (M, ...)."""
-    month = days.year.to_numpy() * 12 + days.month.to_numpy() - 1
-    starts = np.flatnonzero(np.diff(month, prepend=-1))
-    names = [f"{days[start]:%Y-%m}-01" for start in starts]
-    return names, np.add.reduceat(values, starts, axis=0)
-
-
-def monthly_returns(timestamps: pd.DatetimeIndex, equity: Floats) -> pd.DataFrame:
-    """Simple returns of calendar months, the first from the first bar: years × months 1-12."""
-    held = pd.Series(np.maximum(equity, 0.0), index=timestamps)
-    month = timestamps.year * 100 + timestamps.month
-    ends = held.groupby(np.asarray(month)).last()
-    after = ends.to_numpy()
-    before = np.concatenate([[held.iloc[0]], after[:-1]])
-    returns = np.divide(after, before, out=np.ones(len(after)), where=before > 0) - 1
-    table = pd.Series(
-        returns, index=pd.MultiIndex.from_arrays([ends.index // 100, ends.index % 100])
-    ).unstack()
-    return table.reindex(columns=range(1, 13))
-
-
 def drawn_baselines(series: ReportSeries) -> dict[str, Floats]:
     """Equity (T,) of the baselines that charts draw: managed ones would be too many lines."""
     return {k: v for k, v in series.baselines.items() if not k.endswith("_managed")}
