@@ -22,7 +22,7 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline_tests.postgres import free_port
 from trading_pipeline_tests.week.moving_clock import VARIABLE, MovingClock
 
-_PATIENCE = 600  # seconds of real time without which nothing may come to pass
+_PATIENCE = 1800  # seconds of real time without which nothing may come to pass
 _LOOK = 0.1
 _LEAP = 20.0  # seconds of the moving clock, while nobody works
 _STRIDE = 1800.0  # the same, on the way to an instant

@@ -19,7 +19,7 @@ from trading_pipeline_tests.week.venues import daily_shares
 
 BEGIN = in_new_york("2024-12-20", "15:50")
 # Highs below the low, on so many days that their symbol goes into quarantine.
-BAD, BAD_DAYS = "DDD", ("2024-12-23", "2024-12-24")
+BAD, BAD_DAYS = "DDD", ("2024-12-20", "2024-12-23")
 
 
 def say(week: Story, what: str) -> None:
@@ -38,7 +38,6 @@ def first_night(week: Story) -> None:
 
 def night_that_fails(week: Story) -> None:
     """The venue answers 500 at the night and at its second try; the third brings everything."""
-    trade(week, "winter", "2024-12-23")
     week.machine.go_to(in_new_york("2024-12-23", "16:20"))
     week.fail_venue()
     week.failures("shares", 2)
@@ -48,12 +47,17 @@ def night_that_fails(week: Story) -> None:
     say(week, "the third try brought everything")
 
 
-def half_day(week: Story) -> None:
-    """The exchange closes at one o'clock, and the session is killed."""
-    day = "2024-12-24"
-    trade(week, "winter", day, close="13:00")
+def kill(week: Story) -> None:
+    """The process of the session."""
     week.kill_session("shares")
     say(week, "the session was killed, and the watchdog started it again")
+
+
+def half_day(week: Story) -> None:
+    """The exchange closes at one o'clock."""
+    day = "2024-12-24"
+    trade(week, "winter", day, close="13:00")
+    kill(week)
     week.machine.go_to(in_new_york(day, "16:29"))
     week.night("shares", day)
 
@@ -132,9 +136,21 @@ def _alerts(failed_nights: int) -> dict[tuple[str, str, str], int]:
     }
 
 
+def two_nights(week: Story) -> None:
+    """The second of them fails twice; after it the session is killed."""
+    first_night(week)
+    trade(week, "winter", "2024-12-23")
+    night_that_fails(week)
+    kill(week)
+    week.stop_session("shares")
+    agree(week, "winter", ["2024-12-23"], nights=2, failed=2 + 1)
+    assert week.alerts() == _alerts(failed_nights=1)
+
+
 def winter(week: Story) -> None:
     """Four nights, after which all books agree."""
     first_night(week)
+    trade(week, "winter", "2024-12-23")
     night_that_fails(week)
     half_day(week)
     after_the_holiday(week)
