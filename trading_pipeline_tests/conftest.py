@@ -18,7 +18,7 @@ CASES = pytest.StashKey[Counter[str]]()
 
 # A few new examples at every run find more in a month than many of the same.
 settings.register_profile("default", deadline=None, max_examples=20)
-settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=15, derandomize=True, print_blob=True)
 # A shell that starts the tests in the background has them, and all that they start, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

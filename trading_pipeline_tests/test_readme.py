@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from trading_pipeline_tests import canaries
+from trading_pipeline_tests.robustness import counted
 from trading_pipeline_tests.steps import kills
-from trading_pipeline_tests.test_robustness import counted
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "trading_pipeline"

@@ -1,19 +1,10 @@
 """`docs/robustness.md`: every row names tests that exist, and counts their cases."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
-ROW = re.compile(r"^\| (.+?) \| (.+?) \| (\d+) \| (`.+`) \|$", re.M)
-
-
-def counted(*kinds: str) -> int:
-    """The cases that the page says of kinds of things, such as `Venues`."""
-    parts = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.M)[1:]
-    named = {part.partition("\n")[0]: ROW.findall(part) for part in parts}
-    return sum(int(count) for kind in kinds for _, _, count, _ in named[kind])
+from trading_pipeline_tests.robustness import PAGE, ROW
 
 
 def rows() -> list[tuple[str, int, list[str]]]:

@@ -289,8 +289,8 @@ def _findings(run: Runner, market: Market) -> tuple[int, int]:
     storage = run.instance.event_log_storage
     record = storage.get_latest_asset_check_execution_by_key([key]).get(key)
     event = record.event.dagster_event if record and record.event else None
-    if event is None:
-        return 0, 0
+    if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return 0, 0  # planned, and what it waits for failed
     told = event.asset_check_evaluation_data.metadata
     severe, warnings = (int(str(told[name].value)) if name in told else 0 for name in _GRAVE)
     return severe, warnings

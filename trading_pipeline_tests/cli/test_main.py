@@ -154,8 +154,8 @@ def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, comman
     monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))
     code, said = run(command)
     assert code == 2
-    assert f"error: cannot write to {folder}/file/home/dagster" in said
-    assert "set TP_HOME" in said
+    assert f"error: cannot write {folder}/file/home/" in said
+    assert "choose another folder with TP_HOME" in said
 
 
 @pytest.mark.parametrize("command", ["train", "backtest", "paper-trade"])

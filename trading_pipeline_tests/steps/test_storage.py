@@ -21,7 +21,6 @@ from trading_pipeline.adapters.store.trials import Trial
 from trading_pipeline.errors import StoreError
 from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.storage import leftovers, size_of, unnamed_returns, usage
-from trading_pipeline_tests.adapters.store.test_commit import killing
 from trading_pipeline_tests.core.learning.checkpoints import made_up
 from trading_pipeline_tests.defs.small_market import (
     FIRST,
@@ -30,6 +29,7 @@ from trading_pipeline_tests.defs.small_market import (
     SmallMarket,
     bars_until,
 )
+from trading_pipeline_tests.kill_hook import killing
 
 MONTH = timedelta(days=30)
 GONE = "2001-01-01"  # a fold of walk-forward spans of before

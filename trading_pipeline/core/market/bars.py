@@ -18,6 +18,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from trading_pipeline.core.market.names import LONGEST_NAME, is_name
 from trading_pipeline.errors import BarsError
 
 PRICES = ("open", "high", "low", "close")
@@ -25,7 +26,6 @@ COLUMNS = ("timestamp", "symbol", *PRICES, "volume")
 OPTIONAL = ("vwap", "trade_count")
 KEY = ["timestamp", "symbol"]
 STAMPS = "datetime64[us, UTC]"  # the dtype of every instant in a table
-LONGEST_NAME = 100  # characters of a symbol
 YEARS = (1700, 2200)  # of stamps; beyond them nanoseconds end
 # Adjusted prices are products of rounded numbers: a close may pass its high by some last bits.
 TOLERANCE = 1e-9
@@ -198,13 +198,6 @@ def _names_of(column: pd.Series) -> pd.Series:
     if all(named.values()):
         return column.astype("str")
     return column.where(column.map(named, na_action=None).to_numpy(dtype=bool), None).astype("str")
-
-
-def is_name(value: object) -> bool:
-    """Whether it can name a symbol: a text that pages, tables and ledgers show as it is."""
-    if not isinstance(value, str) or len(value) > LONGEST_NAME:
-        return False
-    return bool(value.strip()) and value.isprintable()
 
 
 def numbers_of(column: pd.Series, where: str) -> np.ndarray:

@@ -6,7 +6,6 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Annotated
 
-from trading_pipeline.core.market.bars import LONGEST_NAME, is_name
 from trading_pipeline.core.market.exchanges import (
     NEVER_CLOSES,
     WEEKDAYS,
@@ -15,6 +14,7 @@ from trading_pipeline.core.market.exchanges import (
     crosses_midnight,
     days_per_year,
 )
+from trading_pipeline.core.market.names import LONGEST_NAME, is_name
 from trading_pipeline.errors import TradingError
 
 # As this product writes them, longest first, and as some venues do.

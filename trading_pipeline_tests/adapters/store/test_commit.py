@@ -4,7 +4,6 @@ import errno
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 import threading
 from functools import partial
@@ -18,6 +17,7 @@ from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.commit import DECIDED, DRAFTS
 from trading_pipeline.errors import StoreError
 from trading_pipeline_tests.adapters.store.small_tables import NOW, days, utc
+from trading_pipeline_tests.kill_hook import killing
 
 LATER = NOW + pd.Timedelta(days=1)
 IDENTITY = {"source": "venue", "feed": "sip"}
@@ -43,25 +43,6 @@ def said(store):
     """Everything that a store says, as text that can be compared."""
     tables = (store.read(), store.revisions(), store.absences(), store.watermarks())
     return [table.to_json() for table in tables] + [store.identity()]
-
-
-def killing(operation, folder):
-    """An audit hook that kills the process before its n-th file operation in the folder.
-
-    Python tells the hook of every open, rename, removal and folder that it is about to do.
-    """
-    count = 0
-
-    def hook(event, args):
-        nonlocal count
-        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir") and (
-            str(folder) in str(args[0]) or str(args[0]).startswith(".")
-        ):
-            count += 1
-            if count == operation:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    return hook
 
 
 def die_at_steps(origin, work, step, stride):

@@ -19,7 +19,7 @@ from trading_pipeline.adapters.store.home_version import VERSION_FILE, settle
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.errors import StoreError
 from trading_pipeline.steps.home import Home
-from trading_pipeline_tests.adapters.store.test_commit import killing
+from trading_pipeline_tests.kill_hook import killing
 
 ROOT = Path(__file__).parents[3]
 MARKET = Market(name="m", source="parquet", symbols=("A", "B"), start="2024-01-01")
