@@ -5,7 +5,7 @@ The session is that of `kills`, at a venue of `exchanges`.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -167,4 +167,9 @@ def _at(kind: Callable[[], Exchange], folder: Path) -> Iterator[Place]:
         yield Place(partial(trade, venue, folder), left)
 
 
-at_alpaca, at_binance = (partial(_at, kind) for kind in (AlpacaExchange, BinanceExchange))
+def at_alpaca(folder: Path) -> AbstractContextManager[Place]:
+    return _at(AlpacaExchange, folder)
+
+
+def at_binance(folder: Path) -> AbstractContextManager[Place]:
+    return _at(BinanceExchange, folder)

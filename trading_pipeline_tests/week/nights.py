@@ -142,9 +142,11 @@ def two_nights(week: Story) -> None:
     trade(week, "winter", "2024-12-23")
     night_that_fails(week)
     kill(week)
+    alerts = _alerts(failed_nights=1)
+    week.machine.until(lambda: week.alerts() == alerts, "the end of what was told")
     week.stop_session("shares")
     agree(week, "winter", ["2024-12-23"], nights=2, failed=2 + 1)
-    assert week.alerts() == _alerts(failed_nights=1)
+    assert week.alerts() == alerts
 
 
 def winter(week: Story) -> None:
