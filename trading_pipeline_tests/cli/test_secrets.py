@@ -309,11 +309,16 @@ def look_into_ledger(search: Search, kind: str, url: str) -> None:
 
 
 @pytest.mark.slow
-def test_no_secret_is_told_where_it_is_refused(folder, commands, errors, servers, caplog):
+def test_no_secret_is_told_where_it_is_refused(
+    folder, commands, errors, servers, caplog, monkeypatch
+):
     """By venues, by the database, by alerts' addresses, by the shared storage, by a proxy: each
     refuses, and quotes what it was sent."""
     search, home = Search(WHERE_IT_IS_REFUSED), folder / "home"
     caplog.set_level(logging.DEBUG)
+    asking = logging.getLogger("urllib3.connectionpool")
+    monkeypatch.setattr(asking, "disabled", False)  # what reads a logging configuration disables it
+    caplog.set_level(logging.DEBUG, logger=asking.name)
     quoted, gone = ledger_url(servers.echoing), ledger_url(free_port())
     secret = quote(SECRETS["HTTP_PROXY"], safe="")
     proxy = servers.proxy.url.replace("//", f"//me:{secret}@")

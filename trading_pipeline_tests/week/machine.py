@@ -23,8 +23,8 @@ from trading_pipeline_tests.postgres import free_port
 from trading_pipeline_tests.week.moving_clock import VARIABLE, MovingClock
 
 _PATIENCE = 1800  # seconds of real time without which nothing may come to pass
-_LOOK = 0.2
-_LEAP = 60.0  # seconds of the moving clock, while nobody works
+_LOOK = 0.1
+_LEAP = 20.0  # seconds of the moving clock, while nobody works
 _STRIDE = 1800.0  # the same, on the way to an instant
 _WORK = (dg.DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES)
 _PAPER = "_paper_trading"

@@ -136,19 +136,6 @@ def _alerts(failed_nights: int) -> dict[tuple[str, str, str], int]:
     }
 
 
-def two_nights(week: Story) -> None:
-    """The second of them fails twice; after it the session is killed."""
-    first_night(week)
-    trade(week, "winter", "2024-12-23")
-    night_that_fails(week)
-    kill(week)
-    alerts = _alerts(failed_nights=1)
-    week.machine.until(lambda: week.alerts() == alerts, "the end of what was told")
-    week.stop_session("shares")
-    agree(week, "winter", ["2024-12-23"], nights=2, failed=2 + 1)
-    assert week.alerts() == alerts
-
-
 def winter(week: Story) -> None:
     """Four nights, after which all books agree."""
     first_night(week)
@@ -164,8 +151,7 @@ def winter(week: Story) -> None:
 def agree(week: Story, session: str, days: list[str], nights: int, failed: int) -> None:
     """All books."""
     books.agree_on_bars(week, "shares", told(days[-1]))
-    if days[-1] > BAD_DAYS[-1]:
-        books.agree_on_quarantine(week, "shares", BAD)
+    books.agree_on_quarantine(week, "shares", BAD)
     books.agree_on_days(week, "shares")
     books.agree_on_models(week, "shares", nights)
     books.agree_on_session(week, "shares", session, days)
