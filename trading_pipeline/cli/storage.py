@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal
 
 from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.markets import settings_of
@@ -62,18 +63,18 @@ def _print_usage(home: Any, settings: Any) -> None:
     from trading_pipeline.steps.storage import usage
 
     sizes = usage(home)
-    typer.echo(f"{settings.home}: {_size(sum(sizes.values()))}")
+    typer.echo(f"{settings.home}: {decimal(sum(sizes.values()))}")
     for place, size in sizes.items():
         if size >= _LEAST:
             market = place.partition("/")[2]
             unknown = (
                 "  (not in pipeline.toml)" if market and market not in settings.markets else ""
             )
-            typer.echo(f"{_size(size):>10}  {place}{unknown}")
+            typer.echo(f"{decimal(size):>10}  {place}{unknown}")
     rest = sum(size for size in sizes.values() if size < _LEAST)
-    typer.echo(f"{_size(rest):>10}  all others")
+    typer.echo(f"{decimal(rest):>10}  all others")
     if home.path.exists():
-        typer.echo(f"{_size(shutil.disk_usage(home.path).free):>10}  free on the disk")
+        typer.echo(f"{decimal(shutil.disk_usage(home.path).free):>10}  free on the disk")
 
 
 def _leftovers(home: Any, settings: Any, age: timedelta) -> Iterator["Leftover"]:
@@ -107,9 +108,9 @@ def _print_leftovers(found: list["Leftover"]) -> None:
         typer.echo("Nothing is left over.")
         return
     total = sum(each.size for each in found)
-    typer.echo(f"Left over, and removed with --prune: {_size(total)}")
+    typer.echo(f"Left over, and removed with --prune: {decimal(total)}")
     for each in found:
-        typer.echo(f"{_size(each.size):>10}  {_named(each)}: {each.why}")
+        typer.echo(f"{decimal(each.size):>10}  {_named(each)}: {each.why}")
 
 
 def _remove(home: Any, found: list["Leftover"]) -> None:
@@ -119,8 +120,8 @@ def _remove(home: Any, found: list["Leftover"]) -> None:
         size = each.size
         each.remove()
         freed += size
-        typer.echo(f"removed {_named(each)}, {_size(size)}: {each.why}")
-    typer.echo(f"{_size(freed)} are free again." if found else "Nothing is left over.")
+        typer.echo(f"removed {_named(each)}, {decimal(size)}: {each.why}")
+    typer.echo(f"{decimal(freed)} are free again." if found else "Nothing is left over.")
 
 
 def _prune_runs(home: Any, age: timedelta) -> None:
@@ -137,11 +138,3 @@ def _named(leftover: "Leftover") -> Path:
     from trading_pipeline.adapters.terminal import shown
 
     return shown(max(leftover.paths, key=lambda path: path.suffix == ".pt"))
-
-
-def _size(count: int) -> str:
-    """Bytes for a person."""
-    if count < 1000:
-        return f"{count} B"
-    power = 1 if count < 1e6 else 2 if count < 1e9 else 3
-    return f"{count / 1000**power:,.1f} {('kB', 'MB', 'GB')[power - 1]}"

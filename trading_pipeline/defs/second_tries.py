@@ -82,11 +82,9 @@ def _left_alone(night: dg.DagsterRun) -> str:
     """Why such a night is not looked at; empty: it is over by itself."""
     if night.status in NOT_FINISHED_STATUSES:
         return f"run {night.run_id[:8]} is under way"
-    return (
-        f"run {night.run_id[:8]} was cancelled"
-        if night.status == dg.DagsterRunStatus.CANCELED
-        else ""
-    )
+    if night.status == dg.DagsterRunStatus.CANCELED:
+        return f"run {night.run_id[:8]} was cancelled"
+    return ""
 
 
 def _due(night: dg.RunRecord, pause: timedelta) -> datetime:

@@ -134,13 +134,13 @@ class SharedStore:
         return self.root / ".shared" / area / f"{unit}.json"
 
     def _sync_unit(
-        self, area: str, unit: str, known: Head, newest: int, files: Files, seen: Stats, *,
+        self, area: str, unit: str, known: Head, latest: int, files: Files, seen: Stats, *,
         wrote: bool,
     ) -> None:  # fmt: skip
         folder, note = self.root / area, self._note(area, unit)
         changed = files != known.files
-        if newest > known.number:
-            theirs = self._head(f"{area}/{unit}", newest)
+        if latest > known.number:
+            theirs = self._head(f"{area}/{unit}", latest)
             if changed and files != theirs.files:
                 if wrote:
                     _note(note, Head(known.number, files), seen)  # so that theirs is taken next
