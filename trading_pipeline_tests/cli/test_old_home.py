@@ -140,11 +140,11 @@ def test_storage_shows_what_is_left_over_and_removes_it_when_told(old, run):
     gone = old / "data_storage" / "models" / MARKET / "2023-01-01.pt"
     gone.write_bytes(b"weights")
     code, said = run("storage")
-    assert (code, "Left over, and removed with --prune: 7 B" in said) == (0, True), said
+    assert (code, "Left over, and removed with --prune: 7 bytes" in said) == (0, True), said
     assert "1.6 MB features.duckdb" in said
     assert gone.exists()
     code, said = run("storage", "--prune")
-    assert (code, f"removed data_storage/models/{MARKET}/{gone.name}, 7 B" in said) == (0, True)
+    assert (code, f"removed data_storage/models/{MARKET}/{gone.name}, 7 bytes" in said) == (0, True)
     assert not gone.exists()
     code, said = run("storage", "--prune")
     assert (code, "Nothing is left over." in said) == (0, True), said
