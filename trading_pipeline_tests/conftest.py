@@ -1,5 +1,6 @@
 """What every test shares: hypothesis profiles, a Ctrl-C that arrives, and a count of all cases."""
 
+import logging
 import os
 import signal
 from collections import Counter
@@ -21,6 +22,10 @@ settings.register_profile("default", deadline=None, max_examples=20)
 settings.register_profile("ci", deadline=None, max_examples=15, derandomize=True, print_blob=True)
 # A shell that starts the tests in the background has them, and all that they start, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# An instance of Dagster in memory that nobody closed is collected in the middle of another test, on
+# any thread, of which SQLAlchemy complains: not to be read as that test's message.
+logging.getLogger("sqlalchemy.pool").propagate = False
 
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
