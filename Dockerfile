@@ -30,6 +30,8 @@ RUN mkdir /opt/dagster/containers && cd /opt/dagster && cat dagster.yaml run_lau
 # A named volume takes over the owner of the folder that it is mounted on.
 RUN useradd --create-home trader && mkdir /data && chown -R trader /data /opt/dagster
 USER trader
+# Else every container compiles them for itself, for a minute.
+RUN python -m trading_pipeline.core.kernels
 ENV DAGSTER_HOME=/opt/dagster TP_HOME=/data
 VOLUME /data
 ENTRYPOINT ["/opt/dagster/entrypoint.sh"]

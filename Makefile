@@ -34,7 +34,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo ui install test test-slow check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
+.PHONY: help demo ui install kernels test test-slow check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -47,10 +47,14 @@ ui: $(STAMP) ## open Dagster's web UI on http://127.0.0.1:3000, with its daemon;
 
 install: $(STAMP) ## make .venv from the locked versions; TORCH='...' chooses PyTorch's build
 
-test: $(STAMP) ## fast tests
+# Else each worker of the tests compiles them for itself.
+kernels: $(STAMP) ## compile the kernels, for which the first command would wait a minute
+	@$(BIN)/python -m trading_pipeline.core.kernels
+
+test: $(STAMP) kernels ## fast tests
 	@$(PYTEST) -m 'not slow'
 
-test-slow: $(STAMP) ## slow tests
+test-slow: $(STAMP) kernels ## slow tests
 	@$(PYTEST) -m slow
 
 check: style types imports test definitions site ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation

@@ -43,13 +43,21 @@ class Page:
     said: str = ""  # by the last command
     ran: list[str] = field(default_factory=list)
 
-    def follow(self, instead: Mapping[str, Callable[[], None]] | None = None) -> list[str]:
+    def follow(
+        self,
+        instead: Mapping[str, Callable[[], None]] | None = None,
+        but: Mapping[str, str] | None = None,
+    ) -> list[str]:
         """Do all that the page says, in its order; the commands that were run.
 
         Args:
             instead: what to do for an `sh` block, by a line of it.
+            but: words of the page, and those that a shorter way says in their place.
         """
         text = (DOCS / self.name).read_text(encoding="utf-8")
+        for words, others in (but or {}).items():
+            assert text.count(words) == 1, f"{self.name} has {text.count(words)} times: {words}"
+            text = text.replace(words, others)
         for kind, title, body in _BLOCK.findall(text):
             if kind == "diff":
                 self._edit(self.folder / title, body)

@@ -103,7 +103,7 @@ def decide_bar(
         _order(rules[0], account, positions[n], close[n], eligible[n], rows[n])
 
 
-@entry_point
+@kernel
 def place_bar(
     rules: Array[Parameters],
     accounts: Array[Account],
