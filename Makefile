@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
+# Where it is set, every process would compile every module that it imports: a dozen seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
