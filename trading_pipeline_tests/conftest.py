@@ -6,6 +6,8 @@ import signal
 from collections import Counter
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import settings
 
 LONG = tuple(
@@ -24,9 +26,21 @@ settings.register_profile("ci", deadline=None, max_examples=15, derandomize=True
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An instance of Dagster in memory that nobody closed is collected in the middle of another test, on
-# any thread, of which SQLAlchemy complains: not to be read as that test's message.
-logging.getLogger("sqlalchemy.pool").propagate = False
+# any thread, of which SQLAlchemy complains: not to be read as that test's message. Alembic, which
+# configures logging anew, leaves filters alone.
+logging.getLogger("sqlalchemy.pool.impl.NullPool").addFilter(lambda record: False)
 
+# Of each database that Dagster makes, in memory too, Alembic reads sixty files: once will do.
+_READ: dict[str | None, ScriptDirectory] = {}
+_read = ScriptDirectory.from_config
+
+
+def _read_once(config: Config) -> ScriptDirectory:
+    place = config.get_main_option("script_location")
+    return _READ[place] if place in _READ else _READ.setdefault(place, _read(config))
+
+
+ScriptDirectory.from_config = staticmethod(_read_once)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

@@ -95,6 +95,7 @@ def test_a_training_keeps_nobody_from_the_features(definitions):
             assert graph.get(dg.AssetKey(["sample", asset])).pools == {pool}
 
 
+@pytest.mark.slow
 def test_loading_the_code_location_imports_nothing_heavy():
     """Dagster's daemon, webserver and every run load it."""
     code = (

@@ -9,6 +9,7 @@ from trading_pipeline_tests.licences import NAMED, PERMISSIVE, packages, page
 PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
 
 
+@pytest.mark.slow
 def test_every_package_may_be_used_in_a_product():
     found = packages()
     assert len(found) > 100
@@ -23,6 +24,7 @@ def test_other_licences_are_not_taken_for_permissive(said):
     assert not PERMISSIVE.search(said)
 
 
+@pytest.mark.slow
 def test_the_page_names_what_is_installed():
     """Of another system some are not."""
     told = PAGE.read_text(encoding="utf-8").splitlines()

@@ -332,6 +332,7 @@ def test_the_entry_point_hands_the_password_to_the_clients_of_postgresql(tmp_pat
 @pytest.mark.parametrize(
     "file", sorted(ROOT.glob("docker-compose*.yml")), ids=lambda path: path.name
 )
+@pytest.mark.slow
 def test_compose_files_obey_the_specification_of_compose(file):
     command = [sys.executable, "-m", "check_jsonschema"]
     command += ["--builtin-schema", "vendor.compose-spec", str(file)]
@@ -549,6 +550,7 @@ def imported(source: str) -> set[str]:
     return names
 
 
+@pytest.mark.slow
 def test_no_test_module_imports_another_one():
     """What tests share is in fixtures, and in modules with a name of their own."""
     test = re.compile(r"trading_pipeline_tests\.(\w+\.)*(test_\w+|conftest)\b")

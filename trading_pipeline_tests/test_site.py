@@ -73,6 +73,7 @@ def test_every_page_is_in_the_navigation_once_and_every_entry_is_a_page():
     assert sorted(listed(nav)) == sorted(wanted)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_site_is_fetched_from_the_network(site):
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 60
@@ -122,6 +123,7 @@ def test_a_dark_screen_has_a_dark_site_whose_search_needs_no_network(served, tmp
 @pytest.mark.parametrize(
     ("link", "fine"), [("index.md#here", True), ("nowhere.md", False), ("index.md#nowhere", False)]
 )
+@pytest.mark.slow
 def test_a_link_that_leads_nowhere_is_refused(build, tmp_path, link, fine):
     (tmp_path / "index.md").write_text(f"# Here\n\n[there]({link})\n", encoding="utf-8")
     _, code, said = build(tmp_path)

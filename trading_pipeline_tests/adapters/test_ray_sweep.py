@@ -75,6 +75,7 @@ def test_workers_of_ray_trade_the_books_of_this_process(basis, monkeypatch):
         )
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_named(basis, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(SettingsError, match=r"no Ray cluster answers at 127.0.0.1:9 .*ray start"):

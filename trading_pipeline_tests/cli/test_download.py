@@ -114,6 +114,7 @@ def test_a_day_that_has_not_come_is_refused(venue, download):
     assert "error: no bar opens from 2999-01-01 on yet; give an earlier --start" in said
 
 
+@pytest.mark.slow
 def test_a_market_that_ended_before_is_no_market_that_is_up_to_date(run):
     code, said = run("download", "--market", "sample", "--start", "2020-01-01")
     assert code == 0

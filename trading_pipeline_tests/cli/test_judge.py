@@ -65,6 +65,7 @@ def changed(**columns) -> None:
     pd.read_parquet("mine.parquet").assign(**columns).to_parquet("mine.parquet")
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_is_judged_as_the_network_is(judged):
     folder, said = judged
     made = report(folder / "judge/mine")
@@ -108,6 +109,7 @@ def test_the_same_table_once_more_is_the_same_report_and_no_further_trial(judged
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_a_score_that_knows_tomorrow_is_found_and_nothing_is_proven(judged, run, monkeypatch):
     """As if each row had been stamped one bar early, in percent; it is another trial."""
     folder, _ = judged
@@ -199,6 +201,7 @@ def test_scores_of_nobody_who_may_be_traded_name_the_rules(judge):
     assert "no prediction is of a symbol that may be traded at its bar: 9 of 9 symbols" in said
 
 
+@pytest.mark.slow
 def test_too_few_days_say_how_many_are_needed(judge):
     table = pd.read_parquet("mine.parquet")
     table[table["timestamp"] >= "2021-05-20"].to_parquet("mine.parquet")

@@ -1,10 +1,13 @@
 """`trading-pipeline check-leakage` on a panel: what it says, and its exit codes."""
 
+import pytest
+
 from trading_pipeline.core.learning import dataset
 from trading_pipeline.steps import quality
 from trading_pipeline_tests.synthetic import panel
 
 
+@pytest.mark.slow
 def test_a_clean_panel_is_told_stage_by_stage(run, folder):
     """Too short for a fold: that is said, and is not a pass of what was skipped."""
     panel(320).to_parquet(folder / "panel.parquet")
@@ -17,6 +20,7 @@ def test_a_clean_panel_is_told_stage_by_stage(run, folder):
     assert "No leak found: " in said
 
 
+@pytest.mark.slow
 def test_a_leak_is_exit_code_one(run, folder, monkeypatch):
     true_features = dataset.compute_features
 
@@ -48,6 +52,7 @@ def test_a_fault_of_ours_is_no_severe_finding(run, folder, monkeypatch):
     assert "panel.parquet broke: IndexError: pop from empty list (cli/quality.py:" in said
 
 
+@pytest.mark.slow
 def test_a_market_without_bars_is_refused(run):
     code, said = run("check-leakage", "--market", "sample")
     assert code == 2

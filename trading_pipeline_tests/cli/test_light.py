@@ -61,6 +61,7 @@ def ask(folder: Path, arguments: list[str]) -> tuple[int, str, list[str]]:
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), MISTAKES, ids=lambda each: " ".join(each[:2]))
+@pytest.mark.slow
 def test_a_mistake_loads_nothing_heavy_and_makes_nothing(tmp_path, arguments, complaint):
     code, said, loaded = ask(tmp_path, arguments)
     assert (code, complaint in said) == (2, True), said
@@ -69,6 +70,7 @@ def test_a_mistake_loads_nothing_heavy_and_makes_nothing(tmp_path, arguments, co
 
 
 @pytest.mark.parametrize("arguments", FINE, ids=" ".join)
+@pytest.mark.slow
 def test_neither_does_help(tmp_path, arguments):
     code, _, loaded = ask(tmp_path, arguments)
     assert (code, loaded) == (0, [])
@@ -91,12 +93,14 @@ def runs(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["train", "backtest", "paper-trade"])
+@pytest.mark.slow
 def test_what_needs_bars_first_leaves_no_red_run(run, runs, command):
     code, said = run(command)
     assert (code, "has no bars; run `trading-pipeline download" in said) == (2, True)
     assert runs() == 0
 
 
+@pytest.mark.slow
 def test_a_backtest_before_any_training_leaves_no_red_run(run, runs, folder):
     bars = panel(30, ("AAPL",)).assign(volume=1.0)
     BarStore(folder / "home/raw/sample").merge(bars, bars["timestamp"].max())

@@ -89,6 +89,7 @@ def test_a_broken_panel_is_named_with_row_and_rule(run, folder, name):
 
 
 @pytest.mark.parametrize("command", ["walk-forward", "check-leakage"])
+@pytest.mark.slow
 def test_an_impossible_row_is_named_and_set_aside_and_with_strict_refused(run, folder, command):
     """Of 60,000 rows one must not stop a run; who wants to know of each says so."""
     set_value("high", 1.0).to_parquet(folder / "panel.parquet")
@@ -159,6 +160,7 @@ def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, comman
 
 
 @pytest.mark.parametrize("command", ["train", "backtest", "paper-trade"])
+@pytest.mark.slow
 def test_an_empty_home_says_what_to_run_first(run, folder, command):
     code, said = run(command)
     assert code == 2
@@ -245,6 +247,7 @@ def test_a_panel_of_tokyo_is_judged_by_tokyos_year(run, folder, settled):
     assert 'calendar = "XTKS"' in written
 
 
+@pytest.mark.slow
 def test_a_calendar_can_be_named(run, folder, settled):
     """By any of its names; what does not fit it is counted, said, and kept in the settings."""
     exported("XBKK", "Asia/Bangkok").to_parquet(folder / "panel.parquet")
@@ -269,6 +272,7 @@ def test_a_calendar_that_does_not_exist_is_refused(run, folder, command):
     assert (code, "'XNIX'" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_unknown_symbol_of_a_market_is_named(run, folder, monkeypatch):
     text = (ROOT / "pipeline.toml").read_text().replace('"GOOG"', '"NOPE"')
     (folder / "pipeline.toml").write_text(text)
@@ -286,6 +290,7 @@ def test_bad_settings_are_refused_by_every_command(run, monkeypatch):
         assert "TP_NOPE" in said or "x does not exist" in said
 
 
+@pytest.mark.slow
 def test_damaged_records_of_dagster_are_named(run, folder):
     with local_instance(folder / "home"):
         pass
@@ -435,6 +440,7 @@ def test_a_file_that_nobody_named_is_not_written_over(run, folder):
 
 
 @pytest.mark.parametrize("name", ["quality.txt", "quality.html", "findings.csv", "coverage.png"])
+@pytest.mark.slow
 def test_quality_writes_over_nothing_but_its_own_files(run, folder, name):
     """The user names the folder, not what is written into it."""
     clean_bars(240).to_parquet(folder / "panel.parquet", index=False)

@@ -44,6 +44,7 @@ def shell(folder: Path, *arguments: str, **variables: str) -> str:
         ("trading-pipeline backtest -m s", {"sample", "synthetic"}),
     ],
 )
+@pytest.mark.slow
 def test_a_shell_completes_commands_options_and_markets(folder, typed, offered):
     """As bash asks, by the script that `--show-completion` prints."""
     asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
@@ -70,6 +71,7 @@ def test_completion_is_installed_where_bash_looks_for_it(folder):
     assert str(script) in (folder / ".bashrc").read_text()
 
 
+@pytest.mark.slow
 def test_completion_is_silent_where_settings_are_broken(folder, monkeypatch):
     """A shell has nowhere to show an error."""
     typed = {"COMP_WORDS": "trading-pipeline train --market ", "COMP_CWORD": "3"}

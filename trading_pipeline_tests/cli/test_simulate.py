@@ -66,6 +66,7 @@ def table(name: str, out: str = "simulate/orders") -> pd.DataFrame:
     return pd.read_csv(Path(out) / name, keep_default_na=False, na_values=[""])
 
 
+@pytest.mark.slow
 def test_the_hand_worked_example(simulate, folder):
     """Bought at 100 and stopped at a gap to 96, both with 5 bp of slippage and 10 bp of fee."""
     code, said = simulate()
@@ -118,6 +119,7 @@ def test_orders_that_wait_or_are_cut(simulate, folder, rows, outcomes):
     assert table("outcomes.csv")["outcome"].tolist() == outcomes
 
 
+@pytest.mark.slow
 def test_a_profile_closes_everything_at_its_drawdown(simulate, folder):
     """With all capital in AAA the gap costs 8 %: below the limit of a month of 5 % for one."""
     (folder / "orders.csv").write_text(
@@ -153,6 +155,7 @@ def test_a_date_alone_is_the_last_bar_of_that_day(simulate, folder):
     assert filled == ["2024-01-02 00", "2024-01-02 02", "2024-01-02 04", "2024-01-02 07"]
 
 
+@pytest.mark.slow
 def test_a_parquet_table_says_the_same_as_a_csv_file(simulate, folder):
     """However it has stamps: with a zone or without, as dates or as text."""
     orders = pd.read_csv("orders.csv")
@@ -166,6 +169,7 @@ def test_a_parquet_table_says_the_same_as_a_csv_file(simulate, folder):
         )
 
 
+@pytest.mark.slow
 def test_a_report_s_own_orders_are_a_table(simulate, folder):
     """Its further columns are known; one that nobody knows is named, for it may be a stop."""
     head = "client_order_id,decided_at,symbol,side,quantity,type,reasons"
@@ -261,6 +265,7 @@ def test_files_of_others_are_never_written_over(simulate, folder, name):
     assert [path.read_text() for path in (folder / "mine").iterdir()] == ["precious"]
 
 
+@pytest.mark.slow
 def test_its_own_files_are_replaced_and_nothing_else_is_made(simulate, folder):
     (folder / "own").mkdir()
     (folder / "own" / "notes.txt").write_text("precious")
@@ -277,6 +282,7 @@ def test_help_teaches_with_an_example(run):
         assert part in said
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_command_does(folder):
     """`docs/simulate.md`: its table of orders gives the result that it prints."""
     page = (ROOT / "docs" / "simulate.md").read_text(encoding="utf-8")

@@ -57,6 +57,7 @@ def test_a_mistake_is_named(run, folder, arguments, complaint):
     assert (code, complaint in said) == (2, True), said
 
 
+@pytest.mark.slow
 def test_the_folder_of_all_markets_is_no_panel_where_there_are_several(run, folder):
     """The specification's `--data-path data_storage/raw`: it is said which folder to give."""
     store(folder, "sample", "us_equities")
@@ -66,6 +67,7 @@ def test_the_folder_of_all_markets_is_no_panel_where_there_are_several(run, fold
     assert "--data-path home/raw/us_equities, or --market us_equities as well" in said
 
 
+@pytest.mark.slow
 def test_too_few_bars_are_counted(run, folder):
     store(folder, "sample")
     code, said = run(*TRAIN, "--data-path=home/raw")

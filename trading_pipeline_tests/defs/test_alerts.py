@@ -136,6 +136,7 @@ def test_a_check_that_blocks_is_told_as_itself_and_not_as_a_failed_run(desk):
     assert desk.tick()[0].startswith("over: check failed: coins/raw_bars: no_session_is_missing\n")
 
 
+@pytest.mark.slow
 def test_a_paper_session_that_died_is_told(desk):
     desk.download()
     assert not desk.run("coins_paper_trading")
@@ -144,6 +145,7 @@ def test_a_paper_session_that_died_is_told(desk):
     assert "(coins_paper_trading, run " in told
 
 
+@pytest.mark.slow
 def test_a_refused_model_is_told_although_nothing_failed(desk):
     decision = Decision(
         kind=REFUSED, model="a" * 64, fingerprint="b", last_target="2020-04-29T00:00:00+00:00",
@@ -203,6 +205,7 @@ def test_a_run_whose_process_was_killed_is_told_and_one_that_was_stopped_is_not(
     assert desk.tick()[0].startswith("run failed: coins_refits\nThe process of this run was killed")
 
 
+@pytest.mark.slow
 def test_what_was_before_the_first_look_is_not_told(desk):
     desk.venue.down = True
     desk.download()
@@ -226,6 +229,7 @@ def test_many_runs_are_read_tick_by_tick(desk, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_an_address_that_is_down_is_tried_again_at_the_next_tick(desk):
     desk.venue.down = True
     desk.download()
@@ -235,6 +239,7 @@ def test_an_address_that_is_down_is_tried_again_at_the_next_tick(desk):
     assert desk.tick() == []
 
 
+@pytest.mark.slow
 def test_runs_are_read_again_once_the_ledger_can_be_used(desk, home):
     desk.venue.down = True
     desk.download()

@@ -120,6 +120,7 @@ def on_disk(tmp_path):
         yield made
 
 
+@pytest.mark.slow
 def test_the_schedule_asks_for_one_run_over_the_missing_days(on_disk):
     stored = [day for day in days(LIVE).get_partition_keys(FRIDAY_NIGHT) if day < "2015-03-05"]
     land(on_disk, "features", stored[-3:])
@@ -137,6 +138,7 @@ def half_past_four(day):
     return datetime.fromisoformat(f"{day}T21:30:00+00:00")
 
 
+@pytest.mark.slow
 def test_a_night_without_a_session_is_skipped(on_disk):
     """Thanksgiving is no partition; Friday's half session is."""
     land(on_disk, "features", [f"2024-11-{day}" for day in (20, 21, 22, 25, 26, 27)])
@@ -150,12 +152,14 @@ def test_a_night_without_a_session_is_skipped(on_disk):
     assert tick.skip_message == "all days of live are stored"
 
 
+@pytest.mark.slow
 def test_nights_that_were_missed_are_made_up_for_on_a_holiday(on_disk):
     land(on_disk, "features", [f"2024-11-{day}" for day in (20, 21, 22, 25)])
     (request,) = evaluate_schedule(on_disk, half_past_four(THANKSGIVING), RECENT).run_requests
     assert request.tags.items() >= range_tags("2024-11-26", "2024-11-27").items()
 
 
+@pytest.mark.slow
 def test_a_market_that_never_closes_has_no_holidays(on_disk):
     coins = replace(RECENT, calendar="24/7")
     land(on_disk, "features", [f"2024-11-{day}" for day in range(20, 28)])
@@ -228,6 +232,7 @@ def test_rivals_depend_on_the_days_of_their_window_and_of_their_fold():
     assert both == set(_days_of(LIVE, "ridge_predictions", fold))
 
 
+@pytest.mark.slow
 def test_every_asset_is_in_a_job():
     covered = {name for job in asset_jobs(Plan(LIVE)).values() for name in _assets_of(job)}
     assert covered >= {
@@ -250,6 +255,7 @@ def _assets_of(job):
     }
 
 
+@pytest.mark.slow
 def test_a_session_goes_before_a_night_and_that_before_what_follows_it(instance):
     """In the order in which Dagster's own daemon takes waiting runs; a backfill comes last."""
     defs = definitions(LIVE)

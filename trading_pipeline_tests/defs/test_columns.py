@@ -96,6 +96,7 @@ def landed(tmp_path_factory, sample_bars):
     return home, made
 
 
+@pytest.mark.slow
 def test_the_newest_day_tells_columns_and_every_day_where_its_table_is(landed):
     home, made = landed
     *others, newest = made["features"]

@@ -57,6 +57,7 @@ def said(instance, run):
     return [each.message for each in instance.all_logs(run)]
 
 
+@pytest.mark.slow
 def test_what_was_made_stays_and_what_was_said_goes(kept):
     made = dg.materialize([one], instance=kept).run_id
     failed = dg.GraphDefinition("job", node_defs=[breaks]).to_job()
@@ -83,6 +84,7 @@ def test_what_was_made_stays_and_what_was_said_goes(kept):
         assert end.event_log_entry.run_id == run
 
 
+@pytest.mark.slow
 def test_what_was_said_lately_is_kept_and_what_a_session_says_that_goes_on(kept):
     lately = dg.materialize([one], instance=kept).run_id
     session = kept.create_run_for_job(dg.GraphDefinition("job", node_defs=[breaks]).to_job())
@@ -94,6 +96,7 @@ def test_what_was_said_lately_is_kept_and_what_a_session_says_that_goes_on(kept)
     assert "it trades" in said(kept, session.run_id)
 
 
+@pytest.mark.slow
 def test_a_session_of_months_that_ended_yesterday_keeps_all_that_it_said(kept):
     """What it printed last says why it ended."""
     run = dg.materialize([one], instance=kept).run_id

@@ -93,6 +93,7 @@ def test_a_backfill_in_one_run_records_every_partition(instance):
     assert {each.run_id for each in of_asset} == {run_id}
 
 
+@pytest.mark.slow
 def test_the_events_of_a_run_can_be_read(instance):
     run_id = backfill(instance, "2020-01-09")
     newest = instance.get_latest_materialization_event(bars.key).asset_materialization
@@ -106,6 +107,7 @@ def test_the_events_of_a_run_can_be_read(instance):
     assert not instance.get_materialized_partitions(bars.key)
 
 
+@pytest.mark.slow
 def test_a_batch_that_fails_leaves_no_half_of_it(instance, monkeypatch):
     run_id = backfill(instance, "2020-01-20")
     log = instance.event_log_storage
@@ -139,6 +141,7 @@ def rows_of(log: SqliteEventLogStorage, run_id: str) -> dict[str, list[tuple]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_batch_writes_what_dagster_writes_event_by_event(instance, tmp_path):
     """Planned, materialized and observed partitions of two assets, with tags, among others."""
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -204,6 +207,7 @@ def test_a_check_of_no_partition_is_planned_once_and_not_for_every_day(kept, req
     assert (done.run_id, done.partition) == (run.run_id, None)
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_run_whose_file_was_pruned_is_stored(instance):
     """Another process prunes it: a session that was paused for months goes on afterwards."""
     run_id = backfill(instance, "2020-01-20")
@@ -253,6 +257,7 @@ def holders(instance: DagsterInstance) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["ended", "id given out again"])
+@pytest.mark.slow
 def test_the_run_of_a_killed_process_is_closed_and_its_slot_freed(instance, kind):
     host, pid, start = this_process().rsplit(" ", 2)
     dead = f"{host} {pid} {int(start) - 1}" if kind != "ended" else f"{host} {ended_process()} 1"
@@ -265,6 +270,7 @@ def test_the_run_of_a_killed_process_is_closed_and_its_slot_freed(instance, kind
 
 
 @pytest.mark.parametrize("kind", ["alive", "of another host"])
+@pytest.mark.slow
 def test_the_run_of_a_process_that_may_live_is_left_alone(instance, kind):
     process = this_process() if kind == "alive" else f"not-{socket.gethostname()} 99999999 1"
     run = started_by(instance, process)
@@ -274,6 +280,7 @@ def test_the_run_of_a_process_that_may_live_is_left_alone(instance, kind):
 
 
 @pytest.mark.parametrize("is_session", [False, True])
+@pytest.mark.slow
 def test_the_run_of_a_host_that_a_home_was_copied_from_has_ended(instance, is_session):
     """Whoever is alone in a home knows that no other command works there; a session may."""
     run = started_by(instance, f"not-{socket.gethostname()} 99999999 1")
@@ -285,6 +292,7 @@ def test_the_run_of_a_host_that_a_home_was_copied_from_has_ended(instance, is_se
     )
 
 
+@pytest.mark.slow
 def test_a_command_that_is_alone_says_so_of_its_own_records_only(tmp_path, monkeypatch, instance):
     """A deployment's are those of several hosts."""
     told = []

@@ -101,6 +101,7 @@ def evaluated(home, rival, fold):
 
 
 @pytest.mark.parametrize("rival", [None, "ridge"])
+@pytest.mark.slow
 def test_the_check_reads_the_predictions_of_its_own_model_and_fold(home, rival):
     own = home.beside(rival) if rival else home
     own.predictions(MARKET).write(FOLD, predictions(), "f" * 64)
@@ -116,6 +117,7 @@ def test_the_check_reads_the_predictions_of_its_own_model_and_fold(home, rival):
     assert not evaluated(home, rival, FOLD).passed
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_changed_is_found(home):
     check = journals_are_whole(MARKET)
     assert check(home=home).passed  # there is none
@@ -142,6 +144,7 @@ def diverged(home, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["fill", "paper", "no number", "half a file"])
+@pytest.mark.slow
 def test_a_divergence_whose_parts_are_not_the_whole_is_found(home, diverged, change):
     check = parts_are_the_whole(MARKET)
     found = check(home=home)

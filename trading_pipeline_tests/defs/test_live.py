@@ -72,6 +72,7 @@ def venue():
     return TableVenue(BARS, NOW)
 
 
+@pytest.mark.slow
 def test_a_symbol_that_fails_is_red_and_stops_nothing(home, instance, venue):
     venue.errors, venue.forever = {"BBB": [SourceError("BBB is broken")]}, True
     done = land(COINS, home, instance, sources_of(venue))
@@ -86,6 +87,7 @@ def test_a_symbol_that_fails_is_red_and_stops_nothing(home, instance, venue):
     assert set(home.bars(COINS).read()["symbol"]) == {"AAA", "CCC"}
 
 
+@pytest.mark.slow
 def test_one_night_repairs_what_is_missing_anywhere(home, instance, venue):
     venue.now += timedelta(days=UNSETTLED)
     land(COINS, home, instance, sources_of(venue))
@@ -96,6 +98,7 @@ def test_one_night_repairs_what_is_missing_anywhere(home, instance, venue):
     assert venue.bars_asked() == 29 * 3
 
 
+@pytest.mark.slow
 def test_fetching_again_is_a_setting_of_the_run(home, instance, venue):
     land(COINS, home, instance, sources_of(venue))
     venue.table = BARS.assign(volume=BARS["volume"].where(BARS.index != 9, 1.0))
@@ -109,11 +112,13 @@ def test_fetching_again_is_a_setting_of_the_run(home, instance, venue):
     assert "volume" in metadata["newest_revisions"].value
 
 
+@pytest.mark.slow
 def test_a_start_leaves_what_is_before_it(home, instance, venue):
     land(COINS, home, instance, sources_of(venue), first="2020-04-01", start="2020-04-01")
     assert home.bars(COINS).read()["timestamp"].min() == pd.Timestamp("2020-04-01", tz="UTC")
 
 
+@pytest.mark.slow
 def test_what_no_price_is_adjusted_for_is_shown(home, instance, venue):
     """A spin-off takes a part of the price away, and is neither a split nor a dividend."""
     row = (pd.Timestamp("2020-02-03", tz="UTC"), "BBB", "spin_off", "4 BBB receive 1 NEW")
@@ -158,6 +163,7 @@ def test_a_market_without_keys_fails_only_when_it_downloads(home, instance):
 
 
 @pytest.mark.parametrize("fault", [None, refusal(422), refusal(403)])
+@pytest.mark.slow
 def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, capfd, fault, no_dagster_home):
     """The venue refuses, or answers with nonsense: events, logs, database and output are read."""
     market = replace(
@@ -188,6 +194,7 @@ def test_keys_are_in_nothing_that_a_run_leaves_behind(tmp_path, capfd, fault, no
     assert b"CredentialsError" in b"".join(texts) or b"SourceError" in b"".join(texts)
 
 
+@pytest.mark.slow
 def test_a_hole_that_all_have_stops_the_market_until_the_venue_fills_it(home, instance, venue):
     """The next run asks for it again, by itself, and the complaint says what else may help."""
     hole = BARS["timestamp"].between("2020-03-01", "2020-03-05")
@@ -205,6 +212,7 @@ def test_a_hole_that_all_have_stops_the_market_until_the_venue_fills_it(home, in
 
 
 @pytest.mark.parametrize("fault", [refusal(500), refusal(403), Fault(answer=Answer({"news": 1}))])
+@pytest.mark.slow
 def test_alpaca_without_corporate_actions_still_gives_bars(home, instance, fault):
     """Its actions are another endpoint; that it fails is red, and nothing else does."""
     market = replace(

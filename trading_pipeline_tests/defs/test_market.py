@@ -70,6 +70,7 @@ def failed_checks(result):
     }
 
 
+@pytest.mark.slow
 def test_one_run_stores_every_day_and_its_features(resources, instance, home, sample_bars):
     result = download(resources, instance, first=DAYS[0])
     assert result.success
@@ -85,6 +86,7 @@ def test_one_run_stores_every_day_and_its_features(resources, instance, home, sa
     assert set(DAYS) <= stored
 
 
+@pytest.mark.slow
 def test_materializing_days_twice_leaves_one_copy(resources, instance, stored, sample_bars):
     """A night that runs again after a failure must not double its bars."""
     assert download(resources, instance, "2000-07-24").success
@@ -116,6 +118,7 @@ def holed(resources, home, sample_bars, tmp_path):
     return path, table, row
 
 
+@pytest.mark.slow
 def test_an_impossible_row_becomes_a_gap_that_is_named(resources, instance, home, holed):
     """And its symbol, of which it is more than one in a thousand, is held out; no other is."""
     path, table, row = holed
@@ -151,6 +154,7 @@ def test_a_panel_that_was_mended_is_whole_again(resources, instance, home, holed
     assert late[late["timestamp"] >= "2000-06-15"]["ret_5"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, instance, home, holed):
     """Of a venue they come night after night, each night a few."""
     _, table, _ = holed
@@ -163,6 +167,7 @@ def test_a_store_with_too_many_rows_set_aside_blocks_what_follows(resources, ins
     assert "(2.48%), and at most 1% may be set aside" in told.description
 
 
+@pytest.mark.slow
 def test_a_stored_bar_that_went_bad_blocks_what_follows(resources, instance, stored):
     """The check reads the files, so it sees what happened to them after they were written."""
     path = stored.bars(MARKET).folder / "2000-05.parquet"
@@ -181,6 +186,7 @@ def evaluation(result, name):
     return found
 
 
+@pytest.mark.slow
 def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     resources, instance, home, sample_bars
 ):
@@ -204,6 +210,7 @@ def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     assert features[late & (features["symbol"] == "AAPL")]["ret_5"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(stored):
     """Such as one computed by code that looked ahead."""
     store = stored.features(MARKET)
@@ -216,6 +223,7 @@ def test_a_stored_feature_that_is_not_what_the_bars_give_blocks(stored):
     assert f"features, stored: {name} of" in result.description
 
 
+@pytest.mark.slow
 def test_a_feature_that_looks_ahead_blocks(stored, monkeypatch):
     from trading_pipeline.core.learning import dataset
 
@@ -249,6 +257,7 @@ def test_a_source_without_actions_is_said_so(landed):
     assert home.bars(MARKET).read_actions() is None
 
 
+@pytest.mark.slow
 def test_actions_of_the_sample_are_stored(resources, instance, home, sample_bars):
     events = SampleSource().actions(list(MARKET.symbols))
     resources["sources"] = sources_of(TableSource(sample_bars, events))

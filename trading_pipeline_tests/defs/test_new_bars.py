@@ -101,6 +101,7 @@ def night(small, day, bars):
     small.land(day)
 
 
+@pytest.mark.slow
 def test_a_first_landing_trains_one_fold_after_the_other_and_reports_once(daemon):
     asked = [("small_train", FIRST), ("small_train", SECOND), ("small_retrain", THIRD)]
     assert daemon.all() == asked
@@ -120,6 +121,7 @@ def test_a_first_landing_trains_one_fold_after_the_other_and_reports_once(daemon
         json.dumps({"landed": 7, "bars": 7, "train": FOLDS, "predict": [], "asked": "train x 7"}),
     ],
 )
+@pytest.mark.slow
 def test_what_the_command_made_is_not_made_again(daemon, trained, cursor):
     """The daemon's first start, a lost cursor, one of another release: a look and no training."""
     daemon.cursor = cursor
@@ -127,6 +129,7 @@ def test_what_the_command_made_is_not_made_again(daemon, trained, cursor):
     assert daemon.said == "all folds are up to date"
 
 
+@pytest.mark.slow
 def test_a_new_bar_refreshes_the_running_fold_once(daemon, trained):
     assert daemon.all() == []
     night(trained, "2002-09-17", bars_until("2002-09-18"))
@@ -135,6 +138,7 @@ def test_a_new_bar_refreshes_the_running_fold_once(daemon, trained):
     assert daemon.all() == REFRESHED
 
 
+@pytest.mark.slow
 def test_a_night_that_brought_nothing_costs_nothing(daemon, trained):
     """A holiday that was run by hand, or a venue that had no bar: features land all the same."""
     assert daemon.all() == []
@@ -170,6 +174,7 @@ def test_a_changed_bar_concerns_the_folds_that_it_touches(daemon, trained, day, 
     assert daemon.all() == asked
 
 
+@pytest.mark.slow
 def test_the_first_bar_of_a_fold_trains_it(daemon, trained):
     """With the last ones of the old fold, which nobody had predicted yet."""
     trained.store(bars_until("2002-10-02"))
@@ -177,6 +182,7 @@ def test_the_first_bar_of_a_fold_trains_it(daemon, trained):
     assert daemon.all() == [("small_predict", THIRD), ("small_retrain", "2002-10-01")]
 
 
+@pytest.mark.slow
 def test_a_run_is_waited_for(daemon, small):
     assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("small_train", FIRST)]
     assert daemon.tick() == []
@@ -186,12 +192,14 @@ def test_a_run_is_waited_for(daemon, small):
     assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("small_train", SECOND)]
 
 
+@pytest.mark.slow
 def test_a_run_that_never_began_is_asked_for_again(daemon, small):
     assert daemon.tick(dg.DagsterRunStatus.STARTED) == [("small_train", FIRST)]
     small.instance.delete_run(small.instance.get_runs()[0].run_id)
     assert daemon.tick() == [("small_train", FIRST)]
 
 
+@pytest.mark.slow
 def test_a_fold_that_fails_does_not_stop_the_others_and_is_tried_again(daemon, trained):
     night(trained, "2002-09-16", changed(bars_until("2002-09-17"), "2002-08-30"))
     assert daemon.tick(dg.DagsterRunStatus.FAILURE) == [("small_predict", SECOND)]
@@ -210,6 +218,7 @@ def test_what_failed_its_checks_is_not_traded_on(daemon, small):
     assert "checks" in daemon.said
 
 
+@pytest.mark.slow
 def test_predictions_that_are_not_cleared_are_predicted_and_checked_again(daemon, trained):
     trained.home.predictions(MARKET).forget_check(SECOND)
     assert daemon.all() == [("small_refresh", SECOND)]
@@ -221,6 +230,7 @@ def test_nothing_happens_before_bars_land(home, instance):
     assert daemon.said == "no new bars"
 
 
+@pytest.mark.slow
 def test_bars_that_allow_no_fold_yet_say_so(home, instance):
     small = SmallMarket(home, instance)
     night(small, "2001-06-29", bars_until("2001-07-01"))

@@ -100,6 +100,7 @@ def test_one_bar_out_of_sample_is_too_short_for_a_report(small, check):
         runs.backtest(small.runner, small.plan, 1e5)
 
 
+@pytest.mark.slow
 def test_before_the_first_fold_has_a_bar_nothing_is_trained(small):
     small.store(bars_until("2002-06-29"))
     with pytest.raises(HistoryTooShort, match="bars are too short"):

@@ -47,6 +47,7 @@ def test_a_session_of_months_reports_after_a_bar_but_not_after_every_minutes(rep
     assert [each["bars"].value for each in told] == [3, 6, 6]
 
 
+@pytest.mark.slow
 def test_a_report_shows_the_account(reported, home):
     kills.trade(home.path, 0, last=FIRST + 8)
     (told,) = reported([])

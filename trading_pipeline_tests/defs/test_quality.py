@@ -57,6 +57,7 @@ def test_a_single_missing_session_is_reported_and_does_not_block(home, sample_ba
     assert result.metadata["missing"].value == {"IBM": "1: 2000-06-14"}
 
 
+@pytest.mark.slow
 def test_bars_of_closed_days_are_named_by_the_checks_and_reach_no_model(home, sample_bars, actions):
     """They stay in the store, where a person can look at them, and quarantine nobody."""
     closed = {
@@ -85,6 +86,7 @@ def test_a_store_without_bars_has_nothing_missing(home):
     assert "has no bars; run `trading-pipeline download --market test`" in empty.description
 
 
+@pytest.mark.slow
 def test_real_bars_with_their_actions_are_plausible(home, sample_bars, actions):
     store(home, sample_bars, actions)
     result = bars_are_plausible(MARKET)(home=home)
@@ -92,6 +94,7 @@ def test_real_bars_with_their_actions_are_plausible(home, sample_bars, actions):
     assert "Nothing severe; 0 warnings" in result.description
 
 
+@pytest.mark.slow
 def test_a_first_download_is_judged_by_the_splits_that_come_with_it(home, sample_bars, actions):
     """Apple's split is one, and no amber check of a market that is as it should be."""
     check, resources = (
@@ -113,6 +116,7 @@ def test_a_first_download_is_judged_by_the_splits_that_come_with_it(home, sample
     assert judged["bars_are_plausible"].passed, judged["bars_are_plausible"].description
 
 
+@pytest.mark.slow
 def test_a_real_split_that_the_source_withheld_is_found(home, sample_bars):
     """Apple, two for one on 2000-06-21."""
     store(home, sample_bars, None)
@@ -123,6 +127,7 @@ def test_a_real_split_that_the_source_withheld_is_found(home, sample_bars):
     assert "a split that the corporate actions lack: 2000-06-21" in result.description
 
 
+@pytest.mark.slow
 def test_a_change_of_unit_warns_and_is_shown(home, sample_bars, actions):
     cents = sample_bars.copy()
     late = (cents["symbol"] == "IBM") & (cents["timestamp"] >= "2000-06-14")
@@ -139,6 +144,7 @@ def test_a_change_of_unit_warns_and_is_shown(home, sample_bars, actions):
 
 
 @pytest.mark.parametrize(("days", "passed"), [(1, False), (8, True)])
+@pytest.mark.slow
 def test_changed_history_warns_for_a_week_and_stays_listed(
     home, sample_bars, actions, days, passed
 ):
@@ -156,6 +162,7 @@ def test_changed_history_warns_for_a_week_and_stays_listed(
         assert f"1 bars of {revised['symbol'][11]} were revised" in result.description
 
 
+@pytest.mark.slow
 def test_the_weekly_job_runs_the_checks_and_downloads_nothing(
     resources, instance, home, sample_bars, actions
 ):

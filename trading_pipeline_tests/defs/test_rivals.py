@@ -92,6 +92,7 @@ def test_rivals_that_are_up_to_date_are_kept(small):
     assert digests(small) == before
 
 
+@pytest.mark.slow
 def test_training_brings_rivals_to_a_home_that_has_none(small):
     """Folds that were trained before there were rivals are not trained again for them."""
     small.bring("train", FIRST)
@@ -101,6 +102,7 @@ def test_training_brings_rivals_to_a_home_that_has_none(small):
     assert runs.without_rivals(small.home, small.plan, runs.read_panel(small.home, MARKET)) == []
 
 
+@pytest.mark.slow
 def test_a_rival_is_fitted_alone_where_it_is_asked_for(small):
     """As the web UI materializes the LSTM of a market whose network is as cheap."""
     key = dg.AssetKey(["small", "lstm_predictions"])
@@ -142,6 +144,7 @@ def test_a_rival_that_is_out_of_date_is_left_out_of_the_report(small):
     assert stale_rivals(small.home, small.plan, current) == ["ridge"]
 
 
+@pytest.mark.slow
 def test_a_rival_trades_in_the_place_of_the_network(small):
     """Its checkpoint is the market's own, and nothing else of the product knows a difference."""
     small.model = "ridge"

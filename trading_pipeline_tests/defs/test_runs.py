@@ -124,6 +124,7 @@ def test_a_damaged_month_is_named_and_not_overwritten(run_on, sample_bars, home)
     assert path.read_bytes() == b"PAR1 half of"
 
 
+@pytest.mark.slow
 def test_a_failed_check_is_the_error(run_on, sample_bars):
     """Sessions that nobody has are nobody's own gap: with what is left, nothing can be traded."""
     holed = sample_bars[~sample_bars["timestamp"].between("2000-06-14", "2000-07-04")]
@@ -131,6 +132,7 @@ def test_a_failed_check_is_the_error(run_on, sample_bars):
         download(run_on(holed.reset_index(drop=True)), PLAN)
 
 
+@pytest.mark.slow
 def test_a_bar_on_a_weekend_of_new_york_is_not_stored(run_on, sample_bars, home):
     """And the rest of the market is, though the source that has such a bar sets nothing aside."""
     stray = sample_bars.copy()
@@ -153,6 +155,7 @@ def test_nothing_is_trained_or_tested_on_an_empty_home(run_on, sample_bars):
             command()
 
 
+@pytest.mark.slow
 def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
     run = run_on(sample_bars)
     download(run, PLAN)
@@ -163,6 +166,7 @@ def test_too_short_a_history_is_refused_before_training(run_on, sample_bars):
 @pytest.mark.parametrize(
     ("pool", "work"), [("duckdb", "working on the features"), ("training", "training")]
 )
+@pytest.mark.slow
 def test_who_holds_the_pool_is_named(pool, work, home, sample_bars, no_dagster_home):
     """A run of the web UI may take minutes; the command that waits for it must say so."""
     said: list[str] = []
@@ -288,6 +292,7 @@ def test_bars_come_though_corporate_actions_do_not(run_on, sample_bars, home):
     assert (panel.split == 2).sum() == 1
 
 
+@pytest.mark.slow
 def test_a_first_download_without_corporate_actions_takes_no_price_for_adjusted(
     run_on, sample_bars, home
 ):

@@ -99,6 +99,7 @@ def test_a_failed_night_is_run_again_the_same_night_and_then_left_alone(nights):
     assert {FIRST, LAST} <= stored, "the days of the night that failed"
 
 
+@pytest.mark.slow
 def test_a_night_in_which_the_venue_answers_nothing_at_all_ends(nights):
     """Neither bars nor corporate actions. Dagster went on for good, and nothing was tried again,
     where a step was to be skipped after others had been given up."""
@@ -115,6 +116,7 @@ def test_a_night_in_which_the_venue_answers_nothing_at_all_ends(nights):
     assert "brought everything" in nights.look(6000).skip_message
 
 
+@pytest.mark.slow
 def test_a_venue_that_wants_to_be_left_alone_is(nights):
     """A ban of two hours was a day without bars."""
     nights.fail(VenueDown("the table answered HTTP 418", retry_after=7200))
@@ -122,6 +124,7 @@ def test_a_venue_that_wants_to_be_left_alone_is(nights):
     assert nights.again(nights.look(121)).success
 
 
+@pytest.mark.slow
 def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
     nights.venue.errors = {"IBM": [SourceUnavailable("the table answered HTTP 500")] * 2}
     assert nights.run().success, "the others go on"

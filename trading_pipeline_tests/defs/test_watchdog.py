@@ -118,6 +118,7 @@ def test_it_is_over_once_a_session_trades_again(desk):
     assert desk.tick(seconds=30) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_session_whose_run_failed_does_not_trade_while_its_lease_lasts(desk):
     """The alert of the failed run was told as over, and half a minute later once more."""
     run = desk.killed()

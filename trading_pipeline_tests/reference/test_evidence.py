@@ -79,10 +79,12 @@ def test_skill_earns_the_whole(long_only):
     assert found[250:] == [1.0] * 4
 
 
+@pytest.mark.slow
 def test_noise_is_left_the_floor():
     assert shares(*market(254, seed=3), terms_of(cost=0.001))[-1] == 0.25
 
 
+@pytest.mark.slow
 def test_a_rising_market_is_no_evidence():
     """The book and its benchmark rise alike, and where the scores say nothing they are one."""
     rising = active_returns(*market(120, drift=0.01), terms_of(cost=0.001))
@@ -92,6 +94,7 @@ def test_a_rising_market_is_no_evidence():
     assert not any(active_returns(panel, inputs, terms_of()).values())
 
 
+@pytest.mark.slow
 def test_later_bars_change_nothing():
     """A bar's return depends on the bars up to it and the scores before it."""
     panel, inputs = market(60, skill=0.3)

@@ -170,6 +170,7 @@ def night(desk, row=FIRST):
     desk.clock.to(close_of(row) + timedelta(hours=4))
 
 
+@pytest.mark.slow
 def test_a_venue_that_is_down_for_an_hour_gets_the_order_afterwards(desk, caplog):
     """The session waits, keeps its lease meanwhile, and says so."""
     night(desk)

@@ -30,6 +30,7 @@ def ledger(folder):
         yield opened
 
 
+@pytest.mark.slow
 def test_the_state_is_the_ledgers_and_plain_json(ledger, tmp_path):
     known = Dashboard(ledger, MARKET, "", tmp_path).state(NOW)
     assert json.loads(json.dumps(known)) == known

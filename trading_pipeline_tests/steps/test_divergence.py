@@ -44,6 +44,7 @@ def dear(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_a_session_of_the_engine_is_the_backtest(home):
     paper_home.trade(home)
     paper_home.predict(home)
@@ -57,6 +58,7 @@ def test_a_session_of_the_engine_is_the_backtest(home):
     assert "Nothing differs." in markdown_divergence(done.summary)
 
 
+@pytest.mark.slow
 def test_a_broker_that_fills_worse_is_told_of_as_fill(dear):
     with dear.ledger() as ledger:
         found = divergence_of(dear, PLAN, ledger)
@@ -77,6 +79,7 @@ def test_a_broker_that_fills_worse_is_told_of_as_fill(dear):
     assert "100.0 bp are tolerated" in news.text
 
 
+@pytest.mark.slow
 def test_days_that_were_reported_before_are_not_told_again(dear):
     with dear.ledger() as ledger:
         found = divergence_of(dear, replace(PLAN, divergence=Tolerance(total=9.0)), ledger)
@@ -86,6 +89,7 @@ def test_days_that_were_reported_before_are_not_told_again(dear):
     assert first[:10] not in news_of(found, earlier).text
 
 
+@pytest.mark.slow
 def test_a_day_that_was_not_over_is_told_when_it_is(dear):
     """Of hourly bars a night reports the first ones of its day; the next night has them all."""
     with dear.ledger() as ledger:
@@ -98,6 +102,7 @@ def test_a_day_that_was_not_over_is_told_when_it_is(dear):
     assert news_of({**whole, "days": [*whole["days"], after]}, whole).over
 
 
+@pytest.mark.slow
 def test_a_report_is_written_in_four_ways_and_told_once(dear):
     """The table, the page, the picture, the summary; and one event in the ledger's alerts."""
     alerts = dear.alerts()
@@ -115,6 +120,7 @@ def test_a_report_is_written_in_four_ways_and_told_once(dear):
     assert done.picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_words_say_what_was_earned_why_and_when(dear):
     with dear.ledger() as ledger:
         found = divergence_of(dear, PLAN, ledger)
@@ -130,6 +136,7 @@ def test_the_words_say_what_was_earned_why_and_when(dear):
     assert "+140.00 is explained by nothing: run `trading-pipeline replay s" in news_of(odd).text
 
 
+@pytest.mark.slow
 def test_the_newest_session_is_meant_and_new_bars_are_to_be_reported(home):
     with home.ledger() as ledger:
         assert newest_session(ledger, MARKET) is None
@@ -149,6 +156,7 @@ def test_the_newest_session_is_meant_and_new_bars_are_to_be_reported(home):
         assert not is_reported(home, MARKET, newest_session(ledger, MARKET))
 
 
+@pytest.mark.slow
 def test_days_without_predictions_wait(home):
     """The walk-forward's predictions come later in the night than the session's newest bar."""
     paper_home.trade(home)

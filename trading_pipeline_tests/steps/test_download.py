@@ -71,6 +71,7 @@ def test_a_first_download_stores_all_that_has_closed(venue, store):
     assert not done.failures
 
 
+@pytest.mark.slow
 def test_a_second_download_asks_only_for_what_could_have_changed(venue, store):
     fetch(venue, store)
     done = fetch(venue, store, now=NOW + timedelta(minutes=5))
@@ -82,6 +83,7 @@ def test_a_second_download_asks_only_for_what_could_have_changed(venue, store):
     assert fetch(venue, store, now=much_later, span=span).requests == 0
 
 
+@pytest.mark.slow
 def test_the_next_night_asks_for_the_new_bar_and_the_unsettled_one(venue, store):
     fetch(venue, store, now=NOW - timedelta(days=1))
     done = fetch(venue, store)
@@ -90,6 +92,7 @@ def test_the_next_night_asks_for_the_new_bar_and_the_unsettled_one(venue, store)
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_ten_bars_that_are_gone_are_fetched_and_no_others(venue, store):
     """Seven from a month's file that was rewritten, three with a month's whole file."""
     few = check_bars(panel(94, NAMES, days="D"))  # the last month, April, has three days
@@ -122,6 +125,7 @@ def test_ten_bars_that_are_gone_are_fetched_and_no_others(venue, store):
 
 @settings(max_examples=6)
 @given(lost=st.sets(st.integers(0, len(BARS) - 1), max_size=40))
+@pytest.mark.slow
 def test_whatever_is_lost_comes_back(tmp_path_factory, lost):
     store = BarStore(tmp_path_factory.mktemp("store"))
     kept = BARS.drop(index=list(lost))
@@ -131,6 +135,7 @@ def test_whatever_is_lost_comes_back(tmp_path_factory, lost):
     assert (done.added, done.changed) == (len(lost), 0)
 
 
+@pytest.mark.slow
 def test_what_the_venue_does_not_have_is_asked_for_on_three_days(venue, store):
     """And quietly: five days of one symbol may be a halt."""
     halted = (BARS["symbol"] == "BBB") & BARS["timestamp"].between("2020-02-03", "2020-02-07")
@@ -153,6 +158,7 @@ def test_before_its_listing_nothing_is_asked_of_a_symbol(venue, store):
     assert store.absences().empty
 
 
+@pytest.mark.slow
 def test_a_listing_that_is_told_too_late_once_hides_no_bar(venue, store):
     """It is remembered, but only what three days told is believed; and the earliest holds."""
     listings, listed = venue.listings, FIRST + pd.Timedelta(days=10)
@@ -184,6 +190,7 @@ def test_a_symbol_that_fails_once_is_asked_again(venue, store):
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("no answer"), BarsError("high < low")])
+@pytest.mark.slow
 def test_a_symbol_that_keeps_failing_does_not_lose_the_others(venue, store, error):
     venue.errors["BBB"], venue.forever = [error], True
     done = fetch(venue, store)
@@ -203,6 +210,7 @@ def test_a_symbol_that_the_venue_does_not_know_fails_alone(venue, store):
     assert set(store.read()["symbol"]) == {"AAA"}
 
 
+@pytest.mark.slow
 def test_a_symbol_without_bars_is_said_so(venue, store):
     never = pd.Series([pd.NaT], dtype="datetime64[us, UTC]")
     listings = venue.listings
@@ -246,6 +254,7 @@ def test_a_venue_that_is_down_is_not_asked_for_every_symbol(store):
     assert len(venue.asked) <= GIVE_UP + WORKERS
 
 
+@pytest.mark.slow
 def test_a_venue_that_goes_down_keeps_what_it_gave(store):
     names = tuple(f"S{n:03}" for n in range(60))
     venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
@@ -279,6 +288,7 @@ def with_impossible(*rows):
     return BARS.assign(low=BARS["low"].mask(BARS.index.isin(rows), 0.0))
 
 
+@pytest.mark.slow
 def test_an_impossible_row_years_back_does_not_lock_its_symbol_out(venue, store):
     """All else of it is stored; the row is a gap that is named, and no longer asked for."""
     venue.table = with_impossible(10)
@@ -294,6 +304,7 @@ def test_an_impossible_row_years_back_does_not_lock_its_symbol_out(venue, store)
     assert (len(done.aside), len(store.set_aside())) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_sound_row_takes_the_place_of_one_set_aside(venue, store):
     """Within the time in which the venue may correct it, or when all is asked for again."""
     late = BARS.index[-1]
@@ -309,6 +320,7 @@ def test_a_sound_row_takes_the_place_of_one_set_aside(venue, store):
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_a_stored_bar_stays_when_an_impossible_one_comes_later(venue, store):
     fetch(venue, store)
     venue.table = with_impossible(10)
@@ -335,6 +347,7 @@ def test_an_impossible_row_is_asked_for_again_before_it_is_believed(venue, store
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_small_batches_set_the_same_rows_aside(venue, store, tmp_path, monkeypatch):
     venue.table = with_impossible(10, 200, 201)
     fetch(venue, store)
@@ -370,6 +383,7 @@ def test_a_file_that_was_mended_has_nothing_set_aside(tmp_path, store):
     assert_whole(store, days.reset_index(drop=True))
 
 
+@pytest.mark.slow
 def test_fetching_again_records_what_differs(venue, store):
     fetch(venue, store)
     changed = BARS.copy()
@@ -399,6 +413,7 @@ def test_another_venue_is_refused_before_it_is_asked(venue, store):
     assert not other.asked
 
 
+@pytest.mark.slow
 def test_small_batches_store_the_same(venue, store, tmp_path, monkeypatch):
     fetch(venue, store)
     monkeypatch.setattr(module, "BATCH", 50)
@@ -414,6 +429,7 @@ def test_small_batches_store_the_same(venue, store, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("fatal", [1, 2, 3])
+@pytest.mark.slow
 def test_what_was_stored_before_an_end_is_not_fetched_again(venue, store, monkeypatch, fatal):
     """The process ends in a batch: those before it stay, and are settled."""
     monkeypatch.setattr(module, "WINDOW", 120)
@@ -438,6 +454,7 @@ def test_what_was_stored_before_an_end_is_not_fetched_again(venue, store, monkey
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_a_later_start_leaves_what_is_unsettled_before_it(venue, store):
     """The bars before it could have changed, and were not asked for."""
     early = NOW - timedelta(days=2)
@@ -449,6 +466,7 @@ def test_a_later_start_leaves_what_is_unsettled_before_it(venue, store):
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_symbols_are_asked_for_at_once_and_not_all(store):
     names = tuple(f"S{n}" for n in range(3 * WORKERS))
     venue = TableVenue(check_bars(panel(5, names, days="D")), NOW)
@@ -534,6 +552,7 @@ def test_an_answer_that_lacks_most_is_asked_for_again_at_once(venue, store):
     assert store.absences().empty
 
 
+@pytest.mark.slow
 def test_answers_that_lack_most_are_a_failure_for_three_days(venue, store):
     """Then they are believed; and whenever the venue has more, it is taken."""
     few = (BARS["symbol"] != "BBB") | (BARS["timestamp"] < FIRST + pd.Timedelta(days=6))
@@ -555,6 +574,7 @@ def test_answers_that_lack_most_are_a_failure_for_three_days(venue, store):
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_a_market_of_which_nothing_comes_is_refused_with_what_is_lacking(venue, store):
     answer = venue.bars
     venue.bars = lambda *asked: answer(*asked).iloc[:0]
@@ -565,6 +585,7 @@ def test_a_market_of_which_nothing_comes_is_refused_with_what_is_lacking(venue, 
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_most_of_what_came_is_stored_where_every_symbol_lacks_much(venue, store):
     """A hole of a month that is common to all is healed by the next run."""
     hole = BARS["timestamp"].between("2020-02-01", "2020-02-29")
@@ -576,6 +597,7 @@ def test_most_of_what_came_is_stored_where_every_symbol_lacks_much(venue, store)
     assert_whole(store)
 
 
+@pytest.mark.slow
 def test_a_correction_is_not_missed_for_an_answer_that_lacks_the_bar(venue, store):
     """The one that would have settled it."""
     fetch(venue, store)
@@ -588,6 +610,7 @@ def test_a_correction_is_not_missed_for_an_answer_that_lacks_the_bar(venue, stor
     assert_whole(store, venue.table)
 
 
+@pytest.mark.slow
 def test_the_delisted_ask_one_question_a_night_and_fail_nobody(venue, store):
     """Every night there is another bar that they do not have."""
     gone = (BARS["symbol"] == "CCC") & (BARS["timestamp"] >= "2020-01-20")
@@ -601,6 +624,7 @@ def test_the_delisted_ask_one_question_a_night_and_fail_nobody(venue, store):
     assert start >= FIRST + pd.Timedelta(days=60)
 
 
+@pytest.mark.slow
 def test_a_bar_that_turns_up_late_is_taken(venue, store):
     """Absent at first, there a day later: within the time that the venue may still correct."""
     late = BARS.index[-1]

@@ -56,6 +56,7 @@ def night(case, venue, store, instant, **options):
     return Counter(request.path.rsplit("/", 1)[1] for request in venue.requests)
 
 
+@pytest.mark.slow
 def test_binance_is_asked_for_each_traded_coins_newest_bars(tmp_path, coins):
     """First night: two questions for a listing, and one for the bars, of each of five coins.
 
@@ -69,6 +70,7 @@ def test_binance_is_asked_for_each_traded_coins_newest_bars(tmp_path, coins):
     assert second == {"exchangeInfo": 1, "time": 1, "klines": 5 + 2}
 
 
+@pytest.mark.slow
 def test_alpaca_is_asked_for_all_shares_at_once(tmp_path, shares):
     """The corporate actions come twice: those of the tickers that the answer names as former.
 
@@ -86,6 +88,7 @@ def test_alpaca_is_asked_for_all_shares_at_once(tmp_path, shares):
     assert later == {"assets": 1, "clock": 1, "bars": 1 + 1, "corporate-actions": 2}
 
 
+@pytest.mark.slow
 def test_without_former_tickers_there_is_one_request_of_each_kind(tmp_path, shares):
     case, venue = shares
     case, store = (
@@ -98,6 +101,7 @@ def test_without_former_tickers_there_is_one_request_of_each_kind(tmp_path, shar
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_listing_is_asked_again_after_a_month_and_by_refetch(tmp_path, coins):
     """A venue that told a date too late once must not be believed for ever."""
     (case, venue), store = coins, BarStore(tmp_path)
@@ -113,12 +117,14 @@ def test_a_listing_is_asked_again_after_a_month_and_by_refetch(tmp_path, coins):
     assert again["klines"] == listings + 6 + 2
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_ahead_leaves_no_listing_from_the_future(tmp_path, coins):
     (case, venue), store = coins, BarStore(tmp_path)
     night(case, venue, store, case.today)
     assert night(case, venue, store, case.before)["klines"] >= 6 * 2
 
 
+@pytest.mark.slow
 def test_one_symbol_whose_listing_fails_does_not_lose_the_others(tmp_path, coins):
     """Nor are they asked in vain for long: others of its kind are answered."""
     (case, venue), store = coins, BarStore(tmp_path)
@@ -130,6 +136,7 @@ def test_one_symbol_whose_listing_fails_does_not_lose_the_others(tmp_path, coins
     assert set(store.read()["symbol"]) == set(case.market.symbols) - {"CCC/USDT"}
 
 
+@pytest.mark.slow
 def test_a_symbol_that_is_listed_no_more_costs_no_requests(tmp_path, shares):
     """Its name alone says so; the others are asked for together, as ever."""
     (case, venue), store = shares, BarStore(tmp_path)
@@ -193,6 +200,7 @@ def test_a_venue_that_is_down_is_one_error_within_a_minute(tmp_path, name, fault
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_a_venue_that_answers_others_keeps_all_the_patience_there_is(tmp_path, name):
     """Two minutes for one request: then it comes right, and nothing has failed."""
     case, store, clock = CASES[name], BarStore(tmp_path), SharedClock()

@@ -140,6 +140,7 @@ def test_a_symbol_that_was_away_for_years_is_told_from_a_new_one(shop, history):
         shop.check()
 
 
+@pytest.mark.slow
 def test_only_the_bars_needed_are_read(shop, history, monkeypatch):
     shop.update(shop.store(history, 0, DAYS - 1))
     starts, read = [], BarStore.read
@@ -150,6 +151,7 @@ def test_only_the_bars_needed_are_read(shop, history, monkeypatch):
     assert min(starts) > datetime(2020, 6, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_a_revised_bar_is_followed_from_its_month_on(shop, history):
     shop.update(shop.store(history, 0, DAYS))
     revised = history.copy()
@@ -161,6 +163,7 @@ def test_a_revised_bar_is_followed_from_its_month_on(shop, history):
     shop.check()
 
 
+@pytest.mark.slow
 def test_a_late_split_and_a_removed_bar_are_followed_too(shop, history):
     shop.bars.write_actions(some_actions(history, 4, 0))
     span = shop.store(history, 0, DAYS)
@@ -174,6 +177,7 @@ def test_a_late_split_and_a_removed_bar_are_followed_too(shop, history):
     shop.check()
 
 
+@pytest.mark.slow
 def test_days_that_went_from_the_end_go_from_the_features(shop, history):
     span = shop.store(history, 0, DAYS)
     shop.update(span)
@@ -184,6 +188,7 @@ def test_days_that_went_from_the_end_go_from_the_features(shop, history):
     shop.check()
 
 
+@pytest.mark.slow
 def test_days_asked_for_are_computed_again_although_nothing_changed(shop, history):
     """Whoever doubts a day materializes it."""
     shop.update(shop.store(history, 0, DAYS))
@@ -196,6 +201,7 @@ def test_days_asked_for_are_computed_again_although_nothing_changed(shop, histor
     shop.check()
 
 
+@pytest.mark.slow
 def test_other_settings_or_an_unknown_past_rebuild(shop, history):
     span = shop.store(history, 0, DAYS)
     assert shop.update(span).reason.startswith("all of them: none were of this catalog")

@@ -79,7 +79,8 @@ def known(hours=0, bars=BARS):
 
 
 def warned(caplog):
-    return [each.message for each in caplog.records if each.levelno >= logging.WARNING]
+    ours = [each for each in caplog.records if each.name.startswith("trading_pipeline.")]
+    return [each.message for each in ours if each.levelno >= logging.WARNING]
 
 
 def test_a_bar_is_taken_when_it_has_closed_and_not_before(venue, feed):
@@ -89,6 +90,7 @@ def test_a_bar_is_taken_when_it_has_closed_and_not_before(venue, feed):
     assert at(1) <= venue.now < at(1, 0.1)
 
 
+@pytest.mark.slow
 def test_only_bars_that_are_missing_are_asked_for(venue, feed):
     """One each in the usual case; after days away, those of the days, and nothing stored."""
     panel = known()
@@ -103,6 +105,7 @@ def test_only_bars_that_are_missing_are_asked_for(venue, feed):
     assert venue.bars_asked() == 3 * 6
 
 
+@pytest.mark.slow
 def test_bars_that_come_late_are_waited_for(venue, feed, caplog):
     """As long as was said, and only for those that have not come."""
     venue.comes = {("BBB", at(0)): at(1, 2.5)}
@@ -114,6 +117,7 @@ def test_bars_that_come_late_are_waited_for(venue, feed, caplog):
     assert not warned(caplog)
 
 
+@pytest.mark.slow
 def test_what_does_not_come_in_time_is_gone_without(venue, feed, caplog):
     """It is said once, is not waited for again, and may come back."""
     venue.comes = {("BBB", at(hour)): at(99) for hour in range(2)}
@@ -127,6 +131,7 @@ def test_what_does_not_come_in_time_is_gone_without(venue, feed, caplog):
     assert "BBB has bars again, at 2020-01-05 06:00:00+00:00" in back
 
 
+@pytest.mark.slow
 def test_a_bar_that_comes_after_a_later_one_is_not_taken(venue, feed):
     """A session has decided without it; the past does not change."""
     venue.comes = {("BBB", at(0)): at(1, 30)}
@@ -134,6 +139,7 @@ def test_a_bar_that_comes_after_a_later_one_is_not_taken(venue, feed):
     assert seen.traded[-2:].tolist() == [[True, False, True], [True, True, True]]
 
 
+@pytest.mark.slow
 def test_where_no_symbol_has_a_bar_there_is_none(venue, feed):
     """A halt of the whole venue; the first bar after it comes with those that came too late."""
     venue.table = BARS[~BARS["timestamp"].isin([at(0), at(1)])]
@@ -143,6 +149,7 @@ def test_where_no_symbol_has_a_bar_there_is_none(venue, feed):
     assert seen.traded[-1].all()
 
 
+@pytest.mark.slow
 def test_a_venue_that_is_down_is_asked_until_it_answers(venue, feed, caplog):
     """The clock, then bars of all symbols: said once each, and no bar is lost."""
     told = venue.clock
@@ -168,6 +175,7 @@ def test_a_venue_that_is_down_is_asked_until_it_answers(venue, feed, caplog):
     ] * 2
 
 
+@pytest.mark.slow
 def test_bars_older_than_the_newest_wait_for_it(venue, feed):
     """Nothing is decided on them, so that nobody has to know before the next bar."""
     venue.comes = {(name, at(1)): at(99) for name in NAMES}
@@ -199,6 +207,7 @@ def test_keys_that_are_refused_end_it(venue, feed):
         feed.after(known())
 
 
+@pytest.mark.slow
 def test_a_row_that_no_market_could_have_made_is_no_bar(venue, feed):
     """It is asked for until it is one, or too late."""
     broken = BARS.copy()

@@ -40,6 +40,7 @@ def compared(ledger, folder):
     return compare(ledger, MARKET, RecordingStore(folder / "recordings"), "s", traded)
 
 
+@pytest.mark.slow
 def test_a_recording_makes_the_orders_of_the_session(ledger, folder):
     found = compared(ledger, folder)
     assert found.same
@@ -55,6 +56,7 @@ def test_a_session_without_bars_has_nothing_to_compare(ledger, folder):
 
 
 @pytest.mark.parametrize("flatten", [True, False])
+@pytest.mark.slow
 def test_a_halted_session_is_replayed_with_the_operators_word(tmp_path, flatten):
     """Halted before it begins, and trading again at the end of a bar in between."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:

@@ -100,6 +100,7 @@ def test_all_stages_of_a_market_are_examined(stored):
     assert "2007-01-01" in skipped[f"{MODEL} of 2007-01-01"]
 
 
+@pytest.mark.slow
 def test_a_market_without_features_skips_what_needs_them_and_says_so(stored):
     stored.features(MARKET).path.unlink()
     examined, skipped = examine_market(

@@ -149,6 +149,7 @@ def test_orders_are_executed_in_one_place(ledger, checkpoints):
     assert len(journalled) == sum(len(step.filled.fills) for step in steps) > 0
 
 
+@pytest.mark.slow
 def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(
     ledger, checkpoints, predicted
 ):
@@ -162,6 +163,7 @@ def test_a_session_that_is_stopped_and_resumed_makes_the_same_orders(
     assert compare(ledger, MARKET, paper.recordings, "paper", eligibility_of(60)).same
 
 
+@pytest.mark.slow
 def test_a_session_killed_between_two_fills_of_a_stop_pays_its_minimum_once(ledger, checkpoints):
     """What an order has paid is in the journal: the fees are those of a session left alone."""
     thin = replace(MARKET.costs, participation=2e-6, minimum_fee=500.0, lot=1.0)
@@ -184,6 +186,7 @@ def test_a_session_killed_between_two_fills_of_a_stop_pays_its_minimum_once(ledg
     assert killed["fee"].tolist()[:2] == [500.0, 0.0]
 
 
+@pytest.mark.slow
 def test_accounts_with_different_histories_get_the_same_predictions(ledger, checkpoints):
     """Bit for bit: one is ten times as large, began earlier and trades; the other begins now.
 
@@ -207,6 +210,7 @@ def _again(session, row):
     return Forecaster(asked.panel, asked.market, asked.folds, asked.load).scores(row)
 
 
+@pytest.mark.slow
 def test_a_kill_between_two_events_of_a_bar_leaves_no_half_of_it(
     ledger, checkpoints, predicted, monkeypatch
 ):
@@ -302,6 +306,7 @@ def test_a_changed_bar_changes_what_is_traded(predicted):
     assert again.equity[-1] != book.equity[-1]
 
 
+@pytest.mark.slow
 def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledger, checkpoints):
     """Halted from another process between two bars, and undone later."""
     now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)
@@ -320,6 +325,7 @@ def test_the_operators_kill_switch_closes_everything_and_trading_comes_back(ledg
     assert len(resumed.trader.holdings())
 
 
+@pytest.mark.slow
 def test_a_halted_session_orders_nothing_and_keeps_what_it_holds(ledger, checkpoints):
     """Stops of the simulation are no orders: they end what they protect."""
     now, session = datetime(2030, 1, 1, tzinfo=UTC), paper(ledger, checkpoints)

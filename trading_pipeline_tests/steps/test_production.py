@@ -101,6 +101,7 @@ def negative(checkpoint):
     return rival_with(lambda weights: -weights)({**checkpoint, "metrics": metrics})
 
 
+@pytest.mark.slow
 def test_a_model_in_service_that_is_not_the_accepted_one_is_found(nights):
     """Put there by hand, damaged, or gone; so are those of the copy that sessions read."""
     assert service_faults(nights.home, MARKET) == []  # there is none yet
@@ -310,6 +311,7 @@ def test_a_kill_or_a_full_disk_leaves_a_whole_model(nights, copies, end):
     assert (nights.trained, nights.kinds) == (2, [ACCEPTED, ACCEPTED])
 
 
+@pytest.mark.slow
 def test_a_roll_back_that_was_killed_is_finished_and_not_taken_twice(nights):
     """The ledger has the word, the file is still that of before; the operator asks again."""
     first, second, third = (nights.night(n).made.digest for n in range(3))
@@ -351,6 +353,7 @@ def test_a_second_night_at_once_waits_and_finds_the_model(nights):
     assert (nights.trained, nights.kinds) == (1, [ACCEPTED])
 
 
+@pytest.mark.slow
 def test_a_roll_back_is_one_step_and_the_night_respects_it(nights):
     """The same bars would make the model again: refused until they change."""
     first, second = nights.night().made.digest, nights.night(1).made.digest
@@ -365,6 +368,7 @@ def test_a_roll_back_is_one_step_and_the_night_respects_it(nights):
     assert nights.kinds == [ACCEPTED, ACCEPTED, ROLLED_BACK, REFUSED, ACCEPTED]
 
 
+@pytest.mark.slow
 def test_a_second_roll_back_goes_further_and_never_to_what_was_left(nights):
     first = nights.night().made.digest
     second, third = nights.night(1).made.digest, nights.night(2).made.digest
@@ -381,6 +385,7 @@ def test_a_second_roll_back_goes_further_and_never_to_what_was_left(nights):
     assert nights.service == third
 
 
+@pytest.mark.slow
 def test_a_roll_back_gives_the_model_that_traded_before_whatever_its_age(nights):
     """The operator had put the oldest one in service again; and a refused one never traded."""
     first, second = nights.night().made.digest, nights.night(1).made.digest
@@ -413,6 +418,7 @@ def test_a_model_that_trades_again_is_kept_as_a_new_one(nights, monkeypatch):
     assert roll_back(nights.home, PLAN, "")[1].model == nights.service == first
 
 
+@pytest.mark.slow
 def test_a_hold_refuses_every_candidate_until_the_operator_accepts_one(nights):
     first = nights.night().made.digest
     nights.night(1)
@@ -440,6 +446,7 @@ def test_the_operator_cannot_accept_what_is_not_there_or_not_sound(nights):
         accept(nights.home, PLAN, candidate, "")
 
 
+@pytest.mark.slow
 def test_no_more_models_are_kept_than_are_needed(nights, monkeypatch):
     monkeypatch.setattr(production, "KEPT", 2)
     made = [nights.night(n).made.digest[:16] for n in range(4)]

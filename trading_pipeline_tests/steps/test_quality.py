@@ -50,6 +50,7 @@ def test_bars_stamped_with_midnight_in_new_york_are_of_their_session(tmp_path):
     assert [each.kind for each in examine_files(tmp_path).findings] == ["adjusted"]
 
 
+@pytest.mark.slow
 def test_a_store_of_extended_hours_is_told_that_its_years_are_longer(home):
     """15 bars a day and not 7: every annual figure of such a market would be wrong."""
     days = BARS["timestamp"].unique()

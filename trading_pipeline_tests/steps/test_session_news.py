@@ -46,6 +46,7 @@ def test_halted_is_told_with_who_and_why_until_it_trades_again(ledger):
     assert wrong(ledger, HOURLY, NOON) == {}
 
 
+@pytest.mark.slow
 def test_each_limit_that_acts_is_told_with_figure_and_limit(tmp_path):
     """Each by itself: a month's limit is news although the week's was told."""
     kills.trade(tmp_path, 0, last=kills.FIRST + 8)
@@ -122,6 +123,7 @@ def test_a_session_that_died_waits_for_no_bar_and_tells_the_rest(ledger):
     assert none == died[0]
 
 
+@pytest.mark.slow
 def test_what_was_wrong_with_a_session_is_over_when_it_is_stopped(tmp_path):
     """Limits, a bar that is late, a venue without an answer: no next session may ever say so."""
     kills.trade(tmp_path, 0, last=kills.FIRST + 8)

@@ -43,6 +43,7 @@ def test_the_status_is_that_of_the_newest_bar(ledger):
     assert worth == pytest.approx(known.equity)
 
 
+@pytest.mark.slow
 def test_the_status_says_which_limits_act_and_why(tmp_path):
     """A week of falling prices: the rules are those of the decision, with figure and limit."""
     kills.trade(tmp_path, 0, last=FIRST + 8)

@@ -96,6 +96,7 @@ def age_of(path, days):
         os.utime(each, (then, then))
 
 
+@pytest.mark.slow
 def test_folds_that_nothing_refers_to_are_left_over_and_nothing_else(small):
     gone = of_fold(GONE) | of_fold(GONE, "ridge") | of_fold(GONE, "refits")
     assert found(small) == gone

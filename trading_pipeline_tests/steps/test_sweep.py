@@ -84,6 +84,7 @@ def test_the_own_profile_is_the_first_row_where_it_is_not(home, stored):
     assert list(got.table["own"]) == [True, False, False]
 
 
+@pytest.mark.slow
 def test_every_variant_is_a_trial_and_the_same_one_counts_once(home, stored):
     first = swept(home, stored, stop_loss=[1, 0.7])
     assert (first.new_trials, first.luck.trials) == (3, 3)
@@ -105,6 +106,7 @@ def test_the_sharpe_ratio_of_a_trial_is_that_of_the_table(home, stored):
     assert [each.trial.sharpe for each in tried(home)] == list(got.table["sharpe"])
 
 
+@pytest.mark.slow
 def test_the_own_row_is_the_trial_of_the_report(home, stored):
     """And a variant is that of a market whose pipeline.toml says so."""
     told = replace(MARKET, limits=MARKET.limits | {"stop_loss": 1.0})

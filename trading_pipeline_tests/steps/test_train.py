@@ -78,6 +78,7 @@ def assert_same_weights(one, other):
         assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
+@pytest.mark.slow
 def test_a_training_leaves_its_curves_for_tensorboard(home, instance, shorten):
     """Loss and rate of every step, and the information coefficient of every look."""
     recipe = shorten(6, 3)(Plan(MARKET, preset="tiny"))
@@ -150,6 +151,7 @@ def test_a_gpu_that_is_not_there_is_named(home, instance, shorten):
     ("model", "device", "named"),
     [("network", "cpu", "cpu"), ("network", "cpu:0", "cpu:0"), ("ridge", "cuda", "cpu")],
 )
+@pytest.mark.slow
 def test_a_checkpoint_names_the_processor_that_trained_it(
     home, instance, shorten, monkeypatch, model, device, named
 ):

@@ -34,6 +34,7 @@ def an_order(side="buy", quantity=0.1, symbol="BTC/USDT", **given):
     st.from_regex(r"[A-Z0-9]{1,8}", fullmatch=True),
     st.integers(0, 2),
 )
+@pytest.mark.slow
 def test_names_are_short_and_those_of_different_orders_differ(session, at, base, sequence):
     at = pd.Timestamp(at).floor("s")
     name = venue_id(order_id(session, at, f"{base}/USDT", sequence))

@@ -304,6 +304,7 @@ def check_silence(error, secrets):
 
 @settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from(list(DESKS)))
+@pytest.mark.slow
 def test_whatever_happens_nothing_is_lost_and_nothing_doubled(seed, kind):
     """Days of orders, faults, restarts, partial fills and cancels: the books agree at the end."""
     rng = random.Random(seed)

@@ -39,6 +39,7 @@ def test_all_else_is_written_as_pandas_does():
     assert csv_of(table) == table.to_csv(index=False, lineterminator="\n").encode()
 
 
+@pytest.mark.slow
 def test_every_csv_file_is_written_here():
     """Else the next one that is added is not."""
     folder = Path(trading_pipeline.__file__).parent

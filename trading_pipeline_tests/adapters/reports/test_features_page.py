@@ -50,6 +50,7 @@ def chart(html, name):
     return figures(html)[name]["data"][0]
 
 
+@pytest.mark.slow
 def test_the_same_history_gives_the_same_page(html):
     assert features_page("sample", diagnostics()) == html
     # No time of day: no clock.

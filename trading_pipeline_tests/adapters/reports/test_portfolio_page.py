@@ -43,6 +43,7 @@ def html(given, summary):
     return own_part(page(summary, series(given)))
 
 
+@pytest.mark.slow
 def test_every_section_is_linked_and_every_link_leads_somewhere(html):
     links = re.findall(r'href="#([a-z-]+)"', html)
     sections = re.findall(r'<section id="([a-z-]+)"', html)
@@ -142,6 +143,7 @@ def test_a_symbol_that_was_never_listed_is_drawn_without_prices(given):
     assert len(figure.data[0].x) == 0
 
 
+@pytest.mark.slow
 def test_a_script_in_a_symbol_and_quotes_in_a_market_stay_text(given):
     symbols = (SCRIPT, 'A"B', "C'D")
     market = replace(given.market, name="""my "best" 'market' & <b>""", symbols=symbols)
@@ -161,6 +163,7 @@ def test_a_rule_that_is_named_like_a_script_stays_text(summary):
 
 
 @pytest.mark.parametrize("equity_ends", ["ruined", "still"])
+@pytest.mark.slow
 def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_ends):
     known = inputs()
     equity = known.strategy.equity.copy()
@@ -195,6 +198,7 @@ def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_end
     assert pd.read_csv(paths["attribution"]).columns[0] == "symbol"
 
 
+@pytest.mark.slow
 def test_one_symbol_and_a_short_history_have_a_report():
     given = with_holdings(inputs(n_bars=100), ("AAA",))
     drawn = series(given, ("AAA",))
@@ -205,6 +209,7 @@ def test_one_symbol_and_a_short_history_have_a_report():
     assert 'id="chart-price-1"' not in html
 
 
+@pytest.mark.slow
 def test_a_book_of_which_only_the_equity_is_known_says_so():
     given = inputs()
     html = own_part(page(evaluate(given), series(given)))

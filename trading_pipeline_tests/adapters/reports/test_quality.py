@@ -98,6 +98,7 @@ def test_the_classes_tell_a_missing_hour_from_a_missing_month():
 
 
 @pytest.mark.parametrize("symbols", [1, 30, 300])
+@pytest.mark.slow
 def test_the_picture_is_drawn_for_few_and_many(symbols):
     import matplotlib.image
 
@@ -124,6 +125,7 @@ def test_the_small_picture_is_shown_at_once(symbols):
     ElementTree.fromstring(unquote(source))
 
 
+@pytest.mark.slow
 def test_the_page_has_every_finding_and_the_classes_of_every_month(quality):
     html = quality_page(quality)
     rows = re.findall(r"<tr>(.*?)</tr>", html)[1:]

@@ -55,6 +55,7 @@ def sample(tmp_path, written):
     return shutil.copytree(written["html"].parent, tmp_path / "sample")
 
 
+@pytest.mark.slow
 def test_every_file_is_written_and_named(written, summary):
     paths = written
     assert {name: path.name for name, path in paths.items()} == FILES
@@ -99,6 +100,7 @@ def test_the_page_links_to_every_file_beside_it_and_to_no_other(written):
     assert links == set(FILES.values()) - {FILES["html"]}
 
 
+@pytest.mark.slow
 def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given, summary):
     """Whoever mends the file needs each row; a report of mended bars has no such table."""
     table = clean_bars(40)
@@ -112,6 +114,7 @@ def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given,
     assert {file.name for file in sample.iterdir()} == set(FILES.values())
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, written):
     again = write_report(
         tmp_path / "again", evaluate(with_holdings(inputs())), series(inputs()), diagnostics()
@@ -120,6 +123,7 @@ def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, written):
         assert written[name].read_bytes() == again[name].read_bytes(), name
 
 
+@pytest.mark.slow
 def test_an_interrupted_report_leaves_the_old_one_whole(sample, given, summary, monkeypatch):
     before = {path.name: path.read_bytes() for path in sample.iterdir()}
     monkeypatch.setattr(tear_sheet, "draw_equity", lambda *_: (_ for _ in ()).throw(MemoryError))
@@ -136,11 +140,13 @@ def test_a_report_that_lacks_a_page_is_not_whole(tmp_path, sample):
     assert not is_whole(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_the_two_pages_point_to_one_another(written):
     for name, other in (("html", "features"), ("features", "html")):
         assert f'href="{FILES[other]}"' in own_part(written[name].read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_page_says_what_came_out_then_the_verdicts_the_metrics_and_the_charts(given, summary):
     html = own_part(page(summary, series(given)))
     marks = (
@@ -177,6 +183,7 @@ def test_the_page_says_what_came_out_then_the_verdicts_the_metrics_and_the_chart
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_the_page_says_first_of_what_it_is_a_report(given):
     """Market, symbols, dates, currency, model, costs; when, from what, and by which code."""
     lineage = {
@@ -198,6 +205,7 @@ def test_the_page_says_first_of_what_it_is_a_report(given):
         assert said in head, said
 
 
+@pytest.mark.slow
 def test_both_books_are_beside_one_another_with_an_interval_each(given, summary):
     """Return a year, Sharpe ratio, fall and end value, of the strategy and of its benchmark."""
     text = page(summary, series(given))
@@ -213,12 +221,14 @@ def test_both_books_are_beside_one_another_with_an_interval_each(given, summary)
     assert f"{ends['buy_and_hold']['value']:,.0f}</span>" in rows[-1]
 
 
+@pytest.mark.slow
 def test_the_page_says_above_all_that_an_edge_was_planted(given, summary):
     """Under the title, and in the verdict."""
     html = own_part(page({**summary, "synthetic": True}, series(given)))
     assert html.index("synthetic: the edge was planted") < html.index("<h2>The planted edge")
 
 
+@pytest.mark.slow
 def test_the_page_lists_rules_from_what_saved_most_to_what_cost_most(given):
     """A steady loss without the rule, a steady gain, and a rule that never acted."""
     equity, steps = given.strategy.equity, np.arange(len(given.strategy.equity))
@@ -237,6 +247,7 @@ def test_the_page_lists_rules_from_what_saved_most_to_what_cost_most(given):
     assert part.count("without</small>") == 6
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside(given, summary):
     html = own_part(page(summary, series(given)))
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", html)
@@ -257,6 +268,7 @@ class Elements(HTMLParser):
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
 
+@pytest.mark.slow
 def test_names_and_texts_from_outside_are_escaped_everywhere(given):
     market = replace(given.market, name=f"m{EVIL}", symbols=(EVIL, "IBM"))
     evil = replace(
@@ -281,6 +293,7 @@ def test_names_and_texts_from_outside_are_escaped_everywhere(given):
     assert elements.seen.count("script") == 2  # plotly.js and the page's own
 
 
+@pytest.mark.slow
 def test_a_long_short_book_of_many_symbols_is_a_heat_map_of_the_largest(given, summary):
     symbols = tuple(f"S{k:03}" for k in range(40))
     weights = np.random.default_rng(0).normal(0, 0.05, (400, 40))
@@ -290,6 +303,7 @@ def test_a_long_short_book_of_many_symbols_is_a_heat_map_of_the_largest(given, s
     assert sum(f'"{symbol}"' in html for symbol in symbols) == 20
 
 
+@pytest.mark.slow
 def test_a_quiet_run_has_a_report_too(tmp_path, given):
     nothing = pd.DataFrame({"decided_at": [], "symbol": []})
     quiet = replace(
@@ -333,6 +347,7 @@ def test_the_page_holds_the_twelve_promises_against_their_runs(given, summary):
     assert all(f"<small>needs {days:,} more days</small>" in table for days in waits)
 
 
+@pytest.mark.slow
 def test_the_page_says_where_networks_started(given):
     """Beside what the scores knew, and escaped."""
     start = {"terms": [{"term": "<b>", "weight": 0.1, "t": 6.0}], "gain": 0.35}
@@ -341,6 +356,7 @@ def test_the_page_says_where_networks_started(given):
     assert "closed form found terms in 1 of 1 folds (&lt;b&gt; in 1); what" in scores
 
 
+@pytest.mark.slow
 def test_the_page_says_what_each_head_knew(given, summary):
     text = page(summary, series(given))
     heads = text.split('<section id="what-the-heads-knew">')[1].split("</section>")[0]
@@ -351,6 +367,7 @@ def test_the_page_says_what_each_head_knew(given, summary):
     assert "Not measured.</p>" in without
 
 
+@pytest.mark.slow
 def test_the_page_says_of_each_fold_what_its_scores_knew_on_validation(given):
     """The number that the terminal and the web UI tell, by the same name, and its interval."""
     folds = {"2010-01-01": Estimate(0.012, -0.02, 0.044), "2011-01-01": Estimate(-0.3)}

@@ -59,6 +59,7 @@ def started(gain, *terms):
     return {"terms": [{"term": term, "weight": 0.1, "t": 6.0} for term in terms], "gain": gain}
 
 
+@pytest.mark.slow
 def test_where_networks_started_is_said_in_a_sentence():
     """Of every fold how much its encoders count; the terms of most folds are named."""
     assert start_sentence(evaluate(inputs())) == ""
@@ -145,6 +146,7 @@ def test_the_text_leads_with_the_verdicts_then_the_warnings_then_the_difference(
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
+@pytest.mark.slow
 def test_the_text_of_a_proven_book_says_by_how_much():
     text = summary_text(evaluate(inputs(n_bars=1500, mean=0.003, warnings=())))
     words = " ".join(text.split())

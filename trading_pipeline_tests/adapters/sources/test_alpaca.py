@@ -163,6 +163,7 @@ def test_a_bar_is_there_once_it_is_over(venue, feed, timeframe, until, last):
     assert stamps.max() == pd.Timestamp(last, tz="UTC")
 
 
+@pytest.mark.slow
 def test_free_keys_never_ask_for_the_latest_of_all_exchanges(venue):
     source = source_at(venue, "1m", feed="sip")
     source.span(source.symbols())
@@ -200,6 +201,7 @@ def test_an_unknown_feed_is_refused(venue):
         source_at(venue, feed="otc")
 
 
+@pytest.mark.slow
 def test_pages_make_one_answer(venue):
     whole = source_at(venue, "1h").bars(["AAPL", "MSFT"], *EVER)
     venue.page = 30
@@ -265,6 +267,7 @@ def test_a_new_name_has_the_bars_of_the_old_one(venue):
     assert stamps.min() == stocks.LIVES["NEWCO"][0] < stocks.RENAMED
 
 
+@pytest.mark.slow
 def test_threads_share_a_source(venue):
     """Each gets what it would get alone."""
     source, venue.page = source_at(venue, "1h"), 200

@@ -189,6 +189,7 @@ def test_vwap_and_trades_are_the_venues(venue):
 # Rate limits, threads
 
 
+@pytest.mark.slow
 def test_threads_stay_within_the_rate_limit_together():
     """In real time: a window of 0.5 s that allows as much as Binance does in that time, 50."""
     with FakeBinance(weight_limit=50, window=0.5) as venue:

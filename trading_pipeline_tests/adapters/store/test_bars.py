@@ -30,6 +30,7 @@ def files(store):
 
 
 @given(bars(max_bars=70), st.data())
+@pytest.mark.slow
 def test_bars_come_back_in_whatever_pieces_they_were_written(table, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(table)), max_size=3)))
     edges = [0, *cuts, len(table)]
@@ -124,6 +125,7 @@ def test_an_unwritable_folder_is_a_store_error(tmp_path):
         store.write_actions(empty_actions())
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_month_lose_nothing(store):
     pieces = [days(f"2024-01-{day:02d}", 1) for day in range(1, 21)]
     threads = [threading.Thread(target=store.merge, args=(piece, NOW)) for piece in pieces]

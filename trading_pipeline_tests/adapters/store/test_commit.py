@@ -157,6 +157,7 @@ def test_a_read_only_folder_can_be_read_and_says_why_not_written(tmp_path):
         store.folder.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_a_reader_beside_a_writer_sees_one_state_or_the_other(tmp_path):
     """Two months change together, again and again, in another thread."""
     store, prices = BarStore(tmp_path), (10.0, 11.0)

@@ -274,6 +274,7 @@ def test_an_unwritable_folder_is_named(tmp_path):
         store.write(features(), HASH)
 
 
+@pytest.mark.slow
 def test_the_module_loads_without_duckdb():
     """Every Dagster process loads it; not every one opens the store."""
     code = "import sys, trading_pipeline.adapters.store.features; print('duckdb' in sys.modules)"

@@ -246,6 +246,7 @@ def test_a_migration_that_is_killed_anywhere_leaves_one_version_whole(old, tmp_p
     assert seen >= {(1, False), (1, True), (2, False), (2, True), (3, False)}
 
 
+@pytest.mark.slow
 def test_a_process_that_writes_is_one_that_settles(tmp_path):
     """`trading-pipeline home` and whatever runs jobs; the web UI's runs ask for the resource."""
     done = subprocess.run(

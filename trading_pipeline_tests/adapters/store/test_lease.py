@@ -81,6 +81,7 @@ def test_a_lease_lasts_as_long_as_it_is_renewed(ledger):
     assert ledger.verify("lease/sample") == 2
 
 
+@pytest.mark.slow
 def test_renewing_for_months_makes_no_event(ledger):
     """Asked before each order and at each beat; it writes to the ledger at every third of the ttl,
     over what it wrote before."""
@@ -205,6 +206,7 @@ with Ledger(sys.argv[1]) as ledger:
 """
 
 
+@pytest.mark.slow
 def test_of_processes_that_take_a_lease_at_once_exactly_one_has_it(url):
     Ledger(url).close()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -234,6 +234,7 @@ for n in range(20):
 """
 
 
+@pytest.mark.slow
 def test_writers_who_do_not_claim_the_stream_take_turns(url):
     """Four processes open one new ledger at once; every event is there, in one whole chain."""
     command = [sys.executable, "-c", APPEND_20, url]
@@ -258,6 +259,7 @@ def test_postgresql_keeps_the_same_ledger(tmp_path, postgres):
         assert served.read("session") == ledger.read("session")
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_a_whole_chain(url):
     script = (
         "import sys; from datetime import datetime, UTC\n"
@@ -311,6 +313,7 @@ def test_a_password_stays_out_of_the_message():
     assert "trader:***@127.0.0.1:1/ledger" in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_importing_the_ledger_does_not_load_sqlalchemy():
     code = (
         "import sys, trading_pipeline.adapters.store.trials; sys.exit('sqlalchemy' in sys.modules)"

@@ -109,6 +109,7 @@ with Ledger(folder / "ledger.sqlite") as ledger:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_called_one_and_keeps_all_events_or_none(tmp_path):
     """A disk of 1 MB, in a namespace of its own."""
     mount = 'mount -t tmpfs -o size=1M tmpfs "$0" && exec "$@"'

@@ -130,6 +130,7 @@ with Ledger(sys.argv[1]) as ledger:
 """
 
 
+@pytest.mark.slow
 def test_of_processes_that_open_an_old_ledger_at_once_one_migrates(url, database):
     put_unversioned(database)
     command = [sys.executable, "-c", OPEN_AT_ONCE, url]

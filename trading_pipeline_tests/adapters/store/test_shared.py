@@ -78,6 +78,7 @@ def sync(store, *, whole=False, wrote=False):
 
 
 @pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.slow
 def test_what_one_machine_wrote_another_has(machine, whole):
     """Changed and removed files, too; a machine of its own units disturbs no other's."""
     one, other = machine("one"), machine("other")
@@ -196,6 +197,7 @@ store.sync("predictions/shared", whole=True, wrote=True)
 
 
 @pytest.mark.parametrize("puts", [0, 1, 2, 3])
+@pytest.mark.slow
 def test_a_machine_that_is_killed_while_it_shares_leaves_what_was(machine, puts):
     """Three puts: two files and their head. And the machine goes on where it was."""
     one, other = machine("one"), machine("other")
@@ -382,6 +384,7 @@ def test_a_store_that_does_not_answer_says_what_to_do(tmp_path, monkeypatch):
     assert "canary" not in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_bucket_that_there_is_not_is_named(tmp_path, bucket):
     store = SharedStore(tmp_path, "s3://nowhere/at/all")
     write(store, "2001.parquet", "rows")
@@ -403,6 +406,7 @@ def _bars(closes, day="2024-01-02"):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_stores_of_a_home_share_what_they_write(tmp_path, url):
     """Bars with their history, checks of predictions, arrays of sessions."""
     now = datetime(2024, 2, 1, tzinfo=UTC)

@@ -94,6 +94,7 @@ def late(bar):
     return broker
 
 
+@pytest.mark.slow
 def test_without_a_cause_nothing_differs(market):
     """Not by a cent: the chain ends where it began."""
     found = split(session(*market), *market)
@@ -105,11 +106,13 @@ def test_without_a_cause_nothing_differs(market):
 
 
 @pytest.mark.parametrize("row", [FIRST - 5, FIRST + 20], ids=["before", "within"])
+@pytest.mark.slow
 def test_a_revised_bar_is_data(market, row):
     panel, scores = market
     assert parts_of(split(session(panel, scores), revised(panel, row), scores)) == {"data"}
 
 
+@pytest.mark.slow
 def test_other_predictions_are_signal(market):
     panel, scores = market
     other = scores.copy()
@@ -118,10 +121,12 @@ def test_other_predictions_are_signal(market):
 
 
 @pytest.mark.parametrize("broker", [worse, halves, rejects])
+@pytest.mark.slow
 def test_other_executions_are_fill(market, broker):
     assert parts_of(split(session(*market, broker), *market)) == {"fill"}
 
 
+@pytest.mark.slow
 def test_worse_prices_cost_what_they_are_worse_by(market):
     """On the first day that trades, when no later decision depends on it yet."""
     paper = session(*market, worse)
@@ -133,6 +138,7 @@ def test_worse_prices_cost_what_they_are_worse_by(market):
     assert found.days["fill"].sum() < 0
 
 
+@pytest.mark.slow
 def test_other_fees_are_cost(market):
     paper = session(*market, dearer)
     found = split(paper, *market)
@@ -142,12 +148,14 @@ def test_other_fees_are_cost(market):
     assert day["cost"] == pytest.approx(-fills["fee"].sum() * 2 / 3, abs=EXACT)
 
 
+@pytest.mark.slow
 def test_other_payments_are_cost(market):
     """Borrow, and dividends: three times what the model says."""
     assert parts_of(split(session(*market, paid=3.0), *market)) == {"cost"}
 
 
 @pytest.mark.parametrize("with_action", [False, True], ids=["plain", "split or dividend"])
+@pytest.mark.slow
 def test_a_bar_that_was_missed_is_timing(market, with_action):
     """It was never seen, and so not decided on; orders fill in the bar after it, and its splits and
     dividends come with that one: they are booked once."""
@@ -158,20 +166,24 @@ def test_a_bar_that_was_missed_is_timing(market, with_action):
     assert parts_of(found) == {"timing"}
 
 
+@pytest.mark.slow
 def test_a_bar_that_was_only_caught_up_with_is_timing(market):
     assert parts_of(split(session(*market, missed=(12, 13)), *market)) == {"timing"}
 
 
+@pytest.mark.slow
 def test_a_halt_is_timing(market):
     assert parts_of(split(session(*market, halted=(20, 21)), *market)) == {"timing"}
 
 
+@pytest.mark.slow
 def test_orders_that_fill_in_a_later_bar_are_timing_and_their_price_is_fill(market):
     """They fill at the prices of the bar before, which no engine would give them."""
     found = split(session(*market, late(14)), *market)
     assert parts_of(found) == {"timing", "fill"}
 
 
+@pytest.mark.slow
 def test_what_was_traded_by_hand_is_fill(market):
     def by_hand(k, trades):
         if k != 9:
@@ -183,6 +195,7 @@ def test_what_was_traded_by_hand_is_fill(market):
     assert parts_of(split(session(*market, by_hand), *market)) == {"fill"}
 
 
+@pytest.mark.slow
 def test_the_newest_days_wait_for_their_predictions(market):
     """A night's predictions come after its bars: what is not there yet is no difference."""
     panel, scores = market
@@ -219,6 +232,7 @@ def test_the_parts_add_up_whatever_happened(seed, row, broker, caught_up, causes
     assert found.days["equity"].iloc[-1] == paper.equity[-1]
 
 
+@pytest.mark.slow
 def test_shares_are_of_the_equity_before_the_day(market):
     found = split(session(*market, worse), *market)
     before = found.days["equity"].shift(fill_value=CAPITAL)

@@ -118,6 +118,7 @@ def test_scores_that_prefer_nothing_are_drawn_at_the_whole_tracking_error():
     assert (later[60:-1] > 0).all()
 
 
+@pytest.mark.slow
 def test_on_a_surrogate_market_neither_benchmark_nor_noise_is_extreme(surrogate):
     """A redraw of weights every month made whoever holds the benchmark the 99th percentile."""
     basis, terms = surrogate

@@ -52,6 +52,7 @@ def managed(seed, profile="moderate", costs=DEAR, capital=1e5, **changes):
 
 
 @given(SEEDS, st.sampled_from(sorted(PROFILES)))
+@pytest.mark.slow
 def test_cash_and_positions_add_up_after_every_bar(seed, profile):
     mandate = "long_only" if profile == "conservative" else "neutral"
     result = managed(seed, profile, mandate=mandate)
@@ -75,6 +76,7 @@ def test_the_accounting_check_notices_a_cent():
 
 @settings(max_examples=15)
 @given(SEEDS, st.floats(1.1, 4.0))
+@pytest.mark.slow
 def test_higher_costs_never_help(seed, times):
     """The same fills at a higher fee or slippage, borrow or interest, end with less."""
     panel = random_panel(seed)
@@ -88,6 +90,7 @@ def test_higher_costs_never_help(seed, times):
 
 @settings(max_examples=15)
 @given(SEEDS, st.floats(0.5, 1000))
+@pytest.mark.slow
 def test_capital_times_k_gives_everything_times_k(seed, k):
     free = replace(DEAR, min_notional=0, participation=inf)
     one, many = managed(seed, costs=free), managed(seed, costs=free, capital=1e5 * k)
@@ -98,6 +101,7 @@ def test_capital_times_k_gives_everything_times_k(seed, k):
 
 @settings(max_examples=15)
 @given(SEEDS, st.integers(66, 159))
+@pytest.mark.slow
 def test_the_future_changes_nothing(seed, stop):
     """Cutting the panel leaves every earlier bit as it was."""
     panel = random_panel(seed)

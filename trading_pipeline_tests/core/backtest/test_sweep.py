@@ -231,6 +231,7 @@ def test_a_profile_has_one_way_to_be_written_into_a_market(calendar):
     assert market_under(told, profile_of(plain)).limits == {}
 
 
+@pytest.mark.slow
 def test_baselines_are_those_of_the_backtest(history, monkeypatch):
     monkeypatch.setattr(random_portfolios, "RANDOM_PORTFOLIOS", 1)
     panel, score, able = history

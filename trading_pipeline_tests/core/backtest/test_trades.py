@@ -71,6 +71,7 @@ def test_an_open_position_is_no_trade():
 
 
 @given(st.integers(0, 10**6))
+@pytest.mark.slow
 def test_once_all_is_closed_the_trades_are_the_profit(seed):
     """Nothing is counted twice or lost, through flips, splits, dividends and borrow."""
     panel = random_panel(seed, missing=0)
@@ -87,6 +88,7 @@ def test_once_all_is_closed_the_trades_are_the_profit(seed):
 
 
 @given(st.integers(0, 10**6))
+@pytest.mark.slow
 def test_prices_and_quantities_account_for_the_money(seed):
     """Price differences less fees, and cash that flowed, are the profit: of closed trades and of
     open ones, through flips and splits."""

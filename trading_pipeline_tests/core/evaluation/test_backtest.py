@@ -39,6 +39,7 @@ def backtest(predictions):
     return run_backtest(panel(), predictions, dataset().eligible, MARKET, 50_000.0)
 
 
+@pytest.mark.slow
 def test_every_book_starts_with_the_same_capital_on_the_first_scored_bar(backtest):
     assert (backtest.start, backtest.stop) == (1500, 1801)
     books = [backtest.strategy, *backtest.baselines.values()]

@@ -118,6 +118,7 @@ def outside(found, least, most):
     return {name: share for name, share in found.items() if not least <= share <= most}
 
 
+@pytest.mark.slow
 def test_a_hundred_histories_of_a_year_are_covered():
     """As many as can be had in no time: two binomial errors of a hundred are allowed for."""
     assert not outside(coverage(neighbours_that_correlate, 250, 100, 200), 0.85, 1.0)

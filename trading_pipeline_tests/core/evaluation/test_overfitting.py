@@ -33,6 +33,7 @@ def test_purgedcv_agrees_on_books_that_are_equal_or_never_move():
     assert overfitting_probability(given, blocks=6) == pytest.approx(theirs, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_skill_that_lasts_is_not_overfitted():
     assert overfitting_probability(trials(skilled=0.004)) < 0.01
 

@@ -66,6 +66,7 @@ def test_a_book_that_never_moves_is_worth_nothing():
     assert made["rank_ic"] == {"value": None, "low": None, "high": None}
 
 
+@pytest.mark.slow
 def test_of_many_comparisons_none_is_shown_by_luck():
     """Five intervals at 95 % each would find something on a fifth of markets without any."""
     rng, found = np.random.default_rng(1), 0

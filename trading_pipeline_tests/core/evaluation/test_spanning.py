@@ -21,6 +21,7 @@ def noise(seed=1, deviation=0.005, mean=0.0, days=DAYS):
     return np.random.default_rng(seed).normal(mean, deviation, days)
 
 
+@pytest.mark.slow
 def test_alpha_and_its_error_are_those_of_statsmodels():
     """Newey and West's error with its small-sample correction, by an independent package."""
     from statsmodels.api import OLS, add_constant
@@ -100,6 +101,7 @@ def test_so_few_days_as_baselines_explain_anything():
 
 
 @pytest.mark.parametrize("days", [250, 1000])
+@pytest.mark.slow
 def test_its_interval_covers_the_alpha_90_to_97_percent_of_the_time(days):
     """A book of fat tails beside fourteen baselines, and 5 % a year that none of them earns."""
     rng, held, alpha = np.random.default_rng(3), 0, 0.05 / 252

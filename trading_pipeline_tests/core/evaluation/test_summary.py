@@ -58,6 +58,7 @@ def test_the_benchmark_is_the_first_of_the_baselines():
     assert next(iter(found["baselines"])) == next(iter(found["paired"])) == "momentum"
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(summary):
     again = json.dumps(evaluate(inputs()), allow_nan=False)
     assert again == json.dumps(summary, allow_nan=False)
@@ -118,6 +119,7 @@ def test_cash_has_no_sharpe_ratio_and_counts_as_zero_in_the_difference(summary):
     }
 
 
+@pytest.mark.slow
 def test_a_result_far_above_every_baseline_is_proven():
     found = evaluate(inputs(n_bars=1500, mean=0.003))
     assert (found["verdict"]["edge"], found["verdict"]["adds"]) == ("proven", "proven")
@@ -146,6 +148,7 @@ def test_no_random_portfolios_are_no_percentile():
     assert found["random_percentile"] is None
 
 
+@pytest.mark.slow
 def test_both_information_coefficients_are_averaged_with_an_interval():
     """By whose scores they are, and by metric; those of the scores are metrics of the strategy."""
     dates = pd.bdate_range("2010-01-04", periods=300, tz="UTC")
@@ -198,6 +201,7 @@ def test_unknown_trials_stay_unknown():
     assert TRIALS_UNKNOWN in found["warnings"]
 
 
+@pytest.mark.slow
 def test_trials_whose_returns_are_known_are_clustered_and_tested():
     given = inputs(n_bars=600)
     days, own = given.timestamps[1:], np.diff(given.strategy.equity) / given.strategy.equity[:-1]

@@ -53,6 +53,7 @@ def test_it_equals_the_backtests_explanation_of_the_same_decision(market, featur
     assert orders > 30
 
 
+@pytest.mark.slow
 def test_the_newest_order_waits_and_is_explained(market, features):
     """What a person asks about first; a backtest does not decide there."""
     run = on_paper(market)
@@ -64,6 +65,7 @@ def test_the_newest_order_waits_and_is_explained(market, features):
     assert all(why.after is None and not why.became for why in ordered)
 
 
+@pytest.mark.slow
 def test_what_a_broker_executed_is_what_became_of_it(market, features):
     """In three parts, dearer than the open: the explanation has them as one fill."""
 
@@ -85,6 +87,7 @@ def test_what_a_broker_executed_is_what_became_of_it(market, features):
     assert run.result.equity[-1] == paper.equity[-1]
 
 
+@pytest.mark.slow
 def test_a_bar_without_a_decision_is_refused_with_the_reason(market):
     stamps = market[0].timestamps
     run = on_paper(market, missed=(12,))

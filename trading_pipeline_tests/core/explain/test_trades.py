@@ -10,6 +10,7 @@ from trading_pipeline_tests.core.explain.reruns import LONG_ONLY, NEUTRAL, rerun
 
 
 @pytest.mark.parametrize("market", [LONG_ONLY, NEUTRAL], ids=["long only", "neutral"])
+@pytest.mark.slow
 def test_the_reason_of_a_trade_is_the_sentence_of_explain(market):
     run = rerun_of(market, T=130)
     features = np.zeros((*run.panel.close.shape, len(NAMES)), np.float32)

@@ -127,6 +127,7 @@ def test_impossible_features_cannot_be_constructed():
 
 
 @given(wild_bars())
+@pytest.mark.slow
 def test_features_stay_on_their_scales(bars):
     features = compute_features(bars)
     assert features.columns.tolist() == ["timestamp", "symbol", *COLUMNS]
@@ -151,6 +152,7 @@ def test_no_kind_of_market_leaves_a_scale_or_is_infinite(kind, symbols):
 
 
 @given(wild_bars(min_bars=2), st.data())
+@pytest.mark.slow
 def test_cutting_off_the_future_changes_no_bit_of_the_past(bars, data):
     """This is what makes a paper session equal to its backtest."""
     stamps = bars["timestamp"].drop_duplicates()
@@ -162,6 +164,7 @@ def test_cutting_off_the_future_changes_no_bit_of_the_past(bars, data):
 
 
 @given(st.sampled_from(KINDS), st.integers(0, 2**32 - 1), st.integers(1, 150))
+@pytest.mark.slow
 def test_features_do_not_know_where_the_history_starts(kind, seed, start):
     """Bit for bit, from the declared lookback on."""
     bars = together([bars_of(kind, 420, seed)])
@@ -175,6 +178,7 @@ def test_features_do_not_know_where_the_history_starts(kind, seed, start):
 
 @given(wild_bars(min_bars=300), st.integers(1, 40))
 @settings(max_examples=15)
+@pytest.mark.slow
 def test_many_symbols_do_not_know_where_the_history_starts(bars, start):
     stamps = bars["timestamp"].unique()
     starts = [stamps[min(start, len(stamps) - 1)]]
@@ -214,6 +218,7 @@ def rescaled(bars, price, volume):
 
 
 @given(wild_bars(min_bars=260), st.lists(st.integers(-20, 20), min_size=1, max_size=4))
+@pytest.mark.slow
 def test_units_of_two_change_no_bit(bars, powers):
     scaled = rescaled(bars, [2.0**p for p in powers], [2.0 ** (p - 3) for p in powers])
     ours, theirs = compute_features(bars)[COLUMNS], compute_features(scaled)[COLUMNS]
@@ -225,6 +230,7 @@ def test_units_of_two_change_no_bit(bars, powers):
     st.lists(UNITS, min_size=1, max_size=4),
     st.lists(UNITS, min_size=1, max_size=4),
 )
+@pytest.mark.slow
 def test_features_ignore_the_units_of_price_and_volume(bars, price, volume):
     ours = compute_features(bars)[COLUMNS]
     theirs = compute_features(rescaled(bars, price, volume))[COLUMNS]

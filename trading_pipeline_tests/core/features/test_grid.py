@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 
 from trading_pipeline.core.features.catalog import NAMES, compute_features
@@ -11,6 +12,7 @@ from trading_pipeline_tests.core.features.wild_bars import bars_of, together, wi
 
 @given(wild_bars(max_bars=60))
 @settings(max_examples=15)
+@pytest.mark.slow
 def test_every_value_lands_on_its_date_and_symbol(bars):
     features = compute_features(bars)
     stamps = pd.DatetimeIndex(bars["timestamp"].unique())

@@ -120,6 +120,7 @@ def test_honest_features_raise_no_alarm():
 
 @given(wild_bars(min_bars=280, max_bars=330, max_symbols=4), st.integers(0, 9))
 @settings(max_examples=5)
+@pytest.mark.slow
 def test_the_catalog_raises_no_alarm(bars, seed):
     assert find_leaks(compute_features, bars, LOOKBACKS, count=2, seed=seed) == []
 

@@ -67,6 +67,7 @@ def found(examined):
 # The clean pipeline
 
 
+@pytest.mark.slow
 def test_the_pipeline_raises_no_alarm_on_the_sample_market(checkpoint, stored):
     examined = examine_model(dataset(), fold(), recipe(), checkpoint, stored)
     assert found(examined) == set()
@@ -161,6 +162,7 @@ def test_prices_adjusted_by_later_splits_are_caught():
     assert found(examine(honest, bars, truncate=cut, scramble=cut)) == set()
 
 
+@pytest.mark.slow
 def test_a_universe_chosen_by_future_volume_is_caught(monkeypatch):
     true_eligible = dataset_module.eligible
 
@@ -173,6 +175,7 @@ def test_a_universe_chosen_by_future_volume_is_caught(monkeypatch):
     assert found(leaks) == {("universe", "scrambling")}  # MSFT is the busiest at every cut
 
 
+@pytest.mark.slow
 def test_a_universe_that_is_a_bar_ahead_is_caught(monkeypatch):
     true_eligible = dataset_module.eligible
 
@@ -194,6 +197,7 @@ def test_a_universe_that_is_a_bar_ahead_is_caught(monkeypatch):
     ],
     ids=["shifted by minus one", "ranked over dates", "back-filled"],
 )
+@pytest.mark.slow
 def test_a_leaking_feature_of_the_catalog_is_caught(monkeypatch, shifts, checks):
     true_features = dataset_module.compute_features
 
@@ -245,6 +249,7 @@ def leaks_of_fold(checkpoint):
     return found(examine_fold(panel(), fold(), recipe(), checkpoint, count=2))
 
 
+@pytest.mark.slow
 def test_a_scaler_of_the_whole_sample_is_caught(checkpoint, monkeypatch):
     """Predictions and orders change with it."""
     true_step = Predictor.step
@@ -259,6 +264,7 @@ def test_a_scaler_of_the_whole_sample_is_caught(checkpoint, monkeypatch):
     assert leaks >= {("predictions", "truncation"), ("predictions", "scrambling")}
 
 
+@pytest.mark.slow
 def test_a_window_that_ends_tomorrow_is_caught(checkpoint, monkeypatch):
     true_step = Predictor.step
 
@@ -272,6 +278,7 @@ def test_a_window_that_ends_tomorrow_is_caught(checkpoint, monkeypatch):
     assert ("predictions", "scrambling") in leaks
 
 
+@pytest.mark.slow
 def test_predictions_smoothed_with_the_next_one_are_caught(checkpoint, monkeypatch):
     true_rows = fold_leakage.predict_rows
 
@@ -287,6 +294,7 @@ def test_predictions_smoothed_with_the_next_one_are_caught(checkpoint, monkeypat
     assert not any(stage == "scaled inputs" for stage, _ in leaks)
 
 
+@pytest.mark.slow
 def test_orders_that_peek_at_the_next_open_are_caught(checkpoint, monkeypatch):
     """Scores that know what follows, which the predictions themselves do not."""
     true_simulate = fold_leakage.simulate
@@ -302,6 +310,7 @@ def test_orders_that_peek_at_the_next_open_are_caught(checkpoint, monkeypatch):
     assert leaks == {("orders", "truncation"), ("orders", "scrambling")}
 
 
+@pytest.mark.slow
 def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch):
     """Sizing by a volatility that contains tomorrow changes orders and nothing before.
 
@@ -342,6 +351,7 @@ def test_stored_predictions_that_are_not_the_checkpoints_are_caught(checkpoint, 
 # Training
 
 
+@pytest.mark.slow
 def test_overlapping_folds_are_caught_in_the_arrays_themselves():
     """One bar too many is enough: its target touches the first open of what comes after."""
     true = fold()
@@ -378,6 +388,7 @@ def test_targets_that_reach_a_bar_further_are_caught(monkeypatch):
     assert ("training", "targets") in found(examine_training(panel(), fold(), recipe()))
 
 
+@pytest.mark.slow
 def test_a_beta_of_the_whole_history_is_caught(monkeypatch):
     """It takes eight symbols to have a market that targets are rid of."""
     bars = on_weekdays(random_panel(1, T=560, N=9, missing=0.0))
@@ -394,6 +405,7 @@ def test_a_beta_of_the_whole_history_is_caught(monkeypatch):
     assert ("training", "targets") in found(examine_training(bars, its_fold, made))
 
 
+@pytest.mark.slow
 def test_a_target_used_as_a_feature_is_caught(monkeypatch):
     true_features = dataset_module.compute_features
 

@@ -66,6 +66,7 @@ def test_scores_of_noise_are_near_zero():
     assert np.mean(spreads) <= 0.02
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_how_far_slopes_of_noise_scatter():
     """A naive error takes every target for independent, and is far too small."""
     found = [fit_slope(*_validation(planted(seed, 0.0)), HORIZON) for seed in range(60)]

@@ -91,12 +91,14 @@ def test_a_training_without_a_sample_names_the_rule_that_took_them(rule):
     assert ("history" in first) == (rule == "history")
 
 
+@pytest.mark.slow
 def test_training_is_deterministic_by_seed(trained):
     again = train_fold(dataset(), short_fold(), recipe())
     assert same_weights(trained, again)
     assert not same_weights(trained, train_fold(dataset(), short_fold(), recipe(seeds=(1,))))
 
 
+@pytest.mark.slow
 def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
     """In the second seed: the first is not trained again, and nothing comes out differently."""
     both = recipe(seeds=(0, 1))
@@ -119,6 +121,7 @@ def test_a_training_of_two_seeds_goes_on_where_it_was_killed():
     assert again["curves"] == whole["curves"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_knows_nothing_of_its_fold(trained):
     """Scaler, weights and calibration are those of a history that ends before the fold."""
     first = short_fold().test.first
@@ -129,6 +132,7 @@ def test_a_checkpoint_knows_nothing_of_its_fold(trained):
     assert again["calibration"] == trained["calibration"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_does_depend_on_the_bars_before(trained):
     other = dataset_of(scrambled(panel(), short_fold().test.first - 1))
     again = train_fold(other, short_fold(other), recipe())

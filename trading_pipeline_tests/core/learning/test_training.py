@@ -46,6 +46,7 @@ def block():
     return Block(slice(900, 916), np.arange(4))
 
 
+@pytest.mark.slow
 def test_a_network_can_learn_one_block_by_heart(samples, block):
     """All five losses together fall, so every head has a gradient that helps."""
     network = TradingNetwork(MODEL)
@@ -138,6 +139,7 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at)
     )
 
 
+@pytest.mark.slow
 def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     """torch's safe loader takes nothing else."""
     runs = []
@@ -146,6 +148,7 @@ def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
 
+@pytest.mark.slow
 def test_nothing_is_chosen_by_what_validation_says(samples, monkeypatch):
     """Its error is as large as what it could choose by: the budget alone ends a training."""
     said = iter([0.3, *[0.2, 0.1] * 20])
@@ -223,6 +226,7 @@ def test_every_feature_is_penalised_as_one_group():
         assert penalty == pytest.approx(step / 4 * 0.5 * norms, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_penalty_shrinks_what_encoders_take_and_is_no_part_of_the_loss_of_a_step(samples):
     """Once for a step, however many blocks it has."""
     taken, losses = [], []
@@ -246,6 +250,7 @@ def test_information_is_per_date_across_eight_symbols_and_pooled_below():
     assert pearson_information_coefficient(few, np.full((2, 2), np.nan)) == 0.0
 
 
+@pytest.mark.slow
 def test_blocks_start_from_books_and_not_flat(samples, monkeypatch):
     """Those of a step are the same whatever was drawn before, and no other step's."""
     true, seen = NotionalBook.drawn, []
@@ -306,6 +311,7 @@ def test_thread_counts_are_given_back():
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_step_is_the_mean_over_its_blocks(samples):
     """Two blocks in one step move the weights by the mean of what each of them asks for."""
     seen = []
@@ -346,6 +352,7 @@ class OneOfTwo:
         self.seen = [each.clone() for each in tensors]
 
 
+@pytest.mark.slow
 def test_ranks_share_whole_blocks_and_their_sum_is_the_step_of_one(samples):
     """Loss and gradients of two ranks add up to those of a process that takes both blocks."""
     budget = recipe(steps=1, blocks=2, evaluate_every=1).training
@@ -437,6 +444,7 @@ def test_a_large_block_drops_the_same_twice(samples, block, monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_half_precision_trains(samples):
     budget = recipe(precision="bfloat16").training
     _, looks = train_network(samples, short_fold(), MODEL, budget, 0.001, seed=0)

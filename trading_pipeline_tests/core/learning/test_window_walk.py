@@ -38,6 +38,7 @@ def test_windows_of_a_wild_market(seed, first):
     check(panel, "24/7", first)
 
 
+@pytest.mark.slow
 def test_windows_of_real_shares():
     panel = dataset().panel
     check(panel.stretch(0, 900), "XNYS", 700)

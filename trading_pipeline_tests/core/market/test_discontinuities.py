@@ -204,6 +204,7 @@ def broken_panels(draw):
 
 
 @given(broken_panels(), st.data())
+@pytest.mark.slow
 def test_cutting_later_bars_changes_nothing_earlier(panel, data):
     cut = data.draw(st.integers(1, len(panel.timestamps)))
     early = panel.until(cut)
@@ -212,6 +213,7 @@ def test_cutting_later_bars_changes_nothing_earlier(panel, data):
 
 
 @given(broken_panels())
+@pytest.mark.slow
 def test_only_bars_break_or_are_quarantined(panel):
     assert not (panel.discontinuities & ~panel.traded).any()
     assert not (panel.quarantined & ~panel.traded).any()

@@ -30,6 +30,7 @@ def steady(days, price=10.0, volume=100.0, symbols=1):
 
 
 @given(panels(max_bars=60), st.integers(1, 10), st.data())
+@pytest.mark.slow
 def test_eligibility_does_not_know_the_future(panel, lookback, data):
     cut = data.draw(st.integers(1, len(panel.timestamps)))
     whole = eligible(panel, lookback)
@@ -37,6 +38,7 @@ def test_eligibility_does_not_know_the_future(panel, lookback, data):
 
 
 @given(panels(), st.integers(1, 10))
+@pytest.mark.slow
 def test_only_what_has_a_bar_is_eligible(panel, lookback):
     assert not (eligible(panel, lookback) & ~panel.traded).any()
 
@@ -126,6 +128,7 @@ def test_a_lookback_below_one_is_refused():
 
 
 @given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8))
+@pytest.mark.slow
 def test_the_conditions_of_a_symbol_are_the_rule_for_all(panel, lookback, window):
     """Explained one by one, the rules give what the universe was made by."""
     able = eligible(panel, lookback, window)
@@ -171,6 +174,7 @@ def test_what_refuses_every_bar_is_named_for_every_rule():
 
 
 @given(panels(max_bars=60), st.integers(1, 10), st.integers(1, 8))
+@pytest.mark.slow
 def test_every_bar_that_is_not_eligible_is_refused_by_a_rule(panel, lookback, window):
     able = eligible(panel, lookback, window)
     rules = list(rules_of(panel, lookback, window))

@@ -78,6 +78,7 @@ def due(calendar, stored, absent=None, asked=None, now=NOW, **more):
 
 
 @given(st.data(), st.sampled_from(CALENDARS))
+@pytest.mark.slow
 def test_what_is_asked_is_what_is_missing_or_may_change(data, calendar):
     """Against the rule, applied to one bar at a time."""
     expected = expected_stamps(calendar, SPAN, NOW)
@@ -129,6 +130,7 @@ def answered(requests, bars, expected, absent=None):
 
 
 @given(st.data(), st.sampled_from(CALENDARS))
+@pytest.mark.slow
 def test_once_believed_only_the_unsettled_is_asked_again(data, calendar):
     """Whatever the venue lacks: asked again in the same minute, after one night and after three."""
     expected = expected_stamps(calendar, SPAN, NOW)
@@ -152,6 +154,7 @@ def test_once_believed_only_the_unsettled_is_asked_again(data, calendar):
             assert again == {bar for bar in unsettled if bar in venue}
 
 
+@pytest.mark.slow
 def test_what_is_absent_is_asked_for_less_and_less():
     """Every night: three of them, then after 2, 4, 8, ... days."""
     calendar = trading_calendar("24/7", "1d")
@@ -171,6 +174,7 @@ def test_what_is_absent_is_asked_for_less_and_less():
     assert asked == [0, 1, 2, 4, 8, 16, 32]
 
 
+@pytest.mark.slow
 def test_absent_bars_that_are_near_are_one_request():
     """A thin share lacks many single minutes: each a request of its own would take hours."""
     calendar = trading_calendar("XNYS", "1m")

@@ -46,12 +46,14 @@ def test_without_actions_the_bars_come_back(table):
 
 
 @given(bars_and_actions())
+@pytest.mark.slow
 def test_adjusted_bars_are_canonical(drawn):
     adjusted = Panel.of(*drawn).adjusted_bars()
     pd.testing.assert_frame_equal(check_bars(adjusted), adjusted)
 
 
 @given(bars_and_actions(), st.data())
+@pytest.mark.slow
 def test_the_past_does_not_know_the_future(drawn, data):
     """A panel cut at t is bit for bit what its bars up to t alone give."""
     table, actions = drawn
@@ -63,6 +65,7 @@ def test_the_past_does_not_know_the_future(drawn, data):
 
 
 @given(bars_and_actions(), st.data())
+@pytest.mark.slow
 def test_bars_that_follow_make_the_panel_of_all(drawn, data):
     """Bar after bar, as they close: splits, dividends and units are those of the whole."""
     table, actions = drawn
@@ -92,6 +95,7 @@ def test_bars_that_are_known_do_not_follow():
 
 
 @given(bars_and_actions())
+@pytest.mark.slow
 def test_later_actions_change_nothing(drawn):
     """Actions may be known ahead of their ex-date: only the bars decide."""
     table, actions = drawn
@@ -102,6 +106,7 @@ def test_later_actions_change_nothing(drawn):
 
 
 @given(panels())
+@pytest.mark.slow
 def test_a_bar_keeps_its_shape_and_its_worth_when_adjusted(panel):
     """One factor for all four prices; splits move price and volume against each other."""
     np.testing.assert_allclose(
@@ -116,6 +121,7 @@ def test_a_bar_keeps_its_shape_and_its_worth_when_adjusted(panel):
 
 
 @given(panels())
+@pytest.mark.slow
 def test_factors_start_at_one_and_are_known_from_the_first_bar_on(panel):
     for n in range(len(panel.symbols)):
         first = panel.traded[:, n].argmax()
@@ -125,6 +131,7 @@ def test_factors_start_at_one_and_are_known_from_the_first_bar_on(panel):
 
 
 @given(panels())
+@pytest.mark.slow
 def test_an_ex_date_earns_what_its_holder_gets(panel):
     """(split × (close + dividend)) / previous close, between the bars a symbol has."""
     for n in range(len(panel.symbols)):
@@ -136,6 +143,7 @@ def test_an_ex_date_earns_what_its_holder_gets(panel):
 
 
 @given(bars_and_actions())
+@pytest.mark.slow
 def test_adjusted_prices_tell_what_an_owner_of_shares_has(drawn):
     """Over the whole history: shares multiply, cash buys more of them at that day's raw close."""
     table, actions = drawn
@@ -152,6 +160,7 @@ def test_adjusted_prices_tell_what_an_owner_of_shares_has(drawn):
 
 
 @given(bars_and_actions(), st.data())
+@pytest.mark.slow
 def test_factors_go_on_from_where_they_were(drawn, data):
     """Those of the bars since then, times the last one known, are those of the whole history."""
     table, actions = drawn

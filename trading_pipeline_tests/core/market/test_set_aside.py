@@ -47,6 +47,7 @@ def sifted(table, where="panel.parquet"):
 
 
 @given(bars())
+@pytest.mark.slow
 def test_of_sound_rows_nothing_is_set_aside(table):
     """And they come out as `check_bars` gives them."""
     found = sifted(table.sample(frac=1, random_state=1))
@@ -69,6 +70,7 @@ def test_a_row_that_breaks_a_rule_is_set_aside_with_all_that_it_said(rule):
 
 
 @given(st.dictionaries(st.integers(0, len(CLEAN) - 1), st.sampled_from(sorted(BROKEN)), max_size=9))
+@pytest.mark.slow
 def test_every_row_is_either_a_bar_or_set_aside(planted):
     """None is lost, none is there twice, and what is kept obeys every rule."""
     table = CLEAN
@@ -195,6 +197,7 @@ def test_the_quarantine_lasts_a_year_from_the_row():
 
 @settings(max_examples=8)
 @given(st.sets(st.integers(0, 239), max_size=5), st.integers(1, 239))
+@pytest.mark.slow
 def test_rows_that_come_later_change_no_doubt_and_no_quarantine(broken, days):
     """Who is held out at a date is known at that date: the universe must not look ahead."""
     clean = clean_bars(240)

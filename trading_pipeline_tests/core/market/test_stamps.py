@@ -94,6 +94,7 @@ def test_the_calendar_of_an_exchange_is_found_by_its_holidays(calendar, zone):
 
 @settings(max_examples=15)
 @given(st.sampled_from(HOURS), st.integers(0, 300), st.integers(40, 200), st.data())
+@pytest.mark.slow
 def test_sessions_are_found_wherever_a_history_begins_and_with_gaps(hour, first, count, data):
     """A stretch of New York's days with at most 2 % lost, in one season or over several.
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def values(bars):
 
 @settings(max_examples=15)
 @given(st.lists(merges, min_size=1, max_size=6))
+@pytest.mark.slow
 def test_every_state_can_be_told_again(merges):
     bars = empty_bars().assign(**{INGESTED: pd.Series([], dtype="datetime64[us, UTC]")})
     revisions, now, state, copies = empty_revisions(), START, {}, {START - MINUTE: empty_bars()}

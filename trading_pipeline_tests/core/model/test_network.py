@@ -125,6 +125,7 @@ def test_a_window_does_not_depend_on_its_batch():
 
 
 @pytest.mark.parametrize("preset", ["tiny", "small"])
+@pytest.mark.slow
 def test_five_hundred_symbols_at_once_are_answered_like_each_alone(preset):
     """To 1e-6: other kernels add in another order, and no symbol reads another's window."""
     config = ModelConfig.preset(preset)

@@ -21,6 +21,7 @@ SEEDS = st.integers(0, 10**6)
 
 
 @given(SEEDS, st.sampled_from([of_weights, of_scores]))
+@pytest.mark.slow
 def test_symbols_sides_and_interest_add_up_to_the_change_of_equity(seed, make):
     book = make(seed)
     earned = earnings_of(book)
@@ -31,6 +32,7 @@ def test_symbols_sides_and_interest_add_up_to_the_change_of_equity(seed, make):
 
 
 @given(SEEDS)
+@pytest.mark.slow
 def test_each_kind_is_what_the_tables_of_the_book_say(seed):
     book = of_weights(seed)
     earned = earnings_of(book)
@@ -46,6 +48,7 @@ def test_each_kind_is_what_the_tables_of_the_book_say(seed):
 
 
 @given(SEEDS, st.sampled_from([of_weights, of_scores]))
+@pytest.mark.slow
 def test_a_side_earns_what_its_closed_trades_earned(seed, make):
     """Of symbols that are flat in the end, so that all of their trades are closed."""
     book = make(seed)

@@ -26,6 +26,7 @@ def test_every_window_is_a_sharpe_ratio_of_its_days():
         assert found.value[end] - found.low[end] == pytest.approx(1.96 * error)
 
 
+@pytest.mark.slow
 def test_the_band_covers_the_truth():
     """On independent days of a known Sharpe ratio, in windows that do not overlap."""
     returns = np.random.default_rng(1).normal(0.001, 0.01, 252 * 100)

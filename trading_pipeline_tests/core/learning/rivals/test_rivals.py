@@ -72,6 +72,7 @@ def test_only_lags_find_what_is_older():
     assert abs(information(fit("ridge", of, FOLD, STEPS), of)) < 0.1
 
 
+@pytest.mark.slow
 def test_an_lstm_learns_at_all(monkeypatch):
     """A few more steps, and it finds a loud signal in short windows."""
     monkeypatch.setattr(lstm, "STEPS", 60)

@@ -60,6 +60,7 @@ def degenerate(draw):
 
 
 @given(degenerate(), st.sampled_from([CALENDAR, ALWAYS]))
+@pytest.mark.slow
 def test_nothing_infinite_is_said_of_zeros_and_constants(bars, calendar):
     """'Volume at inf times its level' helps nobody, and a division warns of a fault of ours."""
     examined(bars, calendar)

@@ -153,6 +153,7 @@ def test_a_stop_that_goes_on_after_a_restart_pays_its_minimum_once():
 
 
 @given(st.integers(0, 10**6), COSTS, st.sampled_from([0.01, 0.001]), st.sampled_from([1.0, 25.0]))
+@pytest.mark.slow
 def test_every_order_pays_the_larger_of_its_minimum_and_its_fees(seed, costs, part, minimum):
     """Whatever the market: the sum over the fills of one order is what one ticket would show."""
     costs = replace(costs, participation=part, minimum_fee=minimum, maker_fee=None)

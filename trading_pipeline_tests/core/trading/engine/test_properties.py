@@ -5,6 +5,7 @@ from math import inf
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def ordered(seed, costs, profile=TIGHT, table=None, panel=None, capital=1e5):
 
 
 @given(SEEDS, COSTS)
+@pytest.mark.slow
 def test_cash_and_positions_are_the_equity_after_every_event(seed, costs):
     """Money moves by fills, fees and cash flows only, units by fills and splits only."""
     for book in (scored(seed, costs), ordered(seed, costs)):
@@ -74,6 +76,7 @@ def test_cash_and_positions_are_the_equity_after_every_event(seed, costs):
 
 
 @given(SEEDS, COSTS)
+@pytest.mark.slow
 def test_nothing_opens_while_a_rule_forbids_it(seed, costs):
     """After a close at which a rule refuses, exposure falls or stays, symbol by symbol."""
     panel = rough_panel(seed, T)
@@ -98,6 +101,7 @@ def test_an_order_that_rests_opens_nothing_in_a_period_that_is_over():
 
 
 @given(SEEDS, COSTS)
+@pytest.mark.slow
 def test_limits_trip_where_their_figures_say(seed, costs):
     """At every decision: beyond a limit its rule holds, and beyond `flat` nothing less does."""
     book = scored(seed, costs)
@@ -121,6 +125,7 @@ DEARER = ("fee", "slippage", "borrow", "fee_per_share", "minimum_fee", "impact",
 
 
 @given(SEEDS, st.floats(1.1, 4.0), st.sampled_from(DEARER))
+@pytest.mark.slow
 def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
     """Market orders alone, so that the fills are the same; longs pay funding, shorts borrow."""
     panel = rough_panel(seed, T)
@@ -137,6 +142,7 @@ def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
 
 
 @given(SEEDS, COSTS, st.sampled_from([2.0, 4.0, 0.5]))
+@pytest.mark.slow
 def test_twice_of_everything_is_twice_to_the_last_bit(seed, costs, k):
     """Capital, volume, lots and what is counted in money: powers of two round nothing.
 
@@ -158,6 +164,7 @@ def test_twice_of_everything_is_twice_to_the_last_bit(seed, costs, k):
 
 
 @given(SEEDS, st.sampled_from([0.1, 1.0, 10.0]))
+@pytest.mark.slow
 def test_capital_doubled_doubles_the_first_orders_within_a_lot(seed, lot):
     costs = replace(FREE, lot=lot)
     panel = rough_panel(seed, T)
@@ -170,6 +177,7 @@ def test_capital_doubled_doubles_the_first_orders_within_a_lot(seed, lot):
 
 
 @given(SEEDS, COSTS, st.integers(1, 3000))
+@pytest.mark.slow
 def test_time_shifted_shifts_everything(seed, costs, days):
     """Only the periods of the loss limits know the date."""
     panel = rough_panel(seed, T)

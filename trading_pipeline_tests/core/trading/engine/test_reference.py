@@ -106,6 +106,7 @@ INPUTS = st.sampled_from(["scores", "scores", "weights", "bare"])
 
 
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
+@pytest.mark.slow
 def test_the_engine_equals_the_reference(seed, costs, profile, inputs):
     """Tilt, volatility, caps, regions, loss limits, drawdown, turbulence, blocks, ruin."""
     check(seed, costs, profile, inputs)
