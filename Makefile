@@ -37,7 +37,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo ui install kernels test test-slow check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
+.PHONY: help demo ui install kernels test test-slow test-all check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' Makefile
@@ -57,8 +57,11 @@ kernels: $(STAMP) ## compile the kernels, for which the first command would wait
 test: $(STAMP) kernels ## fast tests
 	@$(PYTEST) -m 'not slow'
 
-test-slow: $(STAMP) kernels ## slow tests
+test-slow: $(STAMP) kernels ## slow tests, and of those with many cases some
 	@$(PYTEST) -m slow
+
+test-all: $(STAMP) kernels ## all tests with all their cases; an hour
+	@$(PYTEST) --all
 
 check: style types imports test definitions site ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
 

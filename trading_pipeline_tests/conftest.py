@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import zlib
 from collections import Counter
 
 import pytest
@@ -44,15 +45,31 @@ ScriptDirectory.from_config = staticmethod(_read_once)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="all cases, and what takes many minutes")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Count before slow ones are left out; of these what takes minutes comes first, so that no
-    worker is left alone with it."""
+    """Count before any are left out; what takes minutes comes first, so that no worker is left
+    alone with it."""
     items.sort(key=lambda item: item.nodeid.startswith(LONG), reverse=True)
     names = (
         item.nodeid.partition("[")[0].removeprefix("trading_pipeline_tests/") for item in items
     )
     config.stash[CASES] = Counter(names)
+    if not config.option.all and not any("::" in each for each in config.args):
+        left = [item for item in items if _is_for_all(item)]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def _is_for_all(item):
+    """Whether it is run by `--all` alone: marked `long`, or not one of the cases of its test that
+    stand for the others, the same on every machine."""
+    sampled = item.get_closest_marker("sampled")
+    many = sampled.args[0] if sampled else 1
+    return item.get_closest_marker("long") is not None or zlib.crc32(item.name.encode()) % many != 0
 
 
 @pytest.fixture

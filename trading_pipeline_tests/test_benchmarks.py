@@ -85,6 +85,7 @@ def test_the_benchmark_of_the_features_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_of_the_engine_runs_with_or_without_its_rivals():
     sizes = ["--symbols", "3", "--bars", "150", "--rounds", "1"]
     sizes += ["--universe", "4", "--history", "150", "--first-calls", "orders"]
@@ -114,6 +115,7 @@ def test_the_benchmark_of_sweeps_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_of_limits_runs():
     command = [sys.executable, str(FOLDER / "limits.py"), "--quick"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -122,6 +124,7 @@ def test_the_benchmark_of_limits_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_of_transfer_answers_every_question():
     command = [sys.executable, str(FOLDER / "transfer.py"), "--quick", "--processes", "1"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

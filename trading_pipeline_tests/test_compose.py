@@ -106,6 +106,7 @@ def silent_venue() -> Iterator[_Venue]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_run_has_a_container_of_its_own_that_the_web_ui_stops():
     """With the volumes and secrets of the code server, whatever its engine is told by name."""
     with silent_venue() as venue:

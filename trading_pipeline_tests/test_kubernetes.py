@@ -163,6 +163,7 @@ def test_web_server_daemon_and_runs_have_one_image():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_steps_of_a_fold_run_in_pods_of_their_own(tmp_path, monkeypatch, no_dagster_home):
     """By Dagster's executor and launcher, configured as the values say, against an API on loopback;
     each pod is a process that has what its specification gives it."""

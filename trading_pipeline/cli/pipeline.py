@@ -140,12 +140,16 @@ def _refuse(**given: object) -> None:
 
 def _brought(jobs: list[str], predictions: Any) -> str:
     """What was done to the folds, for a person; since when nothing was, if so."""
+    from trading_pipeline.core.market.quality.finding import counted
+
     words = {
-        "train": "trained {} folds",
-        "predict": "predicted {} folds with the models they have",
-        "rivals": "fitted the simpler models of {} folds",
+        "train": "trained {}",
+        "predict": "predicted {} with the models they have",
+        "rivals": "fitted the simpler models of {}",
     }
-    told = [text.format(jobs.count(job)) for job, text in words.items() if job in jobs]
+    told = [
+        text.format(counted(jobs.count(job), "fold")) for job, text in words.items() if job in jobs
+    ]
     return ", ".join(told) or (
         f"all folds are up to date, unchanged since {since(*predictions.folder.glob('*.parquet'))}"
     )

@@ -68,6 +68,7 @@ def test_two_processes_make_the_checkpoint_of_one(tmp_path, whole):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_processes_go_on_with_an_interrupted_training(tmp_path, whole):
     """Also one that a single process began; what they save can be gone on with as well."""
     checkpoint, runs = whole

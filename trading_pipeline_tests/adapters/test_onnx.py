@@ -44,6 +44,7 @@ def files(checkpoint, tmp_path_factory):
     return export_onnx(checkpoint, tmp_path_factory.mktemp("onnx"), "2006-01-01")
 
 
+@pytest.mark.long
 def test_the_answers_are_those_of_torch(checkpoint, files):
     """Within 1e-4, also for a single symbol, and with features missing or far out."""
     runtime = pytest.importorskip("onnxruntime")

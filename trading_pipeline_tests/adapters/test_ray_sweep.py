@@ -57,6 +57,7 @@ def test_parts_of_a_sweep_are_the_sweep(basis):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_workers_of_ray_trade_the_books_of_this_process(basis, monkeypatch):
     """On two workers of a cluster of its own, in tasks of two profiles; and what stops a worker
     is raised here as what it is."""

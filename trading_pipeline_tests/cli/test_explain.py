@@ -11,8 +11,6 @@ from trading_pipeline.adapters.reports.explanation import Section, plain_text, r
 from trading_pipeline.cli import explain as command
 from trading_pipeline.core.features.catalog import NAMES
 from trading_pipeline.core.market.bars import price_text
-from trading_pipeline.steps.session import journalled_orders
-from trading_pipeline_tests.cli.running import running
 from trading_pipeline_tests.core.explain.reruns import LONG_ONLY, NEUTRAL, rerun_of
 
 
@@ -145,76 +143,3 @@ def test_text_for_a_pipe_is_aligned_and_never_cut():
     assert plain_text(section) == "Title\n  name  figure\n  a          1\n  long     100"
     assert plain_text(Section("Reasons", [], ("reason", ""))) == "Reasons\n  none"
     assert rich_table(section).row_count == 2
-
-
-@pytest.mark.slow
-def test_on_the_sample_market_the_figures_are_those_of_the_report(
-    finished, settings, own_instance, monkeypatch, run
-):
-    """Every order, fill and veto of the report's files, found again; and nothing is written."""
-    from trading_pipeline.core.explain.explanation import explain
-    from trading_pipeline.core.learning.dataset import burn_in
-    from trading_pipeline.definitions import plan_of
-    from trading_pipeline.defs import runs
-
-    with running(settings) as runner:
-        runs.backtest(runner, plan_of(settings, "sample"), 100_000.0)
-    monkeypatch.setattr(command, "settings_of", lambda *_: settings)
-    before = {path: path.stat().st_mtime_ns for path in settings.home.rglob("*")}
-    again, grid, window = command._rerun("sample", None, None, 100_000.0)
-    stored = settings.home / "reports" / "sample"
-    orders, fills, vetoes = (
-        pd.read_csv(stored / f"{name}.csv") for name in ("orders", "fills", "vetoes")
-    )
-    bars, symbols = range(len(again.result.log) - 1), range(4)
-    all_of_it = [explain(again, k, n, grid, burn_in(window), window) for k in bars for n in symbols]
-    mine = [why.order for why in all_of_it if why.order]
-    assert [each.client_order_id for each in mine] == orders["client_order_id"].tolist()
-    assert [each.quantity for each in mine] == orders["quantity"].tolist()
-    filled = [(why.symbol, each) for why in all_of_it for each in why.became if each.quantity]
-    filled.sort(key=lambda pair: (pair[1].at, pair[1].kind != "order"))
-    assert sorted(each.price for _, each in filled) == sorted(fills["price"])
-    assert [each.kind for _, each in filled] == fills["kind"].tolist()
-    assert sum(len(why.vetoes) for why in all_of_it) == len(vetoes)
-    assert all(why.eligible == all(each.met for each in why.eligibility) for why in all_of_it)
-    code, said = run("explain", "--at", "2006-02-01", "--symbol", "AAPL")
-    assert code == 0
-    assert "Prediction of the model of fold 2006-01-01" in said
-    assert {path: path.stat().st_mtime_ns for path in settings.home.rglob("*")} == before
-
-
-@pytest.mark.slow
-def test_a_paper_session_is_explained_as_the_backtest_of_its_days(
-    finished, settings, own_instance, monkeypatch, run
-):
-    """On real bars, from what it recorded: the order that it journalled, and figure by figure what
-    the backtest says of the same decision."""
-    from trading_pipeline.definitions import plan_of
-    from trading_pipeline.defs.paper import run_session
-
-    with running(settings) as runner:
-        config = {"session": "backtest", "capital": 100_000.0, "end": "2006-02-10"}
-        run_session(runner, plan_of(settings, "sample"), config)
-        with runner.home.ledger() as ledger:
-            orders = journalled_orders(ledger, "paper/sample/backtest")
-    order = orders[orders["decided_at"] < "2006-02-08"].iloc[-1]
-    monkeypatch.setattr(command, "settings_of", lambda *_: settings)
-    asked = ("explain", "--at", order["decided_at"][:10], "--symbol", order["symbol"])
-    read = json.JSONDecoder().raw_decode  # what it works on is said after it
-    why, of_backtest = (
-        read(run(*asked, "--json", *more)[1])[0] for more in (("--session", "backtest"), ())
-    )
-    assert why["order"]["client_order_id"] == order["client_order_id"]
-    assert why["order"]["quantity"] == order["quantity"]
-    # A recording has the score alone, and a trade goes on in the backtest.
-    apart = {name for name in why if why[name] != of_backtest[name]}
-    assert apart <= {"session", "prediction", "trades"}
-    assert why["prediction"]["score"] == of_backtest["prediction"]["score"]
-    code, said = run(*asked, "--session", "backtest")
-    assert code == 0
-    assert f"{order['symbol']} in the session backtest of sample, decided at the close of" in said
-    assert "Prediction as the session recorded it head says which means score" in said
-    assert "p_down" not in said
-    code, said = run(*asked, "--session", "nobody")
-    assert code == 2
-    assert "paper/sample/nobody has lived through no bar; there are: paper/sample/backtest" in said

@@ -6,7 +6,10 @@ import re
 import pandas as pd
 import pytest
 
+from trading_pipeline.cli import explain as command
 from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
+from trading_pipeline.core.explain.explanation import explain
+from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.definitions import plan_of
@@ -16,6 +19,7 @@ from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import LookAheadError, TradingPipelineError
 from trading_pipeline.steps import demo as proofs
 from trading_pipeline.steps.inputs import read_dataset
+from trading_pipeline.steps.session import journalled_orders
 from trading_pipeline.steps.sweep import sweep_market
 from trading_pipeline_tests.cli.running import running
 
@@ -65,12 +69,12 @@ def test_a_second_run_with_nothing_new_does_nothing(finished, settings, own_inst
 def test_commands_that_had_nothing_to_do_say_since_when(finished, settings, run, monkeypatch):
     monkeypatch.setenv("TP_HOME", str(settings.home))
     monkeypatch.setenv("TP_MARKETS__SAMPLE__END", "2008-01-01")
-    for command, text in (
+    for name, text in (
         ("download", "sample: up to date, unchanged since 20"),
         ("train", "sample: all folds are up to date, unchanged since 20"),
         ("backtest", "settings and trials are those of then: unchanged since 20"),
     ):
-        code, said = run(command)
+        code, said = run(name)
         assert (code, text in said) == (0, True), said
 
 
@@ -81,6 +85,7 @@ def test_a_training_says_which_fold_of_how_many_it_is_at(finished):
     )
 
 
+@pytest.mark.long
 def test_a_sweep_makes_the_report_stale_and_the_next_one_counts_its_trials(
     finished, settings, own_instance
 ):
@@ -96,6 +101,7 @@ def test_a_sweep_makes_the_report_stale_and_the_next_one_counts_its_trials(
         assert not runs.backtest(run, plan, 100_000.0)
 
 
+@pytest.mark.long
 def test_a_repeated_evaluation_is_one_trial_and_another_variant_is_two(
     finished, settings, own_instance
 ):
@@ -126,6 +132,7 @@ def test_a_report_that_does_not_add_up_fails_its_check(finished, settings):
         (folder / "fills.csv").write_text(whole)
 
 
+@pytest.mark.long
 def test_a_tampered_checkpoint_is_trained_again_and_never_used(finished, settings, own_instance):
     plan = plan_of(settings, "sample")
     path = settings.home / "models" / "sample" / "2007-01-01.pt"
@@ -177,6 +184,69 @@ def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_in
     assert mine["quantity"].tolist() == cut["quantity"].tolist()
 
 
+def test_on_the_sample_market_the_figures_are_those_of_the_report(
+    finished, settings, own_instance, monkeypatch, run
+):
+    """Every order, fill and veto of the report's files, found again; and nothing is written."""
+    with running(settings) as runner:
+        runs.backtest(runner, plan_of(settings, "sample"), 100_000.0)
+    monkeypatch.setattr(command, "settings_of", lambda *_: settings)
+    before = {path: path.stat().st_mtime_ns for path in settings.home.rglob("*")}
+    again, grid, window = command._rerun("sample", None, None, 100_000.0)
+    stored = settings.home / "reports" / "sample"
+    orders, fills, vetoes = (
+        pd.read_csv(stored / f"{name}.csv") for name in ("orders", "fills", "vetoes")
+    )
+    bars, symbols = range(len(again.result.log) - 1), range(4)
+    all_of_it = [explain(again, k, n, grid, burn_in(window), window) for k in bars for n in symbols]
+    mine = [why.order for why in all_of_it if why.order]
+    assert [each.client_order_id for each in mine] == orders["client_order_id"].tolist()
+    assert [each.quantity for each in mine] == orders["quantity"].tolist()
+    filled = [(why.symbol, each) for why in all_of_it for each in why.became if each.quantity]
+    filled.sort(key=lambda pair: (pair[1].at, pair[1].kind != "order"))
+    assert sorted(each.price for _, each in filled) == sorted(fills["price"])
+    assert [each.kind for _, each in filled] == fills["kind"].tolist()
+    assert sum(len(why.vetoes) for why in all_of_it) == len(vetoes)
+    assert all(why.eligible == all(each.met for each in why.eligibility) for why in all_of_it)
+    code, said = run("explain", "--at", "2006-02-01", "--symbol", "AAPL")
+    assert code == 0
+    assert "Prediction of the model of fold 2006-01-01" in said
+    assert {path: path.stat().st_mtime_ns for path in settings.home.rglob("*")} == before
+
+
+def test_a_paper_session_is_explained_as_the_backtest_of_its_days(
+    finished, settings, own_instance, monkeypatch, run
+):
+    """On real bars, from what it recorded: the order that it journalled, and figure by figure what
+    the backtest says of the same decision."""
+    with running(settings) as runner:
+        config = {"session": "backtest", "capital": 100_000.0, "end": "2006-02-10"}
+        run_session(runner, plan_of(settings, "sample"), config)
+        with runner.home.ledger() as ledger:
+            orders = journalled_orders(ledger, "paper/sample/backtest")
+    order = orders[orders["decided_at"] < "2006-02-08"].iloc[-1]
+    monkeypatch.setattr(command, "settings_of", lambda *_: settings)
+    asked = ("explain", "--at", order["decided_at"][:10], "--symbol", order["symbol"])
+    read = json.JSONDecoder().raw_decode  # what it works on is said after it
+    why, of_backtest = (
+        read(run(*asked, "--json", *more)[1])[0] for more in (("--session", "backtest"), ())
+    )
+    assert why["order"]["client_order_id"] == order["client_order_id"]
+    assert why["order"]["quantity"] == order["quantity"]
+    # A recording has the score alone, and a trade goes on in the backtest.
+    apart = {name for name in why if why[name] != of_backtest[name]}
+    assert apart <= {"session", "prediction", "trades"}
+    assert why["prediction"]["score"] == of_backtest["prediction"]["score"]
+    code, said = run(*asked, "--session", "backtest")
+    assert code == 0
+    assert f"{order['symbol']} in the session backtest of sample, decided at the close of" in said
+    assert "Prediction as the session recorded it head says which means score" in said
+    assert "p_down" not in said
+    code, said = run(*asked, "--session", "nobody")
+    assert code == 2
+    assert "paper/sample/nobody has lived through no bar; there are: paper/sample/backtest" in said
+
+
 def test_a_night_brings_bars_and_a_production_model(finished, settings, own_instance):
     """The job of the schedule, for the last days of the year; then its model is asked to cheat."""
     with running(settings) as run:
@@ -188,6 +258,7 @@ def test_a_night_brings_bars_and_a_production_model(finished, settings, own_inst
         Predictor(checkpoint).step(data, len(data.panel.timestamps) - 1)
 
 
+@pytest.mark.long
 def test_new_bars_refresh_predictions_and_report(finished, settings, own_instance):
     """The job of the sensor: the running fold and the report in one run."""
     report = report_folder(settings) / "report.json"

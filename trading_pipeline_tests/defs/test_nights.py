@@ -62,7 +62,14 @@ def leaking(stamp):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [BEFORE, ONE_BAR, FOUR_BARS])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(BEFORE, marks=pytest.mark.long),
+        ONE_BAR,
+        pytest.param(FOUR_BARS, marks=pytest.mark.long),
+    ],
+)
 def test_a_fold_that_has_just_begun_goes_all_the_way(small, end):
     """No bar, one, h + 1: predictions, checks, report, command and paper, for real."""
     small.store(bars_until(end))

@@ -21,7 +21,7 @@ from trading_pipeline_tests.fakes.venue import (
     refusal,
 )
 
-MOMENTS = (pytest.param("first", marks=pytest.mark.slow), "nightly")
+MOMENTS = ("first", "nightly")
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +39,10 @@ def truth(tmp_path_factory):
     return found
 
 
-# One that is tried again, one of pages, one of bars; the sources' own tests have them all.
-QUICK = {"cut in the middle of the body", "half pages only", "another history"}
-
-
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize(
-    "fault",
-    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FAULTS],
-)
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_fault_does_not_show_in_the_store(tmp_path, truth, name, fault, moment):
     case, store = CASES[name], BarStore(tmp_path / "raw")
@@ -82,6 +76,7 @@ HOPELESS = {
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", HOPELESS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_venue_that_does_not_come_back_leaves_the_store_as_it_was(tmp_path, name, fault):

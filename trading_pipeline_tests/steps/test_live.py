@@ -242,6 +242,7 @@ def test_bars_that_closed_while_it_was_dead_are_lived_through_and_not_traded_on(
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_a_session_restarted_between_two_bars_orders_what_one_left_alone_does(
     furnished, ledger, venue, clock
 ):
@@ -463,6 +464,7 @@ def test_a_symbol_whose_bar_comes_too_late_is_held_and_the_others_are_traded(
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_a_paused_session_waits_and_then_goes_on_with_the_newest_bar(
     furnished, ledger, venue, clock
 ):
@@ -477,6 +479,7 @@ def test_a_paused_session_waits_and_then_goes_on_with_the_newest_bar(
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_shares_live_through_the_splits_and_dividends_of_the_night(home, monkeypatch):
     """Daily bars of Alpaca, with a restart over the split: shares double and no value is lost."""
     monkeypatch.setattr(live, "Forecaster", Scripted)

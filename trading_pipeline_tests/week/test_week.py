@@ -7,6 +7,7 @@ from trading_pipeline_tests.week.story import story
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_four_nights_with_a_failure_a_half_day_and_a_kill_leave_all_books_in_agreement(tmp_path):
     """A real daemon starts them, real processes work, and the venue speaks its own format."""
     with story(tmp_path, BEGIN) as week:

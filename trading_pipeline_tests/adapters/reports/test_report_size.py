@@ -60,6 +60,7 @@ def wide_book():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_hundred_symbols_and_eleven_years_stay_below_two_and_a_half_megabytes():
     book = wide_book()
     assert len(book.fills("s")) > 10_000

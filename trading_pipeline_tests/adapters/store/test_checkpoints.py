@@ -3,6 +3,7 @@
 import os
 import threading
 from functools import cache
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -242,6 +243,21 @@ def test_the_digest_of_a_damaged_file_does_not_outlive_it(store):
     store.path("fold").write_bytes(damaged)
     with pytest.raises(CheckpointError, match="not the file that was written"):
         store.verify("fold")
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused_before(store):
+    """Fifty megabytes of zeros in a few kilobytes, whose digest fits."""
+    store.write("fold", checkpoint())
+    path = store.path("fold")
+    with ZipFile(path) as whole, ZipFile(path.with_suffix(".zip"), "w", ZIP_DEFLATED) as bomb:
+        for each in whole.infolist():
+            with bomb.open(each.filename, "w") as entry:
+                for _ in range(50 if each.filename.endswith("data.pkl") else 1):
+                    entry.write(bytes(2**20))
+    path.with_suffix(".zip").replace(path)
+    path.with_suffix(".pt.sha256").write_text(checkpoints._sha256(path) + "\n")
+    with pytest.raises(CheckpointError, match=r"cannot be read \(it is compressed"):
+        store.read("fold")
 
 
 def test_a_checkpoint_is_copied_and_removed_with_its_digest(store, tmp_path):

@@ -60,7 +60,7 @@ def die_at_steps(origin, work, step, stride):
 
 
 # Before every operation takes most of a minute; every seventh already falls into each phase.
-STRIDES = [pytest.param(1, marks=pytest.mark.slow), 7]
+STRIDES = [pytest.param(1, marks=[pytest.mark.slow, pytest.mark.long]), 7]
 
 
 @pytest.fixture(scope="module", params=STRIDES)
