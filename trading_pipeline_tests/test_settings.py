@@ -123,6 +123,12 @@ def test_the_names_of_other_programs_in_env_file_are_left_alone():
     assert read(MARKET).market("mine").horizon == 5
 
 
+def test_a_variable_of_a_market_that_no_file_has_is_named(monkeypatch):
+    monkeypatch.setenv("TP_MARKETS__OTHER__HORIZON", "3")
+    with pytest.raises(SettingsError, match=r"OTHER__HORIZON: markets\.other\.source: "):
+        read(MARKET)
+
+
 @pytest.mark.parametrize(("span", "expected"), [("5y", 60), ("6mo", 6), (" 1 y", 12), (3, 3)])
 def test_spans_are_months(span, expected):
     assert months(span) == expected
