@@ -184,6 +184,7 @@ def test_paper_trading_makes_the_orders_of_the_report(finished, settings, own_in
     assert mine["quantity"].tolist() == cut["quantity"].tolist()
 
 
+@pytest.mark.long
 def test_on_the_sample_market_the_figures_are_those_of_the_report(
     finished, settings, own_instance, monkeypatch, run
 ):
