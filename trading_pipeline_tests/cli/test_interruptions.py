@@ -93,15 +93,23 @@ def assert_whole(folder: Path) -> None:
     assert not leftovers
 
 
-def test_what_was_killed_or_stopped_is_repaired_by_the_next_commands(folder):
+KILL, DEAD = signal.SIGKILL, -signal.SIGKILL
+MOMENTS = {  # what a command says, the seconds after it, the signal, the exit code
+    "downloading": ("bars, checks, features", 3.0, KILL, DEAD),
+    "training": ("training: 2 of 6", 0.0, KILL, DEAD),
+    "training, stopped": ("training: 2 of 6", 0.0, signal.SIGINT, 130),
+    "predicting, stopped": ("predicting: ", 0.0, signal.SIGTERM, 130),
+    "reporting": ("random portfolios, report", 2.5, KILL, DEAD),
+}
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [["training", "predicting, stopped"], pytest.param([*MOMENTS], marks=pytest.mark.long)],
+)
+def test_what_was_killed_or_stopped_is_repaired_by_the_next_commands(folder, moments):
     """In the middle of download, training, prediction and report; at last two go on at once."""
-    for moment, delay, sent, code in (
-        ("bars, checks, features", 3.0, signal.SIGKILL, -signal.SIGKILL),
-        ("training: 2 of 6", 0.0, signal.SIGKILL, -signal.SIGKILL),
-        ("training: 2 of 6", 0.0, signal.SIGINT, 130),
-        ("predicting: ", 0.0, signal.SIGTERM, 130),
-        ("random portfolios, report", 2.5, signal.SIGKILL, -signal.SIGKILL),
-    ):
+    for moment, delay, sent, code in map(MOMENTS.get, moments):
         command = Running(folder)
         command.wait_for(moment)
         time.sleep(delay)

@@ -455,6 +455,7 @@ def test_quality_writes_over_nothing_but_its_own_files(run, folder, name):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_proves_a_planted_edge_and_says_that_it_was_planted(run, folder):
     """With ridge, which takes a moment; the network finds it too."""
     code, said = run("demo", "--market", "synthetic", "--model", "ridge")
