@@ -35,6 +35,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 	verdict_power whole_chain
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCKED := $(PIP) install --quiet --no-compile --no-deps
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo ui install kernels test test-slow test-all check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
@@ -145,8 +146,8 @@ clean: ## remove .venv and caches; data and reports stay
 
 # The stamp goes before anything is changed and comes back when all of it worked: an installation
 # that was killed is done again. Asking for a build of torch by name asks for an installation.
-# The lock is installed as it is, for to resolve it costs most of the time; what it lacks on another
-# platform or Python the last step adds. Python compiles what is imported, a part of it all.
+# The lock is installed as it is, for to resolve it costs most of the time, and by halves at once;
+# what it lacks on another platform or Python the last step adds. Python compiles what is imported, a part of it all.
 $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,always)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; \
 	install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -155,8 +156,10 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@rm -f $(STAMP)
 	@$(PIP) --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV); the first time this takes some minutes."
-	@$(PIP) install --quiet --no-compile --no-deps --constraint constraints.txt $(TORCH)
-	@$(PIP) install --quiet --no-compile --no-deps --requirement constraints.txt
+	@awk '!/^(#|torch==)/ { print > ("$(VENV)/half" NR % 2) }' constraints.txt
+	@$(LOCKED) --requirement $(VENV)/half0 & first=$$!; \
+	$(LOCKED) --constraint constraints.txt $(TORCH) && $(LOCKED) --requirement $(VENV)/half1; second=$$?; \
+	wait $$first && exit $$second
 	@$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 

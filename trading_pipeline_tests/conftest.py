@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import zlib
 from collections import Counter
 
 import pytest
@@ -59,17 +58,20 @@ def pytest_collection_modifyitems(config, items):
     )
     config.stash[CASES] = Counter(names)
     if not config.option.all and not any("::" in each for each in config.args):
-        left = [item for item in items if _is_for_all(item)]
+        seen = Counter[str]()
+        left = [item for item in items if _is_for_all(item, seen)]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
 
 
-def _is_for_all(item):
-    """Whether it is run by `--all` alone: marked `long`, or not one of the cases of its test that
-    stand for the others, the same on every machine."""
-    sampled = item.get_closest_marker("sampled")
-    many = sampled.args[0] if sampled else 1
-    return item.get_closest_marker("long") is not None or zlib.crc32(item.name.encode()) % many != 0
+def _is_for_all(item, seen):
+    """Whether it is run by `--all` alone: marked `long`, or not each n-th case of a test that is
+    marked `sampled(n)`, of which so many cases were seen."""
+    if (sampled := item.get_closest_marker("sampled")) is None:
+        return item.get_closest_marker("long") is not None
+    test = item.nodeid.partition("[")[0]
+    seen[test] += 1
+    return (seen[test] - 1) % sampled.args[0] != 0
 
 
 @pytest.fixture

@@ -269,6 +269,7 @@ def test_new_bars_refresh_predictions_and_report(finished, settings, own_instanc
     assert report.stat().st_mtime_ns > before
 
 
+@pytest.mark.long
 def test_the_demo_proves_what_it_says(finished, settings, own_instance):
     plan = plan_of(settings, "sample")
     with running(settings) as run:

@@ -182,6 +182,7 @@ def machine(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_command_of_the_page_does_what_it_says(machine):
     """As it stands there, with one epoch for a hundred, a test of a year, and keys in .env."""
     for words, output in commands()[len(_SET_UP) :]:

@@ -103,6 +103,7 @@ def home(tmp_path_factory):
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_is_killed_ends_with_the_weights_of_one_that_is_not(home, processes):
     """Also shared by two processes, over gloo and through Pipes: those of a single process."""

@@ -147,6 +147,7 @@ def test_a_crash_in_a_check_is_an_error_that_names_the_place(small, check, monke
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_one_market_crashes_on_stops_no_other(home, instance, check, monkeypatch):
     """Two markets, the same night: the one with the crash has no report, the other has its own."""
     one, other = (SmallMarket(home, instance, named(MARKET, name)) for name in ("one", "other"))

@@ -7,6 +7,7 @@ from trading_pipeline_tests.steps.at_broker import at_alpaca, at_binance
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_session_killed_at_every_point_goes_on_as_if_nothing_had_happened():
     """The part of `make kill-test` that has one seed; the run has its fills, vetoes and limits."""
     assert kills.survive(1) == kills.POINTS["simulated"]

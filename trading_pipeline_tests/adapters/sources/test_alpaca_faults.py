@@ -62,6 +62,7 @@ def right():
 
 @pytest.mark.parametrize("timeframe", ["1d", pytest.param("1h", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.sampled(4)
 def test_a_venue_that_misbehaves_gives_the_same_bars(venue, right, name, timeframe):
     """It comes back; from a history that was changed we read the new one."""
     FAULTS[name](venue)
@@ -76,6 +77,7 @@ def test_the_changed_history_is_another(right):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FAULTS.keys() - CHANGES_HISTORY))
+@pytest.mark.sampled(4)
 def test_corporate_actions_and_listings_come_through_too(venue, name):
     def ask():
         source = source_at(venue, timeout=overdue(name))

@@ -31,6 +31,7 @@ def sample():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_vectorbt_agrees_on_the_sample_market():
     """Splits, 92 dividends, a late listing, fees: buy-and-hold over thirteen years."""
     panel = sample()

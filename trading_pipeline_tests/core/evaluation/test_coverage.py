@@ -129,6 +129,7 @@ def test_a_hundred_histories_of_a_year_are_covered():
     ("market", "days"),
     [(fat_tails, 250), (neighbours_that_correlate, 500), (clusters_of_volatility, 1000)],
 )
+@pytest.mark.sampled(3)
 def test_every_interval_covers_90_to_97_percent(market, days):
     """Of 500 histories; the binomial error is 1 %."""
     assert not outside(coverage(market, days, 500, 200), 0.90, 0.97)

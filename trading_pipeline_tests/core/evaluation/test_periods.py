@@ -163,6 +163,7 @@ def test_what_is_undefined_is_null(returns):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [20, 63, 252])
+@pytest.mark.sampled(3)
 def test_differences_of_parts_cover_the_truth_90_to_97_percent_of_the_time(days):
     """Two books alike that share a market, so that neither is better."""
     rng, held = np.random.default_rng(5), {"total_return": 0, "sharpe": 0}

@@ -59,6 +59,7 @@ def test_the_strategy_run_again_is_that_of_the_backtest(run):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_orders_and_vetoes_are_those_of_the_tables(run, explained):
     orders, vetoes = run.result.orders("backtest"), run.result.vetoes()
     mine = [(why.order, why.reasons) for _, _, why in explained if why.order]

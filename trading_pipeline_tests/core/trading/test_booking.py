@@ -130,6 +130,7 @@ UNBOUND = replace(COSTS, participation=inf)
     [(random_panel, COSTS, 3), (rough_panel, UNBOUND, 10)],
     ids=["calm", "rough"],
 )
+@pytest.mark.sampled(2)
 def test_booking_the_fills_of_the_engine_gives_its_account(market, costs, seed):
     """Through stops, dividends, splits, shorts and settlements, with a restart at every bar."""
     panel = market(seed, T=300)

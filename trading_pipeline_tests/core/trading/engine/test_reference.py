@@ -123,6 +123,7 @@ def test_the_engine_equals_the_reference_across_symbols(seed, costs, profile, in
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
+@pytest.mark.long
 def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs):
     """The same, for longer, and through more than a year."""
     check(seed, costs, profile, inputs)

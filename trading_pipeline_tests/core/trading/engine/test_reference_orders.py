@@ -66,6 +66,7 @@ def test_the_engine_fills_orders_as_the_reference_does(seed, costs, profile, sho
 @pytest.mark.slow
 @settings(max_examples=80)
 @given(st.integers(0, 10**6), COSTS, profiles(), st.booleans())
+@pytest.mark.long
 def test_the_engine_fills_orders_as_the_reference_does_at_length(seed, costs, profile, shortable):
     """The same, for longer."""
     check(seed, costs, profile, shortable)
