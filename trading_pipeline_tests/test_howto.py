@@ -106,6 +106,7 @@ def test_a_feature_is_added(panel, tmp_path):
     Page("how-to/add-a-feature.md", folder, apart=True).follow()
 
 
+@pytest.mark.long
 def test_a_baseline_is_added(panel, tmp_path):
     folder = clone(tmp_path, "trading_pipeline/core/backtest/baselines.py")
     shutil.copy(panel, folder)

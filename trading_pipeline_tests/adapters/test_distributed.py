@@ -58,6 +58,7 @@ def assert_alike(one, other):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_make_the_checkpoint_of_one(tmp_path, whole):
     write_job(tmp_path, dataset(), fold(), SHARED, runs={})
     ended = torchrun(tmp_path)

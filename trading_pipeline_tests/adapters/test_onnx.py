@@ -68,6 +68,7 @@ def test_the_answers_are_those_of_torch(checkpoint, files):
                 np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_file_says_what_it_is_and_what_it_has_seen(checkpoint, files):
     runtime = pytest.importorskip("onnxruntime")
     assert [file.name for file in files] == ["2006-01-01-3.onnx"]

@@ -105,7 +105,7 @@ MOMENTS = {  # what a command says, the seconds after it, the signal, the exit c
 
 @pytest.mark.parametrize(
     "moments",
-    [["training", "predicting, stopped"], pytest.param([*MOMENTS], marks=pytest.mark.long)],
+    [["training"], pytest.param([*MOMENTS], marks=pytest.mark.long)],
 )
 def test_what_was_killed_or_stopped_is_repaired_by_the_next_commands(folder, moments):
     """In the middle of download, training, prediction and report; at last two go on at once."""

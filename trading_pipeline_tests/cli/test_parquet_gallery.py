@@ -186,6 +186,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.sampled(3)
 def test_what_is_no_panel_is_refused_by_every_command(run, folder, kind, command):
     """Exit code 1 means 'leak found' or 'severe' elsewhere: no reader's error may end so."""
     REFUSED[kind](path := folder / "panel.parquet")

@@ -220,6 +220,7 @@ ROW = "2024-01-02,AAA,buy,1,,,,\n"
         (HEADER + "2024-01-02,AAA,buy,1,,,,0\n", "stop_loss '0' is not a positive price"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_table_that_is_none_is_refused_with_file_line_and_rule(
     simulate, folder, content, complaint
 ):

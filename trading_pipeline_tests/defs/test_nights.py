@@ -118,6 +118,7 @@ def test_before_the_first_fold_has_a_bar_nothing_is_trained(small):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_fold_whose_check_crashed_is_not_reported_on(small, check):
     """It crashed in one run; the next, of another fold, made a report with its predictions."""
     small.store(bars_until(ONE_BAR))

@@ -61,6 +61,7 @@ def right(tmp_path_factory):
 @pytest.mark.parametrize("off", WRONG)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_a_download_stores_the_same_whatever_the_machines_clock_says(tmp_path, right, name, off):
     told = stored_with(CASES[name], tmp_path, WRONG[off])
     for ours, theirs in zip(told, right[name], strict=True):

@@ -40,7 +40,7 @@ def truth(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", CASES)
@@ -76,7 +76,7 @@ HOPELESS = {
 
 
 @pytest.mark.slow
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("fault", HOPELESS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_venue_that_does_not_come_back_leaves_the_store_as_it_was(tmp_path, name, fault):

@@ -39,6 +39,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.long
 def test_a_killed_download_is_completed_to_the_same_bars(tmp_path):
     case, chance = CASES["binance"], random.Random(5)
     folder, kept = tmp_path / "raw", []

@@ -217,6 +217,7 @@ def test_the_clock_of_this_machine_does_not_matter(furnished, ledger, venue, ahe
     assert clock.now < stamp(5)
 
 
+@pytest.mark.long
 def test_bars_that_closed_while_it_was_dead_are_lived_through_and_not_traded_on(
     furnished, ledger, venue, clock
 ):
@@ -423,6 +424,7 @@ def test_without_a_production_model_nothing_is_traded(home, venue, clock):
         trade(home, ledger, venue, clock, 1)
 
 
+@pytest.mark.long
 def test_a_venue_that_is_ill_for_hours_is_waited_for(
     furnished, ledger, venue, clock, caplog, monkeypatch
 ):

@@ -46,6 +46,7 @@ def truth():
     [pytest.param("at the first request", marks=pytest.mark.slow), "between its pages"],
 )
 @pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.sampled(3)
 def test_a_fault_of_the_venue_does_not_show_in_the_bars(venue, truth, name, after):
     source = source_of(venue)
     if after == "between its pages":
@@ -60,6 +61,7 @@ def test_a_fault_of_the_venue_does_not_show_in_the_bars(venue, truth, name, afte
 
 
 @pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.sampled(3)
 def test_a_fault_does_not_show_in_listings_and_spans(venue, name):
     names = ["ADA/USDT", "LUNA/USDT"]
     good = source_of(venue)
