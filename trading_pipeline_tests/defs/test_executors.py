@@ -156,6 +156,7 @@ def _assert_same(folder, name):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_dagster_home")
+@pytest.mark.long
 def test_folds_in_processes_predict_the_same_bit_for_bit(here, monkeypatch):
     said = _folds(here, "processes", monkeypatch, "multiprocess")
     assert sorted(said) == [f"small_train of {fold}: done" for fold in FOLDS]
@@ -164,6 +165,7 @@ def test_folds_in_processes_predict_the_same_bit_for_bit(here, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_dagster_home")
+@pytest.mark.long
 def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch):
     with ray_cluster(cpus=2) as address:
         _folds(here, "ray", monkeypatch, "ray")
