@@ -15,7 +15,7 @@ import pytest
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
 from trading_pipeline_tests.object_store import object_store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 FOLDS = ("2006-01-01", "2007-01-01")

@@ -58,6 +58,7 @@ def events_of(home: Home) -> list:
         return ledger.read("trials")
 
 
+@pytest.mark.long
 def test_a_report_is_made_again_bit_for_bit(made, tmp_path, monkeypatch):
     """Bars of later, corrections and trials of later are not in it; the ledger stays as it was."""
     monkeypatch.setenv("DAGSTER_HOME", "of another home")

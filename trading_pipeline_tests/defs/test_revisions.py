@@ -121,6 +121,7 @@ def test_the_same_bars_again_make_nothing_stale(world, bars):
         pytest.param("2001-09-04", {("predictions", FOLDS[1])}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_revised_bar_makes_stale_what_learned_from_it_or_saw_it(world, bars, day, stale):
     told = world.land(revised(bars, day))
     assert world.stale() == stale
