@@ -74,6 +74,14 @@ def _is_for_all(item, seen):
     return (seen[test] - 1) % sampled.args[0] != 0
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """What a test before this one started may have configured logging anew, and silenced us."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("trading_pipeline.") and isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
 @pytest.fixture
 def home(tmp_path):
     from trading_pipeline.steps.home import Home

@@ -33,7 +33,6 @@ def alerts_to(tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_an_alert_arrives_and_is_in_the_log_and_the_ledger(inbox, alerts_to, tmp_path, caplog):
     alerts_to(inbox.at("json")).tell(*DOWN, NOW)
     (letter,) = inbox.letters
