@@ -58,17 +58,20 @@ def pytest_collection_modifyitems(config, items):
     )
     config.stash[CASES] = Counter(names)
     if not config.option.all and not any("::" in each for each in config.args):
-        seen = Counter[str]()
-        left = [item for item in items if _is_for_all(item, seen)]
+        seen, kept, left = Counter[str](), [], []
+        for item in items:
+            (left if _is_for_all(item, seen) else kept).append(item)
         config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+        items[:] = kept
 
 
 def _is_for_all(item, seen):
     """Whether it is run by `--all` alone: marked `long`, or not each n-th case of a test that is
     marked `sampled(n)`, of which so many cases were seen."""
+    if item.get_closest_marker("long") is not None:
+        return True
     if (sampled := item.get_closest_marker("sampled")) is None:
-        return item.get_closest_marker("long") is not None
+        return False
     test = item.nodeid.partition("[")[0]
     seen[test] += 1
     return (seen[test] - 1) % sampled.args[0] != 0

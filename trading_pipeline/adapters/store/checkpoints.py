@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
-from zipfile import ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from trading_pipeline.adapters.code_version import code_version
 from trading_pipeline.adapters.machine import processor
@@ -212,12 +212,19 @@ def load(file: Path | BytesIO) -> Any:
     """What is in a file of torch's: plain types and tensors, on the CPU; nothing is executed.
 
     Raises:
-        ValueError: it is compressed, which torch's files are not: a few bytes might fill memory.
+        ValueError: its table of contents is damaged; or it is compressed, which torch's files are
+            not: a few bytes might fill memory.
     """
     import torch
 
-    if is_zipfile(file) and any(each.compress_type for each in ZipFile(file).infolist()):
-        raise ValueError("it is compressed, as no file of torch's is")
+    if is_zipfile(file):
+        try:
+            with ZipFile(file) as archive:
+                compressed = any(each.compress_type for each in archive.infolist())
+        except BadZipFile as error:
+            raise ValueError(f"its table of contents is damaged: {error}") from error
+        if compressed:
+            raise ValueError("it is compressed, as no file of torch's is")
     if isinstance(file, BytesIO):
         file.seek(0)
     return torch.load(file, weights_only=True, map_location="cpu")

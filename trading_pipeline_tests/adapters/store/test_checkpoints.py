@@ -260,6 +260,17 @@ def test_a_file_that_grows_while_it_is_read_is_refused_before(store):
         store.read("fold")
 
 
+def test_a_damaged_table_of_contents_is_an_error_that_names_the_file(store):
+    store.write("fold", checkpoint())
+    path = store.path("fold")
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 1] = 0  # of its last entry
+    path.write_bytes(content)
+    path.with_suffix(".pt.sha256").write_text(checkpoints._sha256(path) + "\n")
+    with pytest.raises(CheckpointError, match=r"fold\.pt cannot be read \(its table of contents"):
+        store.read("fold")
+
+
 def test_a_checkpoint_is_copied_and_removed_with_its_digest(store, tmp_path):
     digest = store.write("fold", checkpoint())
     other = CheckpointStore(tmp_path / "other")
