@@ -111,14 +111,12 @@ def test_the_same_bars_again_make_nothing_stale(world, bars):
 @pytest.mark.parametrize(
     ("day", "stale"),
     [
-        pytest.param(
-            "2000-10-02", {(name, fold) for name in MADE for fold in FOLDS}, marks=pytest.mark.slow
-        ),
+        ("2000-10-02", {(name, fold) for name in MADE for fold in FOLDS}),
         (
             "2001-03-05",  # within the first fold
             {("predictions", FOLDS[0]), ("model_checkpoint", FOLDS[1]), ("predictions", FOLDS[1])},
         ),
-        pytest.param("2001-09-04", {("predictions", FOLDS[1])}, marks=pytest.mark.slow),
+        ("2001-09-04", {("predictions", FOLDS[1])}),
     ],
 )
 @pytest.mark.sampled(3)
