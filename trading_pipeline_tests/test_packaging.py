@@ -4,9 +4,12 @@ import ast
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -104,13 +107,14 @@ def test_makefile_and_image_install_the_same_torch():
 # --- Makefile and .ci/run -------------------------------------------------------------------------
 
 # Stands in for Python: makes a .venv whose own Python is this script again, and writes down what
-# pip was asked for. PIP_FAILS is a word of the pip command that is to fail.
+# pip was asked for. PIP_FAILS and PIP_HANGS are words of the pip commands that are to.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
     *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     *"pip --disable-pip-version-check wheel"*) echo "$SOURCE_DATE_EPOCH $*" >> pip.log ;;
     *"pip --disable-pip-version-check install"*)
         echo "$*" >> pip.log
+        case "$*" in *"${PIP_HANGS:-nothing}"*) exec sleep 60 ;; esac
         case "$*" in *"${PIP_FAILS:-nothing}"*) exit 1 ;; esac ;;
     *version_info*) exit "${TOO_OLD:-0}" ;;
     *--version*) echo "Python 3.9.1" ;;
@@ -173,6 +177,35 @@ def test_an_installation_that_broke_off_is_done_again(clone, fails):
     before = len(pip_calls(clone))
     assert make(clone, "install").returncode == 0
     assert len(pip_calls(clone)) == before + 4
+
+
+def test_ctrl_c_ends_both_halves_of_an_installation(clone):
+    """A shell has what it starts beside itself ignore it."""
+    environment = {"PATH": os.environ["PATH"], "PYTHON": "./python", "PIP_HANGS": "half"}
+    making = subprocess.Popen(
+        ["make", "install"], cwd=clone, env=environment, start_new_session=True
+    )
+    wait_for(lambda: (clone / "pip.log").exists() and len(pip_calls(clone)) == 3)
+    os.killpg(making.pid, signal.SIGINT)
+    assert making.wait(30) != 0
+    wait_for(lambda: not is_there(making.pid))
+    assert not (clone / ".venv" / ".installed").exists()
+
+
+def is_there(group: int) -> bool:
+    """Whether a process of that group lives."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for(come: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 30
+    while not come():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def test_a_reinstallation_that_broke_off_takes_the_stamp_away(clone):
