@@ -26,6 +26,7 @@ def test_a_ledger_lives_in_a_folder_of_any_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ODD)
+@pytest.mark.sampled(4)
 def test_dagster_keeps_its_records_in_a_folder_of_any_name(tmp_path, name):
     with local_instance(tmp_path / name) as instance:
         assert instance.get_runs() == []

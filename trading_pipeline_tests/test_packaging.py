@@ -179,6 +179,7 @@ def test_an_installation_that_broke_off_is_done_again(clone, fails):
     assert len(pip_calls(clone)) == before + 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_both_halves_of_an_installation(clone):
     """A shell has what it starts beside itself ignore it."""
     environment = {"PATH": os.environ["PATH"], "PYTHON": "./python", "PIP_HANGS": "half"}

@@ -131,6 +131,7 @@ def test_what_is_a_day_old_is_not_sent_any_more(inbox, alerts_to):
     assert inbox.letters == []
 
 
+@pytest.mark.slow
 def test_an_address_that_is_silent_holds_up_no_other(inbox, alerts_to, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT", 0.5)
     with Inbox() as silent:

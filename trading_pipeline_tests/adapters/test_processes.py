@@ -69,6 +69,7 @@ def test_ctrl_c_ends_what_runs(tmp_path):
     assert not Path(f"/proc/{pid.read_text()}").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_of_who_started_it_ends_it(tmp_path):
     """Else it would work on beside those of the same command, started again."""
     pid = tmp_path / "pid"

@@ -12,6 +12,7 @@ def inbox():
         yield opened
 
 
+@pytest.mark.slow
 def test_every_address_gets_a_message_and_is_told_of(run, inbox, monkeypatch, folder):
     monkeypatch.setenv("TP_ALERT_URLS", f"{inbox.at('json')} {inbox.at('json', 'canary')}")
     assert run("alerts", "test") == (0, "address 1 (json): sent address 2 (json): sent ")

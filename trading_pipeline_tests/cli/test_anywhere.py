@@ -21,6 +21,7 @@ def empty(folder, monkeypatch):
     return folder, ran
 
 
+@pytest.mark.slow
 def test_a_demo_in_an_empty_folder_brings_its_settings(run, empty):
     """Those of the project, to be edited: every other command works on them, too."""
     folder, ran = empty

@@ -41,6 +41,7 @@ def is_stopped(venue, folder):
         return order.status == "canceled", is_halted(ledger, "coins")
 
 
+@pytest.mark.slow
 def test_halt_from_a_shell(venue, run, folder):
     code, said = run("halt", "--market", "coins", "--reason", "news")
     assert (code, is_stopped(venue, folder)) == (0, (True, True))

@@ -85,6 +85,7 @@ def test_a_model_of_ones_own_is_judged_as_the_network_is(judged):
     assert "features.html" not in (folder / "judge/mine/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_nobody_can_know_is_said_first_and_everywhere(judged):
     """That these scores are out of sample: no option takes the warning away."""
     folder, said = judged
@@ -98,6 +99,7 @@ def test_what_nobody_can_know_is_said_first_and_everywhere(judged):
     assert "these predictions were made elsewhere" in page
 
 
+@pytest.mark.slow
 def test_the_same_table_once_more_is_the_same_report_and_no_further_trial(judged):
     folder, _ = judged
     first, again = (folder / each for each in ("judge/mine", "again"))
@@ -224,6 +226,7 @@ def test_files_of_others_are_never_written_over(judge, folder, name, text):
     assert (folder / "own" / name).read_text() == text
 
 
+@pytest.mark.slow
 def test_a_figure_of_a_judged_report_traces_to_what_was_brought(judged, monkeypatch):
     """To the table and the bars, by their hashes, to the code and to the trial."""
     home, _ = judged
@@ -241,6 +244,7 @@ def test_a_figure_of_a_judged_report_traces_to_what_was_brought(judged, monkeypa
     assert "The scores are those of mine, a table that was made elsewhere" in shown.stdout
 
 
+@pytest.mark.slow
 def test_it_promises_no_more_random_portfolios_than_it_draws(judged):
     """A long history of many symbols gets as many as about a minute allows, and not 1,000."""
     told = CliRunner().invoke(app, ["judge", "--help"], env={"COLUMNS": "200"}).output

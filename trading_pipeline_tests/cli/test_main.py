@@ -150,6 +150,7 @@ ONLY_READ = {"bars", "model", "quality"}
 
 
 @pytest.mark.parametrize("command", sorted({*COMMANDS} - {"walk-forward"} - ONLY_READ))
+@pytest.mark.sampled(4)
 def test_a_home_that_cannot_be_written_is_named(run, folder, monkeypatch, command):
     (folder / "file").write_text("precious")
     monkeypatch.setenv("TP_HOME", str(folder / "file" / "home"))

@@ -52,6 +52,7 @@ def test_a_shell_completes_commands_options_and_markets(folder, typed, offered):
     assert set(said.split()) == offered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell_is_shown(folder, shell_name):
     said = shell(
@@ -63,6 +64,7 @@ def test_the_script_of_a_shell_is_shown(folder, shell_name):
     assert f"_TRADING_PIPELINE_COMPLETE=complete_{shell_name}" in said
 
 
+@pytest.mark.slow
 def test_completion_is_installed_where_bash_looks_for_it(folder):
     variables = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(folder)}
     shell(folder, "--install-completion", "bash", **variables)

@@ -103,6 +103,7 @@ def test_what_became_of_each_order_is_in_a_table(simulate):
     assert table("vetoes.csv")["rule"].tolist() == ["no_shorts"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "outcomes"),
     [

@@ -180,6 +180,7 @@ def fold_job(fails):
     return train
 
 
+@pytest.mark.slow
 def test_the_next_fold_going_well_says_nothing_of_the_one_that_failed(desk):
     for fold, fails, expected in (
         ("2019-01-01", True, "run failed: coins/predictions\nfold 2019-01-01: ValueError: no such"),

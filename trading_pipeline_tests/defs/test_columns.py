@@ -112,6 +112,7 @@ def test_the_newest_day_tells_columns_and_every_day_where_its_table_is(landed):
     assert bars["dagster/partition_row_count"].value == len(MARKET.symbols)
 
 
+@pytest.mark.slow
 def test_the_feature_table_has_the_columns_that_are_told(landed):
     home, _ = landed
     stored = home.features(MARKET).read()

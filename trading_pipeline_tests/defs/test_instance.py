@@ -190,6 +190,7 @@ def all_of_them() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["instance", pytest.param("served", marks=pytest.mark.slow)])
 def test_a_check_of_no_partition_is_planned_once_and_not_for_every_day(kept, request):
     """What is planned for a day would stay planned: the evaluation is of no day."""

@@ -250,6 +250,7 @@ def test_an_unknown_symbol_is_named(resources, instance, sample_bars):
     assert "AAPL" in failure.step_failure_data.error.cause.message
 
 
+@pytest.mark.slow
 def test_a_source_without_actions_is_said_so(landed):
     home, result = landed
     event = result.asset_materializations_for_node("test__corporate_actions")[0]

@@ -147,6 +147,7 @@ def test_a_night_that_brought_nothing_costs_nothing(daemon, trained):
     assert daemon.said == "all folds are up to date"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("day", "asked"),
     [

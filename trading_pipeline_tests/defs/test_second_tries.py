@@ -162,6 +162,7 @@ def test_a_night_that_failed_on_bars_that_are_there_is_run_again_once(nights):
     assert "failed, 2 times; the next night makes up" in nights.look(6000).skip_message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "said"),
     [

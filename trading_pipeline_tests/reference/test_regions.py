@@ -66,6 +66,7 @@ def widest_region(kappa, step=0.1, reach=3.5):
     return (kept.max() - kept.min()) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kappa", "part"), [(0.02, 0.85), (0.05, 0.85), (0.1, 0.82), (0.3, 0.73)])
 def test_a_region_is_nearly_the_best_one(kappa, part):
     """For one symbol whose aim fades, dynamic programming finds a region of about that width.

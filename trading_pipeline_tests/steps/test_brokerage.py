@@ -192,6 +192,7 @@ def test_a_venue_that_is_down_for_an_hour_gets_the_order_afterwards(desk, caplog
     assert len(desk.venue.books.orders) == 1
 
 
+@pytest.mark.slow
 def test_nobody_knows_of_an_order_of_a_venue_that_stays_away(desk):
     """Given up at the next close; what it became is what the venue tells by then."""
     desk.clock.to(desk.venue.opens()[FIRST + 1] - timedelta(minutes=20))
@@ -433,6 +434,7 @@ def test_a_small_difference_is_told_once_and_trading_goes_on(desk, caplog):
     assert desk.ledger.last(BROKER_STREAM, "reconciliation").payload["differences"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["begin", "execute"])
 def test_a_large_difference_halts_until_the_operator_has_seen_it(desk, how):
     """Who and why are said; `resume` accepts what differs, and another difference halts again."""

@@ -51,6 +51,7 @@ def test_a_name_with_a_slash_is_shown_whole(ledger, tmp_path):
         assert Dashboard(other, MARKET, "", tmp_path).state(NOW)["session"] == "desk/s"
 
 
+@pytest.mark.slow
 def test_the_history_is_read_once_and_then_what_is_new(folder, tmp_path):
     """A year of hours is read by a page every two seconds."""
     kills.trade(tmp_path, 0, last=FIRST + 1)

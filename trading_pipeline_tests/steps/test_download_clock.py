@@ -68,6 +68,7 @@ def test_a_download_stores_the_same_whatever_the_machines_clock_says(tmp_path, r
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_open_bar_is_not_among_what_is_stored(right):
     """An hour and a half before the bell, and in the middle of a day."""
     assert right["alpaca"][0]["timestamp"].max() == pd.Timestamp("2024-11-29", tz="UTC")

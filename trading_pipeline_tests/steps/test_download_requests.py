@@ -171,6 +171,7 @@ def hurried_source(case, venue, clock):
     return CcxtSource("binance", "1d", venue.url, patience=patience)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["from the start", "when bars are asked for"])
 @pytest.mark.parametrize(
     "fault",

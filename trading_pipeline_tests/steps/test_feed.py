@@ -184,6 +184,7 @@ def test_bars_older_than_the_newest_wait_for_it(venue, feed):
     assert seen.timestamps[-2:].tolist() == [at(0), at(2)]
 
 
+@pytest.mark.slow
 def test_a_symbol_that_is_refused_does_not_stop_the_others(venue, feed, caplog):
     """A pair that a venue has removed from its list: told once, and once that it is there again."""
     venue.errors, venue.forever = {"BBB": [UnknownSymbol("no BBB")]}, True

@@ -50,6 +50,7 @@ def test_a_recording_makes_the_orders_of_the_session(ledger, folder):
     assert found.vetoes >= 2
 
 
+@pytest.mark.slow
 def test_a_session_without_bars_has_nothing_to_compare(ledger, folder):
     with pytest.raises(LedgerError, match=r"no bar; there are: paper/killed/s"):
         compare(ledger, MARKET, RecordingStore(folder / "recordings"), "other", traded)

@@ -293,6 +293,7 @@ def test_a_resumed_session_does_not_jump_over_bars(ledger, checkpoints):
         trade(ledger, checkpoints, FIRST + 5, FIRST + 6)
 
 
+@pytest.mark.slow
 def test_a_changed_bar_changes_what_is_traded(predicted):
     """The equality above is not blind: the fill of one bar moves everything after it."""
     last = FIRST + 24

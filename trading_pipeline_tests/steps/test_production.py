@@ -125,6 +125,7 @@ def test_a_model_in_service_that_is_not_the_accepted_one_is_found(nights):
     assert service_faults(nights.home, MARKET) == []
 
 
+@pytest.mark.slow
 def test_honest_nights_are_accepted_one_after_the_other(nights):
     """With the evidence that they were accepted on; the first has no predecessor."""
     first = nights.night()
@@ -286,6 +287,7 @@ def test_a_model_of_an_earlier_release_is_adopted(nights):
     assert nights.service == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [0, 1])
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), StoreError("No space left on device")])
 def test_a_kill_or_a_full_disk_leaves_a_whole_model(nights, copies, end):
@@ -399,6 +401,7 @@ def test_a_roll_back_gives_the_model_that_traded_before_whatever_its_age(nights)
     assert nights.kinds == [ACCEPTED] * 3 + [REFUSED, ROLLED_BACK]
 
 
+@pytest.mark.slow
 def test_roll_backs_after_one_that_skipped_models_go_on_backwards(nights):
     """Never forwards to a model that came after the one in service."""
     first, *_ = (nights.night(n).made.digest for n in range(3))
@@ -408,6 +411,7 @@ def test_roll_backs_after_one_that_skipped_models_go_on_backwards(nights):
     assert nights.service == first
 
 
+@pytest.mark.slow
 def test_a_model_that_trades_again_is_kept_as_a_new_one(nights, monkeypatch):
     """It is what the night after rolls back to."""
     monkeypatch.setattr(production, "KEPT", 2)

@@ -107,6 +107,7 @@ def test_folds_that_nothing_refers_to_are_left_over_and_nothing_else(small):
     assert found(small) == set()
 
 
+@pytest.mark.slow
 def test_a_fold_of_the_report_stays_with_all_that_it_names(small):
     """Its figures are traced to these files, whatever the settings of today are."""
     report = small.home.report(MARKET) / "report.json"

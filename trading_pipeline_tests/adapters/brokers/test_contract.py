@@ -73,7 +73,12 @@ def test_the_same_order_is_sent_once(desk, broker, then, restarted):
     assert desk.placed() == 1
 
 
-@pytest.mark.parametrize("name", list(ORDER_FAULTS))
+def waited_for(case, fault):
+    """A case, slow where the broker is given its time to answer."""
+    return pytest.param(case, marks=[pytest.mark.slow] if fault.silent or fault.mute else [])
+
+
+@pytest.mark.parametrize("name", [waited_for(each, ORDER_FAULTS[each][0]) for each in ORDER_FAULTS])
 def test_an_order_of_unknown_outcome_is_asked_for_and_not_sent_again(desk, broker, name):
     """What it says is what the venue has: a state if it has the order, else that nobody knows."""
     fault, arrives = ORDER_FAULTS[name]
@@ -94,6 +99,7 @@ def posts(desk):
     return [each for each in desk.venue.requests if each.method == "POST"]
 
 
+@pytest.mark.slow
 def test_an_order_that_cannot_be_asked_for_either_stays_unknown(desk, broker):
     """The venue is gone for good: the session must not believe that nothing was done."""
     order = desk.order()
@@ -161,6 +167,7 @@ def check_books(desk, broker, executions, cash=100_000.0):
     assert broker.cash() == pytest.approx(desk.books.cash)
 
 
+@pytest.mark.slow
 def test_many_executions_come_page_by_page(desk, broker):
     """More than a page of either venue, also from the middle on, and from just before its end."""
     orders = [desk.order(0, units=700), desk.order(0, symbol=1, units=700)]
@@ -206,7 +213,10 @@ def test_an_order_that_the_venue_does_not_have_cannot_be_canceled(desk, broker):
         broker.cancel(desk.order().client_order_id)
 
 
-@pytest.mark.parametrize("fault", [Fault(silent=True), Fault(mute=True), refusal(500)])
+@pytest.mark.parametrize(
+    "fault",
+    [waited_for(each, each) for each in (Fault(silent=True), Fault(mute=True), refusal(500))],
+)
 def test_a_cancel_of_unknown_outcome_may_be_sent_again(desk, broker, fault):
     order = desk.order()
     broker.submit(order)

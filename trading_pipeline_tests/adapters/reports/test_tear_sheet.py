@@ -77,6 +77,7 @@ def test_every_file_is_written_and_named(written, summary):
     assert {"symbol", "side", "a_year", "a_year_low", "a_year_high", "price"} <= set(attribution)
 
 
+@pytest.mark.slow
 def test_curves_and_random_portfolios_can_be_computed_with(written, given, summary):
     """Every baseline of the report is there, and the ranks follow from the random portfolios."""
     curves = pd.read_csv(written["curves"])

@@ -242,6 +242,7 @@ def test_the_delisted_keep_their_history(venue):
     assert listings["listed"].tolist() == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("until", "timeframe"), [("15:00", "1d"), ("14:30", "1h"), ("13:00", "1m")]
 )
@@ -278,6 +279,7 @@ def test_threads_share_a_source(venue):
             pd.testing.assert_frame_equal(answer.result(), alone[name])
 
 
+@pytest.mark.slow
 def test_requests_keep_the_pace_of_the_plan(venue):
     """200 a minute: by the source's own clock, nobody waits here."""
     source, venue.page = source_at(venue, "1h"), 20

@@ -99,7 +99,7 @@ def test_corporate_actions_and_listings_come_through_too(venue, name):
         (refusal(429, retry_after=86400), r"wants a pause of 86400 s \(1 try in 0 s\)"),
         (Fault(cut=0.0), "broke the connection"),
         (Fault(cut=0.5), "broke the connection"),
-        (Fault(silent=True), r"did not answer within 0\.7 s"),
+        pytest.param(Fault(silent=True), r"did not answer within 0\.7 s", marks=pytest.mark.slow),
         (Fault(answer=HTML), "something that is no JSON: '<html>.*Down for maintenance"),
     ],
 )

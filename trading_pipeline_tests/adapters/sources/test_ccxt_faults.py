@@ -111,7 +111,7 @@ def test_a_hole_in_an_answer_is_asked_for_again(venue, truth):
     [
         (refusal(503), r"answered HTTP 503 \(Service Unavailable\)"),
         (refusal(429, retry_after=60), r"HTTP 429 .*wants a pause of 60 s"),
-        (Fault(silent=True), r"did not answer within 0\.2 s"),
+        pytest.param(Fault(silent=True), r"did not answer within 0\.2 s", marks=pytest.mark.slow),
         (Fault(cut=0.5), "broke the connection"),
         (Fault(answer=HTML), "no JSON: '<html>.*Down for maintenance"),
     ],
@@ -267,6 +267,7 @@ def test_a_server_that_is_no_exchange_is_named(venue):
         source_of(venue).symbols()
 
 
+@pytest.mark.slow
 def test_a_rate_limit_that_was_hit_is_waited_out(venue, truth):
     """Someone else at this address used it up."""
     with FakeBinance(page_limit=120, weight_limit=30, window=1.0) as strict:

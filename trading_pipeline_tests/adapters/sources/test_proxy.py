@@ -59,6 +59,7 @@ def refused(source, symbol):
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "symbol", "host"),
     [(alpaca, "IBM", "alpaca.markets:443"), (binance, "BTC/USDT", "api.binance.com:443")],

@@ -102,7 +102,9 @@ def test_a_venue_that_wants_a_day_is_not_waited_for(venue, session, clock):
         (refusal(503), r"library answered HTTP 503 \(Service Unavailable\)"),
         (Fault(cut=0.0), "library broke the connection: Remote end closed"),
         (Fault(cut=0.5), r"library broke the connection: .*bytes read"),
-        (Fault(silent=True), r"library did not answer within 0\.15 s"),
+        pytest.param(
+            Fault(silent=True), r"library did not answer within 0\.15 s", marks=pytest.mark.slow
+        ),
         (Fault(answer=HTML), "library answered with something that is no JSON: '<html>.*maint"),
     ],
 )

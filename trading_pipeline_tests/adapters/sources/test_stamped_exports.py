@@ -48,6 +48,7 @@ def export(tmp_path):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actions_in", ["UTC", NEW_YORK])
 @pytest.mark.parametrize("bars_in", ["UTC", NEW_YORK])
 def test_a_position_goes_through_a_split_and_a_dividend_unharmed(export, bars_in, actions_in):

@@ -245,6 +245,7 @@ def test_the_digest_of_a_damaged_file_does_not_outlive_it(store):
         store.verify("fold")
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_while_it_is_read_is_refused_before(store):
     """Fifty megabytes of zeros in a few kilobytes, whose digest fits."""
     store.write("fold", checkpoint())

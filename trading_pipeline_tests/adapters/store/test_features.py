@@ -100,6 +100,7 @@ def test_another_catalog_rebuilds_the_table_and_says_so(store):
         store.read(catalog_hash=HASH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ['we"ird; DROP', "meta", "catalogs", "überseehandel 24/7"])
 def test_markets_share_a_file_whatever_their_names(tmp_path, name):
     path = tmp_path / "features.duckdb"
@@ -162,6 +163,7 @@ def held(path):
         yield holder
 
 
+@pytest.mark.slow
 def test_a_lock_held_by_another_process_says_to_wait(store):
     store.write(features(), HASH)
     hasty = FeatureStore(store.path, store.market, patience=0.3)
@@ -172,6 +174,7 @@ def test_a_lock_held_by_another_process_says_to_wait(store):
     pd.testing.assert_frame_equal(store.read(), features())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [False, True], ids=["reader", "writer"])
 def test_who_finds_the_file_taken_waits_for_its_turn(store, write):
     store.write(features(), HASH)

@@ -44,6 +44,7 @@ def another_process_in_a_transaction(url: str):
             process.communicate("\n", timeout=60)
 
 
+@pytest.mark.slow
 def test_a_locked_ledger_is_called_one_after_some_patience(url):
     """Reading goes on meanwhile; writing does when the lock is gone."""
     with Ledger(url, patience=1) as ledger:
@@ -171,6 +172,7 @@ def test_a_server_that_dies_keeps_all_events_or_none(postgres):
         assert ledger.verify("s") == 3
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()

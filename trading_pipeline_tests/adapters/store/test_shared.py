@@ -95,6 +95,7 @@ def test_what_one_machine_wrote_another_has(machine, whole):
     assert files(one) == {"2001.parquet": "first", "2002.parquet": "again"}
 
 
+@pytest.mark.slow
 def test_folders_below_belong_to_a_whole_and_to_no_part(machine):
     one, other = machine("one"), machine("other")
     write(one, "a.parquet", "a")
@@ -121,6 +122,7 @@ def test_two_machines_write_units_of_their_own_at_the_same_time(machine):
     assert files(one) == files(other) == {"2001.parquet": "first", "2002.parquet": "second"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
 def test_of_two_that_write_one_unit_the_first_wins_and_the_other_is_told(
     machine, monkeypatch, known
@@ -257,6 +259,7 @@ def test_an_altered_object_is_refused_and_nothing_here_changes(machine):
           ("../escaped", "/tmp/escaped", "below/../../escaped", ".hidden", "")),
     ],
 )  # fmt: skip
+@pytest.mark.sampled(3)
 def test_a_head_that_somebody_made_up_is_refused_and_nothing_is_written(machine, text):
     """Whoever may write to the store may not write beside the home."""
     one, other = machine("one"), machine("other")
@@ -443,6 +446,7 @@ def _synced(home, area):
     return home.shared
 
 
+@pytest.mark.slow
 def test_a_machine_of_older_code_stays_away_from_files_of_a_newer_version(
     machine, url, monkeypatch
 ):

@@ -81,6 +81,7 @@ def grouped(basis, groups):
     return replace(basis, inputs=replace(basis.inputs, groups=groups))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mandate", ["long_only", "neutral"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_book_is_that_of_simulate_to_the_last_bit(history, mandate, threads):

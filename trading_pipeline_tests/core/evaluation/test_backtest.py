@@ -51,6 +51,7 @@ def test_every_book_starts_with_the_same_capital_on_the_first_scored_bar(backtes
     assert backtest.random.equity.shape == (1000, 301)
 
 
+@pytest.mark.slow
 def test_the_strategy_runs_under_each_profile_once(backtest):
     """The market's own is the strategy itself, and is not run twice."""
     assert list(backtest.profiles) == ["conservative", "moderate", "aggressive"]

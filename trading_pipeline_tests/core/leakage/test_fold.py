@@ -81,6 +81,7 @@ def test_the_pipeline_raises_no_alarm_on_the_sample_market(checkpoint, stored):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [13, *(pytest.param(k, marks=pytest.mark.slow) for k in range(9))])
 @pytest.mark.sampled(3)
 def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
@@ -96,6 +97,7 @@ def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     assert all(each.values > 0 for each in examined)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bars", [1, 2, *(pytest.param(each, marks=pytest.mark.slow) for each in (6, 13))]
 )
@@ -338,6 +340,7 @@ def test_a_risk_rule_that_knows_the_next_close_is_caught(checkpoint, monkeypatch
     }
 
 
+@pytest.mark.slow
 def test_stored_predictions_that_are_not_the_checkpoints_are_caught(checkpoint, stored):
     """Such as a file that was smoothed after it was written."""
     assert not examine_stored_predictions(dataset(), fold(), checkpoint, stored).leaks
@@ -439,6 +442,7 @@ def test_one_row_too_many_for_the_scaler_is_caught(checkpoint):
     assert examine_fit(dataset(), fold(), {**checkpoint, "scaler": leaking.to_dict()}).leaks
 
 
+@pytest.mark.slow
 def test_training_that_is_given_more_than_its_window_is_caught(monkeypatch):
     """A scaler of all rows before the fold, and arrays that go on into it."""
     true_arrays = training_leakage.training_arrays

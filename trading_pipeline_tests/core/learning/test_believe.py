@@ -34,6 +34,7 @@ def speaking(samples, adds):
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("told", "least", "most"), [(0.2, 0.5, 1.0), (0.0, 0.0, 0.2)])
 def test_encoders_are_believed_as_far_as_validation_bears_them_out(told, least, most):
     """The second feature tells `told`, beyond what the terms say of the first: the price is then

@@ -139,6 +139,7 @@ def test_a_checkpoint_does_depend_on_the_bars_before(trained):
     assert again["fingerprint"] != trained["fingerprint"]
 
 
+@pytest.mark.slow
 def test_the_last_target_ends_on_the_bar_before_the_fold(trained):
     stamps = dataset().panel.timestamps
     assert pd.Timestamp(trained["last_target"]) == stamps[short_fold().test.first - 1]

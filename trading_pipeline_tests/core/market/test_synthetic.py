@@ -116,6 +116,7 @@ def momentum_of(panel, span):
     return earned.mean() / earned.std() * np.sqrt(252)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 21])
 def test_momentum_and_reversal_earn_nothing_on_surrogates(block):
     """Of a market in which momentum earns: its symbols have means that differ by 40 % a year. In

@@ -298,6 +298,7 @@ def test_executions_that_cannot_be_are_refused_and_change_nothing(wrong, complai
     assert trader.to_dict() == before
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.lists(

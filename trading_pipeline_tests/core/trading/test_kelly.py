@@ -148,6 +148,7 @@ def test_the_mean_is_shrunk_by_its_standard_error_as_worked_beside_it():
         assert got.full_kelly[row] == pytest.approx(shrunk(active, 7), rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_that_of_statsmodels():
     """Newey and West's, of a mean, with Bartlett's weights and no correction for small samples."""
     api = pytest.importorskip("statsmodels.api")

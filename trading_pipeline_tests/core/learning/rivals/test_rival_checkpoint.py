@@ -78,6 +78,7 @@ def test_bars_that_it_has_seen_are_refused(trained):
         predict_rows(Predictor(trained), dataset(), fold().validation, "f")
 
 
+@pytest.mark.slow
 def test_a_rival_raises_no_alarm(trained, stored):
     """Cut and scrambled futures change neither what it is given nor what it says."""
     examined = examine_fold(panel(), fold(), of(trained["rival"]["name"]), trained, count=1)
