@@ -1,6 +1,7 @@
 """Running the jobs from this process, so that the UI shows what the command line did."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -46,6 +47,7 @@ from trading_pipeline.steps.plan import Plan
 _LOG = logging.getLogger(__name__)
 # What a run ends with on purpose, and Dagster's records, of which `runner` tells.
 _NO_FAULTS = (TradingPipelineError, DagsterAssetCheckFailedError, SQLAlchemyError)
+_FULL = 1 << 20  # bytes: a disk with fewer left is said to be full
 _GRAVE = ("severe", "warnings")  # of the metadata of `bars_are_plausible`
 
 
@@ -185,10 +187,15 @@ def runner(
                     _name_holder(instance, say)
                 yield Runner(definitions, instance, home, sources, variables or {})
         except SQLAlchemyError as error:
+            advice = (
+                "The disk is full: make room, and run this again"
+                if shutil.disk_usage(root).free < _FULL
+                else "If the web UI is busy, try again; damaged ones can be moved away: "
+                "bars, models and reports are not in there"
+            )
             raise StoreError(
                 f"Dagster's records in {root / 'dagster'} cannot be used: "
-                f"{getattr(error, 'orig', None) or error}. If the web UI is busy, try again; "
-                "damaged ones can be moved away: bars, models and reports are not in there"
+                f"{getattr(error, 'orig', None) or error}. {advice}"
             ) from error
 
 

@@ -1,6 +1,7 @@
 """The command line refuses with one line and exit code 2, and never with a traceback."""
 
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -292,7 +293,7 @@ def test_bad_settings_are_refused_by_every_command(run, monkeypatch):
 
 
 @pytest.mark.slow
-def test_damaged_records_of_dagster_are_named(run, folder):
+def test_damaged_records_of_dagster_are_named_and_a_full_disk_is(run, folder, monkeypatch):
     with local_instance(folder / "home"):
         pass
     os.environ.pop("DAGSTER_HOME")
@@ -301,6 +302,11 @@ def test_damaged_records_of_dagster_are_named(run, folder):
     assert code == 2
     assert "Dagster's records in" in said
     assert "can be moved away: bars, models and reports are not in there" in said
+    nothing_left = shutil.disk_usage(folder)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: nothing_left)
+    code, said = run("download")
+    assert code == 2
+    assert "The disk is full: make room, and run this again" in said
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

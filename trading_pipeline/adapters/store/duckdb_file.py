@@ -75,4 +75,6 @@ def _next_step(complaint: str) -> str:
             "written by another version of DuckDB; install that one, or delete the file and run "
             f"`trading-pipeline download`, which makes it anew. ({first})"
         )
+    if "No space left" in first:
+        return f"the disk is full; make room, and run this again. ({first})"
     return f"cannot be used. Check that its folder exists and is writable. ({first})"

@@ -277,6 +277,24 @@ def test_an_unwritable_folder_is_named(tmp_path):
         store.write(features(), HASH)
 
 
+def test_a_full_disk_is_called_one_and_nothing_is_lost(store, monkeypatch):
+    """In the words of DuckDB 2.0 on a file system of three megabytes."""
+    import duckdb
+
+    def full(*_, **__):
+        raise duckdb.Error(
+            "TransactionContext Error: Failed to commit: Could not write file "
+            '"/small/features.duckdb.wal": No space left on device'
+        )
+
+    store.write(features(), HASH)
+    with monkeypatch.context() as small:
+        small.setattr(duckdb, "connect", full)
+        with pytest.raises(StoreError, match=r"features\.duckdb: the disk is full; make room"):
+            store.write(features(value=7), HASH)
+    pd.testing.assert_frame_equal(store.read(), features())
+
+
 @pytest.mark.slow
 def test_the_module_loads_without_duckdb():
     """Every Dagster process loads it; not every one opens the store."""
