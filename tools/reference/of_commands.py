@@ -21,7 +21,8 @@ def commands_page() -> str:
     text = re.sub(r"\n{3,}", "\n\n", text)
     intro = (
         "Every command runs the same Dagster jobs as the web UI, on the same data. Exit codes: 0 "
-        "done, 1 found something (`quality`, `check-leakage`), 2 refused with one line that says "
-        "why, 3 downloaded in part, 130 stopped by Ctrl-C or SIGTERM.\n"
+        "done, 1 done and the answer is not good (`quality`, `check-leakage`, `doctor`, `replay`, "
+        "`divergence`, `rebuild`, `ledger verify`, `alerts test`), 2 refused with one line that "
+        "says why, 3 downloaded in part, 130 stopped by Ctrl-C or SIGTERM.\n"
     )
     return f"# Commands\n\n{NOTE}\n\n{intro}{text.rstrip()}\n"

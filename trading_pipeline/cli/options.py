@@ -109,7 +109,8 @@ OwnBars = Annotated[
     Path | None,
     typer.Option(
         "--data-path",
-        help="Bars of your own, a Parquet file or folder; settings are then those of --market.",
+        help="Bars of your own, a Parquet file or folder; settings are then those of --market. The "
+        "folder in which a market is stored brings that market's.",
         show_default="those stored of --market",
     ),
 ]

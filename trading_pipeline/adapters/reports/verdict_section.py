@@ -77,6 +77,6 @@ def _notes(summary: Summary) -> list[str]:
     if adds["unexplained"] is not None:
         notes.append(
             f"{len(adds['baselines'])} simple rules that are no copies of one another leave "
-            f"{adds['unexplained']:.0%} of the book's ups and downs unexplained."
+            f"{adds['unexplained']:.0%} of the book's volatility unexplained."
         )
     return notes

@@ -256,7 +256,7 @@ def _copies(given: VerdictInputs) -> list[str]:
 def _too_alike(other: str, unexplained: float) -> str:
     """Of a book that so little of its volatility tells from another."""
     return (
-        f"The book moves as {other}, but for {100 * unexplained:.1f} % of its ups and downs: too "
+        f"The book moves as {other}, but for {100 * unexplained:.1f} % of its volatility: too "
         f"little to tell a skill from a difference in costs, which takes {_UNEXPLAINED}."
     )
 
