@@ -12,6 +12,7 @@ revision, with the columns
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,8 @@ def merge_versions(
         stored: canonical bars with `ingested_at`; none is lacking it altogether.
         given: canonical bars.
     """
-    place = _keys(stored).get_indexer(_keys(given))
+    # No keys of nothing: a first download of ten years would spend most of its time on them.
+    place = _keys(stored).get_indexer(_keys(given)) if len(stored) else np.full(len(given), -1)
     known = place >= 0
     given_again = np.zeros(len(stored), dtype=bool)
     given_again[place[known]] = True
@@ -122,9 +124,14 @@ def joined(parts: list[pd.DataFrame], *more: str) -> pd.DataFrame:
     """
     filled = [part for part in parts if len(part)]
     if not filled:
-        return empty_bars().assign(**{name: pd.Series([], dtype=STAMPS) for name in more})
+        return _no_bars(more).copy()
     columns = [*common_columns(filled), *more]
     return pd.concat([part[columns] for part in filled], ignore_index=True)
+
+
+@cache
+def _no_bars(more: tuple[str, ...]) -> pd.DataFrame:
+    return empty_bars().assign(**{name: pd.Series([], dtype=STAMPS) for name in more})
 
 
 def common_columns(parts: list[pd.DataFrame]) -> list[str]:
@@ -135,8 +142,13 @@ def common_columns(parts: list[pd.DataFrame]) -> list[str]:
 
 def empty_revisions() -> pd.DataFrame:
     """No revisions: nothing was ever changed."""
-    stored = empty_bars().assign(**{INGESTED: pd.Series([], dtype=STAMPS)})
-    return _revisions(stored, stored, pd.Timestamp(0, tz="UTC"))
+    return _no_revisions().copy()
+
+
+@cache
+def _no_revisions() -> pd.DataFrame:
+    stored = joined([], INGESTED)
+    return _revisions_of(stored, stored, pd.Timestamp(0, tz="UTC"))
 
 
 def _keys(bars: pd.DataFrame) -> pd.MultiIndex:
@@ -176,7 +188,10 @@ def _since(
 
 def _revisions(old: pd.DataFrame, bars: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     """Superseded versions beside what the bars say now."""
-    new = bars.iloc[:0] if old.empty else bars
+    return _revisions_of(old, bars, instant) if len(old) else empty_revisions()
+
+
+def _revisions_of(old: pd.DataFrame, new: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     place = _keys(new).get_indexer(_keys(old))
     next_values = _values_of(new).reindex(place).reset_index(drop=True)  # -1, removed, has none
     parts = [old[KEY].reset_index(drop=True), _values_of(old), next_values.add_prefix("new_")]
