@@ -69,6 +69,7 @@ def test_scores_that_know_nothing_last_as_long_as_they_should(markets):
     assert correlation == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_benchmark_of_the_features_runs():
     sizes = ["--symbols", "9", "--bars", "300", "--long", "420", "--rounds", "2"]
@@ -144,6 +145,7 @@ def test_the_benchmark_of_transfer_answers_every_question():
     assert "nan" not in out
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_verdicts_are_seldom_wrong_and_find_what_is_there(verdict_power):
     """A skill beside the market is found by what it adds; no book without one is proven often."""

@@ -49,6 +49,7 @@ def test_a_compose_file_goes_on_top_of_another():
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_services_come_up_in_order_work_and_come_back_when_killed():
     """The web server takes an order, the daemon starts it, the code server carries it out, and

@@ -73,6 +73,7 @@ def test_panels_of_an_earlier_run_count_and_are_not_walked_again(script, tmp_pat
         script.collect(script.Effort(tmp_path, source=None, quick=True), wanted, 1, rows)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("level", [0.0, 2.0])
 def test_the_oracle_is_as_far_above_the_best_rule_baseline_as_is_said(script, level):
@@ -86,6 +87,7 @@ def test_the_oracle_is_as_far_above_the_best_rule_baseline_as_is_said(script, le
     assert np.mean(found) == pytest.approx(level, abs=3 * error + 0.05)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_whole_chain_runs_goes_on_and_proves_nothing(tmp_path):
     """On surrogates of both blocks, with networks that learn nothing. What is there is not done

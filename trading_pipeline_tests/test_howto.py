@@ -82,11 +82,13 @@ def test_the_tutorial_ends_with_a_paper_account_that_is_the_backtests(desk):
     assert report(desk, "sample")["verdict"]["edge"] == "not proven"
 
 
+@pytest.mark.long
 def test_a_market_is_added(mine):
     told = report(mine, "mine")
     assert (told["market"], told["model"]) == ("mine", "ridge")
 
 
+@pytest.mark.long
 def test_risk_is_changed(mine):
     before = report(mine, "mine")
     Page("how-to/change-risk.md", mine).follow()
@@ -100,6 +102,7 @@ def test_a_source_is_added(desk):
     assert len(list((desk / "data_storage" / "raw" / "csv").glob("*.parquet"))) >= 14  # months
 
 
+@pytest.mark.long
 def test_a_feature_is_added(panel, tmp_path):
     folder = clone(tmp_path, "trading_pipeline/core/features/families/momentum.py")
     shutil.copy(panel, folder)
@@ -176,6 +179,7 @@ class Daemon:
         self.look()
 
 
+@pytest.mark.long
 def test_a_market_is_operated(mine):
     """Scheduled, broken, found out why, recovered: the last of the pages, for it moves the bars."""
     daemon, page = Daemon(), Page("how-to/operate.md", mine)

@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "learning.py"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_planted_pattern_over_time_is_found_by_the_network_and_not_by_ridge(tmp_path):
     """One market, whose returns follow from a feature twenty bars ago. What was measured is kept,
@@ -28,6 +29,7 @@ def test_a_planted_pattern_over_time_is_found_by_the_network_and_not_by_ridge(tm
     assert len(results.read_text().splitlines()) == len(rows)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_table_says_what_is_missed(tmp_path):
     """A bar that is not reached makes the script leave with 1, by name."""

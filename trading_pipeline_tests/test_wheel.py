@@ -128,6 +128,7 @@ def test_doctor_finds_nothing_to_mend(shell):
     assert "`demo` makes one where there is none" in said
 
 
+@pytest.mark.long
 def test_the_demo_goes_to_its_end_outside_a_checkout(shell):
     code, said = shell("trading-pipeline", "demo", "--market=synthetic", "--model=ridge", **SMALL)
     assert code == 0, said

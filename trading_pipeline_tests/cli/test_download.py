@@ -88,6 +88,7 @@ def test_a_second_download_asks_for_each_coins_newest_bars_and_little_else(venue
     [("", [], 20, 120), ("klines", ["--wait"], 100, 800)],
     ids=["hurried", "wait"],
 )
+@pytest.mark.sampled(2)
 def test_a_venue_that_is_down_is_given_up_after_a_minute_or_waited_for(
     venue, download, clock, where, arguments, least, most
 ):

@@ -103,6 +103,7 @@ MOMENTS = {  # what a command says, the seconds after it, the signal, the exit c
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "moments",
     [["training"], pytest.param([*MOMENTS], marks=pytest.mark.long)],

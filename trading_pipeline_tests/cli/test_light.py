@@ -62,6 +62,7 @@ def ask(folder: Path, arguments: list[str]) -> tuple[int, str, list[str]]:
 
 @pytest.mark.parametrize(("arguments", "complaint"), MISTAKES, ids=lambda each: " ".join(each[:2]))
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 def test_a_mistake_loads_nothing_heavy_and_makes_nothing(tmp_path, arguments, complaint):
     code, said, loaded = ask(tmp_path, arguments)
     assert (code, complaint in said) == (2, True), said

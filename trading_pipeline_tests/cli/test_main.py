@@ -91,6 +91,7 @@ def test_a_broken_panel_is_named_with_row_and_rule(run, folder, name):
 
 @pytest.mark.parametrize("command", ["walk-forward", "check-leakage"])
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_an_impossible_row_is_named_and_set_aside_and_with_strict_refused(run, folder, command):
     """Of 60,000 rows one must not stop a run; who wants to know of each says so."""
     set_value("high", 1.0).to_parquet(folder / "panel.parquet")
@@ -448,6 +449,7 @@ def test_a_file_that_nobody_named_is_not_written_over(run, folder):
 
 @pytest.mark.parametrize("name", ["quality.txt", "quality.html", "findings.csv", "coverage.png"])
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 def test_quality_writes_over_nothing_but_its_own_files(run, folder, name):
     """The user names the folder, not what is written into it."""
     clean_bars(240).to_parquet(folder / "panel.parquet", index=False)

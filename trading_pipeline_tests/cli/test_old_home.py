@@ -174,6 +174,7 @@ def test_every_command_goes_on_with_it(old, run):
     assert code == 0, said
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_another_machine_takes_over_from_a_copy(old, tmp_path_factory, run, monkeypatch):
     """All of the folder, put elsewhere while nothing ran: nothing is done a second time."""

@@ -45,6 +45,7 @@ def shell(folder: Path, *arguments: str, **variables: str) -> str:
     ],
 )
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_a_shell_completes_commands_options_and_markets(folder, typed, offered):
     """As bash asks, by the script that `--show-completion` prints."""
     asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}

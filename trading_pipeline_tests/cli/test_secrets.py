@@ -348,6 +348,7 @@ def test_no_secret_is_told_where_it_is_refused(
     assert not search.found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_no_secret_is_told_where_it_works(folder, commands, servers):
     search, home = Search(WHERE_IT_WORKS), folder / "home"

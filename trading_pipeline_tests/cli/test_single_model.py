@@ -95,6 +95,7 @@ def test_bars_of_a_market_are_learned_from_by_its_own_settings_however_they_are_
     assert (code, "test it with --start 2004-01-02" in said) == (2, True), said
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_file_of_ones_own_goes_from_bars_to_a_report(run, folder):
     """With its own budget, which is in the trial, and never over a file of somebody else's."""

@@ -174,6 +174,7 @@ def test_folds_on_workers_of_ray_predict_the_same_bit_for_bit(here, monkeypatch)
     _assert_same(here, "ray")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_dagster_home")
 def test_a_fold_that_fails_is_told_with_its_reason(here, monkeypatch):

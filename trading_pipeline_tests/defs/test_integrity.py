@@ -145,6 +145,7 @@ def diverged(home, monkeypatch):
 
 @pytest.mark.parametrize("change", ["fill", "paper", "no number", "half a file"])
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 def test_a_divergence_whose_parts_are_not_the_whole_is_found(home, diverged, change):
     check = parts_are_the_whole(MARKET)
     found = check(home=home)

@@ -213,6 +213,7 @@ def test_a_hole_that_all_have_stops_the_market_until_the_venue_fills_it(home, in
 
 @pytest.mark.parametrize("fault", [refusal(500), refusal(403), Fault(answer=Answer({"news": 1}))])
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_alpaca_without_corporate_actions_still_gives_bars(home, instance, fault):
     """Its actions are another endpoint; that it fails is red, and nothing else does."""
     market = replace(

@@ -86,6 +86,7 @@ def test_one_run_stores_every_day_and_its_features(resources, instance, home, sa
     assert set(DAYS) <= stored
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_materializing_days_twice_leaves_one_copy(resources, instance, stored, sample_bars):
     """A night that runs again after a failure must not double its bars."""
@@ -142,6 +143,7 @@ def test_an_impossible_row_becomes_a_gap_that_is_named(resources, instance, home
     assert features[late & (features["symbol"] == "AAPL")]["ret_5"].notna().all()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_panel_that_was_mended_is_whole_again(resources, instance, home, holed, sample_bars):
     """Features of the days that were held out are computed, though one month's bars changed."""

@@ -122,6 +122,7 @@ def test_a_first_landing_trains_one_fold_after_the_other_and_reports_once(daemon
     ],
 )
 @pytest.mark.slow
+@pytest.mark.sampled(5)
 def test_what_the_command_made_is_not_made_again(daemon, trained, cursor):
     """The daemon's first start, a lost cursor, one of another release: a look and no training."""
     daemon.cursor = cursor
@@ -168,6 +169,7 @@ def test_a_night_that_brought_nothing_costs_nothing(daemon, trained):
         ("2002-09-03", REFRESHED),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_changed_bar_concerns_the_folds_that_it_touches(daemon, trained, day, asked):
     """Whatever learned from it is trained, whatever saw it is predicted, the rest is left alone."""
     assert daemon.all() == []
@@ -240,6 +242,7 @@ def test_bars_that_allow_no_fold_yet_say_so(home, instance):
     assert "no fold is possible yet: " in daemon.said
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_command_and_sensor_answer_alike(small, daemon, monkeypatch):
     """Trained by the command for real: nothing is left for the daemon, and the other way round."""
@@ -263,6 +266,7 @@ def production_night(small, bars):
     return made.materialization.metadata, checks["candidate_is_accepted"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_production_model_is_trained_when_a_bar_is_new_or_changed(small, monkeypatch):
     """It is part of every night, and a night may bring nothing."""

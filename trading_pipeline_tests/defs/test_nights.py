@@ -61,6 +61,7 @@ def leaking(stamp):
 # Nights around the turn of a fold
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
@@ -98,6 +99,7 @@ def test_a_fold_without_bars_is_refused_by_name(small):
     assert THIRD not in lacking(small.home, small.plan, read_panel(small.home, MARKET))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_one_bar_out_of_sample_is_too_short_for_a_report(small, check):
     """The very first night of all: predicted, cleared, and refused with the days it takes."""
@@ -165,6 +167,7 @@ def test_what_one_market_crashes_on_stops_no_other(home, instance, check, monkey
     assert not home.report(one.market).exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_only_what_is_not_cleared_is_made_again(small, check):
     """A check that never ended costs a prediction, one that failed a training."""
@@ -195,6 +198,7 @@ def test_only_what_is_not_cleared_is_made_again(small, check):
     assert not any("leak" in reason for reason in reasons)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_other_rows_than_those_checked_are_not_cleared(small, check):
     """Altered, or made again while the check was running: what made them says the same."""

@@ -122,6 +122,7 @@ def web(tmp_path_factory):
         yield running
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_web_ui_lists_the_run_of_a_command_and_runs_it_again(web):
     (run,) = _runs(web)

@@ -89,6 +89,7 @@ def test_a_report_is_made_again_bit_for_bit(made, tmp_path, monkeypatch):
     assert found.departure == f"the checkpoint of ridge {SECOND}"
 
 
+@pytest.mark.long
 def test_bars_that_are_not_those_of_the_report_are_refused(made, tmp_path):
     original, new = made[0], Home(root=str(tmp_path))
     store = original.home.bars(MARKET)

@@ -100,6 +100,7 @@ def revised(bars, day):
     return changed
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_bars_again_make_nothing_stale(world, bars):
     assert world.stale() == set()
@@ -107,6 +108,7 @@ def test_the_same_bars_again_make_nothing_stale(world, bars):
     assert world.stale() == set()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("day", "stale"),

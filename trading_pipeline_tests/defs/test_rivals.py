@@ -72,6 +72,7 @@ def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     assert "Ridge with lags" in page
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_rivals_that_are_up_to_date_are_kept(small):
     """A second run fits nothing; a bar that is new in the fold brings predictions alone."""
@@ -117,6 +118,7 @@ def test_a_rival_is_fitted_alone_where_it_is_asked_for(small):
     assert set(small.home.beside("lstm").predictions(MARKET).read([FIRST])["model"]) == {"lstm"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_damaged_predictions_of_a_rival_are_made_again(small):
     """A file that cannot be read is none."""
@@ -128,6 +130,7 @@ def test_damaged_predictions_of_a_rival_are_made_again(small):
     assert len(small.home.beside("ridge").predictions(MARKET).read([FIRST]))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_rival_that_is_out_of_date_is_left_out_of_the_report(small):
     """It would be compared on other bars than those of now; the verdict is told of it."""
@@ -144,6 +147,7 @@ def test_a_rival_that_is_out_of_date_is_left_out_of_the_report(small):
     assert stale_rivals(small.home, small.plan, current) == ["ridge"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_rival_trades_in_the_place_of_the_network(small):
     """Its checkpoint is the market's own, and nothing else of the product knows a difference."""
@@ -160,6 +164,7 @@ def test_a_rival_trades_in_the_place_of_the_network(small):
     assert small.home.checkpoints(MARKET).read("best_model")["rival"]["name"] == "ridge"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_best_model_of_a_fold_is_named_with_its_reason(small):
     """Of two symbols none can be told from another, and the simplest is taken."""

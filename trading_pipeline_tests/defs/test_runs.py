@@ -71,6 +71,7 @@ def test_a_download_does_what_is_missing_and_repairs_what_was_deleted(run_on, sa
     pd.testing.assert_frame_equal(home.bars(MARKET).read(), sample_bars)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_failed_its_checks_is_not_up_to_date(run_on, sample_bars, monkeypatch):
     """Features are recorded before their check runs: the next command must not take them."""
@@ -84,6 +85,7 @@ def test_what_failed_its_checks_is_not_up_to_date(run_on, sample_bars, monkeypat
     assert download(run, PLAN) is None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_kill_between_bars_and_features_is_repaired(run_on, sample_bars, home):
     """Bars were replaced, their features were not: the bars alone look up to date."""
@@ -95,6 +97,7 @@ def test_a_kill_between_bars_and_features_is_repaired(run_on, sample_bars, home)
     assert download(run, PLAN) is None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_bar_that_the_source_took_back_is_removed(run_on, sample_bars, home):
     download(run_on(sample_bars), PLAN)
@@ -198,6 +201,7 @@ def assets_made(run, since):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_venue_without_news_costs_no_features(run_on, sample_bars, home):
     """Its bars are asked for and checked; what is computed from them is left as it is."""
@@ -248,6 +252,7 @@ def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bar
     assert assets_made(run, since=1)[-1][-1] == "raw_bars"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_bars_come_though_corporate_actions_do_not(run_on, sample_bars, home):
     """Kept is what was known; nothing goes on with bars that a split may have changed since."""

@@ -99,6 +99,7 @@ def test_a_failed_night_is_run_again_the_same_night_and_then_left_alone(nights):
     assert {FIRST, LAST} <= stored, "the days of the night that failed"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_night_in_which_the_venue_answers_nothing_at_all_ends(nights):
     """Neither bars nor corporate actions. Dagster went on for good, and nothing was tried again,
@@ -116,6 +117,7 @@ def test_a_night_in_which_the_venue_answers_nothing_at_all_ends(nights):
     assert "brought everything" in nights.look(6000).skip_message
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_venue_that_wants_to_be_left_alone_is(nights):
     """A ban of two hours was a day without bars."""
@@ -124,6 +126,7 @@ def test_a_venue_that_wants_to_be_left_alone_is(nights):
     assert nights.again(nights.look(121)).success
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
     nights.venue.errors = {"IBM": [SourceUnavailable("the table answered HTTP 500")] * 2}
@@ -133,6 +136,7 @@ def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
     assert "brought everything" in nights.look(6000).skip_message
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_pauses_grow_and_end_with_the_night(nights):
     nights.fail(SourceUnavailable("the table answered HTTP 500"))
@@ -148,6 +152,7 @@ def test_pauses_grow_and_end_with_the_night(nights):
     assert isinstance(nights.look(6), dg.RunRequest)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_night_that_failed_on_bars_that_are_there_is_run_again_once(nights):
     """A training that failed is no venue that answers later: eight more would be a night's heat."""

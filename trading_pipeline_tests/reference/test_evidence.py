@@ -72,6 +72,7 @@ def test_a_share_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("long_only", [True, False])
+@pytest.mark.sampled(2)
 def test_skill_earns_the_whole(long_only):
     """Once 250 days are known, the first of them the day after the first scores."""
     found = shares(*market(254, skill=0.3), terms_of(long_only))

@@ -38,6 +38,7 @@ def network(slope: float = 1.0, nothing: tuple[str, ...] = ()):
         (0.0, (TERMS, PRICE), True),
     ],
 )
+@pytest.mark.sampled(5)
 def test_a_network_that_is_not_believed_has_not_collapsed(slope, nothing, collapsed):
     """Validation takes from noise all that it says; a network that says nothing is broken."""
     found = compared(dataset(), network(slope, nothing), network(), MARKET.horizon)

@@ -72,6 +72,7 @@ def survived(whole, venue, folder):
     return left
 
 
+@pytest.mark.long
 def test_a_session_at_a_broker_is_replayed_with_what_the_broker_did(whole, venue, tmp_path):
     """All orders and fills, and the equity from the fills alone; a forged execution is found."""
     trade(venue, tmp_path, 0)
@@ -100,6 +101,7 @@ DISTURBANCES = {
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.sampled(3)
 def test_disconnects_at_any_request_change_nothing(whole, venue, tmp_path, caplog, seed):
     """Orders, questions and cancels; once or three times in a row."""
     disconnected(whole, venue, tmp_path, seed)
@@ -107,6 +109,7 @@ def test_disconnects_at_any_request_change_nothing(whole, venue, tmp_path, caplo
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.sampled(2)
 def test_disconnects_from_binance_change_nothing(whole_at_binance, tmp_path, caplog, seed):
     """Where an order is filled as it comes, whether or not anybody hears of it."""
     with BinanceExchange() as venue:
@@ -129,6 +132,7 @@ def disconnected(whole, venue, folder, seed):
     survived(whole, venue, folder)
 
 
+@pytest.mark.long
 def test_a_venue_that_answers_500_for_an_hour(whole, venue, tmp_path, caplog):
     """At a close, and in an evening when orders are sent: told once, and once that it is over."""
     hour = timedelta(hours=1)
@@ -158,6 +162,7 @@ def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
 
 
 @pytest.mark.parametrize("seconds", [-90, 90])
+@pytest.mark.sampled(2)
 def test_clocks_that_differ(whole, venue, tmp_path, seconds):
     """Ours is ahead or behind: no auction is missed, and no order is refused."""
     venue.ahead = pd.Timedelta(seconds=seconds)
@@ -165,6 +170,7 @@ def test_clocks_that_differ(whole, venue, tmp_path, seconds):
     survived(whole, venue, tmp_path)
 
 
+@pytest.mark.long
 def test_orders_that_the_venue_refuses_are_told_and_the_session_goes_on(venue, tmp_path, caplog):
     """One in seven: the account is another, and it is the venue's."""
     refused = set()
@@ -201,6 +207,7 @@ def test_a_full_disk_stops_the_session_and_the_next_one_goes_on(whole, venue, tm
     survived(whole, venue, tmp_path)
 
 
+@pytest.mark.long
 def test_a_locked_database_stops_the_session_and_the_next_one_goes_on(whole, venue, tmp_path):
     """Another process writes for longer than the session's patience."""
     import sqlite3

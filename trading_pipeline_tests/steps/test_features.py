@@ -125,6 +125,7 @@ def test_old_actions_are_remembered_in_the_unit_of_price(shop, history, monkeypa
         assert (ours[0] != getattr(part, name.removeprefix("adjusted_"))[here][0]).any()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_symbol_that_was_away_for_years_is_told_from_a_new_one(shop, history):
     """Its bars of old, from before what is read, have split since: the unit must go on."""
@@ -218,6 +219,7 @@ def test_without_bars_it_says_what_to_do(shop):
         shop.update(HISTORY)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @given(
     st.integers(0, 2**32 - 1),

@@ -94,6 +94,7 @@ def test_the_network_s_own_predictions_give_the_figures_of_its_report(small, tmp
     assert other.evaluated.series.equity[5] != own.series.equity[5]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_calibrated_scores_give_the_same_figures_in_whatever_unit(home, tmp_path):
     """From the first fit on, a year after the first score that may be traded."""

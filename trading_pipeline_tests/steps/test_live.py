@@ -209,6 +209,7 @@ def test_each_bar_is_decided_on_a_moment_after_it_closed(furnished, ledger, venu
 
 
 @pytest.mark.parametrize("ahead", [-5 * 3600.0, 5 * 3600.0])
+@pytest.mark.sampled(2)
 def test_the_clock_of_this_machine_does_not_matter(furnished, ledger, venue, ahead):
     clock = Moving(venue, ahead=ahead)
     trade(furnished, ledger, venue, clock, 4)
@@ -257,6 +258,7 @@ def test_a_session_restarted_between_two_bars_orders_what_one_left_alone_does(
     assert spelled == [str(each.payload) for each in whole]
 
 
+@pytest.mark.long
 def test_a_bar_that_was_seen_and_not_decided_on_is_stale_when_a_later_one_has_closed(
     furnished, ledger, venue, clock, monkeypatch
 ):
@@ -275,6 +277,7 @@ def test_a_bar_that_was_seen_and_not_decided_on_is_stale_when_a_later_one_has_cl
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_a_bar_whose_fills_are_told_hours_later_is_missed(
     furnished, ledger, venue, clock, monkeypatch
 ):
@@ -372,6 +375,7 @@ def test_a_model_that_has_learned_from_a_bar_is_not_asked_about_it(furnished, le
     assert not missed(ledger)
 
 
+@pytest.mark.long
 def test_a_restarted_session_orders_nothing_on_a_bar_that_its_model_has_learned_from(
     furnished, ledger, venue, clock, caplog
 ):
@@ -396,6 +400,7 @@ def test_a_new_session_begins_after_what_its_model_has_learned_from(
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_used_leaves_the_one_before_in_service(
     furnished, ledger, venue, clock, caplog
 ):

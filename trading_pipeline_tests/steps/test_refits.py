@@ -10,6 +10,7 @@ from trading_pipeline.steps.refits import refit_comparison
 from trading_pipeline_tests.steps.learnable import LONGEST, MARKET, PLAN, dataset, host
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_four_intervals_are_fitted_once_and_kept(home, monkeypatch):
     """Killed in the middle, the second run fits what is left, and the third nothing."""

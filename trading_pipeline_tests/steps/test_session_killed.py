@@ -13,11 +13,11 @@ def test_a_session_killed_at_every_point_goes_on_as_if_nothing_had_happened():
     assert kills.survive(1) == kills.POINTS["simulated"]
 
 
-# Every fourth point; `make kill-test` takes them all.
+# Every eighth point; `make kill-test` takes them all.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "part", "parts"),
-    [(at_alpaca, 0, 4), pytest.param(at_binance, 1, 4, marks=pytest.mark.long)],
+    [(at_alpaca, 0, 8), pytest.param(at_binance, 1, 8, marks=pytest.mark.long)],
     ids=["alpaca", "binance"],
 )
 def test_a_session_at_a_broker_killed_at_every_point_loses_and_doubles_nothing(

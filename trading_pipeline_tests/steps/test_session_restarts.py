@@ -48,6 +48,7 @@ def decisions(ledger, session):
     return [each.payload for each in ledger.read(f"paper/wide/{session}", kind="decision")]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_session_restarted_in_every_fold_makes_the_same_orders(furnished, stored, tmp_path):
     """Sized by evidence that its own folds completed: a restart must bring all of it back."""

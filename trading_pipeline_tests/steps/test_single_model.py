@@ -210,6 +210,7 @@ def tried(tmp_path_factory):
     return made
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_model_learns_up_to_the_day_and_is_tested_from_the_next_bar_on(tried):
     """What the refusal says to run is accepted, and nothing lies between."""
@@ -240,6 +241,7 @@ def test_the_report_says_that_it_is_of_one_model_and_what_it_traces_to(tried):
     assert behind["last_target"][:10] == str(tried.until)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_model_is_tested_on_bars_that_do_not_begin_where_its_own_did(tried):
     """Half of its history is enough for features; that its training was not checked is said."""

@@ -238,6 +238,7 @@ def die_at_each_operation(origin, work):
     raise AssertionError("it never ended")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_prune_that_is_killed_anywhere_is_finished_by_the_next(origin, tmp_path):
     """And what stays is there, whole, whenever it dies."""

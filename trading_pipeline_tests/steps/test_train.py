@@ -94,6 +94,7 @@ def test_a_training_leaves_its_curves_for_tensorboard(home, instance, shorten):
     assert mean == pytest.approx(looks[3]["loss"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_curves_go_on_after_a_kill_and_begin_anew_with_another_training(home, instance, shorten):
     plan = Plan(MARKET, preset="tiny")
@@ -113,6 +114,7 @@ def test_curves_go_on_after_a_kill_and_begin_anew_with_another_training(home, in
     assert {step for name, step in scalars(folder) if name == "loss"} == set(range(1, 7))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_processes_that_were_killed_go_on_in_the_next_run(home, instance, shorten):
     """Two of them, over gloo and through Pipes; the end is that of a single process."""

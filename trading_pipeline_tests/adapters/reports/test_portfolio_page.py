@@ -164,6 +164,7 @@ def test_a_rule_that_is_named_like_a_script_stays_text(summary):
 
 @pytest.mark.parametrize("equity_ends", ["ruined", "still"])
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_ends):
     known = inputs()
     equity = known.strategy.equity.copy()

@@ -154,6 +154,7 @@ NO_CANDLES = ("an empty list", "multiple choices")
         for each in QUESTIONS
     ],
 )
+@pytest.mark.sampled(4)
 def test_an_answer_that_is_none_is_an_error_of_ours(venues, question, what):
     """It names the venue, and is short; none of them can be taken for an answer."""
     said = answer_with(venues, question, lambda _: WHOLE[what])

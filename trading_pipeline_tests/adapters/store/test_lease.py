@@ -82,6 +82,7 @@ def test_a_lease_lasts_as_long_as_it_is_renewed(ledger):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_renewing_for_months_makes_no_event(ledger):
     """Asked before each order and at each beat; it writes to the ledger at every third of the ttl,
     over what it wrote before."""

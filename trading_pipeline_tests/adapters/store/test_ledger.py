@@ -235,6 +235,7 @@ for n in range(20):
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_writers_who_do_not_claim_the_stream_take_turns(url):
     """Four processes open one new ledger at once; every event is there, in one whole chain."""
     command = [sys.executable, "-c", APPEND_20, url]

@@ -131,6 +131,7 @@ with Ledger(sys.argv[1]) as ledger:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_of_processes_that_open_an_old_ledger_at_once_one_migrates(url, database):
     put_unversioned(database)
     command = [sys.executable, "-c", OPEN_AT_ONCE, url]

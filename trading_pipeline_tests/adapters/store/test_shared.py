@@ -200,6 +200,7 @@ store.sync("predictions/shared", whole=True, wrote=True)
 
 @pytest.mark.parametrize("puts", [0, 1, 2, 3])
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 def test_a_machine_that_is_killed_while_it_shares_leaves_what_was(machine, puts):
     """Three puts: two files and their head. And the machine goes on where it was."""
     one, other = machine("one"), machine("other")

@@ -122,6 +122,7 @@ def test_other_predictions_are_signal(market):
 
 @pytest.mark.parametrize("broker", [worse, halves, rejects])
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_other_executions_are_fill(market, broker):
     assert parts_of(split(session(*market, broker), *market)) == {"fill"}
 
@@ -211,6 +212,7 @@ def test_the_newest_days_wait_for_their_predictions(market):
         split(session(panel, scores), panel, known)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=8)
 @given(

@@ -85,6 +85,7 @@ def check(panel, market, first, score, half_life, volatility):
         (100, {"benchmark": {"S00": 0.5, "S03": 0.5}, "sectors": {"S01": "a", "S02": "a"}}),
     ],
 )
+@pytest.mark.sampled(4)
 def test_signals_of_a_market_that_gives_evidence(first, changes):
     """It is complete after 250 days, so that shares change with every bar from then on."""
     panel = calm_panel()
@@ -94,6 +95,7 @@ def test_signals_of_a_market_that_gives_evidence(first, changes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "first"), [(0, 1), (1, 300), (2, 90)])
+@pytest.mark.sampled(3)
 def test_signals_of_a_wild_market(seed, first):
     """With gaps, breaks, symbols that come and go."""
     panel = wild_panel(seed, N=26)

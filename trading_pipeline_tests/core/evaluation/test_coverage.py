@@ -124,6 +124,7 @@ def test_a_hundred_histories_of_a_year_are_covered():
     assert not outside(coverage(neighbours_that_correlate, 250, 100, 200), 0.85, 1.0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("market", "days"),

@@ -139,6 +139,7 @@ def test_figures_of_a_side_cover_the_truth():
     check(held, 100)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_comparisons_of_refits_cover_the_truth(monkeypatch):
     """Each refit adds a little of its own to the same book, and to what it knows."""

@@ -161,6 +161,7 @@ def test_what_is_undefined_is_null(returns):
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [20, 63, 252])
 @pytest.mark.sampled(3)
@@ -178,6 +179,7 @@ def test_differences_of_parts_cover_the_truth_90_to_97_percent_of_the_time(days)
     assert all(0.90 <= count / 400 <= 0.975 for count in held.values()), held
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_shares_of_starts_hold_those_of_another_history_most_of_the_time():
     rng, held = np.random.default_rng(5), {"at_a_loss": 0, "behind": 0}

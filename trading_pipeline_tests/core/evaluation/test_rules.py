@@ -80,6 +80,7 @@ def test_a_book_that_never_moves_counts_as_a_sharpe_ratio_of_zero():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5])
+@pytest.mark.sampled(2)
 def test_a_rule_that_is_worth_nothing_is_told_from_nothing_once_in_twenty(share):
     """Two books alike, of which less or more is their own: 90 to 97 % of the intervals hold 0. That
     of a drawdown is wider."""

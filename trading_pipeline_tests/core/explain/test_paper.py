@@ -38,6 +38,7 @@ def on_paper(market, broker=None, **how):
     return Rerun.of_paper(session(*market, broker, **how), predicted(*market), MARKET)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_equals_the_backtests_explanation_of_the_same_decision(market, features):
     """All of it, figure by figure: only the order's id names the session."""

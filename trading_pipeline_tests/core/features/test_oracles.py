@@ -156,6 +156,7 @@ def market_series(given: Panel) -> MarketSeries:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SHARED if name != "rank_missing"])
+@pytest.mark.sampled(4)
 def test_what_symbols_share_equals_its_oracle_before_it_is_rounded(name):
     """The mask is 0 or 1, which rounding leaves alone; it is compared below."""
     given, feature = panel(), FEATURES[name]

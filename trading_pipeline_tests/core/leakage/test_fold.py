@@ -83,7 +83,7 @@ def test_the_pipeline_raises_no_alarm_on_the_sample_market(checkpoint, stored):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [13, *(pytest.param(k, marks=pytest.mark.slow) for k in range(9))])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     """With gaps, late listings, splits and dividends; all stages, an untrained network."""
     data, its_fold, its_recipe, its_checkpoint = random_market(seed)

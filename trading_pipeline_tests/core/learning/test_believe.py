@@ -54,6 +54,7 @@ def test_encoders_are_believed_as_far_as_validation_bears_them_out(told, least, 
     np.testing.assert_allclose(again, believed, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_positions_join_the_price_where_they_surely_tell_more():
     """Noise seldom does; the truth that the price head lacks does."""

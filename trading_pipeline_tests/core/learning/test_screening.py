@@ -83,6 +83,7 @@ def test_weights_of_what_was_picked_alone_are_those_of_least_squares():
 
 @pytest.mark.parametrize(("horizon", "persistence"), [(1, 0.0), (1, 0.9), (5, 0.9)])
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_noise_gives_terms_no_oftener_than_it_may(horizon, persistence):
     """Of twenty markets each kind may be found in one; overlap and persistence change nothing."""
     wrong = sum(

@@ -109,6 +109,7 @@ class Killed(Exception):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("died_at", [6, *(pytest.param(k, marks=pytest.mark.slow) for k in (3, 9))])
+@pytest.mark.sampled(3)
 def test_a_training_that_was_killed_ends_with_the_same_weights(samples, died_at):
     """Bit for bit those of a run that nobody disturbed, and the same curve."""
     budget = recipe(steps=12).training

@@ -30,6 +30,7 @@ def check(panel: Panel, calendar: str, first: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "first"), [(0, 1), (1, 200), (2, 330)])
+@pytest.mark.sampled(3)
 def test_windows_of_a_wild_market(seed, first):
     """With gaps, halts, breaks, late listings, symbols in quarantine."""
     panel = wild_panel(seed, N=15)

@@ -92,6 +92,7 @@ def test_the_calendar_of_an_exchange_is_found_by_its_holidays(calendar, zone):
         assert clock_of(moved).calendar.name == calendar
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(st.sampled_from(HOURS), st.integers(0, 300), st.integers(40, 200), st.data())
 @pytest.mark.slow

@@ -15,6 +15,7 @@ LOOKBACK, WINDOW = 40, 8
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.sampled(3)
 def test_every_row_is_that_of_the_whole_panel(seed):
     """From any first row on; the whole is asked as far as it goes, with later rows cut off."""
     panel, rng = wild_panel(seed), np.random.default_rng(seed)

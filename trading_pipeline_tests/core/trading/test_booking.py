@@ -124,6 +124,7 @@ def same(ours, theirs, without):
 UNBOUND = replace(COSTS, participation=inf)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("market", "costs", "seed"),

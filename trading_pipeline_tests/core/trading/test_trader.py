@@ -48,6 +48,7 @@ def joined(parts, name):
     ids=["moderate", "bare", "thin"],
 )
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_bar_by_bar_equals_the_history_bit_for_bit(restart, profile, costs):
     """Also when the process dies after every single call and resumes from its stored state."""
     panel = random_panel(3, T=240)

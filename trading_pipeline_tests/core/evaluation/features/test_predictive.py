@@ -100,6 +100,7 @@ def slow_series(noise, memory, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.9, 0.98])
 @pytest.mark.parametrize("symbols", [1, 4])
+@pytest.mark.sampled(3)
 def test_unrelated_features_are_called_unrelated_nineteen_times_of_twenty(memory, symbols):
     """One year, targets that overlap by 21 bars, features that move as slowly as ours do."""
     noise = np.random.default_rng(0)

@@ -64,6 +64,7 @@ def test_the_deviation_has_the_interval_of_the_volatility(returns):
     np.testing.assert_allclose(a_year, np.array(a_day) * draws.days_per_year**0.5)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [500, 1000])
 def test_intervals_of_fat_tails_cover_the_truth_90_to_97_percent_of_the_time(days):

@@ -112,6 +112,7 @@ def test_the_engine_equals_the_reference(seed, costs, profile, inputs):
     check(seed, costs, profile, inputs)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, 10**6), COSTS, profiles(), INPUTS)
@@ -132,6 +133,7 @@ def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mandate", ["long_only", "neutral"])
+@pytest.mark.sampled(2)
 def test_the_evidence_is_the_reference_s(mandate, monkeypatch):
     """Active returns of a book without an account, and the shares of the tilt that they allow."""
     monkeypatch.setattr(kelly, "MINIMUM_SYMBOLS", 8)  # for most of these vanish
