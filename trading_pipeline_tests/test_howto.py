@@ -139,6 +139,7 @@ def test_a_deployment_has_its_secret(tmp_path, monkeypatch):
     Page("how-to/deploy.md", tmp_path).follow()
 
 
+@pytest.mark.long
 def test_an_upgrade_and_the_way_back(mine):
     Page("how-to/upgrade.md", mine).follow()
 
