@@ -162,5 +162,5 @@ class Line(NamedTuple):
 def line_of(series: ReportSeries, baseline: str) -> Line:
     """The line of a baseline; only those that charts draw use up colours."""
     drawn = drawn_baselines(series)
-    turn = list(drawn | series.baselines).index(baseline)
+    turn = list(dict.fromkeys([*drawn, *series.baselines])).index(baseline)
     return Line(BASELINES[turn % len(BASELINES)], turn >= len(BASELINES))
