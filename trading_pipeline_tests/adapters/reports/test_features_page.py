@@ -100,6 +100,7 @@ def test_the_letters_of_the_formulas_are_explained_on_the_page(html):
     """A report is read where docs/features.md is not at hand."""
     (said,) = re.findall(r'<section id="notation-of-the-formulas">(.*?)</section>', html)
     assert '<a href="#notation-of-the-formulas">' in html
+    assert "<code>docs/features.md</code> of the repository" in said
     assert "<li><b>σ</b> is the standard deviation" in said
     assert "<code>V</code> are open, high, low, close and volume" in said
     assert "`" not in said

@@ -34,6 +34,11 @@ def test_every_measure_of_a_head_is_explained():
     assert all(measure_said(each) or each.lower() in metrics for each in measures)
 
 
+@pytest.mark.parametrize("rule", ["kelly", "group_cap"])
+def test_a_rule_that_speaks_of_a_tilt_says_what_that_is(rule):
+    assert "Tilt: how far the scores ask to move from the benchmark." in rule_said(rule)
+
+
 def test_every_metric_is_explained():
     assert all(metric.said.endswith(".") for metric in METRICS.values())
 
