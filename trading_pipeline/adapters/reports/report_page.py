@@ -34,6 +34,7 @@ from trading_pipeline.adapters.reports.text import (
     between,
     head_sentences,
     heading,
+    in_currency,
     is_beyond_chance,
     rules_sentence,
     start_sentence,
@@ -174,7 +175,10 @@ def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
         [
-            with_line(metric.label, metric.said),
+            with_line(
+                escape(in_currency(metric.label, summary)) if metric.money else metric.label,
+                metric.said,
+            ),
             *(number_cell(name, numbers[name]) for numbers in books.values()),
         ]
         for name, metric in METRICS.items()

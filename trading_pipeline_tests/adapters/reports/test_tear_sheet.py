@@ -367,6 +367,7 @@ def test_words_that_a_reader_may_not_know_are_explained_where_they_stand(given, 
         "Volatility, by QLIKE<small>Loss of a forecast",
         "Direction, by log score<small>Minus the log",
         "p-value, one-sided<small>How often luck",
+        "Expectancy of a trade, USD<small>",
     ):
         assert said in text, said
 
