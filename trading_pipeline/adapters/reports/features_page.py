@@ -12,6 +12,7 @@ from trading_pipeline.adapters.reports.html import (
     folded_away,
     minus,
     section,
+    signed,
     sortable_table,
 )
 from trading_pipeline.adapters.reports.template import whole_page
@@ -72,7 +73,8 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
             _NOTATION,
             "",
             f"<ul>{''.join(f'<li>{_from_markdown(text)}</li>' for text in notation())}</ul>",
-            "<p><code>trading-pipeline features</code> prints every formula with its source.</p>",
+            "<p><code>trading-pipeline features</code> prints every formula with its source, as "
+            "does <code>docs/features.md</code> of the repository.</p>",
         ),
     ]
     title = f"{market}: features"
@@ -167,7 +169,7 @@ def _spread(distribution: Distribution | None) -> list[str]:
 def _coefficient(estimate: Estimate, kind: str) -> str:
     if np.isnan(estimate.value):
         return _cell(float("nan"), "")
-    interval = minus(f"[{estimate.low:+.3f}, {estimate.high:+.3f}]")
+    interval = f"[{signed(estimate.low, '+.3f')}, {signed(estimate.high, '+.3f')}]"
     over_time = "<small>over time</small>" if kind == OVER_TIME else ""
     return _cell(estimate.value, "+.3f", f"<small>{interval}</small>{over_time}")
 
@@ -175,8 +177,7 @@ def _coefficient(estimate: Estimate, kind: str) -> str:
 def _cell(value: float, form: str, below: str = "") -> str:
     if np.isnan(value):
         return '<td data-value="NaN">n/a</td>'
-    shown = minus(f"{value:{form}}".replace("%", " %"))
-    return f'<td data-value="{value:.6g}">{shown}{below}</td>'
+    return f'<td data-value="{value:.6g}">{signed(value, form)}{below}</td>'
 
 
 def _drifts(diagnostics: Diagnostics) -> str:

@@ -1,4 +1,4 @@
-"""A line on what each baseline does and what each rule is for, where a page names them."""
+"""A line on what a baseline does, a rule is for and a measure is, where a page names them."""
 
 from trading_pipeline.core.model.rivals import RIVALS
 
@@ -15,10 +15,11 @@ _BASELINES = {
     **{name: f"{kind.what} Fitted to the same folds." for name, kind in RIVALS.items()},
 }
 _MANAGED = "The same under the strategy's volatility target and risk rules."
+_TILT = "Tilt: how far the scores ask to move from the benchmark."
 _RULES = {
     "volatility_target": "Scales the account to a volatility a year.",
-    "kelly": "Trades as much of the tilt as the evidence of past predictions allows.",
-    "drawdown_control": "Holds less, the deeper the account has fallen.",
+    "kelly": f"Trades as much of the tilt as the evidence of past predictions allows. {_TILT}",
+    "drawdown_control": "Holds less, the deeper the account has fallen below a peak that fades.",
     "halving": "Halves, then closes positions beyond two drawdowns.",
     "loss_limits": "No new exposure after a loss of a day, week or month.",
     "turbulence": "No new exposure while the market moves far more than usual.",
@@ -26,9 +27,21 @@ _RULES = {
     "take_profit": "Closes a position that rose far above its entry.",
     "trailing_stop": "Closes a position that fell too far below its best price.",
     "symbol_cap": "The most that one symbol may weigh.",
-    "group_cap": "The most of the tilt that one sector or cluster may have.",
+    "group_cap": f"The most of the tilt that one sector or cluster may have. {_TILT}",
     "no_trade_region": "No trade whose gain is not worth its cost.",
 }
+_MEASURES = {
+    "log score": "Minus the log of the probability that was given to what came: less is better.",
+    "ranked probability score": "Squared distance of the probabilities of ordered classes from "
+    "what came, so that a near miss costs less than a far one: less is better.",
+    "QLIKE": "Loss of a forecast of volatility, 0 where it came true; too low a forecast costs "
+    "more than one too high: less is better.",
+}
+
+
+def measure_said(measure: str) -> str:
+    """What a measure of a head is; empty for one that the page explains as a metric."""
+    return _MEASURES.get(measure, "")
 
 
 def baseline_said(name: str) -> str:

@@ -76,7 +76,8 @@ def beside_benchmark(summary: Summary) -> str:
     benchmark = summary["benchmark"]
     rows = [_beside(summary, name) for name in _BESIDE]
     ends = (_money_cell(summary["end_value"][name]) for name in ("strategy", benchmark))
-    capital = f"{summary['traded']['capital']:,.0f}"
+    currency = summary["traded"]["currency"] or ""
+    capital = escape(f"{summary['traded']['capital']:,.0f} {currency}".rstrip())
     rows.append([f"End value<small>Of {capital} at the start.</small>", *ends, ""])
     against = unfavourable(summary)
     said = "".join(f"<li>{minus(each)}</li>" for each in against)

@@ -21,7 +21,7 @@ _NEGATIVE = re.compile(r"(?<![\w.,)\]-])-(?=\.?\d)")
 
 def section(heading: str, explanation: str, *parts: str) -> str:
     """A section of the page: its heading, a quiet sentence on how to read it, and its parts."""
-    said = f'<p class="quiet">{escape(explanation)}</p>' if explanation else ""
+    said = f'<p class="quiet">{minus(explanation)}</p>' if explanation else ""
     body = f"<h2>{escape(heading)}</h2>{said}{''.join(parts)}"
     anchor = "-".join(re.findall(r"[a-z]+", heading.lower()))
     return f'<section id="{anchor}">{body}</section>'

@@ -35,13 +35,7 @@ def parts(summary: Summary, series: ReportSeries) -> list[str]:
             chart_html(charts.parts_chart(found["years"], series, benchmark), "years"),
             _parts_table("Year", found["years"], benchmark, dated=False),
         ),
-        section(
-            "In a crisis",
-            "From the close at the market's peak to that at its trough. The dates are those of the "
-            "S&P 500, or of bitcoin for markets that never close, and were chosen because the "
-            "market fell. Only what lies wholly within the history is shown.",
-            *_crises(found["crises"], series, benchmark),
-        ),
+        *([] if summary["synthetic"] else [_in_crises(summary, series)]),
         section(
             "By start date",
             "What those saw who began on the first day of a month: the return of their first year, "
@@ -49,6 +43,17 @@ def parts(summary: Summary, series: ReportSeries) -> list[str]:
             *_starts(found["start_dates"], series, benchmark),
         ),
     ]
+
+
+def _in_crises(summary: Summary, series: ReportSeries) -> str:
+    """Made-up bars saw none."""
+    return section(
+        "In a crisis",
+        "From the close at the market's peak to that at its trough. The dates are those of the "
+        "S&P 500, or of bitcoin for markets that never close, and were chosen because the "
+        "market fell. Only what lies wholly within the history is shown.",
+        *_crises(summary["periods"]["crises"], series, summary["benchmark"]),
+    )
 
 
 def _crises(rows: Sequence[Row], series: ReportSeries, benchmark: str) -> list[str]:

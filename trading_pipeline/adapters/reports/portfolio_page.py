@@ -17,13 +17,14 @@ from trading_pipeline.adapters.reports.charts.series import ReportSeries
 from trading_pipeline.adapters.reports.html import (
     chart_html,
     folded_away,
+    minus,
     money,
     per_cent,
     section,
     signed,
     table,
 )
-from trading_pipeline.adapters.reports.text import MONTHS, Numbers, exposure_sentence
+from trading_pipeline.adapters.reports.text import MONTHS, Numbers, exposure_sentence, in_currency
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.portfolio.months import monthly_returns, yearly_returns
 from trading_pipeline.core.evaluation.verdict import titled
@@ -117,7 +118,7 @@ def falls(summary: Summary) -> str:
 
 def exposure(summary: Summary, series: ReportSeries) -> str:
     """Longs, shorts and net, what bound, then every position."""
-    said = escape(exposure_sentence(summary))
+    said = minus(exposure_sentence(summary))
     return section(
         "Exposure",
         "Value of long and of short positions at each close as a share of equity, and their sum.",
@@ -139,11 +140,11 @@ def costs(summary: Summary, series: ReportSeries) -> str:
         chart_html(charts.turnover_chart(series), "turnover"),
         chart_html(chart, "costs") if chart else "<p>No costs were paid.</p>",
         "<h3>Where the money went</h3>",
-        _money(summary["costs"]["paid"]),
+        _money(summary["costs"]["paid"], escape(in_currency("Money", summary))),
     )
 
 
-def _money(rows: Sequence[Mapping[str, Any]] | None) -> str:
+def _money(rows: Sequence[Mapping[str, Any]] | None, head: str) -> str:
     if rows is None:
         return _UNKNOWN
     said = {"price": "Price changes, before slippage", "total": "Change of equity"}
@@ -155,7 +156,7 @@ def _money(rows: Sequence[Mapping[str, Any]] | None) -> str:
         ]
         for row in rows
     ]
-    return table(["", "Money", "bp of mean equity a year"], body)
+    return table(["", head, "bp of mean equity a year"], body)
 
 
 def _bold(cell: str, kind: str) -> str:
@@ -194,7 +195,14 @@ def attribution(summary: Summary) -> str:
     )
     kinds = _kinds(found["sides"])
     rows = [_contribution(row, kinds, row["side"].capitalize()) for row in found["sides"]]
-    heads = ["P&amp;L", "Share", "A year", "Trades", "Win rate", *_titles(kinds)]
+    heads = [
+        escape(in_currency("P&L", summary)),
+        "Share",
+        "A year",
+        "Trades",
+        "Win rate",
+        *_titles(kinds),
+    ]
     for name in ("interest", "total"):
         share = found[name] / found["total"] if found["total"] else None
         row = [name.capitalize(), money(found[name]), per_cent(share, "", 0)]

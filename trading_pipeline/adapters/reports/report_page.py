@@ -14,7 +14,7 @@ from trading_pipeline.adapters.reports import portfolio_page as portfolio
 from trading_pipeline.adapters.reports import trades_page as trades
 from trading_pipeline.adapters.reports.charts import report as charts
 from trading_pipeline.adapters.reports.charts.series import ReportSeries, risk_events
-from trading_pipeline.adapters.reports.glossary import baseline_said, rule_said
+from trading_pipeline.adapters.reports.glossary import baseline_said, measure_said, rule_said
 from trading_pipeline.adapters.reports.headline import beside_benchmark, header
 from trading_pipeline.adapters.reports.html import (
     bullets,
@@ -34,6 +34,7 @@ from trading_pipeline.adapters.reports.text import (
     between,
     head_sentences,
     heading,
+    in_currency,
     is_beyond_chance,
     rules_sentence,
     start_sentence,
@@ -174,7 +175,10 @@ def _metrics_table(summary: Summary) -> str:
     books = {"strategy": summary["strategy"], **summary["baselines"]}
     rows = [
         [
-            with_line(metric.label, metric.said),
+            with_line(
+                escape(in_currency(metric.label, summary)) if metric.money else metric.label,
+                metric.said,
+            ),
             *(number_cell(name, numbers[name]) for numbers in books.values()),
         ]
         for name, metric in METRICS.items()
@@ -214,14 +218,14 @@ def _folds(summary: Summary) -> list[str]:
     said = (
         "Validation IC of the scores: their information coefficient on the last part of what the "
         "fold learned from, which comes before everything in this report, and below it the 95 % "
-        "interval. n/a, or without an interval: fewer than eight symbols, or fewer than 20 dates."
+        "interval. n/a: all scores alike. No interval: fewer than eight symbols, or 20 dates."
     )
     if choices:
         said += " The model was chosen on it: the simplest within one standard error of the best."
     rows = [
         [
             escape(fold),
-            number_cell("information_coefficient", found.get(fold, _NOT_KNOWN), "+"),
+            number_cell("information_coefficient", _of_fold(found.get(fold)), "+"),
             *([escape(choices.get(fold, ""))] if choices else []),
         ]
         for fold in dict.fromkeys([*found, *choices])
@@ -230,10 +234,20 @@ def _folds(summary: Summary) -> list[str]:
     return [section("Fold by fold", said, table(heads, rows))]
 
 
+def _of_fold(found: Numbers | None) -> Numbers:
+    """An exact zero without an interval is of scores that never differ."""
+    if found is None or (found["value"] == 0 and found["low"] is None):
+        return _NOT_KNOWN
+    return found
+
+
 def _heads(summary: Summary) -> str:
     rows = [
         [
-            f"{escape(row['head'].capitalize())}, by {escape(row['measure'])}",
+            with_line(
+                f"{escape(row['head'].capitalize())}, by {escape(row['measure'])}",
+                measure_said(row["measure"]),
+            ),
             _figure(row["value"]),
             f'{_figure(row["rival_value"])}<small class="words">{escape(row["rival"])}</small>',
             _gain(row["gain"]),
@@ -270,8 +284,8 @@ def _scoreboard(summary: Summary) -> str:
 def _judged(cell: Summary) -> str:
     """The answer, the target, and what was measured."""
     days, kind = cell["needs_days"], cell["status"].lower().replace(" ", "-")
-    ends = minus(between(cell["metric"], cell))
-    measured = f"{minus(written(cell['metric'], cell['value']))} {ends}" if ends else ""
+    value, ends = (written(cell["metric"], cell["value"]), between(cell["metric"], cell))
+    measured = minus(f"{value} {ends}".rstrip()) if cell["value"] is not None else ""
     lines = (
         f"target {minus(cell['promised'])}",
         measured,

@@ -7,6 +7,7 @@ from trading_pipeline.adapters.reports.verdicts import (
     Summary,
 )
 from trading_pipeline.core.evaluation.metrics import METRICS
+from trading_pipeline.core.evaluation.portfolio.exposure import NONE
 from trading_pipeline.core.evaluation.summary import FOREIGN
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.trading.rules import rule_name
@@ -14,8 +15,6 @@ from trading_pipeline.core.trading.rules import rule_name
 Numbers = Mapping[str, float | None]  # {value, low, high}
 
 _MOST_TERMS = 5  # that a sentence names
-
-_BOUND = {"volatility_target": "the target itself", "none": "nothing"}  # other rules by name
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -118,7 +117,8 @@ def exposure_sentence(summary: Summary) -> str:
     if found["target"] is not None:
         target = f"a target of {written('annual_volatility', found['target'])}"
     shares = sorted(found["bound"].items(), key=lambda item: -item[1])
-    bound = ", ".join(f"{_BOUND.get(k, rule_name(k))} {v:.0%}" for k, v in shares if v >= 0.005)
+    named = ((rule_name(rule) if rule != NONE else "nothing", v) for rule, v in shares)
+    bound = ", ".join(f"{name} {share:.0%}" for name, share in named if share >= 0.005)
     return (
         f"The volatility came to {realised} a year, for {target}. What bound, of the decisions: "
         f"{bound.replace('%', ' %')}."
@@ -150,23 +150,31 @@ def capacity_sentence(summary: Summary) -> str:
     found = summary["capacity"]
     if found is None:
         return ""
-    rows = found["capitals"]
+    rows, currency = found["capitals"], summary["traded"]["currency"]
     earned = min(rows[0][name]["value"] or 0.0 for name in ("sharpe", "annual_return"))
     if earned <= 0:
         return "It earns nothing that more capital could take away."
     if found["half_at"] is None:
-        said = f"More than half of what it earns is left with {rounded_money(rows[-1]['capital'])}"
+        most = rounded_money(rows[-1]["capital"], currency)
+        said = f"More than half of what it earns is left with {most}"
     else:
-        said = f"Half of what it earns is gone with a capital of {rounded_money(found['half_at'])}"
+        half = rounded_money(found["half_at"], currency)
+        said = f"Half of what it earns is gone with a capital of {half}"
     if found["cut_from"] is not None:
-        cut = rounded_money(found["cut_from"])
+        cut = rounded_money(found["cut_from"], currency)
         said += f"; the volume of the bars cuts one order in twenty from {cut} on"
     return f"{said}."
 
 
-def rounded_money(amount: float) -> str:
-    """An amount to two digits: '1,500,000'."""
-    return f"{float(f'{amount:.1e}'):,.0f}"
+def rounded_money(amount: float, currency: str | None = None) -> str:
+    """An amount to two digits: '1,500,000 USD'."""
+    return f"{float(f'{amount:.1e}'):,.0f} {currency or ''}".rstrip()
+
+
+def in_currency(name: str, summary: Summary) -> str:
+    """The name of an amount of money with its currency: 'Capital, USD'."""
+    currency = summary["traded"]["currency"]
+    return f"{name}, {currency}" if currency else name
 
 
 def heading(name: str) -> str:
@@ -192,8 +200,10 @@ def start_sentence(summary: Summary) -> str:
     which = f" ({'; '.join(named)}{more})" if named else ""
     gains = ", ".join(f"{start['gain']:.2f}" for start in starts)
     return (
-        f"Before training, closed form found terms in {found:,} of {len(starts):,} folds{which}; "
-        f"what the encoders add to them counts, fold after fold, {gains}."
+        "Before training, a regression looks for terms that tell returns: features of a bar, and "
+        f"products of two. It found some in {found:,} of {len(starts):,} folds{which}. "
+        "What the rest of the network says is added to these, at a weight, fold after fold, of "
+        f"{gains}."
     )
 
 

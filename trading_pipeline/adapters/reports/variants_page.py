@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from trading_pipeline.adapters.reports.html import bullets, number_cell, section, table
+from trading_pipeline.adapters.reports.html import bullets, number_cell, section, table, with_line
 from trading_pipeline.adapters.reports.text import (
     capacity_sentence,
     costs_sentence,
+    in_currency,
     rounded_money,
     written,
 )
@@ -53,7 +54,8 @@ def _costs(summary: Summary) -> str:
     ]
     late = costs["one_bar_late"]
     delay = f"{number_cell('sharpe', late['sharpe_difference'], '+')}<small>against on time</small>"
-    rows.append(["One bar later", delay, *_path(late)])
+    name = with_line("One bar later", "Decided on yesterday's scores.")
+    rows.append([name, delay, *_path(late)])
     against = f"Sharpe ratio against {escape(titled(summary['benchmark']))}"
     return f"<h3>Costs and delay</h3>{table(['Costs', against, *_path_heads()], rows)}"
 
@@ -63,12 +65,13 @@ def _capacity(summary: Summary) -> str:
     if found is None:
         return ""
     rows = [[rounded_money(row["capital"]), *_path(row)] for row in found["capitals"]]
+    head = in_currency("Capital", summary)
     said = (
         "<p class='quiet'>With market impact by the square-root law, coefficient "
         f"{found['impact']:g}: orders of a tenth of a bar's volume lose a third of its volatility "
         "times that.</p>"
     )
-    return f"<h3>Capital</h3>{said}{table(['Capital', *_path_heads()], rows)}"
+    return f"<h3>Capital</h3>{said}{table([escape(head), *_path_heads()], rows)}"
 
 
 def _profiles(summary: Summary) -> str:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from trading_pipeline.adapters.reports.html import bullets, minus, section, table
+from trading_pipeline.adapters.reports.html import bullets, minus, section, table, with_line
 from trading_pipeline.adapters.reports.verdicts import (
     PREAMBLE,
     Spoken,
@@ -34,8 +34,13 @@ def _card(each: Spoken) -> str:
     )
 
 
+_P_VALUE = with_line(
+    "p-value, one-sided",
+    "How often luck alone would show as much: at most 0.025 where the lower end of the verdict's "
+    "interval is above 0.",
+)
 _FIGURES = (
-    ("p_value", "p-value of the bound, one-sided", ".3f"),
+    ("p_value", _P_VALUE, ".3f"),
     ("sharpe", "Sharpe ratio a year", "+.2f"),
     ("probabilistic_sharpe", "Probability that it is truly above 0", ".3f"),
     ("deflated_sharpe", "Probability that it is above the luck of the best trial", ".3f"),

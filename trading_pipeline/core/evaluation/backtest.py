@@ -155,17 +155,17 @@ def warnings_of(panel: Panel, backtest: Backtest, market: Market) -> list[str]:
         warnings.append(few)
     warnings += _raised_cap(backtest.strategy, market)
     warnings.append(_sizing(backtest, market))
-    warnings += [
-        f"risk rule {rule} tripped {'once' if count == 1 else f'{count} times'}"
-        for rule, count in _rules_tripped(backtest.strategy)
-    ]
+    warnings += _rules_tripped(backtest)
     if backtest.variants is not None:
         ratios = (
             annual_sharpe(each, market)
             for each in (backtest.variants.one_bar_late, backtest.strategy)
         )
         late, own = (f"{each:.2f}" if np.isfinite(each) else "undefined" for each in ratios)
-        warnings.append(f"filled one bar later the Sharpe ratio is {late} instead of {own}")
+        if late != own:
+            warnings.append(
+                f"traded on yesterday's scores the Sharpe ratio is {late} instead of {own}"
+            )
     return warnings
 
 
@@ -192,17 +192,20 @@ def _sizing(backtest: Backtest, market: Market) -> str:
     decided = slice(backtest.start, backtest.stop - 1)
     held = shares_in_force(backtest.evidence, profile)[decided]
     words = {
-        "starting": f"{profile.starting_cap:.0%} of it, for want of {EVIDENCE_DAYS} days or "
-        f"{MINIMUM_SYMBOLS} symbols",
+        "starting": f"{profile.starting_cap:.0%} of it, for want of {EVIDENCE_DAYS} days of past "
+        f"predictions on {MINIMUM_SYMBOLS} symbols",
         "evidence": "what past predictions allowed",
-        "floor": f"the floor of {profile.kelly_floor:.0%}, for their evidence was bad",
+        "floor": f"the floor of {profile.kelly_floor:.0%}, as past predictions were bad",
         "whole": "all of it",
     }
     shares = {text: float((held == name).mean()) for name, text in words.items()}
-    parts = [f"{text} on {share:.0%}" for text, share in shares.items() if share > 0]
+    parts = [f"on {share:.0%} of the bars {text}" for text, share in shares.items() if share > 0]
     if not parts:
-        return "Kelly: no bar was decided on"
-    return f"Kelly, the share of the tilt: {', '.join(parts)} of the bars"
+        return "Kelly cap: no bar was decided on"
+    return (
+        "Kelly cap, how much is traded of the tilt, which is how far the scores ask to move from "
+        f"the benchmark: {'; '.join(parts)}"
+    )
 
 
 def never_delisted(panel: Panel) -> bool:
@@ -210,14 +213,21 @@ def never_delisted(panel: Panel) -> bool:
     return bool(panel.traded[-5:].any(axis=0).all())
 
 
-def _rules_tripped(result: BacktestResult) -> list[tuple[str, int]]:
-    final = result.log[-1]
-    trips = [
-        ("drawdown_half", int(final["halvings"])),
-        ("drawdown_flat", int(final["flattenings"])),
-        ("turbulence", int(final["breaks"])),
+def _rules_tripped(backtest: Backtest) -> list[str]:
+    """How often each alarm of the account went off, and where nothing came of it."""
+    final, own = backtest.strategy.log[-1], backtest.strategy.equity
+    idle = {k for k, bare in backtest.without_rules.items() if np.array_equal(own, bare)}
+    trips = (
+        ("drawdown_half", "halving", int(final["halvings"])),
+        ("drawdown_flat", "halving", int(final["flattenings"])),
+        ("turbulence", "turbulence", int(final["breaks"])),
+    )
+    return [
+        f"risk rule {rule_name(name)} tripped {'once' if count == 1 else f'{count} times'}"
+        + (", and changed no order" if rule in idle else "")
+        for name, rule, count in trips
+        if count
     ]
-    return [(rule_name(name), count) for name, count in trips if count]
 
 
 def annual_sharpe(result: BacktestResult, market: Market) -> float:

@@ -174,5 +174,5 @@ def persistent(
     reach = critical_value(lags / days) * standard_error(influence, lags)
     if limits[0] == 0.0:
         factor = np.exp(reach / value) if value > 0 else 1.0
-        return Estimate(value, float(value / factor), float(value * factor))
+        return Estimate(value, float(value / factor), float(min(value * factor, limits[1])))
     return Estimate(value, *np.clip([value - reach, value + reach], *limits).tolist())

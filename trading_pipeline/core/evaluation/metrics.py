@@ -209,6 +209,7 @@ class Metric:
     brief: bool = False  # in the short table on the asset's page
     influence: Callable[..., Any] | None = None
     another: bool = False
+    money: bool = False  # in quote currency
 
 
 # In the order of every table.
@@ -306,6 +307,7 @@ METRICS = {
         "trades",
         expectancy,
         ",.0f",
+        money=True,
     ),
     "turnover": Metric(
         "Turnover a year",

@@ -190,11 +190,13 @@ def estimates(
     sampled: Mapping[str, Sampled],
     resampling: Resampling,
     benchmark: Floats | None = None,
+    leverage: float = np.inf,
 ) -> dict[str, Estimate]:
     """All METRICS in their order, each with its interval; those of scores and absent ones NaN.
 
     Args:
         sampled: from `sampled_metrics`. benchmark: (D,), its daily returns; None: not known.
+        leverage: the most gross exposure that an account may take: a mean of it is no larger.
     """
     known = {}
     for name, metric in METRICS.items():
@@ -202,7 +204,10 @@ def estimates(
         if series and metric.influence is not None and metric.formula is not None:
             value = float(metric.formula(*series, resampling.days_per_year))
             influence = metric.influence(*series, resampling.days_per_year)
-            known[name] = persistent(value, influence, metric.limits)
+            low, high = metric.limits
+            if metric.of == "exposure":
+                high = max(leverage, value)
+            known[name] = persistent(value, influence, (low, high))
         elif name in sampled and metric.another:
             known[name] = range_of(sampled[name])
         elif name in sampled:

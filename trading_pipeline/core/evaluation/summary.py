@@ -53,6 +53,7 @@ from trading_pipeline.core.evaluation.verdict import VerdictInputs, reach_verdic
 from trading_pipeline.core.evaluation.warnings import standing_warnings
 from trading_pipeline.core.long_run import LEAST_DATES
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.core.trading.profiles import profile_of
 from trading_pipeline.errors import EvaluationError
 
@@ -159,12 +160,15 @@ def evaluate(inputs: EvaluationInputs) -> dict[str, object]:
     sampled = {
         name: sampled_metrics(account, resampling, benchmark) for name, account in daily.items()
     }
-    coefficients = _coefficients(inputs)
+    coefficients, leverage = _coefficients(inputs), inputs.market.costs.leverage
     known = {
-        name: estimates(account, sampled[name], resampling, benchmark)
+        name: estimates(account, sampled[name], resampling, benchmark, leverage)
         for name, account in daily.items()
     }
     strategy = known["strategy"] | coefficients.get("scores", {})
+    for name in LEARNED_BASELINES:  # a rule has no scores, and may be named as those of another
+        if name in known:
+            known[name] |= coefficients.get(name, {})
     baselines = sorted(inputs.baselines, key=lambda name: name != inputs.benchmark)
     paired = {name: _paired(sampled["strategy"], sampled[name], resampling) for name in baselines}
     days = len(daily["strategy"].returns)
@@ -255,7 +259,9 @@ def _periods(
     """The strategy beside its benchmark by year, in each crisis, and by the month of the start."""
     at, own, other = inputs.timestamps, daily["strategy"], daily[inputs.benchmark]
     books = Books(at[day_closes(at)], own.returns, other.returns)
-    return periods(books, crises_within(inputs.market.calendar, at[0], at[-1]), resampling)
+    made_up = inputs.market.synthetic
+    crises = [] if made_up else crises_within(inputs.market.calendar, at[0], at[-1])
+    return periods(books, crises, resampling)
 
 
 def _paired(
@@ -282,12 +288,17 @@ def _by_profile(
         for name, view in inputs.profiles.items()
         if name != inputs.market.profile
     }
-    return {
+    known = {
         name: estimates(
-            account, sampled_metrics(account, resampling, benchmark), resampling, benchmark
+            account,
+            sampled_metrics(account, resampling, benchmark),
+            resampling,
+            benchmark,
+            inputs.market.costs.leverage,
         )
         for name, account in others.items()
     } | {inputs.market.profile: strategy}
+    return {name: known[name] for name in dict.fromkeys([*inputs.profiles, *known])}
 
 
 def _verdict_inputs(

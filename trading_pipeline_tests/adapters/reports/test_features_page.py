@@ -8,11 +8,13 @@ import pytest
 
 from trading_pipeline.adapters.reports.features_page import (
     HEADS,
+    _coefficient,
     chance_sentence,
     coverage_sentence,
     drift_sentence,
     features_page,
 )
+from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline_tests.adapters.reports.histories import (
     catalog,
     diagnostics,
@@ -98,10 +100,18 @@ def test_the_letters_of_the_formulas_are_explained_on_the_page(html):
     """A report is read where docs/features.md is not at hand."""
     (said,) = re.findall(r'<section id="notation-of-the-formulas">(.*?)</section>', html)
     assert '<a href="#notation-of-the-formulas">' in html
+    assert "<code>docs/features.md</code> of the repository" in said
     assert "<li><b>σ</b> is the standard deviation" in said
     assert "<code>V</code> are open, high, low, close and volume" in said
     assert "`" not in said
     assert "**" not in said
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    """'+0.000' looks like a small gain."""
+    assert _coefficient(Estimate(0.0001, -0.0004, 0.03), "") == (
+        '<td data-value="0.0001">0.000<small>[0.000, +0.030]</small></td>'
+    )
 
 
 def test_the_page_says_what_it_is_not(html):

@@ -23,7 +23,8 @@ def summary(days=600, edge=0.0005, crises=(FALL,)):
     books = Books(pd.bdate_range("2019-01-01", periods=days, tz="UTC"), benchmark + edge, benchmark)
     dates = resampled_dates(days, 5, 100, seed=0)
     drawn = Resampling(dates=dates, block=5, days_per_year=252, seed=0)
-    return {"periods": periods(books, crises, drawn), "benchmark": "buy_and_hold"}
+    return {"periods": periods(books, crises, drawn), "benchmark": "buy_and_hold",
+            "synthetic": False}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,12 @@ def test_each_year_and_crisis_is_a_line_with_its_difference(drawn):
     assert (legend["y"], legend["yanchor"]) == (1, "bottom")  # clear of names that slant on a phone
     assert 'id="chart-starts"' in starts
     assert "Sharpe ratio until the end" in starts
+
+
+def test_made_up_bars_saw_no_crisis(drawn):
+    """A fall of the S&P 500 says nothing of bars that nobody ever traded."""
+    made_up = parts(summary() | {"synthetic": True}, drawn)
+    assert not any("In a crisis" in part for part in made_up)
 
 
 def test_how_beginners_fared_is_said_in_a_sentence():

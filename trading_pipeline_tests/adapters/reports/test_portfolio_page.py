@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.charts import prices
-from trading_pipeline.adapters.reports.charts.portfolio import costs_chart
+from trading_pipeline.adapters.reports.charts.portfolio import costs_chart, exposure_chart
 from trading_pipeline.adapters.reports.charts.rolling import rolling_charts
 from trading_pipeline.adapters.reports.portfolio_page import extreme_days
 from trading_pipeline.adapters.reports.report_page import page
@@ -221,6 +221,23 @@ def test_a_book_of_which_only_the_equity_is_known_says_so():
 def test_costs_are_drawn_by_kind_and_dividends_are_none(given):
     names = [trace.name for trace in costs_chart(series(given)).data]
     assert names == ["slippage", "fees", "interest"]
+
+
+def test_a_legend_names_only_what_is_drawn(given):
+    """A long-only account has no shorts, and interest of a cent a month is no bar."""
+    drawn = series(given)
+    assert [trace.name for trace in exposure_chart(drawn).data] == ["long"]
+    both = replace(drawn, weights=drawn.weights - 0.1)
+    assert [trace.name for trace in exposure_chart(both).data] == ["long", "short", "net"]
+    cent = replace(drawn.earnings, interest=drawn.earnings.interest / 1e4)
+    names = [trace.name for trace in costs_chart(replace(drawn, earnings=cent)).data]
+    assert names == ["slippage", "fees"]
+
+
+def test_a_number_and_its_unit_stay_on_one_line(html):
+    (said,) = re.findall(r"<p>(The volatility came to.*?)</p>", html)
+    assert "volatility target 62\N{NO-BREAK SPACE}%" in said
+    assert " %" not in said
 
 
 def test_the_markdown_names_sides_and_the_largest_symbols(summary):

@@ -349,12 +349,36 @@ def test_the_page_holds_the_twelve_promises_against_their_runs(given, summary):
 
 
 @pytest.mark.slow
+def test_what_was_measured_stands_beside_its_target_without_an_interval_too(given, summary):
+    cells = [
+        {**cell, "value": 0.7, "low": None, "high": None, "status": "Undecidable"}
+        for cell in summary["scoreboard"]
+    ]
+    text = page({**summary, "scoreboard": cells}, series(given))
+    section = text.split('<section id="expected-performance">')[1].split("</section>")[0]
+    assert section.count("<small>70.0\N{NO-BREAK SPACE}%</small>") == 9
+    assert section.count("<small>0.70</small>") == 3
+
+
+@pytest.mark.slow
+def test_words_that_a_reader_may_not_know_are_explained_where_they_stand(given, summary):
+    text = page(summary, series(given))
+    for said in (
+        "Volatility, by QLIKE<small>Loss of a forecast",
+        "Direction, by log score<small>Minus the log",
+        "p-value, one-sided<small>How often luck",
+        "Expectancy of a trade, USD<small>",
+    ):
+        assert said in text, said
+
+
+@pytest.mark.slow
 def test_the_page_says_where_networks_started(given):
     """Beside what the scores knew, and escaped."""
     start = {"terms": [{"term": "<b>", "weight": 0.1, "t": 6.0}], "gain": 0.35}
     text = page(evaluate(replace(given, starts={"2006-01-01": start})), series(given))
     scores = text.split('<section id="what-the-scores-knew">')[1].split("</section>")[0]
-    assert "closed form found terms in 1 of 1 folds (&lt;b&gt; in 1); what" in scores
+    assert "It found some in 1 of 1 folds (&lt;b&gt; in 1). What" in scores
 
 
 @pytest.mark.slow
@@ -378,4 +402,6 @@ def test_the_page_says_of_each_fold_what_its_scores_knew_on_validation(given):
     assert "<th>Validation IC of the scores</th><th>Model</th>" in part
     assert "<td>2010-01-01</td><td>+0.012<small>[\N{MINUS SIGN}0.020, +0.044]</small>" in part
     assert "\N{MINUS SIGN}0.300<small></small></td><td>ridge: within" in part
+    alike = page(evaluate(replace(given, validation={"2010-01-01": Estimate(0.0)})), series(given))
+    assert "<td>2010-01-01</td><td>n/a<small></small></td>" in alike
     assert 'id="fold-by-fold"' not in page(evaluate(given), series(given))

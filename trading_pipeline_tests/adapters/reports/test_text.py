@@ -69,12 +69,13 @@ def test_where_networks_started_is_said_in_a_sentence():
         "2008-01-01": started(1.0),
     }
     assert start_sentence(evaluate(inputs(starts=starts))) == (
-        "Before training, closed form found terms in 2 of 3 folds (rsi_14 in 2; return_1, 20 bars "
-        "ago × return_1, 40 bars ago in 1); what the encoders add to them counts, fold after fold, "
-        "0.35, 0.00, 1.00."
+        "Before training, a regression looks for terms that tell returns: features of a bar, and "
+        "products of two. It found some in 2 of 3 folds (rsi_14 in 2; return_1, 20 bars "
+        "ago × return_1, 40 bars ago in 1). What the rest of the network says is added to these, "
+        "at a weight, fold after fold, of 0.35, 0.00, 1.00."
     )
     nothing = start_sentence(evaluate(inputs(starts={"2006-01-01": started(0.2)})))
-    assert nothing.startswith("Before training, closed form found terms in 0 of 1 folds; what")
+    assert "It found some in 0 of 1 folds. What the rest" in nothing
     many = evaluate(inputs(starts={"2006-01-01": started(0.2, *"abcdefg")}))
     assert "e in 1, and 2 others)" in start_sentence(many)
 
@@ -86,7 +87,7 @@ def test_what_the_volatility_target_came_to_and_what_bound_is_a_sentence(summary
     swing = written("annual_volatility", said["strategy"]["annual_volatility"]["value"])
     assert exposure_sentence(said) == (
         f"The volatility came to {swing} a year, for a target of 12.0 %. What bound, of the "
-        "decisions: the target itself 62 %, gross cap 38 %, symbol cap 12 %."
+        "decisions: volatility target 62 %, gross cap 38 %, symbol cap 12 %."
     )
     assert exposure_sentence(said)[:40] in summary_text(said)
     bare = {**said, "exposure": {**said["exposure"], "target": None, "bound": {"none": 1.0}}}

@@ -4,13 +4,14 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trading_pipeline.adapters.reports.headline import beside_benchmark
 from trading_pipeline.adapters.reports.summary_text import summary_text
 from trading_pipeline.adapters.reports.unfavourable import unfavourable
 from trading_pipeline.core.evaluation.summary import evaluate
-from trading_pipeline_tests.core.evaluation.books import compared, inputs
+from trading_pipeline_tests.core.evaluation.books import compared, inputs, paths, variants
 
 
 def below_zero(summary):
@@ -25,31 +26,58 @@ def below_zero(summary):
                 yield from intervals(each, f"{name}.{key}")
 
     compared_with = ("difference", ".alpha", ".gain", "information_coefficient")
-    passed_over = (".costs", ".profiles", ".baselines", ".information_coefficients")
+    # Of other accounts than the strategy, or the same number once more.
+    others = (".baselines", ".profiles.moderate", ".costs.multiples.1", *OTHER_SCORES)
     return sum(
         part["high"] is not None and part["high"] < 0
         for name, part in intervals(summary)
-        if any(word in name for word in compared_with)
-        and not name.startswith(passed_over)
-        and not (".difference.sharpe" in name or name.startswith(".significance.edge"))
+        if any(word in name for word in compared_with) and not name.startswith(others)
     )
+
+
+OTHER_SCORES = (".information_coefficients.scores", ".information_coefficients.ridge")
+
+
+def of_dates(mean, n_dates=300):
+    """Coefficients by date: of the scores, of what they know beyond others, and of a rival."""
+    draws = np.random.default_rng(3).normal(mean, 0.1, (n_dates, 3))
+    days = pd.bdate_range("2010-01-04", periods=n_dates, tz="UTC")
+    return pd.DataFrame(draws, columns=["scores", "beyond", "ridge"]).assign(date=days)
 
 
 @pytest.mark.parametrize("mean", [-0.004, 0.0003, 0.004])
 def test_every_interval_below_zero_is_said_in_page_and_terminal(mean):
     """Of a bad book, a middling one and a good one: as many sentences as there are intervals."""
     given = inputs(mean=mean, heads=[compared("risk", (-0.01, -0.02, -0.001), rival="normal")])
-    harmful = given.strategy.equity * 1.002 ** np.arange(400)
-    summary = evaluate(replace(given, without_rules={"stop_loss": harmful}))
+    equity, steps = given.strategy.equity, np.arange(400)
+    bolder = replace(given.strategy, equity=equity * 0.998**steps)
+    given = replace(
+        given,
+        without_rules={"stop_loss": equity * 1.002**steps},
+        ic={"information_coefficient": of_dates(20 * mean)},
+        profiles={"aggressive": bolder, "moderate": given.strategy},
+    )
+    late = paths(equity * 0.998**steps)
+    summary = evaluate(replace(given, variants=replace(variants(given), one_bar_late=late)))
     said = unfavourable(summary)
-    assert len(said) == below_zero(summary)
-    assert any("The rule stop loss cost return a year" in each for each in said)
+    assert len(said) == len(set(said)) == below_zero(summary)
+    assert any("with the rule stop loss against without it" in each for each in said)
+    assert any(each.startswith("Sharpe ratio on yesterday's scores: -") for each in said)
     terminal = " ".join(summary_text(summary).split())
     shown = re.sub("<.*?>", "", beside_benchmark(summary))
     shown = shown.replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
     for sentence in said:
         assert sentence in terminal
         assert sentence.replace("'", "&#x27;") in shown
+
+
+def test_a_bad_book_is_bad_by_year_at_all_costs_and_beyond_the_simple_scores():
+    """What stands only in the tables below is told above, too."""
+    given = inputs(mean=-0.004, ic={"information_coefficient": of_dates(-0.08)})
+    said = " ".join(unfavourable(evaluate(replace(given, variants=variants(given)))))
+    for part in ("Sharpe ratio of 2010: -", "Sharpe ratio at 2 times the costs of trading: -",
+                 "of the scores beyond volatility, momentum and reversal: -"):  # fmt: skip
+        assert part in said, part
 
 
 def test_a_book_that_nothing_speaks_against_says_so():

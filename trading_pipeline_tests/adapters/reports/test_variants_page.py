@@ -28,11 +28,20 @@ def test_every_variant_has_its_row(summary):
         *("Long and short apart", "Each network by itself"),
     ]
     rows = re.findall("<tr><td>(.*?)</td>", html)
-    assert rows[:4] == ["0\N{NO-BREAK SPACE}×", "1\N{NO-BREAK SPACE}×", "2\N{NO-BREAK SPACE}×",
-                        "One bar later"]  # fmt: skip
+    late = "One bar later<small>Decided on yesterday&#x27;s scores.</small>"
+    assert rows[:4] == [*(f"{n}\N{NO-BREAK SPACE}×" for n in range(3)), late]
     assert rows[4:] == [
         *("100,000", "1,000,000", "Conservative", "Moderate", "Long", "Short", "0", "5"),
     ]
+
+
+def test_profiles_stand_from_cautious_to_bold_and_capital_in_its_currency(summary):
+    """The market's own profile is in its place, wherever it was run."""
+    given = inputs()
+    names = ("conservative", "moderate", "aggressive")
+    found = evaluate(replace(given, profiles=dict.fromkeys(names, given.strategy)))
+    assert tuple(found["profiles"]) == names
+    assert "<th>Capital, USD</th>" in one_thing_changed(summary)
 
 
 def test_at_its_own_costs_the_difference_is_the_one_that_the_report_leads_with(summary):
@@ -68,18 +77,19 @@ def test_a_sentence_says_how_much_cost_it_bears(summary):
 
 def test_a_sentence_says_how_much_capital_it_carries(summary):
     rows = [{"capital": 1e5, "sharpe": {"value": 1.0}, "annual_return": {"value": 0.1}}] * 2
+    traded = {"traded": {"currency": "USD"}}
     found = {"capitals": rows, "half_at": 1.234e9, "cut_from": 5.67e7, "impact": 1.0}
-    assert capacity_sentence({"capacity": found}) == (
-        "Half of what it earns is gone with a capital of 1,200,000,000; the volume of the bars "
-        "cuts one order in twenty from 57,000,000 on."
+    assert capacity_sentence({"capacity": found, **traded}) == (
+        "Half of what it earns is gone with a capital of 1,200,000,000 USD; the volume of the "
+        "bars cuts one order in twenty from 57,000,000 USD on."
     )
     never = {**found, "half_at": None, "cut_from": None}
-    said = "More than half of what it earns is left with 100,000."
-    assert capacity_sentence({"capacity": never}) == said
+    said = "More than half of what it earns is left with 100,000 USD."
+    assert capacity_sentence({"capacity": never, **traded}) == said
     rows = [{"capital": 1e5, "sharpe": {"value": None}, "annual_return": {"value": 0.0}}]
     nothing = {**never, "capitals": rows}
     said = "It earns nothing that more capital could take away."
-    assert capacity_sentence({"capacity": nothing}) == said
+    assert capacity_sentence({"capacity": nothing, **traded}) == said
 
 
 def test_one_side_alone_is_no_table(summary):

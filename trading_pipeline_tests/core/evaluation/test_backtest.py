@@ -70,7 +70,7 @@ def test_verdicts_alone_need_neither_variants_nor_luck(backtest, predictions):
     assert bare.variants is None
     assert (bare.without_rules, bare.seeds) == ({}, {})
     assert bare.random.equity.shape == (0, 301)
-    assert not any("one bar later" in each for each in warnings_of(panel(), bare, MARKET))
+    assert not any("yesterday's scores" in each for each in warnings_of(panel(), bare, MARKET))
 
 
 def test_each_seed_is_traded_by_itself(backtest, predictions, monkeypatch):
@@ -117,8 +117,8 @@ def test_a_reader_is_warned(backtest):
     warnings = warnings_of(panel(), backtest, MARKET)
     assert warnings[0] == HINDSIGHT
     assert any("4 symbols are too few" in each for each in warnings)
-    assert any("share of the tilt: 50% of it, for want of 250 days" in each for each in warnings)
-    assert any("filled one bar later the Sharpe ratio is" in each for each in warnings)
+    assert any("of the bars 50% of it, for want of 250 days of past" in each for each in warnings)
+    assert any("on yesterday's scores the Sharpe ratio is" in each for each in warnings)
     assert any(
         "may be 37.5% of the book and not 8.0%, as the profile moderate" in w for w in warnings
     )
@@ -132,6 +132,22 @@ def test_a_reader_is_warned(backtest):
 def test_a_book_that_never_trades_has_no_sharpe_ratio_a_bar_later(backtest):
     still = replace(backtest, strategy=backtest.baselines["cash"])
     assert any(w.endswith("instead of undefined") for w in warnings_of(panel(), still, MARKET))
+
+
+def test_a_delay_that_changes_nothing_is_no_warning(backtest):
+    same = replace(backtest, variants=replace(backtest.variants, one_bar_late=backtest.strategy))
+    assert not any("yesterday's scores" in each for each in warnings_of(panel(), same, MARKET))
+
+
+def test_an_alarm_that_changed_no_order_is_said_to_have_changed_none(backtest):
+    """The page says of such a rule that it never acted."""
+    log = backtest.strategy.log.copy()
+    log["breaks"][-1], log["halvings"][-1] = 1, 2
+    own = replace(backtest.strategy, log=log)
+    idle = backtest.without_rules | {"turbulence": own.equity, "halving": own.equity * 2}
+    warnings = warnings_of(panel(), replace(backtest, strategy=own, without_rules=idle), MARKET)
+    assert "risk rule turbulence tripped once, and changed no order" in warnings
+    assert "risk rule drawdown half tripped 2 times" in warnings
 
 
 def test_of_one_symbol_there_is_nothing_to_choose(backtest):

@@ -124,6 +124,7 @@ def test_a_persistent_mean_matches_the_hand_worked_example():
     assert found == pytest.approx((1.0, 1 - reach, 1 + reach))
     ratio = persistent(1.0, series - 1.0, (0.0, np.inf))
     assert ratio == pytest.approx((1.0, np.exp(-reach), np.exp(reach)))
+    assert persistent(1.0, series - 1.0, (0.0, 1.01)).high == 1.01
 
 
 def test_what_never_moves_or_lasts_a_few_days_has_no_width():

@@ -295,6 +295,38 @@ def test_a_market_that_never_closes_has_its_own_year_and_its_own_crises():
     assert [row["days"] for row in found["periods"]["years"]] == [365, 134]
 
 
+def test_made_up_bars_saw_no_crisis():
+    """2018's falls are no part of a market that nobody ever traded."""
+    given = inputs(n_bars=500, replications=50)
+    given = replace(given, timestamps=pd.bdate_range("2018-01-01", periods=500, tz="UTC"))
+    assert evaluate(given)["periods"]["crises"]
+    made_up = replace(given, market=replace(given.market, source="synthetic"))
+    assert evaluate(made_up)["periods"]["crises"] == []
+
+
+def test_no_mean_exposure_is_said_to_be_beyond_what_is_allowed():
+    """Half for a year, then whole: the interval alone would reach to more than all."""
+    given = inputs(replications=50)
+    held = np.where(np.arange(400) < 200, 0.5, 1.0)
+    found = evaluate(replace(given, strategy=replace(given.strategy, exposure=held)))
+    assert found["strategy"]["exposure"]["value"] < 1
+    assert found["strategy"]["exposure"]["high"] == given.market.costs.leverage == 1
+
+
+def test_a_learned_baseline_has_the_coefficient_of_its_scores():
+    """Once among the metrics and once beside the scores: the same number."""
+    draws = np.random.default_rng(0).normal(0.05, 0.1, (300, 3))
+    table = pd.DataFrame(draws, columns=["scores", "ridge", "momentum"])
+    dates = pd.bdate_range("2010-01-04", periods=300, tz="UTC")
+    given = inputs(ic={"information_coefficient": table.assign(date=dates)}, replications=50)
+    learned = {**given.baselines, "ridge": given.baselines["trend"]}
+    found = evaluate(replace(given, baselines=learned))
+    ridge = found["baselines"]["ridge"]["information_coefficient"]
+    assert ridge == found["information_coefficients"]["ridge"]["information_coefficient"]
+    assert ridge["value"] is not None
+    assert found["baselines"]["momentum"]["information_coefficient"]["value"] is None
+
+
 def test_too_few_days_are_refused_with_the_number_needed():
     with pytest.raises(EvaluationError, match=r"sample: 18 days .* at least 20"):
         evaluate(inputs(n_bars=19))

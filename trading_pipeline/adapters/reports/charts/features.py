@@ -108,7 +108,7 @@ def correlation_chart(diagnostics: Diagnostics) -> Figure:
         zmin=-1,
         zmax=1,
         scale="rank correlation",
-        axis="the same features, in the order of the rows",
+        axis="features in the same order",
         hovertemplate="%{y} and %{x}: %{z:+.2f}<extra></extra>",
     )
     figure.update_xaxes(showticklabels=False)  # sixty names would be no wider than a stroke
@@ -144,7 +144,8 @@ def _heat_map(
         colorbar=bar,
         **looks,
     )
-    figure.update_layout(plot_bgcolor=RULE)
+    # The last number below the colours stands half beyond them.
+    figure.update_layout(plot_bgcolor=RULE, margin={"r": 20})
     figure.update_yaxes(
         autorange="reversed", showgrid=False, type="category", dtick=1, tickfont={"size": 10}
     )

@@ -47,7 +47,12 @@ def new_figure(height: int, **layout: Any) -> Figure:
             "xanchor": "left",
             "traceorder": "normal",
         },
-        "hoverlabel": {"bgcolor": PAPER, "bordercolor": NEUTRAL, "font": {"color": INK}},
+        "hoverlabel": {
+            "bgcolor": PAPER,
+            "bordercolor": NEUTRAL,
+            "font": {"color": INK},
+            "namelength": -1,  # whole names
+        },
         "dragmode": False,  # a finger scrolls the page; the page switches zooming on for a mouse
         "xaxis": axis | dated,
         "yaxis": axis,

@@ -15,7 +15,7 @@ from trading_pipeline.adapters.reports.charts.figure import (
     shown,
 )
 from trading_pipeline.adapters.reports.charts.palette import INK, STRATEGY
-from trading_pipeline.adapters.reports.charts.series import ReportSeries, colour_of
+from trading_pipeline.adapters.reports.charts.series import ReportSeries, line_of
 
 Row = Mapping[str, Any]
 
@@ -58,5 +58,5 @@ def _books(series: ReportSeries, benchmark: str) -> list[tuple[str, str, str]]:
     """Key, name and colour of the two."""
     return [
         ("strategy", "strategy", STRATEGY),
-        ("benchmark", label(benchmark), colour_of(series, benchmark)),
+        ("benchmark", label(benchmark), line_of(series, benchmark).colour),
     ]

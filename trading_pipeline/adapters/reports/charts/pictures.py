@@ -19,8 +19,8 @@ from trading_pipeline.adapters.reports.charts.palette import (
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
-    colour_of,
     drawn_baselines,
+    line_of,
     money_ticks,
 )
 from trading_pipeline.adapters.reports.text import MONTHS
@@ -37,8 +37,9 @@ def draw_equity(path: Path, series: ReportSeries, title: str) -> None:
         label = "5-95 % of random portfolios"
         axes.fill_between(series.timestamps, low, high, color=BAND, label=label)
     for name, equity in drawn_baselines(series).items():
-        colour = colour_of(series, name)
-        axes.plot(series.timestamps, equity, color=colour, linewidth=0.9, label=titled(name))
+        colour, dashed = line_of(series, name)
+        look = {"color": colour, "linewidth": 0.9, "linestyle": "--" if dashed else "-"}
+        axes.plot(series.timestamps, equity, label=titled(name), **look)
     axes.plot(series.timestamps, series.equity, color=STRATEGY, linewidth=2, label="strategy")
     axes.set_yscale("log")
     ticks = money_ticks(series)
@@ -63,7 +64,7 @@ def draw_drawdown(path: Path, series: ReportSeries, benchmark: str, title: str) 
     axes.fill_between(series.timestamps, fall, 0, color=STRATEGY, alpha=0.35, label="strategy")
     if benchmark in series.baselines:
         other = 100 * fall_from_peak(series.baselines[benchmark])
-        colour = colour_of(series, benchmark)
+        colour = line_of(series, benchmark).colour
         axes.plot(series.timestamps, other, color=colour, linewidth=0.9, label=titled(benchmark))
     axes.set_ylabel("per cent")
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower left")

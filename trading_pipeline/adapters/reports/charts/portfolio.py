@@ -38,22 +38,25 @@ from trading_pipeline.core.evaluation.portfolio.months import by_month
 
 _AREAS = 8  # more symbols than this are a heat map, not a stack of areas
 _ROWS = 20  # of the heat map of positions: the largest ones
+_SEEN = 0.05  # basis points of equity a month: less is written as 0.0
 _SHOWN = 20  # symbols of the attribution
 _PATTERNS = ("", "/", "x", ".", "\\", "+", "-")  # told apart without colours, too
 
 
 def exposure_chart(series: ReportSeries) -> Figure:
-    """Longs, shorts and their net as shares of equity, at daily closes."""
+    """Longs, shorts and, where there are both, their net as shares of equity, at daily closes."""
     days = day_ends(series.timestamps)
     days = days[thinned(len(days))]
     weights, dates = solvent_weights(series)[days], series.timestamps[days]
     figure = new_figure(280, hovermode="x unified")
     sides = (("long", np.maximum(weights, 0), STRATEGY), ("short", np.minimum(weights, 0), LOSS))
-    for name, part, colour in sides:
+    held = [side for side in sides if side[1].any()]
+    for name, part, colour in held:
         line = {"width": 1, "color": colour}
-        add_line(figure, dates, part.sum(axis=1), name, line, fill="tozeroy")
-    line = {"width": 1.6, "color": INK, "dash": "dot"}
-    add_line(figure, dates, weights.sum(axis=1), "net", line)
+        add_line(figure, dates, part.sum(axis=1), name, line, fill="tozeroy", showlegend=True)
+    if len(held) > 1:  # else the one side is the net
+        line = {"width": 1.6, "color": INK, "dash": "dot"}
+        add_line(figure, dates, weights.sum(axis=1), "net", line)
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure
 
@@ -120,16 +123,19 @@ def costs_chart(series: ReportSeries) -> Figure | None:
         **dict(zip(earnings.kinds, earnings.money.sum(axis=(1, 3)), strict=True)),
         INTEREST: earnings.interest,
     }
-    paid = {kind: -amount for kind, amount in money.items() if is_cost(kind) and amount.any()}
+    paid = {}
+    for kind, amount in money.items():
+        equity = earnings.equity
+        share = np.divide(-amount, equity, out=np.zeros(len(amount)), where=equity > 0)
+        months, cost = by_month(1e4 * share, earnings.days)
+        if is_cost(kind) and np.abs(cost).max() >= _SEEN:
+            paid[kind] = cost
     if not paid:
         return None
     figure = new_figure(280, barmode="relative", hovermode="x unified")
-    for (kind, amount), colour, pattern in zip(
+    for (kind, cost), colour, pattern in zip(
         paid.items(), cycle(BASELINES), cycle(_PATTERNS), strict=False
     ):
-        equity = earnings.equity
-        share = np.divide(amount, equity, out=np.zeros(len(amount)), where=equity > 0)
-        months, cost = by_month(1e4 * share, earnings.days)
         figure.add_bar(
             x=months,
             y=shown(cost),

@@ -28,9 +28,9 @@ from trading_pipeline.adapters.reports.charts.palette import (
 )
 from trading_pipeline.adapters.reports.charts.series import (
     ReportSeries,
-    colour_of,
     drawn_baselines,
     drawn_days,
+    line_of,
     money_ticks,
 )
 from trading_pipeline.adapters.reports.verdicts import Summary
@@ -66,7 +66,8 @@ def equity_chart(series: ReportSeries) -> Figure:
         ends = np.quantile(series.random_equity[:, days], [0.05, 0.95], axis=0)
         add_band(figure, dates, ends[0], ends[1], "random, 5-95 %", BAND)
     for name, equity in drawn_baselines(series).items():
-        line = {"color": colour_of(series, name), "width": 1.2}
+        colour, dashed = line_of(series, name)
+        line = {"color": colour, "width": 1.2, "dash": "dash" if dashed else "solid"}
         add_line(figure, dates, equity[days], label(name), line)
     add_line(figure, dates, series.equity[days], "strategy", {"color": STRATEGY, "width": 2.8})
     figure.data[-1].legendrank = 1  # drawn last, to lie on top, but named first
@@ -91,7 +92,7 @@ def drawdown_chart(series: ReportSeries, benchmark: str) -> Figure:
             dates,
             fall,
             label(benchmark),
-            {"color": colour_of(series, benchmark), "width": 1.2},
+            {"color": line_of(series, benchmark).colour, "width": 1.2},
         )
     figure.update_yaxes(tickformat=".0%", hoverformat=".1%")
     return figure

@@ -15,7 +15,7 @@ from trading_pipeline.adapters.reports.charts.palette import INK, STRATEGY, tran
 from trading_pipeline.adapters.reports.charts.series import (
     Floats,
     ReportSeries,
-    colour_of,
+    line_of,
     thinned,
 )
 from trading_pipeline.core.evaluation.performance import daily_returns, day_closes
@@ -48,7 +48,7 @@ def rolling_charts(series: ReportSeries, benchmark: str) -> RollingCharts | None
     colour = STRATEGY
     if benchmark in series.baselines:
         other = daily_returns(series.baselines[benchmark], closes)
-        colour = colour_of(series, benchmark)
+        colour = line_of(series, benchmark).colour
 
     def lines(strategy: Floats, beside: Floats | None, **layout: Any) -> Figure:
         return _lines(dates, strategy[rows], beside if beside is None else beside[rows],

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -151,6 +152,15 @@ def money_ticks(series: ReportSeries) -> list[float]:
     return [amount for amount in amounts if 0.5 * low <= amount <= high]
 
 
-def colour_of(series: ReportSeries, baseline: str) -> str:
-    """The colour of a baseline, the same in every chart."""
-    return BASELINES[list(series.baselines).index(baseline) % len(BASELINES)]
+class Line(NamedTuple):
+    """How a baseline is drawn, the same in every chart."""
+
+    colour: str
+    dashed: bool  # where the colours are used up and begin anew
+
+
+def line_of(series: ReportSeries, baseline: str) -> Line:
+    """The line of a baseline; only those that charts draw use up colours."""
+    drawn = drawn_baselines(series)
+    turn = list(dict.fromkeys([*drawn, *series.baselines])).index(baseline)
+    return Line(BASELINES[turn % len(BASELINES)], turn >= len(BASELINES))

@@ -47,7 +47,7 @@ DRAWDOWN_HALF = reason(
 DRAWDOWN_CONTROL = reason(
     32, "drawdown_control", SHAPED,
     "scaled to {account[drawdown_share]:.0%} with the whole account: equity is {figure:.1%} below "
-    "its aged peak, and nothing is left at {limit:.0%}",
+    "its peak, which fades with time, and nothing is left at {limit:.0%}",
     figure=lambda at: at.account["drawdown"],
     limit=lambda at: at.rules["drawdown_limit"],
     protects=True,

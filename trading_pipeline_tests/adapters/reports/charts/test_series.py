@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_pipeline.adapters.reports.charts.report import equity_chart
 from trading_pipeline.adapters.reports.charts.series import (
+    drawn_baselines,
+    line_of,
     money_ticks,
     risk_events,
     solvent_weights,
@@ -66,3 +69,20 @@ def test_a_log_axis_has_a_few_round_ticks(low, high):
     assert found == sorted(found)
     assert found[0] <= high * 1000
     assert found[-1] >= low * 1000
+
+
+def test_no_two_lines_of_a_chart_look_alike():
+    """Managed baselines are not drawn, and use up no colours; the tenth line is dashed."""
+    given = inputs()
+    names = [f"rule_{n}{managed}" for n in range(11) for managed in ("", "_managed")]
+    made = series(given, baselines=dict.fromkeys(names, given.strategy.equity))
+    looks = [line_of(made, name) for name in drawn_baselines(made)]
+    assert len(set(looks)) == len(looks) == 11
+    assert [look.dashed for look in looks] == [False] * 9 + [True] * 2
+    drawn = {(each.line.color, each.line.dash) for each in equity_chart(made).data if each.line}
+    assert {(look.colour, "dash" if look.dashed else "solid") for look in looks} <= drawn
+
+
+def test_hovering_shows_whole_names():
+    """Plotly cuts them to fifteen letters: 'inverse vola...'."""
+    assert equity_chart(series(inputs())).layout.hoverlabel.namelength == -1
