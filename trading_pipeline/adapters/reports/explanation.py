@@ -179,13 +179,13 @@ def _account(account: AccountAtClose) -> Section:
 def _position(title: str, held: Held | None) -> Section:
     if held is None:
         return Section(title, [("none", "nothing of the symbol is held")])
-    price, entry = price_text(held.price), price_text(held.entry)
+    price, cost = price_text(held.price), price_text(held.average_cost)
     stop, take = (
         "none" if math.isinf(level) else price_text(level) for level in (held.stop, held.take)
     )
     rows = [
         ("quantity", f"{held.quantity:,.10g} at {price}, {held.weight:.2%} of equity"),
-        ("since", f"{instant(held.since)}, at {entry} on average, less dividends"),
+        ("since", f"{instant(held.since)}, at an average cost of {cost}, fees apart"),
         ("stop-loss", stop + (" (trailing)" if held.trailing else "")),
         ("take-profit", take),
     ]

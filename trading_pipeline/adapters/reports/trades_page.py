@@ -19,10 +19,10 @@ from trading_pipeline.core.market.bars import price_text
 from trading_pipeline.core.trading.rules import rule_name
 
 _SHOWN = 100  # trades, the largest profits and losses; trades.csv has all
-_HEADS = ("Symbol", "Side", "Opened", "Closed", "Bars", "Quantity", "Entry", "Exit", "Return",
-          "P&L", "Ended by", "Why it was opened")  # fmt: skip
-_HELD = ("Symbol", "Side", "Since", "Bars", "Quantity", "Entry", "Price", "Value", "Return", "P&L",
-         "Why it was opened")  # fmt: skip
+_HEADS = ("Symbol", "Side", "Opened", "Closed", "Bars", "Total quantity", "Mean entry", "Mean exit",
+          "Return", "P&L", "Ended by", "Last exit", "Why it was opened")  # fmt: skip
+_HELD = ("Symbol", "Side", "Since", "Bars", "Quantity", "Average cost", "Price", "Value",
+         "Unrealised return", "Unrealised P&L", "Realised P&L", "Why it was opened")  # fmt: skip
 
 Row = Mapping[Hashable, Any]
 
@@ -37,9 +37,11 @@ def closed_trades(series: ReportSeries) -> str:
     if len(table) > _SHOWN:
         more = f" Shown: the largest {_SHOWN} of {len(table):,}, by profit or loss."
     said = (
-        "From flat to flat. Quantity and prices: of all that opened and raised it, and of what "
-        "closed it, in units of the day it closed. Return: profit after fees, dividends and borrow "
-        f"over the money invested. A click on a heading sorts.{more}"
+        "From flat to flat. Total quantity and mean entry: of every fill that opened or raised the "
+        "position; mean exit: of every fill that lowered or closed it; last exit: the price of the "
+        "fill that ended it. All are in units of the day it closed, after splits. P&L: with "
+        "dividends and borrow, after fees; return: P&L over the cost of the total quantity. A "
+        f"click on a heading sorts.{more}"
     )
     rows = [_closed(row) for row in largest.to_dict("records")]
     return section(heading, said, sortable_table(_HEADS, rows, "trades"))
@@ -51,8 +53,11 @@ def open_positions(series: ReportSeries) -> str:
     if series.positions.empty:
         return section(heading, "", "<p>Nothing is held at the end.</p>")
     said = (
-        "Held at the last close, at its prices. Profit and return: what they would be, were all "
-        "closed there without costs."
+        "Held at the last close, at its prices. Average cost: moving average of the prices paid "
+        "for what is still held, fees apart. Unrealised: price against that cost, as if all were "
+        "closed there without costs. Realised: what the part that was closed made over its average "
+        "cost, with dividends and borrow, after all fees since the position was opened. The two "
+        "together are what the position made."
     )
     rows = [_open(row) for row in series.positions.to_dict("records")]
     return section(heading, said, sortable_table(_HELD, rows, "trades"))
@@ -64,9 +69,12 @@ def _closed(row: Row) -> list[str]:
         _date(row["opened_at"]),
         _date(row["closed_at"]),
         *_size(row),
-        _price(row["exit_price"]),
-        *_made(row),
+        _price(row["mean_entry"]),
+        _price(row["mean_exit"]),
+        _share(row["return"]),
+        _profit(row["pnl"]),
         f"<td>{escape(rule_name(row['exit']))}</td>",
+        _price(row["last_exit"]),
         _why(row),
     ]
 
@@ -76,9 +84,12 @@ def _open(row: Row) -> list[str]:
         *_who(row),
         _date(row["opened_at"]),
         *_size(row),
+        _price(row["average_cost"]),
         _price(row["price"]),
         sortable_cell(row["value"], money(row["value"], "")),
-        *_made(row),
+        _share(row["unrealised_return"]),
+        _profit(row["unrealised_pnl"]),
+        _profit(row["realised_pnl"]),
         _why(row),
     ]
 
@@ -91,16 +102,16 @@ def _size(row: Row) -> list[str]:
     return [
         sortable_cell(row["bars"], f"{row['bars']:,}"),
         sortable_cell(row["quantity"], f"{row['quantity']:,.6g}"),
-        _price(row["entry_price"]),
     ]
 
 
-def _made(row: Row) -> list[str]:
-    kind = "saved" if row["pnl"] > 0 else "cost"
-    return [
-        sortable_cell(row["return"], f'<span class="{kind}">{per_cent(row["return"])}</span>'),
-        sortable_cell(row["pnl"], money(row["pnl"])),
-    ]
+def _share(made: float) -> str:
+    kind = "saved" if made > 0 else "cost"
+    return sortable_cell(made, f'<span class="{kind}">{per_cent(made)}</span>')
+
+
+def _profit(amount: float) -> str:
+    return sortable_cell(amount, money(amount))
 
 
 def _price(price: float) -> str:

@@ -16,6 +16,7 @@ from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
 from trading_pipeline.core.market.trailing import hold_over_gaps
 from trading_pipeline.core.trading.engine.dtypes import (
+    DIVIDENDS,
     ENTRY,
     STOP_LEVEL,
     TAKE_LEVEL,
@@ -174,9 +175,9 @@ def _described(trader: Trader, close: np.ndarray) -> Array[Decision]:
 
 def _note_levels(trader: Trader, trace: np.ndarray) -> None:
     """What was held at a close, into (N, S) columns of `Trace`, or into none."""
-    columns = {ENTRY: "entry", STOP_LEVEL: "stop", TAKE_LEVEL: "take", TRAILED: "trailed"}
+    levels = {ENTRY: "entry", STOP_LEVEL: "stop", TAKE_LEVEL: "take", TRAILED: "trailed"}
     if len(trace):
-        for column, name in (columns | {UNSCORED: "unscored"}).items():
+        for column, name in (levels | {UNSCORED: "unscored", DIVIDENDS: "dividends"}).items():
             trace[:, column] = trader.positions[name]
 
 

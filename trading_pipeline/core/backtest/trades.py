@@ -1,4 +1,10 @@
-"""Closed trades: round trips of one symbol from flat to flat."""
+"""Round trips of one symbol from flat to flat, and what is held of those that have not ended.
+
+Cost is the moving average of prices paid, slippage included and fees not: a purchase averages it,
+a sale takes units out at it and realises the difference. Of a short, a sale averages and a purchase
+realises. A split divides it and a dividend leaves it alone, as the engine's `entry` plus the
+`dividends` since do; `explain` shows the same number.
+"""
 
 from collections.abc import Iterator
 
@@ -15,8 +21,9 @@ _DTYPES = {  # of a round trip, by the bars that opened and closed it
     "opened": "int64",
     "closed": "int64",
     "quantity": "float64",
-    "entry_price": "float64",
-    "exit_price": "float64",
+    "mean_entry": "float64",
+    "mean_exit": "float64",
+    "last_exit": "float64",
     "invested": "float64",
     "pnl": "float64",
     "return": "float64",
@@ -28,11 +35,12 @@ _OF_POSITIONS = {
     "side": "str",
     "opened": "int64",
     "quantity": "float64",
-    "entry_price": "float64",
+    "average_cost": "float64",
     "price": "float64",
     "value": "float64",
-    "pnl": "float64",
-    "return": "float64",
+    "unrealised_pnl": "float64",
+    "unrealised_return": "float64",
+    "realised_pnl": "float64",
     "fees": "float64",
 }
 
@@ -53,11 +61,13 @@ def trades_of(
         fills: (F,); flows: (P,); split: (K, N).
 
     Returns:
-        symbol, side (long, short), opened_at, closed_at, bars between the two, quantity (units that
-        opened and raised it, > 0), entry_price and exit_price (means over them; all three in units
-        of the day it closed, after splits), invested (money that opened and raised it, > 0), pnl
-        (money, after fees, with dividends and borrow), return (that over the money invested), fees,
-        exit (as `kind` of a fill).
+        symbol, side (long, short), opened_at, closed_at, bars between the two, quantity (all units
+        that ever opened and raised it, > 0: more than were held at once where some were closed and
+        opened again), mean_entry and mean_exit (prices, means over all those units), last_exit
+        (price of the fill that left nothing; all four in units of the day it closed, after splits),
+        invested (money that opened and raised it, > 0), pnl (money, after fees, with dividends,
+        borrow and funding), return (that over the money invested), fees, exit (of the last fill, as
+        its `kind`).
     """
     rows = [row for n, part, flowed, shares in _by_symbol(symbols, fills, flows, split)
             for row in _round_trips(part, flowed, shares, symbols[n])[0]]  # fmt: skip
@@ -84,9 +94,12 @@ def positions_of(
         fills: (F,); flows: (P,); split: (K, N); price: (K, N) that holdings are marked at.
 
     Returns:
-        symbol, side, opened_at, bars since then, quantity held (> 0), entry_price (mean of what
-        opened and raised it), price and value now, pnl (what it would be, closed at that price
-        without costs), return, fees, all in units of the last bar.
+        symbol, side, opened_at, bars since then, quantity held (> 0), average_cost (price, > 0, of
+        what is held), price and value now (negative: short), unrealised_pnl (money: price against
+        average cost, closed without costs), unrealised_return (that over the cost of what is held,
+        a fraction), realised_pnl (money since it was opened: what units that were closed made over
+        their average cost, with dividends, borrow and funding, after all fees so far), fees; all in
+        units of the last bar. Both kinds of profit together are what the position did to equity.
     """
     rows, last = [], len(timestamps) - 1
     for n, part, flowed, shares in _by_symbol(symbols, fills, flows, split):
@@ -123,47 +136,66 @@ class _Open:
         self.symbol, self.bar, self.side = symbol, bar, side
         self.invested = self.returned = self.cash = self.fees = 0.0
         self.entered = self.left = 0.0  # units before any split
+        self.units = self.cost = 0.0  # held now, before any split, and the money it cost
 
     def trade(self, quantity: float, price: float, fee: float, shares: float) -> None:
         """A fill, or the part of it that is of this round trip: signed units of its bar."""
+        units, money = abs(quantity) / shares, abs(quantity) * price
         self.cash -= quantity * price + fee
         self.fees += fee
         if quantity * self.side > 0:
-            self.invested += abs(quantity) * price
-            self.entered += abs(quantity) / shares
+            self.invested += money
+            self.entered += units
+            self.units += units
+            self.cost += money
         else:
-            self.returned += abs(quantity) * price
-            self.left += abs(quantity) / shares
+            self.returned += money
+            self.left += units
+            self.cost *= 1 - units / self.units
+            self.units -= units
 
-    def _known(self, pnl: float, shares: float) -> dict[str, object]:
+    def _known(self) -> dict[str, object]:
         return {
             "symbol": self.symbol,
             "side": "long" if self.side > 0 else "short",
             "opened": self.bar,
-            "entry_price": self.invested / (self.entered * shares),
-            "pnl": pnl,
-            "return": pnl / self.invested,
             "fees": self.fees,
         }
 
-    def closed(self, bar: int, flowed: float, exit_kind: str, shares: float) -> dict[str, object]:
-        """The row of `trades_of`, its stamps as bars; `flowed`: cash of dividends and borrow."""
+    def closed(
+        self, bar: int, flowed: float, price: float, exit_kind: str, shares: float
+    ) -> dict[str, object]:
+        """The row of `trades_of`, its stamps as bars.
+
+        Args:
+            flowed: cash of dividends, borrow and funding. price, exit_kind: of the last fill.
+        """
+        pnl = self.cash + flowed
         return {
-            **self._known(self.cash + flowed, shares),
+            **self._known(),
             "closed": bar,
             "quantity": self.entered * shares,
-            "exit_price": self.returned / (self.left * shares),
+            "mean_entry": self.invested / (self.entered * shares),
+            "mean_exit": self.returned / (self.left * shares),
+            "last_exit": price,
             "invested": self.invested,
+            "pnl": pnl,
+            "return": pnl / self.invested,
             "exit": exit_kind,
         }
 
     def held(self, held: float, price: float, flowed: float, shares: float) -> dict[str, object]:
         """The row of `positions_of`, its stamp as a bar; `held`: signed units of the last bar."""
+        average = self.cost / (self.units * shares)
         return {
-            **self._known(self.cash + flowed + held * price, shares),
+            **self._known(),
             "quantity": abs(held),
+            "average_cost": average,
             "price": price,
             "value": held * price,
+            "unrealised_pnl": held * (price - average),
+            "unrealised_return": self.side * (price / average - 1),
+            "realised_pnl": self.cash + flowed + held * average,
         }
 
 
@@ -187,7 +219,8 @@ def _round_trips(
             trip.trade(-held, price, fee * part, float(shares[k]))
             # Cash flows come before the open, so those of its first bar are not its own.
             earned = float(flowed[k] - flowed[trip.bar])
-            done.append(trip.closed(k, earned, kind_of(fill["reasons"]), float(shares[k])))
+            ended = kind_of(fill["reasons"])
+            done.append(trip.closed(k, earned, price, ended, float(shares[k])))
             quantity, fee, trip = quantity + held, fee * (1 - part), None
             held = 0.0
             if abs(quantity) <= (1 - _ALL) * abs(float(fill["quantity"])):

@@ -40,7 +40,7 @@ class Held:
     price: float
     weight: float  # fraction of equity
     since: pd.Timestamp | None  # bar in which it was opened
-    entry: float  # average price, less dividends since
+    average_cost: float  # price a unit, as `positions_of` has it
     stop: float  # price levels; NaN: none
     take: float
     trailing: bool  # the stop is the trailing one
@@ -107,7 +107,8 @@ def held_at(run: Rerun, k: int, n: int) -> Held | None:
         at=run.result.timestamps[k],
         **{name: float(here[name]) for name in ("quantity", "price", "weight")},
         since=run.result.timestamps[_opened(run, k, n)],
-        **{name: float(position[name]) for name in ("entry", "stop", "take")},
+        average_cost=float(position["entry"] + position["dividends"]),
+        **{name: float(position[name]) for name in ("stop", "take")},
         trailing=bool(position["trailed"]),
     )
 

@@ -67,10 +67,12 @@ def test_every_file_is_written_and_named(written, summary):
     assert predictions["score"].tolist() == [0.125] * 3
     assert pd.read_csv(paths["vetoes"])["rule"].tolist() == ["weekly_loss"] * 2
     assert pd.read_csv(paths["trades"])["pnl"].tolist() == [50.0, -20.0, 10.0]
-    assert {"quantity", "entry_price", "exit_price", "return", "reason"} <= set(
+    assert {"quantity", "mean_entry", "mean_exit", "last_exit", "return", "reason"} <= set(
         pd.read_csv(paths["trades"])
     )
-    assert pd.read_csv(paths["positions"])["quantity"].tolist() == [7.0]
+    positions = pd.read_csv(paths["positions"])
+    kept = ["quantity", "average_cost", "unrealised_pnl", "realised_pnl"]
+    assert positions[kept].to_numpy().tolist() == [[7.0, 70.0, 49.0, -12.0]]
     attribution = pd.read_csv(paths["attribution"])
     earned = attribution["pnl"].sum() + summary["attribution"]["interest"]
     assert earned == pytest.approx(summary["attribution"]["total"])

@@ -27,7 +27,10 @@ def cells(html):
 
 
 def test_a_trade_is_told_whole_and_sorts_by_its_numbers(drawn):
-    """Prices, quantity, return, how long, what ended it, and why it was opened, escaped."""
+    """Prices, quantity, return, how long, what ended it and where, and why it was opened, escaped.
+
+    The mean exit is 95 and the stop filled at 94: the price beside the stop is its own.
+    """
     table = cells(closed_trades(drawn))
     assert len(table) == 3
     first = [text for _, text in table[0]]
@@ -43,12 +46,12 @@ def test_a_trade_is_told_whole_and_sorts_by_its_numbers(drawn):
             "100.4000",
             "95.0000",
         ),
-        *("+5.0\N{NO-BREAK SPACE}%", "+50", "stop loss", "Ordered to buy 5 &lt;b&gt;."),
+        *("+5.0\N{NO-BREAK SPACE}%", "+50", "stop loss", "94.0000", "Ordered to buy 5 &lt;b&gt;."),
     ]
     assert [row[9][0] for row in table] == [50, -20, 10]
     assert [row[8][0] for row in table] == [0.05, -0.02, 0.01]
-    assert table[1][11][1] == "not recorded"
-    assert table[2][11][1] == "Ordered to sell 4, towards \N{MINUS SIGN}2.00\N{NO-BREAK SPACE}%."
+    assert table[1][12][1] == "not recorded"
+    assert table[2][12][1] == "Ordered to sell 4, towards \N{MINUS SIGN}2.00\N{NO-BREAK SPACE}%."
 
 
 def test_of_many_trades_the_largest_are_shown(drawn):
@@ -60,8 +63,14 @@ def test_of_many_trades_the_largest_are_shown(drawn):
 
 
 def test_what_is_held_at_the_end_is_told(drawn):
-    ((*known, why),) = cells(open_positions(drawn))
-    assert [value for value, _ in known[3:]] == [30, 7, 70, 77, 539, 0.1, 49]
+    """Realised profit stands beside the unrealised one and not in it."""
+    html = open_positions(drawn)
+    ((*known, why),) = cells(html)
+    told = dict(zip(re.findall(r"<button.*?>(.*?)</button>", html), known, strict=False))
+    assert [value for value, _ in known[3:]] == [30, 7, 70, 77, 539, 0.1, 49, -12]
+    assert told["Average cost"] == (70, "70.0000")
+    assert told["Unrealised P&amp;L"] == (49, "+49")
+    assert told["Realised P&amp;L"] == (-12, "\N{MINUS SIGN}12")
     assert why[1] == "Ordered to buy 7."
     empty = replace(drawn, positions=drawn.positions.iloc[:0], trades=drawn.trades.iloc[:0])
     assert "Nothing is held" in open_positions(empty)

@@ -1,5 +1,7 @@
 """Closed trades: round trips from flat to flat, with all that they earned and paid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from trading_pipeline.core.market.market import Costs
 from trading_pipeline_tests.core.trading.markets import FREE, panel_of, random_panel, simulated
+from trading_pipeline_tests.core.trading.orders import CALM, order, run
 
 TERMS = {
     "start": 0,
@@ -25,6 +28,10 @@ def book_of(weights, close, costs=FREE, **options):
 
 
 HOLD = np.nan
+
+
+def flat(price):
+    return (price, price, price, price)
 
 
 def test_a_round_trip_by_hand():
@@ -100,11 +107,12 @@ def test_prices_and_quantities_account_for_the_money(seed):
     book = simulated(panel, stop=160, weights=weights, costs=Costs(leverage=5, borrow=0.2), **TERMS)
     closed, held = book.trades(), book.positions()
     side = closed["side"].map({"long": 1, "short": -1})
-    moved = side * (closed["exit_price"] - closed["entry_price"]) * closed["quantity"]
-    of_positions = held["pnl"].sum() + closed["pnl"].sum()
+    moved = side * (closed["mean_exit"] - closed["mean_entry"]) * closed["quantity"]
+    of_held = (held["unrealised_pnl"] + held["realised_pnl"]).sum()
+    of_positions = of_held + closed["pnl"].sum()
     profit = book.equity[-1] - 1000 - book.log["interest"].sum()
     assert of_positions == pytest.approx(profit, abs=1e-7)
-    assert closed["entry_price"].to_numpy() * closed["quantity"].to_numpy() == pytest.approx(
+    assert closed["mean_entry"].to_numpy() * closed["quantity"].to_numpy() == pytest.approx(
         closed["invested"].to_numpy()
     )
     flowed = (closed["pnl"] - moved + closed["fees"]).sum()
@@ -124,7 +132,8 @@ def test_a_trade_by_hand_has_its_prices_in_the_units_of_the_day_it_closed():
         split={(3, 0): 2.0},
     )
     (trade,) = book.trades().to_dict("records")
-    assert (trade["quantity"], trade["entry_price"], trade["exit_price"]) == (40, 25, 26)
+    assert (trade["quantity"], trade["mean_entry"], trade["mean_exit"]) == (40, 25, 26)
+    assert trade["last_exit"] == 26
     assert trade["return"] == pytest.approx(0.04)
     assert book.positions().empty
 
@@ -133,7 +142,62 @@ def test_an_open_position_says_what_it_would_make():
     book = book_of([1.0, HOLD, HOLD, HOLD], [100.0, 100, 60, 63], split={(2, 0): 2.0})
     (held,) = book.positions().to_dict("records")
     assert (held["symbol"], held["side"], held["bars"]) == ("AAA", "long", 2)
-    assert (held["quantity"], held["entry_price"], held["price"]) == (20, 50, 63)
+    assert (held["quantity"], held["average_cost"], held["price"]) == (20, 50, 63)
     assert held["value"] == 20 * 63
-    assert held["pnl"] == pytest.approx(20 * 13)
-    assert held["return"] == pytest.approx(0.26)
+    assert held["unrealised_pnl"] == pytest.approx(20 * 13)
+    assert held["unrealised_return"] == pytest.approx(0.26)
+    assert held["realised_pnl"] == pytest.approx(0)
+
+
+def in_parts(side, opens, last):
+    """10 opened and 5 of them closed; after a split of two for one, 10 more and 4 closed; then a
+    dividend of one comes before the last of these fills. Fees of 1 %; the last close is `last`."""
+    other = "sell" if side == "buy" else "buy"
+    asked = ((side, 10), (other, 5), (side, 5), (other, 4))  # 5 ordered before the split are 10
+    orders = [order(day=k, side=to, quantity=each) for k, (to, each) in enumerate(asked)]
+    costs = replace(FREE, fee=0.01)
+    bars = [CALM, *(flat(price) for price in opens), flat(last)]
+    return run(orders, *bars, costs=costs, split={(3, 0): 2.0}, dividend={(4, 0): 1.0})
+
+
+def test_a_long_that_was_sold_in_part_and_raised_by_hand():
+    """10 at 100, 5 sold at 120; the rest are 10 of 50; 10 more at 60 make 20 of 55, which get 20
+    of dividends; 4 sold at 70. The mean of all purchases, 53.33, is what nothing held cost."""
+    book = in_parts("buy", (100, 120, 60, 70), 65)
+    (held,) = book.positions().to_dict("records")
+    fees = 0.01 * (1000 + 600 + 600 + 280)
+    assert (held["quantity"], held["average_cost"]) == (16, pytest.approx(55))
+    assert held["unrealised_pnl"] == pytest.approx(16 * 10)
+    assert held["unrealised_return"] == pytest.approx(10 / 55)
+    assert held["realised_pnl"] == pytest.approx(5 * 20 + 4 * 15 + 20 - fees)
+    assert held["fees"] == pytest.approx(fees)
+    made = held["unrealised_pnl"] + held["realised_pnl"]
+    assert book.equity[-1] - book.equity[0] == pytest.approx(made)
+
+
+def test_a_short_that_was_covered_in_part_and_raised_by_hand():
+    """10 at 100, 5 covered at 80; the rest are 10 of 50; 10 more at 40 make 20 of 45, which pay 20
+    of dividends; 4 covered at 35."""
+    book = in_parts("sell", (100, 80, 40, 35), 40)
+    (held,) = book.positions().to_dict("records")
+    fees = 0.01 * (1000 + 400 + 400 + 140)
+    assert (held["side"], held["quantity"], held["value"]) == ("short", 16, -640)
+    assert held["average_cost"] == pytest.approx(45)
+    assert held["unrealised_pnl"] == pytest.approx(16 * 5)
+    assert held["unrealised_return"] == pytest.approx(5 / 45)
+    assert held["realised_pnl"] == pytest.approx(5 * 20 + 4 * 10 - 20 - fees)
+    made = held["unrealised_pnl"] + held["realised_pnl"]
+    assert book.equity[-1] - book.equity[0] == pytest.approx(made)
+
+
+def test_the_last_exit_is_the_fill_that_ended_a_trade():
+    """5 sold at 120 and 15 by a stop at 80: the mean exit, 90, is where nothing was stopped."""
+    orders = [
+        order(quantity=20, stop_loss=80.0),
+        order(day=1, side="sell", quantity=5),
+    ]
+    bars = (CALM, CALM, flat(120), (90, 90, 75, 78))
+    (trade,) = run(orders, *bars, costs=FREE).trades().to_dict("records")
+    assert (trade["exit"], trade["last_exit"]) == ("stop_loss", 80)
+    assert (trade["mean_entry"], trade["mean_exit"]) == (100, pytest.approx(90))
+    assert trade["pnl"] == pytest.approx(5 * 20 - 15 * 20)

@@ -225,16 +225,17 @@ class Trace(Record):
     take: float
     trailed: float  # 1: the stop is the trailing one
     unscored: float
+    dividends: float  # a unit, since entry: average cost is the entry with them added
 
     @classmethod
     def columns(cls, *shape: int) -> np.ndarray:
         """(*shape, S) float64 as kernels take it, all zero; a shape with a 0 keeps nothing."""
-        return np.zeros((*shape, UNSCORED + 1))
+        return np.zeros((*shape, DIVIDENDS + 1))
 
 
 # Its columns.
 TILT, ACTIVE, CAPPED, BENCHMARK, INVESTED, BETA = range(6)
-ENTRY, STOP_LEVEL, TAKE_LEVEL, TRAILED, UNSCORED = range(6, 11)
+ENTRY, STOP_LEVEL, TAKE_LEVEL, TRAILED, UNSCORED, DIVIDENDS = range(6, 12)
 
 
 class Fill(Record):

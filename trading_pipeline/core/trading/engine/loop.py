@@ -12,6 +12,7 @@ from trading_pipeline.core.trading.engine import book  # noqa: F401  # VERSION i
 from trading_pipeline.core.trading.engine.compiled import entry_point, fingerprint, kernel
 from trading_pipeline.core.trading.engine.decide import decide_bar, describe, place_bar
 from trading_pipeline.core.trading.engine.dtypes import (
+    DIVIDENDS,
     ENTRY,
     SLOTS,
     STOP_LEVEL,
@@ -261,7 +262,7 @@ def _note_positions(positions: Array[Position], trace: np.ndarray) -> None:
         position = positions[n]
         trace[n, ENTRY], trace[n, STOP_LEVEL] = position.entry, position.stop
         trace[n, TAKE_LEVEL], trace[n, TRAILED] = position.take, position.trailed
-        trace[n, UNSCORED] = position.unscored
+        trace[n, UNSCORED], trace[n, DIVIDENDS] = position.unscored, position.dividends
 
 
 @kernel
