@@ -198,6 +198,7 @@ def test_several_panels_are_claimed_for_by_holm():
     assert "(0.030: not proven)" in script.among(clear, "edge", 0.03)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_bars_that_are_timed_send_the_orders_of_the_backtest(paper_bar, tmp_path):
     """Of 40 symbols, and each order once."""

@@ -88,6 +88,7 @@ def shown(tab, name):
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.sampled(2)
 def test_everything_is_on_the_page_and_fits_the_screen(page, folder, width):
     """A phone is 390 pixels wide; nothing is to be pushed sideways."""
     tab = page(width)
@@ -115,6 +116,7 @@ def test_everything_is_on_the_page_and_fits_the_screen(page, folder, width):
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.sampled(2)
 def test_halt_asks_twice_and_the_page_shows_it_without_being_loaded_again(page, folder, width):
     tab, before = page(width), word(folder)
     tab.ask("window.stayed = true")

@@ -70,6 +70,7 @@ def asked(venue):
     return Counter(request.path.rsplit("/", 1)[1] for request in venue.requests)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_second_download_asks_for_each_coins_newest_bars_and_little_else(venue, download, clock):
     """The assets of a run share what was asked: nothing is listed twice."""
@@ -82,6 +83,7 @@ def test_a_second_download_asks_for_each_coins_newest_bars_and_little_else(venue
     assert asked(venue) == {"exchangeInfo": 1, "time": 1, "klines": 3}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "arguments", "least", "most"),

@@ -169,7 +169,7 @@ def test_a_night_that_brought_nothing_costs_nothing(daemon, trained):
         ("2002-09-03", REFRESHED),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_changed_bar_concerns_the_folds_that_it_touches(daemon, trained, day, asked):
     """Whatever learned from it is trained, whatever saw it is predicted, the rest is left alone."""
     assert daemon.all() == []

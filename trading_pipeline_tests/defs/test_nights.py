@@ -213,6 +213,7 @@ def test_other_rows_than_those_checked_are_not_cleared(small, check):
     assert store.passed(FIRST)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_bars_taken_back_leave_their_fold_out(small, check):
     """A market's `end` is moved back: what is stored of later folds is not looked at."""

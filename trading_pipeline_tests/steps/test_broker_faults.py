@@ -108,6 +108,7 @@ def test_disconnects_at_any_request_change_nothing(whole, venue, tmp_path, caplo
     assert "it may have been done" in caplog.text or "asked again" in caplog.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.sampled(2)
 def test_disconnects_from_binance_change_nothing(whole_at_binance, tmp_path, caplog, seed):
@@ -161,6 +162,7 @@ def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
     survived(whole, venue, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seconds", [-90, 90])
 @pytest.mark.sampled(2)
 def test_clocks_that_differ(whole, venue, tmp_path, seconds):
@@ -194,6 +196,7 @@ def test_orders_that_the_venue_refuses_are_told_and_the_session_goes_on(venue, t
     assert len(left.vetoes) >= 2
 
 
+@pytest.mark.long
 def test_a_full_disk_stops_the_session_and_the_next_one_goes_on(whole, venue, tmp_path):
     def fill_up(row, ledger):
         if row == FIRST + 4:

@@ -67,7 +67,7 @@ def truth(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.sampled(20)
+@pytest.mark.sampled(40)
 @pytest.mark.parametrize("moment", ["first", "nightly"])
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("name", CASES)

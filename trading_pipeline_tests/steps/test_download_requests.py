@@ -178,7 +178,7 @@ def hurried_source(case, venue, clock):
     [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in DOWN],
 )
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(12)
 def test_a_venue_that_is_down_is_one_error_within_a_minute(tmp_path, name, fault, moment):
     """By a clock on which only pauses take time; the store stays as it was."""
     case, store, clock = CASES[name], BarStore(tmp_path), SharedClock()

@@ -87,6 +87,7 @@ def test_clean_predictions_pass_and_altered_ones_do_not(stored, instance, model)
     assert stored.predictions(MARKET).passed(KEY) is False
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_all_stages_of_a_market_are_examined(stored):
     examined, skipped = examine_market(

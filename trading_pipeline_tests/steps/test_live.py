@@ -367,6 +367,7 @@ def score(name, asked, hour):
     return np.random.default_rng(seed).normal(size=len(MARKET.symbols)).tolist()
 
 
+@pytest.mark.long
 def test_a_model_that_has_learned_from_a_bar_is_not_asked_about_it(furnished, ledger, venue, clock):
     """The one before it is, until there is a bar that the new one does not know."""
     clock.at(stamp(2) + HOUR / 2, lambda: serve(furnished, "b", str(stamp(3))))
@@ -390,6 +391,7 @@ def test_a_restarted_session_orders_nothing_on_a_bar_that_its_model_has_learned_
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_a_new_session_begins_after_what_its_model_has_learned_from(
     furnished, ledger, venue, clock
 ):
@@ -449,6 +451,7 @@ def test_a_venue_that_is_ill_for_hours_is_waited_for(
     assert_identical(ledger, furnished)
 
 
+@pytest.mark.long
 def test_a_symbol_whose_bar_comes_too_late_is_held_and_the_others_are_traded(
     furnished, ledger, venue, clock, caplog
 ):

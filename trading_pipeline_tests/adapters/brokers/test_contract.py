@@ -312,6 +312,7 @@ def check_silence(error, secrets):
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+@pytest.mark.long
 @settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from(list(DESKS)))
 @pytest.mark.slow

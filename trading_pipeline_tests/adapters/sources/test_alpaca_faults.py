@@ -77,7 +77,7 @@ def test_the_changed_history_is_another(right):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FAULTS.keys() - CHANGES_HISTORY))
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(18)
 def test_corporate_actions_and_listings_come_through_too(venue, name):
     def ask():
         source = source_at(venue, timeout=overdue(name))

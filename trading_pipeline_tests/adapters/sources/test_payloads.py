@@ -431,6 +431,7 @@ def mutated(payload: Any, where: int, how: str, junk: Any) -> Any:
     junk=JUNK,
 )
 @pytest.mark.slow
+@pytest.mark.sampled(4)
 def test_a_mutated_answer_is_an_error_or_canonical(venues, question, where, how, junk):
     said = answer_with(venues, question, lambda payload: mutated(payload, where, how, junk))
     assert said is None or len(said) < 900

@@ -75,6 +75,7 @@ def check(panel, market, first, score, half_life, volatility):
     return np.array(shares)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "changes"),
@@ -93,6 +94,7 @@ def test_signals_of_a_market_that_gives_evidence(first, changes):
     assert len(np.unique(shares[np.isfinite(shares)])) > 50, "no evidence sizes anything"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "first"), [(0, 1), (1, 300), (2, 90)])
 @pytest.mark.sampled(3)

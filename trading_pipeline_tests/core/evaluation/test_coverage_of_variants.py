@@ -73,6 +73,7 @@ def check(held, histories):
     assert not {name: share for name, share in shares.items() if not least <= share <= most}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_figures_of_costs_and_of_delay_cover_the_truth():
     """At none, once and twice the costs, and beside a benchmark that pays a tenth of them."""
@@ -113,6 +114,7 @@ def test_figures_of_capital_cover_the_truth():
     check(held, 200)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_figures_of_a_side_cover_the_truth():
     """A side is an account of its own; its drawdown is of what another history shows."""

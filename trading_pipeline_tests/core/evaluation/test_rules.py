@@ -78,6 +78,7 @@ def test_a_book_that_never_moves_counts_as_a_sharpe_ratio_of_zero():
     assert row["sharpe_difference"]["value"] is not None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5])
 @pytest.mark.sampled(2)

@@ -23,7 +23,7 @@ from trading_pipeline_tests.core.trading.markets import SYMBOLS, random_panel
     scope="module",
     params=[
         pytest.param((LONG_ONLY, 130), id="long only"),
-        pytest.param((NEUTRAL, 130), id="neutral", marks=pytest.mark.slow),
+        pytest.param((NEUTRAL, 130), id="neutral", marks=[pytest.mark.slow, pytest.mark.long]),
         pytest.param(
             (NEUTRAL, 260), id="neutral, with drawdowns", marks=[pytest.mark.slow, pytest.mark.long]
         ),

@@ -83,7 +83,7 @@ def test_the_pipeline_raises_no_alarm_on_the_sample_market(checkpoint, stored):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [13, *(pytest.param(k, marks=pytest.mark.slow) for k in range(9))])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(10)
 def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
     """With gaps, late listings, splits and dividends; all stages, an untrained network."""
     data, its_fold, its_recipe, its_checkpoint = random_market(seed)
@@ -101,6 +101,7 @@ def test_the_pipeline_raises_no_alarm_on_random_panels(seed):
 @pytest.mark.parametrize(
     "bars", [1, 2, *(pytest.param(each, marks=pytest.mark.slow) for each in (6, 13))]
 )
+@pytest.mark.sampled(4)
 def test_a_fold_that_has_just_begun_is_examined(bars):
     """The first night has one bar and nothing after it to cut off; it must not crash."""
     data, whole, its_recipe, its_checkpoint = random_market(1)

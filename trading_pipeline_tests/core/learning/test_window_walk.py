@@ -28,6 +28,7 @@ def check(panel: Panel, calendar: str, first: int) -> None:
     assert known.mean() > 0.9 if few else known.all(), "features are never known"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "first"), [(0, 1), (1, 200), (2, 330)])
 @pytest.mark.sampled(3)

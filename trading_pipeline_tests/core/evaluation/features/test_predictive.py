@@ -97,6 +97,7 @@ def slow_series(noise, memory, shape):
     return lfilter([1], [1, -memory], shocks, axis=0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.9, 0.98])
 @pytest.mark.parametrize("symbols", [1, 4])

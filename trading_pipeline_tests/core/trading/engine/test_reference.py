@@ -131,6 +131,7 @@ def test_the_engine_equals_the_reference_at_length(seed, costs, profile, inputs)
     check(seed, costs, profile, inputs, T=YEAR, N=10)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("mandate", ["long_only", "neutral"])
 @pytest.mark.sampled(2)
