@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.dashboard_page import PORT, REPORT
+from trading_pipeline.adapters.dashboard_page import REPORTS_PORT
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.adapters.store.history import SET_ASIDE
@@ -223,10 +224,10 @@ def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
 
 def open_text(market: Market) -> str:
     """Markdown that opens the report from the web UI, whose pages a browser lets open no file."""
-    site = f"http://127.0.0.1:{PORT}{REPORT}"
+    site = f"http://127.0.0.1:{REPORTS_PORT}/{quote(market.name)}"
     return (
         f"[report]({site}/report.html), [features]({site}/features.html): while "
-        f"`trading-pipeline dashboard --market {market.name}` runs on this machine"
+        "`trading-pipeline ui` runs on this machine"
     )
 
 
