@@ -18,7 +18,8 @@ from trading_pipeline.defs.assets.metadata import open_text
 from trading_pipeline.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
-FILES = {"report.html": "the report", "features.html": "features", "orders.csv": "id"}
+PAGES = ("report.html", "features.html", "quality.html")
+FILES = {name: f"the page {name}" for name in PAGES} | {"orders.csv": "id"}
 # Serves a folder beside itself, says where, and becomes another program, as `ui` does.
 PROGRAM = f"""
 import os, sys
@@ -64,9 +65,9 @@ def ask(address, path, **headers):
 
 
 @pytest.mark.parametrize("name", ["coins", "my stocks"])
-def test_the_asset_of_every_market_links_to_its_report_and_features(address, name):
+def test_the_asset_of_every_market_links_to_its_pages(address, name):
     links = re.findall(r"\]\((.+?)\)", open_text(market(name)))
-    for link, file in zip(links, ("report.html", "features.html"), strict=True):
+    for link, file in zip(links, PAGES, strict=True):
         assert link.startswith(f"http://{LOOPBACK}:{REPORTS_PORT}/")
         status, text, headers = ask(address, urlsplit(link).path)
         assert (status, text) == (200, f"{FILES[file]} of {name}")
@@ -119,6 +120,6 @@ def test_they_are_served_as_long_as_the_program_that_started_it(reports):
     with subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         address = running.stdout.readline().strip()
-        assert ask(address, "/coins/report.html")[:2] == (200, "the report of coins")
+        assert ask(address, "/coins/report.html")[:2] == (200, "the page report.html of coins")
         running.kill()
         assert running.stdout.read() == ""  # ends when nobody has it open any more

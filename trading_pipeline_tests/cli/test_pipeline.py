@@ -38,6 +38,7 @@ def test_the_chain_ends_in_a_report(finished, settings):
     assert finished["days"] == ("2000-03-01", "2007-12-31")
     assert finished["folds"] == {"2006-01-01": "train", "2007-01-01": "train"}
     assert finished["reported"]
+    assert "sample: quality of the data" in (report_folder(settings) / "quality.html").read_text()
     summary = json.loads((report_folder(settings) / "report.json").read_text())
     assert summary["market"] == "sample"
     assert summary["period"]["start"].startswith("2006-01-03")

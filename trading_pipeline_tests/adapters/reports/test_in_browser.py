@@ -10,6 +10,7 @@ from trading_pipeline.core.evaluation.summary import evaluate
 from trading_pipeline_tests.adapters.reports.histories import (
     diagnostics,
     figures,
+    quality,
     series,
     with_holdings,
 )
@@ -35,7 +36,7 @@ CUT_OFF = """[...document.querySelectorAll('[data-figure]')].flatMap(chart => {
 def files(tmp_path_factory):
     given = with_holdings(inputs())
     folder = tmp_path_factory.mktemp("reports") / "sample"
-    return write_report(folder, evaluate(given), series(given), diagnostics())
+    return write_report(folder, evaluate(given), series(given), diagnostics(), quality())
 
 
 @pytest.fixture(scope="module")
