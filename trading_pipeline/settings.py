@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            raise SettingsError("; ".join(map(said_of_fault, error.errors()))) from error
+            raise SettingsError("\n".join(map(said_of_fault, error.errors()))) from error
         except SettingsParsingError as error:  # a variable that should hold JSON
             place = "a TP_* variable" if "EnvSettingsSource" in str(error) else ENV_FILE
             raise SettingsError(f"{place}: {error}") from error

@@ -99,12 +99,14 @@ def place_of(entry: tuple[int | str, ...]) -> str:
 def said_of_fault(fault: Mapping[str, Any]) -> str:
     """Where a value was said that pydantic refuses, its name, and why; of one that a market lacks,
     all that made its entry: a variable alone makes one, of a market that no file has."""
-    said, entry = fault["msg"], tuple(map(str, fault["loc"]))
+    said, entry = fault["msg"].removeprefix("Value error, "), tuple(map(str, fault["loc"]))
     if fault["type"] == "extra_forbidden":
         said = "no such setting"
     lacks = fault["type"] == "missing" and entry[0] == "markets"
     place = places_of(entry[1]) if lacks else place_of(fault["loc"])
-    return f"{place}: {'.'.join(entry)}: {said}"
+    name = ".".join(entry)
+    is_variable = fault["type"] == "extra_forbidden" and place.endswith(name.upper())
+    return f"{place}: {said}" if is_variable else f"{place}: {name}: {said}"
 
 
 def _in_config(entry: tuple[str, ...]) -> str:

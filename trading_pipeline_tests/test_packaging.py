@@ -38,6 +38,13 @@ LAUNCHER = yaml.safe_load((ROOT / "docker" / "run_launcher.yaml").read_text(enco
     "run_launcher"
 ]["config"]
 DAGSTER = yaml.safe_load((ROOT / "docker" / "dagster.yaml").read_text(encoding="utf-8"))
+EXTRAS = {  # modules that an extra brings, and which
+    "botocore": "s3",
+    "dagster_k8s": "kubernetes",
+    "dagster_ray": "ray",
+    "onnxscript": "onnx",
+    "ray": "ray",
+}
 LOCKED = dict(
     line.split("==")
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -47,6 +54,36 @@ LOCKED = dict(
 
 def pyproject() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_every_package_that_is_imported_is_declared():
+    """What comes with another package alone goes with it, too. An extra is only for what needs it:
+    its module is named here."""
+    project, installed = pyproject()["project"], metadata.packages_distributions()
+    declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    imported = imports_of(ROOT / "trading_pipeline")
+    for name, files in imported.items():
+        wanted = {canonicalize_name(each) for each in installed[name]}
+        extra = project["optional-dependencies"].get(EXTRAS.get(name, ""), [])
+        known = declared | {canonicalize_name(Requirement(line).name) for line in extra}
+        assert wanted & known, f"{name} of {files[0]} is not declared"
+    assert set(EXTRAS) <= set(imported)
+
+
+def imports_of(folder: Path) -> dict[str, list[Path]]:
+    """The modules of others that a package imports, and in which files."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [each.name for each in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in {each.partition(".")[0] for each in names}:
+                if name not in sys.stdlib_module_names and name != folder.name:
+                    found.setdefault(name, []).append(file)
+    return found
 
 
 # --- constraints.txt ------------------------------------------------------------------------------

@@ -680,3 +680,15 @@ def test_whatever_the_example_shows_can_be_said_in_env(folder, monkeypatch):
     assert settings.executor == "multiprocess"
     assert settings.ledger_url.get_secret_value().startswith("postgresql")
     assert settings.alert_urls.get_secret_value().startswith("tgram://BOT_TOKEN")
+
+
+def test_errors_are_one_line_each_and_name_a_variable_once():
+    Path("pipeline.toml").write_text(MARKET.replace('source = "sample"', 'source = "samples"'))
+    Path(".env").write_text("TP_PRESET=small\n")
+    with pytest.raises(SettingsError) as told:
+        Settings.read()
+    lines = str(told.value).split("\n")
+    assert ".env: TP_PRESET: no such setting" in lines
+    assert len(lines) == 2
+    assert "there is no source" in str(told.value)
+    assert "Value error" not in str(told.value)

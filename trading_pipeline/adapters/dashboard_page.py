@@ -4,6 +4,7 @@ from html import escape
 from string import Template
 
 PORT, REPORT = 8710, "/report"  # where the page is, and below it the files of the report
+REPORTS_PORT = 8711  # where `trading-pipeline ui` has those of all markets
 
 
 def page(market: str, token: str, nonce: str) -> str:

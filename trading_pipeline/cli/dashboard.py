@@ -28,8 +28,9 @@ def dashboard(
     resume. It reads the ledger and, for what is expected, the report: it shows a session of any
     process, and a dead one, too. The backtest's report is at /report/report.html.
     """
-    from trading_pipeline.adapters.dashboard import dashboard_app, serve
+    from trading_pipeline.adapters.dashboard import dashboard_app
     from trading_pipeline.adapters.kill_switch import HALTED, operator, record_intent
+    from trading_pipeline.adapters.web_server import serve
     from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.dashboard import Dashboard
 

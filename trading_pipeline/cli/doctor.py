@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.filesize import decimal
 
 from trading_pipeline.adapters.keys import OF_BROKERS, OF_SOURCES
 from trading_pipeline.errors import SettingsError, TradingPipelineError
@@ -161,7 +162,7 @@ def _storage(home: Path) -> Line:
     except OSError as error:
         todo = "make that folder yours, or set TP_HOME to one that is"
         return Line(MEND, "storage", f"{home} cannot be written ({error.strerror})", todo)
-    room = f"{home} can be written, {free / 2**30:,.0f} GiB free"
+    room = f"{home} can be written, {decimal(free)} free"
     if free < ROOM:
         return Line(NOTE, "storage", room, "make room: a year of hourly bars and models takes some")
     return Line(FINE, "storage", room)
@@ -256,7 +257,8 @@ def _clock(settings: Any, name: str, what: str) -> Line:
             "is there a network, and a proxy to name in HTTPS_PROXY? `url` in the market's entry "
             "takes another address of the venue; keys that are refused are to be made anew"
         )
-        return Line(MEND if settings.markets[name].nightly else NOTE, what, str(error), todo)
+        said = str(error).removeprefix(f"{what.removeprefix('clock of ')} clock: ")
+        return Line(MEND if settings.markets[name].nightly else NOTE, what, said, todo)
     off = (theirs.to_pydatetime() - datetime.now(UTC)).total_seconds()
     said = f"{abs(off):.1f} s {'ahead of' if off > 0 else 'behind'} this machine's"
     if abs(off) > SKEW:

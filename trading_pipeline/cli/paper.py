@@ -275,6 +275,8 @@ def _table(known: "Status", recipe: str) -> Any:
     """The status as a table of two columns."""
     from rich.table import Table
 
+    from trading_pipeline.core.trading.rules import rule_name
+
     made = Table(title=known.stream, show_header=False, title_justify="left")
     rows = {
         "session": known.wanted,
@@ -287,7 +289,7 @@ def _table(known: "Status", recipe: str) -> Any:
         "equity": f"{known.equity:,.2f}",
         "drawdown": "" if known.drawdown is None else f"{known.drawdown:.2%}",
         "risk state": known.risk,
-        "limits": "\n".join(f"{name}: {text}" for name, text in known.limits.items()),
+        "limits": "\n".join(f"{rule_name(name)}: {text}" for name, text in known.limits.items()),
         "cash": f"{known.cash:,.2f}",
         "positions": "\n".join(
             f"{name} {held:g}"
@@ -299,7 +301,9 @@ def _table(known: "Status", recipe: str) -> Any:
             + (f", {each['answer']}" if each["answer"] else "")
             for each in known.orders
         ),
-        "refused": "\n".join(sorted({f"{each['rule']} {each['symbol']}" for each in known.vetoes})),
+        "refused": "\n".join(
+            sorted({f"{rule_name(each['rule'])} {each['symbol']}" for each in known.vetoes})
+        ),
     }
     for name, value in rows.items():
         made.add_row(name, value or "none")

@@ -52,6 +52,7 @@ def storage(
         return
     if not prune:
         _print_leftovers(list(_leftovers(home, settings, age)))
+        _print_history(home)
         return
     busy = f"another command works in {home.path}; waiting until it ends (Ctrl-C gives up)"
     with one_writer(home.path, lambda: say(busy)):
@@ -111,6 +112,18 @@ def _print_leftovers(found: list["Leftover"]) -> None:
     typer.echo(f"Left over, and removed with --prune: {decimal(total)}")
     for each in found:
         typer.echo(f"{decimal(each.size):>10}  {_named(each)}: {each.why}")
+
+
+def _print_history(home: Any) -> None:
+    """Dagster's part, which is left over only when it is old: after a demo it is the largest."""
+    from trading_pipeline.defs.history import KEPT
+    from trading_pipeline.steps.storage import size_of
+
+    if size := size_of(home.path / "dagster"):
+        typer.echo(
+            f"{decimal(size)} of dagster/ are Dagster's history: what a run said is thrown away "
+            f"after {KEPT.days} days, while the web UI runs, or by --prune; what it made stays."
+        )
 
 
 def _remove(home: Any, found: list["Leftover"]) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from trading_pipeline.adapters.dashboard_page import REPORTS_PORT
+from trading_pipeline.adapters.terminal import say
 from trading_pipeline.cli.markets import settings_of
 from trading_pipeline.errors import SettingsError
 
@@ -19,7 +21,8 @@ def ui(
     """Start Dagster's web UI with its daemon, for this machine alone, until Ctrl-C.
 
     It shows the markets of pipeline.toml and all that commands did in their home. Schedules and
-    sensors run as long as it does. `trading-pipeline open ui` opens it in a browser.
+    sensors run as long as it does. `trading-pipeline open ui` opens it in a browser. The reports of
+    all markets are at http://127.0.0.1:8711, where the pages of their assets link to.
     """
     settings = settings_of()
     if not settings.markets:
@@ -36,6 +39,7 @@ def ui(
     )
 
     home = prepare_home(settings.home)
+    _serve_reports(settings.home / "reports")
     said = {
         HOME_VARIABLE: str(home),
         BATCH_VARIABLE: BATCH_SIZE,
@@ -44,3 +48,15 @@ def ui(
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(home / WORKSPACE)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     os.execve(sys.executable, command, {**os.environ, **said})  # signals are Dagster's from here
+
+
+def _serve_reports(reports: Path) -> None:
+    from trading_pipeline.adapters.web_server import serve_reports_beside
+
+    try:
+        typer.echo(f"reports: {serve_reports_beside(reports, '127.0.0.1', REPORTS_PORT)}")
+    except SettingsError:
+        say(
+            f"note: port {REPORTS_PORT} is taken, perhaps by another `trading-pipeline ui`: the "
+            "links to reports lead there; `trading-pipeline open` shows those of this home"
+        )

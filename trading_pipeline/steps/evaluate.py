@@ -42,6 +42,7 @@ from trading_pipeline.core.learning.validation import validation_of
 from trading_pipeline.core.learning.walkforward import Fold
 from trading_pipeline.core.market.market import Market
 from trading_pipeline.core.market.panel import Panel
+from trading_pipeline.core.market.quality.report import Quality
 from trading_pipeline.core.market.set_aside import lines_of
 from trading_pipeline.core.model.config import LEARNED_BASELINES
 from trading_pipeline.steps.freshness import (
@@ -54,6 +55,7 @@ from trading_pipeline.steps.home import Home
 from trading_pipeline.steps.inputs import folds_of
 from trading_pipeline.steps.lineage import SEED, lineage_of
 from trading_pipeline.steps.plan import Plan
+from trading_pipeline.steps.quality import examine_store
 from trading_pipeline.steps.trials import (
     Counted,
     Evaluation,
@@ -83,6 +85,7 @@ class Candidate:
     origin: str = WALK_FORWARD
     learned: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # rivals' predictions
     diagnostics: Diagnostics | None = None  # of the features behind them; None: not known
+    quality: Quality | None = None  # of the bars; None: they are of no market
     notes: Sequence[str] = ()  # to warn of, before all else
     known: Mapping[str, Any] = field(default_factory=dict)  # further `EvaluationInputs`
 
@@ -121,6 +124,7 @@ def evaluate_market(home: Home, plan: Plan, capital: float) -> Evaluated:
         name=name_of(plan),
         hashes=lineage_of(home, plan, data, folds, rivals, capital, home.clock.now()),
         diagnostics=diagnose(history, CATALOG),
+        quality=examine_store(home, market),
         known={
             "leaks": leaks_of(home, plan, folds),
             "model": plan.model,
@@ -187,8 +191,9 @@ def evaluate_candidate(home: Home, candidate: Candidate, folder: Path, capital: 
         )
     )
     series = report_series(backtest, predictions, holdings, market)
-    files = write_report(folder, summary, series, candidate.diagnostics, candidate.aside)
-    return Evaluated(summary, series, candidate.diagnostics, candidate.aside, files)
+    diagnostics, aside = candidate.diagnostics, candidate.aside
+    files = write_report(folder, summary, series, diagnostics, candidate.quality, aside)
+    return Evaluated(summary, series, diagnostics, aside, files)
 
 
 def heads_of(

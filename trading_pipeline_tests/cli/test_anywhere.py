@@ -1,15 +1,18 @@
 """What works in a folder that is no checkout: the demo brings its settings, `ui` its workspace."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 import yaml
 
+from trading_pipeline.adapters import web_server
 from trading_pipeline.cli import pipeline, web_ui
 from trading_pipeline.defs.instance import BATCH_SIZE, BATCH_VARIABLE
 
 ROOT = Path(__file__).parents[2]
+SERVE = web_server.serve_reports_beside
 
 
 @pytest.fixture
@@ -68,8 +71,10 @@ def test_the_demo_says_how_to_type_the_next_command(run, empty, monkeypatch):
 
 @pytest.fixture
 def started(monkeypatch):
-    """What takes the place of the process: program, arguments, variables."""
+    """What takes the place of the process: program, arguments, variables. Reports are served
+    elsewhere."""
     calls: list[tuple] = []
+    monkeypatch.setattr(web_server, "serve_reports_beside", lambda *call: f"served: {call[0]}")
     monkeypatch.setattr(web_ui.os, "execve", lambda *call: calls.append(call))
     return calls
 
@@ -87,6 +92,18 @@ def test_the_web_ui_is_for_this_machine_alone_and_knows_where_the_assets_are(run
     assert variables["DAGSTER_HOME"] == str(folder / "home" / "dagster")
     assert variables[BATCH_VARIABLE] == BATCH_SIZE
     assert variables["PATH"] == os.environ["PATH"]
+
+
+def test_the_web_ui_says_where_the_reports_are_and_starts_without_them(
+    run, folder, started, monkeypatch
+):
+    assert f"reports: served: {folder / 'home/reports'}" in run("ui")[1]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(web_ui, "REPORTS_PORT", taken.getsockname()[1])
+        monkeypatch.setattr(web_server, "serve_reports_beside", SERVE)
+        code, said = run("ui")
+    assert (code, len(started)) == (0, 2)
+    assert "is taken, perhaps by another `trading-pipeline ui`" in said
 
 
 def test_a_web_ui_without_a_market_is_refused(run, empty, started):

@@ -56,6 +56,10 @@ def test_a_symbol_is_explained_from_features_to_trade(run, stored, rerun):
         place = said.find(title, place)
         assert place >= 0, title
     assert "in words" in said
+    for name in ("drawdown control", "drawdown half", "drawdown flat", "daily loss"):
+        assert name in said  # each rule by the report's name
+    assert "day loss" not in said
+    assert "drawdown_control" not in said
 
 
 def test_prices_of_a_small_coin_are_told_with_their_digits(run, monkeypatch):

@@ -1,10 +1,16 @@
 """The whole chain through Dagster on real bars, with small models: what the demo does."""
 
+import asyncio
 import json
 import re
 
 import pandas as pd
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.freshness import FreshnessState
+from dagster._core.definitions.freshness_evaluator import FRESHNESS_EVALUATORS_BY_POLICY_TYPE
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_pipeline.cli import explain as command
 from trading_pipeline.core.backtest.sweep import grid_of_limits, sweep
@@ -12,8 +18,9 @@ from trading_pipeline.core.explain.explanation import explain
 from trading_pipeline.core.learning.dataset import burn_in
 from trading_pipeline.core.learning.inference import Predictor
 from trading_pipeline.core.trading.profiles import profile_of
-from trading_pipeline.definitions import plan_of
+from trading_pipeline.definitions import build, plan_of
 from trading_pipeline.defs import runs
+from trading_pipeline.defs.instance import local_instance
 from trading_pipeline.defs.paper import run_session
 from trading_pipeline.defs.partitions import range_tags
 from trading_pipeline.errors import LookAheadError, TradingPipelineError
@@ -38,6 +45,7 @@ def test_the_chain_ends_in_a_report(finished, settings):
     assert finished["days"] == ("2000-03-01", "2007-12-31")
     assert finished["folds"] == {"2006-01-01": "train", "2007-01-01": "train"}
     assert finished["reported"]
+    assert "sample: quality of the data" in (report_folder(settings) / "quality.html").read_text()
     summary = json.loads((report_folder(settings) / "report.json").read_text())
     assert summary["market"] == "sample"
     assert summary["period"]["start"].startswith("2006-01-03")
@@ -48,6 +56,39 @@ def test_the_chain_ends_in_a_report(finished, settings):
     assert {"buy_and_hold", "equal_weight", "cash"} <= set(summary["baselines"])
     for name in ("sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor", "calmar"):
         assert {"value", "low", "high"} <= set(summary["strategy"][name])
+
+
+def test_nothing_of_a_finished_chain_is_amber_in_the_web_ui(finished, settings, own_instance):
+    """Neither stale nor late, and no check warns: a newcomer's first look at the graph is green.
+
+    Of the sessions, the first and the last ones are asked: each takes its time.
+    """
+    graph = build(settings).resolve_asset_graph()
+    with local_instance(settings.home) as instance:
+        context = LoadingContextForTest(instance)
+        resolver = CachingStaleStatusResolver(instance, graph, context)
+        made, amber = set(), []
+        for key in graph.materializable_asset_keys:
+            node = graph.get(key)
+            made_of = sorted(instance.get_materialized_partitions(key))
+            asked = [*made_of[:3], *made_of[3:][-3:]] if node.partitions_def else [None]
+            told = {resolver.get_status(key, partition) for partition in asked}
+            made |= {key.path[-1]} if StaleStatus.FRESH in told else set()
+            amber += [key] if StaleStatus.STALE in told else []
+            if policy := node.freshness_policy:
+                judge = FRESHNESS_EVALUATORS_BY_POLICY_TYPE[type(policy)]
+                state = asyncio.run(judge.evaluate_freshness(context, node))
+                amber += [key] if state in (FreshnessState.WARN, FreshnessState.FAIL) else []
+        checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            sorted(graph.asset_check_keys, key=str)
+        )
+    ended = AssetCheckExecutionRecordStatus.SUCCEEDED
+    amber += [key for key, record in checks.items() if record.status != ended]
+    assert amber == []
+    assert {"raw_bars", "features", "model_checkpoint", "predictions", "backtest_report"} <= made
+    assert {"bars_are_plausible", "features_do_not_look_ahead", "accounts_balance"} <= {
+        key.name for key in checks
+    }
 
 
 def test_the_report_uses_out_of_sample_predictions_only(finished, settings):

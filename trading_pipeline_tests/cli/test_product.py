@@ -207,6 +207,8 @@ def test_a_venue_that_is_down_is_no_fault_of_this_machine(run, venue):
     venue.__exit__(None, None, None)
     code, said = run("doctor")
     assert (code, "note clock of binance: " in said) == (0, True), said
+    assert "binance clock" not in said  # named once
+    assert "GiB" not in said  # as `storage` writes sizes
     assert "-> is there a network, and a proxy to name in HTTPS_PROXY?" in said
 
 
@@ -354,3 +356,13 @@ def test_a_session_is_of_the_market_that_is_named_or_the_only_one(source, market
     except SettingsError as error:
         said = str(error)
     assert said == meant
+
+
+def test_storage_says_what_part_is_dagsters_and_when_it_goes(run, folder):
+    records = folder / "home" / "dagster"
+    records.mkdir(parents=True)
+    (records / "run.db").write_bytes(bytes(3_000_000))
+    code, said = run("storage")
+    assert code == 0
+    assert "Nothing is left over. 3.0 MB of dagster/ are Dagster's history" in said
+    assert "thrown away after 30 days" in said

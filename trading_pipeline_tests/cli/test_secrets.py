@@ -37,8 +37,9 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.applications import Starlette
 from typer.core import TyperGroup
 
-from trading_pipeline.adapters.dashboard import dashboard_app, serve
+from trading_pipeline.adapters.dashboard import dashboard_app
 from trading_pipeline.adapters.store.ledger import Ledger
+from trading_pipeline.adapters.web_server import serve
 from trading_pipeline.settings import Settings
 from trading_pipeline.steps.dashboard import Dashboard
 from trading_pipeline_tests.canaries import (

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from trading_pipeline.adapters.dashboard_page import REPORTS_PORT
 from trading_pipeline.defs import one_run
 from trading_pipeline.defs.instance import (
     PROCESS_TAG,
@@ -152,6 +155,17 @@ def test_a_backfill_of_all_sessions_is_launched_by_three_clicks(web, tmp_path):
     assert len(made["partitionNames"]) == 33
     assert "2000-07-04" not in made["partitionNames"]
     assert [run["status"] for run in made["runs"]] == ["SUCCESS"]
+
+
+@pytest.mark.slow
+def test_the_web_ui_serves_the_reports_or_says_that_it_cannot(web):
+    said = web.log.read_text()
+    if f"port {REPORTS_PORT} is taken" in said:  # by the web UI of somebody else
+        return
+    assert f"reports: http://127.0.0.1:{REPORTS_PORT}\n" in said
+    with pytest.raises(urllib.error.HTTPError, match="404") as told:
+        urllib.request.urlopen(f"http://127.0.0.1:{REPORTS_PORT}/few/report.html", timeout=30)
+    assert "trading-pipeline backtest --market few" in told.value.read().decode()
 
 
 def _runs(web: WebUI) -> list[dict]:

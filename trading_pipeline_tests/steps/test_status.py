@@ -53,7 +53,8 @@ def test_the_status_says_which_limits_act_and_why(tmp_path):
     assert "weekly_loss" in known.limits
     assert "reached the limit of 2.00%" in known.limits["weekly_loss"]
     assert 0.02 < known.drawdown < 1
-    assert known.limits["weekly_loss"] in str([*_table(known, "not proven").columns[1].cells])
+    shown = str([*_table(known, "not proven").columns[1].cells])
+    assert f"weekly loss: {known.limits['weekly_loss']}" in shown  # by the report's name
 
 
 def test_the_status_says_what_a_broker_made_of_the_orders(tmp_path, monkeypatch):

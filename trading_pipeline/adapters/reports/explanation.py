@@ -13,6 +13,7 @@ from trading_pipeline.core.explain.order import ExplainedOrder, Veto
 from trading_pipeline.core.explain.outcome import FillOutcome, Held, Trade
 from trading_pipeline.core.market.bars import price_text
 from trading_pipeline.core.market.quality.finding import written
+from trading_pipeline.core.trading.rules import rule_name
 
 Row = tuple[str, ...]
 _UNUSUAL = 12  # features shown, unless all are wanted
@@ -40,7 +41,8 @@ def sections_of(why: Explanation, all_features: bool) -> Iterator[Section]:
     yield _position("Position held at the close", why.held)
     yield _target(why)
     yield Section("Order", _order(why.order))
-    yield Section("Reasons", why.reasons, ("reason", ""))
+    reasons = [(rule_name(each.name), each.text) for each in why.reasons]
+    yield Section("Reasons", reasons, ("reason", ""))
     yield _vetoes(why.vetoes)
     yield _became(why.became)
     yield _position("Position at the next close", why.after)
@@ -64,7 +66,7 @@ def overview_section(run: Rerun, k: int, lines: Sequence[Line]) -> Section:
             *(number(value, ".2%") for value in (each.held, each.target)),
             each.order or "none",
             each.became or "-",
-            ", ".join(each.reasons) or "-",
+            ", ".join(map(rule_name, each.reasons)) or "-",
         )
         for each in lines
     ]
@@ -168,10 +170,10 @@ def _account(account: AccountAtClose) -> Section:
         spelling = ".2f" if each.rule == "turbulence" else ".2%"
         figures = (number(each.figure, spelling), number(each.limit, spelling))
         acts = "ACTS" if each.acts else "rests"
-        rows.append((each.rule.replace("_", " "), acts, *figures, each.text))
+        rows.append((rule_name(each.rule), acts, *figures, each.text))
     cooling, acts = f"{account.cooling_off}", "ACTS" if account.cooling_off else "rests"
     blocked = "bars for which the symbol stays blocked after a stop"
-    rows.append(("cooling off", acts, cooling, "0", blocked))
+    rows.append((rule_name("cooling_off"), acts, cooling, "0", blocked))
     header = ("account", "", "figure", "limit", "in words")
     return Section("Account, and the limits on it", rows, header, (2, 3))
 
@@ -222,7 +224,7 @@ def _vetoes(vetoes: Sequence[Veto]) -> Section:
     if not vetoes:
         return Section("Vetoes", [("none", "no rule refused anything")])
     rows = [
-        (each.rule, number(each.figure, ",.6g"), number(each.limit, ",.6g"), each.text)
+        (rule_name(each.rule), number(each.figure, ",.6g"), number(each.limit, ",.6g"), each.text)
         for each in vetoes
     ]
     return Section("Vetoes", rows, ("rule", "figure", "limit", "in words"), (1, 2))
@@ -258,8 +260,8 @@ def _trades(trades: Sequence[Trade]) -> Section:
         ended = "still open at the end"
         if each.closed_at is not None:
             ended = (
-                f"to {instant(each.closed_at)} ({each.bars} bars), ended by {each.exit}; profit "
-                f"and loss {each.pnl:+,.2f} on {each.invested:,.2f} "
+                f"to {instant(each.closed_at)} ({each.bars} bars), ended by "
+                f"{rule_name(each.exit)}; profit and loss {each.pnl:+,.2f} on {each.invested:,.2f} "
                 f"({each.pnl / each.invested:+.2%}), after fees"
             )
         rows.append((each.side, f"from {instant(each.opened_at)} {ended}"))

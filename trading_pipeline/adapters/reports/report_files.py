@@ -14,6 +14,7 @@ class File(NamedTuple):
 _FILES: Mapping[str, File] = {
     "html": File("report.html", "this page"),
     "features": File("features.html", "the features: coverage, drift, what they said"),
+    "quality": File("quality.html", "the data: what was found, coverage by month"),
     "json": File("report.json", "every figure of this page, for machines"),
     "png": File("equity.png", "equity as a picture"),
     "drawdown": File("drawdown.png", "drawdowns as a picture"),
@@ -30,5 +31,6 @@ _FILES: Mapping[str, File] = {
     "equity": File("equity.csv", "the account at each close: equity, cash, holdings"),
     "attribution": File("attribution.csv", "what each symbol made on each side"),
 }
+PAGES = ("features", "quality")  # where features and bars are those of a market
 FILES = {key: file.name for key, file in _FILES.items()}
 SAID = {file.name: file.said for file in _FILES.values()}

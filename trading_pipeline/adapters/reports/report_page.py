@@ -27,7 +27,7 @@ from trading_pipeline.adapters.reports.html import (
     table,
     with_line,
 )
-from trading_pipeline.adapters.reports.report_files import FILES, SAID
+from trading_pipeline.adapters.reports.report_files import FILES, PAGES, SAID
 from trading_pipeline.adapters.reports.template import whole_page
 from trading_pipeline.adapters.reports.text import (
     Numbers,
@@ -352,7 +352,7 @@ def _files(summary: Summary) -> str:
     """Links to what lies beside the page."""
     shown = [(name, said) for name, said in SAID.items() if name != FILES["html"]]
     if summary["origin"] != WALK_FORWARD:
-        shown = [each for each in shown if each[0] != FILES["features"]]
+        shown = [each for each in shown if each[0] not in [FILES[page] for page in PAGES]]
     items = (f'<li><a href="{name}">{name}</a>: {escape(said)}</li>' for name, said in shown)
     return section("Files", "Beside this page, in the same folder.", f"<ul>{''.join(items)}</ul>")
 

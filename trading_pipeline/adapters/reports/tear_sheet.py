@@ -21,12 +21,14 @@ from trading_pipeline.adapters.reports.charts.series import (
 from trading_pipeline.adapters.reports.csv_file import write_csv
 from trading_pipeline.adapters.reports.features_page import features_page
 from trading_pipeline.adapters.reports.folder import replace_folder
-from trading_pipeline.adapters.reports.report_files import FILES
+from trading_pipeline.adapters.reports.quality_page import quality_page
+from trading_pipeline.adapters.reports.report_files import FILES, PAGES
 from trading_pipeline.adapters.reports.report_page import page
 from trading_pipeline.adapters.reports.text import basis
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.adapters.store.files import remove_file
 from trading_pipeline.core.evaluation.features.diagnostics import Diagnostics
+from trading_pipeline.core.market.quality.report import Quality
 
 ASIDE = "set_aside.csv"  # only where rows were set aside
 _TABLES = ("orders", "fills", "vetoes", "predictions", "cash_flows", "trades", "positions")
@@ -37,6 +39,7 @@ def write_report(
     summary: Summary,
     series: ReportSeries,
     diagnostics: Diagnostics | None,
+    quality: Quality | None,
     aside: pd.DataFrame | None = None,
 ) -> dict[str, Path]:
     """Write every file of FILES into `folder`, all of them or none; return where each one is.
@@ -49,6 +52,7 @@ def write_report(
         series: what is drawn and tabled.
         diagnostics: of the features that the predictions were made from; None, where they are not
             known: no page of them.
+        quality: of the bars; None, where they are of no market: no page of them.
         aside: rows that came and are no bars: ASIDE, if there are any.
 
     Raises:
@@ -66,6 +70,8 @@ def write_report(
 
     def fill(draft: Path) -> None:
         _write_pages(draft, summary, series, diagnostics)
+        if quality is not None:
+            (draft / FILES["quality"]).write_text(quality_page(quality), encoding="utf-8")
         _draw(draft, summary, series)
         for name, table in tables.items():
             write_csv(table, draft / name)
@@ -73,8 +79,9 @@ def write_report(
     replace_folder(folder, fill)
     if aside is None or aside.empty:
         remove_file(folder / ASIDE)  # carried over from the report before
-    if diagnostics is None:
-        remove_file(folder / FILES["features"])
+    for name, known in zip(PAGES, (diagnostics, quality), strict=True):
+        if known is None:
+            remove_file(folder / FILES[name])
     return {name: folder / file for name, file in FILES.items() if (folder / file).exists()}
 
 

@@ -56,5 +56,5 @@ def _limits(run: Rerun, k: int, n: int) -> tuple[AccountLimit, ...]:
             if acts:
                 text += row.watched.while_acting.format(**facts._asdict())
             figure, limit = float(row.figure(facts)), float(row.limit(facts))
-            limits.append(AccountLimit(row.watched.name, figure, limit, acts, text))
+            limits.append(AccountLimit(row.name, figure, limit, acts, text))
     return tuple(limits)

@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
-from trading_pipeline.adapters.dashboard_page import PORT, REPORT
+from trading_pipeline.adapters.dashboard_page import REPORTS_PORT
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.features import FeatureStore
 from trading_pipeline.adapters.store.history import SET_ASIDE
@@ -223,11 +224,9 @@ def of_report(market: Market, done: "Evaluated") -> dict[str, Any]:
 
 def open_text(market: Market) -> str:
     """Markdown that opens the report from the web UI, whose pages a browser lets open no file."""
-    site = f"http://127.0.0.1:{PORT}{REPORT}"
-    return (
-        f"[report]({site}/report.html), [features]({site}/features.html): while "
-        f"`trading-pipeline dashboard --market {market.name}` runs on this machine"
-    )
+    site = f"http://127.0.0.1:{REPORTS_PORT}/{quote(market.name)}"
+    pages = ", ".join(f"[{name}]({site}/{name}.html)" for name in ("report", "features", "quality"))
+    return f"{pages}: while `trading-pipeline ui` runs on this machine"
 
 
 def of_account(state: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 from trading_pipeline.core.evaluation.portfolio.tear_sheet import Holdings
 from trading_pipeline.core.evaluation.summary import EvaluationInputs
 from trading_pipeline.core.features.feature import Feature, Scale
+from trading_pipeline.core.market.calendar import trading_calendar
+from trading_pipeline.core.market.quality.report import Quality, examine
+from trading_pipeline_tests.core.market.planted import clean_bars
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
@@ -192,6 +195,11 @@ def diagnostics(features=None, **changes) -> Diagnostics:
         "folds": {"2020-01-01": (slice(0, 250), slice(262, dates))},
     }
     return diagnose(History(**given | changes), features or catalog())
+
+
+def quality() -> Quality:
+    """Of clean bars."""
+    return examine(clean_bars(40), None, trading_calendar("XNYS", "1d"), "sample")
 
 
 def sweep_table(sharpes=(0.5, 0.7, nan, -0.1), own=1) -> pd.DataFrame:

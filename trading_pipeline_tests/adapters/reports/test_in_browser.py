@@ -12,6 +12,7 @@ from trading_pipeline_tests.adapters.reports.histories import (
     catalog,
     diagnostics,
     figures,
+    quality,
     series,
     with_holdings,
 )
@@ -38,7 +39,9 @@ CUT_OFF = """[...document.querySelectorAll('[data-figure]')].flatMap(chart => {
 def files(tmp_path_factory):
     given = with_holdings(inputs())
     folder = tmp_path_factory.mktemp("reports") / "sample"
-    return write_report(folder, evaluate(given), series(given), diagnostics(catalog(LONGEST)))
+    return write_report(
+        folder, evaluate(given), series(given), diagnostics(catalog(LONGEST)), quality()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from trading_pipeline_tests.adapters.reports.histories import (
     diagnostics,
     fills,
     own_part,
+    quality,
     series,
     with_holdings,
 )
@@ -187,7 +188,7 @@ def test_a_book_that_was_ruined_or_never_moved_has_a_report(tmp_path, equity_end
     given = replace(given, holdings=replace(given.holdings, earnings=earnings, trades=drawn.trades))
     summary = evaluate(given)
     json.dumps(summary, allow_nan=False)
-    paths = write_report(tmp_path / "report", summary, drawn, diagnostics())
+    paths = write_report(tmp_path / "report", summary, drawn, diagnostics(), quality())
     html = own_part(paths["html"].read_text(encoding="utf-8"))
     assert "Nothing was traded." in html
     assert "No rule acted." in html

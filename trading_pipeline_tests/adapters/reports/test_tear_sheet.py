@@ -23,6 +23,7 @@ from trading_pipeline.core.market.set_aside import Sifted
 from trading_pipeline_tests.adapters.reports.histories import (
     diagnostics,
     own_part,
+    quality,
     series,
     with_holdings,
 )
@@ -46,7 +47,7 @@ def summary(given):
 def written(tmp_path_factory, given, summary):
     """A report that is only read, and copied by whoever changes it."""
     folder = tmp_path_factory.mktemp("reports") / "sample"
-    return write_report(folder, summary, series(given), diagnostics())
+    return write_report(folder, summary, series(given), diagnostics(), quality())
 
 
 @pytest.fixture
@@ -109,18 +110,22 @@ def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given,
     table = clean_bars(40)
     table.loc[7, "high"] = 0.01
     aside = Sifted.of({"panel.parquet": table}).aside
-    write_report(sample, summary, series(given), diagnostics(), aside)
+    write_report(sample, summary, series(given), diagnostics(), quality(), aside)
     (row,) = pd.read_csv(sample / ASIDE).to_dict("records")
     assert (row["file"], row["row"], row["rule"]) == ("panel.parquet", 7, "high < low")
     assert row["high"] == 0.01
-    write_report(sample, summary, series(given), diagnostics(), aside.iloc[:0])
+    write_report(sample, summary, series(given), diagnostics(), quality(), aside.iloc[:0])
     assert {file.name for file in sample.iterdir()} == set(FILES.values())
 
 
 @pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes_in_every_file(tmp_path, written):
     again = write_report(
-        tmp_path / "again", evaluate(with_holdings(inputs())), series(inputs()), diagnostics()
+        tmp_path / "again",
+        evaluate(with_holdings(inputs())),
+        series(inputs()),
+        diagnostics(),
+        quality(),
     )
     for name in FILES:
         assert written[name].read_bytes() == again[name].read_bytes(), name
@@ -131,7 +136,7 @@ def test_an_interrupted_report_leaves_the_old_one_whole(sample, given, summary, 
     before = {path.name: path.read_bytes() for path in sample.iterdir()}
     monkeypatch.setattr(tear_sheet, "draw_equity", lambda *_: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
-        write_report(sample, summary | {"market": "other"}, series(given), diagnostics())
+        write_report(sample, summary | {"market": "other"}, series(given), diagnostics(), quality())
     assert {path.name: path.read_bytes() for path in sample.iterdir()} == before
 
 
@@ -313,7 +318,7 @@ def test_a_quiet_run_has_a_report_too(tmp_path, given):
         given, random_equity=np.empty((0, 400)), warnings=(), trials=None, holdings=None
     )
     drawn = series(quiet, orders=nothing, fills=nothing, vetoes=nothing)
-    paths = write_report(tmp_path / "quiet", evaluate(quiet), drawn, diagnostics())
+    paths = write_report(tmp_path / "quiet", evaluate(quiet), drawn, diagnostics(), quality())
     html = own_part(paths["html"].read_text(encoding="utf-8"))
     assert "No rule acted." in html
     assert "Trials unknown" in html

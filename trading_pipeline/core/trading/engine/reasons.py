@@ -29,7 +29,6 @@ Measure = Callable[[Facts], Any]
 class Watched(NamedTuple):
     """A limit on the whole account as an explanation lists it, whether it acts or rests."""
 
-    name: str
     text: str
     while_acting: str = ""  # added to the text; filled as a sentence is
 

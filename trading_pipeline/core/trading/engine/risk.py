@@ -26,7 +26,7 @@ def _loss_limit(place: int, name: str, period: str, now: str, before: str) -> in
         figure=lambda at: at.account[loss],
         limit=lambda at: at.rules[name],
         protects=True,
-        watched=Watched(loss, f"loss since the close of the previous {period}; at the limit "
+        watched=Watched(f"loss since the close of the previous {period}; at the limit "
                         f"nothing new is bought for the rest of the {period}"),
     )  # fmt: skip
 
@@ -41,7 +41,7 @@ DRAWDOWN_HALF = reason(
     figure=lambda at: at.account["rule_drawdown"],
     limit=lambda at: at.rules["halve"],
     protects=True,
-    watched=Watched("halve", "drawdown from the rule's peak; at the limit targets are halved",
+    watched=Watched("drawdown from the rule's peak; at the limit targets are halved",
                     "; in this size for {account[days_in_size]} days"),
 )  # fmt: skip
 DRAWDOWN_CONTROL = reason(
@@ -51,7 +51,7 @@ DRAWDOWN_CONTROL = reason(
     figure=lambda at: at.account["drawdown"],
     limit=lambda at: at.rules["drawdown_limit"],
     protects=True,
-    watched=Watched("drawdown_limit", "drawdown from a peak that ages; the exposure falls in "
+    watched=Watched("drawdown from a peak that ages; the exposure falls in "
                     "proportion, to nothing at the limit"),
 )  # fmt: skip
 DRAWDOWN_FLAT = reason(
@@ -61,7 +61,7 @@ DRAWDOWN_FLAT = reason(
     figure=lambda at: at.account["rule_drawdown"],
     limit=lambda at: at.rules["flat"],
     protects=True,
-    watched=Watched("flat", "the same; at the limit everything is closed",
+    watched=Watched("the same; at the limit everything is closed",
                     "; in this size for {account[days_in_size]} days"),
 )  # fmt: skip
 TURBULENCE = reason(
@@ -71,7 +71,7 @@ TURBULENCE = reason(
     figure=lambda at: at.account["turbulence"],
     limit=lambda at: at.rules["breaker"],
     protects=True,
-    watched=Watched("turbulence", "the market's last 5 bars in units of its usual moves; at the "
+    watched=Watched("the market's last 5 bars in units of its usual moves; at the "
                     "limit nothing new is bought"),
 )  # fmt: skip
 KILL_SWITCH = reason(
