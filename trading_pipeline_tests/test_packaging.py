@@ -4,12 +4,9 @@ import ast
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -144,15 +141,17 @@ def test_makefile_and_image_install_the_same_torch():
 # --- Makefile and .ci/run -------------------------------------------------------------------------
 
 # Stands in for Python: makes a .venv whose own Python is this script again, and writes down what
-# pip was asked for. PIP_FAILS and PIP_HANGS are words of the pip commands that are to.
+# pip and uv were asked for. PIP_FAILS is a word of commands that are to, UV_FAILS of those of uv.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
     *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     *"pip --disable-pip-version-check wheel"*) echo "$SOURCE_DATE_EPOCH $*" >> pip.log ;;
     *"pip --disable-pip-version-check install"*)
         echo "$*" >> pip.log
-        case "$*" in *"${PIP_HANGS:-nothing}"*) exec sleep 60 ;; esac
         case "$*" in *"${PIP_FAILS:-nothing}"*) exit 1 ;; esac ;;
+    *"-m uv pip install"*)
+        echo "$*" >> pip.log
+        case "$*" in *"${PIP_FAILS:-nothing}"* | *"${UV_FAILS:-nothing}"*) exit 1 ;; esac ;;
     *version_info*) exit "${TOO_OLD:-0}" ;;
     *--version*) echo "Python 3.9.1" ;;
 esac
@@ -186,14 +185,14 @@ def pip_calls(folder: Path) -> list[str]:
 
 def test_a_second_run_installs_nothing(clone):
     assert make(clone, "install").returncode == 0
-    *locked, ours = pip_calls(clone)
-    found = {re.search(r"--no-deps --(requirement|constraint) (\S+)", each)[2] for each in locked}
-    assert found == {"constraints.txt", ".venv/half0", ".venv/half1"}
-    assert any("--no-deps --constraint constraints.txt torch==" in each for each in locked)
+    uv, locked, torch, ours = pip_calls(clone)
+    assert uv.endswith("--no-deps --constraint constraints.txt uv")
+    assert locked.startswith("-m uv pip install")
+    assert locked.endswith("--requirement .venv/locked.txt")
+    assert "--no-deps --constraint constraints.txt torch==" in torch
     assert ours.endswith("--constraint constraints.txt --editable .[dev]")
-    halves = "".join((clone / ".venv" / name).read_text() for name in ("half0", "half1"))
     rest = {f"{name}=={version}" for name, version in LOCKED.items() if name != "torch"}
-    assert sorted(halves.split()) == sorted(rest)
+    assert set((clone / ".venv" / "locked.txt").read_text().split()) == rest
     assert make(clone, "install").returncode == 0
     assert len(pip_calls(clone)) == 4
 
@@ -216,34 +215,11 @@ def test_an_installation_that_broke_off_is_done_again(clone, fails):
     assert len(pip_calls(clone)) == before + 4
 
 
-@pytest.mark.slow
-def test_ctrl_c_ends_both_halves_of_an_installation(clone):
-    """A shell has what it starts beside itself ignore it."""
-    environment = {"PATH": os.environ["PATH"], "PYTHON": "./python", "PIP_HANGS": "half"}
-    making = subprocess.Popen(
-        ["make", "install"], cwd=clone, env=environment, start_new_session=True
-    )
-    wait_for(lambda: (clone / "pip.log").exists() and len(pip_calls(clone)) == 3)
-    os.killpg(making.pid, signal.SIGINT)
-    assert making.wait(30) != 0
-    wait_for(lambda: not is_there(making.pid))
-    assert not (clone / ".venv" / ".installed").exists()
-
-
-def is_there(group: int) -> bool:
-    """Whether a process of that group lives."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_for(come: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
-    while not come():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
+def test_where_uv_finds_no_index_pip_installs_the_lock(clone):
+    assert make(clone, "install", UV_FAILS="requirement").returncode == 0
+    _, by_uv, by_pip, _, _ = pip_calls(clone)
+    assert by_pip.startswith("-m pip")
+    assert by_uv.split()[-2:] == by_pip.split()[-2:] == ["--requirement", ".venv/locked.txt"]
 
 
 def test_a_reinstallation_that_broke_off_takes_the_stamp_away(clone):
