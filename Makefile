@@ -36,6 +36,7 @@ ASKED_FOR := learning engine_speed evidence transfer volatility_sizing false_pos
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCKED := $(PIP) install --quiet --no-compile --no-deps
+UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo ui install kernels test test-slow test-all check style types imports definitions site bench bench-engine learning transfer false-positives kill-test kill-test-short week soak lock audit wheel docs docs-serve pictures clean
@@ -160,10 +161,10 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@echo "Installing into $(VENV); the first time this takes some minutes."
 	@grep -Ev '^(#|torch==)' constraints.txt > $(VENV)/locked.txt
 	@$(LOCKED) --constraint constraints.txt uv
-	@$(BIN)/python -m uv pip install --quiet --no-deps --python $(BIN)/python \
-	--requirement $(VENV)/locked.txt || $(LOCKED) --requirement $(VENV)/locked.txt
+	@$(UV) --no-deps --requirement $(VENV)/locked.txt || $(LOCKED) --requirement $(VENV)/locked.txt
 	@$(LOCKED) --constraint constraints.txt $(TORCH)
-	@$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@$(UV) --constraint constraints.txt --editable '.[dev]' \
+	|| $(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
 $(RIVALS_STAMP): Makefile | $(STAMP)
