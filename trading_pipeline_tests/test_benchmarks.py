@@ -159,6 +159,7 @@ def test_verdicts_are_seldom_wrong_and_find_what_is_there(verdict_power):
     assert wrong <= 0.1 * histories * len(worthless)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_table_of_the_evidence_is_what_the_reports_say(tmp_path):
     """Of a report with its settings beside it: verdicts, figures, trials, the panel as a file."""

@@ -130,6 +130,7 @@ def test_a_model_is_judged_and_put_into_the_harness(mine, tmp_path):
     assert report(folder, "mine")["model"] == "covariance"
 
 
+@pytest.mark.long
 def test_a_gpu_is_configured_and_missed(desk):
     Page("how-to/use-a-gpu.md", desk).follow()
 

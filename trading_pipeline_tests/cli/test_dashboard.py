@@ -169,6 +169,7 @@ def test_what_the_session_does_next_appears_by_itself(page, folder):
     assert tab.errors == []
 
 
+@pytest.mark.long
 def test_a_server_that_is_gone_is_said(page, folder, tmp_path):
     """The last picture stays, with a word that it is an old one."""
     tab = page(DESK)

@@ -159,6 +159,7 @@ def test_features_move_with_no_column_that_their_lineage_lacks(panel_of, column)
     assert moved <= read
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_only_what_varies_in_a_fold_is_made_from_its_features(tmp_path, monkeypatch):
     """A rival's probabilities and risk are the same for all bars: how often each came true."""

@@ -44,6 +44,7 @@ def tick(home, instance):
     return schedule.evaluate_tick(context)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_night_asks_where_a_session_has_new_bars(home, instance):
     assert tick(home, instance).skip_message == "there is no ledger, so no session"

@@ -188,6 +188,7 @@ def evaluation(result, name):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_symbol_that_lacks_sessions_is_quarantined_alone_and_named(
     resources, instance, home, sample_bars

@@ -237,6 +237,7 @@ def with_a_tick(bars):
     return bars.assign(**{name: bars[name].where(~bad, bars[name] * 100) for name in prices})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_venue_whose_bars_fail_their_check_gets_no_features(run_on, sample_bars):
     run = run_on(sample_bars)

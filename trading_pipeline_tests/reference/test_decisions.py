@@ -103,6 +103,7 @@ def test_weights_are_taken_as_they_come_and_kept():
     assert "CCC" not in bought
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(

@@ -70,6 +70,7 @@ def test_a_share_by_hand():
     assert share_of([0.01 * r for r in series], 1, profile) == 1.0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("long_only", [True, False])
 @pytest.mark.sampled(2)
@@ -107,6 +108,7 @@ def test_later_bars_change_nothing():
     assert later[51] != whole[51]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_few_symbols_show_nothing():
     panel, inputs = market(254, skill=0.3)

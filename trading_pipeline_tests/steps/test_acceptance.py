@@ -27,6 +27,7 @@ def network(slope: float = 1.0, nothing: tuple[str, ...] = ()):
     return made
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("slope", "nothing", "collapsed"),

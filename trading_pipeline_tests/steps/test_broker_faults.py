@@ -150,6 +150,7 @@ def test_a_venue_that_answers_500_for_an_hour(whole, venue, tmp_path, caplog):
     assert (told.kind, told.over) == ("broker_down", True)
 
 
+@pytest.mark.long
 def test_trades_that_are_told_twice_and_late(whole, venue, tmp_path):
     """All of them twice; and those of some mornings only when the close is over by some seconds."""
     venue.twice = True
@@ -230,6 +231,7 @@ def test_a_locked_database_stops_the_session_and_the_next_one_goes_on(whole, ven
     survived(whole, venue, tmp_path)
 
 
+@pytest.mark.long
 def test_two_sessions_that_are_started_at_once(whole, venue, tmp_path):
     """One trades, the other has to wait for it."""
     begin = time.time() + 0.5

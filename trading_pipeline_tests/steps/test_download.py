@@ -347,6 +347,7 @@ def test_an_impossible_row_is_asked_for_again_before_it_is_believed(venue, store
     assert_whole(store)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_small_batches_set_the_same_rows_aside(venue, store, tmp_path, monkeypatch):
     venue.table = with_impossible(10, 200, 201)
@@ -413,6 +414,7 @@ def test_another_venue_is_refused_before_it_is_asked(venue, store):
     assert not other.asked
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_small_batches_store_the_same(venue, store, tmp_path, monkeypatch):
     fetch(venue, store)
@@ -610,6 +612,7 @@ def test_a_correction_is_not_missed_for_an_answer_that_lacks_the_bar(venue, stor
     assert_whole(store, venue.table)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_delisted_ask_one_question_a_night_and_fail_nobody(venue, store):
     """Every night there is another bar that they do not have."""

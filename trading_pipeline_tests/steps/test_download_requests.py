@@ -101,6 +101,7 @@ def test_without_former_tickers_there_is_one_request_of_each_kind(tmp_path, shar
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_listing_is_asked_again_after_a_month_and_by_refetch(tmp_path, coins):
     """A venue that told a date too late once must not be believed for ever."""

@@ -243,6 +243,7 @@ SHARES = Market(
 )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_splits_and_dividends_of_the_night_come_with_the_bar(incidents):
     """Day by day over a split, dividends, a half day and weekends, the panel is that of them all.

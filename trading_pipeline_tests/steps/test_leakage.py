@@ -111,6 +111,7 @@ def test_a_market_without_features_skips_what_needs_them_and_says_so(stored):
     assert set(skipped) == {"features, stored", MODEL}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_planted_leak_is_found_in_the_whole_market(stored, monkeypatch):
     true_features = dataset_module.compute_features

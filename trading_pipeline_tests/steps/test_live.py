@@ -169,6 +169,7 @@ def test_a_live_session_orders_what_a_replay_of_the_same_bars_does(furnished, le
     pd.testing.assert_frame_equal(orders, again)
 
 
+@pytest.mark.long
 def test_a_network_says_live_what_it_says_of_the_whole_history(home, venue, clock):
     """Features, windows and scores of bars that closed one by one, with a restart and bars missed:
     those of the panel and its features as a whole, to the last bit."""
@@ -310,6 +311,7 @@ def _killed(*_args):
     raise SystemExit
 
 
+@pytest.mark.long
 def test_orders_that_were_not_sent_are_sent_only_while_their_bar_is_the_newest(
     furnished, ledger, venue, clock, monkeypatch
 ):
@@ -340,6 +342,7 @@ def test_orders_that_were_not_sent_are_sent_only_while_their_bar_is_the_newest(
         assert ({each["client_order_id"] for each in decided} <= ids) == sent
 
 
+@pytest.mark.long
 def test_a_new_model_is_asked_from_the_next_bar_on(furnished, ledger, venue, clock):
     """It was accepted in the middle of an hour; it has not learned from the bars that follow."""
     clock.at(stamp(5) + HOUR / 2, lambda: serve(furnished, "b", str(stamp(3))))

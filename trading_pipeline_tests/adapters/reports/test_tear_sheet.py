@@ -104,6 +104,7 @@ def test_the_page_links_to_every_file_beside_it_and_to_no_other(written):
     assert links == set(FILES.values()) - {FILES["html"]}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_rows_set_aside_lie_beside_the_report_while_there_are_any(sample, given, summary):
     """Whoever mends the file needs each row; a report of mended bars has no such table."""

@@ -304,7 +304,7 @@ QUICK = {
     "field",
     [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FIELDS],
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(16)
 def test_a_field_that_holds_something_else_is_no_crash(venues, field):
     """An error of ours, or canonical bars where it is harmless; each of some twenty values."""
     question, row_of, name, values = FIELDS[field]

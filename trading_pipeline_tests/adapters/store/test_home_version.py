@@ -218,6 +218,7 @@ def die_at_each_operation(old, work):
     raise AssertionError("it never ended")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_migration_that_is_killed_anywhere_leaves_one_version_whole(old, tmp_path_factory, third):
     """What the file says is what is there; the next command finishes it."""

@@ -127,6 +127,7 @@ def test_other_executions_are_fill(market, broker):
     assert parts_of(split(session(*market, broker), *market)) == {"fill"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_worse_prices_cost_what_they_are_worse_by(market):
     """On the first day that trades, when no later decision depends on it yet."""

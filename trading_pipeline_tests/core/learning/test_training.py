@@ -150,6 +150,7 @@ def test_a_run_fits_into_a_file_of_plain_types(samples, tmp_path):
     assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 6
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_is_chosen_by_what_validation_says(samples, monkeypatch):
     """Its error is as large as what it could choose by: the budget alone ends a training."""
