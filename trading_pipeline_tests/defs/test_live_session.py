@@ -47,6 +47,7 @@ def venue():
         yield opened
 
 
+@pytest.mark.long
 def test_the_paper_job_trades_at_the_market_s_broker(home, venue, instance, monkeypatch):
     """What the session holds is what the venue says it holds, after each of two starts."""
     clock = Moving(venue)

@@ -141,6 +141,7 @@ def test_the_web_ui_lists_the_run_of_a_command_and_runs_it_again(web):
     assert again["status"] == "SUCCESS"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_backfill_of_all_sessions_is_launched_by_three_clicks(web, tmp_path):
     """In one run, whose partitions are the sessions: Independence Day is none."""

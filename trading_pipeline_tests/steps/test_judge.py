@@ -67,6 +67,7 @@ def _predict(small: SmallMarket, key: str) -> None:
     store.note_check(key, store.digest(key), passed=True)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_network_s_own_predictions_give_the_figures_of_its_report(small, tmp_path):
     """Every one, from the same files; but for where they come from, and what counts trials."""

@@ -65,6 +65,7 @@ def check(home, instance):
     return evaluation
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_clean_predictions_pass_and_altered_ones_do_not(stored, instance, model):
     """What was found is kept beside them, for the report and for the next training."""
@@ -101,6 +102,7 @@ def test_all_stages_of_a_market_are_examined(stored):
     assert "2007-01-01" in skipped[f"{MODEL} of 2007-01-01"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_market_without_features_skips_what_needs_them_and_says_so(stored):
     stored.features(MARKET).path.unlink()

@@ -60,6 +60,7 @@ def test_the_strategy_run_again_is_that_of_the_backtest(run):
     pd.testing.assert_frame_equal(plain.strategy.vetoes(), run.result.vetoes())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.sampled(3)
 def test_orders_and_vetoes_are_those_of_the_tables(run, explained):

@@ -30,6 +30,7 @@ def test_the_reason_of_a_trade_is_the_sentence_of_explain(market):
             assert all(each.text.lower() in told for each in why.reasons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("market", [LONG_ONLY, NEUTRAL], ids=["long only", "neutral"])
 def test_the_average_cost_of_a_position_is_that_of_explain(market):
     """Through partial sales, purchases, splits and dividends: the engine and the table of fills
