@@ -60,6 +60,7 @@ def test_a_halt_whose_orders_cannot_be_cancelled_says_that_it_is_one(
     assert "coins is halted, but its open orders were not all cancelled" in " ".join(said.split())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_halt_on_the_live_page(venue, folder):
     command = [sys.executable, "-m", "trading_pipeline.cli", "dashboard", "--market", "coins"]

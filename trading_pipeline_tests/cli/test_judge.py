@@ -65,6 +65,7 @@ def changed(**columns) -> None:
     pd.read_parquet("mine.parquet").assign(**columns).to_parquet("mine.parquet")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_model_of_ones_own_is_judged_as_the_network_is(judged):
     folder, said = judged
@@ -85,6 +86,7 @@ def test_a_model_of_ones_own_is_judged_as_the_network_is(judged):
     assert "features.html" not in (folder / "judge/mine/report.html").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_nobody_can_know_is_said_first_and_everywhere(judged):
     """That these scores are out of sample: no option takes the warning away."""
@@ -99,6 +101,7 @@ def test_what_nobody_can_know_is_said_first_and_everywhere(judged):
     assert "these predictions were made elsewhere" in page
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_table_once_more_is_the_same_report_and_no_further_trial(judged):
     folder, _ = judged
@@ -111,6 +114,7 @@ def test_the_same_table_once_more_is_the_same_report_and_no_further_trial(judged
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_score_that_knows_tomorrow_is_found_and_nothing_is_proven(judged, run, monkeypatch):
     """As if each row had been stamped one bar early, in percent; it is another trial."""
@@ -226,6 +230,7 @@ def test_files_of_others_are_never_written_over(judge, folder, name, text):
     assert (folder / "own" / name).read_text() == text
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_figure_of_a_judged_report_traces_to_what_was_brought(judged, monkeypatch):
     """To the table and the bars, by their hashes, to the code and to the trial."""
@@ -244,6 +249,7 @@ def test_a_figure_of_a_judged_report_traces_to_what_was_brought(judged, monkeypa
     assert "The scores are those of mine, a table that was made elsewhere" in shown.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_promises_no_more_random_portfolios_than_it_draws(judged):
     """A long history of many symbols gets as many as about a minute allows, and not 1,000."""

@@ -50,6 +50,7 @@ def digests(small) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_fold_comes_with_its_rivals_and_the_report_compares_them(small):
     """From one run: what each simpler model earns on the same bars, and the network's verdict."""

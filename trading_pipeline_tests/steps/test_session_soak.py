@@ -5,6 +5,7 @@ import pytest
 from trading_pipeline_tests.steps.soak import made_up, soak
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_long_session_makes_the_orders_of_the_backtest(tmp_path):
     """Through a change of model, gaps and losses that trip limits, as the forecaster sees each bar

@@ -64,7 +64,7 @@ def opened(tab, path, width, theme="light"):
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_every_chart_is_drawn_and_nothing_is_asked_of_the_network(tab, files, name, width, theme):
     """Nothing is pushed sideways or cut off, and the page is as dark as its reader's screen."""
     path = files[name]
