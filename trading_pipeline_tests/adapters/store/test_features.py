@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -237,8 +238,6 @@ def test_markets_that_differ_in_case_alone_are_refused(store):
 
 
 def test_a_connection_open_in_this_process_says_so_too(store):
-    import duckdb
-
     store.write(features(), HASH)
     hurried = FeatureStore(store.path, store.market, patience=0.0)
     with duckdb.connect(store.path), pytest.raises(StoreError, match="is using the features"):
@@ -254,18 +253,23 @@ def test_a_damaged_file_says_how_to_mend_it(store, keep):
         store.read()
 
 
+def failing(words):
+    """What DuckDB says instead of opening a file."""
+
+    def connect(*_, **__):
+        raise duckdb.Error(words)
+
+    return connect
+
+
 def test_a_file_of_a_newer_duckdb_says_how_to_make_it_anew(store, monkeypatch):
     """In the words of DuckDB 2.0, which checks that its header was not made up."""
-    import duckdb
-
-    def newer(*_, **__):
-        raise duckdb.Error(
-            "IO Error: Trying to read a database file with storage version number 1000, but we can "
-            "only read storage versions between 64 and 999."
-        )
-
+    words = (
+        "IO Error: Trying to read a database file with storage version number 1000, but we can "
+        "only read storage versions between 64 and 999."
+    )
     store.write(features(), HASH)
-    monkeypatch.setattr(duckdb, "connect", newer)
+    monkeypatch.setattr(duckdb, "connect", failing(words))
     with pytest.raises(StoreError, match=r"another version of DuckDB; .*delete the file and run"):
         store.read()
 
@@ -279,17 +283,13 @@ def test_an_unwritable_folder_is_named(tmp_path):
 
 def test_a_full_disk_is_called_one_and_nothing_is_lost(store, monkeypatch):
     """In the words of DuckDB 2.0 on a file system of three megabytes."""
-    import duckdb
-
-    def full(*_, **__):
-        raise duckdb.Error(
-            "TransactionContext Error: Failed to commit: Could not write file "
-            '"/small/features.duckdb.wal": No space left on device'
-        )
-
+    words = (
+        "TransactionContext Error: Failed to commit: Could not write file "
+        '"/small/features.duckdb.wal": No space left on device'
+    )
     store.write(features(), HASH)
     with monkeypatch.context() as small:
-        small.setattr(duckdb, "connect", full)
+        small.setattr(duckdb, "connect", failing(words))
         with pytest.raises(StoreError, match=r"features\.duckdb: the disk is full; make room"):
             store.write(features(value=7), HASH)
     pd.testing.assert_frame_equal(store.read(), features())
@@ -318,8 +318,6 @@ def test_a_grid_is_the_table_laid_out(store):
 
 
 def test_columns_say_in_the_database_what_they_mean(store):
-    import duckdb
-
     store.write(features().rename(columns={"one": "ret_5"}), HASH)
     query = "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = ?"
     with duckdb.connect(store.path, read_only=True) as connection:
