@@ -150,7 +150,7 @@ clean: ## remove .venv and caches; data and reports stay
 # that was killed is done again. Asking for a build of torch by name asks for an installation.
 # The lock is installed as it is, for to resolve it costs most of the time, and by uv, which takes a
 # fifth of pip's; where uv finds no index (it reads none of pip's settings), by pip. What the lock lacks
-# on another platform or Python the last step adds. Python compiles what is imported, a part of it all.
+# on another platform or Python the last step adds. All anew: a kill leaves halves. Python compiles what is imported, a part of it all.
 $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,always)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; \
 	install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -161,7 +161,7 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@echo "Installing into $(VENV); the first time this takes some minutes."
 	@grep -Ev '^(#|torch==)' constraints.txt > $(VENV)/locked.txt
 	@$(LOCKED) --constraint constraints.txt uv
-	@$(UV) --no-deps --requirement $(VENV)/locked.txt || $(LOCKED) --requirement $(VENV)/locked.txt
+	@$(UV) --reinstall --no-deps --requirement $(VENV)/locked.txt || $(LOCKED) --requirement $(VENV)/locked.txt
 	@$(LOCKED) --constraint constraints.txt $(TORCH)
 	@$(UV) --constraint constraints.txt --editable '.[dev]' \
 	|| $(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
