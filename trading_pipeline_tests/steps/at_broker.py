@@ -156,15 +156,20 @@ def check_books(venue: Exchange, left: Left) -> None:
 def _at(kind: Callable[[], Exchange], folder: Path) -> Iterator[Place]:
     """At a venue's paper account, as far as the session can tell."""
     folder.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("trading_pipeline").setLevel(logging.ERROR)
-    with kind() as venue:
+    logger = logging.getLogger("trading_pipeline")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with kind() as venue:
 
-        def left() -> Left:
-            found = left_of(venue, folder)
-            check_books(venue, found)
-            return found
+            def left() -> Left:
+                found = left_of(venue, folder)
+                check_books(venue, found)
+                return found
 
-        yield Place(partial(trade, venue, folder), left)
+            yield Place(partial(trade, venue, folder), left)
+    finally:
+        logger.setLevel(before)
 
 
 def at_alpaca(folder: Path) -> AbstractContextManager[Place]:

@@ -4,7 +4,6 @@ Each run is held against one of the same session that nothing happened to: the s
 vetoes and equity.
 """
 
-import logging
 import os
 import random
 import time
@@ -57,11 +56,6 @@ def whole_at_binance(tmp_path_factory):
 def venue():
     with AlpacaExchange() as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _audible():
-    logging.getLogger("trading_pipeline").setLevel(logging.WARNING)
 
 
 def survived(whole, venue, folder):
