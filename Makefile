@@ -149,8 +149,10 @@ clean: ## remove .venv and caches; data and reports stay
 # The stamp goes before anything is changed and comes back when all of it worked: an installation
 # that was killed is done again. Asking for a build of torch by name asks for an installation.
 # The lock is installed as it is, for to resolve it costs most of the time, and by uv, which takes a
-# fifth of pip's; where uv finds no index (it reads none of pip's settings), by pip. What the lock lacks
-# on another platform or Python the last step adds. All anew: a kill leaves halves. Python compiles what is imported, a part of it all.
+# fifth of pip's; all of it anew, for uv takes half a package, which a kill leaves, for a whole one.
+# Where uv finds no index (it reads none of pip's settings), or was itself killed, pip does it. What
+# the lock lacks on another platform or Python the last step adds. Python compiles what is imported,
+# a part of it all.
 $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,always)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; \
 	install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; exit 1; }
