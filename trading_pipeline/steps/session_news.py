@@ -20,6 +20,7 @@ from trading_pipeline.adapters.kill_switch import intent_of, is_paused
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.rules import rule_name
 from trading_pipeline.steps.incidents import incidents
 from trading_pipeline.steps.states import earlier_states
 from trading_pipeline.steps.status import answered_orders, next_bar, spelled
@@ -96,7 +97,7 @@ def _limits(ledger: Ledger, market: Market, stream: str) -> Iterator[News]:
     for rule in ALARMS:
         text = f"at {decision.at:%Y-%m-%d %H:%M} UTC: {risk.limits.get(rule, 'no more')}"
         over = rule not in risk.limits
-        yield News(LIMIT_HIT, f"{market.name}: {rule}", text, over=over)
+        yield News(LIMIT_HIT, f"{market.name}: {rule_name(rule)}", text, over=over)
 
 
 def _orders(ledger: Ledger, market: str, session: str) -> Iterator[News]:

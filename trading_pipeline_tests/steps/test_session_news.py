@@ -54,10 +54,10 @@ def test_each_limit_that_acts_is_told_with_figure_and_limit(tmp_path):
         said = wrong(ledger, kills.MARKET, NOON)
         over = [each.subject for each in session_news(ledger, kills.MARKET, "s", NOON) if each.over]
     # Bars of 2024 in 2030 are a replay's, and not stale; drawdown control acts all the time.
-    assert said.keys() == {"daily_loss", "weekly_loss"}
-    assert "UTC: nothing new this week: the book's loss is" in said["weekly_loss"]
-    assert "killed: monthly_loss" in over
-    assert "killed: kill_switch" not in over  # it is told as halted
+    assert said.keys() == {"daily loss", "weekly loss"}
+    assert "UTC: nothing new this week: the book's loss is" in said["weekly loss"]
+    assert "killed: monthly loss" in over
+    assert "killed: kill switch" not in over  # it is told as halted
 
 
 def test_orders_that_a_broker_refuses_are_told_until_it_takes_the_next(tmp_path, monkeypatch):
@@ -137,6 +137,7 @@ def test_what_was_wrong_with_a_session_is_over_when_it_is_stopped(tmp_path):
         after = list(session_news(ledger, HOURLY, "s", later, lives=False, stopped=True))
     wrong_before = {each.kind for each in before if not each.over}
     assert wrong_before == {"limit_hit", "download_failed", "stale_data", "reconciliation"}
+    assert "killed: drawdown half" in {each.subject for each in before}, "as everywhere else"
     assert all(each.over for each in after)
     told = {(each.kind, each.subject) for each in before}
     assert {(each.kind, each.subject) for each in after} == told - {("reconciliation", "killed")}

@@ -117,7 +117,7 @@ small { display: block; color: var(--quiet); font-weight: 400; font-size: .78rem
 .sortable svg { display: block; width: 72px; height: 24px; margin-left: auto;
   fill: var(--strategy); }
 .why { white-space: normal; min-width: 320px; text-align: left; font-size: .78rem; }
-.trades td { vertical-align: top; }
+.trades th:last-child { text-align: left; }
 .months th, .months td { padding: 2px; text-align: center; }
 .months td:first-child { padding-right: 8px; }
 .months td span { display: block; padding: 4px 2px; border-radius: 3px; }
