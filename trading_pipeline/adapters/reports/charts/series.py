@@ -16,8 +16,8 @@ from trading_pipeline.core.evaluation.portfolio.earnings import Earnings
 
 Floats = NDArray[np.float64]
 
-# Of a curve that is read day by day: more than a screen is wide. With 1,500 the dates of one curve are
-# out of deflate's sight (32 kB) of those of the last one, and a chart takes twice the bytes.
+# Of a curve that is read day by day: more than a screen is wide. With 1,500 the dates of one curve
+# are out of deflate's sight (32 kB) of those of the last one, and a chart takes twice the bytes.
 _DAYS = 1_250
 _POINTS = 1_000  # of a curve that changes slowly from day to day: more than a screen is wide
 
