@@ -82,13 +82,11 @@ def test_the_tutorial_ends_with_a_paper_account_that_is_the_backtests(desk):
     assert report(desk, "sample")["verdict"]["edge"] == "not proven"
 
 
-@pytest.mark.long
 def test_a_market_is_added(mine):
     told = report(mine, "mine")
     assert (told["market"], told["model"]) == ("mine", "ridge")
 
 
-@pytest.mark.long
 def test_risk_is_changed(mine):
     before = report(mine, "mine")
     Page("how-to/change-risk.md", mine).follow()
@@ -130,7 +128,6 @@ def test_a_model_is_judged_and_put_into_the_harness(mine, tmp_path):
     assert report(folder, "mine")["model"] == "covariance"
 
 
-@pytest.mark.long
 def test_a_gpu_is_configured_and_missed(desk):
     Page("how-to/use-a-gpu.md", desk).follow()
 
@@ -181,7 +178,6 @@ class Daemon:
         self.look()
 
 
-@pytest.mark.long
 def test_a_market_is_operated(mine):
     """Scheduled, broken, found out why, recovered: the last of the pages, for it moves the bars."""
     daemon, page = Daemon(), Page("how-to/operate.md", mine)
