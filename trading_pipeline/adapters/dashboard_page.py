@@ -161,8 +161,7 @@ function table(heads, rows, words = -1) {
 }
 const order = o => o.side + " " + units(o.quantity) + " " + o.symbol +
   (o.type === "market" ? "" : " " + o.type + " " + number(o.limit_price ?? o.stop_price));
-const why = o => (o.reasons ? o.reasons.replaceAll("|", ", ").replaceAll("_", " ") : "aim") +
-  (o.answer ? "; " + o.answer : "");
+const why = o => (o.reasons || "aim") + (o.answer ? "; " + o.answer : "");
 
 function decision(d) {
   const refused = {};
@@ -172,7 +171,7 @@ function decision(d) {
     const {figure, limit} = rows[0];
     const shown = rows.length === 1 && typeof figure === "number" && typeof limit === "number" ?
       " (" + number(figure, 4) + ", limit " + number(limit, 4) + ")" : "";
-    lines.push(make("li", "refused by " + rule.replaceAll("_", " ") + shown + ": " +
+    lines.push(make("li", "refused by " + rule + shown + ": " +
       rows.map(r => r.symbol).join(", ")));
   }
   const title = stamp(d.at) + ": " + d.orders.length + " orders" +
@@ -247,7 +246,7 @@ function show(s) {
       p.value == null ? "n/a" : share(p.value / s.equity)])));
   at("orders").replaceChildren(table(["order", "why"], s.orders.map(o => [order(o), why(o)]), 1));
   const limits = Object.entries(s.limits).map(([name, said]) =>
-    make("li", name.replaceAll("_", " ") + ": " + said));
+    make("li", name + ": " + said.replaceAll("%", "\\u00a0%")));
   const said = s.intent_said ? [make("p", "operator: " + s.intent + " " + s.intent_said)] : [];
   at("limits").replaceChildren(...said, limits.length ? make("ul", limits) :
     make("p", "no limit on the whole account acts", "quiet"));

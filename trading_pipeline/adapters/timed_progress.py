@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from trading_pipeline.core.progress import Advance, Progress
 
+_QUIET = 3.0  # seconds after a line
+
 
 def duration(seconds: float) -> str:
     """A span in the unit that suits it: '40 s', '12 min', '3.5 h'."""
@@ -18,6 +20,7 @@ def duration(seconds: float) -> str:
 class TimedProgress(Progress):
     """Writes what is asked for first, and then a line at every tenth, with the time that is left.
 
+    Of tenths that take seconds some are left out, never the last.
     That is the time so far, for each part of the work, times the parts that are to come; of work
     that goes on, such as a paper session, whose end is always one part ahead, nothing is said.
     """
@@ -28,18 +31,20 @@ class TimedProgress(Progress):
     def start(self, label: str, log: Callable[[str], None]) -> Advance:
         """See `Progress.start`."""
         reported, known, began = 0, 0, self.clock()
+        said = began  # at the last line
 
         def advance(done: int, total: int, note: str = "") -> None:
             """A line where another tenth is done."""
-            nonlocal reported, known
+            nonlocal reported, known, said
             lasts, known = total != known, total
             if not done and note:
                 log(f"{label}: {note}")
             tenth = 10 * done // max(total, 1)
-            if tenth <= reported:
+            now = self.clock()
+            if tenth <= reported or (done < total and now - said < _QUIET):
                 return
-            reported = tenth
-            left = (self.clock() - began) * (total - done) / max(done, 1)
+            reported, said = tenth, now
+            left = (now - began) * (total - done) / max(done, 1)
             more = f", {duration(left)} left" if total > done and not lasts else ""
             log(f"{label}: {done} of {total} {note}".rstrip() + more)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.evaluation.portfolio.expected import expected_band
 from trading_pipeline.core.market.market import Market
+from trading_pipeline.core.trading.rules import rule_name
 from trading_pipeline.steps.status import Status, status_of, word_on_recipe
 from trading_pipeline.steps.streams import session_of
 
@@ -124,7 +125,7 @@ def _account(known: Status) -> dict[str, Any]:
         "cash": known.cash,
         "drawdown": known.drawdown,
         "risk": known.risk,
-        "limits": known.limits,
+        "limits": {rule_name(rule): text for rule, text in known.limits.items()},
         "positions": [
             {"symbol": name, "quantity": held, "value": known.values.get(name)}
             for name, held in sorted(known.positions.items())
@@ -134,9 +135,12 @@ def _account(known: Status) -> dict[str, Any]:
 
 
 def _order(row: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("symbol", "side", "quantity", "type", "limit_price", "stop_price", "reasons")
-    return {name: row[name] for name in names} | {"answer": row.get("answer", "")}
+    names = ("symbol", "side", "quantity", "type", "limit_price", "stop_price")
+    reasons = [rule_name(each) for each in row["reasons"].split("|") if each]
+    said = {"reasons": ", ".join(reasons), "answer": row.get("answer", "")}
+    return {name: row[name] for name in names} | said
 
 
 def _refused(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("symbol", "rule", "figure", "limit")}
+    known = {name: row[name] for name in ("symbol", "figure", "limit")}
+    return known | {"rule": rule_name(row["rule"])}

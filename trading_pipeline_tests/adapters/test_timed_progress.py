@@ -30,7 +30,8 @@ def test_the_time_left_is_that_of_the_parts_to_come():
 def test_of_work_that_goes_on_no_end_is_promised():
     """A paper session is always one bar from its end."""
     said: list[str] = []
-    watch = TimedProgress(clock=lambda: 0.0).start("paper", said.append)
+    seconds = iter(range(0, 300, 10))
+    watch = TimedProgress(clock=lambda: next(seconds)).start("paper", said.append)
     for done in range(1, 30):
         watch(done, done + 1, "equity 1")
     assert said
@@ -39,6 +40,12 @@ def test_of_work_that_goes_on_no_end_is_promised():
 
 def test_what_was_asked_for_is_said_first():
     assert lines_of(2, 1.0, "2 epochs are 2 steps")[0] == "fold 2006: 2 epochs are 2 steps"
+
+
+def test_what_takes_a_second_is_said_when_it_is_done():
+    """Forty trainings of a second each would else be four hundred lines."""
+    assert lines_of(60, 0.02) == ["fold 2006: 60 of 60 loss 0.5"]
+    assert len(lines_of(60, 0.2)) == 4  # of twelve seconds
 
 
 @given(st.integers(1, 5000), st.floats(0.001, 1e4))

@@ -40,7 +40,7 @@ def test_the_state_is_the_ledgers_and_plain_json(ledger, tmp_path):
     assert known["deepest"] == pytest.approx(1 - marks[-1] / max(marks), abs=0.02)
     newest = known["decisions"][0]
     assert newest["at"] == ledger.last(kills.STREAM, "decision").at.isoformat()
-    assert {row["rule"] for row in newest["refused"]} >= {"weekly_loss"}
+    assert {row["rule"] for row in newest["refused"]} >= {"weekly loss"}
     assert len(known["decisions"]) == 9
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from trading_pipeline.adapters.reports.text import spaced
 from trading_pipeline.core.backtest.rerun import Rerun
 from trading_pipeline.core.explain.account import AccountAtClose
 from trading_pipeline.core.explain.explanation import Explanation, FeatureValue, Line, Predicted
@@ -270,11 +271,13 @@ def _trades(trades: Sequence[Trade]) -> Section:
 
 def plain_text(section: Section) -> str:
     """The section as aligned lines of text, for a pipe: nothing is folded or cut."""
+    title = spaced(section.title)
     if not section.rows:
-        return f"{section.title}\n  none"
+        return f"{title}\n  none"
     rows = [section.header, *section.rows] if any(section.header) else section.rows
+    rows = [tuple(map(spaced, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [section.title]
+    lines = [title]
     for row in rows:
         cells = [
             cell.rjust(width) if i in section.numbers else cell.ljust(width)
@@ -292,7 +295,7 @@ def rich_table(section: Section) -> Any:
 
     named = any(section.header)
     table = Table(
-        title=section.title,
+        title=spaced(section.title),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD if named else None,
@@ -303,5 +306,5 @@ def rich_table(section: Section) -> Any:
         side: Any = "right" if i in section.numbers else "left"
         table.add_column(name, justify=side, no_wrap=i < len(section.header) - 1, overflow="fold")
     for row in section.rows or [("none",) + ("",) * (len(section.header) - 1)]:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(spaced(cell)) for cell in row))
     return table

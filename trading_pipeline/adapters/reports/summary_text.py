@@ -20,6 +20,7 @@ from trading_pipeline.adapters.reports.text import (
     percentile_sentence,
     period,
     rules_sentence,
+    spaced,
     written,
 )
 from trading_pipeline.adapters.reports.unfavourable import unfavourable
@@ -83,7 +84,9 @@ def _difference(metric: str, numbers: Numbers) -> str:
 
 
 def _wrapped(text: str, lead: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
+    return textwrap.wrap(
+        spaced(text), WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)
+    )
 
 
 def markdown_table(summary: Summary) -> str:

@@ -1,5 +1,6 @@
 """A summary in words: numbers as a person writes them, and what they come to in a sentence."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -14,9 +15,15 @@ from trading_pipeline.core.trading.rules import rule_name
 
 Numbers = Mapping[str, float | None]  # {value, low, high}
 
+_PER_CENT = re.compile(r"(?<=\d)%")
 _MOST_TERMS = 5  # that a sentence names
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def spaced(text: str) -> str:
+    """A text with one blank before each '%', as everywhere that a person reads."""
+    return _PER_CENT.sub(" %", text)
 
 
 def written(metric: str, value: float | None, sign: str = "-") -> str:
