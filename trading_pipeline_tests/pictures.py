@@ -54,7 +54,7 @@ PICTURES = {  # below the folder of a report
 }
 OF_UI = {  # below the address of the web UI
     "graph.png": Picture(f"locations/trading_pipeline/asset-groups/{MARKET}", 2000, 1700),
-    "report.png": Picture(f"assets/{MARKET}/backtest_report", 1280, 1480),
+    "report.png": Picture(f"assets/{MARKET}/backtest_report", 1640, 1480),
 }
 LIVE = Picture("live.png", 985, 1210)
 
