@@ -61,7 +61,7 @@ def test_a_report_shows_the_account(reported, home):
     )
     assert told["recipe"].value == "not proven: there is no backtest report"
     assert told["risk_state"].value == "reduce-only"
-    assert "- weekly_loss: nothing new this week: " in told["limits"].value
+    assert "- weekly loss: nothing new this week: " in told["limits"].value
     assert told["heartbeat"].value > 0
     assert 0.02 < told["drawdown"].value < 1
 
