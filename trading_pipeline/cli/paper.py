@@ -275,7 +275,8 @@ def _table(known: "Status", recipe: str) -> Any:
     """The status as a table of two columns."""
     from rich.table import Table
 
-    from trading_pipeline.core.trading.rules import rule_name
+    from trading_pipeline.adapters.reports.text import spaced
+    from trading_pipeline.core.trading.rules import rule_name, rule_names
 
     made = Table(title=known.stream, show_header=False, title_justify="left")
     rows = {
@@ -297,7 +298,8 @@ def _table(known: "Status", recipe: str) -> Any:
             for name, held in known.positions.items()
         ),
         "open orders": "\n".join(
-            f"{each['side']} {each['quantity']:g} {each['symbol']} ({each['reasons'] or 'aim'})"
+            f"{each['side']} {each['quantity']:g} {each['symbol']} "
+            f"({rule_names(each['reasons']) or 'aim'})"
             + (f", {each['answer']}" if each["answer"] else "")
             for each in known.orders
         ),
@@ -306,7 +308,7 @@ def _table(known: "Status", recipe: str) -> Any:
         ),
     }
     for name, value in rows.items():
-        made.add_row(name, value or "none")
+        made.add_row(name, spaced(value) or "none")
     return made
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.core.evaluation.portfolio.expected import expected_band
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.trading.rules import rule_name
+from trading_pipeline.core.trading.rules import rule_name, rule_names
 from trading_pipeline.steps.status import Status, status_of, word_on_recipe
 from trading_pipeline.steps.streams import session_of
 
@@ -136,8 +136,7 @@ def _account(known: Status) -> dict[str, Any]:
 
 def _order(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("symbol", "side", "quantity", "type", "limit_price", "stop_price")
-    reasons = [rule_name(each) for each in row["reasons"].split("|") if each]
-    said = {"reasons": ", ".join(reasons), "answer": row.get("answer", "")}
+    said = {"reasons": rule_names(row["reasons"]), "answer": row.get("answer", "")}
     return {name: row[name] for name in names} | said
 
 

@@ -83,7 +83,7 @@ def test_the_hand_worked_example(simulate, folder):
     before = 100_000 - 100 * bought * 1.001
     np.testing.assert_allclose(equity, [1e5, before + 10_500, before + 10_200, end, end])
     assert table("trades.csv")["pnl"].tolist() == [pytest.approx(end - 100_000)]
-    assert "4 orders: 1 filled, 1 lapsed, 1 refused (1 no_shorts), 1 too late" in said
+    assert "4 orders: 1 filled, 1 lapsed, 1 refused (1 no shorts), 1 too late" in said
     assert (
         "2024-01-02 to 2024-01-08: equity 100,000.00 -> 99,570.60, return -0.43 %, "
         "worst drawdown -0.91 %" in said

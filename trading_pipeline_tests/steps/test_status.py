@@ -54,7 +54,10 @@ def test_the_status_says_which_limits_act_and_why(tmp_path):
     assert "reached the limit of 2.00%" in known.limits["weekly_loss"]
     assert 0.02 < known.drawdown < 1
     shown = str([*_table(known, "not proven").columns[1].cells])
-    assert f"weekly loss: {known.limits['weekly_loss']}" in shown  # by the report's name
+    assert "weekly loss: nothing new this week" in shown, "by the report's name"
+    assert "reached the limit of 2.00 %" in shown
+    assert "volatility target, Kelly cap, drawdown control" in shown
+    assert "_" not in shown, "no name of a table's column"
 
 
 def test_the_status_says_what_a_broker_made_of_the_orders(tmp_path, monkeypatch):

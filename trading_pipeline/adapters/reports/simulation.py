@@ -13,6 +13,7 @@ from trading_pipeline.core.backtest.outcomes import OUTCOMES
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.evaluation.portfolio.drawdowns import fall_from_peak
 from trading_pipeline.core.market.quality.finding import counted
+from trading_pipeline.core.trading.rules import rule_name
 
 
 def simulation_text(result: BacktestResult, outcomes: pd.DataFrame) -> str:
@@ -37,7 +38,7 @@ def simulation_text(result: BacktestResult, outcomes: pd.DataFrame) -> str:
 
 
 def _counts(outcomes: pd.DataFrame) -> str:
-    """'3 filled, 2 refused (1 no_shorts, 1 lot)'."""
+    """'3 filled, 2 refused (1 no shorts, 1 lot)'."""
     parts = []
     for outcome in OUTCOMES:
         why = outcomes.loc[outcomes["outcome"] == outcome, "reasons"]
@@ -47,7 +48,7 @@ def _counts(outcomes: pd.DataFrame) -> str:
             .value_counts(sort=False)
             .drop(["", "lapsed"], errors="ignore")
         )
-        named = ", ".join(f"{count} {rule}" for rule, count in rules.items())
+        named = ", ".join(f"{count} {rule_name(rule)}" for rule, count in rules.items())
         if len(why):
             parts.append(f"{len(why)} {outcome}" + (f" ({named})" if named else ""))
     return ", ".join(parts)

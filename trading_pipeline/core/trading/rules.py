@@ -40,6 +40,11 @@ def rule_name(rule: str) -> str:
     return _SPELLED.get(rule, rule.replace("_", " "))
 
 
+def rule_names(reasons: str) -> str:
+    """Those of a table's column, 'lot|kelly', as a sentence lists them: 'lot, Kelly cap'."""
+    return ", ".join(rule_name(each) for each in reasons.split("|") if each)
+
+
 # Those that act on losses and alarms, whatever the account holds.
 GUARDS = (
     *("drawdown_control", "halving", "loss_limits", "turbulence"),

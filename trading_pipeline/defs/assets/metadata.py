@@ -232,13 +232,14 @@ def open_text(market: Market) -> str:
 def of_account(state: dict[str, Any]) -> dict[str, Any]:
     """A paper account, as `Dashboard.state` has it."""
     from trading_pipeline.adapters.reports.charts.sparkline import equity_markdown
+    from trading_pipeline.adapters.reports.text import spaced
 
     curve, band, name = state["curve"], state["band"], "what the backtest's mean return makes"
     beside = band["middle"] if band else [state["capital"]] * len(curve)
     name = name if band else "the capital"
     picture = equity_markdown(np.array(curve), np.array(beside), name) if len(curve) > 1 else "none"
     seen = datetime.fromisoformat(state["now"]) - timedelta(seconds=state["heartbeat"] or 0)
-    limits = [f"- {rule}: {text}" for rule, text in state["limits"].items()]
+    limits = [f"- {rule}: {spaced(text)}" for rule, text in state["limits"].items()]
     return {
         "equity_curve": dg.MetadataValue.md(picture),
         "drawdown": float(state["drawdown"] or 0),

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from trading_pipeline.core.trading.profiles import LIMITS, PROFILES, Profile
-from trading_pipeline.core.trading.rules import RULES, without_each_rule
+from trading_pipeline.core.trading.rules import RULES, rule_names, without_each_rule
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
@@ -34,3 +34,11 @@ def test_a_rule_that_is_off_already_is_left_out():
     bare = replace(plain, **RULES["stop_loss"], trailing_stop=inf)
     assert set(without_each_rule(plain)) - set(without_each_rule(bare)) == {"stop_loss"}
     assert "trailing_stop" not in without_each_rule(bare)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [("", ""), ("lot", "lot"), ("kelly_cap|drawdown_half|lot", "Kelly cap, drawdown half, lot")],
+)
+def test_reasons_of_a_table_are_listed_as_a_sentence_does(column, said):
+    assert rule_names(column) == said
