@@ -1,6 +1,7 @@
 """The command that starts Dagster's web UI."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,9 @@ def ui(
     }
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(home / WORKSPACE)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    os.execve(sys.executable, command, {**os.environ, **said})  # signals are Dagster's from here
+    # Dagster ends by SIGTERM as it does by Ctrl-C, which a script's `ui &` has all of us ignore.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.execve(sys.executable, command, {**os.environ, **said})
 
 
 def _serve_reports(reports: Path) -> None:

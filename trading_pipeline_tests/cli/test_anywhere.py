@@ -1,6 +1,7 @@
 """What works in a folder that is no checkout: the demo brings its settings, `ui` its workspace."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def started(monkeypatch):
     calls: list[tuple] = []
     monkeypatch.setattr(web_server, "serve_reports_beside", lambda *call: f"served: {call[0]}")
     monkeypatch.setattr(web_ui.os, "execve", lambda *call: calls.append(call))
-    return calls
+    before = signal.getsignal(signal.SIGINT)
+    yield calls
+    signal.signal(signal.SIGINT, before)
 
 
 def test_the_web_ui_is_for_this_machine_alone_and_knows_where_the_assets_are(run, folder, started):
@@ -92,6 +95,13 @@ def test_the_web_ui_is_for_this_machine_alone_and_knows_where_the_assets_are(run
     assert variables["DAGSTER_HOME"] == str(folder / "home" / "dagster")
     assert variables[BATCH_VARIABLE] == BATCH_SIZE
     assert variables["PATH"] == os.environ["PATH"]
+
+
+def test_a_web_ui_that_a_script_started_can_be_ended(run, folder, started):
+    """A shell has what it starts in the background ignore Ctrl-C, and Dagster then SIGTERM, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run("ui")
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
 
 
 def test_the_web_ui_says_where_the_reports_are_and_starts_without_them(
