@@ -1,6 +1,7 @@
 """The features of a market as one HTML page beside the report: self-contained and offline."""
 
 import re
+from collections.abc import Iterable
 from html import escape
 
 import numpy as np
@@ -24,7 +25,7 @@ from trading_pipeline.core.evaluation.features.diagnostics import (
 )
 from trading_pipeline.core.evaluation.features.drift import SHIFTED, STABLE, Drift
 from trading_pipeline.core.evaluation.features.predictive import CROSS_SECTION, OVER_TIME
-from trading_pipeline.core.features.page import notation
+from trading_pipeline.core.features.page import notation, properties
 
 HEADS = ("Feature", "Known", "5 %", "Median", "95 %", "At bounds", "Histogram", "PSI, newest",
          "PSI, largest", "KS, newest", "Coefficient")  # fmt: skip
@@ -32,9 +33,11 @@ _COLOURS = (
     f"Without colour: below {STABLE:.2f}, stable. Amber: {SHIFTED:.2f}. Orange: 0.50 and more."
 )
 _NOTATION = "Notation of the formulas"
+_PROPERTIES = "What is true of every feature"
 _LINKS = (
     '<a href="report.html">The backtest report</a> · '
-    f'<a href="#notation-of-the-formulas">{_NOTATION}</a>'
+    f'<a href="#notation-of-the-formulas">{_NOTATION}</a> · '
+    f'<a href="#what-is-true-of-every-feature">{_PROPERTIES}</a>'
 )
 
 
@@ -72,10 +75,10 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
         section(
             _NOTATION,
             "",
-            f"<ul>{''.join(f'<li>{_from_markdown(text)}</li>' for text in notation())}</ul>",
-            "<p><code>trading-pipeline features</code> prints every formula with its source, as "
-            "does <code>docs/features.md</code> of the repository.</p>",
+            _from_markdown(notation()),
+            "<p><code>trading-pipeline features</code> prints every formula with its source.</p>",
         ),
+        section(_PROPERTIES, "", _from_markdown(properties())),
     ]
     title = f"{market}: features"
     said = escape(f"{first} to {last}, {len(diagnostics.features)} features")
@@ -118,11 +121,12 @@ def chance_sentence(diagnostics: Diagnostics) -> str:
 _SENTENCES = (coverage_sentence, drift_sentence, chance_sentence)
 
 
-def _from_markdown(text: str) -> str:
-    """Bold and code of a line of Markdown."""
+def _from_markdown(lines: Iterable[str]) -> str:
+    """A list of lines with bold and code."""
+    text = "".join(f"<li>{line}</li>" for line in lines)
     for mark, tag in ((r"\*\*", "b"), ("`", "code")):
         text = re.sub(f"{mark}(.+?){mark}", rf"<{tag}>\1</{tag}>", text)
-    return text
+    return f"<ul>{text}</ul>"
 
 
 def _table(diagnostics: Diagnostics) -> str:

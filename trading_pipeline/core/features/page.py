@@ -33,6 +33,20 @@ _NOTATION = """\
   symbol can be multiplied by a constant, and no feature changes.
 """
 
+_PROPERTIES = """\
+- **Causal.** A value uses bars at or before its own. Cutting off the future, or replacing it by
+  noise, changes no bit of the past; this is checked on the real bars before anything is trained.
+- **Missing stays missing.** A value is missing (NaN) before the symbol has its lookback, and where
+  there is no answer: shares of volume while nothing is traded, ranks of fewer than eight symbols.
+  Nothing is filled in, forwards or backwards. Over a gap, a symbol's own bars follow one another.
+- **A market that has not moved** reads neutral: the middle of a bounded scale, 0 elsewhere; both
+  Aroon lines read 1, for its newest bar is a highest and a lowest one.
+- **Scaling.** Indicators are computed in float64 and stored as float32, unscaled. What a network
+  sees is scaled with figures of its own training window, which travel in its checkpoint.
+- **Proven.** Every feature equals TA-Lib, pandas, scipy or a worked example to 1e-9; those that
+  depend on the path equal TA-Lib on the same window.
+"""
+
 _INTRO = """\
 # Features
 
@@ -47,18 +61,7 @@ stored features of another catalog are never mixed with these.
 {notation}
 ## What is true of all of them
 
-- **Causal.** A value uses bars at or before its own. Cutting off the future, or replacing it by
-  noise, changes no bit of the past; this is checked on the real bars before anything is trained.
-- **Missing stays missing.** A value is missing (NaN) before the symbol has its lookback, and where
-  there is no answer: shares of volume while nothing is traded, ranks of fewer than eight symbols.
-  Nothing is filled in, forwards or backwards. Over a gap, a symbol's own bars follow one another.
-- **A market that has not moved** reads neutral: the middle of a bounded scale, 0 elsewhere; both
-  Aroon lines read 1, for its newest bar is a highest and a lowest one.
-- **Scaling.** Indicators are computed in float64 and stored as float32, unscaled. What a network
-  sees is scaled with figures of its own training window, which travel in its checkpoint.
-- **Proven.** Every feature equals TA-Lib, pandas, scipy or a worked example to 1e-9; those that
-  depend on the path equal TA-Lib on the same window.
-
+{properties}
 How well they are covered, how far they drift and what they had to do with returns is on
 `features.html` beside each backtest report. `trading-pipeline features` prints these tables.
 """
@@ -67,7 +70,7 @@ How well they are covered, how far they drift and what they had to do with retur
 def catalog_page() -> str:
     """The whole page, Markdown, one table a family."""
     written = _NOTATION.format(lookback=LOOKBACK)
-    parts = [_INTRO.format(count=len(CATALOG), notation=written)]
+    parts = [_INTRO.format(count=len(CATALOG), notation=written, properties=_PROPERTIES)]
     for family in FAMILIES:
         mine = [feature for feature in CATALOG if feature.family == family]
         parts.append(
@@ -78,8 +81,16 @@ def catalog_page() -> str:
 
 def notation() -> list[str]:
     """What letters and columns of the formulas mean: a line of Markdown each."""
-    lines = _NOTATION.format(lookback=LOOKBACK).removeprefix("- ").split("\n- ")
-    return [" ".join(line.split()) for line in lines]
+    return _lines(_NOTATION.format(lookback=LOOKBACK))
+
+
+def properties() -> list[str]:
+    """What is true of every feature: a line of Markdown each."""
+    return _lines(_PROPERTIES)
+
+
+def _lines(bullets: str) -> list[str]:
+    return [" ".join(line.split()) for line in bullets.removeprefix("- ").split("\n- ")]
 
 
 def cells(feature: Feature) -> tuple[str, ...]:

@@ -100,10 +100,17 @@ def test_the_letters_of_the_formulas_are_explained_on_the_page(html):
     """A report is read where docs/features.md is not at hand."""
     (said,) = re.findall(r'<section id="notation-of-the-formulas">(.*?)</section>', html)
     assert '<a href="#notation-of-the-formulas">' in html
-    assert "<code>docs/features.md</code> of the repository" in said
     assert "<li><b>σ</b> is the standard deviation" in said
     assert "<code>V</code> are open, high, low, close and volume" in said
     assert "`" not in said
+    assert "**" not in said
+
+
+def test_what_is_true_of_every_feature_is_said_on_the_page(html):
+    (said,) = re.findall(r'<section id="what-is-true-of-every-feature">(.*?)</section>', html)
+    assert '<a href="#what-is-true-of-every-feature">' in html
+    assert "<li><b>Causal.</b> A value uses bars at or before its own." in said
+    assert said.count("<li>") == 5
     assert "**" not in said
 
 
