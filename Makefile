@@ -63,7 +63,7 @@ test: $(STAMP) kernels ## fast tests
 test-slow: $(STAMP) kernels ## slow tests, and of those with many cases some
 	@$(PYTEST) -m slow
 
-test-all: $(STAMP) kernels ## all tests with all their cases; an hour
+test-all: $(STAMP) kernels ## all tests with all their cases; about an hour
 	@$(PYTEST) --all
 
 check: style types imports test definitions site ## format, lint, types, import contracts, fast tests, Dagster definitions, documentation
