@@ -1,6 +1,7 @@
 """The command that says why: what was known, decided and done about a symbol at a bar."""
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -91,13 +92,11 @@ def _instant(text: str) -> tuple[Any, bool]:
     import pandas as pd
 
     try:
-        stamp = pd.Timestamp(text)
+        stamp = pd.Timestamp(datetime.fromisoformat(text))
     except ValueError:
-        stamp = pd.NaT
-    if pd.isna(stamp):
         raise SettingsError(
             f"--at {text!r} is no date; write it like 2011-08-08 or 2024-01-02T15:00"
-        )
+        ) from None
     naive = stamp.tz is None
     day = naive and ":" not in text
     return (stamp.tz_localize("UTC") if naive else stamp.tz_convert("UTC")), day

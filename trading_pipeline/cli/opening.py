@@ -54,8 +54,8 @@ def _page(settings: Any, what: str | None) -> Path:
         if found := next((each for each in places if each.is_file()), None):
             return found
         raise SettingsError(
-            f"there is no report in {', '.join(map(str, places[1:]))}; `trading-pipeline backtest` "
-            "makes that of a market"
+            f"there is no report in {', '.join(map(str, places[1:]))}; `trading-pipeline backtest "
+            f"--market NAME` makes that of a market: {', '.join(settings.markets) or 'none is set'}"
         )
     pages = list(_pages(settings.home))
     if not pages:

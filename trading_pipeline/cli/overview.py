@@ -21,7 +21,15 @@ def print_overview(settings: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    heads = ("market", "nights", "bars", "folds", "report", "model in service", "paper session")
+    heads = (
+        "market",
+        "nights",
+        "bars to, stored",
+        "folds",
+        "report",
+        "model in service",
+        "paper session",
+    )
     table = Table(*heads, box=None)
     for name, entry in settings.markets.items():
         table.add_row(name, "on" if entry.nightly else "off", *_row(settings, name))
@@ -52,7 +60,7 @@ def _row(settings: Any, name: str) -> list[str]:
 
     home, market = home_of(settings), settings.market(name)
     files = home.bars(market).files()
-    bars = f"to {files[-1].stem}, {since(*files)[:10]}" if files else _NOTHING
+    bars = f"{files[-1].stem}, {since(*files)[:10]}" if files else _NOTHING
     folds = len(home.predictions(market).folds())
     return [
         bars,

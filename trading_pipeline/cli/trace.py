@@ -124,7 +124,7 @@ def _print_runs(home: Any, summary: Mapping[str, Any], models: list[str]) -> Non
     if not has_records(Path(home.root)):
         typer.echo("\nNo records of Dagster are beside the report.")
         return
-    typer.echo("\nMaterializations (runs of the web UI)")
+    typer.echo("\nMaterializations (each by a run of Dagster)")
     with local_instance(Path(home.root)) as instance:
         for each in materializations(instance, summary, models):
             asset = f"{each.asset} {each.fold or ''}".strip()

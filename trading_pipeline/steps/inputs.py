@@ -42,8 +42,7 @@ def read_panel(home: Home, market: Market) -> Panel:
 def no_bars(store: BarStore, market: Market) -> StoreError:
     """The error of a store that is empty, with what to do about it."""
     return StoreError(
-        f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}` "
-        "or materialize raw_bars"
+        f"{store.folder} has no bars; run `trading-pipeline download --market {market.name}`"
     )
 
 

@@ -71,7 +71,8 @@ class PastSession:
         bars = sum(event.kind == "mark" for event in events)
         if seen is None or not bars:
             known = ", ".join(name for name in ledger.streams() if is_of_session(name))
-            raise LedgerError(f"{stream} has lived through no bar; there are: {known or 'none'}")
+            there = f"there are: {known}" if known else "`trading-pipeline paper-trade` makes one"
+            raise LedgerError(f"{stream} has lived through no bar; {there}")
         capital = float(events[0].payload["capital"])
         trader = Trader(seen.panel.symbols, Terms.of(market, capital), session=session)
         check_terms(stream, events[0].payload, terms_of(market, trader, capital))

@@ -91,7 +91,9 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read as a report ({error})") from error
+        raise StoreError(
+            f"{path} cannot be read as a report ({error}); `trading-pipeline backtest` makes one"
+        ) from error
     if not isinstance(summary, dict) or not isinstance(summary.get("lineage"), dict):
         raise StoreError(f"{path} is no report.json of this program: it has no lineage")
     return summary

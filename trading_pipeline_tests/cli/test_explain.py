@@ -111,6 +111,7 @@ def test_a_program_reads_json_with_the_same_figures(run, stored, rerun, capsys):
 def test_what_cannot_be_explained_is_refused_with_the_next_step(run, stored):
     for arguments, complaint in (
         (("--at", "soon"), "--at 'soon' is no date; write it like 2011-08-08"),
+        (("--at", "07/08/2011"), "is no date; write it like 2011-08-08"),  # in July, or in August?
         (("--at", "2024-01-02"), "before the first fold only train. The first decision is 2024-03"),
         (("--at", "2031-01-02"), "no bar at 2031-01-02; the nearest is"),
         (("--at", "2024-05-06", "--symbol", "AA"), "no symbol 'AA'; did you mean AAA?"),

@@ -166,6 +166,7 @@ def test_every_command_goes_on_with_it(old, run):
     code, said = run("paper-trade", *terms)
     assert code == 0, said
     assert " bars 6 " in said  # of the day that it had not seen
+    assert "20:00 UTC, whatever --start says; another --session" in said
     code, said = run("replay", SESSION, *market)
     assert code == 0, said
     code, said = run("ledger", "verify")

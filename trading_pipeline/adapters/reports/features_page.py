@@ -59,7 +59,8 @@ def features_page(market: str, diagnostics: Diagnostics) -> str:
         section(
             "Coverage by month",
             "Share of each month's bars at which a feature is known. A feature is missing until a "
-            "symbol has as many bars as its lookback, and never filled in.",
+            "symbol has as many bars as its lookback, a rank also where fewer than eight symbols "
+            "can be ranked, and never filled in.",
             chart_html(charts.coverage_chart(diagnostics), "coverage"),
         ),
         _drifts(diagnostics),

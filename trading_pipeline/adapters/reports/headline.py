@@ -13,7 +13,7 @@ from trading_pipeline.adapters.reports.text import (
     period,
     written,
 )
-from trading_pipeline.adapters.reports.unfavourable import unfavourable
+from trading_pipeline.adapters.reports.unfavourable import DIFFERENCES, unfavourable
 from trading_pipeline.adapters.reports.verdicts import Summary
 from trading_pipeline.core.evaluation.metrics import METRICS, PAIRED
 from trading_pipeline.core.evaluation.summary import WALK_FORWARD
@@ -88,7 +88,8 @@ def beside_benchmark(summary: Summary) -> str:
         f'<p class="lead">{minus(paired_sentence(summary))}</p>',
         table(["", "Strategy", escape(heading(benchmark)), "Difference"], rows, "beside"),
         _ranks(summary),
-        f"<h3>Worse by more than chance explains</h3><ul>{said}</ul>"
+        f'<h3>Worse by more than chance explains</h3><p class="quiet">{DIFFERENCES.capitalize()}.'
+        f"</p><ul>{said}</ul>"
         if against
         else "<p>No interval in this report that compares the strategy with a baseline lies wholly "
         "below zero.</p>",

@@ -23,7 +23,7 @@ from trading_pipeline.adapters.reports.text import (
     spaced,
     written,
 )
-from trading_pipeline.adapters.reports.unfavourable import unfavourable
+from trading_pipeline.adapters.reports.unfavourable import DIFFERENCES, unfavourable
 from trading_pipeline.adapters.reports.verdicts import (
     PREAMBLE,
     Summary,
@@ -51,7 +51,7 @@ def summary_text(summary: Summary) -> str:
         f"Against {titled(summary['benchmark'])}, paired day by day (95 % intervals)",
         *(_difference(name, paired[f"{name}_difference"]) for name in PAIRED),
         *_wrapped(paired_sentence(summary), "  "),
-        *(["", "Worse by more than chance explains"] if against else []),
+        *(["", f"Worse by more than chance explains ({DIFFERENCES})"] if against else []),
         *(line for text in against for line in _wrapped(text, "  - ")),
         "",
         *_wrapped(percentile_sentence(summary), ""),

@@ -163,7 +163,7 @@ def capacity_sentence(summary: Summary) -> str:
         return "It earns nothing that more capital could take away."
     if found["half_at"] is None:
         most = rounded_money(rows[-1]["capital"], currency)
-        said = f"More than half of what it earns is left with {most}"
+        said = f"More than half of what it earns is left with {most}, the most that was tried"
     else:
         half = rounded_money(found["half_at"], currency)
         said = f"Half of what it earns is gone with a capital of {half}"

@@ -10,6 +10,8 @@ from trading_pipeline.core.evaluation.rules import COMPARED
 from trading_pipeline.core.evaluation.verdict import titled
 from trading_pipeline.core.trading.rules import rule_name
 
+DIFFERENCES = "differences; of returns in points of a percent"
+
 
 def unfavourable(summary: Summary) -> list[str]:
     """A sentence for each measured disadvantage whose interval lies wholly below zero.

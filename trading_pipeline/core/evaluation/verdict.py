@@ -239,7 +239,8 @@ def _not_above(given: VerdictInputs) -> list[str]:
         f"Not shown to be better than {len(behind)} of {len(rules)} simple rules. "
         f"The hardest is {titled(given.hardest)}: the Sharpe ratio is {abs(value):.2f} "
         f"{'above' if value >= 0 else 'below'} its own, 95 % interval [{low:+.2f}, {high:+.2f}], "
-        "and the lower end must be above 0." + (f" Then come {also}{more}." if also else "")
+        "and the lower end must be above 0."
+        + (f" Next, by that end: {also}{more}." if also else "")
     ]
 
 

@@ -84,7 +84,7 @@ def test_a_sentence_says_how_much_capital_it_carries(summary):
         "bars cuts one order in twenty from 57,000,000 USD on."
     )
     never = {**found, "half_at": None, "cut_from": None}
-    said = "More than half of what it earns is left with 100,000 USD."
+    said = "More than half of what it earns is left with 100,000 USD, the most that was tried."
     assert capacity_sentence({"capacity": never, **traded}) == said
     rows = [{"capital": 1e5, "sharpe": {"value": None}, "annual_return": {"value": 0.0}}]
     nothing = {**never, "capitals": rows}

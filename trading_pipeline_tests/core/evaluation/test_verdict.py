@@ -87,7 +87,7 @@ def test_the_hardest_baselines_are_named_and_the_others_counted():
     behind = dict.fromkeys(("trend", "cash", "reversal", "equal_weight", "momentum"), CLOSE)
     reason = edge_of(evidence(**behind | {"reversal": Estimate(-0.2, -0.7, 0.3)})).reasons[0]
     assert "The hardest is reversal: the Sharpe ratio is 0.20 below its own" in reason
-    assert reason.endswith("Then come cash, equal weight, momentum and 1 more.")
+    assert reason.endswith("Next, by that end: cash, equal weight, momentum and 1 more.")
 
 
 def test_a_bound_of_exactly_zero_does_not_prove():

@@ -113,7 +113,7 @@ NET_CAP = reason(
 )  # fmt: skip
 NO_TRADE_BAND = reason(
     9, "no_trade_band", SHAPED,
-    "no trade: the best weight is {figure:.2%} of equity away, and a change of {limit:.2%} is not "
+    "no trade: the best weight is {figure:.2%} of equity away, and no change below {limit:.2%} is "
     "worth its cost",
     figure=lambda at: abs(at.decision["aim"] - at.decision["weight"]),
     limit=lambda at: at.decision["band"],
