@@ -77,12 +77,12 @@ class ProgressBars(TimedProgress):
     def __init__(self) -> None:
         super().__init__()
         self.bars = rich.progress.Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
         )
 

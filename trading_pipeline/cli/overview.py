@@ -20,6 +20,7 @@ def print_overview(settings: Any) -> None:
     """A table of all markets of the settings, from files and the ledger alone."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # brackets of a session's name are not markup
 
     heads = (
         "market",
@@ -32,7 +33,8 @@ def print_overview(settings: Any) -> None:
     )
     table = Table(*heads, box=None)
     for name, entry in settings.markets.items():
-        table.add_row(name, "on" if entry.nightly else "off", *_row(settings, name))
+        cells = (name, "on" if entry.nightly else "off", *_row(settings, name))
+        table.add_row(*map(Text, cells))
     Console(width=120, highlight=False).print(table)
     if not settings.markets:
         typer.echo("no market: run this where pipeline.toml is, or set TP_CONFIG")

@@ -287,11 +287,12 @@ def status(
 def _table(known: "Status", recipe: str) -> Any:
     """The status as a table of two columns."""
     from rich.table import Table
+    from rich.text import Text  # brackets of names and words are not markup
 
     from trading_pipeline.adapters.reports.text import spaced
     from trading_pipeline.core.trading.rules import rule_name, rule_names
 
-    made = Table(title=known.stream, show_header=False, title_justify="left")
+    made = Table(title=Text(known.stream), show_header=False, title_justify="left")
     rows = {
         "session": known.wanted,
         "operator": f"{known.intent} {known.intent_said}".rstrip(),
@@ -301,9 +302,11 @@ def _table(known: "Status", recipe: str) -> Any:
         "last bar": _at(known.last_bar),
         "next bar": _at(known.next_bar),
         "equity": f"{known.equity:,.2f}",
-        "drawdown": "" if known.drawdown is None else f"{known.drawdown:.2%}",
+        "drawdown": "" if known.drawdown is None else spaced(f"{known.drawdown:.2%}"),
         "risk state": known.risk,
-        "limits": "\n".join(f"{rule_name(name)}: {text}" for name, text in known.limits.items()),
+        "limits": "\n".join(
+            f"{rule_name(name)}: {spaced(text)}" for name, text in known.limits.items()
+        ),
         "cash": f"{known.cash:,.2f}",
         "positions": "\n".join(
             f"{name} {held:g}"
@@ -321,7 +324,7 @@ def _table(known: "Status", recipe: str) -> Any:
         ),
     }
     for name, value in rows.items():
-        made.add_row(name, spaced(value) or "none")
+        made.add_row(name, Text(value or "none"))
     return made
 
 

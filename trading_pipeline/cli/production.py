@@ -28,6 +28,7 @@ def list_models(market: MarketName = "sample") -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # brackets of a reason are not markup
 
     home, plan = _place(market)
     from trading_pipeline.steps.production import listed
@@ -38,8 +39,8 @@ def list_models(market: MarketName = "sample") -> None:
         where = "in service" if each.in_service else "kept" if each.kept else ""
         kind = "; ".join([said.kind.replace("_", " "), *said.reasons])
         table.add_row(
-            said.model[:_SHOWN], said.last_target[:10], f"{said.at:%Y-%m-%d %H:%M}", said.by,
-            kind, where,
+            said.model[:_SHOWN], said.last_target[:10], f"{said.at:%Y-%m-%d %H:%M}", Text(said.by),
+            Text(kind), where,
         )  # fmt: skip
     if not table.rows:
         say(f"{market} has no production model yet: its nightly job makes one")

@@ -31,6 +31,7 @@ def ui(
             f"no market to show in {Path.cwd()}: run this where pipeline.toml is, or set "
             "TP_CONFIG; `trading-pipeline demo` makes a pipeline.toml where there is none"
         )
+    from trading_pipeline.adapters.web_server import listening_at
     from trading_pipeline.defs.instance import (
         BATCH_SIZE,
         BATCH_VARIABLE,
@@ -39,6 +40,7 @@ def ui(
         prepare_home,
     )
 
+    listening_at("127.0.0.1", port).close()  # a port that is taken is refused before all else
     home = prepare_home(settings.home)
     _serve_reports(settings.home / "reports")
     said = {

@@ -15,6 +15,7 @@ from trading_pipeline.adapters.sources.source import BarSource
 from trading_pipeline.adapters.store.bars import BarStore
 from trading_pipeline.adapters.store.checkpoints import CheckpointStore
 from trading_pipeline.adapters.store.features import FeatureStore
+from trading_pipeline.adapters.store.files import naming
 from trading_pipeline.adapters.store.home_version import refuse_other_version
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.adapters.store.predictions import PredictionStore
@@ -97,7 +98,8 @@ class Home:
     def ledger(self) -> Ledger:
         """Where all that happened is written, opened."""
         refuse_other_version(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        with naming(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         return Ledger(self.ledger_url or self._ledger_file)
 
     def alerts(self, addresses: Sequence[Address] = ()) -> Alerts:

@@ -164,6 +164,21 @@ def test_no_file_but_those_of_the_report_is_given(desk, path):
     assert desk.ask("GET", f"/report/{path}")[0] == 404
 
 
+def test_a_market_without_a_report_has_none(tmp_path):
+    """Of a market that was never backtested not even the folder is there."""
+    desk, ready = Desk(), threading.Event()
+
+    def listening(url):
+        desk.address = url
+        ready.set()
+
+    app = dashboard_app("coins", desk.read, desk.tell, tmp_path / "reports" / "coins")
+    threading.Thread(target=serve, args=(app, LOOPBACK, 0, listening), daemon=True).start()
+    assert ready.wait(30)
+    assert desk.ask("GET", "/report/report.html")[0] == 404
+    assert desk.ask("GET", "/state")[0] == 200
+
+
 def test_a_report_can_ask_its_page_for_nothing(desk):
     """Its scripts are of no site, so that none of them reads the token that halts a market."""
     policy = desk.header("/report/report.html", "content-security-policy")

@@ -49,3 +49,14 @@ def test_what_a_module_logs_is_said_while_it_is_listened_to(capfd):
     said = capfd.readouterr().err
     assert "binance asks for patience; asked again in 30 s" in said
     assert "nobody listens" not in said
+
+
+def test_brackets_of_a_name_are_no_markup(monkeypatch):
+    """A session may be called `[/x]`."""
+    seen = Console(force_terminal=True, stderr=True, width=100)
+    monkeypatch.setattr(terminal, "console", seen)
+    with terminal.ProgressBars() as bars:
+        bars.start("paper [/x]", print)(1, 2, "a[b]c")
+        (task,) = bars.bars.tasks
+        assert bars.bars.columns[0].render(task).plain == "paper [/x]"
+        assert bars.bars.columns[-1].render(task).plain == "a[b]c"

@@ -116,6 +116,13 @@ def test_the_web_ui_says_where_the_reports_are_and_starts_without_them(
     assert "is taken, perhaps by another `trading-pipeline ui`" in said
 
 
+def test_a_web_ui_at_a_port_that_is_taken_is_refused(run, folder, started):
+    """Else Dagster would go on with a daemon, and without a page."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, said = run("ui", f"--port={taken.getsockname()[1]}")
+    assert (code, "give another --port" in said, started) == (2, True, [])
+
+
 def test_a_web_ui_without_a_market_is_refused(run, empty, started):
     code, said = run("ui")
     assert (code, "no market to show in" in said, started) == (2, True, [])

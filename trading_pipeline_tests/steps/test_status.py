@@ -1,9 +1,11 @@
 """What an operator sees of a session, and says to it."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from rich.console import Console
 
 from trading_pipeline.adapters.kill_switch import PAUSED, record_intent
 from trading_pipeline.adapters.store.ledger import Ledger
@@ -105,3 +107,14 @@ def test_a_recipe_that_is_not_proven_is_called_that(verdict, word, tmp_path):
 def test_a_market_without_a_session_says_how_to_start_one(ledger):
     with pytest.raises(LedgerError, match="has no paper session other; start one with"):
         status_of(ledger, MARKET, "other", kills.BEGIN)
+
+
+def test_brackets_of_an_operators_words_are_shown_and_are_no_markup(ledger):
+    """`[/risk]` would be the end of a style that nobody began: a traceback while it is halted."""
+    said, name = "cut to [50%] per [/risk] memo", "paper/killed/[/x]"
+    known = status_of(ledger, MARKET, "", kills.BEGIN)
+    screen = Console(width=200, record=True)
+    screen.print(_table(replace(known, stream=name, intent_said=said), "not proven"))
+    shown = screen.export_text()
+    assert said in shown
+    assert name in shown

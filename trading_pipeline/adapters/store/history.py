@@ -103,6 +103,8 @@ def _read_json(path: Path) -> dict[str, str] | None:
         told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {path}: {error}. Delete it, and run again.") from error
+    if told is not None and not isinstance(told, dict):
+        raise StoreError(f"cannot read {path}: it names nothing. Delete it, and run again.")
     return told
 
 
