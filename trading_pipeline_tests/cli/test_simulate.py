@@ -213,12 +213,14 @@ ROW = "2024-01-02,AAA,buy,1,,,,\n"
         (HEADER + ROW.replace("2024-01-02", ""), "line 2: decided_at '' is no date"),
         (HEADER + ROW.replace("buy", "long"), "line 2: side 'long' is not buy or sell"),
         (HEADER + ROW.replace("buy,1", "buy,ten"), "line 2: quantity 'ten' is not a number"),
-        (HEADER + ROW.replace("buy,1", "buy,-1"), "line 2: quantity '-1' is not >= 0"),
-        (HEADER + ROW.replace("buy,1", "buy,"), "line 2: quantity nan is not >= 0"),
+        (HEADER + ROW.replace("buy,1", "buy,-1"), "quantity '-1' is not a finite number >= 0"),
+        (HEADER + ROW.replace("buy,1", "buy,"), "line 2: quantity nan is not a finite number >= 0"),
         (HEADER + ROW + ROW, "line 3: symbol 'AAA' has an order at that bar already"),
         (HEADER + "2024-01-02,AAA,buy,1,limit,,,\n", "limit_price nan is missing in a limit"),
         (HEADER + "2024-01-02,AAA,buy,1,,,1.5,\n", "bars '1.5' is not a whole number >= 1"),
         (HEADER + "2024-01-02,AAA,buy,1,,,,0\n", "stop_loss '0' is not a positive price"),
+        (HEADER + "2024-01-02,AAA,buy,1,,5,,\n", "limit_price '5' is given, and the type is not"),
+        (HEADER + "2024-01-02,AAA,buy,1,stop,5,,\n", "limit_price '5' is given, and the type"),
     ],
 )
 @pytest.mark.sampled(3)

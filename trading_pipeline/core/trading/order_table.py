@@ -48,13 +48,18 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> Array[Order]:
     )
     refuse(table, side < 0, "side", "is not buy or sell")
     refuse(table, kind < 0, "type", f"is not one of {', '.join(KINDS)}")
-    refuse(table, ~((quantity >= 0) & np.isfinite(quantity)), "quantity", "is not >= 0")
+    unfit = ~((quantity >= 0) & np.isfinite(quantity))
+    refuse(table, unfit, "quantity", "is not a finite number >= 0")
     refuse(table, ~((bars >= 1) & (bars == np.floor(bars))), "bars", "is not a whole number >= 1")
     for code, name in _LEVELS.items():
         lacking = (kind == code) & np.isnan(prices[name])
         refuse(table, lacking, name, f"is missing in a {KINDS[code]} order")
+        useless = (kind != code) & ~np.isnan(prices[name])
+        refuse(table, useless, name, f"is given, and the type is not {KINDS[code]}")
     for name, price in prices.items():
         refuse(table, (price <= 0) | np.isinf(price), name, "is not a positive price")
+    beyond = np.where(side == 0, 1, -1) * (prices["stop_loss"] - prices["take_profit"]) >= 0
+    refuse(table, beyond, "stop_loss", "is on the side of take_profit: it would end at once")
     orders = Order.zeros(len(table))
     orders["bar"], orders["symbol"], orders["kind"] = bar, symbol, kind
     orders["quantity"] = np.where(side == 0, quantity, -quantity)

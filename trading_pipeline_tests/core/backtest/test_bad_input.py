@@ -118,9 +118,9 @@ def test_a_symbol_may_be_missing_from_a_bar_and_its_volume_unknown():
         (order(decided_at=pd.Timestamp("2024-01-01")), "decided_at .* is not a bar of the panel"),
         (order(decided_at=pd.NaT), "decided_at .* is not a bar of the panel"),
         (order(decided_at="tomorrow"), "decided_at 'tomorrow' is not a bar of the panel"),
-        (order(quantity=-1), "quantity -1 is not >= 0"),
-        (order(quantity=nan), "quantity nan is not >= 0"),
-        (order(quantity=inf), "quantity inf is not >= 0"),
+        (order(quantity=-1), "quantity -1 is not a finite number >= 0"),
+        (order(quantity=nan), "quantity nan is not a finite number >= 0"),
+        (order(quantity=inf), "quantity inf is not a finite number >= 0"),
         (order(quantity="ten"), "quantity 'ten' is not a number"),
         (order(side="long"), "side 'long' is not buy or sell"),
         (order(side=None), "side .* is not buy or sell"),
@@ -136,6 +136,10 @@ def test_a_symbol_may_be_missing_from_a_bar_and_its_volume_unknown():
         (order(bars=1.5), "bars 1.5 is not a whole number >= 1"),
         (order(stop_loss=-1), "stop_loss -1.0 is not a positive price"),
         (order(take_profit=0), "take_profit 0.0 is not a positive price"),
+        (order(limit_price=5), "limit_price 5.0 is given, and the type is not limit"),
+        (order(type="limit", limit_price=5, stop_price=4), "stop_price 4.0 is given, and the type"),
+        (order(stop_loss=9, take_profit=8), "stop_loss 9.0 is on the side of take_profit"),
+        (order(side="sell", stop_loss=8, take_profit=9), "stop_loss 8.0 is on the side of take"),
     ],
 )
 def test_an_order_that_cannot_be_one_names_its_row_and_rule(asked, complaint):

@@ -129,7 +129,8 @@ DEARER = ("fee", "slippage", "borrow", "fee_per_share", "minimum_fee", "impact",
 def test_the_same_orders_earn_less_where_any_cost_is_higher(seed, times, name):
     """Market orders alone, so that the fills are the same; longs pay funding, shorts borrow."""
     panel = rough_panel(seed, T)
-    table = random_orders(seed, panel).assign(type="market", stop_loss=np.nan, take_profit=np.nan)
+    prices = dict.fromkeys(("limit_price", "stop_price", "stop_loss", "take_profit"), np.nan)
+    table = random_orders(seed, panel).assign(type="market", **prices)
     table["quantity"] = np.minimum(table["quantity"], 3)
     if name in ("funding", "borrow"):
         table["side"] = "buy" if name == "funding" else "sell"
