@@ -163,7 +163,7 @@ $(STAMP): pyproject.toml constraints.txt $(if $(filter file,$(origin TORCH)),,al
 	@echo "Installing into $(VENV); the first time this takes some minutes."
 	@grep -Ev '^(#|torch==)' constraints.txt > $(VENV)/locked.txt
 	@$(LOCKED) --constraint constraints.txt uv
-	@$(UV) --reinstall --no-deps --requirement $(VENV)/locked.txt || $(LOCKED) --force-reinstall --requirement $(VENV)/locked.txt
+	@$(UV) --reinstall --no-deps --requirement $(VENV)/locked.txt || $(LOCKED) --ignore-installed --requirement $(VENV)/locked.txt
 	@$(LOCKED) --constraint constraints.txt $(TORCH)
 	@$(UV) --constraint constraints.txt --editable '.[dev]' \
 	|| $(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
