@@ -83,7 +83,6 @@ def paper_trade(
         else f"note: a replay of the bars of {name} that are stored, with simulated fills: new "
         "bars are not waited for, and no order is sent to a venue"
     )
-    _say_where_it_goes_on(settings, name, session, is_asked=start is not None)
     if live:
         _bring_model(settings, name)
     with running(settings, name, alone=False) as (run, plan):
@@ -91,6 +90,7 @@ def paper_trade(
         from trading_pipeline.steps.inputs import refuse_without_bars
 
         refuse_without_bars(run.home, plan.market)
+        _say_where_it_goes_on(run.home, name, session, is_asked=start is not None)
         summary = run_session(
             run,
             plan,
@@ -128,12 +128,11 @@ def _market_meant(settings: Any, source: str | None, market: str | None) -> str:
     return market or names[0]
 
 
-def _say_where_it_goes_on(settings: Any, name: str, session: str, is_asked: bool) -> None:
+def _say_where_it_goes_on(home: Any, name: str, session: str, is_asked: bool) -> None:
     """Of a session that has lived: a start that is asked for is not its own."""
-    from trading_pipeline.definitions import home_of
     from trading_pipeline.steps.streams import session_stream
 
-    with home_of(settings).ledger() as ledger:
+    with home.ledger() as ledger:
         newest = ledger.last(session_stream(name, session), "bar")
     if newest is not None:
         but = ", whatever --start says; another --session begins anew" if is_asked else ""
