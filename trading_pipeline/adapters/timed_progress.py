@@ -20,9 +20,9 @@ def duration(seconds: float) -> str:
 class TimedProgress(Progress):
     """Writes what is asked for first, and then a line at every tenth, with the time that is left.
 
-    Of tenths that take seconds some are left out, never the last.
     That is the time so far, for each part of the work, times the parts that are to come; of work
     that goes on, such as a paper session, whose end is always one part ahead, nothing is said.
+    Within three seconds of a line there is no other, but the last.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -98,7 +98,7 @@ def _instant(text: str) -> tuple[Any, bool]:
             f"--at {text!r} is no date; write it like 2011-08-08 or 2024-01-02T15:00"
         ) from None
     naive = stamp.tz is None
-    day = naive and ":" not in text
+    day = len(text) <= len("2011-08-08")
     return (stamp.tz_localize("UTC") if naive else stamp.tz_convert("UTC")), day
 
 

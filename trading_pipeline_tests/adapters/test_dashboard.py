@@ -63,8 +63,8 @@ def report(tmp_path_factory):
     return made
 
 
-@pytest.fixture(scope="module")
-def server(report):
+def served(report):
+    """A desk whose page is at its address."""
     desk, ready = Desk(), threading.Event()
 
     def listening(url):
@@ -75,6 +75,11 @@ def server(report):
     threading.Thread(target=serve, args=(app, LOOPBACK, 0, listening), daemon=True).start()
     assert ready.wait(30)
     return desk
+
+
+@pytest.fixture(scope="module")
+def server(report):
+    return served(report)
 
 
 @pytest.fixture
@@ -166,15 +171,7 @@ def test_no_file_but_those_of_the_report_is_given(desk, path):
 
 def test_a_market_without_a_report_has_none(tmp_path):
     """Of a market that was never backtested not even the folder is there."""
-    desk, ready = Desk(), threading.Event()
-
-    def listening(url):
-        desk.address = url
-        ready.set()
-
-    app = dashboard_app("coins", desk.read, desk.tell, tmp_path / "reports" / "coins")
-    threading.Thread(target=serve, args=(app, LOOPBACK, 0, listening), daemon=True).start()
-    assert ready.wait(30)
+    desk = served(tmp_path / "reports" / "coins")
     assert desk.ask("GET", "/report/report.html")[0] == 404
     assert desk.ask("GET", "/state")[0] == 200
 

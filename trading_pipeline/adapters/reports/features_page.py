@@ -17,6 +17,7 @@ from trading_pipeline.adapters.reports.html import (
     sortable_table,
 )
 from trading_pipeline.adapters.reports.template import whole_page
+from trading_pipeline.adapters.reports.text import spaced
 from trading_pipeline.core.evaluation.confidence import Estimate
 from trading_pipeline.core.evaluation.features.diagnostics import (
     Diagnosis,
@@ -90,9 +91,9 @@ def coverage_sentence(diagnostics: Diagnostics) -> str:
     """How much of what the features should be is there, and which have least."""
     least = min(diagnostics.features, key=lambda each: each.coverage)
     mean = np.mean([each.coverage for each in diagnostics.features])
-    return (
+    return spaced(
         f"{mean:.1%} of all values are known; least of {least.feature.name}, {least.coverage:.1%}."
-    ).replace("%", " %")
+    )
 
 
 def drift_sentence(diagnostics: Diagnostics) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from trading_pipeline.adapters.reports.charts.pictures import draw_account
 from trading_pipeline.adapters.reports.csv_file import write_csv
 from trading_pipeline.adapters.reports.folder import write_among_others
+from trading_pipeline.adapters.reports.text import spaced
 from trading_pipeline.core.backtest.outcomes import OUTCOMES
 from trading_pipeline.core.backtest.result import BacktestResult
 from trading_pipeline.core.evaluation.portfolio.drawdowns import fall_from_peak
@@ -20,8 +21,8 @@ def simulation_text(result: BacktestResult, outcomes: pd.DataFrame) -> str:
     """What became of the orders, and what the account came to; four lines or five."""
     equity, held = result.equity, (result.quantity[-1] != 0).sum()
     first, last = (f"{stamp:%Y-%m-%d}" for stamp in result.timestamps[[0, -1]])
-    gain = f"{equity[-1] / equity[0] - 1:+.2%}".replace("%", " %")
-    fall = f"{fall_from_peak(equity).min():.2%}".replace("%", " %")
+    gain = spaced(f"{equity[-1] / equity[0] - 1:+.2%}")
+    fall = spaced(f"{fall_from_peak(equity).min():.2%}")
     lines = [
         f"{counted(len(outcomes), 'order')}: {_counts(outcomes)}",
         f"{first} to {last}: equity {equity[0]:,.2f} -> {equity[-1]:,.2f}, return {gain}, worst "

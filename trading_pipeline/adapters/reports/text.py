@@ -40,7 +40,7 @@ def written(metric: str, value: float | None, sign: str = "-") -> str:
     text = f"{value:{sign}{row.form}}"
     if not any(digit in text for digit in "123456789"):
         text = text.lstrip("+-")  # what rounds to nothing has no sign
-    return text.replace("%", " %") + row.unit
+    return spaced(text) + row.unit
 
 
 def between(metric: str, numbers: Numbers, sign: str = "-") -> str:

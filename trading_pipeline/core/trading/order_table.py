@@ -22,10 +22,11 @@ def orders_from(table: pd.DataFrame, panel: Panel) -> Array[Order]:
         table: `decided_at` (a bar of the panel: the order is placed at its close), `symbol`,
             `side` (buy, sell), `quantity` (units, >= 0; 0 cancels the one that rests), and where
             they apply `type` (market, limit, stop; market if there is no such column),
-            `limit_price`, `stop_price`, `bars` (that it is good for, 1 if there is no such
-            column), and `stop_loss` and `take_profit`: the price levels of a bracket. The table of
-            `BacktestResult.orders` is one. One order per symbol and bar. A row is named in errors
-            by its label, and by the name of the index ('line') if it has one.
+            `limit_price` and `stop_price` (of such an order alone), `bars` (that it is good for, 1
+            if there is no such column), and `stop_loss` and `take_profit`: the price levels of a
+            bracket, each on its side. The table of `BacktestResult.orders` is one. One order per
+            symbol and bar. A row is named in errors by its label, and by the name of the index
+            ('line') if it has one.
 
     Raises:
         TradingError: the first row that breaks a rule, and the rule.
