@@ -209,6 +209,15 @@ def test_bars_of_another_feed_are_refused(store):
     assert len(store.read()) == 3
 
 
+@pytest.mark.parametrize("content", ["{brok", "[1]", '"feed"'])
+def test_what_names_no_identity_is_told_with_what_to_do(store, content):
+    store.merge(days("2024-01-01", 3), NOW, identity={"feed": "iex"})
+    path = next(store.folder.rglob("identity.json"))
+    path.write_text(content)
+    with pytest.raises(StoreError, match=r"cannot read .*identity.json: .*Delete it"):
+        store.identity()
+
+
 def test_an_absence_ends_when_the_bar_comes(store):
     """It is counted by days, also of a stored bar: the answer that should have confirmed it."""
     absent = days("2024-01-01", 3)[["symbol", "timestamp"]]
