@@ -100,7 +100,7 @@ def compare(now: Said, before: Said, horizon: int) -> Comparison:
     difference = both.iloc[:, 0] - both.iloc[:, 1]
     mean, reach = mean_and_reach(difference.to_numpy(float), horizon)
     alike = by_date[~pd.isna(by_date)]
-    ordered = _spread(before.score) > 0
+    ordered = _spread(before.score) > 0 and _spread(before.heads) > 0
     return Comparison(
         dates=len(alike),
         agreement=float(alike.mean()) if len(alike) else nan,
@@ -114,4 +114,8 @@ def compare(now: Said, before: Said, horizon: int) -> Comparison:
 def _spread(values: Floats) -> float:
     """Deviation across the symbols of a date, in the median of the dates; 0 where none is known."""
     known = values[np.isfinite(values).any(axis=1)]
-    return float(np.median(np.nanstd(known, axis=1))) if len(known) else 0.0
+    if not len(known):
+        return 0.0
+    # Of three equal numbers the deviation is not 0 but what their mean is rounded by.
+    alike = np.nanmax(known, axis=1) == np.nanmin(known, axis=1)
+    return float(np.median(np.where(alike, 0.0, np.nanstd(known, axis=1))))

@@ -142,3 +142,15 @@ def test_a_model_that_validation_does_not_bear_out_contradicts_none(slope, earli
     flat = compare(Said(0 * heads, 0 * heads, none), before, horizon=3)
     assert isnan(flat.spread) == (earlier == 0)
     assert bool(BAND.refusals(flat)) == (earlier > 0)
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.integers(1, 9))
+def test_models_that_say_the_same_of_every_symbol_cannot_be_compared(now, before, symbols):
+    """A night without skill in any symbol; three equal numbers deviate by what a mean is rounded
+    by, and a night divided by the 0 of the heads."""
+    alike = (np.full((63, symbols), level) for level in (now, before))
+    heads = np.zeros((63, symbols))
+    models = (Said(score, heads, record(noise(1))) for score in alike)
+    found = compare(*models, 1)
+    assert isnan(found.spread)
+    assert not BAND.refusals(found)
