@@ -27,7 +27,7 @@ from trading_pipeline.defs.columns import SCHEMA, SCHEMAS
 from trading_pipeline.steps.plan import Plan
 
 _PACKAGE = Path(__file__).parents[1]
-_LATE = timedelta(hours=12)  # a failed night is tried again for nine hours; trainings follow it
+_LATE = timedelta(hours=12)  # in which a failed night is tried again, and trainings follow it
 
 
 def _after_bars(plan: Plan) -> TimeWindowFreshnessPolicy:

@@ -50,18 +50,18 @@ def nightly(
         "brings predictions and report up to date.",
     )
     def night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        key = dg.AssetKey([market.name, "features"])
-        stored, now = (
-            context.instance.get_materialized_partitions(key),
-            context.scheduled_execution_time,
-        )
+        features = dg.AssetKey([market.name, "features"])
+        stored = context.instance.get_materialized_partitions(features)
+        now = context.scheduled_execution_time
         wanted = missing_days(market, known_days(market, now), stored, now)
         if wanted is None:
             closed = last_closed_day(market, now)
             if not sessions_among(market, [closed]):
                 return dg.SkipReason(f"{market.calendar} has no session on {closed}")
             return dg.SkipReason(f"all days of {market.name} are stored")
-        return dg.RunRequest(run_key=f"{market.name} {wanted[1]}", tags=range_tags(*wanted))
+        # On the evening of a holiday the newest day is that of the night before: failed, perhaps.
+        key = f"{market.name} {wanted[1]} at {now:%Y-%m-%d %H:%M}"
+        return dg.RunRequest(run_key=key, tags=range_tags(*wanted))
 
     return night
 

@@ -15,7 +15,8 @@ from trading_pipeline.defs.jobs import AGAIN, job_name
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.steps.freshness import missing_days
 
-_PAUSES = tuple(timedelta(minutes=each) for each in (5, 10, 20, 40, 80, 120, 120, 120))
+_PAUSES = tuple(timedelta(minutes=each) for each in (5, 10, 20, 40, 80, 120))  # the last goes on
+_ASKED = 8  # times for a symbol alone: perhaps its venue does not know it
 _FETCHED = (("raw_bars", FETCHED), ("corporate_actions", ACTIONS_FETCHED))
 
 
@@ -35,10 +36,10 @@ def second_tries(
         default_status=(
             dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
         ),
-        description="A night that failed, or did not get every symbol, is run again after 5, 10, "
-        f"20 minutes and so on, {len(_PAUSES)} times over nine hours, and not before the venue "
-        "wants to be asked; once, where all bars are there and something else failed. What is "
-        "missing then is made up by the next night.",
+        description="A night whose bars did not come is run again after 5, 10, 20, 40, 80 minutes, "
+        "then every two hours until it has them, and not before the venue wants to be asked; "
+        f"{_ASKED} times where a symbol alone is missing, and once where all bars are there and "
+        "something else failed. What is missing then is made up by the next night.",
     )
     def failed_night(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return look(context.instance, market, name, clock())
@@ -51,7 +52,7 @@ def look(
 ) -> dg.RunRequest | dg.SkipReason:
     """The newest night once more, or why not; `sensor` is what such runs are tagged with."""
     nights = instance.get_run_records(
-        dg.RunsFilter(job_name=job_name(market, "nightly")), limit=len(_PAUSES) + 1
+        dg.RunsFilter(job_name=job_name(market, "nightly")), limit=_ASKED + 1
     )
     if not nights:
         return dg.SkipReason("there was no night yet")
@@ -62,17 +63,21 @@ def look(
     lack = "failed" if newest.status == dg.DagsterRunStatus.FAILURE else unfetched
     if not lack:
         return dg.SkipReason("the newest night brought everything")
-    known, features = known_days(market, now), dg.AssetKey([market.name, "features"])
-    everything = missing_days(market, known, set(), now)
+    # A day that has closed since then is the next night's, which waits until its bars are final.
+    ended = datetime.fromtimestamp(nights[0].end_time or now.timestamp(), UTC)
+    known, features = known_days(market, ended), dg.AssetKey([market.name, "features"])
+    everything = missing_days(market, known, set(), ended)
     if everything is None:
         return dg.SkipReason(f"the night {lack}, and no day of the market is over yet")
-    missing = missing_days(market, known, instance.get_materialized_partitions(features), now)
+    missing = missing_days(market, known, instance.get_materialized_partitions(features), ended)
     # Bars come by waiting; a training that fails on bars that are there fails again.
-    pauses = _PAUSES if missing or unfetched else _PAUSES[:1]
-    tries = _tries(nights, sensor)
-    if tries >= len(pauses):
+    tries, most = _tries(nights, sensor), _ASKED if unfetched else 1
+    if not missing and tries >= most:
         return dg.SkipReason(f"the night {lack}, {tries + 1} times; the next night makes up for it")
-    if now < (due := _due(nights[0], pauses[tries])):
+    due = ended + _PAUSES[min(tries, len(_PAUSES) - 1)]
+    if wish := newest.tags.get(NOT_BEFORE_TAG):
+        due = max(due, datetime.fromisoformat(wish))
+    if now < due:
         return dg.SkipReason(f"the night {lack}; it is tried again at {due:%H:%M} UTC")
     tags = {**range_tags(*(missing or (everything[1], everything[1]))), **AGAIN}
     return dg.RunRequest(run_key=f"{market.name} after {newest.run_id}", tags=tags)
@@ -85,13 +90,6 @@ def _left_alone(night: dg.DagsterRun) -> str:
     if night.status == dg.DagsterRunStatus.CANCELED:
         return f"run {night.run_id[:8]} was cancelled"
     return ""
-
-
-def _due(night: dg.RunRecord, pause: timedelta) -> datetime:
-    """When it is tried again: after the pause, and not before the venue wants to be asked."""
-    due = datetime.fromtimestamp(night.end_time or 0, UTC) + pause
-    wish = night.dagster_run.tags.get(NOT_BEFORE_TAG)
-    return max(due, datetime.fromisoformat(wish)) if wish else due
 
 
 def _unfetched(instance: dg.DagsterInstance, market: Market) -> str:
@@ -109,4 +107,4 @@ def _unfetched(instance: dg.DagsterInstance, market: Market) -> str:
 def _tries(nights: Sequence[dg.RunRecord], sensor: str) -> int:
     """How many of the newest runs were second tries, since the last night of the schedule."""
     ours = [each.dagster_run.tags.get(SENSOR_NAME_TAG) == sensor for each in nights]
-    return ours.index(False) if False in ours else len(_PAUSES)
+    return ours.index(False) if False in ours else len(ours)

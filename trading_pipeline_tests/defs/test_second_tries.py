@@ -2,17 +2,19 @@
 
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import SENSOR_NAME_TAG
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, SENSOR_NAME_TAG
 
 from trading_pipeline.defs.jobs import AGAIN
 from trading_pipeline.defs.markets import market_definitions
-from trading_pipeline.defs.partitions import range_tags
+from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.defs.second_tries import look
 from trading_pipeline.errors import SourceUnavailable, VenueDown
+from trading_pipeline.steps.freshness import missing_days
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.defs.short_market import MARKET, resources_of
 from trading_pipeline_tests.fakes.table import TableVenue
@@ -22,7 +24,7 @@ BY_DAY = [
     dg.AssetKey([MARKET.name, each]) for each in ("raw_bars", "corporate_actions", "features")
 ]
 SENSOR = f"{MARKET.name}_second_tries"
-PAUSES = (5, 10, 20, 40, 80, 120, 120, 120)  # minutes
+PAUSES = (5, 10, 20, 40, 80, 120, 120, 120, 120, 120)  # minutes
 
 
 class Nights:
@@ -51,6 +53,19 @@ class Nights:
         self.venue.errors = {symbol: [error] * 2 for symbol in MARKET.symbols}
         assert not self.run().success
         self.venue.errors = {}
+
+    @property
+    def days(self):
+        return known_days(MARKET, datetime.now(UTC))
+
+    def land(self, day):
+        """Features of a day, made by somebody."""
+        self.instance.report_runless_asset_event(dg.AssetMaterialization(BY_DAY[2], partition=day))
+
+    def note_failure(self, tags=None):
+        """A night that failed just now."""
+        run = self.instance.create_run_for_job(self.job, tags=tags)
+        self.instance.report_run_failed(run)
 
     def look(self, minutes):
         """The run that is asked for, or why there is none."""
@@ -138,7 +153,8 @@ def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_pauses_grow_and_end_with_the_night(nights):
+def test_pauses_grow_and_a_night_without_bars_is_run_until_it_has_them(nights):
+    """A venue that was down until the morning left the bars to the next evening."""
     nights.fail(SourceUnavailable("the table answered HTTP 500"))
     nights.venue.forever = True
     for pause in PAUSES:
@@ -147,24 +163,44 @@ def test_pauses_grow_and_end_with_the_night(nights):
         }
         assert isinstance(nights.look(pause - 1), dg.SkipReason)
         assert not nights.again(nights.look(pause + 1)).success
-    assert "failed, 9 times; the next night makes up for it" in nights.look(6000).skip_message
-    assert not nights.run().success, "the next night"
-    assert isinstance(nights.look(6), dg.RunRequest)
+    nights.venue.errors = {}
+    assert nights.again(nights.look(PAUSES[-1] + 1)).success
+    assert "brought everything" in nights.look(6000).skip_message
 
 
 @pytest.mark.long
 @pytest.mark.slow
+def test_a_symbol_that_never_comes_is_asked_for_eight_times_more(nights):
+    """Perhaps its venue does not know it."""
+    nights.venue.forever = True
+    nights.venue.errors = {"IBM": [SourceUnavailable("the table answered HTTP 404")]}
+    assert nights.run().success
+    for pause in PAUSES[:8]:
+        assert nights.again(nights.look(pause + 1)).success
+    assert "was fetched), 9 times; the next night makes up for it" in nights.look(6000).skip_message
+
+
+@pytest.mark.slow
 def test_a_night_that_failed_on_bars_that_are_there_is_run_again_once(nights):
     """A training that failed is no venue that answers later: eight more would be a night's heat."""
-    assert nights.run(range_tags("2000-03-10", "2000-07-31")).success
-    failed = dg.DagsterRunStatus.FAILURE
-    nights.instance.add_run(dg.DagsterRun(job_name=f"{MARKET.name}_nightly", status=failed))
+    for day in nights.days:
+        nights.land(day)
+    nights.note_failure()
     request = nights.look(6)
     assert request.tags.items() >= range_tags(LAST, LAST).items(), "the newest day alone"
-    tags = {SENSOR_NAME_TAG: SENSOR}
-    again = dg.DagsterRun(job_name=f"{MARKET.name}_nightly", status=failed, tags=tags)
-    nights.instance.add_run(again)
+    nights.note_failure({SENSOR_NAME_TAG: SENSOR})
     assert "failed, 2 times; the next night makes up" in nights.look(6000).skip_message
+
+
+@pytest.mark.slow
+def test_days_that_closed_since_the_failure_are_left_to_their_own_night(nights):
+    """Its bars are final half an hour after the close, and a second try may come before."""
+    going_on = replace(MARKET, end=None)
+    nights.note_failure()
+    ended = datetime.now(UTC)
+    request = look(nights.instance, going_on, SENSOR, ended + timedelta(days=30))
+    last = request.tags[ASSET_PARTITION_RANGE_END_TAG]
+    assert last == missing_days(going_on, known_days(going_on, ended), set(), ended)[1]
 
 
 @pytest.mark.slow
