@@ -37,11 +37,11 @@ def agree_on_bars(week: Story, market: str, told: pd.DataFrame) -> None:
         )
 
 
-def agree_on_quarantine(week: Story, market: str, symbol: str) -> None:
-    """Of the newest bar this symbol alone is held out."""
+def agree_on_quarantine(week: Story, market: str, symbols: list[str]) -> None:
+    """Of the newest bar these symbols alone are held out."""
     panel = read_panel(week.machine.home, week.plans[market].market)
     held = dict(zip(panel.symbols, panel.quarantined[-1].tolist(), strict=True))
-    assert [name for name, each in held.items() if each] == [symbol]
+    assert [name for name, each in held.items() if each] == symbols
 
 
 def agree_on_days(week: Story, market: str) -> None:

@@ -1,7 +1,8 @@
 """Seven nights of one machine, by the real schedules and sensors of a real `dagster-daemon`.
 
-Four before and after Christmas 2024, with a half day and a holiday; then the machine is off until
-March 2025, and lives through three more around the change to summer time.
+Four of shares before and after Christmas 2024, with a half day and a holiday, and beside them seven
+of coins, which have none; then the machine is off until March 2025, and lives through three more
+around the change to summer time.
 
     python -m trading_pipeline_tests.week.nights
 """
@@ -9,15 +10,14 @@ March 2025, and lives through three more around the change to summer time.
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
-
-import pandas as pd
 
 from trading_pipeline_tests.week import books
 from trading_pipeline_tests.week.story import Story, in_new_york, story
-from trading_pipeline_tests.week.venues import daily_shares
 
 BEGIN = in_new_york("2024-12-20", "15:50")
+COINS_BEGIN = "2022-01-01"
 # Highs below the low, on so many days that their symbol goes into quarantine.
 BAD, BAD_DAYS = "DDD", ("2024-12-23", "2024-12-24")
 
@@ -29,17 +29,27 @@ def say(week: Story, what: str) -> None:
 
 def first_night(week: Story) -> None:
     """All of the history, a model for every fold, a report; and a paper session begins."""
-    week.alpaca.told |= {(BAD, day): {"h": 1.0} for day in BAD_DAYS}
+    week.alpaca.changed |= {(BAD, day): {"h": 1.0} for day in BAD_DAYS}
     week.machine.go_to(in_new_york("2024-12-20", "16:29"))
     week.night("shares", "2024-12-20")
     say(week, "the first night brought all bars, models and the report")
     week.start_session("shares", "winter")
+    coins(week, "2024-12-20")
+    week.start_session("coins", "advent")
+
+
+def coins(week: Story, day: str) -> None:
+    """The night of coins, ten minutes after the end of a day in UTC."""
+    end = datetime.fromisoformat(f"{day}T00:00+00:00") + timedelta(days=1)
+    week.machine.go_to(end)
+    week.night("coins", day)
+    say(week, f"coins have {day}")
 
 
 def night_that_fails(week: Story) -> None:
     """The venue answers 500 at the night and at its second try; the third brings everything."""
     week.machine.go_to(in_new_york("2024-12-23", "16:20"))
-    week.fail_venue()
+    week.fail_alpaca()
     week.failures("shares", 2)
     say(week, "the night failed, and so did its second try")
     week.alpaca.behave()
@@ -68,8 +78,13 @@ def after_the_holiday(week: Story) -> None:
     week.machine.go_to(in_new_york("2024-12-26", "16:29"))
     week.night("shares", "2024-12-26")
     week.machine.go_to(in_new_york("2024-12-26", "18:29"))
-    week.machine.until(lambda: week.is_held_against_backtest("shares", "winter"), "divergence")
-    say(week, "paper was held against the backtest")
+    compared(week, "shares", "winter")
+
+
+def compared(week: Story, market: str, session: str) -> None:
+    """Two hours after its night."""
+    week.machine.until(lambda: week.is_held_against_backtest(market, session), "divergence")
+    say(week, f"{session} was held against the backtest")
 
 
 def trade(week: Story, session: str, day: str, close: str = "16:00") -> None:
@@ -84,7 +99,8 @@ def off_until_spring(week: Story) -> None:
     week.machine.switch_off()
     week.clock.leap((in_new_york("2025-03-07", "09:00") - week.clock.now()).total_seconds())
     week.machine.switch_on()
-    week.night("shares", "2025-03-06")
+    for market in week.plans:
+        week.night(market, "2025-03-06")
     say(week, "ten weeks were made up")
 
 
@@ -97,32 +113,20 @@ def over_the_change_to_summer_time(week: Story) -> None:
     trade(week, "spring", "2025-03-10")
 
 
-def night_that_is_lost(week: Story, before: int) -> None:
-    """The venue fails until the morning; the next night makes up for it."""
+def night_that_fails_until_the_morning(week: Story) -> None:
+    """The venue of shares is back before the opening bell; coins have their night meanwhile."""
     week.machine.go_to(in_new_york("2025-03-10", "16:20"))
-    week.fail_venue()
-    week.failures("shares", before + 9)
-    say(week, "the night failed nine times")
-    week.machine.go_to(in_new_york("2025-03-11", "09:00"))
-    week.alpaca.behave()
+    week.fail_alpaca()
+    coins(week, "2025-03-10")
+    week.machine.go_to(in_new_york("2025-03-11", "08:00"))
     assert "2025-03-10" not in week.made("shares", "features")
+    week.alpaca.behave()
+    week.night("shares", "2025-03-10")
+    assert week.clock.now() < in_new_york("2025-03-11", "10:30")
+    say(week, "the night was made up in the morning")
     trade(week, "spring", "2025-03-11")
     week.machine.go_to(in_new_york("2025-03-11", "16:29"))
     week.night("shares", "2025-03-11")
-    say(week, "the next night made up for it")
-
-
-def told(last: str) -> pd.DataFrame:
-    """What the venue of shares told of the days up to `last`."""
-    names = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
-    parts = [
-        table.rename(columns=names).rename_axis("timestamp").reset_index().assign(symbol=symbol)
-        for symbol, table in daily_shares().items()
-    ]
-    bars = pd.concat(parts, ignore_index=True)
-    days = bars["timestamp"].dt.strftime("%Y-%m-%d")
-    bars.loc[(bars["symbol"] == BAD) & days.isin(BAD_DAYS), "high"] = 1.0
-    return bars[bars["timestamp"] <= pd.Timestamp(last, tz="UTC")]
 
 
 def _alerts(failed_nights: int) -> dict[tuple[str, str, str], int]:
@@ -137,26 +141,34 @@ def _alerts(failed_nights: int) -> dict[tuple[str, str, str], int]:
 
 
 def winter(week: Story) -> None:
-    """Four nights, after which all books agree."""
+    """Four nights of shares and seven of coins, after which all books agree."""
     first_night(week)
     trade(week, "winter", "2024-12-23")
     night_that_fails(week)
     half_day(week)
     after_the_holiday(week)
-    week.stop_session("shares")
-    agree(week, "winter", ["2024-12-23", "2024-12-24", "2024-12-26"], nights=4, failed=2 + 1)
+    coins(week, "2024-12-26")
+    compared(week, "coins", "advent")
+    for market in week.plans:
+        week.stop_session(market)
+    days = ["2024-12-23", "2024-12-24", "2024-12-26"]
+    books.agree_on_session(week, "shares", "winter", days)
+    books.agree_on_session(week, "coins", "advent", [f"2024-12-{day}" for day in range(21, 27)])
+    agree(week, {"shares": "2024-12-26", "coins": "2024-12-26"}, {"shares": 4, "coins": 7})
+    books.nothing_is_left(week, failed=2 + 1)
     assert week.alerts() == _alerts(failed_nights=1)
 
 
-def agree(week: Story, session: str, days: list[str], nights: int, failed: int) -> None:
-    """All books."""
-    books.agree_on_bars(week, "shares", told(days[-1]))
-    books.agree_on_quarantine(week, "shares", BAD)
-    books.agree_on_days(week, "shares")
-    books.agree_on_models(week, "shares", nights)
-    books.agree_on_session(week, "shares", session, days)
+def agree(week: Story, last: dict[str, str], nights: dict[str, int]) -> None:
+    """All books of both markets, by the last day and the number of nights of each."""
+    books.agree_on_bars(week, "shares", week.alpaca.told(last["shares"]))
+    books.agree_on_bars(week, "coins", week.binance.told(COINS_BEGIN, last["coins"]))
+    books.agree_on_quarantine(week, "shares", [BAD])
+    books.agree_on_quarantine(week, "coins", [])
+    for market in week.plans:
+        books.agree_on_days(week, market)
+        books.agree_on_models(week, market, nights[market])
     books.agree_on_ledger(week)
-    books.nothing_is_left(week, failed)
     assert books.ticks_that_failed(week) == []
     say(week, "all books agree")
 
@@ -165,9 +177,11 @@ def spring(week: Story) -> None:
     """Three nights more."""
     off_until_spring(week)
     over_the_change_to_summer_time(week)
-    night_that_is_lost(week, before=2)
+    night_that_fails_until_the_morning(week)
     week.stop_session("shares")
-    agree(week, "spring", ["2025-03-07", "2025-03-10", "2025-03-11"], nights=7, failed=2 + 1 + 9)
+    books.agree_on_session(week, "shares", "spring", ["2025-03-07", "2025-03-10", "2025-03-11"])
+    agree(week, {"shares": "2025-03-11", "coins": "2025-03-10"}, {"shares": 8, "coins": 12})
+    books.nothing_is_left(week, failed=2 + 1 + 12)
     assert week.alerts() == _alerts(failed_nights=2)
 
 

@@ -29,17 +29,17 @@ from trading_pipeline_tests.fakes.inbox import Inbox
 from trading_pipeline_tests.fakes.venue import FOREVER, refusal
 from trading_pipeline_tests.week.machine import Machine, process_of
 from trading_pipeline_tests.week.moving_clock import MovingClock
-from trading_pipeline_tests.week.venues import SHARES, Alpaca
+from trading_pipeline_tests.week.venues import COINS, SHARES, Alpaca, Binance
 
 _NEW_YORK = ZoneInfo("America/New_York")
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
-SHARES_ENTRY = """
+MARKETS = """
 [markets.shares]
 source = "alpaca"
 url = "{alpaca}"
 trading_url = "{alpaca}"
 per_minute = 60000
-symbols = {symbols}
+symbols = {shares}
 start = 2021-01-04
 horizon = 5
 model = "ridge"
@@ -54,6 +54,21 @@ lot = 1
 first_train = "3y"
 test = "1y"
 window = "3y"
+
+[markets.coins]
+source = "binance"
+url = "{binance}"
+symbols = {coins}
+start = 2022-01-01
+horizon = 5
+model = "ridge"
+preset = "tiny"
+nightly = true
+
+[markets.coins.walk_forward]
+first_train = "2y"
+test = "1y"
+window = "2y"
 """
 
 
@@ -68,6 +83,7 @@ class Story:
     machine: Machine
     plans: Mapping[str, Plan]
     alpaca: Alpaca
+    binance: Binance
     inbox: Inbox
 
     @property
@@ -128,7 +144,7 @@ class Story:
             "the end of the session",
         )
 
-    def fail_venue(self) -> None:
+    def fail_alpaca(self) -> None:
         """From now on it answers 500."""
         self.alpaca.misbehave(refusal(500), FOREVER)
 
@@ -188,9 +204,10 @@ def story(folder: Path, begin: datetime) -> Iterator[Story]:
     """A machine that is switched on at an instant; whatever it started is gone in the end."""
     clock = MovingClock(folder / "clock")
     clock.start(begin)
-    with Alpaca(clock) as alpaca, Inbox() as inbox:
-        entry = SHARES_ENTRY.format(alpaca=alpaca.url, symbols=list(SHARES))
-        (folder / "pipeline.toml").write_text(entry)
+    with Alpaca(clock) as alpaca, Binance(clock) as binance, Inbox() as inbox:
+        places = {"alpaca": alpaca.url, "binance": binance.url}
+        entries = MARKETS.format(**places, shares=list(SHARES), coins=list(COINS))
+        (folder / "pipeline.toml").write_text(entries)
         variables = {
             "TP_CONFIG": str(folder / "pipeline.toml"),
             "TP_HOME": str(folder / "home"),
@@ -200,10 +217,10 @@ def story(folder: Path, begin: datetime) -> Iterator[Story]:
         }
         with patch.dict(os.environ, variables):
             settings = Settings.read()
-        plans = {"shares": plan_of(settings, "shares")}
-        machine = Machine(folder, variables, clock, schedules=3)
+        plans = {market: plan_of(settings, market) for market in ("shares", "coins")}
+        machine = Machine(folder, variables, clock, schedules=3 * len(plans))
         try:
             machine.switch_on()
-            yield Story(machine, plans, alpaca, inbox)
+            yield Story(machine, plans, alpaca, binance, inbox)
         finally:
             machine.switch_off()

@@ -1,4 +1,4 @@
-"""A venue that goes by the clock of the test: shares at Alpaca."""
+"""Venues that go by the clock of the test: shares at Alpaca, coins at Binance."""
 
 from typing import Any
 
@@ -7,11 +7,14 @@ import pandas as pd
 
 from trading_pipeline.core.market.calendar import trading_calendar
 from trading_pipeline_tests.fakes.alpaca import FakeAlpaca, asset
+from trading_pipeline_tests.fakes.binance import INTERVALS, FakeBinance, Pair, ms
 from trading_pipeline_tests.fakes.stocks import NEW_YORK
 from trading_pipeline_tests.week.moving_clock import MovingClock
 
 SHARES = ("AAA", "BBB", "CCC", "DDD")
+COINS = ("ADA/USDT", "BTC/USDT", "ETH/USDT")
 _FIRST, _LAST = pd.Timestamp("2021-01-04", tz="UTC"), pd.Timestamp("2025-06-30", tz="UTC")
+_NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 _TOGETHER = {"o": "first", "h": "max", "l": "min", "c": "last", "v": "sum", "n": "sum"}
 
 
@@ -49,12 +52,12 @@ def _walk(
 class Alpaca(FakeAlpaca):
     """Daily bars of a few shares, each told from its opening bell on, and moving until the close.
 
-    `told` changes a bar that is told: by symbol and session, what its fields become.
+    `changed` are bars that are told otherwise: by symbol and session, what their fields become.
     """
 
     def __init__(self, clock: MovingClock) -> None:
         self.moving = clock
-        self.table, self.told = daily_shares(), dict[tuple[str, str], dict[str, float]]()
+        self.table, self.changed = daily_shares(), dict[tuple[str, str], dict[str, float]]()
         super().__init__(clock.now())
         self.assets = {name: asset(name) for name in SHARES}
         self.actions = {}
@@ -84,5 +87,45 @@ class Alpaca(FakeAlpaca):
         rows = seen.assign(t=stamps).to_dict(orient="records")
         if query["timeframe"] != "1Month":
             for row, day in zip(rows, local.strftime("%Y-%m-%d"), strict=True):
-                row |= self.told.get((symbol, day), {})
+                row |= self.changed.get((symbol, day), {})
         return rows
+
+    def told(self, last: str) -> pd.DataFrame:
+        """Timestamp, symbol, prices and volume of the days up to `last`, as they were told."""
+        parts = [
+            table.rename(columns=_NAMES).rename_axis("timestamp").reset_index().assign(symbol=name)
+            for name, table in self.table.items()
+        ]
+        bars = pd.concat(parts, ignore_index=True)
+        days = bars["timestamp"].dt.strftime("%Y-%m-%d")
+        for (symbol, day), fields in self.changed.items():
+            for field, number in fields.items():
+                bars.loc[(bars["symbol"] == symbol) & (days == day), _NAMES[field]] = number
+        return bars[days <= last]
+
+
+class Binance(FakeBinance):
+    """Daily candles of a few coins, the open one among them."""
+
+    def __init__(self, clock: MovingClock) -> None:
+        self.moving = clock
+        super().__init__(pairs=tuple(Pair(name.partition("/")[0]) for name in COINS))
+
+    @property
+    def now(self) -> str:
+        return self.moving.now().isoformat()
+
+    @now.setter
+    def now(self, given: Any) -> None:
+        """It goes by the clock."""
+
+    def told(self, first: str, last: str) -> pd.DataFrame:
+        """Timestamp, symbol, prices and volume of the days from `first` to `last`."""
+        step, days = INTERVALS["1d"], pd.date_range(first, last, tz="UTC")
+        rows = [
+            (day, pair.name, *map(float, self._kline(pair, ms(day), step)[1:6]))
+            for pair in self.pairs.values()
+            for day in days
+        ]
+        names = ["timestamp", "symbol", "open", "high", "low", "close", "volume"]
+        return pd.DataFrame(rows, columns=names)
