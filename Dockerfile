@@ -25,7 +25,7 @@ RUN pip install --no-deps --editable .
 COPY pipeline.toml ./
 COPY docker/dagster.yaml docker/workspace.yaml docker/run_launcher.yaml docker/entrypoint.sh /opt/dagster/
 # The same instance with runs in containers: docker-compose.containers.yml.
-RUN mkdir /opt/dagster/containers && cd /opt/dagster && cat dagster.yaml run_launcher.yaml > containers/dagster.yaml
+RUN mkdir /opt/dagster/containers && cd /opt/dagster && sed '/^run_launcher:/,$d' dagster.yaml | cat - run_launcher.yaml > containers/dagster.yaml
 
 # A named volume takes over the owner of the folder that it is mounted on.
 RUN useradd --create-home trader && mkdir /data && chown -R trader /data /opt/dagster

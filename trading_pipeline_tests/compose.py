@@ -332,7 +332,7 @@ class Stack:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = source.read_text(encoding="utf-8")
         if source.suffix == ".yaml":
-            text = yaml.safe_dump(self._local(yaml.safe_load(text), root))
+            text = yaml.safe_dump(self._local(yaml.safe_load(text), root), sort_keys=False)
         target.write_text(text, encoding="utf-8")
         target.chmod(source.stat().st_mode)
 

@@ -33,6 +33,16 @@ SMALL = ("small_download", ["small", "raw_bars"], FETCHED, ("2012-12-03", "2013-
 VENUE = ("venue_download", ["venue", "raw_bars"], FETCHED, ("2024-01-02", "2024-01-31"))
 
 
+def _files(port: int) -> dict[str, str]:
+    """What lies beside the compose file; `port` is that of a venue on this machine."""
+    return {
+        "pipeline.toml": MARKET + OF_A_VENUE.format(port=port),
+        "secrets/postgres_password": f"{PASSWORD}\n",
+        "secrets/tp_alpaca_key": "canarykey",
+        "secrets/tp_alpaca_secret": "canarysecret",
+    }
+
+
 def test_variables_of_a_compose_file_are_filled_in():
     text = ["${A}", "${B:-b}", {"c": "x${A:?is needed}y"}, 1]
     assert interpolated(text, {"A": "a"}) == ["a", "b", {"c": "xay"}, 1]
@@ -54,8 +64,7 @@ def test_a_compose_file_goes_on_top_of_another():
 def test_services_come_up_in_order_work_and_come_back_when_killed():
     """The web server takes an order, the daemon starts it, the code server carries it out, and
     PostgreSQL keeps what became of it; also after each was killed."""
-    files = {"pipeline.toml": MARKET, "secrets/postgres_password": f"{PASSWORD}\n"}
-    with stack({}, files) as services:
+    with silent_venue() as venue, stack({}, _files(venue.server_port)) as services:
         services.up()
         assert services.end_of(services.launch(*SMALL)) == "SUCCESS", services.logs()
         months = services.volume("data") / "raw" / "small"
@@ -66,6 +75,10 @@ def test_services_come_up_in_order_work_and_come_back_when_killed():
             services.kill(name)
         assert services.end_of(services.launch(*SMALL)) == "SUCCESS", services.logs()
         assert len(list(months.glob("*.parquet"))) == 3
+        run = services.launch(*VENUE)
+        assert venue.asked.wait(300), services.logs()
+        services.kill("code")
+        assert services.end_of(run) == "FAILURE", "it went with its server, and that is known"
         assert len(services.processes()) >= 4
         assert "canary" not in services.logs()
     assert services.processes() == []
@@ -111,12 +124,7 @@ def silent_venue() -> Iterator[_Venue]:
 def test_each_run_has_a_container_of_its_own_that_the_web_ui_stops():
     """With the volumes and secrets of the code server, whatever its engine is told by name."""
     with silent_venue() as venue:
-        files = {
-            "pipeline.toml": MARKET + OF_A_VENUE.format(port=venue.server_port),
-            "secrets/postgres_password": PASSWORD,
-            "secrets/tp_alpaca_key": "canarykey",
-            "secrets/tp_alpaca_secret": "canarysecret",
-        }
+        files = _files(venue.server_port)
         override = "docker-compose.containers.yml"
         with stack({"DOCKER_GROUP": "999"}, files, override) as services:
             with engine(services) as docker:

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -452,7 +453,7 @@ def test_a_run_in_a_container_has_image_network_and_volumes_that_there_are():
     assert "DockerRunLauncher" in (ROOT / "docker" / "run_launcher.yaml").read_text()
 
 
-def test_a_run_in_a_container_has_the_variables_and_bounds_of_the_code_server():
+def test_a_run_in_a_container_has_the_variables_and_bounds_of_the_code_server(tmp_path):
     """The daemon hands them on, so it has to have them; and the engine has to know the options."""
     override = {name: each["environment"] for name, each in CONTAINERS["services"].items()}
     code = SERVICES["code"]["environment"] | override["code"]
@@ -465,8 +466,15 @@ def test_a_run_in_a_container_has_the_variables_and_bounds_of_the_code_server():
     assert set(options) <= {*RUN_CREATE_KWARGS, *RUN_HOST_CONFIG_KWARGS}
     home = override["daemon"]["DAGSTER_HOME"]
     assert {each["DAGSTER_HOME"] for each in override.values()} == {home}
-    made = rf"^RUN mkdir {home} && cd {Path(home).parent} && cat dagster.yaml run_launcher.yaml > "
-    assert re.search(rf"{made}{Path(home).name}/dagster.yaml$", DOCKERFILE, re.MULTILINE)
+    made = re.search(rf"^RUN (mkdir {home} && .+)$", DOCKERFILE, re.MULTILINE)
+    here = made[1].replace(str(Path(home).parent), str(tmp_path))
+    for name in ("dagster.yaml", "run_launcher.yaml"):
+        shutil.copy(ROOT / "docker" / name, tmp_path)
+    subprocess.run(["sh", "-c", here], check=True)
+    text = (tmp_path / Path(home).name / "dagster.yaml").read_text()
+    launcher = yaml.safe_load((ROOT / "docker" / "run_launcher.yaml").read_text())
+    assert yaml.safe_load(text) == DAGSTER | launcher
+    assert text.count("run_launcher:") == 1
 
 
 def test_only_who_starts_or_stops_containers_has_the_engine():

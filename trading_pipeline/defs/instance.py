@@ -46,8 +46,12 @@ concurrency:
         limit: 1
 run_monitoring:
   enabled: true
+  poll_interval_seconds: 60
   start_timeout_seconds: 300
   free_slots_after_run_end_seconds: 60
+run_launcher:
+  module: trading_pipeline.defs.launcher
+  class: WatchedRunLauncher
 """
 _WORKSPACE_YAML = f"""\
 # Written by `trading-pipeline`; change it there, not here.
@@ -129,7 +133,7 @@ def close_abandoned_runs(instance: DagsterInstance, alone: bool = False) -> list
     for run in instance.get_runs(RunsFilter(statuses=running)):
         process = process_of(run)
         elsewhere = alone and SESSION_TAG not in run.tags
-        if process and _has_ended(process, elsewhere):
+        if process and has_ended(process, elsewhere):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
@@ -147,8 +151,9 @@ def this_process() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_start_of(os.getpid())}"
 
 
-def _has_ended(process: str, elsewhere: bool) -> bool:
-    """Whether a process of this host is no more; of another host's nothing is known."""
+def has_ended(process: str, elsewhere: bool = False) -> bool:
+    """Whether a process of this host is no more; of another host's nothing is known, so that it is
+    what `elsewhere` says."""
     host, pid, start = process.rsplit(" ", 2)
     if host != socket.gethostname():
         return elsewhere

@@ -76,7 +76,7 @@ def market_definitions(plan: Plan, clock: Callable[[], datetime] = utc_now) -> d
             weekly_quality(plan.market, quality, plan.nightly),
         ],
         sensors=[
-            new_bars(plan, jobs),
+            new_bars(plan, jobs, clock),
             second_tries(plan.market, jobs["nightly"], plan.nightly, clock),
             watchdog(plan, paper, clock),
         ],

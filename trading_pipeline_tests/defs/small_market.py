@@ -4,6 +4,7 @@ Bars are real, checkpoints have the weights that a network begins with, and ever
 the product does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from trading_pipeline.adapters.clock import utc_now
 from trading_pipeline.adapters.sources.sample import SampleSource
 from trading_pipeline.adapters.store.predictions import COLUMNS
 from trading_pipeline.core.features.catalog import catalog_hash
@@ -70,6 +72,7 @@ class SmallMarket:
     market: Market = MARKET
     model: str = "network"
     trained: list[str] = field(default_factory=list)  # keys of folds, each time one is trained
+    clock: Callable[[], datetime] = utc_now  # of the sensors
 
     @property
     def plan(self) -> Plan:
@@ -85,7 +88,7 @@ class SmallMarket:
             "progress": dg.ResourceDefinition.hardcoded_resource(Progress()),
         }
         shared = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-        return dg.Definitions.merge(shared, market_definitions(self.plan))
+        return dg.Definitions.merge(shared, market_definitions(self.plan, self.clock))
 
     @property
     def sources(self) -> FakeSources:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -28,7 +29,13 @@ class Daemon:
 
     def __init__(self, small):
         self.small, self.cursor, self.said = small, None, ""
-        self.definitions = small.definitions
+        self.now = datetime.now(UTC)
+        self.definitions = replace(small, clock=lambda: self.now).definitions
+
+    def after(self, minutes):
+        """Let time pass."""
+        self.now += timedelta(minutes=minutes)
+        return self
 
     def tick(self, status=dg.DagsterRunStatus.SUCCESS):
         """What was asked for, as (job, fold)."""
@@ -45,7 +52,10 @@ class Daemon:
             tags = {"dagster/run_key": request.run_key, "dagster/sensor_name": "small_new_bars"}
             run = dg.DagsterRun(job_name=request.job_name, tags=tags, status=status)
             instance.add_run(run)
-            if status == dg.DagsterRunStatus.SUCCESS:
+            if status == dg.DagsterRunStatus.FAILURE:
+                instance.report_run_failed(run)
+                self.now = datetime.now(UTC)  # as Dagster has it on record
+            if status == dg.DagsterRunStatus.SUCCESS and request.partition_key:
                 train = request.job_name in ("small_train", "small_retrain")
                 self.small.bring("train" if train else "predict", request.partition_key)
         return [(each.job_name, each.partition_key) for each in done.run_requests or ()]
@@ -204,12 +214,45 @@ def test_a_run_that_never_began_is_asked_for_again(daemon, small):
 
 @pytest.mark.slow
 def test_a_fold_that_fails_does_not_stop_the_others_and_is_tried_again(daemon, trained):
+    """Later in the same night, and with the next bars; the last run that is left reports."""
+    failure, again = dg.DagsterRunStatus.FAILURE, [("small_refresh", SECOND)]
     night(trained, "2002-09-16", changed(bars_until("2002-09-17"), "2002-08-30"))
-    assert daemon.tick(dg.DagsterRunStatus.FAILURE) == [("small_predict", SECOND)]
-    assert daemon.all() == [("small_retrain", THIRD)]
-    assert f"{SECOND} could not be mended" in daemon.said
+    assert daemon.tick(failure) == [("small_predict", SECOND)]
+    assert daemon.tick() == [("small_train", THIRD)]
+    for pause in (5, 20, 80):
+        assert daemon.after(pause - 1).tick() == []
+        assert f"fold {SECOND} is tried again at" in daemon.said
+        assert daemon.after(2).tick(failure) == again
+    assert daemon.after(600).tick() == []
+    assert f"fold {SECOND} could not be mended" in daemon.said
     night(trained, "2002-09-17", bars_until("2002-09-18").pipe(changed, "2002-08-30"))
     assert daemon.all() == [("small_predict", SECOND), ("small_refresh", THIRD)]
+
+
+@pytest.mark.slow
+def test_a_run_that_somebody_stopped_is_not_asked_for_again(daemon, small):
+    """Nor is what it was to make, before new bars land."""
+    for fold in (FIRST, SECOND):
+        small.bring("train", fold)
+    assert daemon.tick(dg.DagsterRunStatus.CANCELED) == [("small_retrain", THIRD)]
+    assert daemon.after(600).tick() == []
+    assert f"fold {THIRD} could not be mended" in daemon.said
+
+
+@pytest.mark.slow
+def test_a_report_whose_run_has_failed_is_made_again(daemon, trained):
+    """Its folds are up to date: the predictions of that run came, and nobody looked at them."""
+    predictions, report = (
+        dg.AssetMaterialization(["small", asset]) for asset in ("predictions", "backtest_report")
+    )
+    trained.instance.report_runless_asset_event(predictions)
+    assert daemon.tick(dg.DagsterRunStatus.FAILURE) == [("small_backtest", None)]
+    assert daemon.tick() == []
+    assert "the report is tried again at" in daemon.said
+    assert daemon.after(6).tick() == [("small_backtest", None)]
+    trained.instance.report_runless_asset_event(report)
+    assert daemon.all() == []
+    assert daemon.said == "all folds are up to date"
 
 
 def test_what_failed_its_checks_is_not_traded_on(daemon, small):
@@ -248,11 +291,12 @@ def test_command_and_sensor_answer_alike(small, daemon, monkeypatch):
     """Trained by the command for real: nothing is left for the daemon, and the other way round."""
     without_training(monkeypatch, small.trained)
     assert runs.train(small.runner, small.plan) == dict.fromkeys(FOLDS, "train")
+    assert runs.backtest(small.runner, small.plan, 1e5)
     assert daemon.all() == []
     small.store(changed(bars_until("2002-09-17"), "2002-08-30"))
     small.land("2002-09-16")
     assert runs.train(small.runner, small.plan) == {SECOND: "predict", THIRD: "train"}
-    assert daemon.all() == []
+    assert daemon.tick() == [("small_backtest", None)]
     assert small.trained == [*FOLDS, THIRD]
 
 
