@@ -146,7 +146,10 @@ def test_variables_are_settings_and_no_secret_is_among_them():
 def test_limits_are_those_of_compose():
     own = VALUES["additionalInstanceConfig"]
     assert own["concurrency"] == DAGSTER["concurrency"]
-    assert own["nux"] == DAGSTER["nux"]
+    for section in ("nux", "retention", "run_queue"):
+        assert own[section] == DAGSTER[section], section
+    tries = VALUES["scheduler"]["config"]["daemonScheduler"]["maxTickRetries"]
+    assert {"max_tick_retries": tries} == DAGSTER["scheduler"]["config"]
     assert VALUES["telemetry"] == DAGSTER["telemetry"]
     watch, theirs = VALUES["dagsterDaemon"]["runMonitoring"], DAGSTER["run_monitoring"]
     assert watch["startTimeoutSeconds"] == theirs["start_timeout_seconds"]

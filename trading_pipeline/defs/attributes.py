@@ -146,7 +146,8 @@ ABOUT = {
         "trading",
         paper_account.paper_account,
         "steps/session.py",
-        lambda plan: paper_account.overdue(plan.market),
+        why_not="whether a session trades is the operator's wish, and the alerts `session died` "
+        "and `stale data` tell at once of one that should and does not",
     ),
     "paper_divergence": About(
         "Tells whether paper and backtest earn the same on the same days, and which part differs.",

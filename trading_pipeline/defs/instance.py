@@ -38,17 +38,31 @@ concurrency:
     granularity: op
     default_limit: 1
   runs:
-    max_concurrent_runs: 8
+    max_concurrent_runs: 24 # paper sessions for months among them
     tag_concurrency_limits:
+      - key: dagster/backfill
+        limit: 6
       - key: trading_pipeline/paper_session
         value:
           applyLimitPerUniqueValue: true
         limit: 1
+run_queue:
+  max_user_code_failure_retries: 5 # a minute apart, while the code server is started anew
 run_monitoring:
   enabled: true
   poll_interval_seconds: 60
   start_timeout_seconds: 300
   free_slots_after_run_end_seconds: 60
+retention: # of what schedules and sensors found at each look
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days: {{skipped: 7, success: 30, failure: 30}}
+scheduler:
+  module: dagster._core.scheduler
+  class: DagsterDaemonScheduler
+  config:
+    max_tick_retries: 10 # a night whose first look met a locked database is not lost
 run_launcher:
   module: trading_pipeline.defs.launcher
   class: WatchedRunLauncher

@@ -17,6 +17,7 @@ from trading_pipeline.steps.freshness import missing_days
 
 _PAUSES = tuple(timedelta(minutes=each) for each in (5, 10, 20, 40, 80, 120))  # the last goes on
 _ASKED = 8  # times for a symbol alone: perhaps its venue does not know it
+_OVERDUE = timedelta(hours=2)  # after a close, by when its night has begun
 _FETCHED = (("raw_bars", FETCHED), ("corporate_actions", ACTIONS_FETCHED))
 
 
@@ -36,10 +37,10 @@ def second_tries(
         default_status=(
             dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
         ),
-        description="A night whose bars did not come is run again after 5, 10, 20, 40, 80 minutes, "
-        "then every two hours until it has them, and not before the venue wants to be asked; "
-        f"{_ASKED} times where a symbol alone is missing, and once where all bars are there and "
-        "something else failed. What is missing then is made up by the next night.",
+        description="A night whose bars did not come, or that never began, is run again after 5, "
+        "10, 20, 40, 80 minutes, then every two hours until it has them, and not before the venue "
+        f"wants to be asked; {_ASKED} times where a symbol alone is missing, and once where all "
+        "bars are there and something else failed. What is missing then, the next night makes up.",
     )
     def failed_night(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return look(context.instance, market, name, clock())
@@ -59,17 +60,20 @@ def look(
     newest = nights[0].dagster_run
     if why := _left_alone(newest):
         return dg.SkipReason(why)
+    ended = datetime.fromtimestamp(nights[0].end_time or now.timestamp(), UTC)
+    # A day that has closed since then is the next night's, which waits until its bars are final.
+    closed = max(ended, now - _OVERDUE)
+    known, features = known_days(market, closed), dg.AssetKey([market.name, "features"])
+    missing = missing_days(market, known, instance.get_materialized_partitions(features), closed)
     unfetched = _unfetched(instance, market)
     lack = "failed" if newest.status == dg.DagsterRunStatus.FAILURE else unfetched
+    if not lack and missing:
+        lack = f"of {missing[1]} did not come"
     if not lack:
         return dg.SkipReason("the newest night brought everything")
-    # A day that has closed since then is the next night's, which waits until its bars are final.
-    ended = datetime.fromtimestamp(nights[0].end_time or now.timestamp(), UTC)
-    known, features = known_days(market, ended), dg.AssetKey([market.name, "features"])
-    everything = missing_days(market, known, set(), ended)
+    everything = missing_days(market, known, set(), closed)
     if everything is None:
         return dg.SkipReason(f"the night {lack}, and no day of the market is over yet")
-    missing = missing_days(market, known, instance.get_materialized_partitions(features), ended)
     # Bars come by waiting; a training that fails on bars that are there fails again.
     tries, most = _tries(nights, sensor), _ASKED if unfetched else 1
     if not missing and tries >= most:

@@ -89,6 +89,7 @@ class ActionsDownloaded:
     """What a look for corporate actions came to; where it `failed`, those of before stay."""
 
     failed: str | None = None  # why they could not be had
+    retry_after: float = 0.0  # seconds for which the venue wants to be left alone
     actions: pd.DataFrame | None = None  # None: the source's prices are adjusted already
     unknown: tuple[str, ...] = ()  # symbols that the source does not know
     notices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=NOTICE_COLUMNS))
@@ -108,10 +109,11 @@ def download_actions(home: Home, sources: Sources, market: Market) -> ActionsDow
     except (SourceError, BarsError) as error:
         if not source.live:
             raise
-        return ActionsDownloaded(failed=f"splits and dividends {store.keep_actions(str(error))}")
+        why = f"splits and dividends {store.keep_actions(str(error))}"
+        return ActionsDownloaded(why, getattr(error, "retry_after", 0.0))
     changed = first_changed_action(store.read_actions(), actions)
     store.write_actions(actions)
-    return ActionsDownloaded(None, actions, tuple(unknown), notices, changed)
+    return ActionsDownloaded(None, 0.0, actions, tuple(unknown), notices, changed)
 
 
 def actions_of(

@@ -60,7 +60,7 @@ def test_links_lead_to_the_lines_that_declare_an_asset_and_to_what_it_does():
 def test_what_a_night_renews_is_late_one_day_and_what_nobody_renews_never():
     rivals = {f"{model}_predictions" for model in PLAN.rivals}
     nightly = {"raw_bars", "corporate_actions", "features", "production_model", "predictions"}
-    folds = {"model_checkpoint", "backtest_report", "paper_account"}
+    folds = {"model_checkpoint", "backtest_report"}
     assert fresh(PLAN) == nightly | folds | rivals
     assert not ON_DEMAND & fresh(PLAN)
     for name in ON_DEMAND:

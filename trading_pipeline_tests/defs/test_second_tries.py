@@ -3,18 +3,17 @@
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, SENSOR_NAME_TAG
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 from trading_pipeline.defs.jobs import AGAIN
 from trading_pipeline.defs.markets import market_definitions
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.defs.second_tries import look
 from trading_pipeline.errors import SourceUnavailable, VenueDown
-from trading_pipeline.steps.freshness import missing_days
 from trading_pipeline.steps.plan import Plan
 from trading_pipeline_tests.defs.short_market import MARKET, resources_of
 from trading_pipeline_tests.fakes.table import TableVenue
@@ -24,6 +23,7 @@ BY_DAY = [
     dg.AssetKey([MARKET.name, each]) for each in ("raw_bars", "corporate_actions", "features")
 ]
 SENSOR = f"{MARKET.name}_second_tries"
+FAILED, WENT_WELL = dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS
 PAUSES = (5, 10, 20, 40, 80, 120, 120, 120, 120, 120)  # minutes
 
 
@@ -62,10 +62,12 @@ class Nights:
         """Features of a day, made by somebody."""
         self.instance.report_runless_asset_event(dg.AssetMaterialization(BY_DAY[2], partition=day))
 
-    def note_failure(self, tags=None):
-        """A night that failed just now."""
+    def note(self, end, at=None, tags=None):
+        """A night that ended at an instant: now, if none is given."""
+        at = at or datetime.now(UTC)
         run = self.instance.create_run_for_job(self.job, tags=tags)
-        self.instance.report_run_failed(run)
+        event = dg.DagsterEvent(end.value, run.job_name, message="so")
+        self.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
 
     def look(self, minutes):
         """The run that is asked for, or why there is none."""
@@ -141,6 +143,20 @@ def test_a_venue_that_wants_to_be_left_alone_is(nights):
     assert nights.again(nights.look(121)).success
 
 
+@pytest.mark.slow
+def test_a_venue_that_wants_to_tell_no_corporate_actions_is_left_alone(nights):
+    """Bars came, and the longest of the pauses that it wants holds."""
+
+    def banned(symbols):
+        raise VenueDown("the table answered HTTP 418", retry_after=7200)
+
+    nights.venue.actions = banned
+    nights.venue.errors = {"IBM": [VenueDown("the table answered HTTP 429", retry_after=60)] * 2}
+    nights.run()
+    assert "tried again at" in nights.look(119).skip_message
+    assert isinstance(nights.look(121), dg.RunRequest)
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_symbol_that_did_not_come_is_asked_for_again(nights):
@@ -185,22 +201,46 @@ def test_a_night_that_failed_on_bars_that_are_there_is_run_again_once(nights):
     """A training that failed is no venue that answers later: eight more would be a night's heat."""
     for day in nights.days:
         nights.land(day)
-    nights.note_failure()
+    nights.note(FAILED)
     request = nights.look(6)
     assert request.tags.items() >= range_tags(LAST, LAST).items(), "the newest day alone"
-    nights.note_failure({SENSOR_NAME_TAG: SENSOR})
+    nights.note(FAILED, tags={SENSOR_NAME_TAG: SENSOR})
     assert "failed, 2 times; the next night makes up" in nights.look(6000).skip_message
 
 
+COINS = replace(MARKET, calendar="24/7", start=date(2026, 11, 1), end=None)
+
+
+@pytest.fixture
+def look_at(nights):
+    """At an instant of December, when all days of November were made."""
+    for day in range(1, 31):
+        nights.land(f"2026-11-{day:02}")
+
+    def look_at(day, hour, minute):
+        now = datetime(2026, 12, day, hour, minute, tzinfo=UTC)
+        return look(nights.instance, COINS, SENSOR, now)
+
+    return look_at
+
+
 @pytest.mark.slow
-def test_days_that_closed_since_the_failure_are_left_to_their_own_night(nights):
-    """Its bars are final half an hour after the close, and a second try may come before."""
-    going_on = replace(MARKET, end=None)
-    nights.note_failure()
-    ended = datetime.now(UTC)
-    request = look(nights.instance, going_on, SENSOR, ended + timedelta(days=30))
-    last = request.tags[ASSET_PARTITION_RANGE_END_TAG]
-    assert last == missing_days(going_on, known_days(going_on, ended), set(), ended)[1]
+def test_a_night_that_never_began_is_made_up_for(nights, look_at):
+    """The look of its schedule failed, and Dagster goes on with the next one: Friday to Monday."""
+    nights.note(WENT_WELL, datetime(2026, 12, 1, 0, 11, tzinfo=UTC))
+    assert "brought everything" in look_at(2, 0, 5).skip_message
+    assert "brought everything" in look_at(2, 1, 59).skip_message, "it may be on its way"
+    request = look_at(2, 2, 1)
+    assert request.tags.items() >= range_tags("2026-12-01", "2026-12-01").items()
+    assert look_at(4, 2, 1).tags.items() >= range_tags("2026-12-01", "2026-12-03").items()
+
+
+@pytest.mark.slow
+def test_days_that_closed_since_the_failure_are_left_to_their_own_night(nights, look_at):
+    """Its bars are final some time after the close, and a second try may come before."""
+    nights.note(FAILED, datetime(2026, 12, 2, 23, 50, tzinfo=UTC))
+    request = look_at(3, 0, 1)
+    assert request.tags.items() >= range_tags("2026-12-01", "2026-12-01").items()
 
 
 @pytest.mark.slow

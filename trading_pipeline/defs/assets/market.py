@@ -78,11 +78,13 @@ def raw_bars(market: Market) -> dg.AssetsDefinition:
 
 
 def _leave_alone(context: dg.AssetExecutionContext, clock: Clock, seconds: float) -> None:
-    """Tag the run with when its venue may be asked again, for whoever tries it again."""
+    """Tag the run with when its venue may be asked again, for whoever tries it again; the last of
+    such wishes holds."""
     if seconds:
-        until = clock.now() + timedelta(seconds=seconds)
-        tag = {NOT_BEFORE_TAG: until.isoformat(timespec="seconds")}
-        context.instance.add_run_tags(context.run_id, tag)
+        until = (clock.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+        run = context.instance.get_run_by_id(context.run_id)
+        before = run.tags.get(NOT_BEFORE_TAG, "") if run else ""
+        context.instance.add_run_tags(context.run_id, {NOT_BEFORE_TAG: max(until, before)})
 
 
 def revised_bars(market: Market) -> dg.AssetSpec:
@@ -161,10 +163,13 @@ def corporate_actions(market: Market) -> dg.AssetsDefinition:
         "cannot tell them, those of before stay, and features of newer bars wait for it.",
     )
     def actions_of_symbols(
-        sources: dg.ResourceParam[Sources], home: dg.ResourceParam[Home]
+        context: dg.AssetExecutionContext,
+        sources: dg.ResourceParam[Sources],
+        home: dg.ResourceParam[Home],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """A source without them leaves the market in total-return units."""
         done = download_actions(home, sources, market)
+        _leave_alone(context, home.clock, done.retry_after)
         fetched = dg.AssetCheckResult(
             passed=done.failed is None, check_name=ACTIONS_FETCHED, description=done.failed
         )

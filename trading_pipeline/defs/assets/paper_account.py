@@ -4,18 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from trading_pipeline.core.market.exchanges import NEVER_CLOSES
 from trading_pipeline.core.market.market import Market
-from trading_pipeline.core.market.sessions import STEPS, longest_closure
 from trading_pipeline.defs.assets.metadata import of_account
 from trading_pipeline.errors import TradingPipelineError
 from trading_pipeline.steps.home import Home
 
 # Of the wall's clock between two reports at least: a session reports after a bar, and a minute's is
-# no news. Months of hours are a few thousand reports.
-EVERY = timedelta(hours=1)
+# no news. Less than an hour, for of two bars an hour apart the second may come a moment early.
+EVERY = timedelta(minutes=55)
 
 
 def paper_account(market: Market) -> dg.AssetSpec:
@@ -31,12 +28,6 @@ def paper_account(market: Market) -> dg.AssetSpec:
         "the production model, a replay of stored bars with the model of each fold. A session "
         "reports to it after a bar, at most once an hour, and at its end.",
     )
-
-
-def overdue(market: Market) -> TimeWindowFreshnessPolicy:
-    """Of an account: a session that trades has reported since, however long its market closed."""
-    silent = _longest_silence(market)
-    return dg.FreshnessPolicy.time_window(silent + EVERY, silent + EVERY / 2)
 
 
 class AccountReports:
@@ -74,10 +65,3 @@ class AccountReports:
                 return of_account(shown.state(self.home.clock.now()))
         except TradingPipelineError as error:  # a session that never began, or its disk is full
             return {"not_known": str(error)}
-
-
-def _longest_silence(market: Market) -> timedelta:
-    """Between two bars of a session that trades."""
-    if market.calendar != NEVER_CLOSES:
-        return longest_closure(market.calendar)
-    return max(timedelta(seconds=STEPS[market.timeframe].total_seconds()), EVERY)
