@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ from trading_pipeline_tests.compose_file import (
 )
 from trading_pipeline_tests.postgres import as_image, free_port, need_postgres
 
-_PORTS = (3000, 4000, 5432)
+_PORTS = (3000, 4000, 5432, 8711)
 _FOLDERS = ("/data", "/opt/", "/run/secrets", "/var/lib/postgresql", "/var/run/")
 _SOCKET = "/var/run/docker.sock"
 _BINARIES = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -84,7 +84,12 @@ class Service:
     def stop(self, seconds: float) -> None:
         """Asked first, and killed when its time is over."""
         if self.process is not None and not self.died():
-            self.process.send_signal(signal.SIGINT if self.user else signal.SIGTERM)
+            asked = signal.SIGINT if self.user else signal.SIGTERM
+            # By the init of a container, which is not here.
+            if self.environment.get("TINI_KILL_PROCESS_GROUP"):
+                os.killpg(self.process.pid, asked)
+            else:
+                self.process.send_signal(asked)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)
             self.kill()
@@ -144,9 +149,16 @@ class Stack:
 
     def kill(self, name: str) -> None:
         """Kill a service, and wait until it is there again by its restart policy."""
+        self._ended(name, lambda service: service.kill())
+
+    def stop(self, name: str) -> None:
+        """Ask a service to end, as an update does, and wait until it is there again."""
+        self._ended(name, lambda service: service.stop(60))
+
+    def _ended(self, name: str, end: Callable[[Service], object]) -> None:
         service = self.services[name]
         before = service.starts
-        service.kill()
+        end(service)
         self._until(lambda: service.starts > before, service)
         self.wait_healthy(name)
 
@@ -227,6 +239,12 @@ class Stack:
             told = json.load(answer)
         assert "errors" not in told, told
         return dict(told["data"])
+
+    def page(self, port: int, path: str) -> bytes:
+        """What is published at a port of the compose file."""
+        url = f"http://127.0.0.1:{self.ports[port]}/{path}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return bytes(answer.read())
 
     def processes(self) -> list[psutil.Process]:
         """All that were started here and still live, whoever their parent is by now."""

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from sqlalchemy import make_url
 
+from trading_pipeline.adapters.dashboard_page import REPORTS_PORT
 from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.defs.instance import BATCH_SIZE, BATCH_VARIABLE, prepare_home
 from trading_pipeline.settings import Settings
@@ -341,6 +342,10 @@ def test_the_image_copies_only_what_exists_and_is_not_ignored():
 def test_only_the_web_ui_is_published_and_only_to_this_machine():
     published = {name: service.get("ports") for name, service in SERVICES.items()}
     assert published.pop("webserver") == ["${WEB_ADDRESS:-127.0.0.1}:3000:3000"]
+    port = f"{REPORTS_PORT}:{REPORTS_PORT}"  # where assets link to
+    assert published.pop("reports") == [f"${{WEB_ADDRESS:-127.0.0.1}}:{port}"]
+    assert str(REPORTS_PORT) in SERVICES["reports"]["command"]
+    assert SERVICES["reports"]["volumes"] == ["data:/data:ro"]
     assert set(published.values()) == {None}
 
 
@@ -363,7 +368,8 @@ def test_secrets_are_files_that_neither_git_nor_the_image_has():
     with_keys = {name for name, each in SERVICES.items() if "TP_SECRETS" in each["environment"]}
     assert with_keys == {"code"}
     assert "./secrets:/run/secrets:ro" in SERVICES["code"]["volumes"]
-    for name in {*SERVICES} - with_keys:
+    assert SERVICES["reports"]["secrets"] == []
+    for name in {*SERVICES} - with_keys - {"reports"}:
         assert SERVICES[name]["secrets"] == ["postgres_password"], name
 
 
@@ -419,7 +425,8 @@ def test_services_are_confined_and_come_back():
         assert service["restart"] == "unless-stopped", name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not {"privileged", "network_mode", "pid", "ipc", "user"} & set(service), name
-    assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in OURS)
+    assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in (*OURS, "reports"))
+    assert all(each["logging"] == {"driver": "local"} for each in SERVICES.values())
     assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == ["trader"]
 
 
@@ -487,7 +494,7 @@ def test_only_who_starts_or_stops_containers_has_the_engine():
 
 
 def test_every_service_says_when_it_is_healthy_and_waits_for_those_it_needs():
-    assert set(SERVICES) == {"postgres", *OURS}
+    assert set(SERVICES) == {"postgres", "reports", *OURS}
     for name, service in SERVICES.items():
         assert service["healthcheck"]["test"][0] == "CMD", name
         for needed, how in service.get("depends_on", {}).items():

@@ -226,7 +226,7 @@ def open_text(market: Market) -> str:
     """Markdown that opens the report from the web UI, whose pages a browser lets open no file."""
     site = f"http://127.0.0.1:{REPORTS_PORT}/{quote(market.name)}"
     pages = ", ".join(f"[{name}]({site}/{name}.html)" for name in ("report", "features", "quality"))
-    return f"{pages}: while `trading-pipeline ui` runs on this machine"
+    return f"{pages}: while `trading-pipeline ui` or Compose runs on this machine"
 
 
 def of_account(state: dict[str, Any]) -> dict[str, Any]:
