@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,12 +84,7 @@ class Service:
     def stop(self, seconds: float) -> None:
         """Asked first, and killed when its time is over."""
         if self.process is not None and not self.died():
-            asked = signal.SIGINT if self.user else signal.SIGTERM
-            # By the init of a container, which is not here.
-            if self.environment.get("TINI_KILL_PROCESS_GROUP"):
-                os.killpg(self.process.pid, asked)
-            else:
-                self.process.send_signal(asked)
+            self.process.send_signal(signal.SIGINT if self.user else signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(seconds)
             self.kill()
@@ -149,16 +144,9 @@ class Stack:
 
     def kill(self, name: str) -> None:
         """Kill a service, and wait until it is there again by its restart policy."""
-        self._ended(name, lambda service: service.kill())
-
-    def stop(self, name: str) -> None:
-        """Ask a service to end, as an update does, and wait until it is there again."""
-        self._ended(name, lambda service: service.stop(60))
-
-    def _ended(self, name: str, end: Callable[[Service], object]) -> None:
         service = self.services[name]
         before = service.starts
-        end(service)
+        service.kill()
         self._until(lambda: service.starts > before, service)
         self.wait_healthy(name)
 
