@@ -105,7 +105,7 @@ kill-test: $(STAMP) ## kill a paper session at every named point, ten times each
 kill-test-short: $(STAMP) ## the same, once each; also among the slow tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.steps.kills --seeds 1
 
-week: $(STAMP) ## seven nights by a real daemon in fast motion, after which all books agree
+week: $(STAMP) ## twenty nights by a real daemon in fast motion, after which all books agree
 	@OMP_NUM_THREADS=1 $(BIN)/python -m trading_pipeline_tests.week.nights
 
 soak: $(STAMP) ## a year of hourly bars through a paper session, with its CPU and memory; DATA=FILE.parquet BARS=8760

@@ -8,6 +8,7 @@ import pytest
 from trading_pipeline_tests import canaries
 from trading_pipeline_tests.robustness import counted
 from trading_pipeline_tests.steps import kills
+from trading_pipeline_tests.week.nights import NIGHTS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "trading_pipeline"
@@ -25,7 +26,6 @@ def tried() -> dict[str, int]:
 def test_the_figures_of_what_was_tried_are_those_of_the_tests():
     """Those of long runs are what their target does: its seeds, its nights, its bars."""
     make = (ROOT / "Makefile").read_text(encoding="utf-8")
-    week = (ROOT / "trading_pipeline_tests/week/nights.py").read_text(encoding="utf-8")
     seeds = re.search(r"^kill-test:.*\n.*steps\.kills --seeds (\d+)$", make, re.M)
     bars = re.search(r"^soak:.*\n.*--bars \$\(or \$\(BARS\),(\d+)\)", make, re.M)
     if seeds is None or bars is None:
@@ -34,7 +34,7 @@ def test_the_figures_of_what_was_tried_are_those_of_the_tests():
         "bad": counted("Files", "Stamps", "Disks", "Money", "Settings", "Names"),
         "venues": counted("Venues"),
         "kills": int(seeds[1]) * sum(kills.POINTS.values()),
-        "nights": week.count("week.night("),
+        "nights": sum(NIGHTS.values()),
         "hourly": int(bars[1]),
         "secrets": len(canaries.SECRETS),
     }
