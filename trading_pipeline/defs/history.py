@@ -5,6 +5,7 @@ what they made, what was checked and how they ended is asked for again.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def prune(instance: dg.DagsterInstance, now: datetime, kept: timedelta = KEPT) -
         return 0
     for run in pruned:
         instance.compute_log_manager.delete_logs(prefix=[run, "compute_logs"])
+        with suppress(OSError):  # somebody else keeps something there, or nobody did
+            Path(instance.storage_directory(), run).rmdir()
     return len(pruned)
 
 
