@@ -553,7 +553,9 @@ def test_the_code_server_is_where_the_others_look_for_it():
 
 def test_compose_has_the_limits_of_the_local_instance(tmp_path):
     local = yaml.safe_load((prepare_home(tmp_path) / "dagster.yaml").read_text())
-    for section in DAGSTER.keys() & local.keys() - {"event_log_storage"}:
+    for section in ("event_log_storage", "compute_logs"):  # at places of their own
+        assert local[section]["module"] == DAGSTER[section]["module"]
+    for section in DAGSTER.keys() & local.keys() - {"event_log_storage", "compute_logs"}:
         assert DAGSTER[section] == local[section], section
     assert local.keys() <= DAGSTER.keys()
 

@@ -91,6 +91,8 @@ def paper_trade(
 
         refuse_without_bars(run.home, plan.market)
         _say_where_it_goes_on(run.home, name, session, is_asked=start is not None)
+        if live:
+            _say_what_it_waits_for(run.home, plan.market)
         summary = run_session(
             run,
             plan,
@@ -137,6 +139,20 @@ def _say_where_it_goes_on(home: Any, name: str, session: str, is_asked: bool) ->
     if newest is not None:
         but = ", whatever --start says; another --session begins anew" if is_asked else ""
         say(f"note: session {session} goes on after {newest.at:%Y-%m-%d %H:%M} UTC{but}")
+
+
+def _say_what_it_waits_for(home: Any, market: Any) -> None:
+    """Of bars of a day, for most of one."""
+    from trading_pipeline.adapters.timed_progress import duration
+    from trading_pipeline.steps.status import next_close
+
+    now = home.clock.now()
+    if (close := next_close(market, now)) is not None:
+        left = duration((close - now).total_seconds())
+        say(
+            f"note: the next bar of {market.name} closes at {close:%Y-%m-%d %H:%M} UTC, in {left}; "
+            f"`trading-pipeline status --market {market.name}` shows that the session waits"
+        )
 
 
 def _bring_model(settings: Any, name: str) -> None:
@@ -299,7 +315,7 @@ def _table(known: "Status", recipe: str) -> Any:
         "runs": known.holder or "no: nobody holds the lease",
         "heartbeat": "none" if known.heartbeat is None else f"{_seconds(known.heartbeat)} ago",
         "last bar": _at(known.last_bar),
-        "next bar": _at(known.next_bar),
+        "next bar": f"{_at(known.next_bar)}, closes {_at(known.next_close)}",
         "equity": f"{known.equity:,.2f}",
         "drawdown": "" if known.drawdown is None else spaced(f"{known.drawdown:.2%}"),
         "risk state": known.risk,

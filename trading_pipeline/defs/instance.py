@@ -10,6 +10,7 @@ from pathlib import Path
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from trading_pipeline.adapters.store.files import replace_file
+from trading_pipeline.defs.compute_logs import COMMAND_VARIABLE
 from trading_pipeline.defs.origin import LOCATION
 from trading_pipeline.errors import StoreError
 
@@ -31,6 +32,11 @@ event_log_storage:
   class: BatchedSqliteEventLog
   config:
     base_dir: {history}
+compute_logs:
+  module: trading_pipeline.defs.compute_logs
+  class: ServedComputeLogs
+  config:
+    base_dir: {printed}
 freshness:
   enabled: true
 concurrency:
@@ -87,7 +93,9 @@ def prepare_home(root: Path) -> Path:
         )
     try:
         home.mkdir(parents=True, exist_ok=True)
-        text = _YAML.format(history=json.dumps(str(home / "history"), ensure_ascii=False))
+        places = {"history": home / "history", "printed": home / "storage"}
+        quoted = {name: json.dumps(str(at), ensure_ascii=False) for name, at in places.items()}
+        text = _YAML.format(**quoted)
         _write_if_other(home / "dagster.yaml", text.encode())
         _write_if_other(home / WORKSPACE, _WORKSPACE_YAML.encode())
     except OSError as error:
@@ -127,6 +135,7 @@ def local_instance(root: Path, alone: bool = False) -> Iterator[DagsterInstance]
     if HOME_VARIABLE not in os.environ:
         os.environ[HOME_VARIABLE] = str(prepare_home(root))
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
+    os.environ[COMMAND_VARIABLE] = "1"
     with DagsterInstance.get() as instance:
         is_below = Path(instance.root_directory) == root.absolute() / "dagster"
         close_abandoned_runs(instance, alone and is_below)

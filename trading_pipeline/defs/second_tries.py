@@ -15,7 +15,7 @@ from trading_pipeline.defs.jobs import AGAIN, job_name
 from trading_pipeline.defs.partitions import known_days, range_tags
 from trading_pipeline.steps.freshness import missing_days
 
-_PAUSES = tuple(timedelta(minutes=each) for each in (5, 10, 20, 40, 80, 120))  # the last goes on
+PAUSES = tuple(timedelta(minutes=each) for each in (5, 10, 20, 40, 80, 120))  # the last goes on
 _ASKED = 8  # times for a symbol alone: perhaps its venue does not know it
 _OVERDUE = timedelta(hours=2)  # after a close, by when its night has begun
 _FETCHED = (("raw_bars", FETCHED), ("corporate_actions", ACTIONS_FETCHED))
@@ -78,7 +78,7 @@ def look(
     tries, most = _tries(nights, sensor), _ASKED if unfetched else 1
     if not missing and tries >= most:
         return dg.SkipReason(f"the night {lack}, {tries + 1} times; the next night makes up for it")
-    due = ended + _PAUSES[min(tries, len(_PAUSES) - 1)]
+    due = ended + PAUSES[min(tries, len(PAUSES) - 1)]
     if wish := newest.tags.get(NOT_BEFORE_TAG):
         due = max(due, datetime.fromisoformat(wish))
     if now < due:

@@ -22,7 +22,7 @@ _AHEAD = timedelta(days=14)  # in which every market opens
 
 @dataclass(frozen=True)
 class Status:
-    """A session at its newest bar. Money in quote currency, instants UTC."""
+    """A session at its newest bar, or before its first. Money in quote currency, instants UTC."""
 
     stream: str
     intent: str  # trading, paused or halted
@@ -31,6 +31,7 @@ class Status:
     heartbeat: timedelta | None  # since the last sign of life; None: none ever
     last_bar: datetime | None
     next_bar: datetime | None  # opens, by the calendar
+    next_close: datetime | None  # of that bar, which is then decided on
     equity: float
     cash: float
     positions: dict[str, float]  # quantity
@@ -51,15 +52,14 @@ def status_of(ledger: Ledger, market: Market, session: str, now: datetime) -> St
     """
     from trading_pipeline.steps.risk_state import RiskState  # which loads numba
 
-    stream = stream_of_session(ledger, market, session)
+    stream, terms = _meant(ledger, market, session)
     mark, decision = ledger.last(stream, "mark"), ledger.last(stream, "decision")
-    opened = ledger.first(stream)
-    assert opened is not None  # it was found by its events
-    account = mark.payload if mark else {"equity": opened.payload["capital"], "positions": {}}
+    account = mark.payload if mark else {"equity": terms["capital"], "positions": {}}
     said, lease = intent_of(ledger, market.name), tenure_of(ledger, market.name)
     decided = decision.payload if decision else {"orders": [], "vetoes": []}
     earlier = earlier_states(ledger, stream, decision) if decision else []
-    risk = RiskState.of(opened.payload, decided, earlier) if decision else None
+    risk = RiskState.of(terms, decided, earlier) if decision else None
+    coming = next_bar(market, mark.at) if mark else _bar_in_sight(market, now)
     return Status(
         stream=stream,
         intent=said.kind if said else TRADING,
@@ -67,7 +67,8 @@ def status_of(ledger: Ledger, market: Market, session: str, now: datetime) -> St
         holder=holder_of(ledger, market.name, now),
         heartbeat=_since(now, ledger.last(stream), lease),
         last_bar=mark.at if mark else None,
-        next_bar=next_bar(market, mark.at) if mark else None,
+        next_bar=coming,
+        next_close=_close_of(market, coming),
         equity=float(account["equity"]),
         cash=float(account.get("cash", account["equity"])),
         positions=dict(account["positions"]),
@@ -79,6 +80,19 @@ def status_of(ledger: Ledger, market: Market, session: str, now: datetime) -> St
         drawdown=risk.drawdown if risk else None,
         wanted=how_it_stands(ledger, market.name),
     )
+
+
+def _meant(ledger: Ledger, market: Market, session: str) -> tuple[str, dict[str, Any]]:
+    """Stream and terms of a session, which may have been started and wait for its first bar."""
+    wanted = wanted_session(ledger, market.name)
+    if wanted is not None and session in ("", wanted.payload["session"]):
+        stream = session_stream(market.name, wanted.payload["session"])
+        opened = ledger.first(stream)
+        return stream, opened.payload if opened else wanted.payload["config"]
+    stream = stream_of_session(ledger, market, session)
+    opened = ledger.first(stream)
+    assert opened is not None  # it was found by its events
+    return stream, opened.payload
 
 
 def stream_of_session(ledger: Ledger, market: Market, session: str) -> str:
@@ -146,6 +160,24 @@ def next_bar(market: Market, at: datetime) -> datetime | None:
     stamps = trading_calendar(market.calendar, market.timeframe).sessions(at, at + _AHEAD)
     later = stamps[stamps > at]
     return later[0].to_pydatetime() if len(later) else None
+
+
+def next_close(market: Market, now: datetime) -> datetime | None:
+    """When the bar that is open now, or the next one, closes; None: the calendar knows of none."""
+    return _close_of(market, _bar_in_sight(market, now))
+
+
+def _bar_in_sight(market: Market, now: datetime) -> datetime | None:
+    """When the first bar opens that closes after an instant."""
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    stamps = calendar.sessions(now - _AHEAD, now + _AHEAD)
+    later = stamps[calendar.closes_of(stamps) > now]
+    return later[0].to_pydatetime() if len(later) else None
+
+
+def _close_of(market: Market, at: datetime | None) -> datetime | None:
+    calendar = trading_calendar(market.calendar, market.timeframe)
+    return None if at is None else calendar.close_of(at).to_pydatetime()
 
 
 def spelled(said: Event) -> str:

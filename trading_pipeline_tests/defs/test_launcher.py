@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import dagster as dg
@@ -88,7 +88,8 @@ class Machine:
 
     def kill(self):
         """The server and its runs, as a container ends."""
-        os.killpg(self.server.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # all of them are gone
+            os.killpg(self.server.pid, signal.SIGKILL)
         self.server.wait()
 
 

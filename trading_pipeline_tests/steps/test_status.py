@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
@@ -12,7 +12,9 @@ from trading_pipeline.adapters.store.ledger import Ledger
 from trading_pipeline.cli.paper import _table
 from trading_pipeline.errors import LedgerError
 from trading_pipeline.steps import risk_state
-from trading_pipeline.steps.status import status_of, word_on_recipe
+from trading_pipeline.steps.dashboard import Dashboard
+from trading_pipeline.steps.status import next_close, status_of, word_on_recipe
+from trading_pipeline.steps.watchdog import Attendance
 from trading_pipeline_tests.steps import kills
 from trading_pipeline_tests.steps.kills import FIRST, MARKET
 
@@ -118,3 +120,29 @@ def test_brackets_of_an_operators_words_are_shown_and_are_no_markup(ledger):
     shown = screen.export_text()
     assert said in shown
     assert name in shown
+
+
+def test_a_session_that_waits_for_its_first_bar_is_shown(tmp_path):
+    """Of daily bars for most of a day: it was an error that there is none."""
+    coins = replace(MARKET, calendar="24/7")
+    noon = datetime(2024, 3, 5, 12, tzinfo=UTC)
+    terms = {"session": "paper", "capital": 5e4}
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        told = Attendance(opened, coins.name, "paper", "run", terms, "ann", "", lambda: noon)
+        assert told()
+        for name in ("", "paper"):
+            known = status_of(opened, coins, name, noon)
+            assert known.stream == "paper/killed/paper"
+            assert (known.equity, known.positions, known.last_bar) == (5e4, {}, None)
+            assert known.next_bar == datetime(2024, 3, 5, tzinfo=UTC), "it is open"
+            assert known.next_close == datetime(2024, 3, 6, tzinfo=UTC)
+            assert "started 2024-03-05 12:00 by ann" in known.wanted
+        shown = Dashboard(opened, coins, "", tmp_path).state(noon)
+        assert shown["equity"] == 5e4
+        with pytest.raises(LedgerError, match="has no paper session other"):
+            status_of(opened, coins, "other", noon)
+    assert next_close(coins, noon) == datetime(2024, 3, 6, tzinfo=UTC)
+    friday = datetime(2024, 3, 8, 22, tzinfo=UTC)
+    assert next_close(replace(MARKET, calendar="XNYS"), friday) == datetime(
+        2024, 3, 11, 20, tzinfo=UTC
+    ), "in summer time"
