@@ -136,10 +136,13 @@ def local_instance(root: Path, alone: bool = False) -> Iterator[DagsterInstance]
         os.environ[HOME_VARIABLE] = str(prepare_home(root))
     os.environ.setdefault(BATCH_VARIABLE, BATCH_SIZE)
     os.environ[COMMAND_VARIABLE] = "1"
-    with DagsterInstance.get() as instance:
-        is_below = Path(instance.root_directory) == root.absolute() / "dagster"
-        close_abandoned_runs(instance, alone and is_below)
-        yield instance
+    try:
+        with DagsterInstance.get() as instance:
+            is_below = Path(instance.root_directory) == root.absolute() / "dagster"
+            close_abandoned_runs(instance, alone and is_below)
+            yield instance
+    finally:
+        os.environ.pop(COMMAND_VARIABLE, None)
 
 
 def close_abandoned_runs(instance: DagsterInstance, alone: bool = False) -> list[str]:

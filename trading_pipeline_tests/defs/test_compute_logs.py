@@ -6,7 +6,6 @@ import dagster as dg
 import psutil
 import pytest
 
-from trading_pipeline.defs.compute_logs import COMMAND_VARIABLE
 from trading_pipeline.defs.instance import local_instance, prepare_home
 
 
@@ -28,18 +27,16 @@ def kept(instance, run):
 
 
 @pytest.mark.slow
-def test_what_a_run_prints_is_kept_for_the_web_ui(tmp_path, monkeypatch, no_dagster_home):
-    monkeypatch.delenv(COMMAND_VARIABLE, raising=False)
+def test_what_a_run_prints_is_kept_for_the_web_ui(tmp_path, no_dagster_home):
     with dg.DagsterInstance.from_config(str(prepare_home(tmp_path))) as instance:
         run = speaks.execute_in_process(instance=instance).run_id
         assert "said by the run" in kept(instance, run)
 
 
 def test_a_command_prints_to_its_terminal_and_starts_no_process_for_it(
-    tmp_path, monkeypatch, no_dagster_home, capfd
+    tmp_path, no_dagster_home, capfd
 ):
     """Ctrl-C reached those of Dagster, too, which said so with tracebacks."""
-    monkeypatch.setenv(COMMAND_VARIABLE, "")  # as it was, afterwards
     before = len(psutil.Process().children())
     with local_instance(tmp_path) as instance:
         run = speaks.execute_in_process(instance=instance).run_id
