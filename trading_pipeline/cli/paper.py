@@ -315,7 +315,7 @@ def _table(known: "Status", recipe: str) -> Any:
         "runs": known.holder or "no: nobody holds the lease",
         "heartbeat": "none" if known.heartbeat is None else f"{_seconds(known.heartbeat)} ago",
         "last bar": _at(known.last_bar),
-        "next bar": f"{_at(known.next_bar)}, closes {_at(known.next_close)}",
+        "next bar": known.next_bar and f"{_at(known.next_bar)}, closes {_at(known.next_close)}",
         "equity": f"{known.equity:,.2f}",
         "drawdown": "" if known.drawdown is None else spaced(f"{known.drawdown:.2%}"),
         "risk state": known.risk,
